@@ -1,0 +1,79 @@
+//! Cluster metadata, liveness and membership.
+//!
+//! The metadata (members, ownership plan, bucket types and properties) is one small replicated
+//! state, changed only by [`Change`]s that all nodes apply in one order. The data path reads the
+//! last applied state and never waits.
+
+pub mod fixed;
+pub mod state;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use mapring_net::Peer;
+use mapring_ring::{OwnershipPlan, PreferenceList};
+use mapring_types::{BucketId, BucketProps, NodeId, Result};
+use tokio::sync::watch;
+
+pub use state::{Change, ClusterState, Member, MemberStatus, Outcome};
+
+/// The cluster as this node knows it now: the applied metadata, and who seems to be up.
+#[derive(Debug, Clone)]
+pub struct View {
+    /// This node.
+    pub me: NodeId,
+    /// The metadata as last applied here.
+    pub state: Arc<ClusterState>,
+    /// The members that seem to be reachable, this node always among them.
+    pub up: Arc<std::collections::BTreeSet<NodeId>>,
+}
+
+impl View {
+    /// The ownership plan.
+    pub fn plan(&self) -> &OwnershipPlan {
+        &self.state.plan
+    }
+
+    /// Whether `node` seems to be reachable.
+    pub fn is_up(&self, node: NodeId) -> bool {
+        self.up.contains(&node)
+    }
+
+    /// How to reach `node`.
+    pub fn peer(&self, node: NodeId) -> Option<Peer> {
+        let member = self.state.members.get(&node)?;
+        Some(Peer { id: Some(node), address: member.cluster_address.clone() })
+    }
+
+    /// The properties of a bucket: defaults, then those of its type, then its own. `None` when the
+    /// bucket type does not exist.
+    pub fn props(&self, bucket: &BucketId) -> Option<BucketProps> {
+        self.state.props(bucket)
+    }
+
+    /// The preference list of an object.
+    pub fn preference_list(&self, bucket: &BucketId, key: &[u8], n_val: u32) -> PreferenceList {
+        let home = mapring_ring::hash::home(self.plan().ring_size(), bucket, key);
+        PreferenceList::new(self.plan(), home, n_val, |node| self.is_up(node))
+    }
+}
+
+/// What the data path needs of the cluster. Cheap to call.
+#[async_trait]
+pub trait Cluster: Send + Sync + 'static {
+    /// The present view.
+    fn view(&self) -> Arc<View>;
+
+    /// Tells of every later view.
+    fn changes(&self) -> watch::Receiver<Arc<View>>;
+
+    /// Has a change decided and applied here.
+    ///
+    /// # Errors
+    /// `Unavailable` without a majority, `Timeout`, or the refusal of the change itself.
+    async fn propose(&self, change: Change) -> Result<Outcome>;
+
+    /// Reports what a call found: a node that refuses connections counts as down at once, until
+    /// gossip or a later success says otherwise.
+    fn report(&self, node: NodeId, reachable: bool);
+}

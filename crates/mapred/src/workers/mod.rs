@@ -1,0 +1,58 @@
+//! Where phase functions run: a pool of worker processes, or the natives in this process.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use mapring_script::{
+    JsonText, MapInput, PhaseFunction, QueryTag, ReduceTiming, ScriptError, ScriptLimits,
+};
+
+/// Runs functions for this node's queries. Calls queue (later phases first) rather than fail when
+/// all workers are busy. Dropping a future withdraws its call; a call that runs already is ended
+/// with its worker.
+#[async_trait]
+pub trait Workers: Send + Sync + 'static {
+    /// Calls the function on every input; the outer list answers the inputs one by one. `phase` is
+    /// the phase's number, for fairness: calls of later phases are served first.
+    ///
+    /// # Errors
+    /// The first failure, with its input's number.
+    async fn map(
+        &self,
+        query: QueryTag,
+        phase: usize,
+        function: &Arc<PhaseFunction>,
+        inputs: Vec<MapInput>,
+    ) -> Result<Vec<Vec<JsonText>>, ScriptError>;
+
+    /// Begins a reduce.
+    ///
+    /// # Errors
+    /// When the function cannot be made.
+    async fn reduce(
+        &self,
+        query: QueryTag,
+        phase: usize,
+        function: &Arc<PhaseFunction>,
+        timing: ReduceTiming,
+    ) -> Result<Box<dyn Reduce>, ScriptError>;
+
+    /// The limits that functions run under.
+    fn limits(&self) -> ScriptLimits;
+}
+
+/// One reduce under way. Dropping it ends it.
+#[async_trait]
+pub trait Reduce: Send {
+    /// Takes more inputs and makes the calls that they complete.
+    ///
+    /// # Errors
+    /// When a call fails; the reduce is then over.
+    async fn push(&mut self, inputs: Vec<JsonText>) -> Result<(), ScriptError>;
+
+    /// Makes the last call where one is due and returns the results.
+    ///
+    /// # Errors
+    /// When a call fails.
+    async fn finish(self: Box<Self>) -> Result<Vec<JsonText>, ScriptError>;
+}

@@ -1,0 +1,1 @@
+//! Configuration, telemetry, assembly, start and stop of a node.

@@ -1,0 +1,13 @@
+//! The consistent-hash ring: partitions, SHA-1 placement equal to Riak's, claim, preference lists,
+//! coverage plans, versioned ownership plans. Pure: no I/O, no clock, no randomness.
+
+pub mod claim;
+pub mod coverage;
+pub mod hash;
+pub mod plan;
+pub mod preference;
+
+pub use coverage::{Coverage, CoverageEntry};
+pub use hash::{Partition, RingSize};
+pub use plan::OwnershipPlan;
+pub use preference::{PreferenceEntry, PreferenceList};

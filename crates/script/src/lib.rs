@@ -1,0 +1,182 @@
+//! Phase functions: the [`Runtime`] trait, the JavaScript runtime, the native built-ins, the worker
+//! process and its protocol, limits. No async runtime, no storage.
+
+use mapring_types::{ObjectId, Record};
+use serde::{Deserialize, Serialize};
+
+/// The JSON text of one value.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct JsonText(pub String);
+
+/// A function of a phase.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Function {
+    /// A JavaScript expression that evaluates to a function.
+    Source(String),
+    /// A path to a JavaScript function, such as `Riak.mapValuesJson`.
+    Named(String),
+    /// An Erlang-named built-in, such as `riak_kv_mapreduce` and `map_object_value`; native.
+    Erlang {
+        /// The module.
+        module: String,
+        /// The function.
+        function: String,
+    },
+}
+
+/// A function with the argument that its phase gives it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct PhaseFunction {
+    /// The function.
+    pub function: Function,
+    /// The phase's `arg` as JSON; `None` when absent (JavaScript then sees the string `"none"`).
+    pub arg: Option<JsonText>,
+}
+
+/// One input of a map call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MapInput {
+    /// The object's name.
+    pub id: ObjectId,
+    /// Key data as JSON; `None` when absent (JavaScript then sees the string `"undefined"`).
+    pub keydata: Option<JsonText>,
+    /// The stored object; `None` when no replica has it.
+    pub record: Option<Record>,
+}
+
+/// When a reduce phase calls its function (reference: riak_kv_w_reduce).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum ReduceTiming {
+    /// After every so many new inputs (at least 1), and at the end only with a remainder.
+    Every(u32),
+    /// Once, at the end.
+    AtEnd,
+}
+
+/// A reduce phase that has been put aside: enough to go on in another worker.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReduceState {
+    /// Results of the last call.
+    pub accumulator: Vec<JsonText>,
+    /// Inputs since then, in arrival order.
+    pub pending: Vec<JsonText>,
+    /// Whether there has been any input.
+    pub started: bool,
+}
+
+/// Why a function failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum FailureCause {
+    /// The source does not parse, or does not evaluate to a function.
+    Syntax,
+    /// The function threw.
+    Thrown,
+    /// The name is not defined.
+    Undefined,
+    /// A call took longer than its limit.
+    Time,
+    /// The worker grew beyond its memory limit.
+    Memory,
+    /// The calls nested too deeply.
+    Stack,
+    /// A call's result is larger than its limit.
+    ResultSize,
+    /// The result is not a list.
+    NotAList,
+    /// The result cannot be written as JSON.
+    NotJson,
+    /// A value is not UTF-8.
+    NotUtf8,
+    /// An Erlang-named built-in does not accept its input.
+    BadArgument,
+    /// The worker ended for a reason outside the user's function.
+    Worker,
+}
+
+/// A function's failure, in words for its author.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScriptError {
+    /// The kind of failure.
+    pub cause: FailureCause,
+    /// What happened, e.g. `TypeError: x is undefined`.
+    pub message: String,
+    /// The JavaScript stack, with lines and columns in the user's source.
+    pub stack: Option<String>,
+    /// Which input of the batch it was, counted from 0, where one can be named.
+    pub input: Option<u32>,
+}
+
+/// Bounds on user code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScriptLimits {
+    /// Longest call, in milliseconds.
+    pub call_ms: u64,
+    /// Largest worker process, in bytes of memory.
+    pub memory_bytes: u64,
+    /// Largest stack of the interpreter's thread, in bytes.
+    pub stack_bytes: u64,
+    /// Largest result of one call, in bytes of JSON.
+    pub result_bytes: u64,
+}
+
+impl Default for ScriptLimits {
+    fn default() -> Self {
+        Self {
+            call_ms: 5_000,
+            memory_bytes: 256 << 20,
+            stack_bytes: 64 << 20,
+            result_bytes: 16 << 20,
+        }
+    }
+}
+
+/// Identifies a query within a node's workers: functions of different queries share no state.
+pub type QueryTag = u64;
+
+/// Runs phase functions: JavaScript in a worker process, or the natives in the node itself.
+///
+/// A runtime holds at most one reduce at a time; maps of the same query may come in between.
+pub trait Runtime {
+    /// Calls the function on every input; the outer list answers the inputs one by one.
+    ///
+    /// # Errors
+    /// The first failure, with its input's number.
+    fn map(
+        &mut self,
+        query: QueryTag,
+        function: &PhaseFunction,
+        inputs: Vec<MapInput>,
+    ) -> Result<Vec<Vec<JsonText>>, ScriptError>;
+
+    /// Begins a reduce, or goes on with one that was put aside.
+    ///
+    /// # Errors
+    /// When the function cannot be made.
+    fn reduce_open(
+        &mut self,
+        query: QueryTag,
+        function: &PhaseFunction,
+        timing: ReduceTiming,
+        state: ReduceState,
+    ) -> Result<(), ScriptError>;
+
+    /// Takes more inputs and makes the calls that they complete.
+    ///
+    /// # Errors
+    /// When a call fails; the reduce is then over.
+    fn reduce_push(&mut self, inputs: Vec<JsonText>) -> Result<(), ScriptError>;
+
+    /// Puts the reduce aside.
+    ///
+    /// # Errors
+    /// When the accumulator cannot be written as JSON.
+    fn reduce_suspend(&mut self) -> Result<ReduceState, ScriptError>;
+
+    /// Makes the last call where one is due (also the call with `[]` when there was no input) and
+    /// ends the reduce with its results.
+    ///
+    /// # Errors
+    /// When a call fails.
+    fn reduce_finish(&mut self) -> Result<Vec<JsonText>, ScriptError>;
+}

@@ -1,0 +1,1 @@
+//! Whole clusters under simulated time and network, from a seed.

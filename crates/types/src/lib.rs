@@ -1,0 +1,24 @@
+//! The vocabulary of mapring: names of things, objects and their causality, quorum values, bucket
+//! properties, error kinds and limits.
+//!
+//! This crate does no I/O and knows no runtime. Everything that is stored or sent begins with a
+//! version byte; see [`record`].
+
+pub mod clock;
+pub mod env;
+pub mod error;
+pub mod limits;
+pub mod name;
+pub mod object;
+pub mod props;
+pub mod quorum;
+pub mod record;
+
+pub use clock::{ActorId, Dot, VersionVector};
+pub use env::{Clock, Entropy};
+pub use error::{Error, ErrorKind, Result};
+pub use name::{BucketId, NodeId, ObjectId};
+pub use object::{IndexValue, Link, Metadata, Object, Sibling};
+pub use props::BucketProps;
+pub use quorum::Quorum;
+pub use record::Record;

@@ -1,0 +1,255 @@
+//! Bucket properties: Riak's names, forms and defaults.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use crate::limits;
+use crate::quorum::Quorum;
+
+/// The properties of a bucket or bucket type, as the coordinator uses them, plus those that are
+/// only kept and shown.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BucketProps {
+    /// Number of replicas.
+    pub n_val: u32,
+    /// Whether concurrent writes are kept as siblings.
+    pub allow_mult: bool,
+    /// Whether causality is ignored and the newest time wins.
+    pub last_write_wins: bool,
+    /// Default of `r`.
+    pub r: Quorum,
+    /// Default of `w`.
+    pub w: Quorum,
+    /// Default of `dw`.
+    pub dw: Quorum,
+    /// Default of `rw`.
+    pub rw: Quorum,
+    /// Default of `pr`.
+    pub pr: Quorum,
+    /// Default of `pw`.
+    pub pw: Quorum,
+    /// Whether a read gives up as soon as a majority reported not-found.
+    pub basic_quorum: bool,
+    /// Whether a missing replica counts as an answer.
+    pub notfound_ok: bool,
+    /// All other properties as JSON, by name.
+    pub other: Map<String, Value>,
+}
+
+/// Which properties were refused, and why in one word each.
+pub type PropErrors = BTreeMap<String, String>;
+
+/// A set of changed properties, checked: names and JSON values, as kept in the cluster's metadata.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PropChanges(pub Map<String, Value>);
+
+impl Default for BucketProps {
+    /// The defaults of untyped buckets.
+    fn default() -> Self {
+        let other = json!({
+            "big_vclock": 50,
+            "chash_keyfun": {"mod": "riak_core_util", "fun": "chash_std_keyfun"},
+            "dvv_enabled": false,
+            "linkfun": {"mod": "riak_kv_wm_link_walker", "fun": "mapreduce_linkfun"},
+            "old_vclock": 86400,
+            "postcommit": [],
+            "precommit": [],
+            "small_vclock": 50,
+            "write_once": false,
+            "young_vclock": 20,
+        });
+        Self {
+            n_val: 3,
+            allow_mult: false,
+            last_write_wins: false,
+            r: Quorum::Majority,
+            w: Quorum::Majority,
+            dw: Quorum::Majority,
+            rw: Quorum::Majority,
+            pr: Quorum::Count(0),
+            pw: Quorum::Count(0),
+            basic_quorum: false,
+            notfound_ok: true,
+            other: other.as_object().cloned().unwrap_or_default(),
+        }
+    }
+}
+
+impl BucketProps {
+    /// The defaults of created bucket types: siblings are kept.
+    pub fn typed() -> Self {
+        let mut props = Self { allow_mult: true, ..Self::default() };
+        props.other.insert("dvv_enabled".into(), true.into());
+        props
+    }
+
+    /// These properties with `changes` laid over them. Changes must have passed [`check`].
+    #[must_use]
+    pub fn with(mut self, changes: &PropChanges) -> Self {
+        for (name, value) in &changes.0 {
+            self.set(name, value);
+        }
+        self
+    }
+
+    fn set(&mut self, name: &str, value: &Value) {
+        let flag = value.as_bool().unwrap_or_default();
+        let quorum = Quorum::from_json(value).unwrap_or_default();
+        match name {
+            "n_val" => {
+                self.n_val = value.as_u64().and_then(|n| u32::try_from(n).ok()).unwrap_or(3);
+            }
+            "allow_mult" => self.allow_mult = flag,
+            "last_write_wins" => self.last_write_wins = flag,
+            "basic_quorum" => self.basic_quorum = flag,
+            "notfound_ok" => self.notfound_ok = flag,
+            "r" => self.r = quorum,
+            "w" => self.w = quorum,
+            "dw" => self.dw = quorum,
+            "rw" => self.rw = quorum,
+            "pr" => self.pr = quorum,
+            "pw" => self.pw = quorum,
+            other => {
+                self.other.insert(other.to_owned(), value.clone());
+            }
+        }
+    }
+
+    /// All properties as the value of `"props"`, `name` first.
+    pub fn to_json(&self, name: &str) -> Map<String, Value> {
+        let mut out = Map::new();
+        out.insert("name".into(), name.into());
+        let mut sorted: BTreeMap<String, Value> =
+            self.other.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+        for (name, value) in [
+            ("n_val", Value::from(self.n_val)),
+            ("allow_mult", self.allow_mult.into()),
+            ("last_write_wins", self.last_write_wins.into()),
+            ("basic_quorum", self.basic_quorum.into()),
+            ("notfound_ok", self.notfound_ok.into()),
+            ("r", self.r.to_json()),
+            ("w", self.w.to_json()),
+            ("dw", self.dw.to_json()),
+            ("rw", self.rw.to_json()),
+            ("pr", self.pr.to_json()),
+            ("pw", self.pw.to_json()),
+        ] {
+            sorted.insert(name.to_owned(), value);
+        }
+        out.extend(sorted);
+        out
+    }
+}
+
+/// The form that a property must have.
+enum Form {
+    Boolean,
+    Positive,
+    Count,
+    Quorum,
+    Hooks,
+    Text,
+    Any,
+}
+
+fn form(name: &str) -> Form {
+    match name {
+        "allow_mult" | "last_write_wins" | "basic_quorum" | "notfound_ok" | "dvv_enabled"
+        | "write_once" | "search" | "consistent" => Form::Boolean,
+        "n_val" => Form::Positive,
+        "old_vclock" | "young_vclock" | "big_vclock" | "small_vclock" | "hll_precision"
+        | "node_confirms" => Form::Count,
+        "r" | "w" | "dw" | "rw" | "pr" | "pw" => Form::Quorum,
+        "precommit" | "postcommit" => Form::Hooks,
+        "backend" | "search_index" | "datatype" | "sync_on_write" => Form::Text,
+        _ => Form::Any,
+    }
+}
+
+/// Checks a client's `"props"` object. `name` is ignored, as Riak does. One bad property refuses
+/// all.
+///
+/// # Errors
+/// The refused properties with Riak's word for each (`not_boolean`, `not_integer`, …).
+pub fn check(props: &Map<String, Value>) -> Result<PropChanges, PropErrors> {
+    let mut changes = Map::new();
+    let mut errors = PropErrors::new();
+    for (name, value) in props {
+        if name == "name" {
+            continue;
+        }
+        match check_one(name, value) {
+            Ok(value) => {
+                changes.insert(name.clone(), value);
+            }
+            Err(word) => {
+                errors.insert(name.clone(), word.to_owned());
+            }
+        }
+    }
+    if errors.is_empty() { Ok(PropChanges(changes)) } else { Err(errors) }
+}
+
+fn check_one(name: &str, value: &Value) -> Result<Value, &'static str> {
+    match form(name) {
+        Form::Boolean => match value {
+            Value::Bool(_) => Ok(value.clone()),
+            Value::String(word) if word == "true" => Ok(true.into()),
+            Value::String(word) if word == "false" => Ok(false.into()),
+            _ => Err("not_boolean"),
+        },
+        Form::Positive => {
+            let number = value.as_u64().and_then(|n| u32::try_from(n).ok()).ok_or("not_integer")?;
+            let known = limits::N_VAL.contains(&number);
+            if known { Ok(value.clone()) } else { Err("out_of_range") }
+        }
+        Form::Count => value.as_u64().map(Value::from).ok_or("not_integer"),
+        Form::Quorum => Quorum::from_json(value).map(Quorum::to_json).ok_or("not_valid_quorum"),
+        Form::Hooks => match value {
+            Value::Array(hooks) if hooks.iter().all(Value::is_object) => Ok(value.clone()),
+            _ => Err("not_list_of_hooks"),
+        },
+        Form::Text => value.as_str().map(Value::from).ok_or("not_string"),
+        Form::Any => Ok(value.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(value: Value) -> Map<String, Value> {
+        value.as_object().cloned().unwrap()
+    }
+
+    #[test]
+    fn good_changes_are_normalised() {
+        let changes =
+            check(&object(json!({"name": "b", "allow_mult": "true", "r": 2, "w": "all"}))).unwrap();
+        let props = BucketProps::default().with(&changes);
+        assert!(props.allow_mult);
+        assert_eq!(props.r, Quorum::Count(2));
+        assert_eq!(props.w, Quorum::All);
+        assert_eq!(props.to_json("b")["name"], "b");
+        assert_eq!(props.to_json("b")["r"], 2);
+    }
+
+    #[track_caller]
+    fn refused(props: Value, word: &str) {
+        let errors = check(&object(props.clone())).unwrap_err();
+        assert_eq!(errors.values().collect::<Vec<_>>(), [word], "{props}");
+    }
+
+    #[test]
+    fn bad_changes_are_named() {
+        refused(json!({"n_val": "3", "allow_mult": true}), "not_integer");
+        refused(json!({"n_val": 0}), "out_of_range");
+        refused(json!({"allow_mult": "maybe"}), "not_boolean");
+        refused(json!({"r": "some"}), "not_valid_quorum");
+        refused(json!({"r": "2"}), "not_valid_quorum");
+        refused(json!({"precommit": [1]}), "not_list_of_hooks");
+    }
+}
