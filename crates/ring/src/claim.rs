@@ -321,7 +321,7 @@ mod tests {
         assert!(plan.owners().iter().all(Option::is_some), "{place}");
         for &node in nodes {
             let owned = plan.owned_by(node).count();
-            assert!(owned == base || (owned == base + 1 && size % count > 0), "{place}");
+            assert!(owned == base || (owned == base + 1 && !size.is_multiple_of(count)), "{place}");
         }
         match count {
             1 => {}
