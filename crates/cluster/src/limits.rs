@@ -72,7 +72,7 @@ pub const LEAVE: Duration = Duration::from_millis(600);
 
 /// How long a node that would start a new cluster listens whether its cluster exists already: an
 /// emptied data directory must not make a second cluster of the same name.
-pub const FOUND_LISTEN: Duration = Duration::from_millis(1000);
+pub const FOUND_LISTEN: Duration = Duration::from_millis(1_500);
 
 // A forwarded proposal is answered before its sender gives up.
 const _: () = assert!(DECIDE.as_millis() < PROPOSE.as_millis());

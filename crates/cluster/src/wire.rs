@@ -138,7 +138,7 @@ mod tests {
         let bytes = encode(&request).unwrap();
         assert_eq!(decode::<ProposeRequest>(&bytes).unwrap().change, Change::Seal);
         let bytes = encode_with(&("head\n", 1), b"tail\nof it").unwrap();
-        let (head, tail) = decode_with::<(String, u32)>(&bytes).unwrap();
+        let ((head, _), tail) = decode_with::<(String, u32)>(&bytes).unwrap();
         assert_eq!((head.as_str(), tail.as_slice()), ("head\n", &b"tail\nof it"[..]));
         for bytes in [&b""[..], b"\x02{}", b"\x01", b"\x01{", b"\x01\xff\xff"] {
             assert!(decode::<ProposeRequest>(bytes).is_err(), "{bytes:?}");

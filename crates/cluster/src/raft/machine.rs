@@ -83,11 +83,6 @@ impl Machine {
         Ok(Self { inner: Arc::new(Mutex::new(inner)), stored })
     }
 
-    /// The state as applied now.
-    pub(crate) fn state(&self) -> Arc<ClusterState> {
-        self.inner.lock().state.clone()
-    }
-
     /// Writes the snapshot to the file, unless a newer one is there.
     async fn store(&self, stored: Stored) -> Result<Stored, StorageError> {
         let path = self.inner.lock().path.clone();
@@ -181,10 +176,9 @@ impl RaftStateMachine<TypeConfig> for Machine {
         meta: &SnapshotMeta,
         snapshot: Box<Cursor<Vec<u8>>>,
     ) -> Result<(), StorageError> {
-        let unreadable = |error: AnyError| StorageError::from(StorageIoError::read_snapshot(
-            Some(meta.signature()),
-            error,
-        ));
+        let unreadable = |error: AnyError| {
+            StorageError::from(StorageIoError::read_snapshot(Some(meta.signature()), error))
+        };
         let text = String::from_utf8(snapshot.into_inner())
             .map_err(|error| unreadable(AnyError::new(&error)))?;
         let state =

@@ -21,7 +21,8 @@ use serde::de::DeserializeOwned;
 use super::{Raft, RaftNode, Snapshot, SnapshotMeta, TypeConfig, Vote};
 use crate::wire;
 
-type Rpc<T, E = openraft::error::Infallible> = Result<T, RPCError<u64, RaftNode, RaftError<u64, E>>>;
+type Rpc<T, E = openraft::error::Infallible> =
+    Result<T, RPCError<u64, RaftNode, RaftError<u64, E>>>;
 
 /// Pause before a node that could not be reached is tried again.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -145,7 +146,11 @@ impl RaftNetwork<TypeConfig> for Link {
 }
 
 /// Answers raft's own messages; `None` when the operation is none of them.
-pub(crate) async fn answer(raft: &Raft, operation: u8, body: &[u8]) -> Option<Result<bytes::Bytes>> {
+pub(crate) async fn answer(
+    raft: &Raft,
+    operation: u8,
+    body: &[u8],
+) -> Option<Result<bytes::Bytes>> {
     Some(match operation {
         wire::APPEND => append(raft, body).await,
         wire::VOTE => vote(raft, body).await,
