@@ -74,7 +74,8 @@ impl Actors {
             Some(known) => *known,
             None => self.resume(vnode)?,
         };
-        let regressed = |actor: &Actor| seen.iter().any(|clock| clock.get(actor.id) > actor.counter);
+        let regressed =
+            |actor: &Actor| seen.iter().any(|clock| clock.get(actor.id) > actor.counter);
         let mut actor = match known.filter(|actor| actor.counter < u64::MAX && !regressed(actor)) {
             Some(actor) => actor,
             None => self.fresh(vnode, seen)?,
@@ -115,7 +116,10 @@ impl Actors {
             head.extend_from_slice(&seal.to_be_bytes());
             let record = Record { head: head.into(), body: Bytes::new() };
             self.engine.put(vnode.0, &marker(), &record)?;
-            seals.push((vnode, Stored { actor: actor.id, counter: actor.counter, seal: Some(seal) }));
+            seals.push((
+                vnode,
+                Stored { actor: actor.id, counter: actor.counter, seal: Some(seal) },
+            ));
         }
         self.engine.sync()?;
         seals.iter().try_for_each(|(vnode, stored)| self.note(*vnode, stored))

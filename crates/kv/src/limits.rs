@@ -38,6 +38,10 @@ pub const TAILS: usize = 4_096;
 /// Read repairs under way at once. More are dropped and counted: a later read repairs.
 pub const REPAIRS: usize = 256;
 
+/// How often a hint of a write that a primary missed is tried to be kept (the queue of blocking
+/// work may be full for a moment). Then the miss is logged and counted; read repair mends it.
+pub const HINT_ATTEMPTS: u32 = 3;
+
 /// Tombstones that wait to be reaped. More are dropped and counted: a later read of the tombstone
 /// schedules it again.
 pub const REAPS: usize = 65_536;
@@ -54,6 +58,9 @@ pub const REAP_TICK: Duration = Duration::from_secs(1);
 /// How often a node looks for data that belongs to other nodes (Riak's vnode manager: 10 s), when
 /// no change of the view brings it to look sooner.
 pub const HANDOFF_TICK: Duration = Duration::from_secs(10);
+
+/// How often a node asks, after its start, whether others hold data for it.
+pub const CATCH_UP_TICK: Duration = Duration::from_secs(1);
 
 /// Objects read and sent back at once by hand-off.
 pub const HANDOFF_OBJECTS: usize = 64;
