@@ -233,7 +233,11 @@ mod tests {
         stream::iter(items).boxed()
     }
 
-    async fn body(query: &Query, results: Results, config: &MapredConfig) -> Result<String, Failure> {
+    async fn body(
+        query: &Query,
+        results: Results,
+        config: &MapredConfig,
+    ) -> Result<String, Failure> {
         let executor: Arc<dyn Executor> = Arc::new(Inline);
         let mut answer = collect(query, results, config, &executor).await?;
         let mut body = Vec::new();
@@ -274,8 +278,7 @@ mod tests {
             ..MapredConfig::default()
         };
         let many: Vec<(usize, &[&str])> = vec![(0, &["1234567890"]); 20];
-        let failure =
-            futures::executor::block_on(body(&query(&[true]), results(&many), &config));
+        let failure = futures::executor::block_on(body(&query(&[true]), results(&many), &config));
         assert!(failure.unwrap_err().body.contains("chunked=true"));
     }
 

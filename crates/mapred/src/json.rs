@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 
 /// Rewrites valid JSON text. Text that is not JSON comes out somehow, but always as ASCII.
-pub fn encode(text: &str) -> Cow<'_, str> {
+pub(crate) fn encode(text: &str) -> Cow<'_, str> {
     if is_plain(text.as_bytes()) {
         return Cow::Borrowed(text);
     }
@@ -28,7 +28,7 @@ pub fn encode(text: &str) -> Cow<'_, str> {
 }
 
 /// The text as a JSON string in Riak's form.
-pub fn string_literal(text: &str) -> String {
+pub(crate) fn string_literal(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
     text.chars().for_each(|c| escape_in_string(c, &mut out));

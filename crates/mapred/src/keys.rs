@@ -131,8 +131,18 @@ mod tests {
         let deep = format!(r#"["b","k",{}{}]"#, "[".repeat(10_000), "]".repeat(10_000));
         assert!(parse(&JsonText(deep)).is_some());
         for text in [
-            "7", "null", "\"b\"", "[]", r#"["b"]"#, r#"["b",1]"#, r#"[["b","k"],1]"#, "{}",
-            r#"["b","k",1,null]"#, r#"["b","k",1,"t",2]"#, r#"{"not_found":{}}"#, "nonsense",
+            "7",
+            "null",
+            "\"b\"",
+            "[]",
+            r#"["b"]"#,
+            r#"["b",1]"#,
+            r#"[["b","k"],1]"#,
+            "{}",
+            r#"["b","k",1,null]"#,
+            r#"["b","k",1,"t",2]"#,
+            r#"{"not_found":{}}"#,
+            "nonsense",
         ] {
             check(text, None);
         }
@@ -152,10 +162,8 @@ mod tests {
         writes(BucketId::untyped("b"), Some("[1]"), r#"["b","k\u00e9",[1]]"#);
         writes(BucketId::typed("t", "b"), None, r#"["b","k\u00e9",null,"t"]"#);
         writes(BucketId::typed("t", "b"), Some("1"), r#"["b","k\u00e9",1,"t"]"#);
-        let input = KeyInput {
-            id: ObjectId::new(BucketId::untyped("b"), &b"\xff"[..]),
-            keydata: None,
-        };
+        let input =
+            KeyInput { id: ObjectId::new(BucketId::untyped("b"), &b"\xff"[..]), keydata: None };
         assert!(to_json(&input).unwrap_err().message().contains("\\xff"));
     }
 }

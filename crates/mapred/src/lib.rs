@@ -22,6 +22,8 @@ mod natives;
 mod node;
 mod objects;
 mod query;
+#[cfg(test)]
+mod testing;
 mod unit;
 
 use std::sync::Arc;

@@ -33,9 +33,8 @@ pub(crate) fn check(query: &Query) -> Result<(), Rejection> {
         if let Callee::Given(Function::Erlang { module, function }) = &code.callee
             && !(module == MODULE && known.contains(&function.as_str()))
         {
-            let text = format!(
-                "PhaseSpec specifies {module}:{function}/{arity}, which is not exported"
-            );
+            let text =
+                format!("PhaseSpec specifies {module}:{function}/{arity}, which is not exported");
             return Err(Rejection::phase(number, &text));
         }
     }
@@ -66,19 +65,25 @@ mod tests {
             "map",
             MODULE,
             "zork",
-            Some(r#"{"phase":1,"error":"PhaseSpec specifies riak_kv_mapreduce:zork/3, which is not exported"}"#),
+            Some(
+                r#"{"phase":1,"error":"PhaseSpec specifies riak_kv_mapreduce:zork/3, which is not exported"}"#,
+            ),
         );
         refused(
             "reduce",
             "m",
             "reduce_sum",
-            Some(r#"{"phase":1,"error":"PhaseSpec specifies m:reduce_sum/2, which is not exported"}"#),
+            Some(
+                r#"{"phase":1,"error":"PhaseSpec specifies m:reduce_sum/2, which is not exported"}"#,
+            ),
         );
         refused(
             "map",
             MODULE,
             "reduce_sum",
-            Some(r#"{"phase":1,"error":"PhaseSpec specifies riak_kv_mapreduce:reduce_sum/3, which is not exported"}"#),
+            Some(
+                r#"{"phase":1,"error":"PhaseSpec specifies riak_kv_mapreduce:reduce_sum/3, which is not exported"}"#,
+            ),
         );
     }
 }

@@ -114,11 +114,7 @@ impl Engine {
         Coordinator::new(shared, query, phases, results)?.run().await
     }
 
-    pub(crate) async fn collect(
-        &self,
-        query: &Query,
-        results: Results,
-    ) -> Result<Answer, Failure> {
+    pub(crate) async fn collect(&self, query: &Query, results: Results) -> Result<Answer, Failure> {
         answer::collect(query, results, &self.config, &self.executor).await
     }
 }

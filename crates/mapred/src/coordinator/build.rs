@@ -4,9 +4,9 @@ use mapring_script::{Function, PhaseFunction, ReduceTiming};
 use mapring_types::ObjectId;
 use tokio::sync::mpsc;
 
+use super::reduce::ReduceStage;
 use super::router::Router;
 use super::stage::{LaneStage, Task};
-use super::reduce::ReduceStage;
 use super::{Coordinator, Shared, Stage, StageKind};
 use crate::PhaseResults;
 use crate::failure::{Failure, Report};
@@ -68,11 +68,7 @@ async fn function(
     Ok(PhaseFunction { function, arg: code.arg.clone() })
 }
 
-async fn stored(
-    phase: usize,
-    id: &ObjectId,
-    objects: &dyn Objects,
-) -> Result<Function, Failure> {
+async fn stored(phase: usize, id: &ObjectId, objects: &dyn Objects) -> Result<Function, Failure> {
     let failed = |why: &str| {
         let text = format!("worker_startup_failed: the stored function {id} {why}");
         let key = String::from_utf8_lossy(&id.key);

@@ -11,8 +11,6 @@ mod lane;
 mod reduce;
 mod router;
 mod stage;
-#[cfg(test)]
-mod tests;
 
 pub(crate) use build::resolve;
 
@@ -167,8 +165,7 @@ impl Coordinator {
                 self.deliver(index, accepted)
             }
             Event::Reduce(index, step) => {
-                let Some(Stage { kind: StageKind::Reduce(stage), .. }) =
-                    self.stages.get_mut(index)
+                let Some(Stage { kind: StageKind::Reduce(stage), .. }) = self.stages.get_mut(index)
                 else {
                     return Ok(());
                 };

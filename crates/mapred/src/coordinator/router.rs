@@ -86,11 +86,7 @@ impl Router {
     }
 
     /// A fit replica for every home partition.
-    pub(super) fn coverage(
-        &self,
-        n_val: u32,
-        offset: u64,
-    ) -> Result<Vec<CoverageEntry>, Failure> {
+    pub(super) fn coverage(&self, n_val: u32, offset: u64) -> Result<Vec<CoverageEntry>, Failure> {
         Coverage::new(self.view.plan(), n_val, offset, |entry| self.is_up(entry.node))
             .map(|coverage| coverage.entries)
             .map_err(|missing| no_replica(&missing))
@@ -145,8 +141,5 @@ fn rest(strikes: u32) -> Duration {
 /// The failure of a query that cannot reach all data.
 pub(super) fn no_replica(homes: &[Partition]) -> Failure {
     let names: Vec<String> = homes.iter().map(Partition::to_string).collect();
-    Failure::query(format_args!(
-        "no replica of the partitions {} can be reached",
-        names.join(", ")
-    ))
+    Failure::query(format_args!("no replica of the partitions {} can be reached", names.join(", ")))
 }

@@ -16,8 +16,8 @@ use crate::failure::{Failure, Report};
 use crate::grammar::KeyInput;
 use crate::metered::count;
 use crate::unit::{
-    Broken, FoldUnit, Frame, InputsUnit, LaneInput, LaneRequest, Page, Prereduce, Progress,
-    Source, Work,
+    Broken, FoldUnit, Frame, InputsUnit, LaneInput, LaneRequest, Page, Prereduce, Progress, Source,
+    Work,
 };
 use crate::{keys, limits};
 
@@ -59,7 +59,7 @@ struct Fold {
 }
 
 /// An input of a following phase, or of the query itself.
-struct Waiting {
+pub(super) struct Waiting {
     input: KeyInput,
     home: Partition,
     vnode: Partition,
@@ -107,8 +107,15 @@ impl LaneStage {
         let n_val = router.n_val(bucket)?;
         for entry in router.coverage(n_val, offset)? {
             let place = Place { vnode: entry.vnode, node: entry.node };
-            let fold =
-                Fold { home: entry.home, place, n_val, after: None, attempt: 1, tries: 0, lane: None };
+            let fold = Fold {
+                home: entry.home,
+                place,
+                n_val,
+                after: None,
+                attempt: 1,
+                tries: 0,
+                lane: None,
+            };
             self.folds.insert(self.next_unit, fold);
             self.next_unit += 1;
         }
@@ -229,14 +236,7 @@ impl LaneStage {
         self.open(node, load, Source::Inputs(source), shared, router);
     }
 
-    fn open(
-        &mut self,
-        node: NodeId,
-        load: Load,
-        source: Source,
-        shared: &Shared,
-        router: &Router,
-    ) {
+    fn open(&mut self, node: NodeId, load: Load, source: Source, shared: &Shared, router: &Router) {
         let time_left = shared.deadline.saturating_duration_since(Instant::now());
         let request = LaneRequest {
             query: shared.query,
@@ -331,8 +331,8 @@ impl LaneStage {
         match &mut lane.load {
             Load::Folds(units) => {
                 let fold = self.folds.get_mut(&page.unit);
-                let Some(fold) = fold
-                    .filter(|fold| fold.lane == Some(id) && fold.attempt == page.attempt)
+                let Some(fold) =
+                    fold.filter(|fold| fold.lane == Some(id) && fold.attempt == page.attempt)
                 else {
                     return Ok(stale());
                 };

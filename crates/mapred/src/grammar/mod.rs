@@ -9,9 +9,7 @@ mod query;
 mod text;
 
 pub use query::Query;
-pub(crate) use query::{
-    Callee, Code, Inputs, KeyInput, LinkSpec, PackedKeys, Phase, PhaseKind, Spec,
-};
+pub(crate) use query::{Callee, Code, Inputs, KeyInput, LinkSpec, PhaseKind, Spec};
 
 use std::time::Duration;
 

@@ -50,9 +50,8 @@ fn phase(step: &RawValue, last: bool) -> Result<Phase, String> {
     Ok(Phase { kind, keep })
 }
 
-const FIELDS: [&str; 10] = [
-    "language", "source", "name", "bucket", "key", "module", "function", "arg", "keep", "tag",
-];
+const FIELDS: [&str; 10] =
+    ["language", "source", "name", "bucket", "key", "module", "function", "arg", "keep", "tag"];
 
 fn code(spec: &RawValue, fields: &Fields<'_>) -> Result<Code, String> {
     let Some(language) = fields.get("language") else {

@@ -165,8 +165,7 @@ impl PackedKeys {
         });
         let entries = std::mem::take(&mut self.entries);
         // Writing to memory cannot fail: every field has a known length.
-        self.entries =
-            postcard::to_extend(&(number, key, keydata), entries).unwrap_or_default();
+        self.entries = postcard::to_extend(&(number, key, keydata), entries).unwrap_or_default();
         self.count += 1;
     }
 

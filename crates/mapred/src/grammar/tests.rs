@@ -5,6 +5,7 @@ use std::time::Duration;
 use mapring_script::{Function, JsonText, ReduceTiming};
 use mapring_types::{BucketId, ObjectId};
 
+use super::query::Phase;
 use super::*;
 
 fn good(body: &str) -> Query {
@@ -38,7 +39,10 @@ fn bodies_that_are_no_queries() {
     refused(r#"{"query":[]}"#, missing);
     refused(&format!("{}{}", "[".repeat(200), "]".repeat(200)), invalid);
     refused(&"[".repeat(1_000_000), invalid);
-    refused(&format!(r#"{{"inputs":[["b","k",{}1{}]],"query":[]}}"#, "[".repeat(200), "]".repeat(200)), invalid);
+    refused(
+        &format!(r#"{{"inputs":[["b","k",{}1{}]],"query":[]}}"#, "[".repeat(200), "]".repeat(200)),
+        invalid,
+    );
     let refusal = parse(b"{\"inputs\":\"\xff\",\"query\":[]}").unwrap_err();
     assert!(refusal.body.starts_with(invalid), "{}", refusal.body);
 }
@@ -55,10 +59,27 @@ fn inputs_that_are_none() {
     let unrecognized = "Unrecognized format of \"inputs\" field:\n";
     inputs_refused("[]", "No inputs were given.\n");
     for inputs in [
-        "7", "null", "true", "{}", r#"{"bucket":"b"}"#, r#"["a"]"#, r#"["a","b","c"]"#, "[[]]",
-        r#"[["b"]]"#, r#"[["b",1]]"#, r#"[[1,"k"]]"#, r#"[["b","k"],7]"#, r#"[["b","k"],"b"]"#,
-        r#"[["b","k",1,null]]"#, r#"[["b","k",1,2]]"#, r#"[["b","k",1,"t",5]]"#, r#"["b",1]"#,
-        r#"[{"bucket":"b"}]"#, r#"[["b",null]]"#, r#""\ud800""#, r#"[["b","\udc00"]]"#,
+        "7",
+        "null",
+        "true",
+        "{}",
+        r#"{"bucket":"b"}"#,
+        r#"["a"]"#,
+        r#"["a","b","c"]"#,
+        "[[]]",
+        r#"[["b"]]"#,
+        r#"[["b",1]]"#,
+        r#"[[1,"k"]]"#,
+        r#"[["b","k"],7]"#,
+        r#"[["b","k"],"b"]"#,
+        r#"[["b","k",1,null]]"#,
+        r#"[["b","k",1,2]]"#,
+        r#"[["b","k",1,"t",5]]"#,
+        r#"["b",1]"#,
+        r#"[{"bucket":"b"}]"#,
+        r#"[["b",null]]"#,
+        r#""\ud800""#,
+        r#"[["b","\udc00"]]"#,
     ] {
         inputs_refused(inputs, unrecognized);
     }
@@ -136,8 +157,15 @@ fn phases_that_are_none() {
         query_refused(query, "The value of the \"query\" field was not a list:\n");
     }
     for query in [
-        "[7]", "[[]]", "[{}]", "[null]", r#"[{"filter":{}}]"#, r#"[{"map":7}]"#,
-        r#"[{"map":{},"reduce":{}}]"#, r#"[{"map":{},"map":{}}]"#, r#"[{"link":"x"}]"#,
+        "[7]",
+        "[[]]",
+        "[{}]",
+        "[null]",
+        r#"[{"filter":{}}]"#,
+        r#"[{"map":7}]"#,
+        r#"[{"map":{},"reduce":{}}]"#,
+        r#"[{"map":{},"map":{}}]"#,
+        r#"[{"link":"x"}]"#,
     ] {
         query_refused(query, "Unrecognized format of query phase:\n");
     }
@@ -262,9 +290,7 @@ fn time_limits() {
 }
 
 fn code(arg: &str) -> Code {
-    let phases = phases(&format!(
-        r#"[{{"reduce":{{"language":"javascript","name":"f"{arg}}}}}]"#
-    ));
+    let phases = phases(&format!(r#"[{{"reduce":{{"language":"javascript","name":"f"{arg}}}}}]"#));
     match &phases[0].kind {
         PhaseKind::Reduce(code) => code.clone(),
         other => panic!("{other:?}"),

@@ -94,8 +94,8 @@ impl Lane {
         let mut size = CallSize::new();
         let mut after = unit.after.clone();
         loop {
-            let read =
-                self.node.objects.fold_page(slice, after, depth, limits::READ_INPUTS).await?;
+            let objects = &self.node.objects;
+            let read = objects.fold_page(slice, after.clone(), depth, limits::READ_INPUTS).await?;
             let mut items: VecDeque<MapInput> = read.items.into_iter().map(object).collect();
             while !items.is_empty() {
                 let call = size.take(&mut items);

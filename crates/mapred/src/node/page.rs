@@ -57,8 +57,8 @@ impl<'l> Pager<'l> {
             self.results.extend(results);
         }
         self.reached = Some(reached);
-        let full = self.bytes >= limits::PAGE_RESULT_BYTES
-            || self.inputs >= limits::PAGE_INPUTS as u64;
+        let full =
+            self.bytes >= limits::PAGE_RESULT_BYTES || self.inputs >= limits::PAGE_INPUTS as u64;
         if full { self.send().await } else { Ok(()) }
     }
 

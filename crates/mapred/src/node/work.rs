@@ -164,7 +164,12 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(input: &MapInput, bucket: Option<&'static str>, tag: Option<&'static str>, expect: &str) {
+    fn check(
+        input: &MapInput,
+        bucket: Option<&'static str>,
+        tag: Option<&'static str>,
+        expect: &str,
+    ) {
         let spec = LinkSpec { bucket: bucket.map(Bytes::from), tag: tag.map(Bytes::from) };
         let found: Vec<String> =
             links(input, &spec).unwrap().into_iter().map(|value| value.0).collect();
