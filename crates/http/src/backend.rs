@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use mapring_cluster::{Change, Outcome, View};
-use mapring_kv::{GetOptions, Kv, NewValue, PutOptions};
+use mapring_kv::{DeleteOptions, GetOptions, Kv, NewValue, PutOptions};
 use mapring_mapred::{Answer, Failure, MapReduce, Query, Rejection, Results};
 use mapring_types::{BucketId, Object, ObjectId, Result, VersionVector};
 
@@ -87,8 +87,7 @@ impl Objects for Kv {
         context: Option<VersionVector>,
         options: &DeleteOptions,
     ) -> Result<bool> {
-        let _ = (id, context, options);
-        Err(mapring_types::Error::internal("SHIM"))
+        Kv::delete(self, id, context, options).await
     }
 
     fn list_keys(
@@ -155,23 +154,4 @@ impl ParsedQuery for Planned {
         let results = self.mapred.start(self.query.clone()).await?;
         Ok(self.mapred.collect(&self.query, results).await)
     }
-}
-
-/// SHIM
-#[derive(Debug, Clone, Default)]
-pub struct DeleteOptions {
-    /// r
-    pub r: mapring_types::Quorum,
-    /// pr
-    pub pr: mapring_types::Quorum,
-    /// w
-    pub w: mapring_types::Quorum,
-    /// dw
-    pub dw: mapring_types::Quorum,
-    /// pw
-    pub pw: mapring_types::Quorum,
-    /// rw
-    pub rw: mapring_types::Quorum,
-    /// timeout
-    pub timeout: Option<Duration>,
 }

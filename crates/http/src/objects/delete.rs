@@ -1,8 +1,8 @@
 //! Deleting an object.
 
-use crate::backend::DeleteOptions;
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
+use mapring_kv::DeleteOptions;
 use mapring_types::ObjectId;
 
 use super::{check_bucket, put};

@@ -11,7 +11,7 @@ use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
 use mapring_cluster::fixed::{FixedCluster, FixedGroup};
 use mapring_cluster::{Change, Cluster as _, Outcome, View};
-use mapring_kv::{GetOptions, NewValue, PutOptions};
+use mapring_kv::{DeleteOptions, GetOptions, NewValue, PutOptions};
 use mapring_mapred::{Answer, Failure, PhaseResults, Rejection, Results};
 use mapring_ring::hash::RingSize;
 use mapring_types::{
@@ -20,7 +20,7 @@ use mapring_types::{
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc};
 
-use crate::backend::{DeleteOptions, Objects, ParsedQuery, Queries};
+use crate::backend::{Objects, ParsedQuery, Queries};
 
 pub(crate) struct Store {
     cluster: Arc<FixedCluster>,
