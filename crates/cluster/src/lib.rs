@@ -3,6 +3,9 @@
 //! The metadata (members, ownership plan, bucket types and properties) is one small replicated
 //! state, changed only by [`Change`]s that all nodes apply in one order. The data path reads the
 //! last applied state and never waits.
+//!
+//! [`state`] is the pure state machine. [`live::LiveCluster`] runs it by raft, with liveness by
+//! gossip behind [`liveness::Liveness`]; [`fixed::FixedCluster`] is for tests and simulation.
 
 pub mod fixed;
 pub mod limits;

@@ -9,9 +9,30 @@ pub const VOTERS: usize = 5;
 /// How long a proposal may take, forwarding and retries included. Then: `Unavailable`.
 pub const PROPOSE: Duration = Duration::from_secs(10);
 
-/// How long the leader waits for a decision that another node asked for: less than [`PROPOSE`], so
-/// that the asking node hears the reason instead of its own deadline.
-pub const DECIDE: Duration = Duration::from_secs(8);
+/// How long one attempt to have a change decided by another node may take: a leader that is paused
+/// or cut off has a successor by then. Then the leader is looked for again.
+pub const ATTEMPT: Duration = Duration::from_secs(3);
+
+/// How long the leader waits for a decision that another node asked for: less than [`ATTEMPT`], so
+/// that the asking node hears of it.
+pub const DECIDE: Duration = Duration::from_millis(2_500);
+
+/// Largest change, in bytes of JSON. A larger one is refused as `TooLarge`.
+pub const CHANGE_BYTES: usize = 256 << 10;
+
+/// Most buckets with properties of their own, most bucket types, most members: the metadata is held
+/// in memory and copied with every change. More are refused. All nodes must agree on these.
+pub const BUCKETS: usize = 10_000;
+
+/// See [`BUCKETS`].
+pub const BUCKET_TYPES: usize = 1_000;
+
+/// See [`BUCKETS`].
+pub const MEMBERS: usize = 1_000;
+
+/// How long the leader considers a node that asks to join, a look after the holder of its name
+/// included. Then it is told to come again.
+pub const ADMIT: Duration = Duration::from_secs(8);
 
 /// How long a node that asks to join waits for one answer. Then it asks elsewhere.
 pub const JOIN_CALL: Duration = Duration::from_secs(10);
@@ -75,6 +96,12 @@ pub const LEAVE: Duration = Duration::from_millis(600);
 pub const FOUND_LISTEN: Duration = Duration::from_millis(1_500);
 
 // A forwarded proposal is answered before its sender gives up.
-const _: () = assert!(DECIDE.as_millis() < PROPOSE.as_millis());
+const _: () = assert!(DECIDE.as_millis() < ATTEMPT.as_millis());
+const _: () = assert!(ATTEMPT.as_millis() < PROPOSE.as_millis());
+// The same for joining, with one forwarding between.
+const _: () = assert!(PROBE.as_millis() < ADMIT.as_millis());
+const _: () = assert!(ADMIT.as_millis() < JOIN_CALL.as_millis());
+// Whatever is replicated in one message fits into one record of the log.
+const _: () = assert!(MESSAGE_ENTRIES as usize * 2 * CHANGE_BYTES < RECORD_BYTES);
 // Gossip carries at least two rounds while a node leaves.
 const _: () = assert!(LEAVE.as_millis() >= 2 * GOSSIP.as_millis());

@@ -7,6 +7,8 @@ use mapring_types::props::PropChanges;
 use mapring_types::{BucketId, BucketProps, Error, NodeId, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::limits;
+
 /// Where a member stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -155,6 +157,8 @@ impl ClusterState {
                 Ok(())
             }
             Change::SetBucket { bucket, changes } => {
+                let new = !self.buckets.contains_key(bucket);
+                room(new, self.buckets.len(), limits::BUCKETS, "buckets with own properties")?;
                 let known = self.buckets.entry(bucket.clone()).or_default();
                 known.0.extend(changes.0.clone());
                 Ok(())
@@ -164,6 +168,8 @@ impl ClusterState {
                 Ok(())
             }
             Change::SetBucketType { name, changes } => {
+                let new = !self.bucket_types.contains_key(name);
+                room(new, self.bucket_types.len(), limits::BUCKET_TYPES, "bucket types")?;
                 let known = self.bucket_types.entry(name.clone()).or_default();
                 known.0.extend(changes.0.clone());
                 Ok(())
@@ -189,6 +195,7 @@ impl ClusterState {
             *known = Member { status, incomplete, ..member.clone() };
             return Ok(());
         }
+        room(true, self.members.len(), limits::MEMBERS, "members")?;
         let status = if self.sealed { MemberStatus::Joining } else { MemberStatus::Valid };
         self.members.insert(id, Member { status, incomplete: false, ..member.clone() });
         if status == MemberStatus::Valid {
@@ -222,6 +229,14 @@ impl ClusterState {
             self.plan = self.plan.next(owners);
         }
     }
+}
+
+/// Refuses a new entry where there are enough.
+fn room(new: bool, count: usize, most: usize, what: &str) -> Result<()> {
+    if new && count >= most {
+        return Err(Error::invalid(format!("there are {most} {what} already")));
+    }
+    Ok(())
 }
 
 /// JSON has only text as keys, and bucket names are bytes: a list of pairs instead.
@@ -359,6 +374,20 @@ mod tests {
         let new = &state.members[&NodeId(5)];
         assert_eq!((new.status, new.incomplete), (MemberStatus::Joining, false));
         assert_eq!(state.plan, plan);
+    }
+
+    #[test]
+    fn the_metadata_stays_small() {
+        let mut state = three();
+        let set = |number: usize| Change::SetBucket {
+            bucket: BucketId::untyped(number.to_string()),
+            changes: PropChanges::default(),
+        };
+        for number in 0..limits::BUCKETS {
+            assert_eq!(state.apply(&set(number)), Outcome::Applied);
+        }
+        check_refused(&mut state, &set(limits::BUCKETS));
+        assert_eq!(state.apply(&set(7)), Outcome::Applied);
     }
 
     #[test]

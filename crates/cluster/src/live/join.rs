@@ -73,16 +73,19 @@ impl LiveCluster {
     /// Asks to be a member until the cluster agrees, or refuses for good.
     async fn join(&self) -> Result<()> {
         let (mut pause, longest) = limits::JOIN_PAUSE;
+        let mut told = String::new();
         loop {
-            match self.ask_around().await? {
+            let reason = match self.ask_around().await? {
                 Verdict::Accepted if self.arrived().await => return Ok(()),
                 Verdict::Refused(reason) => {
                     return Err(Error::new(ErrorKind::Forbidden, reason));
                 }
-                Verdict::Later(reason) | Verdict::Foreign(reason) => {
-                    tracing::info!(%reason, "not joined yet");
-                }
-                Verdict::Accepted => tracing::info!("accepted, but the metadata has not arrived"),
+                Verdict::Later(reason) | Verdict::Foreign(reason) => reason,
+                Verdict::Accepted => "accepted, but the metadata has not arrived yet".to_owned(),
+            };
+            if reason != told {
+                tracing::info!(%reason, "not joined yet; asking again");
+                told = reason;
             }
             // Nodes that start together are not to ask together.
             let jitter = self.entropy.below(u64::try_from(pause.as_millis()).unwrap_or(0) / 2);
@@ -231,14 +234,13 @@ impl LiveCluster {
     async fn forward(&self, leader: NodeId, mut request: JoinRequest) -> Result<Verdict> {
         request.forwarded = true;
         let body = wire::encode(&request)?;
-        let answer = self.ask(leader, wire::JOIN, body, limits::DECIDE).await?;
+        let answer = self.ask(leader, wire::JOIN, body, limits::ADMIT).await?;
         Ok(wire::decode::<JoinAnswer>(&answer)?.verdict)
     }
 
     /// Decides about a node, as the leader.
     async fn admit(&self, request: &JoinRequest) -> Result<Verdict> {
-        let deadline = limits::DECIDE;
-        let admitted = tokio::time::timeout(deadline, self.admit_now(request)).await;
+        let admitted = tokio::time::timeout(limits::ADMIT, self.admit_now(request)).await;
         admitted.unwrap_or_else(|_| {
             Ok(Verdict::Later("the leader has no majority of voters".to_owned()))
         })

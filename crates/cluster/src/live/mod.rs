@@ -91,7 +91,8 @@ pub struct LiveCluster {
 }
 
 impl LiveCluster {
-    /// Opens the stored metadata. Nothing is sent before [`LiveCluster::run`].
+    /// Opens the stored metadata. Asks nothing of others before [`LiveCluster::run`], except that a
+    /// node which led when it ended may go on leading.
     ///
     /// # Errors
     /// `Corrupt` or `Storage` naming the file; `Invalid` when the directory belongs to a node of
@@ -262,7 +263,7 @@ impl LiveCluster {
 /// Keeps the view and what gossip tells up to date.
 async fn attend(cluster: Arc<LiveCluster>) {
     let mut rumours = cluster.liveness.rumours();
-    let mut metrics = cluster.raft.server_metrics();
+    let mut metrics = cluster.raft.metrics();
     let mut ticks = tokio::time::interval(limits::GOSSIP);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut told = Facts::default();
@@ -276,11 +277,15 @@ async fn attend(cluster: Arc<LiveCluster>) {
             }
             Ok(()) = metrics.changed() => {
                 let now = metrics.borrow_and_update().clone();
-                metrics::gauge!("mapring_raft_term").set(now.vote.leader_id.term as f64);
-                if now.current_leader != leader {
+                metrics::gauge!("mapring_raft_term").set(now.current_term as f64);
+                if let Err(error) = &now.running_state {
+                    tracing::error!(%error, "the metadata has stopped: nothing can be changed");
+                }
+                if now.current_leader.is_some() && now.current_leader != leader {
                     leader = now.current_leader;
                     metrics::counter!("mapring_raft_leader_changes_total").increment(1);
-                    tracing::info!(leader = ?leader.map(NodeId), "the metadata has a leader");
+                    let term = now.current_term;
+                    tracing::info!(leader = ?leader.map(NodeId), term, "the metadata has a leader");
                 }
             }
             _ = ticks.tick() => cluster.hub.refresh(),

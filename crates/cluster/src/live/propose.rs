@@ -63,6 +63,11 @@ impl LiveCluster {
 
     /// Has the change decided if this node leads.
     pub(super) async fn decide_here(&self, change: &Change) -> Result<ProposeAnswer> {
+        if wire::encode(change)?.len() > limits::CHANGE_BYTES {
+            let message =
+                format!("a change of the metadata exceeds {} bytes", limits::CHANGE_BYTES);
+            return Err(Error::new(ErrorKind::TooLarge, message));
+        }
         match self.raft.client_write(change.clone()).await {
             Ok(written) => {
                 let index = written.log_id.index;
@@ -82,10 +87,12 @@ impl LiveCluster {
         deadline: Instant,
     ) -> Result<ProposeAnswer> {
         let body = wire::encode(&ProposeRequest { change: change.clone() })?;
-        let left = deadline.saturating_duration_since(Instant::now());
+        let left = deadline.saturating_duration_since(Instant::now()).min(limits::ATTEMPT);
         match self.ask(leader, wire::PROPOSE, body, left).await {
             Ok(answer) => wire::decode(&answer),
-            Err(error) if error.kind() == ErrorKind::Unavailable => Ok(ProposeAnswer::NotLeader),
+            Err(error) if matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Timeout) => {
+                Ok(ProposeAnswer::NotLeader)
+            }
             Err(error) => Err(error.context(format!("proposal to node {leader}"))),
         }
     }

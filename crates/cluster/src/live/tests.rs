@@ -189,6 +189,30 @@ async fn without_a_majority_nothing_is_decided_but_the_view_stays() {
     world.stop().await;
 }
 
+/// Invariant I8.
+#[tokio::test]
+async fn a_cut_off_leader_decides_nothing() {
+    let mut world = World::new();
+    let nodes = three(&mut world).await;
+    let cut_off = nodes[0].leader().unwrap();
+    world.cut_off(cut_off);
+    let (old, rest): (Vec<_>, Vec<_>) = nodes.iter().partition(|node| node.config.me == cut_off);
+    let before = old[0].view().state.clone();
+    let (lost, decided) =
+        futures::join!(old[0].propose(set_n_val("b", 8)), rest[0].propose(set_n_val("b", 9)));
+    assert_eq!(lost.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(decided.unwrap(), Outcome::Applied);
+    assert_eq!(old[0].view().state, before);
+    let late = world.node(4, "n4", 4, &[2, 3, 1]).await;
+    late.run().await.unwrap();
+    assert_eq!(old[0].view().state, before);
+
+    world.heal();
+    settled(&[&nodes[0], &nodes[1], &nodes[2], &late], 4, 4).await;
+    assert_eq!(n_val(old[0], "b"), 9);
+    world.stop().await;
+}
+
 #[tokio::test]
 async fn a_name_in_use_is_refused_and_a_dead_one_given_on() {
     let mut world = World::new();

@@ -60,7 +60,8 @@ pub(crate) struct Pace {
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { heartbeat: 300, election: (1_500, 3_000) }
+        // openraft adds the highest value to each: a successor stands after 2.5 to 3 s of silence.
+        Self { heartbeat: 300, election: (1_000, 1_500) }
     }
 }
 

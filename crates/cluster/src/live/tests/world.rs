@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use chitchat::transport::ChannelTransport;
-use mapring_net::simulated::Network;
+use mapring_net::simulated::{Fate, Network};
 use mapring_net::{Class, FrameStream, Method, Peer, ServiceId, Services, Transport};
 use mapring_ring::RingSize;
 use mapring_types::env::SystemEntropy;
@@ -110,6 +110,18 @@ impl World {
         tasks.iter().for_each(tokio::task::JoinHandle::abort);
         cluster.liveness.stop().await;
         cluster.raft.shutdown().await.unwrap();
+    }
+
+    /// Loses all messages from and to a node; gossip goes on.
+    pub(super) fn cut_off(&self, node: NodeId) {
+        self.network.set_weather(Box::new(move |from, to| {
+            if from == node || to == node { Fate::Lose } else { Fate::Deliver(Duration::ZERO) }
+        }));
+    }
+
+    /// Ends what [`World::cut_off`] began.
+    pub(super) fn heal(&self) {
+        self.network.set_weather(Box::new(|_, _| Fate::Deliver(Duration::ZERO)));
     }
 
     /// Ends all nodes.
