@@ -196,6 +196,7 @@ impl Build<'_> {
             kv: kv.clone(),
             transport: transport.clone(),
             workers: workers.clone(),
+            executor: executor.clone(),
             clock: self.clock.clone(),
             entropy: self.entropy.clone(),
             config: MapredConfig {
@@ -203,6 +204,8 @@ impl Build<'_> {
                 answer_disk_bytes: config.mapred.answer_disk,
                 spill_dir: data.subdirectory(SPILL)?,
                 concurrent_queries: config.mapred.concurrent_queries,
+                // One more than there are workers: its objects are read while they compute.
+                units_at_once: config.script.workers.saturating_add(1),
             },
         });
         transport.serve(Services::new([

@@ -29,9 +29,13 @@ async fn every_mistake_is_told_with_its_place() {
     )
     .await;
     assert_eq!(status, Some(2), "{error}");
-    for place in
-        ["bad.toml:2: ", "bad.toml:3: ", "bad.toml:5: ", "MAPRING__CLUSTER__RING_SIZE: ", "--http: "]
-    {
+    for place in [
+        "bad.toml:2: ",
+        "bad.toml:3: ",
+        "bad.toml:5: ",
+        "MAPRING__CLUSTER__RING_SIZE: ",
+        "--http: ",
+    ] {
         assert!(error.contains(place), "{place} is not in {error}");
     }
     assert!(error.contains("5 mistakes"), "{error}");

@@ -86,11 +86,8 @@ fn processes_of(directory: &Path) -> BTreeSet<i32> {
             parents.push((pid, parent));
         }
     }
-    let workers: Vec<i32> = parents
-        .iter()
-        .filter(|(_, parent)| named.contains(parent))
-        .map(|(pid, _)| *pid)
-        .collect();
+    let workers: Vec<i32> =
+        parents.iter().filter(|(_, parent)| named.contains(parent)).map(|(pid, _)| *pid).collect();
     named.extend(workers);
     named
 }

@@ -60,8 +60,7 @@ fn worker_ticks(node: i32) -> u64 {
     let mut ticks = 0;
     for entry in fs::read_dir("/proc").unwrap().flatten() {
         let stat = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
-        let fields: Vec<&str> =
-            stat.rsplit_once(") ").unwrap_or_default().1.split(' ').collect();
+        let fields: Vec<&str> = stat.rsplit_once(") ").unwrap_or_default().1.split(' ').collect();
         // After the name: state, parent, …; the times in user and system mode are 12th and 13th.
         if fields.get(1).and_then(|parent| parent.parse().ok()) == Some(node) {
             let time = |at: usize| fields.get(at).and_then(|t| t.parse().ok()).unwrap_or(0_u64);

@@ -38,7 +38,11 @@ impl Tool {
         let place = std::panic::Location::caller();
         async move {
             let output = self.run(arguments).await;
-            assert!(output.status.success(), "{place}: {}", String::from_utf8_lossy(&output.stderr));
+            assert!(
+                output.status.success(),
+                "{place}: {}",
+                String::from_utf8_lossy(&output.stderr)
+            );
             String::from_utf8(output.stdout).unwrap()
         }
     }
@@ -89,8 +93,11 @@ async fn load_and_mapred() {
     let sum = r#"{"inputs":"records","query":[
         {"map":{"language":"javascript","name":"Riak.mapValuesJson","keep":true}},
         {"map":{"language":"javascript","source":"function(v) { return [v.n]; }"}}]}"#;
-    fs::write(&query, r#"{"inputs":"records","query":[
-        {"map":{"language":"javascript","name":"Riak.mapValuesJson"}}]}"#)
+    fs::write(
+        &query,
+        r#"{"inputs":"records","query":[
+        {"map":{"language":"javascript","name":"Riak.mapValuesJson"}}]}"#,
+    )
     .unwrap();
     let printed = tool.ok(&["mapred", &query]).await;
     let mut lines: Vec<&str> = printed.lines().collect();
@@ -113,7 +120,10 @@ async fn loads_say_where_they_stopped() {
     fs::write(path, "{\"n\":1}\n{\"n\":2}\n{\"n\":\n{\"n\":4}\n").unwrap();
     let (status, error) = told(&tool.run(&["load", "b", "--ndjson", path]).await);
     assert_eq!(status, 1);
-    assert!(error.contains("everything up to") && error.contains("bad.ndjson:2 is stored"), "{error}");
+    assert!(
+        error.contains("everything up to") && error.contains("bad.ndjson:2 is stored"),
+        "{error}"
+    );
     assert!(error.contains("bad.ndjson:3: not JSON"), "{error}");
     assert_eq!(tool.ok(&["get", "b", &format!("{path}:00000002")]).await, "{\"n\":2}");
 }

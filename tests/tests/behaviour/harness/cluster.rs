@@ -69,7 +69,8 @@ impl Cluster {
         let running: Vec<&Node> = self.nodes.iter().filter(|node| node.is_running()).collect();
         for node in &running {
             node.wait_ready().await;
-            let what = format!("{} to see {} nodes share the ring", node.settings.name, running.len());
+            let what =
+                format!("{} to see {} nodes share the ring", node.settings.name, running.len());
             eventually(&what, || async {
                 let status = node.client.cluster().await.ok()?;
                 holds(status.shared_by() >= running.len())

@@ -21,10 +21,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Asks until the answer is there; fails, naming what was waited for, when it does not come.
 #[track_caller]
-pub(crate) fn eventually<T, F>(
-    what: &str,
-    mut ask: impl FnMut() -> F,
-) -> impl Future<Output = T>
+pub(crate) fn eventually<T, F>(what: &str, mut ask: impl FnMut() -> F) -> impl Future<Output = T>
 where
     F: Future<Output = Option<T>>,
 {

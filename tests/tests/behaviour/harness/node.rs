@@ -93,9 +93,12 @@ impl Node {
             .arg(self.data_dir())
             .args(["--http", &format!("127.0.0.1:{}", settings.http)])
             .args(["--cluster", &format!("127.0.0.1:{}", settings.cluster)])
-            .args(settings.join.iter().flat_map(|port| {
-                ["--join".to_owned(), format!("127.0.0.1:{port}")]
-            }))
+            .args(
+                settings
+                    .join
+                    .iter()
+                    .flat_map(|port| ["--join".to_owned(), format!("127.0.0.1:{port}")]),
+            )
             .envs(ENVIRONMENT)
             .envs(settings.environment.iter().cloned())
             // The node ends with the test, however that ends.
