@@ -81,7 +81,7 @@ fn put_all(engine: &SledEngine, objects: u64, bytes: u64, round: u64) -> Result<
                 })
             })
             .collect();
-        writers.into_iter().map(|writer| writer.join().unwrap_or(Ok(()))).collect::<Result<()>>()
+        writers.into_iter().try_for_each(|writer| writer.join().unwrap_or(Ok(())))
     })?;
     Ok(begun.elapsed())
 }
