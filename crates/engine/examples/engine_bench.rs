@@ -70,7 +70,7 @@ fn put_all(engine: &SledEngine, objects: u64, bytes: u64, round: u64) -> Result<
                     loop {
                         let n = next.fetch_add(1, Ordering::Relaxed);
                         if n >= objects {
-                            return Ok(());
+                            return Ok::<(), mapring_types::Error>(());
                         }
                         let head = vec![round as u8; 60];
                         let body = vec![n as u8; bytes as usize];
