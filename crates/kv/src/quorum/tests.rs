@@ -69,7 +69,7 @@ fn reads_answer_at_r() {
     read(NEED, "1- 2- 3", "not found");
     read(NEED, "1=1 2! 3", "wait");
     read(NEED, "1=1 2! 3!", "R-value unsatisfied: 1/2");
-    read(NEED, "1! 2! 3", "R-value unsatisfied: 0/2");
+    read(NEED, "1! 2! 3", "R-value unsatisfied: 1/2");
     read(NEED, "", "R-value unsatisfied: 0/2");
     let all = ReadNeed { r: 3, ..NEED };
     read(all, "1=1 2=1 3", "wait");
@@ -103,7 +103,7 @@ fn notfound_ok_false_takes_missing_for_failure() {
     read(need, "1- 2=1 3=1", "found 1");
     read(need, "1- 2- 3", "not found");
     read(need, "1- 2- 3=1", "R-value unsatisfied: 1/2");
-    read(need, "1- 2! 3", "R-value unsatisfied: 0/2");
+    read(need, "1- 2! 3", "R-value unsatisfied: 1/2");
     read(ReadNeed { r: 1, ..need }, "1- 2- 3", "wait");
     read(ReadNeed { r: 1, ..need }, "1- 2- 3-", "not found");
 }
