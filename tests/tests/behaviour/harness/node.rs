@@ -33,11 +33,10 @@ pub(crate) struct Node {
 }
 
 /// What every node of a test gets: little memory, few workers, a short stop.
-const ENVIRONMENT: [(&str, &str); 4] = [
+const ENVIRONMENT: [(&str, &str); 3] = [
     ("MAPRING__STORAGE__CACHE", "32 MB"),
     ("MAPRING__SCRIPT__WORKERS", "2"),
     ("MAPRING__NODE__GRACE", "5s"),
-    ("MAPRING__LOG__LEVEL", "info"),
 ];
 
 /// Lines of a log that are shown when a test fails.
