@@ -129,12 +129,12 @@ fn stages(phases: Vec<Resolved>) -> Vec<Stage> {
                     .and_then(|next| prereduce(phase + 1, next));
                 let results = keep || (forward && prereduce.is_none());
                 let work = Work::Map(function);
-                StageKind::Lanes(LaneStage::new(Task { phase, work, prereduce, results }))
+                StageKind::Lanes(Box::new(LaneStage::new(Task { phase, work, prereduce, results })))
             }
             ResolvedKind::Link(spec) => {
                 let work = Work::Link(spec);
                 let task = Task { phase, work, prereduce: None, results: keep || forward };
-                StageKind::Lanes(LaneStage::new(task))
+                StageKind::Lanes(Box::new(LaneStage::new(task)))
             }
             ResolvedKind::Reduce { function, timing } => {
                 StageKind::Reduce(ReduceStage::new(phase, function, timing))
@@ -155,6 +155,6 @@ fn prereduce(phase: usize, next: &ResolvedKind) -> Option<Prereduce> {
 /// The stage before a reduce of a whole bucket, or instead of any phase: it lists the keys.
 fn listing(alone: bool) -> Stage {
     let task = Task { phase: 0, work: Work::Keys, prereduce: None, results: true };
-    let kind = StageKind::Lanes(LaneStage::new(task));
+    let kind = StageKind::Lanes(Box::new(LaneStage::new(task)));
     Stage { phase: 0, keep: alone, forward: !alone, over: false, kind }
 }

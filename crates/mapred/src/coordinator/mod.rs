@@ -74,7 +74,7 @@ struct Stage {
 }
 
 enum StageKind {
-    Lanes(LaneStage),
+    Lanes(Box<LaneStage>),
     Reduce(ReduceStage),
 }
 

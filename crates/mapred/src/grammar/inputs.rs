@@ -26,10 +26,10 @@ fn bucket(value: &RawValue) -> Result<BucketId, String> {
 
 /// A pair of strings is a bucket of a bucket type; every other list is one of keys.
 fn list(value: &RawValue) -> Result<Inputs, String> {
-    if let Some([bucket_type, name]) = elements(value, 2).as_deref() {
-        if let (Some(bucket_type), Some(name)) = (string(bucket_type), string(name)) {
-            return checked(BucketId::typed(bucket_type, name), "").map(Inputs::Bucket);
-        }
+    if let Some([bucket_type, name]) = elements(value, 2).as_deref()
+        && let (Some(bucket_type), Some(name)) = (string(bucket_type), string(name))
+    {
+        return checked(BucketId::typed(bucket_type, name), "").map(Inputs::Bucket);
     }
     let mut keys = PackedKeys::default();
     let mut refusal = None;

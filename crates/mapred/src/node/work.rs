@@ -140,7 +140,10 @@ mod tests {
 
     use super::*;
 
-    fn input(siblings: &[(&[(&str, &str, &str)], bool)]) -> MapInput {
+    /// Links, and whether it is deleted.
+    type Value<'a> = (&'a [(&'a str, &'a str, &'a str)], bool);
+
+    fn input(siblings: &[Value<'_>]) -> MapInput {
         let mut object = Object::default();
         for (number, (links, deleted)) in siblings.iter().enumerate() {
             let link = |(bucket, key, tag): &(&str, &str, &str)| Link {
