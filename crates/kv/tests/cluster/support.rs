@@ -12,12 +12,14 @@ use futures::TryStreamExt;
 use mapring_cluster::fixed::{FixedCluster, FixedGroup};
 use mapring_cluster::{Change, Cluster};
 use mapring_engine::memory::MemoryEngine;
-use mapring_engine::{Engine, EngineStats, ScanDepth, ScanRange, StoreKey};
-use mapring_kv::executor::{Executor, Inline};
+use mapring_engine::sled::{SledConfig, SledEngine};
+use mapring_engine::{Durability, Engine, EngineStats, ScanDepth, ScanRange, StoreKey};
+use mapring_kv::executor::{Executor, Inline, ThreadPool};
 use mapring_kv::{DeleteOptions, GetOptions, Kv, KvConfig, KvParts, NewValue, PutOptions};
 use mapring_net::simulated::{Fate, Network};
 use mapring_net::{Class, FrameStream, Method, Peer, ServiceId, Services, Transport};
 use mapring_ring::RingSize;
+use mapring_types::env::{SystemClock, SystemEntropy};
 use mapring_types::props::PropChanges;
 use mapring_types::{
     BucketId, Clock, Entropy, Error, ErrorKind, Metadata, NodeId, Object, ObjectId, Quorum, Record,
@@ -420,4 +422,21 @@ pub(crate) fn eventually<'a>(
         }
         panic!("{at}: never: {what}");
     }
+}
+
+/// A node alone, on sled and threads.
+pub(crate) async fn on_sled(dir: &std::path::Path) -> Kv {
+    let config = SledConfig { durability: Durability::Process, ..SledConfig::default() };
+    let cluster = FixedGroup::start(1, RingSize::new(8).unwrap()).remove(0);
+    Kv::open(KvParts {
+        cluster,
+        engine: Arc::new(SledEngine::open(dir, config).unwrap()),
+        transport: Network::new().transport(NodeId(1)),
+        clock: Arc::new(SystemClock),
+        entropy: Arc::new(SystemEntropy),
+        executor: Arc::new(ThreadPool::start("test", 2, 1_000).unwrap()),
+        config: KvConfig::default(),
+    })
+    .await
+    .unwrap()
 }
