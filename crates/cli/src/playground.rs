@@ -49,7 +49,7 @@ const START: Duration = Duration::from_secs(60);
 const ASK_EVERY: Duration = Duration::from_millis(100);
 
 /// How long a node may take to stop: longer than its own grace period.
-const STOP: Duration = Duration::from_secs(20);
+const STOP: Duration = Duration::from_secs(30);
 
 /// What a node takes as its cache here unless the environment says so: several share the machine.
 const CACHE: (&str, &str) = ("MAPRING__STORAGE__CACHE", "256 MB");

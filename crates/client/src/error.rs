@@ -60,7 +60,7 @@ pub enum Error {
     },
     /// A query failed.
     #[error("{0}")]
-    Query(QueryFailure),
+    Query(Box<QueryFailure>),
     /// An answer is larger than the client takes.
     #[error("the answer is larger than {limit} bytes")]
     TooLarge {

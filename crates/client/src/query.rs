@@ -56,7 +56,7 @@ impl Client {
         let answer = self.send_with_patience(Method::POST, path, headers, query, patience).await?;
         match answer.expect(&[StatusCode::OK]).await {
             Err(Error::Status { status, text }) => match serde_json::from_str(&text) {
-                Ok(failure) => Err(Error::Query(failure)),
+                Ok(failure) => Err(Error::Query(Box::new(failure))),
                 Err(_) => Err(Error::Status { status, text }),
             },
             other => other,
@@ -107,7 +107,7 @@ impl Parts {
 
 fn failure(json: &[u8]) -> Error {
     match serde_json::from_slice::<QueryFailure>(json) {
-        Ok(failure) => Error::Query(failure),
+        Ok(failure) => Error::Query(Box::new(failure)),
         Err(_) => Error::form(String::from_utf8_lossy(json)),
     }
 }

@@ -275,10 +275,10 @@ mod tests {
     fn records_in_chunks_come_back() {
         check_chunked(100, limits::CHUNK_BYTES, 2, 0);
         check_chunked(100, CHUNK_DATA * 3, 3, 0);
-        check_chunked(limits::INLINE_HEAD_BYTES, 1 << 20, 33, 0);
-        check_chunked(limits::INLINE_HEAD_BYTES + 1, 1 << 20, 33, 1);
+        check_chunked(limits::INLINE_HEAD_BYTES, 1 << 20, 37, 0);
+        check_chunked(limits::INLINE_HEAD_BYTES + 1, 1 << 20, 37, 1);
         check_chunked(100_000, 10, 4, 4);
-        check_chunked(100_000, 200_000, 10, 4);
+        check_chunked(100_000, 200_000, 11, 4);
     }
 
     #[test]

@@ -40,9 +40,9 @@ pub(crate) fn root(request: &Request) -> Result<Reply, Stop> {
     decision::allow(&request.method, READ)?;
     let chosen = decision::representation(&request.headers, &[media::HTML, media::JSON])?;
     let body = if chosen == media::JSON {
-        let members = RESOURCES.iter().filter_map(|(name, paths)| {
-            Some(((*name).to_owned(), Value::from(*paths.first()?)))
-        });
+        let members = RESOURCES
+            .iter()
+            .filter_map(|(name, paths)| Some(((*name).to_owned(), Value::from(*paths.first()?))));
         Value::Object(members.collect()).to_string()
     } else {
         let items: String = resources()
@@ -77,12 +77,12 @@ fn figures(app: &App) -> Map<String, Value> {
     let storage = (app.node.storage)();
     let name_of = |id| view.state.members.get(&id).map(|member| member.name.clone());
     let others = view.up.iter().filter(|&&id| id != view.me).filter_map(|&id| name_of(id));
-    let ownership = view.state.members.iter().map(|(&id, member)| {
-        format!("{{'{}',{}}}", member.name, view.plan().owned_by(id).count())
-    });
+    let ownership =
+        view.state.members.iter().map(|(&id, member)| {
+            format!("{{'{}',{}}}", member.name, view.plan().owned_by(id).count())
+        });
     let ownership: Vec<String> = ownership.collect();
-    let names: Vec<&str> =
-        view.state.members.values().map(|member| member.name.as_str()).collect();
+    let names: Vec<&str> = view.state.members.values().map(|member| member.name.as_str()).collect();
     let ring_size = view.plan().ring_size().get();
     let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let mut out: Map<String, Value> = app.stats.report().into_iter().collect();

@@ -2,6 +2,7 @@
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
@@ -37,13 +38,22 @@ pub(crate) struct Held {
 /// # Errors
 /// 413, 408, 503 (too many bodies at once), 400 (the client broke off).
 pub(crate) async fn read(body: &mut Body, limit: usize, budget: &Budget) -> Result<Held, Stop> {
+    read_within(body, limit, budget, limits::BODY_IDLE).await
+}
+
+async fn read_within(
+    body: &mut Body,
+    limit: usize,
+    budget: &Budget,
+    idle: Duration,
+) -> Result<Held, Stop> {
     if body.size_hint().lower() > limit as u64 {
         return Err(too_large(limit));
     }
     let mut buffer = BytesMut::new();
     let mut share: Option<OwnedSemaphorePermit> = None;
     loop {
-        let frame = match timeout(limits::BODY_IDLE, body.frame()).await {
+        let frame = match timeout(idle, body.frame()).await {
             Err(_) => {
                 let reply = Reply::text(StatusCode::REQUEST_TIMEOUT, "the body did not arrive\n");
                 return Err(reply.header(CONNECTION, "close").into());
@@ -116,9 +126,9 @@ mod tests {
 
     fn chunks(count: usize, bytes: usize) -> Body {
         let chunk = Bytes::from(vec![b'x'; bytes]);
-        Body::from_stream(futures::stream::iter((0..count).map(move |_| {
-            Ok::<_, Infallible>(chunk.clone())
-        })))
+        Body::from_stream(futures::stream::iter(
+            (0..count).map(move |_| Ok::<_, Infallible>(chunk.clone())),
+        ))
     }
 
     #[tokio::test]
@@ -143,10 +153,11 @@ mod tests {
         assert!(read(&mut chunks(3, limits::BODY_STEP_BYTES), size, &budget).await.is_ok());
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_body_that_stalls_is_given_up() {
         let mut body = Body::from_stream(futures::stream::pending::<Result<Bytes, Infallible>>());
-        let stop = read(&mut body, 100, &Budget::new(1 << 20)).await.err().unwrap();
+        let (budget, idle) = (Budget::new(1 << 20), Duration::from_millis(5));
+        let stop = read_within(&mut body, 100, &budget, idle).await.err().unwrap();
         assert_eq!(stop.status(), 408);
     }
 }

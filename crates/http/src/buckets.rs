@@ -29,11 +29,7 @@ fn props_of(app: &App, bucket: &BucketId) -> Result<BucketProps, Stop> {
 }
 
 /// `/buckets`, `/riak`, `/types/T/buckets`.
-pub(crate) async fn list(
-    app: &App,
-    request: &Request,
-    bucket_type: Bytes,
-) -> Result<Reply, Stop> {
+pub(crate) async fn list(app: &App, request: &Request, bucket_type: Bytes) -> Result<Reply, Stop> {
     decision::allow(&request.method, "GET, HEAD")?;
     let timeout = request.params.timeout()?.unwrap_or(shared::LIST_BUCKETS_TIMEOUT);
     props_of(app, &BucketId::typed(bucket_type.clone(), "any"))?;
@@ -41,9 +37,7 @@ pub(crate) async fn list(
     let names = || app.objects.list_buckets(bucket_type.clone(), timeout);
     match Mode::of(&request.params, "buckets") {
         // Riak 2 fails here; clients have no use for either.
-        Mode::Absent => {
-            Ok(Reply::json(StatusCode::OK, "{\"buckets\":[]}").vary(VARY_ENCODING))
-        }
+        Mode::Absent => Ok(Reply::json(StatusCode::OK, "{\"buckets\":[]}").vary(VARY_ENCODING)),
         Mode::Whole => listing::whole("", "buckets", names()).await,
         Mode::Stream => Ok(listing::stream(None, "buckets", names())),
     }
@@ -207,7 +201,7 @@ impl Target {
 }
 
 async fn write_props(app: &App, request: &mut Request, target: Target) -> Result<Reply, Stop> {
-    let held = body::read(&mut request.body, limits::PROPS_BYTES, &app.bodies).await?;
+    let held = body::read(request.body.get_mut(), limits::PROPS_BYTES, &app.bodies).await?;
     let props = parse_props(&held.bytes).ok_or_else(|| {
         Reply::bad_request(format!(
             "{} PUT must be a JSON object of the form:\n{{\"props\":{{...bucket properties...}}}}",

@@ -160,9 +160,10 @@ mod tests {
             let method = Method::from_bytes(method.as_bytes()).unwrap();
             allow(&method, "HEAD, GET").err().map_or(0, |stop| stop.status())
         };
-        assert_eq!(["GET", "HEAD", "PUT", "OPTIONS", "PATCH", "BREW"].map(status), [
-            0, 0, 405, 405, 501, 501
-        ]);
+        assert_eq!(
+            ["GET", "HEAD", "PUT", "OPTIONS", "PATCH", "BREW"].map(status),
+            [0, 0, 405, 405, 501, 501]
+        );
     }
 
     #[track_caller]

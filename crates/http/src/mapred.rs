@@ -31,7 +31,7 @@ pub(crate) async fn mapred(app: &App, request: &mut Request) -> Result<Reply, St
     if request.method != Method::POST {
         return Err(Reply::bad_request(USAGE).into());
     }
-    let held = body::read(&mut request.body, shared::QUERY_BYTES, &app.bodies).await?;
+    let held = body::read(request.body.get_mut(), shared::QUERY_BYTES, &app.bodies).await?;
     if held.bytes.is_empty() {
         return Err(Reply::bad_request(USAGE).into());
     }
@@ -46,12 +46,8 @@ pub(crate) async fn mapred(app: &App, request: &mut Request) -> Result<Reply, St
         return Ok(chunked(app, results));
     }
     match query.answer().await.map_err(refusal)? {
-        Ok(answer) => Ok(Reply::new(
-            StatusCode::OK,
-            media::JSON,
-            Body::from_stream(answer.body),
-        )
-        .header(CONTENT_LENGTH, answer.length.to_string())),
+        Ok(answer) => Ok(Reply::new(StatusCode::OK, media::JSON, Body::from_stream(answer.body))
+            .header(CONTENT_LENGTH, answer.length.to_string())),
         Err(failure) => Ok(Reply::json(StatusCode::INTERNAL_SERVER_ERROR, failure.body)),
     }
 }

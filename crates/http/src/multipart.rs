@@ -85,7 +85,7 @@ pub fn close(out: &mut BytesMut, boundary: &str) {
 
 #[cfg(test)]
 mod tests {
-    use mapring_types::{ActorId, Dot, IndexValue, Link, Metadata, SystemEntropy};
+    use mapring_types::{ActorId, Dot, IndexValue, Link, Metadata, env::SystemEntropy};
 
     use super::*;
 
@@ -116,10 +116,8 @@ mod tests {
                 ("f_bin".into(), IndexValue::Bin("y".into())),
             ],
         };
-        let parts = [
-            sibling(1, first, "<b>c</b>", false),
-            sibling(2, Metadata::default(), "", true),
-        ];
+        let parts =
+            [sibling(1, first, "<b>c</b>", false), sibling(2, Metadata::default(), "", true)];
         let body = siblings(&parts, &BucketId::untyped("sib"), Style::New, "B");
         let expect = format!(
             "\r\n--B\r\n\

@@ -141,10 +141,7 @@ impl Reply {
             | ErrorKind::Cancelled => (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")),
             // An object may become too large through its siblings, which is not the request's
             // fault; a request that is itself too large never gets to the store.
-            ErrorKind::TooLarge
-            | ErrorKind::Corrupt
-            | ErrorKind::Storage
-            | ErrorKind::Internal => {
+            ErrorKind::TooLarge | ErrorKind::Corrupt | ErrorKind::Storage | ErrorKind::Internal => {
                 (StatusCode::INTERNAL_SERVER_ERROR, format!("Error:\n{error}\n"))
             }
         };

@@ -108,9 +108,7 @@ fn below_buckets(
     match (word.as_ref(), rest.split_first()) {
         (b"props", None) => Route::Props(bucket),
         (b"keys", None) => Route::Keys(bucket, style),
-        (b"keys", Some((key, rest))) => {
-            below_key(ObjectId::new(bucket, key.clone()), style, rest)
-        }
+        (b"keys", Some((key, rest))) => below_key(ObjectId::new(bucket, key.clone()), style, rest),
         _ => Route::Unknown,
     }
 }

@@ -215,11 +215,13 @@ impl ReadCore {
         if !self.need.notfound_ok && settled && self.merged.siblings.is_empty() {
             return Verdict::Enough;
         }
-        let got = primaries(&good);
-        if got < pr && primaries(&hopeful) < pr {
-            return Verdict::Fail(missed(QuorumKind::Pr, got.max(primaries(&hopeful)), pr));
+        // How many there are at best, unless what is still to come is not waited for.
+        let best: &dyn Fn(&&(PreferenceEntry, ReadState)) -> bool =
+            if given_up { &good } else { &hopeful };
+        if primaries(&hopeful) < pr {
+            return Verdict::Fail(missed(QuorumKind::Pr, primaries(best), pr));
         }
-        Verdict::Fail(missed(QuorumKind::R, count(self.nodes(good)), r))
+        Verdict::Fail(missed(QuorumKind::R, count(self.nodes(best)), r))
     }
 
     /// The primaries that answered with less than all answers together.

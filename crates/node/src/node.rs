@@ -44,7 +44,6 @@ struct Inner {
     workers: Arc<ProcessWorkers>,
     kv: Kv,
     engine: Arc<dyn Engine>,
-    executor: Arc<dyn Executor>,
     /// Last, because its lock must outlast every use of the directory.
     _data: DataDir,
 }
@@ -62,7 +61,7 @@ pub struct Addresses {
 const BACKLOG: u32 = 1_024;
 
 /// How long each step of a stop may take; then it is given up, so that a stop always ends.
-const STOP_STEP: Duration = Duration::from_secs(5);
+const STOP_STEP: Duration = Duration::from_secs(15);
 
 /// Where plain answers go that are too large for memory, in files that have no name.
 const SPILL: &str = "spill";
@@ -137,17 +136,15 @@ impl Node {
 impl Inner {
     async fn stop(self) {
         step("leave the cluster", self.cluster.shutdown()).await;
-        step("close connections", self.transport.shutdown()).await;
         step("end workers", self.workers.shutdown()).await;
-        step("stop the store", self.kv.shutdown()).await;
-        let engine = self.engine.clone();
-        let sync = executor::run(&*self.executor, move || engine.sync());
-        step("sync", async {
-            if let Err(error) = sync.await {
-                tracing::error!(%error, "the last sync failed");
+        // Needs the transport: writes under way settle first.
+        let store = async {
+            if let Err(error) = self.kv.shutdown().await {
+                tracing::error!(%error, "the store did not stop cleanly");
             }
-        })
-        .await;
+        };
+        step("stop the store", store).await;
+        step("close connections", self.transport.shutdown()).await;
     }
 }
 
@@ -188,7 +185,6 @@ impl Build<'_> {
             config: KvConfig { reap_after: config.storage.reap_after },
         })
         .await?;
-        kv.start_background();
         let workers = ProcessWorkers::start(ProcessConfig {
             workers: config.script.workers,
             limits: config.script_limits(),
@@ -200,6 +196,7 @@ impl Build<'_> {
             kv: kv.clone(),
             transport: transport.clone(),
             workers: workers.clone(),
+            executor: executor.clone(),
             clock: self.clock.clone(),
             entropy: self.entropy.clone(),
             config: MapredConfig {
@@ -207,6 +204,8 @@ impl Build<'_> {
                 answer_disk_bytes: config.mapred.answer_disk,
                 spill_dir: data.subdirectory(SPILL)?,
                 concurrent_queries: config.mapred.concurrent_queries,
+                // One more than there are workers: its objects are read while they compute.
+                units_at_once: config.script.workers.saturating_add(1),
             },
         });
         transport.serve(Services::new([
@@ -214,7 +213,7 @@ impl Build<'_> {
             (ServiceId::Kv, kv.service()),
             (ServiceId::MapReduce, mapred.service()),
         ]));
-        Ok((Inner { cluster, transport, workers, kv, engine, executor, _data: data }, mapred))
+        Ok((Inner { cluster, transport, workers, kv, engine, _data: data }, mapred))
     }
 
     /// Opens the engine off the reactor: a recovery reads the whole log.

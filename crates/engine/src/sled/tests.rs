@@ -14,17 +14,20 @@ fn open(dir: &Path) -> SledEngine {
 }
 
 /// An engine with the directory that it lies in.
-struct Temporary(SledEngine, #[allow(dead_code)] tempfile::TempDir);
+struct Temporary {
+    engine: SledEngine,
+    _dir: tempfile::TempDir,
+}
 
 impl Engine for Temporary {
     fn get(&self, vnode: u16, key: &StoreKey) -> Result<Option<Record>> {
-        self.0.get(vnode, key)
+        self.engine.get(vnode, key)
     }
     fn put(&self, vnode: u16, key: &StoreKey, record: &Record) -> Result<()> {
-        self.0.put(vnode, key, record)
+        self.engine.put(vnode, key, record)
     }
     fn delete(&self, vnode: u16, key: &StoreKey) -> Result<()> {
-        self.0.delete(vnode, key)
+        self.engine.delete(vnode, key)
     }
     fn scan(
         &self,
@@ -33,28 +36,29 @@ impl Engine for Temporary {
         depth: ScanDepth,
         visit: &mut dyn FnMut(StoreKey, Record) -> ControlFlow<()>,
     ) -> Result<()> {
-        self.0.scan(vnode, range, depth, visit)
+        self.engine.scan(vnode, range, depth, visit)
     }
     fn sync(&self) -> Result<()> {
-        self.0.sync()
+        self.engine.sync()
     }
     fn vnodes(&self) -> Vec<u16> {
-        self.0.vnodes()
+        self.engine.vnodes()
     }
     fn meta(&self, name: &str) -> Result<Option<Bytes>> {
-        self.0.meta(name)
+        self.engine.meta(name)
     }
     fn set_meta(&self, name: &str, value: &[u8]) -> Result<()> {
-        self.0.set_meta(name, value)
+        self.engine.set_meta(name, value)
     }
     fn stats(&self) -> EngineStats {
-        self.0.stats()
+        self.engine.stats()
     }
 }
 
 fn temporary(durability: Durability) -> Temporary {
     let dir = tempfile::tempdir().unwrap();
-    Temporary(SledEngine::open(&dir.path().join("store"), config(durability)).unwrap(), dir)
+    let engine = SledEngine::open(&dir.path().join("store"), config(durability)).unwrap();
+    Temporary { engine, _dir: dir }
 }
 
 #[test]
@@ -157,6 +161,7 @@ fn overwriting_leaves_the_disk_bounded() {
     let dir = tempfile::tempdir().unwrap();
     let engine = open(dir.path());
     let mut raw = 0;
+    let mut halfway = 0;
     for round in 0..20_u8 {
         raw = 0;
         for n in 0..4_000_u32 {
@@ -167,20 +172,25 @@ fn overwriting_leaves_the_disk_bounded() {
             raw += size as u64 + 50;
         }
         engine.sync().unwrap();
+        if round == 9 {
+            halfway = engine.stats().disk_bytes;
+        }
     }
-    // sled cleans in the background.
-    let bound = 6 * raw;
+    // A few segments are always being filled or cleaned, which shows in a store as small as this.
+    let bound = (5 * raw + 16 * limits::SEGMENT_BYTES as u64).min(halfway * 2);
+    // sled cleans in the background, too.
     let begun = Instant::now();
     while engine.stats().disk_bytes > bound && begun.elapsed() < Duration::from_secs(60) {
-        std::thread::sleep(Duration::from_millis(200));
+        std::thread::sleep(Duration::from_millis(100));
     }
     let before = engine.stats().disk_bytes;
-    println!("{raw} bytes of objects, {before} on disk after {:?}", begun.elapsed());
     drop(engine);
     let engine = open(dir.path());
     let after = engine.stats().disk_bytes;
-    println!("{after} after reopening");
-    assert!(before <= bound && after <= bound, "{raw}: {before}, {after}");
+    println!("{raw} bytes of objects: {halfway}, {before}, {after} on disk");
+    assert!(before <= bound && after <= bound, "{raw}: {halfway}, {before}, {after}");
+    let last = engine.get(3, &at(3, object("b", "3"))).unwrap();
+    assert_eq!(last, Some(record(50, 1_500, 19)));
     let blobs = fs::read_dir(dir.path().join("sled/blobs")).unwrap().count();
     assert_eq!(blobs, 0, "no page should be so large that sled gives it a file");
 }
@@ -198,7 +208,7 @@ fn replaced_chunks_are_removed() {
     let dir = tempfile::tempdir().unwrap();
     let engine = open(dir.path());
     let key = at(0, object("b", "k"));
-    for (size, chunks) in [(100_000, 4), (200_000, 7), (100, 0), (50_000, 2), (60_000, 2)] {
+    for (size, chunks) in [(100_000, 4), (200_000, 7), (100, 0), (50_000, 2), (57_000, 2)] {
         engine.put(0, &key, &record(10, size, 1)).unwrap();
         assert_eq!((chunks_in(&engine, 0), notes_in(&engine, 0)), (chunks, 0), "{size}");
     }

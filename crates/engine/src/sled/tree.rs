@@ -259,16 +259,13 @@ impl VnodeTree {
 
     /// The vnode and the object, in words.
     fn place(&self, head: &[u8]) -> String {
-        let mut name = match key::Reader::default().read(head) {
+        let name = match key::Reader::default().read(head) {
             Some(key) => format!("object {}", key.id),
             None => format!("record {}", String::from_utf8_lossy(head)),
         };
-        if name.len() > limits::SHOWN_NAME_BYTES {
-            let end = name.floor_char_boundary(limits::SHOWN_NAME_BYTES);
-            name.truncate(end);
-            name.push('…');
-        }
-        format!("vnode {}: {name}", self.vnode)
+        let shown: String = name.chars().take(limits::SHOWN_NAME_CHARS).collect();
+        let cut = if shown.len() < name.len() { "…" } else { "" };
+        format!("vnode {}: {shown}{cut}", self.vnode)
     }
 }
 

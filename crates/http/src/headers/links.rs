@@ -140,10 +140,7 @@ mod tests {
         ] {
             assert_eq!(read(Style::New, &[item]).unwrap_err(), new, "{item}");
         }
-        assert_eq!(
-            read(Style::Old, &[r#"</buckets/a/keys/k>; riaktag="t""#]).unwrap_err(),
-            old
-        );
+        assert_eq!(read(Style::Old, &[r#"</buckets/a/keys/k>; riaktag="t""#]).unwrap_err(), old);
         assert_eq!((new.len(), old.len()), (89, 81));
     }
 

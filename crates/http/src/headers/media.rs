@@ -79,12 +79,7 @@ mod tests {
             Some("UTF-8"),
             "text/html; charset=UTF-8",
         );
-        check(
-            "a/b; x=y; charset=c; z",
-            "a/b; x=y; z",
-            Some("c"),
-            "a/b; x=y; z; charset=c",
-        );
+        check("a/b; x=y; charset=c; z", "a/b; x=y; z", Some("c"), "a/b; x=y; z; charset=c");
         assert_eq!(format("", None), DEFAULT);
         assert_eq!(bare("a/b; x=y"), "a/b");
     }

@@ -45,10 +45,8 @@ pub(super) async fn get(
         },
         (None, [only]) => one(app, request, &object, only, id, style),
         (None, _) => {
-            let chosen =
-                decision::representation(&request.headers, &represent::SIBLING_TYPES)?;
-            let present =
-                Present { etag: object.etag(), last_modified: object.last_modified() };
+            let chosen = decision::representation(&request.headers, &represent::SIBLING_TYPES)?;
+            let present = Present { etag: object.etag(), last_modified: object.last_modified() };
             check(app, request, &present).map_err(|stop| stop.vary(VARY_BOTH))?;
             Ok(represent::choices(app, &object, id, style, chosen))
         }

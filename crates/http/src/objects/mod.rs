@@ -40,10 +40,9 @@ pub(crate) async fn create(
     let id = ObjectId::new(bucket, random_name(app.node.entropy.as_ref()));
     check_names(&id)?;
     let reply = put::put(app, request, &id, style).await?;
-    Ok(reply.with_status(http::StatusCode::CREATED).header(
-        http::header::LOCATION,
-        object_path(&id, style),
-    ))
+    Ok(reply
+        .with_status(http::StatusCode::CREATED)
+        .header(http::header::LOCATION, object_path(&id, style)))
 }
 
 fn check_names(id: &ObjectId) -> Result<(), Stop> {

@@ -30,9 +30,7 @@ pub(super) async fn put(
     decision::same_origin(&request.headers, app.config.secure_referer_check)?;
     check_bucket(app, &id.bucket, &[params.r, params.w, params.dw, params.pr, params.pw])?;
     let media = media_header::parse(&content_type).map_err(|given| {
-        let text = format!(
-            "\"{given}\" is not a valid media type for the Content-type header.\n"
-        );
+        let text = format!("\"{given}\" is not a valid media type for the Content-type header.\n");
         Reply::text(StatusCode::UNSUPPORTED_MEDIA_TYPE, text)
     })?;
     let chosen = media_header::bare(&media.content_type);
@@ -42,11 +40,10 @@ pub(super) async fn put(
     if decision::is_conditional(&request.headers) {
         check_conditions(app, request, id, &params).await?;
     }
-    let held = body::read(&mut request.body, limits::OBJECT_BYTES, &app.bodies).await?;
+    let held = body::read(request.body.get_mut(), limits::OBJECT_BYTES, &app.bodies).await?;
     let reply_type = media_header::format(&metadata.content_type, metadata.charset.as_deref());
     let value = NewValue { metadata, body: held.bytes.clone(), deleted: false };
-    let options =
-        PutOptions { w: params.w, dw: params.dw, pw: params.pw, timeout: params.timeout };
+    let options = PutOptions { w: params.w, dw: params.dw, pw: params.pw, timeout: params.timeout };
     let started = app.stats.start();
     let written = app.objects.put(id, context, value, &options).await;
     app.stats.put(started, written.is_ok());
@@ -91,10 +88,9 @@ pub(super) async fn check_conditions(
     params: &ObjectParams,
 ) -> Result<(), Stop> {
     let found = app.objects.get(id, &get::options(params)).await?;
-    let present = found.filter(|object| !object.is_tombstone()).map(|object| Present {
-        etag: object.etag(),
-        last_modified: object.last_modified(),
-    });
+    let present = found
+        .filter(|object| !object.is_tombstone())
+        .map(|object| Present { etag: object.etag(), last_modified: object.last_modified() });
     let now = app.node.clock.now_micros();
     decision::conditions(&request.method, &request.headers, present.as_ref(), now)
         .map_err(|stop| stop.vary(VARY_ENCODING))

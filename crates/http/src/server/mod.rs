@@ -2,7 +2,6 @@
 
 mod guard;
 
-use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,6 +18,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use mapring_kv::Kv;
 use mapring_mapred::MapReduce;
 use mapring_types::{Clock, Entropy};
+use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
@@ -186,6 +186,7 @@ async fn accept(
     let room = Arc::new(Semaphore::new(app.config.connections.clamp(1, Semaphore::MAX_PERMITS)));
     let router = Router::new().fallback(dispatch).with_state(app.clone());
     let mut connections = JoinSet::new();
+    let for_connections = stopped.clone();
     loop {
         let next = async {
             // Never closed, so this cannot fail.
@@ -194,13 +195,12 @@ async fn accept(
         };
         tokio::select! {
             biased;
-            _ = stopped.wait_for(|stop| *stop) => return connections,
+            () = told(&mut stopped) => return connections,
             Some(_) = connections.join_next() => {}
             (permit, taken) = next => match taken {
                 Ok((stream, _)) => {
-                    let serving =
-                        serve(stream, permit, router.clone(), app.config.idle, stopped.clone());
-                    connections.spawn(serving);
+                    let (router, stopped) = (router.clone(), for_connections.clone());
+                    connections.spawn(serve(stream, permit, router, app.config.idle, stopped));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot take a connection");
@@ -209,6 +209,11 @@ async fn accept(
             },
         }
     }
+}
+
+/// Returns when the server is to stop, also because nobody holds it any more.
+async fn told(stopped: &mut watch::Receiver<bool>) {
+    let _ = stopped.wait_for(|stop| *stop).await;
 }
 
 /// Serves one connection.
@@ -230,7 +235,6 @@ fn serve(
         .max_headers(limits::HEADERS)
         .max_buf_size(limits::HEAD_BYTES)
         .title_case_headers(true)
-        .pipeline_flush(true)
         .serve_connection(TokioIo::new(guard::Guarded::new(stream)), service);
     async move {
         let _permit = permit;
@@ -240,7 +244,7 @@ fn serve(
         let result = tokio::select! {
             biased;
             result = connection.as_mut() => result,
-            _ = stopped.wait_for(|stop| *stop) => {
+            () = told(&mut stopped) => {
                 connection.as_mut().graceful_shutdown();
                 connection.await
             }
@@ -257,26 +261,24 @@ pub(crate) struct Request {
     pub(crate) method: Method,
     pub(crate) headers: HeaderMap,
     pub(crate) params: Params,
-    pub(crate) body: Body,
+    /// Never locked: bodies alone cannot be shared between threads, and requests have to be.
+    pub(crate) body: Mutex<Body>,
 }
 
-async fn dispatch(
-    State(app): State<Arc<App>>,
-    request: axum::extract::Request,
-) -> Result<Response<Body>, Infallible> {
+async fn dispatch(State(app): State<Arc<App>>, request: axum::extract::Request) -> Response<Body> {
     let (head, body) = request.into_parts();
     let mut request = Request {
         method: head.method,
         headers: head.headers,
         params: Params::parse(head.uri.query()),
-        body,
+        body: Mutex::new(body),
     };
     let reply = match handle(&app, &mut request, route(head.uri.path())).await {
         Ok(reply) => reply,
         Err(stop) => stop.into(),
     };
-    body::discard(std::mem::take(&mut request.body), &request.headers);
-    Ok(finish(&request.method, reply))
+    body::discard(request.body.into_inner(), &request.headers);
+    finish(&request.method, reply)
 }
 
 async fn handle(app: &App, request: &mut Request, route: Route) -> Result<Reply, Stop> {

@@ -18,7 +18,10 @@ use super::shared::Shared;
 use crate::{Class, Peer, limits};
 
 /// The ways to all peers.
-pub(super) struct Links(Mutex<BTreeMap<(String, Option<NodeId>), Arc<Link>>>);
+pub(super) struct Links(Mutex<BTreeMap<LinkKey, Arc<Link>>>);
+
+/// A peer's address and identity: when either changes, the connections are others.
+type LinkKey = (String, Option<NodeId>);
 
 /// The connections to one peer.
 pub(super) struct Link {

@@ -15,7 +15,9 @@ pub(super) struct Tasks {
 }
 
 /// Held by a task (or by anything else that `Tasks::ended` must wait for).
-pub(super) struct Alive(#[allow(dead_code)] mpsc::Sender<()>);
+pub(super) struct Alive {
+    _token: mpsc::Sender<()>,
+}
 
 impl Tasks {
     pub(super) fn new() -> Self {
@@ -29,7 +31,7 @@ impl Tasks {
 
     /// A token for work that somebody else ends; `None` when it must not begin any more.
     pub(super) fn alive(&self) -> Option<Alive> {
-        self.alive.lock().clone().map(Alive)
+        self.alive.lock().clone().map(|token| Alive { _token: token })
     }
 
     /// Runs `work` until it ends or the transport stops; `None` in the latter case. The task's

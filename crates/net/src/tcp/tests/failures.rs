@@ -206,17 +206,16 @@ async fn freezing_proxy(target: SocketAddr, frozen: watch::Receiver<bool>) -> So
             let (near_in, near_out) = near.into_split();
             let (far_in, far_out) = far.into_split();
             for (mut from, mut to) in [(near_in, far_out), (far_in, near_out)] {
-                let mut frozen = frozen.clone();
+                let frozen = frozen.clone();
                 tokio::spawn(async move {
                     let mut buffer = vec![0; 4096];
                     loop {
-                        tokio::select! {
-                            biased;
-                            _ = frozen.wait_for(|frozen| *frozen) => future::pending().await,
-                            read = from.read(&mut buffer) => match read {
-                                Ok(read) if read > 0 => to.write_all(&buffer[..read]).await.unwrap(),
-                                _ => return,
-                            },
+                        let read = from.read(&mut buffer).await.unwrap_or(0);
+                        if *frozen.borrow() {
+                            return future::pending().await;
+                        }
+                        if read == 0 || to.write_all(&buffer[..read]).await.is_err() {
+                            return;
                         }
                     }
                 });
