@@ -435,3 +435,4 @@ fn name(cause: FailureCause) -> &'static str {
         _ => "ended",
     }
 }
+

@@ -165,7 +165,9 @@ impl Reduce for ProcessReduce {
     }
 }
 
-fn done(answer: Result<Response, super::pool::CallFailure>) -> Result<(), ScriptError> {
+fn done(
+    answer: Result<Response, super::pool::CallFailure>,
+) -> Result<(), ScriptError> {
     match answer {
         Ok(Response::Done) => Ok(()),
         Ok(_) => Err(unexpected()),
