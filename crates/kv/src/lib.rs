@@ -262,6 +262,19 @@ impl Kv {
         coverage::coverage(&self.inner, n_val, &BTreeSet::new()).await
     }
 
+    /// As [`Kv::coverage`], on other nodes than those in `without`: they have just failed the
+    /// caller.
+    ///
+    /// # Errors
+    /// As [`Kv::coverage`].
+    pub async fn coverage_without(
+        &self,
+        n_val: u32,
+        without: &BTreeSet<NodeId>,
+    ) -> Result<Coverage> {
+        coverage::coverage(&self.inner, n_val, without).await
+    }
+
     /// Reads an object. A tombstone is returned as an object whose siblings are all deleted; `None`
     /// means that no replica knows it. Where the bucket keeps no siblings the newest value is
     /// returned alone, with the clock of all.
