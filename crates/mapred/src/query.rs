@@ -109,7 +109,7 @@ impl Engine {
             cluster: self.node.cluster.clone(),
             transport: self.transport.clone(),
             workers: self.node.workers.clone(),
-            entropy: self.entropy.clone(),
+            objects: self.node.objects.clone(),
         };
         Coordinator::new(shared, query, phases, results)?.run().await
     }
