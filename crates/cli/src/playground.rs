@@ -14,7 +14,7 @@ use futures::future::{join_all, select_all};
 use mapring_client::Client;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdin, Command};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -131,6 +131,8 @@ struct Node {
     log: PathBuf,
     child: Child,
     id: u32,
+    /// Its end tells the node to stop. Taken from the child, because waiting for that closes it.
+    _input: Option<ChildStdin>,
 }
 
 impl Node {
@@ -161,9 +163,10 @@ impl Node {
         if std::env::var_os(CACHE.0).is_none() {
             command.env(CACHE.0, CACHE.1);
         }
-        let child = command.spawn().map_err(failed)?;
+        let mut child = command.spawn().map_err(failed)?;
         let id = child.id().unwrap_or_default();
-        Ok(Self { name, url: format!("http://127.0.0.1:{port}"), log, child, id })
+        let _input = child.stdin.take();
+        Ok(Self { name, url: format!("http://127.0.0.1:{port}"), log, child, id, _input })
     }
 
     fn pid(&self) -> u32 {

@@ -268,11 +268,11 @@ proptest! {
     fn maps_are_those_of_javascript(body in value(), fields in value(), cut in 0usize..9) {
         // Also texts that are not JSON.
         let end = (0..=body.len().saturating_sub(cut)).rev().find(|&at| body.is_char_boundary(at));
-        for body in [&body, &body[..end.unwrap_or(0)]] {
+        for body in [&body[..], &body[..end.unwrap_or(0)]] {
             for (name, arg) in [("mapValues", None), ("mapValuesJson", None),
-                ("mapByFields", Some(fields.as_str())), ("mapByFields", Some(body.as_str()))]
+                ("mapByFields", Some(fields.as_str())), ("mapByFields", Some(body))]
             {
-                let arg = arg.filter(|arg| serde_json::from_str::<serde_json::Value>(arg).is_ok());
+                let arg = arg.filter(|arg: &&str| serde_json::from_str::<serde_json::Value>(arg).is_ok());
                 let function = named(&format!("Riak.{name}"), arg);
                 let native = map(&mut NativeRuntime::new(), &function, input(body));
                 if let Ok(native) = native {

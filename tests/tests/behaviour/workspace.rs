@@ -33,7 +33,7 @@ const ONLY: &[(&str, &[&str])] = &[
     ("axum", &["http"]),
     ("openraft", &["cluster"]),
     ("chitchat", &["cluster"]),
-    ("clap", &["cli"]),
+    ("clap", &["cli", "sim"]),
     ("toml", &["node"]),
 ];
 

@@ -285,7 +285,7 @@ async fn handle(app: &App, request: &mut Request, route: Route) -> Result<Reply,
     match route {
         Route::Root => admin::root(request),
         Route::Ping => admin::ping(request),
-        Route::Stats => admin::stats(app, request),
+        Route::Stats => admin::stats(app, request).await,
         Route::Metrics => admin::metrics(app, request),
         Route::AdminCluster => admin::cluster(app, request),
         Route::AdminReady => admin::ready(app, request),

@@ -180,7 +180,10 @@ impl Default for Config {
                 stack: limits.stack_bytes,
                 result: limits.result_bytes,
             },
-            log: LogConfig { format: LogFormat::Plain, level: "info".into() },
+            log: LogConfig {
+                format: LogFormat::Plain,
+                level: "info,openraft=warn,chitchat=warn".into(),
+            },
         }
     }
 }

@@ -256,6 +256,7 @@ impl QueryContext {
 
 fn items(array: &JsObject, writer: &mut Writer<'_>) -> Result<Vec<JsonText>, WriteError> {
     let length = length(array, writer.context())?;
+    writer.admit(length)?;
     let mut texts = Vec::new();
     for at in 0..length {
         let item = array.get(at, writer.context())?;

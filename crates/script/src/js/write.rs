@@ -48,7 +48,7 @@ impl<'a> Writer<'a> {
     pub(super) fn text(&mut self, value: &JsValue) -> Result<Option<String>, WriteError> {
         let mut out = String::new();
         let written = self.value(&JsString::default(), value, &mut out)?;
-        self.spend(out.len())?;
+        self.spend(out.len() + 1)?;
         Ok(written.then_some(out))
     }
 
@@ -60,6 +60,11 @@ impl<'a> Writer<'a> {
             Some(method) => method.call(value, &[key.clone().into()], self.context),
             None => Ok(value.clone()),
         }
+    }
+
+    /// Refuses a list that is too long whatever is in it.
+    pub(super) fn admit(&self, items: u64) -> Result<(), WriteError> {
+        if items > self.left { Err(WriteError::Size) } else { Ok(()) }
     }
 
     fn spend(&mut self, bytes: usize) -> Result<(), WriteError> {
@@ -130,6 +135,7 @@ impl<'a> Writer<'a> {
 
     fn items(&mut self, array: &JsObject, out: &mut String) -> Result<(), WriteError> {
         let length = length(array, self.context)?;
+        self.admit(length)?;
         out.push('[');
         for at in 0..length {
             if at > 0 {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use mapring_client::{Client, ClusterStatus, Timeouts};
 use rustix::process::{Pid, Signal, kill_process};
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdin, Command};
 
 use super::{PATIENCE, PROGRAM, eventually, holds};
 
@@ -30,14 +30,15 @@ pub(crate) struct Node {
     pub(crate) client: Client,
     directory: PathBuf,
     child: Option<Child>,
+    /// Its end stops the node. Taken from the child, because waiting for that closes it.
+    input: Option<ChildStdin>,
 }
 
 /// What every node of a test gets: little memory, few workers, a short stop.
-const ENVIRONMENT: [(&str, &str); 4] = [
+const ENVIRONMENT: [(&str, &str); 3] = [
     ("MAPRING__STORAGE__CACHE", "32 MB"),
     ("MAPRING__SCRIPT__WORKERS", "2"),
     ("MAPRING__NODE__GRACE", "5s"),
-    ("MAPRING__LOG__LEVEL", "info"),
 ];
 
 /// Lines of a log that are shown when a test fails.
@@ -49,7 +50,7 @@ impl Node {
             Timeouts { connect: Duration::from_secs(5), answer: Duration::from_secs(90) };
         let url = format!("http://127.0.0.1:{}", settings.http);
         let client = Client::with_timeouts(&url, timeouts).unwrap();
-        Self { settings, client, directory: directory.to_path_buf(), child: None }
+        Self { settings, client, directory: directory.to_path_buf(), child: None, input: None }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -106,7 +107,9 @@ impl Node {
             .stdout(log.try_clone().unwrap())
             .stderr(log)
             .kill_on_drop(true);
-        self.child = Some(command.spawn().unwrap());
+        let mut child = command.spawn().unwrap();
+        self.input = child.stdin.take();
+        self.child = Some(child);
     }
 
     pub(crate) fn is_running(&self) -> bool {
