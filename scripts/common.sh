@@ -5,8 +5,12 @@ say() {
   printf '%s\n' "$*" >&2
 }
 
-# Builds the release binary and sets $mapring to its path.
+# Builds the release binary and sets $mapring to its path; with $MAPRING, takes that one instead.
 build_release() {
+  if [[ -n ${MAPRING:-} ]]; then
+    mapring=$(realpath "$MAPRING")
+    return
+  fi
   say "building (cargo build --release) ..."
   cargo build --release --quiet -p mapring-cli
   mapring=${CARGO_TARGET_DIR:-target}/release/mapring

@@ -185,7 +185,9 @@ impl Merge {
             while let Some(name) = self.homes.iter().filter_map(|home| home.names.front()).min() {
                 let name = name.clone();
                 for home in &mut self.homes {
-                    home.names.pop_front_if(|first| *first == name);
+                    if home.names.front() == Some(&name) {
+                        home.names.pop_front();
+                    }
                 }
                 page.push(name);
                 // A partition that has run empty may go on with a smaller name than all others.

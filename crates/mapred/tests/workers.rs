@@ -95,7 +95,8 @@ async fn check_health(workers: &dyn Workers) {
 async fn hostile_functions_cost_a_worker_and_have_a_cause() {
     use FailureCause::{Memory, NotAList, Stack, Syntax, Thrown, Time};
     let workers = start(2).await;
-    let deep_source = format!("function(v){{return {}1{}}}", "[".repeat(200_000), "]".repeat(200_000));
+    let deep_source =
+        format!("function(v){{return {}1{}}}", "[".repeat(200_000), "]".repeat(200_000));
     let deep_proxy = "function(v){var p = {}; for (var i = 0; i < 200000; i++) p = new Proxy(p, {}); return [p.x]}";
     for (function, causes) in [
         ("function(v){for(;;){}}", &[Time][..]),
@@ -106,7 +107,10 @@ async fn hostile_functions_cost_a_worker_and_have_a_cause() {
         (deep_proxy, &[Stack]),
         (&deep_source, &[Stack, Syntax]),
         ("function(v){return ['x'.repeat(1073741824)]}", &[Memory]),
-        ("function(v){var a = []; for(;;) a.push('x'.repeat(1000000) + a.length)}", &[Memory, Time]),
+        (
+            "function(v){var a = []; for(;;) a.push('x'.repeat(1000000) + a.length)}",
+            &[Memory, Time],
+        ),
         ("function(v){var a = []; for(;;) a.push([a.length])}", &[Memory, Time]),
         ("function(v){return [", &[Syntax]),
         ("function(v){throw new Error('mine')}", &[Thrown]),
@@ -118,8 +122,10 @@ async fn hostile_functions_cost_a_worker_and_have_a_cause() {
         check_health(workers.as_ref()).await;
     }
     // A comparator that contradicts itself may break the interpreter, or be borne.
-    let function = source("function(v){var i = 0, a = []; while (a.length < 999) a.push(a.length); \
-        a.sort(function(){return (i = i * 7 + 3 & 1023) % 3 - 1}); return [a.length]}");
+    let function = source(
+        "function(v){var i = 0, a = []; while (a.length < 999) a.push(a.length); \
+        a.sort(function(){return (i = i * 7 + 3 & 1023) % 3 - 1}); return [a.length]}",
+    );
     match map(workers.as_ref(), &function, &["x"]).await {
         Ok(results) => assert_eq!(results, [[json("999")]]),
         Err(error) => assert_eq!(error.cause, Thrown, "{error:?}"),
@@ -136,10 +142,14 @@ async fn the_input_that_ends_a_worker_is_named() {
     for (deed, cause) in [
         ("for(;;){}", FailureCause::Time),
         ("'x'.repeat(1 << 30)", FailureCause::Memory),
-        ("var p = {}; for (var i = 0; i < 200000; i++) p = new Proxy(p, {}); p.x", FailureCause::Stack),
+        (
+            "var p = {}; for (var i = 0; i < 200000; i++) p = new Proxy(p, {}); p.x",
+            FailureCause::Stack,
+        ),
         ("throw 1", FailureCause::Thrown),
     ] {
-        let function = source(&format!("function(v){{if (v.key == '17') {{{deed}}} return [v.key]}}"));
+        let function =
+            source(&format!("function(v){{if (v.key == '17') {{{deed}}} return [v.key]}}"));
         let error = map(workers.as_ref(), &function, &bodies).await.unwrap_err();
         assert_eq!((error.cause, error.input), (cause, Some(17)), "{error:?}");
     }
@@ -149,7 +159,8 @@ async fn the_input_that_ends_a_worker_is_named() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_limit_is_for_a_call_and_not_for_a_batch() {
     let workers = start(1).await;
-    let function = source("function(v){var end = Date.now() + 150; while (Date.now() < end); return [1]}");
+    let function =
+        source("function(v){var end = Date.now() + 150; while (Date.now() < end); return [1]}");
     let bodies: Vec<String> = (0..10).map(|n| n.to_string()).collect();
     let bodies: Vec<&str> = bodies.iter().map(String::as_str).collect();
     let results = map(workers.as_ref(), &function, &bodies).await.unwrap();
@@ -160,7 +171,8 @@ async fn the_limit_is_for_a_call_and_not_for_a_batch() {
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_wait_for_workers_and_later_phases_come_first() {
     let workers = start(1).await;
-    let slow = source("function(v){var end = Date.now() + 300; while (Date.now() < end); return [1]}");
+    let slow =
+        source("function(v){var end = Date.now() + 300; while (Date.now() < end); return [1]}");
     let quick = source("function(v){return [1]}");
     let order = Arc::new(std::sync::Mutex::new(Vec::new()));
     let call = |phase: usize, function: &Arc<PhaseFunction>| {
@@ -250,7 +262,8 @@ async fn built_ins_run_here_and_leave_what_they_cannot_do_to_javascript() {
     let workers = start(1).await;
     let results = map(workers.as_ref(), &erlang("map_object_value"), &["10", "20"]).await.unwrap();
     assert_eq!(results, [[json("\"10\"")], [json("\"20\"")]]);
-    let results = map(workers.as_ref(), &named("Riak.mapValuesJson"), &["{\"a\":1}"]).await.unwrap();
+    let results =
+        map(workers.as_ref(), &named("Riak.mapValuesJson"), &["{\"a\":1}"]).await.unwrap();
     assert_eq!(results, [[json("{\"a\":1}")]]);
     let error = map(workers.as_ref(), &named("Riak.mapValuesJson"), &["1", "{"]).await.unwrap_err();
     assert_eq!((error.cause, error.input), (FailureCause::Thrown, Some(1)));
@@ -278,7 +291,10 @@ async fn no_process_stays_behind() {
     workers.shutdown().await;
     let error = call.await.unwrap().unwrap_err();
     assert_eq!(error.message, "the node is stopping");
-    assert_eq!(map(workers.as_ref(), &source("1"), &["x"]).await.unwrap_err().message, "the node is stopping");
+    assert_eq!(
+        map(workers.as_ref(), &source("1"), &["x"]).await.unwrap_err().message,
+        "the node is stopping"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

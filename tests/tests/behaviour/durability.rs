@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures::future::join_all;
 use mapring_client::{NewObject, Place};
+use tokio::process::Command;
 
 use crate::harness::{Cluster, eventually, holds};
 
@@ -72,6 +73,9 @@ async fn process_killing_all_nodes_under_load_loses_no_acknowledged_write() {
 const TRACED: &str = "trace=openat,write,writev,pwrite64,pwritev,pwritev2,ftruncate,fallocate,\
                       fsync,fdatasync,sync_file_range,sendto,sendmsg,rename,renameat,renameat2";
 
+/// Writes whose acknowledgements are traced.
+const ANSWERS: usize = 6;
+
 #[tokio::test]
 async fn disk_syncs_every_written_file_before_the_acknowledgement() {
     if std::process::Command::new("strace").arg("-V").output().is_err() {
@@ -84,11 +88,18 @@ async fn disk_syncs_every_written_file_before_the_acknowledgement() {
     let mut cluster = Cluster::empty(&[("MAPRING__STORAGE__DURABILITY", "disk")]);
     let node = cluster.add_with(|node| node.wrapper = wrapper.map(String::from).to_vec());
     node.wait_ready().await;
-    // The first write also makes what the node needs to take writes.
-    for number in 0..6 {
-        let size = if number == 4 { 100_000 } else { 10 };
-        let object = value("x".repeat(size));
-        node.client.put(&Place::new("disk", format!("{number}")), object).await.unwrap();
+    // By all replicas, or the last one's writes may be under way when the others' are acknowledged.
+    for number in 0..ANSWERS {
+        let body = directory.path().join("body");
+        fs::write(&body, "x".repeat(if number == 4 { 100_000 } else { 10 })).unwrap();
+        let url = format!("{}/buckets/disk/keys/{number}?w=all&dw=all", node.url());
+        let status = Command::new("curl")
+            .args(["-fsS", "-XPUT", &url, "-H", "Content-Type: text/plain", "--data-binary"])
+            .arg(format!("@{}", body.display()))
+            .status()
+            .await
+            .unwrap();
+        assert!(status.success(), "{status}");
     }
     let data = node.data_dir();
     // To the node, not to strace, which would leave it.
@@ -96,11 +107,11 @@ async fn disk_syncs_every_written_file_before_the_acknowledgement() {
     let what = "the trace of all acknowledgements";
     let trace = eventually(what, || async {
         let text = String::from_utf8_lossy(&fs::read(&trace).ok()?).into_owned();
-        (text.matches("HTTP/1.1 204").count() == 6).then_some(text)
+        (text.matches("HTTP/1.1 204").count() == ANSWERS).then_some(text)
     })
     .await;
     let report = follow(&trace, &data.join("store"));
-    assert_eq!(report.acknowledgements.len(), 6);
+    assert_eq!(report.acknowledgements.len(), ANSWERS);
     assert!(report.writes > 0, "no write to the store was traced");
     for (number, unsynced) in report.acknowledgements.iter().enumerate() {
         assert!(unsynced.is_empty(), "acknowledged {number} before the fsync of {unsynced:?}");

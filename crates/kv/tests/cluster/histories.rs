@@ -163,8 +163,8 @@ impl History {
         let others = || self.writes.values().filter(|write| write.key == key);
         for (name, write) in self.writes.iter().filter(|(_, write)| write.key == key) {
             let replaced = others().any(|other| other.seen.contains(name));
-            if write.acknowledged && !present.contains(name) && !replaced && !(reap && write.delete)
-            {
+            let accounted = present.contains(name) || replaced || (reap && write.delete);
+            if write.acknowledged && !accounted {
                 return Err(format!("{name} of key {key} is lost: {present:?}, {write:?}"));
             }
             let for_good = others().any(|other| other.acknowledged && other.seen.contains(name));
@@ -232,12 +232,8 @@ async fn play(steps: &[Step], seed: u64, reap: bool) -> Result<(), String> {
     }
     cluster.heal();
     let listed = cluster.list_keys(0, &bucket()).await.map_err(|error| error.to_string())?;
-    // Longer than every patience, tick and reap, so that what is to come has come. Calls that were
-    // under way may have found nodes down that are up: what gossip mends.
-    for _ in 0..12 {
-        tokio::time::sleep(Duration::from_secs(10)).await;
-        cluster.all_see_all();
-    }
+    // Longer than every patience, tick and reap, so that what is to come has come.
+    tokio::time::sleep(Duration::from_secs(120)).await;
     for (key, id) in ids.iter().enumerate() {
         let all = cluster.kv(0).get(id, &r(Quorum::All)).await.map_err(|e| e.to_string())?;
         let last = all.as_ref();

@@ -191,7 +191,7 @@ async fn objects_survive_a_restart_on_disk() {
             assert_eq!(get(&kv, id).await.len(), round);
             let object = put(&kv, id, text).await;
             actors.push((id.clone(), object.siblings[0].dot.actor));
-            assert_eq!(get(&kv, id).await, [text.clone()]);
+            assert_eq!(get(&kv, id).await, [text.as_str()]);
         }
         let pages = kv.list_keys(bucket(), std::time::Duration::from_secs(30));
         let listed: Vec<_> = futures::TryStreamExt::try_collect(pages).await.unwrap();

@@ -149,6 +149,7 @@ pub(crate) struct TestCluster {
     pub(crate) nodes: Vec<TestNode>,
     cut: Arc<Mutex<BTreeSet<(NodeId, NodeId)>>>,
     silent: Arc<Mutex<BTreeSet<NodeId>>>,
+    running: Arc<Mutex<BTreeSet<NodeId>>>,
     clock: Arc<TestClock>,
     seed: u64,
     config: KvConfig,
@@ -188,12 +189,41 @@ impl TestCluster {
         });
         let clock = Arc::new(TestClock(Instant::now()));
         let nodes: Vec<TestNode> = nodes.collect();
-        let mut this = Self { network, nodes, cut, silent, clock, seed, config };
+        let running: Arc<Mutex<BTreeSet<NodeId>>> = Arc::default();
+        let mut this = Self { network, nodes, cut, silent, running, clock, seed, config };
+        this.gossip();
         for at in 0..this.nodes.len() {
             this.open(at).await;
         }
         this.seal().await;
         this
+    }
+
+    /// Every now and then everybody finds out who is up after all: a call that was under way when a
+    /// node came back may have reported it down.
+    fn gossip(&self) {
+        let handles: Vec<_> = self.nodes.iter().map(|node| node.cluster.clone()).collect();
+        let (cut, silent) = (self.cut.clone(), self.silent.clone());
+        let running = Arc::downgrade(&self.running);
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(Duration::from_secs(10)).await;
+                let Some(running) = running.upgrade() else { return };
+                for handle in &handles {
+                    let view = handle.view();
+                    let heard = |node: &NodeId| {
+                        let unheard = cut.lock().contains(&(*node, view.me))
+                            || silent.lock().contains(node)
+                            || silent.lock().contains(&view.me);
+                        running.lock().contains(node) && !unheard
+                    };
+                    let known = running.lock().clone();
+                    for node in known.into_iter().filter(heard) {
+                        handle.report(node, true);
+                    }
+                }
+            }
+        });
     }
 
     async fn seal(&self) {
@@ -228,6 +258,7 @@ impl TestCluster {
         let kv = Kv::open(parts).await.unwrap();
         self.network.connect(node.id, Services::new([(ServiceId::Kv, kv.service())]));
         self.nodes[at].kv = Some(kv);
+        self.running.lock().insert(self.nodes[at].id);
     }
 
     pub(crate) fn kv(&self, at: usize) -> &Kv {
@@ -242,6 +273,7 @@ impl TestCluster {
     pub(crate) fn kill(&mut self, at: usize) {
         self.network.disconnect(self.nodes[at].id);
         self.nodes[at].alive.store(false, Ordering::Relaxed);
+        self.running.lock().remove(&self.nodes[at].id);
         self.nodes[at].kv = None;
     }
 
@@ -259,8 +291,7 @@ impl TestCluster {
 
     /// Everybody takes everybody for up.
     pub(crate) fn all_see_all(&self) {
-        let running: Vec<NodeId> =
-            self.nodes.iter().filter(|node| node.kv.is_some()).map(|node| node.id).collect();
+        let running = self.running.lock().clone();
         for node in &self.nodes {
             node.cluster.set_up(running.clone());
         }

@@ -321,7 +321,7 @@ async fn stormy(seed: u64) -> (Result<BTreeMap<usize, Vec<String>>, Failure>, Du
 #[tokio::test(start_paused = true)]
 async fn answers_are_exact_or_errors_in_bad_weather() {
     let mut exact = 0;
-    for seed in 0..40 {
+    for seed in 0..30 {
         if let (Ok(found), ..) = stormy(seed).await {
             assert_eq!(found[&2], [TOTAL], "seed {seed}");
             let mut values: Vec<u64> = found[&1].iter().map(|text| text.parse().unwrap()).collect();
@@ -330,7 +330,7 @@ async fn answers_are_exact_or_errors_in_bad_weather() {
             exact += 1;
         }
     }
-    assert!(exact > 20, "only {exact} of 40 queries survived");
+    assert!(exact > 15, "only {exact} of 30 queries survived");
 }
 
 #[tokio::test(start_paused = true)]

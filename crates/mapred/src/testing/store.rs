@@ -82,7 +82,7 @@ impl Ring {
             executor: Arc::new(Inline),
             clock: self.clock.clone(),
             entropy,
-            config: MapredConfig::default(),
+            config: MapredConfig { page_inputs: 7, ..MapredConfig::default() },
         });
         let services = [(ServiceId::Kv, kv.service()), (ServiceId::MapReduce, mapred.service())];
         self.network.connect(me, Services::new(services));

@@ -71,7 +71,8 @@ impl Entropy for Seeded {
 
 impl World {
     pub(super) fn new() -> Self {
-        Self::with(MapredConfig::default())
+        // Small pages, so that units are lost in the middle.
+        Self::with(MapredConfig { page_inputs: 7, ..MapredConfig::default() })
     }
 
     pub(super) fn with(config: MapredConfig) -> Self {

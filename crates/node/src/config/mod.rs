@@ -174,7 +174,7 @@ impl Default for Config {
             },
             script: ScriptConfig {
                 workers: cores,
-                queue: 1_024,
+                queue: 10_000,
                 call_time: Duration::from_millis(limits.call_ms),
                 memory: limits.memory_bytes,
                 stack: limits.stack_bytes,
