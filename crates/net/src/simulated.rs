@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use futures::{StreamExt, stream};
 use mapring_types::limits::LEASE;
 use mapring_types::{Error, NodeId, Result};
 use parking_lot::Mutex;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 
 use crate::{Class, FrameStream, Method, Peer, Services, Transport, limits};
@@ -74,13 +75,15 @@ pub struct Network {
     nodes: Mutex<BTreeMap<NodeId, Place>>,
     weather: Mutex<Arc<Weather>>,
     observer: Mutex<Arc<Observer>>,
+    /// Tells of every change of a place. Not a `watch`, which wakes its waiters in random order.
+    changed: Notify,
 }
 
 /// One node's place on the network.
 #[derive(Default)]
 struct Place {
     services: Option<Services>,
-    state: watch::Sender<State>,
+    state: State,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -100,6 +103,7 @@ impl Network {
             nodes: Mutex::default(),
             weather: Mutex::new(Arc::new(calm)),
             observer: Mutex::new(Arc::new(blind)),
+            changed: Notify::new(),
         })
     }
 
@@ -115,46 +119,43 @@ impl Network {
 
     /// Connects a node, or what it has become after a restart.
     pub fn connect(&self, node: NodeId, services: Services) {
-        self.change(node, |place, state| {
+        self.change(node, |place| {
             place.services = Some(services);
-            state.connection += 1;
+            place.state.connection += 1;
         });
     }
 
     /// Takes a node off: calls to it are refused, those under way and streams from it break.
     pub fn disconnect(&self, node: NodeId) {
-        self.change(node, |place, state| {
+        self.change(node, |place| {
             place.services = None;
-            state.connection += 1;
+            place.state.connection += 1;
         });
     }
 
     /// Takes a node off for good, as a crash does: beside what [`Self::disconnect`] does, the
     /// transports given to it so far carry nothing any more. Its next life takes a new one.
     pub fn crash(&self, node: NodeId) {
-        self.change(node, |place, state| {
+        self.change(node, |place| {
             place.services = None;
-            state.connection += 1;
-            state.life += 1;
+            place.state.connection += 1;
+            place.state.life += 1;
         });
     }
 
     /// The transport of one node.
     pub fn transport(self: &Arc<Self>, me: NodeId) -> Arc<dyn Transport> {
-        let life = self.watch(me).borrow().life;
+        let life = self.state(me).life;
         Arc::new(SimulatedTransport { me, life, network: self.clone() })
     }
 
-    fn change(&self, node: NodeId, how: impl FnOnce(&mut Place, &mut State)) {
-        let mut nodes = self.nodes.lock();
-        let place = nodes.entry(node).or_default();
-        let mut state = *place.state.borrow();
-        how(place, &mut state);
-        place.state.send_replace(state);
+    fn change(&self, node: NodeId, how: impl FnOnce(&mut Place)) {
+        how(self.nodes.lock().entry(node).or_default());
+        self.changed.notify_waiters();
     }
 
-    fn watch(&self, node: NodeId) -> watch::Receiver<State> {
-        self.nodes.lock().entry(node).or_default().state.subscribe()
+    fn state(&self, node: NodeId) -> State {
+        self.nodes.lock().get(&node).map(|place| place.state).unwrap_or_default()
     }
 
     fn services(&self, node: NodeId) -> Result<Services> {
@@ -203,15 +204,26 @@ impl Exchange {
 
     /// Does `work` as long as both nodes are what they were.
     async fn unless_gone<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
-        let mut mine = self.network.watch(self.me);
-        let mut theirs = self.network.watch(self.target);
         tokio::select! {
             biased;
-            _ = mine.wait_for(|state| state.life != self.life) => Err(ended(self.me)),
-            _ = theirs.wait_for(|state| state.connection != self.connection) => {
-                Err(broken(self.target, "the node has gone"))
-            }
+            error = self.gone() => Err(error),
             done = work => done,
+        }
+    }
+
+    /// Waits until one of the nodes is not what it was.
+    async fn gone(&self) -> Error {
+        loop {
+            let mut changed = pin!(self.network.changed.notified());
+            // Before the check, so that no change in between is missed.
+            changed.as_mut().enable();
+            if self.network.state(self.me).life != self.life {
+                return ended(self.me);
+            }
+            if self.network.state(self.target).connection != self.connection {
+                return broken(self.target, "the node has gone");
+            }
+            changed.await;
         }
     }
 }
@@ -238,7 +250,7 @@ impl SimulatedTransport {
     fn exchange(&self, to: &Peer, method: Method) -> Result<Exchange> {
         let unknown = || Error::unavailable("the simulated network knows nodes by id alone");
         let target = to.id.ok_or_else(unknown)?;
-        let connection = self.network.watch(target).borrow().connection;
+        let connection = self.network.state(target).connection;
         let (network, me, life) = (self.network.clone(), self.me, self.life);
         Ok(Exchange { network, me, target, method, life, connection })
     }

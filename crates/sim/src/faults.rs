@@ -19,35 +19,51 @@ pub(crate) enum Event {
     Mend(Vec<Cut>),
 }
 
-/// What happens when, after the clients have begun; all is mended before they end.
-pub(crate) fn schedule(random: &Random, nodes: &[NodeId]) -> Vec<(Duration, Event)> {
-    let mut crash = random.per_mille(500);
-    // Mostly one thing after the other; sometimes whatever comes.
-    let overlapping = random.per_mille(250);
-    let latest = u64::try_from(limits::WORK.as_millis()).unwrap_or(0).saturating_sub(2_000);
+/// What happens when, after the clients have begun; all is mended before they end. A calm schedule
+/// has one crash and one partition, with time to get over the first before the second; a harsh one
+/// has up to four faults, one upon the other or even at once.
+pub(crate) fn schedule(random: &Random, nodes: &[NodeId], harsh: bool) -> Vec<(Duration, Event)> {
+    let crash_first = random.per_mille(500);
+    let spans = if harsh { harsh_spans(random) } else { calm_spans(random) };
     let mut events = Vec::new();
-    let mut free = 2_000;
-    for number in 0..2 + random.below(3) {
-        let from = if overlapping {
-            random.within(2_000..latest)
-        } else {
-            free + random.within(200..4_000)
-        };
-        // The first two have room in any case.
-        let longest = if number < 2 { latest / 2 - 4_000 } else { latest };
-        let length = random.within(limits::FAULT_MS).min(longest);
-        let to = (from + length).min(latest);
-        free = to;
-        if number >= 2 && from >= to {
-            break;
-        }
+    for (number, (from, to)) in spans.into_iter().enumerate() {
+        let crash = if number < 2 { crash_first == (number == 0) } else { random.per_mille(500) };
         let (begin, end) = if crash { crash_of(random, nodes) } else { cut_of(random, nodes) };
         events.push((Duration::from_millis(from), begin));
         events.push((Duration::from_millis(to), end));
-        crash = if number == 0 { !crash } else { random.per_mille(500) };
     }
     events.sort_by_key(|(at, _)| *at);
     events
+}
+
+/// From when to when, in milliseconds.
+fn calm_spans(random: &Random) -> Vec<(u64, u64)> {
+    let mut free = 1_000;
+    let span = |_| {
+        let from = free + random.within(0..3_000);
+        let to = from + random.within(limits::FAULT_MS);
+        free = to + limits::RECOVERY_MS;
+        (from, to)
+    };
+    (0..2).map(span).collect()
+}
+
+fn harsh_spans(random: &Random) -> Vec<(u64, u64)> {
+    let overlapping = random.per_mille(400);
+    let latest = u64::try_from(limits::WORK.as_millis()).unwrap_or(0) - 1_000;
+    let mut free = 1_000;
+    let span = |_| {
+        let from = if overlapping {
+            random.within(1_000..latest / 2)
+        } else {
+            free + random.within(200..2_000)
+        };
+        let to = from + random.within(limits::FAULT_MS);
+        free = to;
+        (from, to)
+    };
+    let spans = (0..2 + random.below(3)).map(span);
+    spans.filter(|(_, to)| *to < latest).collect()
 }
 
 fn crash_of(random: &Random, nodes: &[NodeId]) -> (Event, Event) {
@@ -88,7 +104,7 @@ mod tests {
     fn every_schedule_has_a_crash_and_a_partition_and_an_end() {
         let nodes = [1, 2, 3].map(NodeId);
         for seed in 0..500 {
-            let events = schedule(&Random::new(seed), &nodes);
+            let events = schedule(&Random::new(seed), &nodes, seed % 2 == 0);
             let count = |wanted: fn(&Event) -> bool| events.iter().filter(|e| wanted(&e.1)).count();
             let crashes = count(|event| matches!(event, Event::Crash(_)));
             let cuts = count(|event| matches!(event, Event::Cut(_)));

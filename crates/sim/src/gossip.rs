@@ -18,6 +18,8 @@ use crate::random::Random;
 pub(crate) struct Eyes {
     cluster: Arc<FixedCluster>,
     state: Mutex<State>,
+    /// Each listener has a channel of its own: one that many wait on wakes them in random order.
+    listeners: Mutex<Vec<watch::Sender<Arc<View>>>>,
 }
 
 #[derive(Default)]
@@ -33,7 +35,7 @@ impl Eyes {
     /// A node that has just started knows of nobody.
     pub(crate) fn open(cluster: Arc<FixedCluster>) -> Arc<Self> {
         cluster.set_up([]);
-        Arc::new(Self { cluster, state: Mutex::default() })
+        Arc::new(Self { cluster, state: Mutex::default(), listeners: Mutex::default() })
     }
 
     /// Takes in what gossip says.
@@ -61,6 +63,22 @@ impl Eyes {
         if view.up.iter().filter(|node| **node != view.me).ne(up.iter()) {
             self.cluster.set_up(up);
         }
+        drop(state);
+        self.tell();
+    }
+
+    /// Passes the present view on to those who have not got it.
+    fn tell(&self) {
+        let view = self.cluster.view();
+        let mut listeners = self.listeners.lock();
+        listeners.retain(|listener| !listener.is_closed());
+        for listener in listeners.iter() {
+            listener.send_if_modified(|known| {
+                let new = !Arc::ptr_eq(known, &view);
+                known.clone_from(&view);
+                new
+            });
+        }
     }
 }
 
@@ -71,11 +89,16 @@ impl Cluster for Eyes {
     }
 
     fn changes(&self) -> watch::Receiver<Arc<View>> {
-        self.cluster.changes()
+        let listener = watch::Sender::new(self.cluster.view());
+        let receiver = listener.subscribe();
+        self.listeners.lock().push(listener);
+        receiver
     }
 
     async fn propose(&self, change: Change) -> Result<Outcome> {
-        self.cluster.propose(change).await
+        let outcome = self.cluster.propose(change).await;
+        self.tell();
+        outcome
     }
 
     fn report(&self, node: NodeId, reachable: bool) {

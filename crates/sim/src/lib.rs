@@ -37,6 +37,9 @@ pub use random::Random;
 pub struct Options {
     /// Print every event when it happens, messages too.
     pub verbose: bool,
+    /// More faults, one upon the other, and messages lost by chance. See `docs/testing.md` for what
+    /// holds then.
+    pub harsh: bool,
 }
 
 /// What became of a simulation.

@@ -9,7 +9,7 @@ pub(crate) const NODES: u64 = 3;
 pub(crate) const N_VAL: u32 = 3;
 
 /// How long the clients work, faults included.
-pub(crate) const WORK: Duration = Duration::from_secs(45);
+pub(crate) const WORK: Duration = Duration::from_secs(55);
 
 /// How long the cluster is then left in peace, before everything must be right: longer than every
 /// patience, retry and hand-off tick.
@@ -39,6 +39,13 @@ pub(crate) const SKEW_MICROS: u64 = 20_000;
 
 /// Fewest and most milliseconds that a fault lasts.
 pub(crate) const FAULT_MS: std::ops::Range<u64> = 500..12_000;
+
+/// What the cluster is given to get over a fault before the next, in milliseconds, when the faults
+/// are calm: gossip and a round of hand-off (10 s) take part of it.
+pub(crate) const RECOVERY_MS: u64 = 20_000;
+
+// Calm faults end before the clients do.
+const _: () = assert!(WORK.as_millis() > 7_000 + 2 * FAULT_MS.end as u128 + RECOVERY_MS as u128);
 
 /// Fewest and most milliseconds until a node that has gone counts as down.
 pub(crate) const SUSPICION_MS: std::ops::Range<u64> = 200..3_000;

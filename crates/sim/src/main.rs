@@ -18,6 +18,9 @@ struct Arguments {
     /// Run every seed twice, and compare.
     #[arg(long)]
     twice: bool,
+    /// More faults, one upon the other, and messages lost by chance.
+    #[arg(long)]
+    harsh: bool,
     /// Print every event, messages too.
     #[arg(long)]
     verbose: bool,
@@ -36,7 +39,8 @@ fn main() -> ExitCode {
 
 /// Runs one seed and tells what became of it.
 fn simulate(seed: u64, arguments: &Arguments) -> bool {
-    let report = match run(seed, Options { verbose: arguments.verbose }) {
+    let options = Options { verbose: arguments.verbose, harsh: arguments.harsh };
+    let report = match run(seed, options) {
         Ok(report) => report,
         Err(error) => {
             eprintln!("seed {seed} cannot be run: {error}");
@@ -49,11 +53,12 @@ fn simulate(seed: u64, arguments: &Arguments) -> bool {
             report.history.iter().for_each(|line| println!("{line}"));
         }
         report.violations.iter().for_each(|violation| println!("VIOLATION {violation}"));
-        println!("again with: mapring-sim --seed {seed} --verbose");
+        let harsh = if arguments.harsh { " --harsh" } else { "" };
+        println!("again with: mapring-sim --seed {seed}{harsh} --verbose");
         return false;
     }
     if arguments.twice {
-        let again = run(seed, Options::default());
+        let again = run(seed, Options { verbose: false, ..options });
         if again.as_ref().ok() != Some(&report) {
             let hash = again.map(|again| again.hash);
             println!("seed {seed} is not the same twice: {:016x}, then {hash:x?}", report.hash);

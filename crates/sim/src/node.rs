@@ -1,7 +1,9 @@
 //! One node: what outlives it, and its lives.
 
 use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use mapring_cluster::Cluster;
 use mapring_cluster::fixed::FixedCluster;
@@ -14,7 +16,7 @@ use mapring_net::{ServiceId, Services};
 use mapring_script::ScriptLimits;
 use mapring_types::{Clock, Entropy, Error, NodeId, Result};
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::gossip::Eyes;
@@ -40,7 +42,29 @@ pub(crate) struct Life {
     pub(crate) kv: Kv,
     pub(crate) mapred: MapReduce,
     pub(crate) eyes: Arc<Eyes>,
-    over: watch::Sender<bool>,
+    over: Flag,
+}
+
+/// Something that happens once. Those who wait for it are woken in the order in which they came.
+#[derive(Default)]
+struct Flag {
+    raised: AtomicBool,
+    changed: Notify,
+}
+
+impl Flag {
+    fn raise(&self) {
+        self.raised.store(true, Ordering::Relaxed);
+        self.changed.notify_waiters();
+    }
+
+    async fn raised(&self) {
+        let mut changed = pin!(self.changed.notified());
+        changed.as_mut().enable();
+        if !self.raised.load(Ordering::Relaxed) {
+            changed.await;
+        }
+    }
 }
 
 /// Simulated time, a little wrong.
@@ -115,7 +139,7 @@ impl Host {
                 (ServiceId::MapReduce, mapred.service()),
             ]),
         );
-        let over = watch::Sender::new(false);
+        let over = Flag::default();
         *self.life.lock() = Some(Arc::new(Life { kv, mapred, eyes, over }));
         Ok(())
     }
@@ -125,7 +149,7 @@ impl Host {
         let Some(life) = self.life.lock().take() else { return Ok(0) };
         self.network.crash(self.id);
         life.eyes.close();
-        life.over.send_replace(true);
+        life.over.raise();
         self.disk.crash(&self.random)
     }
 }
@@ -133,10 +157,9 @@ impl Host {
 impl Life {
     /// Does `work` as a client of this node: it fails when the node crashes.
     pub(crate) async fn serve<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
-        let mut over = self.over.subscribe();
         tokio::select! {
             biased;
-            _ = over.wait_for(|over| *over) => Err(Error::unavailable("the node has crashed")),
+            () = self.over.raised() => Err(Error::unavailable("the node has crashed")),
             done = work => done,
         }
     }

@@ -1,6 +1,7 @@
 //! What becomes of messages: links with their delays, losses and cuts.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use mapring_net::simulated::{Fate, Weather};
@@ -13,7 +14,7 @@ use crate::random::Random;
 pub(crate) struct Sky {
     random: Random,
     /// Messages lost of a thousand.
-    loss: u64,
+    loss: AtomicU64,
     /// The usual delay of this cluster, in milliseconds.
     delay_ms: u64,
     cuts: Mutex<Vec<Cut>>,
@@ -35,10 +36,10 @@ impl Cut {
 }
 
 impl Sky {
-    pub(crate) fn new(random: Random) -> Arc<Self> {
-        let loss = if random.per_mille(500) { 0 } else { random.within(1..8) };
+    pub(crate) fn new(random: Random, harsh: bool) -> Arc<Self> {
+        let loss = if harsh && random.per_mille(500) { random.within(1..8) } else { 0 };
         let delay_ms = random.within(1..6);
-        Arc::new(Self { random, loss, delay_ms, cuts: Mutex::default() })
+        Arc::new(Self { random, loss: AtomicU64::new(loss), delay_ms, cuts: Mutex::default() })
     }
 
     pub(crate) fn cut(&self, cut: Cut) {
@@ -62,6 +63,11 @@ impl Sky {
         self.cuts.lock().is_empty()
     }
 
+    /// From now on nothing is lost by chance.
+    pub(crate) fn calm(&self) {
+        self.loss.store(0, Ordering::Relaxed);
+    }
+
     fn fate(&self, from: NodeId, to: NodeId) -> Fate {
         if from == to {
             return Fate::Deliver(Duration::ZERO);
@@ -70,7 +76,7 @@ impl Sky {
         if let Some(Cut { silent, .. }) = cut {
             return if silent { Fate::Lose } else { Fate::Refuse };
         }
-        if self.random.per_mille(self.loss) {
+        if self.random.per_mille(self.loss.load(Ordering::Relaxed)) {
             return Fate::Lose;
         }
         // Now and then something is very slow.

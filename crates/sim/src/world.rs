@@ -35,9 +35,10 @@ pub(crate) struct World {
 }
 
 impl World {
-    fn new(random: &Random, verbose: bool) -> Result<Arc<Self>> {
+    fn new(random: &Random, options: Options) -> Result<Arc<Self>> {
         let network = Network::new();
-        let (trace, sky) = (Arc::new(Trace::new(verbose)), Sky::new(random.fork()));
+        let (trace, sky) =
+            (Arc::new(Trace::new(options.verbose)), Sky::new(random.fork(), options.harsh));
         network.set_weather(sky.weather());
         let observer = trace.clone();
         network.set_observer(Box::new(move |message| observer.message(message)));
@@ -202,7 +203,7 @@ impl World {
 /// Runs one seed from beginning to end.
 pub(crate) async fn simulate(seed: u64, options: Options) -> Result<Report> {
     let random = Random::new(seed);
-    let world = World::new(&random, options.verbose)?;
+    let world = World::new(&random, options)?;
     for host in &world.hosts {
         host.start().await?;
     }
@@ -218,8 +219,9 @@ pub(crate) async fn simulate(seed: u64, options: Options) -> Result<Report> {
         writer.load(&world).await;
         writers.push(writer);
     }
-    work(&world, &random, writers).await?;
+    work(&world, &random, writers, options.harsh).await?;
     world.trace.note("peace");
+    world.sky.calm();
     sleep(limits::PEACE).await;
     world.last_questions().await;
     gossip.abort();
@@ -229,7 +231,12 @@ pub(crate) async fn simulate(seed: u64, options: Options) -> Result<Report> {
 }
 
 /// Clients work while things break.
-async fn work(world: &Arc<World>, random: &Random, writers: Vec<Writer>) -> Result<()> {
+async fn work(
+    world: &Arc<World>,
+    random: &Random,
+    writers: Vec<Writer>,
+    harsh: bool,
+) -> Result<()> {
     let end = Instant::now() + limits::WORK;
     let mut tasks: JoinSet<Result<()>> = JoinSet::new();
     for writer in writers {
@@ -252,7 +259,7 @@ async fn work(world: &Arc<World>, random: &Random, writers: Vec<Writer>) -> Resu
         Ok(())
     });
     let nodes: Vec<NodeId> = world.hosts.iter().map(|host| host.id).collect();
-    let (sufferer, schedule) = (world.clone(), faults::schedule(&random.fork(), &nodes));
+    let (sufferer, schedule) = (world.clone(), faults::schedule(&random.fork(), &nodes, harsh));
     tasks.spawn(async move { faults::run(&sufferer, schedule).await });
     while let Some(ended) = tasks.join_next().await {
         ended.map_err(|error| {
