@@ -1,5 +1,20 @@
 //! Phase functions: the [`Runtime`] trait, the JavaScript runtime, the native built-ins, the worker
 //! process and its protocol, limits. No async runtime, no storage.
+//!
+//! Values come in and go out as JSON text. [`js::JsRuntime`] runs in the worker process
+//! ([`worker`]), which a node feeds through [`protocol`]; [`native::NativeRuntime`] runs the
+//! Erlang-named built-ins, and the named JavaScript ones where that gives the same, in the node.
+
+mod json;
+mod object;
+mod progress;
+mod reduce;
+
+pub mod js;
+pub mod limits;
+pub mod native;
+pub mod protocol;
+pub mod worker;
 
 use mapring_types::{ObjectId, Record};
 use serde::{Deserialize, Serialize};
@@ -105,6 +120,38 @@ pub struct ScriptError {
     pub stack: Option<String>,
     /// Which input of the batch it was, counted from 0, where one can be named.
     pub input: Option<u32>,
+}
+
+impl ScriptError {
+    /// A failure of no particular input.
+    pub fn new(cause: FailureCause, message: impl Into<String>) -> Self {
+        Self { cause, message: cut(message.into()), stack: None, input: None }
+    }
+
+    /// The failure as that of an input of a batch, unless it names one already.
+    #[must_use]
+    pub fn at(mut self, input: usize) -> Self {
+        self.input = self.input.or_else(|| u32::try_from(input).ok());
+        self
+    }
+}
+
+impl std::fmt::Display for ScriptError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for ScriptError {}
+
+/// Cuts text of foreign origin to [`limits::ERROR_BYTES`].
+fn cut(mut text: String) -> String {
+    if text.len() > limits::ERROR_BYTES {
+        let end = (0..=limits::ERROR_BYTES).rev().find(|&end| text.is_char_boundary(end));
+        text.truncate(end.unwrap_or(0));
+        text.push('…');
+    }
+    text
 }
 
 /// Bounds on user code.

@@ -1,5 +1,8 @@
 //! Where phase functions run: a pool of worker processes, or the natives in this process.
 
+pub mod inline;
+pub mod process;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;

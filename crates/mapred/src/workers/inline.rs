@@ -1,0 +1,100 @@
+//! Built-ins only, in this process and without threads of their own: for simulation, where no
+//! process and no clock may come in between.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use mapring_kv::Executor;
+use mapring_kv::executor::run;
+use mapring_script::native::NativeRuntime;
+use mapring_script::{
+    FailureCause, JsonText, MapInput, PhaseFunction, QueryTag, ReduceState, ReduceTiming, Runtime,
+    ScriptError, ScriptLimits,
+};
+
+use super::{Reduce, Workers};
+
+/// Runs built-ins through an executor. JavaScript fails with [`FailureCause::Undefined`], but for
+/// the named functions that are built in.
+pub struct InlineWorkers {
+    executor: Arc<dyn Executor>,
+    limits: ScriptLimits,
+}
+
+impl InlineWorkers {
+    /// Workers that say to have the given limits, and keep to none.
+    pub fn new(executor: Arc<dyn Executor>, limits: ScriptLimits) -> Self {
+        Self { executor, limits }
+    }
+}
+
+/// Runs work through the executor; its own failures are those of the worker.
+async fn through<T: Send + 'static>(
+    executor: &dyn Executor,
+    work: impl FnOnce() -> Result<T, ScriptError> + Send + 'static,
+) -> Result<T, ScriptError> {
+    let failed =
+        |error: mapring_types::Error| ScriptError::new(FailureCause::Worker, error.to_string());
+    run(executor, move || Ok(work())).await.map_err(failed)?
+}
+
+#[async_trait]
+impl Workers for InlineWorkers {
+    async fn map(
+        &self,
+        query: QueryTag,
+        _phase: usize,
+        function: &Arc<PhaseFunction>,
+        inputs: Vec<MapInput>,
+    ) -> Result<Vec<Vec<JsonText>>, ScriptError> {
+        let function = Arc::clone(function);
+        let work = move || NativeRuntime::new().map(query, &function, inputs);
+        through(self.executor.as_ref(), work).await
+    }
+
+    async fn reduce(
+        &self,
+        query: QueryTag,
+        _phase: usize,
+        function: &Arc<PhaseFunction>,
+        timing: ReduceTiming,
+    ) -> Result<Box<dyn Reduce>, ScriptError> {
+        let function = Arc::clone(function);
+        let open = move || {
+            let mut runtime = NativeRuntime::new();
+            runtime.reduce_open(query, &function, timing, ReduceState::default())?;
+            Ok(runtime)
+        };
+        let runtime = through(self.executor.as_ref(), open).await?;
+        Ok(Box::new(InlineReduce { executor: Arc::clone(&self.executor), runtime: Some(runtime) }))
+    }
+
+    fn limits(&self) -> ScriptLimits {
+        self.limits
+    }
+}
+
+struct InlineReduce {
+    executor: Arc<dyn Executor>,
+    /// `None` when a call has failed.
+    runtime: Option<NativeRuntime>,
+}
+
+fn over() -> ScriptError {
+    ScriptError::new(FailureCause::Worker, "the reduce is over")
+}
+
+#[async_trait]
+impl Reduce for InlineReduce {
+    async fn push(&mut self, inputs: Vec<JsonText>) -> Result<(), ScriptError> {
+        let mut runtime = self.runtime.take().ok_or_else(over)?;
+        let push = move || runtime.reduce_push(inputs).map(|()| runtime);
+        self.runtime = Some(through(self.executor.as_ref(), push).await?);
+        Ok(())
+    }
+
+    async fn finish(mut self: Box<Self>) -> Result<Vec<JsonText>, ScriptError> {
+        let mut runtime = self.runtime.take().ok_or_else(over)?;
+        through(self.executor.as_ref(), move || runtime.reduce_finish()).await
+    }
+}

@@ -1,0 +1,252 @@
+//! Functions in worker processes, one a core or so, and built-ins in this process.
+//!
+//! A call waits for a free worker (later phases first), then has it to itself until it is answered.
+//! A worker that takes too long, grows too large or ends is killed and replaced in the background,
+//! and the call fails with the cause. A reduce holds its worker while it is fed; between feeds it
+//! gives the worker up as soon as somebody waits for one, and goes on from its state as text.
+
+mod native;
+mod pool;
+mod reduce;
+mod worker;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use mapring_script::protocol::{Request, Response};
+use mapring_script::{
+    FailureCause, JsonText, MapInput, PhaseFunction, QueryTag, ReduceState, ReduceTiming,
+    ScriptError, ScriptLimits, native as built_in,
+};
+use mapring_types::Result;
+
+use super::{Reduce, Workers};
+use native::Natives;
+use pool::{CallFailure, Lease, Pool};
+
+/// Settings of the worker processes.
+#[derive(Debug, Clone)]
+pub struct ProcessConfig {
+    /// The program that runs [`mapring_script::worker::main`].
+    pub program: PathBuf,
+    /// Its arguments.
+    pub arguments: Vec<String>,
+    /// How many processes, at least 1.
+    pub workers: usize,
+    /// What each is held to.
+    pub limits: ScriptLimits,
+    /// Most calls that wait for a worker; more fail.
+    pub queue: usize,
+}
+
+impl Default for ProcessConfig {
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Self {
+            program: PathBuf::from("/proc/self/exe"),
+            arguments: vec!["script-worker".to_owned()],
+            workers: cores,
+            limits: ScriptLimits::default(),
+            queue: 10_000,
+        }
+    }
+}
+
+/// The worker processes of a node. Must be used within the tokio runtime that started it.
+pub struct ProcessWorkers {
+    pool: Arc<Pool>,
+    natives: Arc<Natives>,
+}
+
+/// A request to a worker carries inputs up to so many bytes, so that a large batch does not need
+/// the memory of the worker twice.
+const REQUEST_BYTES: usize = 4 << 20;
+
+impl ProcessWorkers {
+    /// Starts the processes and waits for the first.
+    ///
+    /// # Errors
+    /// `Internal` when none can be started.
+    pub async fn start(config: ProcessConfig) -> Result<Arc<Self>> {
+        describe_metrics();
+        let natives = Arc::new(Natives::new(config.workers));
+        let pool = Pool::start(config).await?;
+        Ok(Arc::new(Self { pool, natives }))
+    }
+
+    /// Ends all calls and all processes.
+    pub async fn shutdown(&self) {
+        self.pool.shutdown().await;
+    }
+
+    /// Calls the function on the inputs of one request.
+    async fn map_part(
+        &self,
+        query: QueryTag,
+        phase: usize,
+        function: &PhaseFunction,
+        inputs: Vec<MapInput>,
+    ) -> Result<Vec<Vec<JsonText>>, ScriptError> {
+        let count = inputs.len();
+        let request = Request::Map { query, function: function.clone(), inputs };
+        let mut lease = self.pool.acquire(query, phase).await?;
+        match lease.call(&request).await {
+            Ok(response) => mapped(response, count),
+            Err(CallFailure::Failed(error)) => Err(error),
+            Err(CallFailure::Ended(error)) if count < 2 || !is_blind(&error) => Err(error),
+            // The process has ended and could not say in which call: one by one it shows. Inputs
+            // that were only too much together come through this way.
+            Err(CallFailure::Ended(_)) => {
+                drop(lease);
+                let Request::Map { inputs, .. } = request else { return Ok(Vec::new()) };
+                self.map_singly(query, phase, function, inputs).await
+            }
+        }
+    }
+
+    async fn map_singly(
+        &self,
+        query: QueryTag,
+        phase: usize,
+        function: &PhaseFunction,
+        inputs: Vec<MapInput>,
+    ) -> Result<Vec<Vec<JsonText>>, ScriptError> {
+        let mut lease: Option<Lease> = None;
+        let mut results = Vec::with_capacity(inputs.len());
+        for (at, input) in inputs.into_iter().enumerate() {
+            let mut own = match lease.take() {
+                Some(lease) => lease,
+                None => self.pool.acquire(query, phase).await?,
+            };
+            let function = function.clone();
+            let request = Request::Map { query, function, inputs: vec![input] };
+            let response = own.call(&request).await.map_err(|failure| {
+                let error = failure.into_error();
+                ScriptError { input: u32::try_from(at).ok(), ..error }
+            })?;
+            results.extend(mapped(response, 1)?);
+            lease = Some(own);
+        }
+        Ok(results)
+    }
+}
+
+#[async_trait]
+impl Workers for ProcessWorkers {
+    async fn map(
+        &self,
+        query: QueryTag,
+        phase: usize,
+        function: &Arc<PhaseFunction>,
+        inputs: Vec<MapInput>,
+    ) -> Result<Vec<Vec<JsonText>>, ScriptError> {
+        if built_in::runs(function) {
+            match self.natives.map(query, function, inputs.clone()).await {
+                Err(_) if !is_erlang(function) => {} // JavaScript decides.
+                result => return result,
+            }
+        }
+        let mut results = Vec::with_capacity(inputs.len());
+        for part in parts(inputs, |input| input.record.as_ref().map_or(0, |record| record.len())) {
+            let before = results.len();
+            let failed = |error: ScriptError| ScriptError {
+                input: error.input.and_then(|at| at.checked_add(u32::try_from(before).ok()?)),
+                ..error
+            };
+            results.extend(self.map_part(query, phase, function, part).await.map_err(failed)?);
+        }
+        Ok(results)
+    }
+
+    async fn reduce(
+        &self,
+        query: QueryTag,
+        phase: usize,
+        function: &Arc<PhaseFunction>,
+        timing: ReduceTiming,
+    ) -> Result<Box<dyn Reduce>, ScriptError> {
+        let start = reduce::Start {
+            pool: Arc::clone(&self.pool),
+            natives: Arc::clone(&self.natives),
+            query,
+            phase,
+            function: Arc::clone(function),
+            timing,
+        };
+        if built_in::runs(function) {
+            return Ok(Box::new(start.native().await?));
+        }
+        Ok(Box::new(start.process(ReduceState::default()).await?))
+    }
+
+    fn limits(&self) -> ScriptLimits {
+        self.pool.limits()
+    }
+}
+
+fn is_erlang(function: &PhaseFunction) -> bool {
+    matches!(function.function, mapring_script::Function::Erlang { .. })
+}
+
+/// Whether the failure is that of a process which ended without naming the input.
+fn is_blind(error: &ScriptError) -> bool {
+    matches!(error.cause, FailureCause::Memory | FailureCause::Stack | FailureCause::Worker)
+}
+
+fn mapped(response: Response, count: usize) -> Result<Vec<Vec<JsonText>>, ScriptError> {
+    match response {
+        Response::Mapped(results) if results.len() == count => Ok(results),
+        _ => Err(unexpected()),
+    }
+}
+
+fn unexpected() -> ScriptError {
+    ScriptError::new(FailureCause::Worker, "the script worker gave an answer of another kind")
+}
+
+/// Divides inputs into requests of at most [`REQUEST_BYTES`]; a larger input goes alone.
+fn parts<T>(inputs: Vec<T>, size: impl Fn(&T) -> usize) -> Vec<Vec<T>> {
+    let mut parts = Vec::new();
+    let (mut part, mut bytes) = (Vec::new(), 0);
+    for input in inputs {
+        let own = size(&input);
+        if bytes + own > REQUEST_BYTES && !part.is_empty() {
+            parts.push(std::mem::take(&mut part));
+            bytes = 0;
+        }
+        bytes += own;
+        part.push(input);
+    }
+    if !part.is_empty() {
+        parts.push(part);
+    }
+    parts
+}
+
+fn describe_metrics() {
+    metrics::describe_gauge!("mapring_script_workers", "script worker processes that are alive");
+    metrics::describe_gauge!("mapring_script_workers_busy", "script workers with a call or reduce");
+    metrics::describe_gauge!("mapring_script_calls_waiting", "calls that wait for a script worker");
+    metrics::describe_counter!("mapring_script_calls_total", "requests to functions, by where");
+    metrics::describe_counter!("mapring_script_kills_total", "script workers ended, by cause");
+    metrics::describe_counter!("mapring_script_starts_total", "script workers started");
+    metrics::describe_counter!("mapring_script_suspends_total", "reduces put aside for others");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_bounded_by_bytes() {
+        let sizes = |inputs: &[usize]| -> Vec<usize> {
+            parts(inputs.to_vec(), |size| *size).iter().map(Vec::len).collect()
+        };
+        let half = REQUEST_BYTES / 2;
+        assert_eq!(sizes(&[]), [0usize; 0]);
+        assert_eq!(sizes(&[1, 1, 1]), [3]);
+        assert_eq!(sizes(&[half, half, 1]), [2, 1]);
+        assert_eq!(sizes(&[REQUEST_BYTES * 3, 1]), [1, 1]);
+    }
+}

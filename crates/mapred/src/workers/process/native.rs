@@ -1,0 +1,43 @@
+//! Built-ins in this process: on blocking threads, as many at once as there are workers.
+
+use std::sync::Arc;
+
+use mapring_script::native::NativeRuntime;
+use mapring_script::{
+    FailureCause, JsonText, MapInput, PhaseFunction, QueryTag, Runtime, ScriptError,
+};
+use tokio::sync::Semaphore;
+
+/// Bounds the threads that run built-ins.
+pub(super) struct Natives {
+    threads: Semaphore,
+}
+
+impl Natives {
+    pub(super) fn new(threads: usize) -> Self {
+        Self { threads: Semaphore::new(threads.max(1)) }
+    }
+
+    /// Runs blocking work when a thread is free. Work whose caller has gone before does not start.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, ScriptError> {
+        let ended = |_| ScriptError::new(FailureCause::Worker, "a built-in ended without a result");
+        metrics::counter!("mapring_script_calls_total", "where" => "native").increment(1);
+        let _permit = self.threads.acquire().await.map_err(|_| {
+            ScriptError::new(FailureCause::Worker, "built-ins no longer run on this node")
+        })?;
+        tokio::task::spawn_blocking(work).await.map_err(ended)
+    }
+
+    pub(super) async fn map(
+        &self,
+        query: QueryTag,
+        function: &Arc<PhaseFunction>,
+        inputs: Vec<MapInput>,
+    ) -> Result<Vec<Vec<JsonText>>, ScriptError> {
+        let function = Arc::clone(function);
+        self.run(move || NativeRuntime::new().map(query, &function, inputs)).await?
+    }
+}

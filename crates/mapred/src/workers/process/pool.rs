@@ -1,0 +1,437 @@
+//! The worker processes: who has which, who waits, which are started anew.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mapring_script::protocol::{Request, Response};
+use mapring_script::{FailureCause, QueryTag, ScriptError, ScriptLimits};
+use mapring_types::{Error, Result};
+use parking_lot::Mutex;
+use tokio::runtime::Handle;
+use tokio::sync::{oneshot, watch};
+use tokio::time::{sleep, timeout};
+
+use super::ProcessConfig;
+use super::reduce::Slot;
+use super::worker::{Death, Worker};
+
+/// A worker that ends this soon after its start delays the start of the next.
+const YOUNG: Duration = Duration::from_secs(1);
+
+/// The first such delay; it doubles up to [`LONGEST_DELAY`].
+const FIRST_DELAY: Duration = Duration::from_millis(10);
+
+/// The longest delay.
+const LONGEST_DELAY: Duration = Duration::from_secs(2);
+
+/// After so many starts that failed in a row, calls fail instead of waiting for better times.
+const HOPELESS: u32 = 3;
+
+/// How long a shutdown waits for the processes.
+const SHUTDOWN: Duration = Duration::from_secs(5);
+
+/// The processes of a node.
+pub(super) struct Pool {
+    config: ProcessConfig,
+    runtime: Handle,
+    state: Mutex<State>,
+    stopping: watch::Sender<bool>,
+    alive: watch::Sender<usize>,
+}
+
+#[derive(Default)]
+struct State {
+    idle: Vec<Worker>,
+    /// Later phases first, then first come, first served.
+    waiting: BTreeMap<(Reverse<usize>, u64), oneshot::Sender<Lease>>,
+    /// Reduces that hold a worker and do not need it now.
+    parked: BTreeMap<u64, Slot>,
+    next: u64,
+    /// Processes, also those starting or being ended.
+    processes: usize,
+    busy: usize,
+    deaths_when_young: u32,
+    failed_starts: u32,
+    last_failure: String,
+}
+
+/// Why a call failed.
+pub(super) enum CallFailure {
+    /// The function failed; the worker goes on.
+    Failed(ScriptError),
+    /// The worker has been ended.
+    Ended(ScriptError),
+}
+
+impl CallFailure {
+    pub(super) fn into_error(self) -> ScriptError {
+        match self {
+            Self::Failed(error) | Self::Ended(error) => error,
+        }
+    }
+}
+
+impl Pool {
+    /// Starts all processes and waits for the first.
+    pub(super) async fn start(config: ProcessConfig) -> Result<Arc<Self>> {
+        let pool = Arc::new(Self {
+            runtime: Handle::current(),
+            state: Mutex::default(),
+            stopping: watch::Sender::new(false),
+            alive: watch::Sender::new(0),
+            config,
+        });
+        for _ in 0..pool.config.workers.max(1) {
+            pool.start_one(Duration::ZERO);
+        }
+        match pool.acquire(0, 0).await {
+            Ok(_lease) => Ok(pool),
+            Err(error) => {
+                pool.shutdown().await;
+                Err(Error::internal(error.message))
+            }
+        }
+    }
+
+    pub(super) fn limits(&self) -> ScriptLimits {
+        self.config.limits
+    }
+
+    /// Waits for a worker.
+    pub(super) async fn acquire(
+        self: &Arc<Self>,
+        query: QueryTag,
+        phase: usize,
+    ) -> Result<Lease, ScriptError> {
+        let (ticket, receiver) = match self.try_acquire(query, phase)? {
+            Acquired::Now(lease) => return Ok(lease),
+            Acquired::Later(ticket, receiver) => (ticket, receiver),
+        };
+        let _ticket = ticket;
+        receiver.await.map_err(|_| self.no_worker())
+    }
+
+    fn try_acquire(
+        self: &Arc<Self>,
+        query: QueryTag,
+        phase: usize,
+    ) -> Result<Acquired, ScriptError> {
+        let mut state = self.state.lock();
+        if *self.stopping.borrow() {
+            return Err(stopping());
+        }
+        // A worker that has the query's context already saves making one.
+        let known = state.idle.iter().position(|worker| worker.query == Some(query));
+        let at = known.or_else(|| state.idle.len().checked_sub(1));
+        if let Some(at) = at {
+            let worker = state.idle.swap_remove(at);
+            state.busy += 1;
+            self.report(&state);
+            return Ok(Acquired::Now(Lease::new(self, worker)));
+        }
+        if state.failed_starts >= HOPELESS {
+            return Err(cannot_start(&state.last_failure));
+        }
+        if state.waiting.len() >= self.config.queue.max(1) {
+            let message = format!("{} calls wait for a script worker already", state.waiting.len());
+            return Err(ScriptError::new(FailureCause::Worker, message));
+        }
+        let (sender, receiver) = oneshot::channel();
+        let place = (Reverse(phase), state.next);
+        state.next += 1;
+        state.waiting.insert(place, sender);
+        self.report(&state);
+        if let Some((_, slot)) = state.parked.pop_first() {
+            self.runtime.spawn(async move { slot.lock().await.put_aside().await });
+        }
+        Ok(Acquired::Later(Ticket { pool: Arc::clone(self), place }, receiver))
+    }
+
+    /// Remembers a reduce that does not need its worker now. Gives it up at once when somebody
+    /// waits.
+    pub(super) fn park(self: &Arc<Self>, slot: &Slot) -> u64 {
+        let mut state = self.state.lock();
+        let place = state.next;
+        state.next += 1;
+        if state.waiting.is_empty() {
+            state.parked.insert(place, Arc::clone(slot));
+        } else {
+            let slot = Arc::clone(slot);
+            self.runtime.spawn(async move { slot.lock().await.put_aside().await });
+        }
+        place
+    }
+
+    /// Forgets a parked reduce.
+    pub(super) fn unpark(&self, place: u64) {
+        let slot = self.state.lock().parked.remove(&place);
+        drop(slot);
+    }
+
+    /// Ends all calls and processes.
+    pub(super) async fn shutdown(self: &Arc<Self>) {
+        self.stopping.send_replace(true);
+        let (idle, waiting, parked) = {
+            let mut state = self.state.lock();
+            let state = &mut *state;
+            (
+                std::mem::take(&mut state.idle),
+                std::mem::take(&mut state.waiting),
+                std::mem::take(&mut state.parked),
+            )
+        };
+        drop((waiting, parked));
+        idle.into_iter().for_each(|worker| self.dismiss(worker));
+        let mut alive = self.alive.subscribe();
+        let gone = alive.wait_for(|alive| *alive == 0);
+        if timeout(SHUTDOWN, gone).await.is_err() {
+            tracing::warn!("script workers are still busy: they are killed with their calls");
+        }
+    }
+
+    /// Takes a worker back, or to whoever waits.
+    fn release(self: &Arc<Self>, worker: Worker) {
+        let mut state = self.state.lock();
+        state.busy = state.busy.saturating_sub(1);
+        if *self.stopping.borrow() {
+            drop(state);
+            return self.dismiss(worker);
+        }
+        let refused = self.hand_over(&mut state, worker);
+        state.idle.extend(refused);
+        self.report(&state);
+    }
+
+    /// Gives a worker to whoever waits first; gives it back when nobody does.
+    fn hand_over(self: &Arc<Self>, state: &mut State, worker: Worker) -> Option<Worker> {
+        let mut lease = Lease::new(self, worker);
+        while let Some((_, waiter)) = state.waiting.pop_first() {
+            match waiter.send(lease) {
+                Ok(()) => {
+                    state.busy += 1;
+                    return None;
+                }
+                Err(back) => lease = back,
+            }
+        }
+        lease.worker.take()
+    }
+
+    fn dismiss(self: &Arc<Self>, worker: Worker) {
+        let pool = Arc::clone(self);
+        self.runtime.spawn(async move {
+            worker.dismiss().await;
+            pool.count(-1);
+        });
+    }
+
+    /// Ends a worker in the midst of a call that nobody wants any more, and replaces it.
+    fn cancel(self: &Arc<Self>, worker: Worker) {
+        let pool = Arc::clone(self);
+        self.runtime.spawn(async move {
+            worker.end(Death::Time { input: None }).await;
+            pool.buried("cancelled", true);
+        });
+    }
+
+    /// Ends a worker for a cause, and replaces it.
+    async fn bury(self: &Arc<Self>, worker: Worker, death: Death) -> ScriptError {
+        let old = worker.born.elapsed() >= YOUNG;
+        // The caller may go at any time; the process must not stay.
+        let pool = Arc::clone(self);
+        let burial = self.runtime.spawn(async move {
+            let error = worker.end(death).await;
+            pool.buried(name(error.cause), old);
+            error
+        });
+        burial.await.unwrap_or_else(|_| self.no_worker())
+    }
+
+    fn buried(self: &Arc<Self>, cause: &'static str, old: bool) {
+        metrics::counter!("mapring_script_kills_total", "cause" => cause).increment(1);
+        tracing::info!(cause, "a script worker was ended");
+        let delay = {
+            let mut state = self.state.lock();
+            state.busy = state.busy.saturating_sub(1);
+            state.deaths_when_young = if old { 0 } else { state.deaths_when_young + 1 };
+            delay(state.deaths_when_young)
+        };
+        self.count(-1);
+        self.start_one(delay);
+    }
+
+    /// Starts a process in the background, again and again until it works.
+    fn start_one(self: &Arc<Self>, delay: Duration) {
+        if *self.stopping.borrow() {
+            return;
+        }
+        let pool = Arc::clone(self);
+        pool.count(1);
+        self.runtime.spawn(async move {
+            let mut stopping = pool.stopping.subscribe();
+            tokio::select! {
+                biased;
+                _ = stopping.wait_for(|stopping| *stopping) => pool.count(-1),
+                worker = pool.start_until_it_works(delay) => pool.started(worker),
+            }
+        });
+    }
+
+    async fn start_until_it_works(self: &Arc<Self>, mut wait: Duration) -> Worker {
+        loop {
+            sleep(wait).await;
+            match Worker::start(&self.config).await {
+                Ok(worker) => return worker,
+                Err(error) => wait = self.start_failed(error),
+            }
+        }
+    }
+
+    fn started(self: &Arc<Self>, worker: Worker) {
+        metrics::counter!("mapring_script_starts_total").increment(1);
+        {
+            let mut state = self.state.lock();
+            state.failed_starts = 0;
+            state.busy += 1;
+        }
+        self.release(worker);
+    }
+
+    fn start_failed(&self, error: String) -> Duration {
+        tracing::warn!(error, "a script worker cannot be started");
+        let mut state = self.state.lock();
+        state.failed_starts += 1;
+        state.last_failure = error;
+        let mut hopeless = BTreeMap::new();
+        if state.failed_starts >= HOPELESS {
+            std::mem::swap(&mut hopeless, &mut state.waiting);
+        }
+        delay(state.failed_starts + 3)
+    }
+
+    fn count(&self, change: isize) {
+        let mut state = self.state.lock();
+        state.processes = state.processes.saturating_add_signed(change);
+        self.alive.send_replace(state.processes);
+        self.report(&state);
+    }
+
+    #[allow(clippy::cast_precision_loss)] // Small counts.
+    fn report(&self, state: &State) {
+        metrics::gauge!("mapring_script_workers").set(state.processes as f64);
+        metrics::gauge!("mapring_script_workers_busy").set(state.busy as f64);
+        metrics::gauge!("mapring_script_calls_waiting").set(state.waiting.len() as f64);
+    }
+
+    fn no_worker(&self) -> ScriptError {
+        if *self.stopping.borrow() {
+            return stopping();
+        }
+        cannot_start(&self.state.lock().last_failure)
+    }
+}
+
+enum Acquired {
+    Now(Lease),
+    Later(Ticket, oneshot::Receiver<Lease>),
+}
+
+/// A place in the queue: given up when dropped.
+struct Ticket {
+    pool: Arc<Pool>,
+    place: (Reverse<usize>, u64),
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let mut state = self.pool.state.lock();
+        let left = state.waiting.remove(&self.place);
+        self.pool.report(&state);
+        drop(state);
+        drop(left);
+    }
+}
+
+/// A worker in somebody's hands. Dropped, it goes back; in the midst of a call it is ended.
+pub(super) struct Lease {
+    pool: Arc<Pool>,
+    worker: Option<Worker>,
+    calling: bool,
+}
+
+impl Lease {
+    fn new(pool: &Arc<Pool>, worker: Worker) -> Self {
+        Self { pool: Arc::clone(pool), worker: Some(worker), calling: false }
+    }
+
+    /// Sends a request and waits for its answer. After a call that was dropped midway, or whose
+    /// worker has ended, there is no other.
+    pub(super) async fn call(&mut self, request: &Request) -> Result<Response, CallFailure> {
+        let gone = || ScriptError::new(FailureCause::Worker, "the script worker has ended");
+        if self.calling {
+            return Err(CallFailure::Ended(gone()));
+        }
+        let Some(worker) = self.worker.as_mut() else { return Err(CallFailure::Ended(gone())) };
+        metrics::counter!("mapring_script_calls_total", "where" => "worker").increment(1);
+        self.calling = true;
+        let mut stop = self.pool.stopping.subscribe();
+        let answer = tokio::select! {
+            biased;
+            _ = stop.wait_for(|stopping| *stopping) => {
+                // The worker is ended with this lease.
+                return Err(CallFailure::Ended(stopping()));
+            }
+            answer = worker.call(request) => answer,
+        };
+        match answer {
+            Ok(answer) => {
+                self.calling = false;
+                match answer {
+                    Response::Failed(error) => Err(CallFailure::Failed(error)),
+                    answer => Ok(answer),
+                }
+            }
+            Err(death) => match self.worker.take() {
+                Some(worker) => Err(CallFailure::Ended(self.pool.bury(worker, death).await)),
+                None => Err(CallFailure::Ended(gone())),
+            },
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        match self.worker.take() {
+            Some(worker) if self.calling => self.pool.cancel(worker),
+            Some(worker) => self.pool.release(worker),
+            None => {}
+        }
+    }
+}
+
+fn delay(times: u32) -> Duration {
+    match times {
+        0 => Duration::ZERO,
+        times => (FIRST_DELAY * 2u32.saturating_pow((times - 1).min(16))).min(LONGEST_DELAY),
+    }
+}
+
+fn stopping() -> ScriptError {
+    ScriptError::new(FailureCause::Worker, "the node is stopping")
+}
+
+fn cannot_start(why: &str) -> ScriptError {
+    ScriptError::new(FailureCause::Worker, format!("no script worker can be started: {why}"))
+}
+
+fn name(cause: FailureCause) -> &'static str {
+    match cause {
+        FailureCause::Time => "time",
+        FailureCause::Memory => "memory",
+        FailureCause::Stack => "stack",
+        FailureCause::Thrown => "broken",
+        _ => "ended",
+    }
+}

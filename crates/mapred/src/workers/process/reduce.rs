@@ -1,0 +1,234 @@
+//! Reduces over worker processes, and over built-ins in this process.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use mapring_script::native::NativeRuntime;
+use mapring_script::protocol::{Request, Response};
+use mapring_script::{
+    FailureCause, JsonText, PhaseFunction, QueryTag, ReduceState, ReduceTiming, Runtime,
+    ScriptError,
+};
+use tokio::sync::Mutex;
+
+use super::native::Natives;
+use super::pool::{Lease, Pool};
+use super::{is_erlang, parts, unexpected};
+use crate::workers::Reduce;
+
+/// What a reduce is made of.
+#[derive(Clone)]
+pub(super) struct Start {
+    pub(super) pool: Arc<Pool>,
+    pub(super) natives: Arc<Natives>,
+    pub(super) query: QueryTag,
+    pub(super) phase: usize,
+    pub(super) function: Arc<PhaseFunction>,
+    pub(super) timing: ReduceTiming,
+}
+
+impl Start {
+    /// Begins in a worker.
+    pub(super) async fn process(self, state: ReduceState) -> Result<ProcessReduce, ScriptError> {
+        let slot = Arc::new(Mutex::new(Held::Aside(state)));
+        let mut reduce = ProcessReduce { start: self, slot, place: None };
+        // Compiles the function, so that its faults show before there is input.
+        reduce.with_worker(async |_| Ok(())).await?;
+        Ok(reduce)
+    }
+
+    /// Begins in this process.
+    pub(super) async fn native(self) -> Result<NativeReduce, ScriptError> {
+        let (function, query, timing) = (Arc::clone(&self.function), self.query, self.timing);
+        let runtime = self.natives.run(move || {
+            let mut runtime = NativeRuntime::new();
+            let opened = runtime.reduce_open(query, &function, timing, ReduceState::default());
+            opened.map(|()| runtime)
+        });
+        Ok(NativeReduce { runtime: Some(runtime.await??), start: self, process: None })
+    }
+}
+
+/// Where a reduce is between calls. Shared with the pool, which may put it aside.
+pub(super) type Slot = Arc<Mutex<Held>>;
+
+/// See [`Slot`].
+pub(super) enum Held {
+    /// In a worker.
+    Worker(Lease),
+    /// In no worker.
+    Aside(ReduceState),
+    /// It failed.
+    Over(ScriptError),
+}
+
+impl Held {
+    /// Gives up the worker, if there is one.
+    pub(super) async fn put_aside(&mut self) {
+        let Self::Worker(lease) = self else { return };
+        metrics::counter!("mapring_script_suspends_total").increment(1);
+        let next = match lease.call(&Request::ReduceSuspend).await {
+            Ok(Response::Suspended(state)) => Self::Aside(state),
+            Ok(_) => Self::Over(unexpected()),
+            Err(failure) => Self::Over(failure.into_error()),
+        };
+        *self = next;
+    }
+}
+
+/// A reduce of JavaScript.
+pub(super) struct ProcessReduce {
+    start: Start,
+    slot: Slot,
+    /// Its place among those that can be put aside, while it is.
+    place: Option<u64>,
+}
+
+impl ProcessReduce {
+    /// Runs calls in the worker that holds the reduce, in another if it was put aside.
+    async fn with_worker<T>(
+        &mut self,
+        calls: impl AsyncFnOnce(&mut Lease) -> Result<T, ScriptError>,
+    ) -> Result<T, ScriptError> {
+        self.unpark();
+        let slot = Arc::clone(&self.slot);
+        let mut held = slot.lock().await;
+        if let Held::Aside(state) = &mut *held {
+            let mut lease = self.start.pool.acquire(self.start.query, self.start.phase).await?;
+            let request = Request::ReduceOpen {
+                query: self.start.query,
+                function: PhaseFunction::clone(&self.start.function),
+                timing: self.start.timing,
+                state: std::mem::take(state),
+            };
+            *held = match done(lease.call(&request).await) {
+                Ok(()) => Held::Worker(lease),
+                Err(error) => Held::Over(error),
+            };
+        }
+        let result = match &mut *held {
+            Held::Worker(lease) => calls(lease).await,
+            Held::Over(error) => Err(error.clone()),
+            Held::Aside(_) => Err(unexpected()),
+        };
+        match &result {
+            Ok(_) => self.place = Some(self.start.pool.park(&slot)),
+            Err(error) => *held = Held::Over(error.clone()),
+        }
+        result
+    }
+
+    fn unpark(&mut self) {
+        if let Some(place) = self.place.take() {
+            self.start.pool.unpark(place);
+        }
+    }
+
+    async fn feed(&mut self, inputs: Vec<JsonText>) -> Result<(), ScriptError> {
+        let inputs = parts(inputs, |input| input.0.len());
+        self.with_worker(async |lease| {
+            for part in inputs {
+                done(lease.call(&Request::ReducePush(part)).await)?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn end(&mut self) -> Result<Vec<JsonText>, ScriptError> {
+        let results = self
+            .with_worker(async |lease| match lease.call(&Request::ReduceFinish).await {
+                Ok(Response::Reduced(results)) => Ok(results),
+                Ok(_) => Err(unexpected()),
+                Err(failure) => Err(failure.into_error()),
+            })
+            .await?;
+        self.unpark();
+        Ok(results)
+    }
+}
+
+impl Drop for ProcessReduce {
+    fn drop(&mut self) {
+        self.unpark();
+    }
+}
+
+#[async_trait]
+impl Reduce for ProcessReduce {
+    async fn push(&mut self, inputs: Vec<JsonText>) -> Result<(), ScriptError> {
+        self.feed(inputs).await
+    }
+
+    async fn finish(mut self: Box<Self>) -> Result<Vec<JsonText>, ScriptError> {
+        self.end().await
+    }
+}
+
+fn done(answer: Result<Response, super::pool::CallFailure>) -> Result<(), ScriptError> {
+    match answer {
+        Ok(Response::Done) => Ok(()),
+        Ok(_) => Err(unexpected()),
+        Err(failure) => Err(failure.into_error()),
+    }
+}
+
+/// A reduce of a built-in. A named JavaScript function moves to a worker where the built-in cannot
+/// tell what JavaScript would do.
+pub(super) struct NativeReduce {
+    start: Start,
+    /// `None` while it runs, and when it has moved.
+    runtime: Option<NativeRuntime>,
+    process: Option<ProcessReduce>,
+}
+
+impl NativeReduce {
+    async fn run<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce(&mut NativeRuntime) -> Result<T, ScriptError> + Send + 'static,
+    ) -> Result<T, ScriptError> {
+        let over = || ScriptError::new(FailureCause::Worker, "the reduce is over");
+        let mut runtime = self.runtime.take().ok_or_else(over)?;
+        let run = move || {
+            let result = work(&mut runtime);
+            (result, runtime)
+        };
+        let (result, runtime) = self.start.natives.run(run).await?;
+        self.runtime = Some(runtime);
+        result
+    }
+
+    /// Goes on in a worker, unless the error is the function's own.
+    async fn move_on(&mut self, error: ScriptError) -> Result<&mut ProcessReduce, ScriptError> {
+        if is_erlang(&self.start.function) || self.runtime.is_none() {
+            return Err(error);
+        }
+        let state = self.run(Runtime::reduce_suspend).await?;
+        self.runtime = None;
+        Ok(self.process.insert(self.start.clone().process(state).await?))
+    }
+}
+
+#[async_trait]
+impl Reduce for NativeReduce {
+    async fn push(&mut self, inputs: Vec<JsonText>) -> Result<(), ScriptError> {
+        if let Some(process) = &mut self.process {
+            return process.feed(inputs).await;
+        }
+        match self.run(move |runtime| runtime.reduce_push(inputs)).await {
+            Ok(()) => Ok(()),
+            // An empty push makes the calls that the inputs put aside complete.
+            Err(error) => self.move_on(error).await?.feed(Vec::new()).await,
+        }
+    }
+
+    async fn finish(mut self: Box<Self>) -> Result<Vec<JsonText>, ScriptError> {
+        if let Some(process) = &mut self.process {
+            return process.end().await;
+        }
+        match self.run(Runtime::reduce_finish).await {
+            Ok(results) => Ok(results),
+            Err(error) => self.move_on(error).await?.end().await,
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! One worker process, as its node sees it.
+
+use std::collections::VecDeque;
+use std::os::fd::OwnedFd;
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use mapring_script::protocol::{self, HEADER_BYTES, Request, Response, VERSION};
+use mapring_script::{FailureCause, QueryTag, ScriptError, worker::LOG_MARK};
+use parking_lot::Mutex;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::UnixStream;
+use tokio::process::{Child, ChildStderr, Command};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::ProcessConfig;
+
+/// How long a process may take until it is ready; then it is broken or the machine is.
+const START: Duration = Duration::from_secs(20);
+
+/// What a call gets beyond its limit: the worker's news are that old at most.
+const GRACE: Duration = Duration::from_millis(300);
+
+/// How long an ended process may take to be gone, and its last words to arrive.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Lines of a worker's standard error that are kept for naming the cause of its end.
+const KEPT_LINES: usize = 20;
+
+/// Longest such line, in bytes; the rest is dropped.
+const KEPT_LINE_BYTES: usize = 2_048;
+
+/// Most lines of user code that one worker logs in a second; more are dropped.
+const LOG_LINES: u32 = 100;
+
+/// Memory that the allocator reserves at once. Its default of 1 GB would count against the limit.
+const RESERVE: (&str, &str) = ("MIMALLOC_ARENA_RESERVE", "32M");
+
+/// A running process.
+pub(super) struct Worker {
+    child: Child,
+    stream: UnixStream,
+    call_limit: Duration,
+    last_words: Arc<Mutex<VecDeque<String>>>,
+    listener: JoinHandle<()>,
+    /// When it was started.
+    pub(super) born: Instant,
+    /// The query that it worked for last, and has a context of.
+    pub(super) query: Option<QueryTag>,
+    /// Whether it holds a reduce.
+    pub(super) reducing: bool,
+}
+
+/// Why a process does no more.
+pub(super) enum Death {
+    /// A call took too long.
+    Time {
+        /// The input of the call.
+        input: Option<u32>,
+    },
+    /// The interpreter broke and said so.
+    Broken(ScriptError),
+    /// The process ended, or its socket failed.
+    Ended,
+}
+
+impl Worker {
+    /// Starts a process and waits until it is ready.
+    pub(super) async fn start(config: &ProcessConfig) -> Result<Self, String> {
+        let words = |what: &str, error: std::io::Error| format!("{what}: {error}");
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair()
+            .and_then(|pair| pair.0.set_nonblocking(true).map(|()| pair))
+            .map_err(|error| words("no socket", error))?;
+        let program = config.program.display().to_string();
+        let mut child = Command::new(&config.program)
+            .args(&config.arguments)
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .env_clear()
+            .env(RESERVE.0, RESERVE.1)
+            // The terminal's Ctrl-C is for the node, which ends its workers in its own time.
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|error| words(&program, error))?;
+        let stream = UnixStream::from_std(ours).map_err(|error| words("socket", error))?;
+        let last_words = Arc::new(Mutex::new(VecDeque::new()));
+        let stderr = child.stderr.take().ok_or("the process has no standard error")?;
+        let listener = tokio::spawn(listen(stderr, Arc::clone(&last_words)));
+        let mut worker = Self {
+            child,
+            stream,
+            call_limit: Duration::from_millis(config.limits.call_ms),
+            last_words,
+            listener,
+            born: Instant::now(),
+            query: None,
+            reducing: false,
+        };
+        let hello = Request::Hello { version: VERSION, limits: config.limits };
+        match timeout(START, worker.exchange(&hello)).await {
+            Ok(Ok(Response::Ready { version: VERSION })) => Ok(worker),
+            _ => Err(format!("{program}: {}", worker.end(Death::Ended).await.message)),
+        }
+    }
+
+    /// Sends a request and waits for its answer, as long as each call keeps to its limit.
+    pub(super) async fn call(&mut self, request: &Request) -> Result<Response, Death> {
+        if std::mem::take(&mut self.reducing) && !continues(request) {
+            self.send(&Request::Abandon).await.map_err(|_| Death::Ended)?;
+        }
+        match request {
+            Request::Map { query, .. } => self.query = Some(*query),
+            Request::ReduceOpen { query, .. } => {
+                self.query = Some(*query);
+                self.reducing = true;
+            }
+            Request::ReducePush(_) => self.reducing = true,
+            _ => {}
+        }
+        self.exchange(request).await
+    }
+
+    async fn exchange(&mut self, request: &Request) -> Result<Response, Death> {
+        let mut call = (None, Instant::now());
+        let sent = timeout_at(call.1 + self.call_limit + GRACE, self.send(request)).await;
+        sent.map_err(|_| Death::Time { input: None })?.map_err(|_| Death::Ended)?;
+        call.1 = Instant::now();
+        loop {
+            let (input, since) = call;
+            let answer = timeout_at(since + self.call_limit + GRACE, self.receive()).await;
+            match answer.map_err(|_| Death::Time { input })?.map_err(|_| Death::Ended)? {
+                Response::Busy { input, call_ms } => {
+                    let elapsed = Duration::from_millis(call_ms);
+                    if elapsed >= self.call_limit {
+                        return Err(Death::Time { input });
+                    }
+                    let now = Instant::now();
+                    call = (input, now.checked_sub(elapsed).unwrap_or(now));
+                }
+                Response::Broken(error) => return Err(Death::Broken(error)),
+                answer => return Ok(answer),
+            }
+        }
+    }
+
+    async fn send(&mut self, request: &Request) -> std::io::Result<()> {
+        self.stream.write_all(&protocol::encode(request)?).await
+    }
+
+    async fn receive(&mut self) -> std::io::Result<Response> {
+        let mut header = [0; HEADER_BYTES];
+        self.stream.read_exact(&mut header).await?;
+        let length = protocol::body_length(header)?;
+        let mut body = Vec::with_capacity(length.min(64 << 10));
+        (&mut self.stream).take(length as u64).read_to_end(&mut body).await?;
+        if body.len() < length {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        protocol::decode(&body)
+    }
+
+    /// Ends the process, waits until it is gone, and names the cause.
+    pub(super) async fn end(mut self, death: Death) -> ScriptError {
+        if matches!(death, Death::Ended) {
+            // It has most likely ended by itself: how, tells the cause.
+            let _ = timeout(FAREWELL, self.child.wait()).await;
+        }
+        let _ = self.child.start_kill();
+        let status = self.child.wait().await;
+        let _ = timeout(FAREWELL, &mut self.listener).await;
+        self.listener.abort();
+        match death {
+            Death::Time { input } => {
+                let limit = self.call_limit.as_millis();
+                let message = format!("timeout: the call took longer than {limit} ms");
+                ScriptError { input, ..ScriptError::new(FailureCause::Time, message) }
+            }
+            Death::Broken(error) => error,
+            Death::Ended => {
+                let words: Vec<String> = self.last_words.lock().drain(..).collect();
+                cause(status.ok(), &words)
+            }
+        }
+    }
+
+    /// Ends an idle process.
+    pub(super) async fn dismiss(mut self) {
+        drop(self.stream);
+        if timeout(FAREWELL, self.child.wait()).await.is_err() {
+            let _ = self.child.kill().await;
+        }
+        self.listener.abort();
+    }
+}
+
+fn continues(request: &Request) -> bool {
+    matches!(request, Request::ReducePush(_) | Request::ReduceSuspend | Request::ReduceFinish)
+}
+
+/// Reads what a worker writes: lines of user code go to the log, others are kept.
+async fn listen(stderr: ChildStderr, kept: Arc<Mutex<VecDeque<String>>>) {
+    let mut stderr = BufReader::new(stderr);
+    let mut line = Vec::new();
+    let (mut second, mut logged) = (Instant::now(), 0);
+    loop {
+        line.clear();
+        // A line without end must not fill the memory: it comes in pieces.
+        let mut piece = (&mut stderr).take(KEPT_LINE_BYTES as u64);
+        match piece.read_until(b'\n', &mut line).await {
+            Ok(0) | Err(_) => return,
+            Ok(_) => {}
+        }
+        let text = String::from_utf8_lossy(&line);
+        let text = text.trim_end();
+        let Some(message) = text.strip_prefix(LOG_MARK) else {
+            let mut kept = kept.lock();
+            if kept.len() >= KEPT_LINES {
+                kept.pop_front();
+            }
+            kept.push_back(text.to_owned());
+            continue;
+        };
+        if second.elapsed() >= Duration::from_secs(1) {
+            (second, logged) = (Instant::now(), 0);
+        }
+        logged += 1;
+        if logged <= LOG_LINES {
+            tracing::info!(message, "a function logs");
+        }
+    }
+}
+
+/// The cause of an end, from what the runtime of the worker says when it gives up.
+fn cause(status: Option<ExitStatus>, words: &[String]) -> ScriptError {
+    let said = |text: &str| words.iter().any(|line| line.contains(text));
+    let end = status.map_or_else(|| "an unknown end".to_owned(), |status| status.to_string());
+    if said("memory allocation of") || said("capacity overflow") || said("out of memory") {
+        let message = "the worker needed more memory than it may have";
+        return ScriptError::new(FailureCause::Memory, message);
+    }
+    let signal = status.and_then(|status| std::os::unix::process::ExitStatusExt::signal(&status));
+    if said("overflowed its stack") || signal == Some(11) {
+        let message = "the calls, or the value or source, nested too deeply for the stack";
+        return ScriptError::new(FailureCause::Stack, message);
+    }
+    let mut message = format!("the script worker ended: {end}");
+    if let Some(line) = words.last() {
+        message = format!("{message}: {line}");
+    }
+    ScriptError::new(FailureCause::Worker, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(signal: i32, words: &[&str], expected: FailureCause) {
+        let words: Vec<String> = words.iter().map(|line| (*line).to_owned()).collect();
+        assert_eq!(cause(Some(ExitStatus::from_raw(signal)), &words).cause, expected);
+    }
+
+    #[test]
+    fn causes_of_an_end() {
+        check(6, &["memory allocation of 1073741824 bytes failed"], FailureCause::Memory);
+        check(6, &["", "thread 'script' has overflowed its stack"], FailureCause::Stack);
+        check(11, &[], FailureCause::Stack);
+        check(9, &[], FailureCause::Worker);
+        check(0, &["something else"], FailureCause::Worker);
+    }
+}

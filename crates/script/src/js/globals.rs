@@ -1,0 +1,129 @@
+//! What a context has beside the language: `JSON` on this crate's reader and writer, `ejsLog`, the
+//! library of named functions.
+
+use std::path::Path;
+
+use boa_engine::context::ContextBuilder;
+use boa_engine::object::FunctionObjectBuilder;
+use boa_engine::property::PropertyDescriptor;
+use boa_engine::{
+    Context, JsArgs, JsError, JsNativeError, JsObject, JsResult, JsString, JsValue, NativeFunction,
+    Source, js_string,
+};
+
+use super::build;
+use super::errors::LIBRARY;
+use super::write::{WriteError, Writer};
+use crate::limits;
+
+/// A fresh context, and the engine's own `JSON.stringify`.
+pub(super) fn context(stack_bytes: u64) -> JsResult<(Context, JsObject)> {
+    let mut context = ContextBuilder::new().build()?;
+    let recursion = stack_bytes / limits::STACK_BYTES_PER_CALL;
+    let bounds = context.runtime_limits_mut();
+    bounds.set_recursion_limit(usize::try_from(recursion.max(64)).unwrap_or(usize::MAX));
+    bounds.set_stack_size_limit(limits::STACK_VALUES);
+    bounds.set_backtrace_limit(limits::STACK_FRAMES);
+    let stringify = json(&mut context)?;
+    context.register_global_builtin_callable(
+        js_string!("ejsLog"),
+        2,
+        NativeFunction::from_fn_ptr(log),
+    )?;
+    let library = Source::from_bytes(include_str!("riak.js")).with_path(Path::new(LIBRARY));
+    context.eval(library)?;
+    Ok((context, stringify))
+}
+
+/// Replaces `JSON.parse` and `JSON.stringify`; gives the original of the latter.
+fn json(context: &mut Context) -> JsResult<JsObject> {
+    let json = member(&context.global_object(), "JSON", context)?;
+    let parse = member(&json, "parse", context)?;
+    let stringify = member(&json, "stringify", context)?;
+    let new_parse = NativeFunction::from_copy_closure_with_captures(
+        |this, arguments, original, context| parse_text(this, arguments, original, context),
+        parse,
+    );
+    let new_stringify = NativeFunction::from_copy_closure_with_captures(
+        |this, arguments, original, context| stringify_value(this, arguments, original, context),
+        stringify.clone(),
+    );
+    for (name, length, function) in [("parse", 2, new_parse), ("stringify", 3, new_stringify)] {
+        let function = FunctionObjectBuilder::new(context.realm(), function)
+            .name(JsString::from(name))
+            .length(length)
+            .build();
+        let property = PropertyDescriptor::builder()
+            .value(function)
+            .writable(true)
+            .enumerable(false)
+            .configurable(true);
+        json.insert_property(JsString::from(name), property.build());
+    }
+    Ok(stringify)
+}
+
+fn member(object: &JsObject, name: &str, context: &mut Context) -> JsResult<JsObject> {
+    let value = object.get(JsString::from(name), context)?;
+    value.as_object().ok_or_else(|| {
+        JsError::from(JsNativeError::typ().with_message(format!("{name} is not an object")))
+    })
+}
+
+/// `JSON.parse` without a reviver; with one the engine's own runs.
+fn parse_text(
+    this: &JsValue,
+    arguments: &[JsValue],
+    original: &JsObject,
+    context: &mut Context,
+) -> JsResult<JsValue> {
+    if arguments.get_or_undefined(1).is_callable() {
+        return original.call(this, arguments, context);
+    }
+    let text = arguments.get_or_undefined(0).to_string(context)?;
+    // Lone surrogates are allowed inside strings, but hardly ever come: let the engine see to them.
+    let Ok(text) = text.to_std_string() else { return original.call(this, arguments, context) };
+    build::value(&text, context)
+        .map_err(|error| JsNativeError::syntax().with_message(error.to_string()).into())
+}
+
+/// `JSON.stringify` without replacer and indentation; with them, and for whatever goes beyond this
+/// crate's bounds, the engine's own runs.
+fn stringify_value(
+    this: &JsValue,
+    arguments: &[JsValue],
+    original: &JsObject,
+    context: &mut Context,
+) -> JsResult<JsValue> {
+    let simple = arguments.iter().skip(1).all(JsValue::is_null_or_undefined);
+    if !simple {
+        return original.call(this, arguments, context);
+    }
+    let limit = limits::FRAME_BYTES as u64;
+    match Writer::new(context, original, limit).text(arguments.get_or_undefined(0)) {
+        Ok(Some(text)) => Ok(JsString::from(text).into()),
+        Ok(None) => Ok(JsValue::undefined()),
+        Err(WriteError::Js(error)) => Err(error),
+        Err(WriteError::Depth | WriteError::Size) => original.call(this, arguments, context),
+    }
+}
+
+/// `ejsLog(file, message)`: a line to the node's log, whatever the file. Gives true, as a log that
+/// could be written does.
+fn log(_: &JsValue, arguments: &[JsValue], context: &mut Context) -> JsResult<JsValue> {
+    let file = arguments.get_or_undefined(0).to_string(context)?.to_std_string_lossy();
+    let message = arguments.get_or_undefined(1).to_string(context)?.to_std_string_lossy();
+    eprintln!("{}", log_line(&file, &message));
+    Ok(JsValue::from(true))
+}
+
+/// What marks a line of user code on a worker's standard error.
+pub(crate) const LOG_MARK: &str = "ejsLog ";
+
+fn log_line(file: &str, message: &str) -> String {
+    let mut line = format!("{LOG_MARK}{file}: {message}");
+    line.retain(|c| !c.is_control());
+    let end = line.char_indices().map(|(at, _)| at).find(|&at| at >= limits::LOG_LINE_BYTES);
+    line.truncate(end.unwrap_or(line.len()));
+    line
+}

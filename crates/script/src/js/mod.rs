@@ -1,0 +1,224 @@
+//! The JavaScript runtime: boa, with a context for each query.
+//!
+//! A context is made when a query's tag first comes and goes with it, so that queries share no
+//! globals. Functions are compiled once. Nothing here bounds time or memory: that is the business
+//! of the process that this runs in ([`crate::worker`]) and of its parent.
+
+mod build;
+mod errors;
+mod globals;
+mod plain;
+mod query;
+mod write;
+
+use std::sync::Arc;
+
+use boa_engine::JsValue;
+
+use query::{Callable, QueryContext};
+
+use crate::progress::Progress;
+use crate::reduce::Timer;
+use crate::{
+    FailureCause, JsonText, MapInput, PhaseFunction, QueryTag, ReduceState, ReduceTiming, Runtime,
+    ScriptError, ScriptLimits, limits, object,
+};
+
+pub(crate) use globals::LOG_MARK;
+
+/// Runs JavaScript functions in the calling thread, which needs a stack of
+/// [`ScriptLimits::stack_bytes`].
+pub struct JsRuntime {
+    limits: ScriptLimits,
+    /// Most recently used first.
+    contexts: Vec<QueryContext>,
+    reduce: Option<Reduce>,
+    /// Bytes of input since the last collection.
+    volume: u64,
+    progress: Arc<Progress>,
+}
+
+struct Reduce {
+    query: QueryTag,
+    function: PhaseFunction,
+    callable: Callable,
+    timer: Timer<JsValue>,
+}
+
+impl JsRuntime {
+    /// A runtime under the given limits; only those of stack and result are its own business.
+    pub fn new(limits: ScriptLimits) -> Self {
+        Self::with_progress(limits, Arc::default())
+    }
+
+    /// A runtime that says in `progress` which call it is in.
+    pub(crate) fn with_progress(limits: ScriptLimits, progress: Arc<Progress>) -> Self {
+        Self { limits, contexts: Vec::new(), reduce: None, volume: 0, progress }
+    }
+
+    /// Forgets the reduce under way, if there is one.
+    pub fn abandon(&mut self) {
+        self.reduce = None;
+    }
+
+    fn context(&mut self, query: QueryTag) -> Result<&mut QueryContext, ScriptError> {
+        match self.contexts.iter().position(|context| context.tag == query) {
+            Some(at) => self.contexts[..=at].rotate_right(1),
+            None => {
+                let context =
+                    QueryContext::new(query, self.limits.stack_bytes, self.limits.result_bytes)?;
+                self.contexts.insert(0, context);
+                self.drop_contexts();
+            }
+        }
+        let first = self.contexts.first_mut();
+        first.ok_or_else(|| ScriptError::new(FailureCause::Worker, "the query has no context"))
+    }
+
+    fn drop_contexts(&mut self) {
+        let pinned = self.reduce.as_ref().map(|reduce| reduce.query);
+        while self.contexts.len() > limits::CONTEXTS {
+            let kept = |context: &QueryContext| Some(context.tag) == pinned;
+            let Some(at) = self.contexts.iter().rposition(|context| !kept(context)) else { return };
+            self.contexts.remove(at);
+            // The context is one big cycle.
+            boa_gc::force_collect();
+        }
+    }
+
+    /// Collects by volume of input: boa does not count strings.
+    fn count(&mut self, bytes: usize) {
+        self.volume += bytes as u64;
+        if self.volume >= limits::COLLECT_BYTES {
+            self.volume = 0;
+            boa_gc::force_collect();
+        }
+    }
+
+    fn map_one(
+        &mut self,
+        query: QueryTag,
+        callable: &Callable,
+        arg: Option<&JsonText>,
+        input: &MapInput,
+    ) -> Result<Vec<JsonText>, ScriptError> {
+        let Some(object) = object::object(input)? else {
+            return Ok(vec![object::not_found(input)?]);
+        };
+        self.context(query)?.map(callable, input, &object, arg)
+    }
+
+    /// Runs a step of the reduce, which is over when the step fails.
+    fn step<T>(
+        &mut self,
+        step: impl FnOnce(&mut Reduce, &mut QueryContext, &Progress) -> Result<T, ScriptError>,
+    ) -> Result<T, ScriptError> {
+        let mut reduce = self.reduce.take().ok_or_else(no_reduce)?;
+        let progress = Arc::clone(&self.progress);
+        let context = self.context(reduce.query)?;
+        let result = step(&mut reduce, context, &progress)?;
+        self.reduce = Some(reduce);
+        Ok(result)
+    }
+}
+
+fn no_reduce() -> ScriptError {
+    ScriptError::new(FailureCause::Worker, "no reduce is under way")
+}
+
+impl Reduce {
+    fn push(
+        &mut self,
+        inputs: Vec<JsValue>,
+        context: &mut QueryContext,
+        progress: &Progress,
+    ) -> Result<(), ScriptError> {
+        let Self { function, callable, timer, .. } = self;
+        timer.push(inputs, &mut |items| {
+            let _call = progress.call(None);
+            context.reduce(callable, items, function.arg.as_ref())
+        })
+    }
+
+    fn finish(
+        &mut self,
+        context: &mut QueryContext,
+        progress: &Progress,
+    ) -> Result<Vec<JsonText>, ScriptError> {
+        let Self { function, callable, timer, .. } = self;
+        let values = timer.finish(&mut |items| {
+            let _call = progress.call(None);
+            context.reduce(callable, items, function.arg.as_ref())
+        })?;
+        context.write(&values)
+    }
+}
+
+impl Runtime for JsRuntime {
+    fn map(
+        &mut self,
+        query: QueryTag,
+        function: &PhaseFunction,
+        inputs: Vec<MapInput>,
+    ) -> Result<Vec<Vec<JsonText>>, ScriptError> {
+        let call = self.progress.clone();
+        let callable = {
+            let _compiling = call.call(None);
+            self.context(query)?.function(&function.function)?
+        };
+        let mut results = Vec::with_capacity(inputs.len());
+        for (at, input) in inputs.iter().enumerate() {
+            let _call = call.call(Some(at));
+            self.count(input.record.as_ref().map_or(0, mapring_types::Record::len));
+            let result = self.map_one(query, &callable, function.arg.as_ref(), input);
+            results.push(result.map_err(|error| error.at(at))?);
+        }
+        Ok(results)
+    }
+
+    fn reduce_open(
+        &mut self,
+        query: QueryTag,
+        function: &PhaseFunction,
+        timing: ReduceTiming,
+        state: ReduceState,
+    ) -> Result<(), ScriptError> {
+        self.reduce = None;
+        let progress = self.progress.clone();
+        let _call = progress.call(None);
+        let context = self.context(query)?;
+        let callable = context.function(&function.function)?;
+        let mut read = |texts: Vec<JsonText>| -> Result<Vec<JsValue>, ScriptError> {
+            texts.iter().map(|text| context.read(&text.0)).collect()
+        };
+        let parts = (read(state.accumulator)?, read(state.pending)?, state.started);
+        let timer = Timer::new(timing, parts);
+        self.reduce = Some(Reduce { query, function: function.clone(), callable, timer });
+        Ok(())
+    }
+
+    fn reduce_push(&mut self, inputs: Vec<JsonText>) -> Result<(), ScriptError> {
+        self.count(inputs.iter().map(|input| input.0.len()).sum());
+        self.step(|reduce, context, progress| {
+            let values: Result<_, _> = inputs.iter().map(|text| context.read(&text.0)).collect();
+            reduce.push(values?, context, progress)
+        })
+    }
+
+    fn reduce_suspend(&mut self) -> Result<ReduceState, ScriptError> {
+        let reduce = self.reduce.take().ok_or_else(no_reduce)?;
+        let context = self.context(reduce.query)?;
+        let (accumulator, pending, started) = reduce.timer.into_parts();
+        Ok(ReduceState {
+            accumulator: context.write(&accumulator)?,
+            pending: context.write(&pending)?,
+            started,
+        })
+    }
+
+    fn reduce_finish(&mut self) -> Result<Vec<JsonText>, ScriptError> {
+        let results = self.step(Reduce::finish)?;
+        self.reduce = None;
+        Ok(results)
+    }
+}

@@ -1,0 +1,50 @@
+//! Bounds that only this crate knows.
+
+/// Deepest nesting of a JSON value that is read or written. Deeper: the call fails (the interpreter
+/// itself would overflow its stack much later).
+pub const JSON_DEPTH: usize = 1_000;
+
+/// Contexts that a runtime keeps: one a query. The least recently used goes first; a query that
+/// comes back gets a fresh one, so functions must not rely on globals.
+pub const CONTEXTS: usize = 3;
+
+/// Compiled functions that a context keeps: more than any query has phases.
+pub const COMPILED: usize = 128;
+
+/// After so many bytes of input the garbage collector runs: strings do not count for its own
+/// threshold, so that it would come far too late.
+pub const COLLECT_BYTES: u64 = 64 << 20;
+
+/// Largest frame between a node and a worker, in bytes. Larger: the call fails.
+pub const FRAME_BYTES: usize = mapring_types::limits::MESSAGE_BYTES;
+
+/// Longest message and longest stack of an error, in bytes; the rest is cut.
+pub const ERROR_BYTES: usize = 4_096;
+
+/// Native stack that one JavaScript call is taken to need at most, in bytes: gives the recursion
+/// limit.
+pub const STACK_BYTES_PER_CALL: u64 = 16 << 10;
+
+/// Most values on the interpreter's own stack.
+pub const STACK_VALUES: usize = 2 << 20;
+
+/// Most frames named in an error's stack.
+pub const STACK_FRAMES: usize = 20;
+
+/// Most bytes that a native reduce holds in the node's memory. More: the reduce fails.
+pub const NATIVE_REDUCE_BYTES: u64 = 64 << 20;
+
+/// Memory of a worker beside what its limit gives to user code, in bytes: code, threads, frames.
+pub const WORKER_BASE_BYTES: u64 = 96 << 20;
+
+/// Files that a worker may open: its socket, its standard streams and little else.
+pub const WORKER_FILES: u64 = 32;
+
+/// How often a busy worker says what it is doing, in milliseconds.
+pub const HEARTBEAT_MS: u64 = 100;
+
+/// Longest line that `ejsLog` writes, in bytes; the rest is cut.
+pub const LOG_LINE_BYTES: usize = 1_024;
+
+// A frame must have room for the largest object, and a result for the largest string.
+const _: () = assert!(FRAME_BYTES > mapring_types::limits::OBJECT_BYTES);

@@ -1,0 +1,239 @@
+//! Functions that run in the node itself: the Erlang-named built-ins of `riak_kv_mapreduce`, and
+//! the named JavaScript functions of `Riak` where the same can be had without an interpreter.
+//!
+//! Text of users is never evaluated here. A named JavaScript function gives exactly what the
+//! JavaScript gives, or fails where that might differ or throw: the caller then asks a worker.
+
+mod erlang;
+mod riak;
+
+use crate::json::{Value, parse};
+use crate::reduce::Timer;
+use crate::{
+    FailureCause, Function, JsonText, MapInput, PhaseFunction, QueryTag, ReduceState, ReduceTiming,
+    Runtime, ScriptError, limits,
+};
+use erlang::Erlang;
+use riak::Riak;
+
+/// The module of the Erlang-named built-ins.
+pub const MODULE: &str = "riak_kv_mapreduce";
+
+/// Which kind of phase a function is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Map phases.
+    Map,
+    /// Reduce phases.
+    Reduce,
+}
+
+/// What the Erlang-named built-in is for; `None` when there is no such function.
+pub fn known(module: &str, function: &str) -> Option<Kind> {
+    Erlang::find(module, function).map(Erlang::kind)
+}
+
+/// Whether the function can run here: Erlang-named built-ins always do, JavaScript only by the name
+/// of a known function that does not evaluate its argument.
+pub fn runs(function: &PhaseFunction) -> bool {
+    Native::find(function).is_some()
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Native {
+    Erlang(Erlang),
+    Riak(Riak),
+}
+
+impl Native {
+    fn find(function: &PhaseFunction) -> Option<Self> {
+        let name = match &function.function {
+            Function::Erlang { module, function } => {
+                return Erlang::find(module, function).map(Self::Erlang);
+            }
+            Function::Named(name) => name.as_str(),
+            // A source that only names a function is the same as the name.
+            Function::Source(source) => source.trim(),
+        };
+        let found = Riak::find(name)?;
+        let evaluates = matches!(found, Riak::ReduceSort) && function.arg.is_some();
+        (!evaluates).then_some(Self::Riak(found))
+    }
+
+    fn require(function: &PhaseFunction, kind: Kind) -> Result<Self, ScriptError> {
+        let undefined = |name: String| {
+            ScriptError::new(FailureCause::Undefined, format!("there is no built-in {name}"))
+        };
+        let native = Self::find(function).ok_or_else(|| match &function.function {
+            Function::Erlang { module, function } => undefined(format!("{module}:{function}")),
+            Function::Named(name) => undefined(name.clone()),
+            Function::Source(_) => ScriptError::new(
+                FailureCause::Undefined,
+                "JavaScript does not run in this node's own process",
+            ),
+        })?;
+        let fits = match native {
+            Self::Erlang(function) => function.kind() == kind,
+            Self::Riak(function) => function.kind() == kind,
+        };
+        if fits {
+            Ok(native)
+        } else {
+            Err(bad_argument("function_clause: the function is for another kind of phase"))
+        }
+    }
+
+    fn map(self, input: &MapInput, arg: Option<&Value>) -> Result<Vec<JsonText>, ScriptError> {
+        match self {
+            Self::Erlang(function) => function.map(input, arg),
+            Self::Riak(function) => function.map(input, arg),
+        }
+    }
+
+    fn reduce(self, items: &[Value], arg: Option<&Value>) -> Result<Vec<Value>, ScriptError> {
+        match self {
+            Self::Erlang(function) => function.reduce(items),
+            Self::Riak(function) => function.reduce(items, arg),
+        }
+    }
+
+    fn write(self, value: &Value) -> JsonText {
+        JsonText(match self {
+            Self::Erlang(_) => value.to_erlang(),
+            Self::Riak(_) => value.to_js(),
+        })
+    }
+}
+
+/// Runs built-ins in the calling thread. Keeps no state between queries.
+#[derive(Debug, Default)]
+pub struct NativeRuntime {
+    reduce: Option<Reduce>,
+}
+
+#[derive(Debug)]
+struct Reduce {
+    native: Native,
+    arg: Option<Value>,
+    timer: Timer<Value>,
+    /// Bytes taken in since the last call, about what is held.
+    bytes: u64,
+    /// Inputs that could not be taken, for whoever goes on with the reduce.
+    refused: Vec<JsonText>,
+}
+
+impl NativeRuntime {
+    /// A runtime.
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl Reduce {
+    /// Reads inputs, within what a native reduce may hold.
+    fn admit(&mut self, inputs: &[JsonText]) -> Result<Vec<Value>, ScriptError> {
+        self.bytes += size(inputs);
+        if self.bytes > limits::NATIVE_REDUCE_BYTES {
+            let limit = limits::NATIVE_REDUCE_BYTES;
+            let message = format!("the reduce holds more than {limit} bytes");
+            return Err(ScriptError::new(FailureCause::Memory, message));
+        }
+        read_all(inputs)
+    }
+}
+
+fn read(text: &JsonText) -> Result<Value, ScriptError> {
+    parse(&text.0).map_err(|error| ScriptError::new(FailureCause::NotJson, error.to_string()))
+}
+
+fn read_all(texts: &[JsonText]) -> Result<Vec<Value>, ScriptError> {
+    texts.iter().map(read).collect()
+}
+
+fn bad_argument(message: impl Into<String>) -> ScriptError {
+    ScriptError::new(FailureCause::BadArgument, message)
+}
+
+fn no_reduce() -> ScriptError {
+    ScriptError::new(FailureCause::Worker, "no reduce is under way")
+}
+
+impl Runtime for NativeRuntime {
+    fn map(
+        &mut self,
+        _query: QueryTag,
+        function: &PhaseFunction,
+        inputs: Vec<MapInput>,
+    ) -> Result<Vec<Vec<JsonText>>, ScriptError> {
+        let native = Native::require(function, Kind::Map)?;
+        let arg = function.arg.as_ref().map(read).transpose()?;
+        let one = |(at, input): (usize, &MapInput)| {
+            native.map(input, arg.as_ref()).map_err(|error| error.at(at))
+        };
+        inputs.iter().enumerate().map(one).collect()
+    }
+
+    fn reduce_open(
+        &mut self,
+        _query: QueryTag,
+        function: &PhaseFunction,
+        timing: ReduceTiming,
+        state: ReduceState,
+    ) -> Result<(), ScriptError> {
+        self.reduce = None;
+        let native = Native::require(function, Kind::Reduce)?;
+        let arg = function.arg.as_ref().map(read).transpose()?;
+        let parts = (read_all(&state.accumulator)?, read_all(&state.pending)?, state.started);
+        let bytes = size(&state.accumulator) + size(&state.pending);
+        let timer = Timer::new(timing, parts);
+        self.reduce = Some(Reduce { native, arg, timer, bytes, refused: Vec::new() });
+        Ok(())
+    }
+
+    /// After a failed call the reduce can still be put aside, with all its inputs.
+    fn reduce_push(&mut self, inputs: Vec<JsonText>) -> Result<(), ScriptError> {
+        let reduce = self.reduce.as_mut().ok_or_else(no_reduce)?;
+        let values = match reduce.admit(&inputs) {
+            Ok(values) => values,
+            Err(error) => {
+                reduce.refused = inputs;
+                return Err(error);
+            }
+        };
+        let Reduce { native, arg, timer, bytes, .. } = reduce;
+        timer.push(values, &mut |items| {
+            let results = native.reduce(items, arg.as_ref())?;
+            // Results are mostly far smaller than their inputs; where they are not, they are looked
+            // at again with the next inputs.
+            if results.len() < items.len() {
+                *bytes = results.iter().map(|value| value.to_js().len() as u64).sum();
+            }
+            Ok(results)
+        })
+    }
+
+    fn reduce_suspend(&mut self) -> Result<ReduceState, ScriptError> {
+        let Reduce { native, timer, refused, .. } = self.reduce.take().ok_or_else(no_reduce)?;
+        let (accumulator, pending, started) = timer.into_parts();
+        let write = |value| native.write(value);
+        Ok(ReduceState {
+            accumulator: accumulator.iter().map(write).collect(),
+            pending: pending.iter().map(write).chain(refused).collect(),
+            started,
+        })
+    }
+
+    /// After a failed call the reduce can still be put aside, with all its inputs.
+    fn reduce_finish(&mut self) -> Result<Vec<JsonText>, ScriptError> {
+        let reduce = self.reduce.as_mut().ok_or_else(no_reduce)?;
+        let Reduce { native, arg, timer, .. } = reduce;
+        let results = timer.finish(&mut |items| native.reduce(items, arg.as_ref()))?;
+        let native = *native;
+        self.reduce = None;
+        Ok(results.iter().map(|value| native.write(value)).collect())
+    }
+}
+
+fn size(texts: &[JsonText]) -> u64 {
+    texts.iter().map(|text| text.0.len() as u64).sum()
+}

@@ -1,0 +1,175 @@
+//! What a node and its script workers say to each other over a unix socket: frames of a length
+//! (four bytes, little endian) and a postcard body.
+//!
+//! The node speaks first, with [`Request::Hello`]; the worker answers [`Response::Ready`]. Then
+//! every request but [`Request::Abandon`] has exactly one answer, with [`Response::Busy`] in
+//! between while it takes long.
+
+use std::io::{self, Read, Write};
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::limits::FRAME_BYTES;
+use crate::{
+    JsonText, MapInput, PhaseFunction, QueryTag, ReduceState, ReduceTiming, ScriptError,
+    ScriptLimits,
+};
+
+/// The version of the frames: node and worker are one program, so that they differ only when the
+/// program's file was replaced under a running node.
+pub const VERSION: u16 = 1;
+
+/// Bytes of a frame's length.
+pub const HEADER_BYTES: usize = 4;
+
+/// What a node asks of a worker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Request {
+    /// The first frame.
+    Hello {
+        /// [`VERSION`].
+        version: u16,
+        /// What the worker holds itself to.
+        limits: ScriptLimits,
+    },
+    /// See [`crate::Runtime::map`].
+    Map {
+        /// The query.
+        query: QueryTag,
+        /// The function.
+        function: PhaseFunction,
+        /// The batch.
+        inputs: Vec<MapInput>,
+    },
+    /// See [`crate::Runtime::reduce_open`].
+    ReduceOpen {
+        /// The query.
+        query: QueryTag,
+        /// The function.
+        function: PhaseFunction,
+        /// When to call it.
+        timing: ReduceTiming,
+        /// Where to go on.
+        state: ReduceState,
+    },
+    /// See [`crate::Runtime::reduce_push`].
+    ReducePush(Vec<JsonText>),
+    /// See [`crate::Runtime::reduce_suspend`].
+    ReduceSuspend,
+    /// See [`crate::Runtime::reduce_finish`].
+    ReduceFinish,
+    /// Forgets the reduce under way. Has no answer.
+    Abandon,
+}
+
+/// What a worker answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Response {
+    /// To `Hello`.
+    Ready {
+        /// [`VERSION`].
+        version: u16,
+    },
+    /// A request is being worked on: comes every [`crate::limits::HEARTBEAT_MS`].
+    Busy {
+        /// The input of the batch that the function is being called with.
+        input: Option<u32>,
+        /// For how long this call has run, in milliseconds.
+        call_ms: u64,
+    },
+    /// To `Map`.
+    Mapped(Vec<Vec<JsonText>>),
+    /// To `ReduceOpen` and `ReducePush`.
+    Done,
+    /// To `ReduceSuspend`.
+    Suspended(ReduceState),
+    /// To `ReduceFinish`.
+    Reduced(Vec<JsonText>),
+    /// The request failed. The worker goes on.
+    Failed(ScriptError),
+    /// The interpreter itself failed: the worker ends.
+    Broken(ScriptError),
+}
+
+/// Encodes a frame, with its length.
+///
+/// # Errors
+/// `InvalidData` when it is larger than [`FRAME_BYTES`].
+pub fn encode<T: Serialize>(message: &T) -> io::Result<Vec<u8>> {
+    let mut frame = postcard::to_extend(message, vec![0; HEADER_BYTES]).map_err(invalid)?;
+    let length = frame.len() - HEADER_BYTES;
+    if length > FRAME_BYTES {
+        return Err(invalid(format!("a frame of {length} bytes is too large")));
+    }
+    let length = u32::try_from(length).map_err(invalid)?;
+    frame[..HEADER_BYTES].copy_from_slice(&length.to_le_bytes());
+    Ok(frame)
+}
+
+/// The length of the body that follows a header.
+///
+/// # Errors
+/// `InvalidData` when it is larger than [`FRAME_BYTES`].
+pub fn body_length(header: [u8; HEADER_BYTES]) -> io::Result<usize> {
+    let length = usize::try_from(u32::from_le_bytes(header)).map_err(invalid)?;
+    if length > FRAME_BYTES {
+        return Err(invalid(format!("a frame of {length} bytes is too large")));
+    }
+    Ok(length)
+}
+
+/// Decodes a frame's body.
+///
+/// # Errors
+/// `InvalidData` when it is damaged.
+pub fn decode<T: DeserializeOwned>(body: &[u8]) -> io::Result<T> {
+    postcard::from_bytes(body).map_err(invalid)
+}
+
+/// Writes a frame.
+///
+/// # Errors
+/// Those of the stream, and of [`encode`].
+pub fn write<T: Serialize>(stream: &mut impl Write, message: &T) -> io::Result<()> {
+    stream.write_all(&encode(message)?)
+}
+
+/// Reads a frame.
+///
+/// # Errors
+/// Those of the stream (`UnexpectedEof` at its end), and of [`decode`].
+pub fn read<T: DeserializeOwned>(stream: &mut impl Read) -> io::Result<T> {
+    let mut header = [0; HEADER_BYTES];
+    stream.read_exact(&mut header)?;
+    let length = body_length(header)?;
+    let mut body = Vec::new();
+    // Memory is taken as bytes come, not as the header promises.
+    stream.take(length as u64).read_to_end(&mut body)?;
+    if body.len() < length {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    decode(&body)
+}
+
+fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_come_back_and_damaged_ones_are_refused() {
+        let message = Response::Mapped(vec![vec![JsonText("1".into())], vec![]]);
+        let frame = encode(&message).unwrap();
+        assert_eq!(read::<Response>(&mut frame.as_slice()).unwrap(), message);
+        for cut in 0..frame.len() {
+            assert!(read::<Response>(&mut &frame[..cut]).is_err());
+        }
+        let huge = [0xff; 8];
+        let error = read::<Response>(&mut huge.as_slice()).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+    }
+}

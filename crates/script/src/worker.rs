@@ -1,0 +1,189 @@
+//! The program of a worker process: one socket as standard input, one interpreter.
+//!
+//! Three threads: the main one reads requests, so that the process ends with its node even while
+//! JavaScript spins; the interpreter's has the large stack; a third says what a long call is doing.
+//! The process limits its own memory before it runs anything. Whatever ends it (memory, stack, the
+//! parent's clock) costs this process only.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rustix::process::{Resource, Rlimit, setrlimit};
+
+use crate::js::JsRuntime;
+use crate::progress::Progress;
+use crate::protocol::{self, Request, Response, VERSION};
+use crate::{FailureCause, Runtime, ScriptError, ScriptLimits, limits};
+
+/// What begins a line of user code on the worker's standard error.
+pub const LOG_MARK: &str = crate::js::LOG_MARK;
+
+/// Why the worker gave up, as exit status.
+const CANNOT_START: i32 = 3;
+/// The interpreter failed and cannot be used again.
+const BROKEN: i32 = 4;
+
+type Writer = Arc<Mutex<UnixStream>>;
+
+/// Runs a worker until its socket closes; gives the exit status. The process should do nothing
+/// else, since its limits hold for all of it.
+pub fn main() -> i32 {
+    match start() {
+        Ok((requests, reader)) => read_requests(reader, &requests),
+        Err(error) => {
+            eprintln!("cannot start a script worker: {error}");
+            CANNOT_START
+        }
+    }
+}
+
+fn start() -> io::Result<(SyncSender<Request>, UnixStream)> {
+    let socket = rustix::io::dup(io::stdin().as_fd())?;
+    let mut reader = UnixStream::from(socket);
+    let Request::Hello { version: VERSION, limits } = protocol::read(&mut reader)? else {
+        return Err(io::Error::other("the node speaks another version of the protocol"));
+    };
+    limit(limits)?;
+    let writer: Writer = Arc::new(Mutex::new(reader.try_clone()?));
+    let progress = Arc::new(Progress::default());
+    // One request is worked on at a time; another may be on its way after an `Abandon`.
+    let (requests, queue) = sync_channel(2);
+    let (watched, answers) = (Arc::clone(&progress), Arc::clone(&writer));
+    std::thread::Builder::new()
+        .name("watch".into())
+        .stack_size(256 << 10)
+        .spawn(move || watch(&watched, &answers))?;
+    let stack = usize::try_from(limits.stack_bytes).unwrap_or(usize::MAX);
+    let answers = Arc::clone(&writer);
+    std::thread::Builder::new()
+        .name("script".into())
+        .stack_size(stack)
+        .spawn(move || interpret(limits, &queue, &answers, progress))?;
+    send(&writer, &Response::Ready { version: VERSION })?;
+    Ok((requests, reader))
+}
+
+/// Holds this process to its limits.
+fn limit(limits: ScriptLimits) -> io::Result<()> {
+    let hold = |resource, most: u64| {
+        setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) })
+    };
+    // Stacks of threads count as data.
+    let memory = limits.memory_bytes.saturating_add(limits.stack_bytes);
+    hold(Resource::Data, memory.saturating_add(limits::WORKER_BASE_BYTES))?;
+    hold(Resource::Core, 0)?;
+    hold(Resource::Nofile, limits::WORKER_FILES)?;
+    // Queries give way to reads and writes. A refusal does no harm.
+    let _ = rustix::process::nice(5);
+    Ok(())
+}
+
+fn read_requests(mut reader: UnixStream, requests: &SyncSender<Request>) -> i32 {
+    loop {
+        match protocol::read(&mut reader) {
+            Ok(request) => {
+                if requests.send(request).is_err() {
+                    return BROKEN;
+                }
+            }
+            // The node is gone, or no longer wants this worker.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return 0,
+            Err(error) => {
+                eprintln!("cannot read a request: {error}");
+                return BROKEN;
+            }
+        }
+    }
+}
+
+fn send(writer: &Writer, response: &Response) -> io::Result<()> {
+    protocol::write(&mut *writer.lock().unwrap_or_else(PoisonError::into_inner), response)
+}
+
+/// Says what the interpreter does, as long as one call takes or many do.
+fn watch(progress: &Progress, writer: &Writer) {
+    loop {
+        std::thread::sleep(Duration::from_millis(limits::HEARTBEAT_MS));
+        // Taken under the lock: after an answer no news of its request must follow.
+        let mut stream = writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some((input, elapsed)) = progress.current() else { continue };
+        let call_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+        if protocol::write(&mut *stream, &Response::Busy { input, call_ms }).is_err() {
+            return;
+        }
+    }
+}
+
+fn interpret(
+    limits: ScriptLimits,
+    queue: &Receiver<Request>,
+    writer: &Writer,
+    progress: Arc<Progress>,
+) {
+    let mut runtime = JsRuntime::with_progress(limits, progress);
+    while let Ok(request) = queue.recv() {
+        let answer = catch_unwind(AssertUnwindSafe(|| answer(&mut runtime, request)));
+        let response = match answer {
+            Ok(None) => continue,
+            Ok(Some(response)) => response,
+            Err(panic) => Response::Broken(broken(panic.as_ref())),
+        };
+        let over = matches!(response, Response::Broken(_));
+        if let Err(error) = answer_with(writer, response) {
+            eprintln!("cannot answer: {error}");
+            std::process::exit(BROKEN);
+        }
+        if over {
+            // Its memory may be in any state: nothing of it must run again, not even destructors.
+            std::process::exit(BROKEN);
+        }
+    }
+}
+
+/// Sends an answer, or that it is too large to be sent.
+fn answer_with(writer: &Writer, response: Response) -> io::Result<()> {
+    match send(writer, &response) {
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            let message = format!("the results of a batch are too large: {error}");
+            let error = ScriptError::new(FailureCause::ResultSize, message);
+            send(writer, &Response::Failed(error))
+        }
+        sent => sent,
+    }
+}
+
+fn answer(runtime: &mut JsRuntime, request: Request) -> Option<Response> {
+    let response = match request {
+        Request::Hello { .. } => Ok(Response::Ready { version: VERSION }),
+        Request::Map { query, function, inputs } => {
+            runtime.map(query, &function, inputs).map(Response::Mapped)
+        }
+        Request::ReduceOpen { query, function, timing, state } => {
+            runtime.reduce_open(query, &function, timing, state).map(|()| Response::Done)
+        }
+        Request::ReducePush(inputs) => runtime.reduce_push(inputs).map(|()| Response::Done),
+        Request::ReduceSuspend => runtime.reduce_suspend().map(Response::Suspended),
+        Request::ReduceFinish => runtime.reduce_finish().map(Response::Reduced),
+        Request::Abandon => {
+            runtime.abandon();
+            return None;
+        }
+    };
+    Some(response.unwrap_or_else(Response::Failed))
+}
+
+/// A panic of the interpreter. Functions bring it about (a comparator that contradicts itself, for
+/// one), so it is their failure.
+fn broken(panic: &(dyn std::any::Any + Send)) -> ScriptError {
+    let text = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("unknown");
+    ScriptError::new(FailureCause::Thrown, format!("the function broke the interpreter: {text}"))
+}
