@@ -21,7 +21,10 @@ const LINES_BEFORE: usize = 1;
 pub(super) fn thrown(error: &JsError, context: &mut Context) -> ScriptError {
     if let Some(EngineError::RuntimeLimit(limit)) = error.as_engine() {
         let message = format!("the calls nested too deeply: {limit}");
-        return ScriptError { stack: stack(error), ..ScriptError::new(FailureCause::Stack, message) };
+        return ScriptError {
+            stack: stack(error),
+            ..ScriptError::new(FailureCause::Stack, message)
+        };
     }
     let message = cut(message(error, context));
     ScriptError { cause: FailureCause::Thrown, message, stack: stack(error), input: None }
@@ -62,6 +65,10 @@ pub(super) fn writing(error: WriteError, limit: u64, context: &mut Context) -> S
 }
 
 fn message(error: &JsError, context: &mut Context) -> String {
+    if let Some(native) = error.as_native() {
+        // Its own text would have a place at its end, which the stack has already.
+        return in_user_lines(&format!("{}: {}", native.kind(), native.message()));
+    }
     let Some(value) = error.as_opaque().cloned() else {
         let text = error.to_string();
         let message = text.split("\n    at ").next().unwrap_or_default();
@@ -72,7 +79,7 @@ fn message(error: &JsError, context: &mut Context) -> String {
         if let Ok(text) = value.to_string(context) {
             return in_user_lines(&text.to_std_string_escaped());
         }
-        return in_user_lines(&native.to_string());
+        return in_user_lines(&format!("{}: {}", native.kind(), native.message()));
     }
     other(&value, context)
 }
@@ -125,4 +132,3 @@ fn in_user_lines(text: &str) -> String {
     });
     corrected.into_owned()
 }
-

@@ -3,7 +3,9 @@
 
 use boa_engine::property::PropertyKey;
 use boa_engine::string::JsStrVariant;
-use boa_engine::{Context, JsError, JsNativeError, JsObject, JsString, JsValue, JsVariant, js_string};
+use boa_engine::{
+    Context, JsError, JsNativeError, JsObject, JsString, JsValue, JsVariant, js_string,
+};
 
 use crate::json::{write_js_number, write_str, write_units};
 use crate::limits;
@@ -53,7 +55,11 @@ impl<'a> Writer<'a> {
     }
 
     /// What stands for the value in JSON: what `toJSON` gives where there is one.
-    pub(super) fn represent(&mut self, key: &JsString, value: &JsValue) -> Result<JsValue, JsError> {
+    pub(super) fn represent(
+        &mut self,
+        key: &JsString,
+        value: &JsValue,
+    ) -> Result<JsValue, JsError> {
         let Some(object) = value.as_object() else { return Ok(value.clone()) };
         let method = object.get(js_string!("toJSON"), self.context)?;
         match method.as_callable() {
@@ -128,7 +134,11 @@ impl<'a> Writer<'a> {
             return Err(JsError::from(error).into());
         }
         self.ancestors.push(object.clone());
-        if array { self.items(object, out)? } else { self.properties(object, out)? }
+        if array {
+            self.items(object, out)?
+        } else {
+            self.properties(object, out)?
+        }
         self.ancestors.pop();
         Ok(true)
     }

@@ -182,7 +182,10 @@ impl Pool {
                 std::mem::take(&mut state.parked),
             )
         };
-        drop((waiting, parked));
+        drop(waiting);
+        for (_, slot) in parked {
+            self.runtime.spawn(async move { slot.lock().await.end(stopping()) });
+        }
         idle.into_iter().for_each(|worker| self.dismiss(worker));
         let mut alive = self.alive.subscribe();
         let gone = alive.wait_for(|alive| *alive == 0);
@@ -435,4 +438,3 @@ fn name(cause: FailureCause) -> &'static str {
         _ => "ended",
     }
 }
-
