@@ -1,1 +1,5 @@
-fn main() {}
+//! The binary `mapring`.
+
+fn main() -> std::process::ExitCode {
+    mapring_cli::main()
+}

@@ -1,1 +1,22 @@
-//! A small async client over HTTP.
+//! A small async client over HTTP: objects, key lists, MapReduce plain and chunked, the state of
+//! the cluster.
+//!
+//! A [`Client`] speaks to one node and keeps a few connections open for the next requests. It is
+//! cheap to clone. Everything is bounded: waits by [`Timeouts`], sizes by [`limits`].
+
+mod cluster;
+mod connection;
+mod error;
+mod json;
+pub mod limits;
+mod listing;
+mod multipart;
+mod object;
+mod query;
+
+pub use cluster::{ClusterStatus, MemberStatus};
+pub use connection::{Client, Timeouts};
+pub use error::{Error, QueryFailure, Result};
+pub use listing::Keys;
+pub use object::{NewObject, Place, Stored};
+pub use query::{Part, Parts};

@@ -36,8 +36,9 @@ impl FixedGroup {
                 cluster_address: format!("n{id}"),
                 http_address: format!("n{id}"),
                 status: MemberStatus::Valid,
+                incomplete: false,
             };
-            state.apply(&Change::Join { id: NodeId(id), member });
+            state.apply(&Change::Join { id: NodeId(id), member, replaces: None });
         }
         let state = Arc::new(state);
         let up: Arc<BTreeSet<NodeId>> = Arc::new((1..=nodes).map(NodeId).collect());

@@ -3,9 +3,18 @@
 //! The metadata (members, ownership plan, bucket types and properties) is one small replicated
 //! state, changed only by [`Change`]s that all nodes apply in one order. The data path reads the
 //! last applied state and never waits.
+//!
+//! [`state`] is the pure state machine. [`live::LiveCluster`] runs it by raft, with liveness by
+//! gossip behind [`liveness::Liveness`]; [`fixed::FixedCluster`] is for tests and simulation.
 
 pub mod fixed;
+pub mod limits;
+pub mod live;
+pub mod liveness;
+mod raft;
 pub mod state;
+pub mod status;
+mod wire;
 
 use std::sync::Arc;
 
@@ -16,6 +25,7 @@ use mapring_types::{BucketId, BucketProps, NodeId, Result};
 use tokio::sync::watch;
 
 pub use state::{Change, ClusterState, Member, MemberStatus, Outcome};
+pub use status::ClusterStatus;
 
 /// The cluster as this node knows it now: the applied metadata, and who seems to be up.
 #[derive(Debug, Clone)]
@@ -76,4 +86,9 @@ pub trait Cluster: Send + Sync + 'static {
     /// Reports what a call found: a node that refuses connections counts as down at once, until
     /// gossip or a later success says otherwise.
     fn report(&self, node: NodeId, reachable: bool);
+
+    /// The cluster's state for humans and tools.
+    fn status(&self) -> ClusterStatus {
+        ClusterStatus::of_view(&self.view())
+    }
 }

@@ -7,6 +7,8 @@ use mapring_types::props::PropChanges;
 use mapring_types::{BucketId, BucketProps, Error, NodeId, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::limits;
+
 /// Where a member stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -28,11 +30,19 @@ pub struct Member {
     pub http_address: String,
     /// Where the member stands.
     pub status: MemberStatus,
+    /// Whether it took the place of a node whose data it does not have: its vnodes have missed
+    /// writes. Decided here, like the status.
+    #[serde(default)]
+    pub incomplete: bool,
 }
 
 /// The metadata of a cluster.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ClusterState {
+    /// The cluster's identity, a random number; 0 before it is founded. Tells two clusters of one
+    /// name apart.
+    #[serde(default)]
+    pub id: u64,
     /// The cluster's name.
     pub name: String,
     /// All members.
@@ -51,12 +61,19 @@ pub struct ClusterState {
 /// One decision about the metadata.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Change {
+    /// The cluster comes into being.
+    Found {
+        /// Its identity, not 0.
+        id: u64,
+    },
     /// A node asks to be a member, or tells its present addresses.
     Join {
         /// The node.
         id: NodeId,
-        /// Its name and addresses; the status is decided here.
+        /// Its name and addresses; the other fields are decided here.
         member: Member,
+        /// The holder of the name so far, whose place the node takes: one that is gone for good.
+        replaces: Option<NodeId>,
     },
     /// The first write is about to be taken.
     Seal,
@@ -94,6 +111,7 @@ impl ClusterState {
     /// The state of a cluster before its first member.
     pub fn new(name: impl Into<String>, ring_size: RingSize) -> Self {
         Self {
+            id: 0,
             name: name.into(),
             members: BTreeMap::new(),
             plan: OwnershipPlan::empty(ring_size),
@@ -127,12 +145,20 @@ impl ClusterState {
 
     fn try_apply(&mut self, change: &Change) -> Result<()> {
         match change {
-            Change::Join { id, member } => self.join(*id, member),
+            Change::Found { id } => {
+                if self.id == 0 {
+                    self.id = *id;
+                }
+                Ok(())
+            }
+            Change::Join { id, member, replaces } => self.join(*id, member, *replaces),
             Change::Seal => {
                 self.sealed = true;
                 Ok(())
             }
             Change::SetBucket { bucket, changes } => {
+                let new = !self.buckets.contains_key(bucket);
+                room(new, self.buckets.len(), limits::BUCKETS, "buckets with own properties")?;
                 let known = self.buckets.entry(bucket.clone()).or_default();
                 known.0.extend(changes.0.clone());
                 Ok(())
@@ -142,6 +168,8 @@ impl ClusterState {
                 Ok(())
             }
             Change::SetBucketType { name, changes } => {
+                let new = !self.bucket_types.contains_key(name);
+                room(new, self.bucket_types.len(), limits::BUCKET_TYPES, "bucket types")?;
                 let known = self.bucket_types.entry(name.clone()).or_default();
                 known.0.extend(changes.0.clone());
                 Ok(())
@@ -149,21 +177,27 @@ impl ClusterState {
         }
     }
 
-    fn join(&mut self, id: NodeId, member: &Member) -> Result<()> {
-        let namesake = self.members.iter().find(|(_, known)| known.name == member.name);
-        if let Some((other, _)) = namesake.filter(|(other, _)| **other != id) {
-            return Err(Error::invalid(format!(
-                "the name {} belongs to node {other} already",
-                member.name
-            )));
+    fn join(&mut self, id: NodeId, member: &Member, replaces: Option<NodeId>) -> Result<()> {
+        match self.holder(&member.name).filter(|holder| *holder != id) {
+            Some(holder) if replaces == Some(holder) && !self.members.contains_key(&id) => {
+                self.replace(holder, id, member);
+                return Ok(());
+            }
+            Some(holder) => {
+                let name = &member.name;
+                let message = format!("the name {name} belongs to node {holder} already");
+                return Err(Error::invalid(message));
+            }
+            None => {}
         }
         if let Some(known) = self.members.get_mut(&id) {
-            let status = known.status;
-            *known = Member { status, ..member.clone() };
+            let (status, incomplete) = (known.status, known.incomplete);
+            *known = Member { status, incomplete, ..member.clone() };
             return Ok(());
         }
+        room(true, self.members.len(), limits::MEMBERS, "members")?;
         let status = if self.sealed { MemberStatus::Joining } else { MemberStatus::Valid };
-        self.members.insert(id, Member { status, ..member.clone() });
+        self.members.insert(id, Member { status, incomplete: false, ..member.clone() });
         if status == MemberStatus::Valid {
             let valid: Vec<NodeId> = self
                 .members
@@ -175,6 +209,34 @@ impl ClusterState {
         }
         Ok(())
     }
+
+    /// The member called `name`.
+    pub fn holder(&self, name: &str) -> Option<NodeId> {
+        self.members.iter().find(|(_, member)| member.name == name).map(|(id, _)| *id)
+    }
+
+    /// Gives the place and the partitions of `old` to `id`.
+    fn replace(&mut self, old: NodeId, id: NodeId, member: &Member) {
+        let Some(former) = self.members.remove(&old) else { return };
+        let incomplete = self.sealed && former.status == MemberStatus::Valid;
+        self.members.insert(id, Member { status: former.status, incomplete, ..member.clone() });
+        let owned = self.plan.owners().contains(&Some(old));
+        let owners = self.plan.owners().iter().map(|owner| match owner {
+            Some(owner) if *owner == old => Some(id),
+            other => *other,
+        });
+        if let (true, Some(owners)) = (owned, owners.collect()) {
+            self.plan = self.plan.next(owners);
+        }
+    }
+}
+
+/// Refuses a new entry where there are enough.
+fn room(new: bool, count: usize, most: usize, what: &str) -> Result<()> {
+    if new && count >= most {
+        return Err(Error::invalid(format!("there are {most} {what} already")));
+    }
+    Ok(())
 }
 
 /// JSON has only text as keys, and bucket names are bytes: a list of pairs instead.
@@ -196,5 +258,154 @@ mod bucket_list {
         deserializer: D,
     ) -> Result<BTreeMap<BucketId, PropChanges>, D::Error> {
         Ok(Vec::<(BucketId, PropChanges)>::deserialize(deserializer)?.into_iter().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn member(name: &str, address: &str) -> Member {
+        Member {
+            name: name.to_owned(),
+            cluster_address: address.to_owned(),
+            http_address: format!("{address}0"),
+            status: MemberStatus::Valid,
+            incomplete: false,
+        }
+    }
+
+    fn join(id: u64, name: &str, replaces: Option<u64>) -> Change {
+        let member = member(name, &format!("host{id}:1"));
+        Change::Join { id: NodeId(id), member, replaces: replaces.map(NodeId) }
+    }
+
+    fn cluster(changes: impl IntoIterator<Item = Change>) -> ClusterState {
+        let mut state = ClusterState::new("c", RingSize::new(64).unwrap());
+        for change in changes {
+            assert_eq!(state.apply(&change), Outcome::Applied, "{change:?}");
+        }
+        state
+    }
+
+    fn three() -> ClusterState {
+        cluster((1..=3).map(|id| join(id, &format!("n{id}"), None)))
+    }
+
+    fn owned(state: &ClusterState, id: u64) -> usize {
+        state.plan.owned_by(NodeId(id)).count()
+    }
+
+    #[track_caller]
+    fn check_refused(state: &mut ClusterState, change: &Change) {
+        let before = state.clone();
+        let outcome = state.apply(change);
+        assert!(matches!(outcome, Outcome::Refused(_)), "{outcome:?}");
+        assert_eq!(*state, before);
+    }
+
+    #[test]
+    fn nodes_that_join_before_data_share_the_ring() {
+        let state = three();
+        for id in 1..=3 {
+            assert!((21..=22).contains(&owned(&state, id)), "{}", owned(&state, id));
+        }
+    }
+
+    #[test]
+    fn a_node_that_joins_after_data_owns_nothing() {
+        let mut state = three();
+        let plan = state.plan.clone();
+        state.apply(&Change::Seal);
+        assert_eq!(state.apply(&join(4, "n4", None)), Outcome::Applied);
+        assert_eq!(state.members[&NodeId(4)].status, MemberStatus::Joining);
+        assert_eq!(state.plan, plan);
+    }
+
+    #[test]
+    fn a_second_join_updates_addresses_only() {
+        let mut state = three();
+        state.apply(&Change::Seal);
+        let plan = state.plan.clone();
+        let moved = Member { incomplete: true, ..member("n2", "elsewhere:9") };
+        let change = Change::Join { id: NodeId(2), member: moved, replaces: None };
+        assert_eq!(state.apply(&change), Outcome::Applied);
+        assert_eq!(state.members[&NodeId(2)], member("n2", "elsewhere:9"));
+        assert_eq!(state.plan, plan);
+    }
+
+    #[test]
+    fn a_name_is_given_once() {
+        let mut state = three();
+        check_refused(&mut state, &join(4, "n2", None));
+        check_refused(&mut state, &join(4, "n2", Some(3)));
+        check_refused(&mut state, &join(3, "n2", None));
+        check_refused(&mut state, &join(3, "n2", Some(2)));
+    }
+
+    #[test]
+    fn a_replacement_takes_place_and_partitions() {
+        for sealed in [false, true] {
+            let mut state = three();
+            if sealed {
+                state.apply(&Change::Seal);
+            }
+            let (before, version) = (owned(&state, 2), state.plan.version());
+            assert_eq!(state.apply(&join(9, "n2", Some(2))), Outcome::Applied);
+            assert_eq!((owned(&state, 2), owned(&state, 9)), (0, before));
+            assert_eq!(state.plan.version(), version + 1);
+            assert!(!state.members.contains_key(&NodeId(2)));
+            let new = &state.members[&NodeId(9)];
+            assert_eq!((new.status, new.incomplete), (MemberStatus::Valid, sealed));
+            // Told again, it changes nothing.
+            let after = state.clone();
+            assert_eq!(state.apply(&join(9, "n2", Some(2))), Outcome::Applied);
+            assert_eq!(state, after);
+        }
+    }
+
+    #[test]
+    fn a_replaced_joining_node_leaves_no_trace() {
+        let mut state = three();
+        state.apply(&Change::Seal);
+        state.apply(&join(4, "n4", None));
+        let plan = state.plan.clone();
+        state.apply(&join(5, "n4", Some(4)));
+        let new = &state.members[&NodeId(5)];
+        assert_eq!((new.status, new.incomplete), (MemberStatus::Joining, false));
+        assert_eq!(state.plan, plan);
+    }
+
+    #[test]
+    fn the_metadata_stays_small() {
+        let mut state = three();
+        let set = |number: usize| Change::SetBucket {
+            bucket: BucketId::untyped(number.to_string()),
+            changes: PropChanges::default(),
+        };
+        for number in 0..limits::BUCKETS {
+            assert_eq!(state.apply(&set(number)), Outcome::Applied);
+        }
+        check_refused(&mut state, &set(limits::BUCKETS));
+        assert_eq!(state.apply(&set(7)), Outcome::Applied);
+    }
+
+    #[test]
+    fn the_first_identity_stays() {
+        let mut state = three();
+        state.apply(&Change::Found { id: 5 });
+        state.apply(&Change::Found { id: 6 });
+        assert_eq!(state.id, 5);
+    }
+
+    #[test]
+    fn json_round_trip() {
+        let mut state = three();
+        let bucket = BucketId::untyped(&b"\xff\x00bucket"[..]);
+        let changes = PropChanges(serde_json::Map::from_iter([("n_val".to_owned(), 2.into())]));
+        state.apply(&Change::SetBucket { bucket, changes });
+        state.apply(&join(u64::MAX, "last", None));
+        let text = serde_json::to_string(&state).unwrap();
+        assert_eq!(serde_json::from_str::<ClusterState>(&text).unwrap(), state);
     }
 }

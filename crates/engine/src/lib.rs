@@ -5,10 +5,22 @@
 //! that the slices of the up to `n_val` home partitions that a vnode holds can each be scanned
 //! alone and in order.
 
+#[cfg(test)]
+mod conformance;
+mod key;
+pub mod limits;
+pub mod memory;
+mod meta;
+pub mod sled;
+mod value;
+
 use std::ops::ControlFlow;
 
 use bytes::Bytes;
 use mapring_types::{BucketId, ObjectId, Record, Result};
+
+pub use self::memory::MemoryEngine;
+pub use self::sled::{Durability, SledConfig, SledEngine};
 
 /// A place in a vnode: home partition and object name. Partitions are plain numbers here; the ring
 /// gives them meaning.

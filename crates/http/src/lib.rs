@@ -1,1 +1,36 @@
-//! The public HTTP interface.
+//! The public HTTP interface: Riak's, as its clients use it.
+//!
+//! A request comes in through [`server`], is named by [`route`], and is answered by the module of
+//! its resource, which decides in Webmachine's order: 405 before 400 before 403 before 404 before
+//! 415 before 406 before conditions (reference: Webmachine's decision graph). What is written on
+//! the wire, byte for byte, stands in [`multipart`], [`headers`] and [`reply`].
+//!
+//! Differences from Riak, on purpose: an `X-Riak-Vclock` that was not made by this cluster is
+//! refused with 400 (Riak: 500); a body over the limit with 413 (Riak: 500); nothing is compressed
+//! on the fly; `asis` is checked and has no effect; `Content-MD5` is ignored; link walking by URL
+//! is not served; names that are not UTF-8 appear in JSON listings with U+FFFD (Riak: 500); the
+//! path and query of a request have at most 65,534 bytes (414), which bounds names before
+//! [`mapring_types::limits::KEY_BYTES`] does.
+
+mod admin;
+pub mod backend;
+mod body;
+mod buckets;
+mod decision;
+pub mod headers;
+pub mod limits;
+mod listing;
+mod mapred;
+pub mod multipart;
+pub mod negotiate;
+mod objects;
+mod params;
+pub mod reply;
+pub mod route;
+pub mod server;
+mod stats;
+
+pub use server::{HttpConfig, HttpParts, HttpServer, NodeFacts, StorageFacts};
+
+#[cfg(test)]
+mod tests;

@@ -1,21 +1,60 @@
 //! Objects on the ring: vnodes, get, put and delete coordination, read repair, folds, listings.
+//!
+//! Bottom-up: [`executor`] runs blocking work; `vnode` is every access to stored objects, with
+//! `actor` (who stamps dots) and `commit` (shared syncs) beneath it; `fold` reads pages; `wire`,
+//! `replica` and `service` are what nodes ask of each other; `quorum` decides and `get`, `put`,
+//! `delete` coordinate; `settle`, `handoff`, `coverage` and `reap` know which replicas lack writes;
+//! `list` walks the ring.
 
+mod actor;
+mod commit;
+mod coverage;
+mod delete;
 pub mod executor;
+mod fold;
+mod get;
+mod handoff;
+pub mod limits;
+mod list;
+mod put;
+mod quorum;
+mod reap;
+mod replica;
+mod service;
+mod settle;
+mod stats;
+mod vnode;
+mod wire;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::stream::BoxStream;
-use mapring_cluster::Cluster;
+use mapring_cluster::{Cluster, View};
 use mapring_engine::{Engine, ScanDepth};
-use mapring_net::{Service, Transport};
-use mapring_ring::Partition;
+use mapring_net::{Class, Service, Transport};
+use mapring_ring::{Coverage, Partition, PreferenceEntry, PreferenceList};
+use mapring_types::limits::{MAX_TIMEOUT, REQUEST_TIMEOUT};
 use mapring_types::{
-    BucketId, Clock, Entropy, Metadata, Object, ObjectId, Quorum, Record, Result, VersionVector,
+    BucketId, BucketProps, Clock, Entropy, Error, ErrorKind, Metadata, NodeId, Object, ObjectId,
+    Quorum, Record, Result, VersionVector,
 };
+use parking_lot::Mutex;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+
+use fold::Slice;
+use quorum::keeps_siblings;
+use reap::Reaper;
+use settle::Unsettled;
+use stats::Stats;
+use vnode::Vnodes;
 
 pub use executor::Executor;
+pub use stats::KvStats;
 
 /// What a [`Kv`] is made of.
 #[derive(Clone)]
@@ -89,10 +128,46 @@ pub struct NewValue {
     pub deleted: bool,
 }
 
+/// Options of a delete.
+#[derive(Debug, Clone, Default)]
+pub struct DeleteOptions {
+    /// Replicas that must answer the read before the write.
+    pub r: Quorum,
+    /// Primaries that must answer the read.
+    pub pr: Quorum,
+    /// Replicas that must take the tombstone.
+    pub w: Quorum,
+    /// Replicas that must have stored it.
+    pub dw: Quorum,
+    /// Primaries that must take it.
+    pub pw: Quorum,
+    /// Fills `r` and `w` where they are left open.
+    pub rw: Quorum,
+    /// The deadline of the read and of the write; the default when `None`.
+    pub timeout: Option<Duration>,
+}
+
 /// The key-value store of a node. Cheap to clone.
 #[derive(Clone)]
 pub struct Kv {
-    inner: Arc<KvParts>,
+    inner: Arc<Shared>,
+}
+
+/// What all parts of the store share.
+pub(crate) struct Shared {
+    pub(crate) me: NodeId,
+    pub(crate) parts: KvParts,
+    pub(crate) vnodes: Vnodes,
+    pub(crate) reaper: Reaper,
+    pub(crate) stats: Stats,
+    pub(crate) unsettled: Arc<Unsettled>,
+    /// Members that have said since the start that they hold nothing for this node.
+    pub(crate) heard: Mutex<BTreeSet<NodeId>>,
+    /// Brings the next round of hand-off forward.
+    pub(crate) kick: Arc<Notify>,
+    tails: Arc<Semaphore>,
+    pub(crate) repairs: Semaphore,
+    stopping: AtomicBool,
 }
 
 /// A page of a fold over one slice.
@@ -105,39 +180,123 @@ pub struct Page {
 }
 
 impl Kv {
-    /// Opens the store: reads or makes the actor of each vnode.
+    /// Opens the store and starts its background work (hand-off, reaping), which ends when the store
+    /// is shut down or dropped. Silent on the network until the transport serves.
     ///
     /// # Errors
     /// When the engine fails.
     pub async fn open(parts: KvParts) -> Result<Self> {
-        Ok(Self { inner: Arc::new(parts) })
+        stats::describe();
+        let view = parts.cluster.view();
+        let vnodes = Vnodes::new(&parts);
+        let engine = parts.engine.clone();
+        let present = vnodes.run(move |_| Ok(engine.vnodes())).await?;
+        for vnode in present.into_iter().map(Partition) {
+            if view.plan().owner(vnode) != Some(view.me) {
+                vnodes.hinted().note(vnode);
+            }
+        }
+        let inner = Arc::new(Shared {
+            me: view.me,
+            vnodes,
+            reaper: Reaper::new(parts.config.reap_after),
+            stats: Stats::default(),
+            unsettled: Arc::default(),
+            heard: Mutex::default(),
+            kick: Arc::default(),
+            tails: Arc::new(Semaphore::new(limits::TAIL_UNITS)),
+            repairs: Semaphore::new(limits::REPAIRS),
+            stopping: AtomicBool::new(false),
+            parts,
+        });
+        tokio::spawn(handoff::run(Arc::downgrade(&inner)));
+        tokio::spawn(reap::run(Arc::downgrade(&inner)));
+        Ok(Self { inner })
+    }
+
+    /// Stops: no request is taken any more, writes under way settle, what is stored becomes durable.
+    ///
+    /// # Errors
+    /// `Storage` when the engine fails; the next start is then treated like one after a crash.
+    pub async fn shutdown(&self) -> Result<()> {
+        self.inner.stopping.store(true, Ordering::Release);
+        self.inner.kick.notify_one();
+        let settled = self.inner.unsettled.settle();
+        if tokio::time::timeout(limits::STOP_PATIENCE, settled).await.is_err() {
+            tracing::warn!("stopping with writes that have not settled");
+        }
+        self.inner.vnodes.stop().await
     }
 
     /// What peers call.
     pub fn service(&self) -> Arc<dyn Service> {
-        todo!()
+        Arc::new(service::KvService { shared: Arc::downgrade(&self.inner) })
     }
 
     /// The cluster.
     pub fn cluster(&self) -> &Arc<dyn Cluster> {
-        &self.inner.cluster
+        &self.inner.parts.cluster
+    }
+
+    /// Figures since the start.
+    pub fn stats(&self) -> KvStats {
+        self.inner.stats.snapshot()
+    }
+
+    /// The preference list of an object as this node sees it now.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown bucket type.
+    pub fn preference(&self, id: &ObjectId) -> Result<PreferenceList> {
+        let view = self.inner.parts.cluster.view();
+        let n_val = self.inner.props(&view, &id.bucket)?.n_val;
+        Ok(view.preference_list(&id.bucket, &id.key, n_val))
+    }
+
+    /// A replica for every home partition that has all acknowledged writes, as far as any reachable
+    /// node knows; waits for writes under way, and for hand-off where it must.
+    ///
+    /// # Errors
+    /// `Unavailable`, naming the partitions without such a replica.
+    pub async fn coverage(&self, n_val: u32) -> Result<Coverage> {
+        coverage::coverage(&self.inner, n_val, &BTreeSet::new()).await
+    }
+
+    /// As [`Kv::coverage`], on other nodes than those in `without`: they have just failed the
+    /// caller.
+    ///
+    /// # Errors
+    /// As [`Kv::coverage`].
+    pub async fn coverage_without(
+        &self,
+        n_val: u32,
+        without: &BTreeSet<NodeId>,
+    ) -> Result<Coverage> {
+        coverage::coverage(&self.inner, n_val, without).await
     }
 
     /// Reads an object. A tombstone is returned as an object whose siblings are all deleted; `None`
-    /// means that no replica knows it.
+    /// means that no replica knows it. Where the bucket keeps no siblings the newest value is
+    /// returned alone, with the clock of all.
     ///
     /// # Errors
     /// `NotFound` (unknown bucket type), `Invalid` (quorum larger than n_val), `Quorum`, `Timeout`.
     pub async fn get(&self, id: &ObjectId, options: &GetOptions) -> Result<Option<Object>> {
-        let _ = (id, options);
-        todo!()
+        let began = Instant::now();
+        let outcome = match self.inner.running() {
+            Ok(()) => get::get(&self.inner, id, options).await,
+            Err(error) => Err(error),
+        };
+        self.inner.stats.count_get(began.elapsed(), outcome.is_err());
+        outcome
     }
 
     /// Writes a value in place of what `context` has seen; without one, beside what is there
     /// (`allow_mult`) or in its place. Returns the object as the coordinator now has it.
     ///
     /// # Errors
-    /// As [`Kv::get`], and `TooLarge` for too many siblings.
+    /// As [`Kv::get`], and `TooLarge` for too many siblings, `Overloaded`, `Storage`. After
+    /// `Quorum` and `Timeout` the write may have been stored somewhere and can still take effect.
     pub async fn put(
         &self,
         id: &ObjectId,
@@ -145,34 +304,57 @@ impl Kv {
         value: NewValue,
         options: &PutOptions,
     ) -> Result<Object> {
-        let _ = (id, context, value, options);
-        todo!()
+        let began = Instant::now();
+        let outcome = match self.inner.running() {
+            Ok(()) => put::put(&self.inner, id, context, value, options).await,
+            Err(error) => Err(error),
+        };
+        self.inner.stats.count_put(began.elapsed(), outcome.is_err());
+        outcome
     }
 
-    /// All keys of a bucket, a page at a time, tombstones left out. Dropping the stream ends the
-    /// work.
+    /// Deletes what `context` has seen, or what a read just now finds; a concurrent write stays as a
+    /// sibling. Gives whether there was anything (`false`: not found, or a tombstone already).
+    ///
+    /// # Errors
+    /// As [`Kv::put`].
+    pub async fn delete(
+        &self,
+        id: &ObjectId,
+        context: Option<VersionVector>,
+        options: &DeleteOptions,
+    ) -> Result<bool> {
+        self.inner.running()?;
+        let outcome = delete::delete(&self.inner, id, context, options).await;
+        self.inner.stats.count_delete(outcome.is_err());
+        outcome
+    }
+
+    /// All keys of a bucket, a page at a time, tombstones left out, in no order. A stream ends at
+    /// its first error. Dropping the stream ends the work.
     pub fn list_keys(
         &self,
         bucket: BucketId,
         timeout: Duration,
     ) -> BoxStream<'static, Result<Vec<Bytes>>> {
-        let _ = (bucket, timeout);
-        todo!()
+        list::keys(self.inner.clone(), bucket, timeout)
     }
 
-    /// All buckets of a bucket type that hold at least one live key, each once.
+    /// All buckets of a bucket type that hold at least one live key, each once, in order.
     pub fn list_buckets(
         &self,
         bucket_type: Bytes,
         timeout: Duration,
     ) -> BoxStream<'static, Result<Vec<Bytes>>> {
-        let _ = (bucket_type, timeout);
-        todo!()
+        list::buckets(self.inner.clone(), bucket_type, timeout)
     }
 
     /// Reads from a vnode of this node the objects of `bucket` whose home is `home`, in key order,
     /// strictly after `after`; ends at [`mapring_types::limits::PAGE_INPUTS`] or
     /// [`mapring_types::limits::PAGE_BYTES`], or sooner at `most` objects.
+    ///
+    /// Tombstones are among the objects: the caller decides about them. Where the bucket keeps no
+    /// siblings each record holds its newest value alone.
     ///
     /// # Errors
     /// `Storage`, `Corrupt`, `Overloaded`.
@@ -185,11 +367,22 @@ impl Kv {
         depth: ScanDepth,
         most: usize,
     ) -> Result<Page> {
-        let _ = (vnode, home, bucket, after, depth, most);
-        todo!()
+        let siblings = self.inner.siblings(bucket);
+        let (slice, bucket) = (Slice { vnode, home, after }, bucket.clone());
+        let work = move |core: &vnode::Core| {
+            let mut page = fold::records(core, slice, Some(bucket), depth, most)?;
+            if !siblings {
+                for (_, record) in &mut page.items {
+                    *record = fold::newest_alone(std::mem::take(record), depth)?;
+                }
+            }
+            Ok(page)
+        };
+        self.inner.vnodes.run(work).await
     }
 
-    /// Reads objects from a vnode of this node, one answer for each.
+    /// Reads objects from a vnode of this node, one answer for each, as [`Kv::fold_page`] gives
+    /// them.
     ///
     /// # Errors
     /// `Storage`, `Corrupt`, `Overloaded`.
@@ -198,17 +391,116 @@ impl Kv {
         vnode: Partition,
         ids: Vec<ObjectId>,
     ) -> Result<Vec<Option<Record>>> {
-        let _ = (vnode, ids);
-        todo!()
+        let shared = self.inner.clone();
+        let work = move |core: &vnode::Core| {
+            let read = |id: ObjectId| {
+                let siblings = shared.siblings(&id.bucket);
+                let record = core.engine.get(vnode.0, &core.place(id))?;
+                record.map(|record| resolved(record, siblings)).transpose()
+            };
+            ids.into_iter().map(read).collect()
+        };
+        self.inner.vnodes.run(work).await
     }
 
     /// Reads an object from the other primaries than `vnode`, one after another, until one has it:
-    /// what a map phase does when its own replica lacks an input.
+    /// what a map phase does when its own replica lacks an input. `None` when none has it and a
+    /// majority of all primaries (`vnode` among them) has said so.
     ///
     /// # Errors
-    /// `Unavailable` or `Timeout` when a primary could not be asked and none that could has it.
+    /// `Unavailable` or `Timeout` when too many primaries could not be asked and none that could
+    /// has it.
     pub async fn read_elsewhere(&self, vnode: Partition, id: &ObjectId) -> Result<Option<Record>> {
-        let _ = (vnode, id);
-        todo!()
+        let shared = &self.inner;
+        let view = shared.parts.cluster.view();
+        let n_val = shared.props(&view, &id.bucket)?.n_val;
+        let list = view.preference_list(&id.bucket, &id.key, n_val);
+        let (mut up, down): (Vec<PreferenceEntry>, Vec<_>) =
+            list.primaries.iter().partition(|entry| view.is_up(entry.node));
+        up.extend(down);
+        up.retain(|entry| entry.vnode != vnode);
+        let (mut missing, mut failure) = (1, None);
+        for entry in up {
+            let patience = limits::REPLICA_PATIENCE;
+            let read = shared.read_record_at(entry, id.clone(), Class::Foreground, patience);
+            match read.await {
+                Ok(Some(record)) => return resolved(record, shared.siblings(&id.bucket)).map(Some),
+                Ok(None) => missing += 1,
+                Err(error) => failure = Some(error),
+            }
+            if missing > list.primaries.len() / 2 && failure.is_some() {
+                break;
+            }
+        }
+        match failure {
+            Some(error) if missing <= list.primaries.len() / 2 => Err(error.context(id)),
+            _ => Ok(None),
+        }
     }
+}
+
+fn resolved(record: Record, siblings: bool) -> Result<Record> {
+    if siblings { Ok(record) } else { fold::newest_alone(record, ScanDepth::Records) }
+}
+
+impl Shared {
+    /// # Errors
+    /// `NotFound` for an unknown bucket type.
+    pub(crate) fn props(&self, view: &View, bucket: &BucketId) -> Result<BucketProps> {
+        view.props(bucket).ok_or_else(|| {
+            let name = String::from_utf8_lossy(&bucket.bucket_type);
+            Error::new(ErrorKind::NotFound, format!("unknown bucket type: {name}"))
+        })
+    }
+
+    /// Whether a bucket keeps concurrent values beside each other. Of an unknown type nothing is
+    /// thrown away.
+    pub(crate) fn siblings(&self, bucket: &BucketId) -> bool {
+        let view = self.parts.cluster.view();
+        view.props(bucket).is_none_or(|props| keeps_siblings(&props))
+    }
+
+    /// The replicas of an object as if the nodes in `excluded` were down as well.
+    pub(crate) fn entries(
+        &self,
+        id: &ObjectId,
+        n_val: u32,
+        excluded: &BTreeSet<NodeId>,
+    ) -> Vec<PreferenceEntry> {
+        self.list(id, n_val, excluded).entries
+    }
+
+    /// The primaries of an object.
+    pub(crate) fn primaries(&self, id: &ObjectId, n_val: u32) -> Vec<PreferenceEntry> {
+        self.list(id, n_val, &BTreeSet::new()).primaries
+    }
+
+    fn list(&self, id: &ObjectId, n_val: u32, excluded: &BTreeSet<NodeId>) -> PreferenceList {
+        let view = self.parts.cluster.view();
+        let home = mapring_ring::hash::home(view.plan().ring_size(), &id.bucket, &id.key);
+        let up = |node: NodeId| view.is_up(node) && !excluded.contains(&node);
+        PreferenceList::new(view.plan(), home, n_val, up)
+    }
+
+    /// The leave of a request with an object of `bytes` to go on after its answer; `None` at the
+    /// bound.
+    pub(crate) fn tail(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        self.tails.clone().try_acquire_many_owned(limits::tail_units(bytes)).ok()
+    }
+
+    /// Whether the store is being shut down.
+    pub(crate) fn stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    /// # Errors
+    /// `Unavailable` once the store is being shut down.
+    fn running(&self) -> Result<()> {
+        if self.stopping() { Err(Error::unavailable("this node is stopping")) } else { Ok(()) }
+    }
+}
+
+/// When a request that asks for `timeout` ends.
+pub(crate) fn deadline(timeout: Option<Duration>) -> Instant {
+    Instant::now() + timeout.unwrap_or(REQUEST_TIMEOUT).min(MAX_TIMEOUT)
 }

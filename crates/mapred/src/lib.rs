@@ -1,17 +1,46 @@
 //! MapReduce: the query grammar, the planner, units of work, the coordinator, the workers.
+//!
+//! A query's way: [`grammar`] reads it; [`admission`] gives it its turn; [`coordinator`] plans it
+//! and follows its units of work; [`node`] runs the units beside the objects and calls
+//! [`workers`]; [`json`] rewrites kept results in Riak's form; [`answer`] collects a plain answer.
+//!
+//! Invariants (design §5): a page of a unit is accepted whole or not at all, and only once (I4,
+//! I5); every queue is bounded (I6).
 
+pub mod answer;
+pub mod limits;
 pub mod workers;
 
-use std::sync::Arc;
+mod admission;
+mod coordinator;
+mod failure;
+mod grammar;
+mod json;
+mod keys;
+mod metered;
+mod natives;
+mod node;
+mod objects;
+mod query;
+#[cfg(test)]
+mod testing;
+mod unit;
 
-use bytes::Bytes;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
 use futures::stream::BoxStream;
-use mapring_kv::Kv;
+use mapring_kv::{Executor, Kv};
 use mapring_net::{Service, Transport};
 use mapring_script::JsonText;
 use mapring_types::{Clock, Entropy};
 
+pub use answer::Answer;
+pub use failure::{Failure, Rejection};
+pub use grammar::Query;
 pub use workers::Workers;
+
+use query::Engine;
 
 /// What a [`MapReduce`] is made of.
 #[derive(Clone)]
@@ -22,6 +51,8 @@ pub struct Parts {
     pub transport: Arc<dyn Transport>,
     /// Where functions run.
     pub workers: Arc<dyn Workers>,
+    /// Where rewriting large results and file work run.
+    pub executor: Arc<dyn Executor>,
     /// Wall-clock time.
     pub clock: Arc<dyn Clock>,
     /// Randomness.
@@ -41,6 +72,12 @@ pub struct MapredConfig {
     pub spill_dir: std::path::PathBuf,
     /// Most queries that this node coordinates at once; more wait their turn until their timeout.
     pub concurrent_queries: usize,
+    /// Units of work that one phase of one query runs on this node at once: about as many as there
+    /// are workers.
+    pub units_at_once: usize,
+    /// A unit sends its results at the latest after so many inputs (at least 1): what a lost node
+    /// costs to be run again.
+    pub page_inputs: usize,
 }
 
 impl Default for MapredConfig {
@@ -50,29 +87,10 @@ impl Default for MapredConfig {
             answer_disk_bytes: 16 << 30,
             spill_dir: std::env::temp_dir(),
             concurrent_queries: 256,
+            units_at_once: 4,
+            page_inputs: limits::PAGE_INPUTS,
         }
     }
-}
-
-/// A parsed query: immutable, cheap to clone.
-#[derive(Debug, Clone)]
-pub struct Query {}
-
-/// A query that cannot be run as it is written: answered with 400.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rejection {
-    /// The body.
-    pub body: String,
-    /// Whether the body is JSON (else plain text).
-    pub json: bool,
-}
-
-/// A query that failed: answered with 500 and this JSON, or with this JSON appended to a chunked
-/// answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure {
-    /// The JSON object: `phase`, `error`, `input`, `type`, `stack`, `bucket`, `key`, `node`.
-    pub body: String,
 }
 
 /// Results of one phase, in the order in which the client is to get them.
@@ -88,30 +106,25 @@ pub struct PhaseResults {
 /// Dropping it ends the query on all nodes.
 pub type Results = BoxStream<'static, Result<PhaseResults, Failure>>;
 
-/// A whole plain answer: its length is known before the first byte leaves.
-pub struct Answer {
-    /// Bytes in all.
-    pub length: u64,
-    /// The body.
-    pub body: BoxStream<'static, std::io::Result<Bytes>>,
-}
-
 /// MapReduce on a node. Cheap to clone.
 #[derive(Clone)]
 pub struct MapReduce {
-    inner: Arc<Parts>,
+    engine: Arc<Engine>,
 }
 
 impl MapReduce {
     /// Assembles it; starts nothing.
     pub fn new(parts: Parts) -> Self {
-        Self { inner: Arc::new(parts) }
+        let Parts { kv, transport, workers, executor, clock: _, entropy, config } = parts;
+        let cluster = kv.cluster().clone();
+        let objects = Arc::new(kv);
+        let engine = Engine::new(objects, cluster, transport, workers, executor, entropy, config);
+        Self { engine: Arc::new(engine) }
     }
 
     /// What peers call.
     pub fn service(&self) -> Arc<dyn Service> {
-        let _ = &self.inner;
-        todo!()
+        self.engine.service()
     }
 
     /// Reads the body of a `POST /mapred`.
@@ -119,17 +132,15 @@ impl MapReduce {
     /// # Errors
     /// The 400 text of the reference §6.1.
     pub fn parse(&self, body: &[u8]) -> Result<Query, Rejection> {
-        let _ = body;
-        todo!()
+        grammar::parse(body)
     }
 
-    /// Starts a query.
+    /// Starts a query. Its time runs from now on.
     ///
     /// # Errors
     /// A rejection when a phase names a built-in that does not exist.
     pub async fn start(&self, query: Query) -> Result<Results, Rejection> {
-        let _ = query;
-        todo!()
+        self.engine.start(query)
     }
 
     /// Runs a query to its end and gives the plain answer of the reference §6.8.
@@ -137,7 +148,16 @@ impl MapReduce {
     /// # Errors
     /// The failure.
     pub async fn collect(&self, query: &Query, results: Results) -> Result<Answer, Failure> {
-        let _ = (query, results);
-        todo!()
+        self.engine.collect(query, results).await
+    }
+
+    /// Units of work that run on this node now.
+    pub fn units_in_flight(&self) -> u64 {
+        self.engine.node.units.load(Ordering::Relaxed)
+    }
+
+    /// Queries that this node coordinates now.
+    pub fn queries_running(&self) -> u64 {
+        self.engine.running.load(Ordering::Relaxed)
     }
 }

@@ -1,7 +1,9 @@
 //! Node-to-node messages: unary calls and streams with back-pressure, over a transport that can be
 //! TCP or simulated.
 
+pub mod limits;
 pub mod simulated;
+pub mod tcp;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,6 +25,18 @@ pub enum ServiceId {
     Kv = 2,
     /// Units of work: `mapring-mapred`.
     MapReduce = 3,
+}
+
+impl ServiceId {
+    /// The service of a number, `None` for one of a later version.
+    pub fn from_number(number: u8) -> Option<Self> {
+        Some(match number {
+            1 => Self::Cluster,
+            2 => Self::Kv,
+            3 => Self::MapReduce,
+            _ => return None,
+        })
+    }
 }
 
 /// One operation of one service.

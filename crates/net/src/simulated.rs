@@ -1,24 +1,33 @@
 //! A network in memory: for tests and for simulation. What becomes of each message is decided by a
 //! function that the owner passes in, so that a seed can decide it.
+//!
+//! It fails as the TCP transport does: a call to a node that goes is `Unavailable` at once, a lost
+//! message breaks what it belongs to after the lease, dropped calls and streams end the work
+//! behind them. Nothing here runs by itself but the producers of open streams.
 
 use std::collections::BTreeMap;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::StreamExt;
+use futures::{StreamExt, stream};
+use mapring_types::limits::LEASE;
 use mapring_types::{Error, NodeId, Result};
 use parking_lot::Mutex;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
 
-use crate::{Class, FrameStream, Method, Peer, Services, Transport};
+use crate::{Class, FrameStream, Method, Peer, Services, Transport, limits};
 
 /// What becomes of one message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
     /// It arrives after a time.
     Deliver(Duration),
-    /// It is lost: the sender waits until its deadline.
+    /// It is lost: the sender waits until its deadline, at most for
+    /// [`mapring_types::limits::LEASE`], when the silence is noticed.
     Lose,
     /// The sender is told at once that the peer cannot be reached.
     Refuse,
@@ -27,17 +36,71 @@ pub enum Fate {
 /// Decides about each message (and each frame of a stream), given sender and receiver.
 pub type Weather = Box<dyn Fn(NodeId, NodeId) -> Fate + Send + Sync>;
 
+/// Which part of an exchange a message is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leg {
+    /// The request of a call.
+    Call,
+    /// The answer to a call.
+    Answer,
+    /// The request of a stream.
+    Open,
+    /// A frame of a stream.
+    Frame,
+}
+
+/// A message, as an observer sees it.
+#[derive(Debug)]
+pub struct Message<'a> {
+    /// Who sends it.
+    pub from: NodeId,
+    /// Whom to.
+    pub to: NodeId,
+    /// The operation that it belongs to.
+    pub method: Method,
+    /// Its part in the operation.
+    pub leg: Leg,
+    /// What it carries; empty for an error.
+    pub body: &'a [u8],
+    /// What has become of it; delivered ones are shown when they arrive, not when they leave.
+    pub fate: Fate,
+}
+
+/// Sees every message, in order.
+pub type Observer = Box<dyn Fn(&Message<'_>) + Send + Sync>;
+
 /// A network in memory between any number of nodes.
 pub struct Network {
-    nodes: Mutex<BTreeMap<NodeId, Services>>,
+    nodes: Mutex<BTreeMap<NodeId, Place>>,
     weather: Mutex<Arc<Weather>>,
+    observer: Mutex<Arc<Observer>>,
+}
+
+/// One node's place on the network.
+#[derive(Default)]
+struct Place {
+    services: Option<Services>,
+    state: watch::Sender<State>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct State {
+    /// Goes up with every connection and disconnection: work of another one has gone.
+    connection: u64,
+    /// Goes up with every crash: transports of an earlier life are dead.
+    life: u64,
 }
 
 impl Network {
     /// A network that delivers everything at once.
     pub fn new() -> Arc<Self> {
         let calm: Weather = Box::new(|_, _| Fate::Deliver(Duration::ZERO));
-        Arc::new(Self { nodes: Mutex::default(), weather: Mutex::new(Arc::new(calm)) })
+        let blind: Observer = Box::new(|_| ());
+        Arc::new(Self {
+            nodes: Mutex::default(),
+            weather: Mutex::new(Arc::new(calm)),
+            observer: Mutex::new(Arc::new(blind)),
+        })
     }
 
     /// Decides otherwise from now on.
@@ -45,36 +108,110 @@ impl Network {
         *self.weather.lock() = Arc::new(weather);
     }
 
-    /// Connects a node, or what it has become after a restart.
-    pub fn connect(&self, node: NodeId, services: Services) {
-        self.nodes.lock().insert(node, services);
+    /// Shows all messages from now on.
+    pub fn set_observer(&self, observer: Observer) {
+        *self.observer.lock() = Arc::new(observer);
     }
 
-    /// Takes a node off: calls to it are refused.
+    /// Connects a node, or what it has become after a restart.
+    pub fn connect(&self, node: NodeId, services: Services) {
+        self.change(node, |place, state| {
+            place.services = Some(services);
+            state.connection += 1;
+        });
+    }
+
+    /// Takes a node off: calls to it are refused, those under way and streams from it break.
     pub fn disconnect(&self, node: NodeId) {
-        self.nodes.lock().remove(&node);
+        self.change(node, |place, state| {
+            place.services = None;
+            state.connection += 1;
+        });
+    }
+
+    /// Takes a node off for good, as a crash does: beside what [`Self::disconnect`] does, the
+    /// transports given to it so far carry nothing any more. Its next life takes a new one.
+    pub fn crash(&self, node: NodeId) {
+        self.change(node, |place, state| {
+            place.services = None;
+            state.connection += 1;
+            state.life += 1;
+        });
     }
 
     /// The transport of one node.
     pub fn transport(self: &Arc<Self>, me: NodeId) -> Arc<dyn Transport> {
-        Arc::new(SimulatedTransport { me, network: self.clone() })
+        let life = self.watch(me).borrow().life;
+        Arc::new(SimulatedTransport { me, life, network: self.clone() })
+    }
+
+    fn change(&self, node: NodeId, how: impl FnOnce(&mut Place, &mut State)) {
+        let mut nodes = self.nodes.lock();
+        let place = nodes.entry(node).or_default();
+        let mut state = *place.state.borrow();
+        how(place, &mut state);
+        place.state.send_replace(state);
+    }
+
+    fn watch(&self, node: NodeId) -> watch::Receiver<State> {
+        self.nodes.lock().entry(node).or_default().state.subscribe()
     }
 
     fn services(&self, node: NodeId) -> Result<Services> {
-        self.nodes.lock().get(&node).cloned().ok_or_else(|| refused(node))
+        let nodes = self.nodes.lock();
+        nodes.get(&node).and_then(|place| place.services.clone()).ok_or_else(|| refused(node))
+    }
+}
+
+/// One exchange between two nodes.
+#[derive(Clone)]
+struct Exchange {
+    network: Arc<Network>,
+    me: NodeId,
+    target: NodeId,
+    method: Method,
+    /// The caller's life and the answerer's connection that it belongs to.
+    life: u64,
+    connection: u64,
+}
+
+impl Exchange {
+    /// Moves a message between caller and answerer.
+    async fn travel(&self, leg: Leg, body: &[u8]) -> Result<()> {
+        let (from, to) = match leg {
+            Leg::Call | Leg::Open => (self.me, self.target),
+            Leg::Answer | Leg::Frame => (self.target, self.me),
+        };
+        let weather = self.network.weather.lock().clone();
+        let fate = weather(from, to);
+        if let Fate::Deliver(after) = fate
+            && !after.is_zero()
+        {
+            tokio::time::sleep(after).await;
+        }
+        let observer = self.network.observer.lock().clone();
+        observer(&Message { from, to, method: self.method, leg, body, fate });
+        match fate {
+            Fate::Deliver(_) => Ok(()),
+            Fate::Lose => {
+                tokio::time::sleep(LEASE).await;
+                Err(broken(self.target, "it is silent"))
+            }
+            Fate::Refuse => Err(refused(self.target)),
+        }
     }
 
-    async fn travel(&self, from: NodeId, to: NodeId) -> Result<()> {
-        let weather = self.weather.lock().clone();
-        match weather(from, to) {
-            Fate::Deliver(after) => {
-                if !after.is_zero() {
-                    tokio::time::sleep(after).await;
-                }
-                Ok(())
+    /// Does `work` as long as both nodes are what they were.
+    async fn unless_gone<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let mut mine = self.network.watch(self.me);
+        let mut theirs = self.network.watch(self.target);
+        tokio::select! {
+            biased;
+            _ = mine.wait_for(|state| state.life != self.life) => Err(ended(self.me)),
+            _ = theirs.wait_for(|state| state.connection != self.connection) => {
+                Err(broken(self.target, "the node has gone"))
             }
-            Fate::Lose => std::future::pending().await,
-            Fate::Refuse => Err(refused(to)),
+            done = work => done,
         }
     }
 }
@@ -83,14 +220,27 @@ fn refused(node: NodeId) -> Error {
     Error::unavailable(format!("node {node} refuses connections"))
 }
 
+fn broken(node: NodeId, why: &str) -> Error {
+    Error::unavailable(format!("the connection to node {node} broke: {why}"))
+}
+
+fn ended(node: NodeId) -> Error {
+    Error::unavailable(format!("the transport of node {node} has stopped"))
+}
+
 struct SimulatedTransport {
     me: NodeId,
+    life: u64,
     network: Arc<Network>,
 }
 
 impl SimulatedTransport {
-    fn target(to: &Peer) -> Result<NodeId> {
-        to.id.ok_or_else(|| Error::unavailable("the simulated network knows nodes by id alone"))
+    fn exchange(&self, to: &Peer, method: Method) -> Result<Exchange> {
+        let unknown = || Error::unavailable("the simulated network knows nodes by id alone");
+        let target = to.id.ok_or_else(unknown)?;
+        let connection = self.network.watch(target).borrow().connection;
+        let (network, me, life) = (self.network.clone(), self.me, self.life);
+        Ok(Exchange { network, me, target, method, life, connection })
     }
 }
 
@@ -104,18 +254,19 @@ impl Transport for SimulatedTransport {
         body: Bytes,
         timeout: Duration,
     ) -> Result<Bytes> {
-        let target = Self::target(to)?;
-        let exchange = async {
-            self.network.travel(self.me, target).await?;
-            let services = self.network.services(target)?;
-            let answer = services.get(method.service)?.call(self.me, method.operation, body).await;
-            self.network.services(target)?;
-            self.network.travel(target, self.me).await?;
+        let exchange = self.exchange(to, method)?;
+        let work = async {
+            exchange.travel(Leg::Call, &body).await?;
+            let services = exchange.network.services(exchange.target)?;
+            let service = services.get(method.service)?;
+            let answer = service.call(self.me, method.operation, body.clone()).await;
+            let carried = answer.as_ref().map_or(&[][..], |body| body);
+            exchange.travel(Leg::Answer, carried).await?;
             answer
         };
-        tokio::time::timeout(timeout, exchange)
+        tokio::time::timeout(timeout, exchange.unless_gone(work))
             .await
-            .unwrap_or_else(|_| Err(Error::timeout(format!("node {target} did not answer"))))
+            .unwrap_or_else(|_| Err(late(exchange.target)))
     }
 
     async fn open(
@@ -126,24 +277,185 @@ impl Transport for SimulatedTransport {
         body: Bytes,
         timeout: Duration,
     ) -> Result<FrameStream> {
-        let target = Self::target(to)?;
+        let exchange = self.exchange(to, method)?;
         let opening = async {
-            self.network.travel(self.me, target).await?;
-            let services = self.network.services(target)?;
-            services.get(method.service)?.open(self.me, method.operation, body).await
+            exchange.travel(Leg::Open, &body).await?;
+            let services = exchange.network.services(exchange.target)?;
+            let service = services.get(method.service)?;
+            service.open(self.me, method.operation, body.clone()).await
         };
-        let frames = tokio::time::timeout(timeout, opening)
+        let frames = tokio::time::timeout(timeout, exchange.unless_gone(opening))
             .await
-            .unwrap_or_else(|_| Err(Error::timeout(format!("node {target} did not answer"))))?;
-        let (network, me) = (self.network.clone(), self.me);
-        let arriving = frames.then(move |frame| {
-            let network = network.clone();
-            async move {
-                network.services(target)?;
-                network.travel(target, me).await?;
-                frame
+            .unwrap_or_else(|_| Err(late(exchange.target)))?;
+        Ok(pumped(exchange, frames))
+    }
+}
+
+fn late(node: NodeId) -> Error {
+    Error::timeout(format!("node {node} did not answer"))
+}
+
+/// Ends the producer of a stream that is dropped.
+struct Pump(JoinHandle<()>);
+
+impl Drop for Pump {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Lets the producer run by itself, ahead of the reader by a bounded number of frames.
+fn pumped(exchange: Exchange, mut frames: FrameStream) -> FrameStream {
+    let (sender, receiver) = mpsc::channel(limits::LOCAL_FRAMES);
+    let target = exchange.target;
+    let pump = tokio::spawn(async move {
+        let moving = async {
+            while let Some(frame) = frames.next().await {
+                let carried = frame.as_ref().map_or(&[][..], |body| body);
+                exchange.travel(Leg::Frame, carried).await?;
+                let last = frame.is_err();
+                if sender.send(Some(frame)).await.is_err() || last {
+                    return Ok(());
+                }
             }
-        });
-        Ok(arriving.boxed())
+            // The end is a message too: without it the stream is cut off.
+            exchange.travel(Leg::Frame, &[]).await?;
+            let _ = sender.send(None).await;
+            Ok(())
+        };
+        if let Err(error) = exchange.unless_gone(moving).await {
+            let _ = sender.send(Some(Err(error))).await;
+        }
+    });
+    let state = Some((receiver, Pump(pump)));
+    let arriving = stream::unfold(state, move |state| async move {
+        let (mut receiver, pump) = state?;
+        match receiver.recv().await {
+            Some(Some(Ok(frame))) => Some((Ok(frame), Some((receiver, pump)))),
+            Some(Some(Err(error))) => Some((Err(error), None)),
+            Some(None) => None,
+            None => Some((Err(broken(target, "its producer died")), None)),
+        }
+    });
+    arriving.boxed()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use futures::future;
+    use mapring_types::ErrorKind;
+
+    use super::*;
+    use crate::{Service, ServiceId};
+
+    const LONG: Duration = Duration::from_secs(60);
+    const METHOD: Method = Method { service: ServiceId::Kv, operation: 0 };
+
+    /// Echoes; hangs when asked nothing; streams without end.
+    #[derive(Default)]
+    struct Probe(Arc<AtomicUsize>);
+
+    #[async_trait]
+    impl Service for Probe {
+        async fn call(&self, _from: NodeId, _operation: u8, body: Bytes) -> Result<Bytes> {
+            if body.is_empty() { future::pending().await } else { Ok(body) }
+        }
+
+        async fn open(&self, _: NodeId, _: u8, _: Bytes) -> Result<FrameStream> {
+            let produced = self.0.clone();
+            let frames = stream::repeat_with(move || {
+                produced.fetch_add(1, Ordering::SeqCst);
+                Ok(Bytes::from_static(b"frame"))
+            });
+            Ok(frames.boxed())
+        }
+    }
+
+    fn network() -> (Arc<Network>, Arc<Probe>) {
+        let (network, probe) = (Network::new(), Arc::new(Probe::default()));
+        for node in 1..=2 {
+            let service: Arc<dyn Service> = probe.clone();
+            network.connect(NodeId(node), Services::new([(ServiceId::Kv, service)]));
+        }
+        (network, probe)
+    }
+
+    fn two() -> Peer {
+        Peer { id: Some(NodeId(2)), address: String::new() }
+    }
+
+    async fn call(transport: &Arc<dyn Transport>, body: &'static [u8]) -> Result<Bytes> {
+        let body = Bytes::from_static(body);
+        transport.call(&two(), Class::Foreground, METHOD, body, LONG).await
+    }
+
+    async fn open(transport: &Arc<dyn Transport>) -> FrameStream {
+        let two = two();
+        transport.open(&two, Class::Foreground, METHOD, Bytes::new(), LONG).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn calls_and_streams_break_when_the_peer_goes() {
+        let (network, _) = network();
+        let one = network.transport(NodeId(1));
+        assert_eq!(call(&one, b"x").await.unwrap(), "x");
+        let mut frames = open(&one).await;
+        frames.next().await.unwrap().unwrap();
+        let hanging = call(&one, b"");
+        let going = async { network.disconnect(NodeId(2)) };
+        let error = future::join(hanging, going).await.0.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        let rest: Vec<_> = frames.collect().await;
+        let end = rest.last().unwrap().as_ref().unwrap_err();
+        assert_eq!(end.kind(), ErrorKind::Unavailable);
+        assert_eq!(call(&one, b"x").await.unwrap_err().kind(), ErrorKind::Unavailable);
+    }
+
+    #[tokio::test]
+    async fn a_crash_ends_the_transports_of_that_life() {
+        let (network, probe) = network();
+        let one = network.transport(NodeId(1));
+        let hanging = call(&one, b"");
+        let crash = async { network.crash(NodeId(1)) };
+        assert!(future::join(hanging, crash).await.0.is_err());
+        assert!(call(&one, b"x").await.is_err());
+        let service: Arc<dyn Service> = probe;
+        network.connect(NodeId(1), Services::new([(ServiceId::Kv, service)]));
+        assert!(call(&one, b"x").await.is_err());
+        assert_eq!(call(&network.transport(NodeId(1)), b"x").await.unwrap(), "x");
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_nobody_reads_stops_its_producer() {
+        let (network, probe) = network();
+        let one = network.transport(NodeId(1));
+        let mut frames = open(&one).await;
+        for taken in 1..100 {
+            frames.next().await.unwrap().unwrap();
+            tokio::task::yield_now().await;
+            let produced = probe.0.load(Ordering::SeqCst);
+            assert!(produced <= taken + limits::LOCAL_FRAMES + 1, "{produced} of {taken}");
+        }
+    }
+
+    #[tokio::test]
+    async fn messages_are_seen_with_their_fates() {
+        let (network, _) = network();
+        let one = network.transport(NodeId(1));
+        let seen: Arc<Mutex<Vec<String>>> = Arc::default();
+        let log = seen.clone();
+        network.set_observer(Box::new(move |message| {
+            let Message { from, to, leg, body, fate, .. } = message;
+            let length = body.len();
+            log.lock().push(format!("{} {} {leg:?} {length} {fate:?}", from.0, to.0));
+        }));
+        call(&one, b"hello").await.unwrap();
+        network.set_weather(Box::new(|_, _| Fate::Refuse));
+        call(&one, b"hello").await.unwrap_err();
+        let expected =
+            ["1 2 Call 5 Deliver(0ns)", "2 1 Answer 5 Deliver(0ns)", "1 2 Call 5 Refuse"];
+        assert_eq!(*seen.lock(), expected);
     }
 }

@@ -1,1 +1,15 @@
-//! Configuration, telemetry, assembly, start and stop of a node.
+//! A node of mapring: configuration, telemetry, assembly in order, graceful stop.
+//!
+//! [`config`] says what an operator can set, [`Node::start`] puts the parts together, [`run()`] is
+//! the whole life of a node's process.
+
+pub mod config;
+mod data_dir;
+mod machine;
+mod node;
+mod run;
+pub mod telemetry;
+
+pub use config::Config;
+pub use node::{Addresses, Node};
+pub use run::run;

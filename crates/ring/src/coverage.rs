@@ -1,5 +1,7 @@
 //! Coverage plans: one fit replica for every home partition.
 
+use std::collections::BTreeMap;
+
 use mapring_types::NodeId;
 
 use crate::hash::Partition;
@@ -24,9 +26,10 @@ pub struct Coverage {
 }
 
 impl Coverage {
-    /// Chooses, for every partition, the first primary replica that `fit` accepts, spreading the
-    /// work evenly over the nodes. `offset` turns which replica is preferred, so that successive
-    /// plans differ.
+    /// Chooses, for every partition, a primary replica that `fit` accepts, spreading the work
+    /// evenly over the nodes. `offset` turns which replica is preferred among equally loaded
+    /// nodes, so that successive plans differ. The replicas of home `h` are the vnodes `h` to
+    /// `h + n_val - 1`; `fit` is asked once about each.
     ///
     /// # Errors
     /// The home partitions that have no fit replica.
@@ -36,7 +39,155 @@ impl Coverage {
         offset: u64,
         fit: impl Fn(CoverageEntry) -> bool,
     ) -> Result<Self, Vec<Partition>> {
-        let _ = (plan, n_val, offset, fit);
-        todo!()
+        let size = plan.ring_size();
+        let replicas = u16::try_from(n_val).unwrap_or(u16::MAX).min(size.get());
+        let turn = u16::try_from(offset % u64::from(replicas.max(1))).unwrap_or(0);
+        let choices: Vec<Vec<CoverageEntry>> = size
+            .partitions()
+            .map(|home| {
+                let places = (0..replicas).map(|nth| size.after(home, (nth + turn) % replicas));
+                let entry = |vnode| Some(CoverageEntry { home, vnode, node: plan.owner(vnode)? });
+                places.filter_map(entry).filter(|&entry| fit(entry)).collect()
+            })
+            .collect();
+        let uncovered: Vec<Partition> =
+            size.partitions().filter(|home| choices[usize::from(home.0)].is_empty()).collect();
+        if uncovered.is_empty() { Ok(Self { entries: balance(&choices) }) } else { Err(uncovered) }
+    }
+}
+
+/// Rounds at most in which homes go over to less loaded nodes; they end by themselves when a round
+/// changes nothing.
+const ROUNDS: usize = 16;
+
+/// One of each home's choices, none of which is empty: the least loaded node, earlier choices
+/// before later ones; then homes that could go to a node with two homes less do.
+fn balance(choices: &[Vec<CoverageEntry>]) -> Vec<CoverageEntry> {
+    let mut loads: BTreeMap<NodeId, usize> = BTreeMap::new();
+    let load = |loads: &BTreeMap<NodeId, usize>, node| loads.get(&node).copied().unwrap_or(0);
+    let mut chosen: Vec<CoverageEntry> = Vec::with_capacity(choices.len());
+    for home in choices {
+        if let Some(&entry) = home.iter().min_by_key(|entry| load(&loads, entry.node)) {
+            *loads.entry(entry.node).or_default() += 1;
+            chosen.push(entry);
+        }
+    }
+    for _ in 0..ROUNDS {
+        let mut better = false;
+        for (current, home) in chosen.iter_mut().zip(choices) {
+            let Some(&entry) = home.iter().min_by_key(|entry| load(&loads, entry.node)) else {
+                continue;
+            };
+            let (from, to) = (load(&loads, current.node), load(&loads, entry.node));
+            if to + 1 < from {
+                loads.insert(current.node, from - 1);
+                loads.insert(entry.node, to + 1);
+                *current = entry;
+                better = true;
+            }
+        }
+        if !better {
+            break;
+        }
+    }
+    chosen
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::claim::claim;
+    use crate::hash::RingSize;
+
+    fn ring(size: u16, nodes: u64) -> OwnershipPlan {
+        let nodes: Vec<NodeId> = (1..=nodes).map(NodeId).collect();
+        claim(&OwnershipPlan::empty(RingSize::new(size).unwrap()), &nodes)
+    }
+
+    fn loads(coverage: &Coverage) -> Vec<usize> {
+        let mut loads: BTreeMap<NodeId, usize> = BTreeMap::new();
+        coverage.entries.iter().for_each(|entry| *loads.entry(entry.node).or_default() += 1);
+        loads.into_values().collect()
+    }
+
+    #[test]
+    fn work_is_spread_and_successive_plans_differ() {
+        let plan = ring(64, 3);
+        let first = Coverage::new(&plan, 3, 0, |_| true).unwrap();
+        let second = Coverage::new(&plan, 3, 1, |_| true).unwrap();
+        assert_ne!(first, second);
+        assert_eq!(Coverage::new(&plan, 3, 3, |_| true).unwrap(), first);
+        for coverage in [first, second] {
+            let loads = loads(&coverage);
+            assert_eq!(loads.len(), 3);
+            assert!(loads.iter().all(|load| (21..=22).contains(load)), "{loads:?}");
+        }
+    }
+
+    #[test]
+    fn unfit_replicas_are_passed_over_and_named_when_all_are() {
+        let plan = ring(8, 4);
+        let fit = |entry: CoverageEntry| entry.home != Partition(5) || entry.vnode == Partition(7);
+        let coverage = Coverage::new(&plan, 3, 0, fit).unwrap();
+        assert_eq!(coverage.entries[5].vnode, Partition(7));
+        let unfit = |entry: CoverageEntry| ![2, 5].contains(&entry.home.0);
+        assert_eq!(Coverage::new(&plan, 3, 9, unfit), Err(vec![Partition(2), Partition(5)]));
+        let nobody = OwnershipPlan::empty(RingSize::new(8).unwrap());
+        assert_eq!(Coverage::new(&nobody, 3, 0, |_| true).unwrap_err().len(), 8);
+        assert_eq!(Coverage::new(&plan, 0, 5, |_| true).unwrap_err().len(), 8);
+    }
+
+    proptest! {
+        /// I4: each home exactly once, from a fit primary.
+        #[test]
+        fn every_home_is_covered_once(
+            (size, nodes) in (prop::sample::select(&[8_u16, 16, 64, 256][..]), 1..=9_u64),
+            (n_val, offset) in (1..=5_u32, any::<u64>()),
+            down in prop::collection::btree_set(1..=9_u64, 0..=3),
+            unfit in prop::collection::btree_set((0..256_u16, 0..256_u16), 0..40),
+        ) {
+            let plan = ring(size, nodes);
+            let fit = |entry: CoverageEntry| {
+                !down.contains(&entry.node.0) && !unfit.contains(&(entry.home.0, entry.vnode.0))
+            };
+            let replicas = |home: Partition| {
+                let plan = &plan;
+                (0..n_val as u16).map(move |step| {
+                    let vnode = plan.ring_size().after(home, step);
+                    CoverageEntry { home, vnode, node: plan.owner(vnode).unwrap() }
+                })
+            };
+            let coverable = |home: &Partition| replicas(*home).any(fit);
+            match Coverage::new(&plan, n_val, offset, fit) {
+                Ok(coverage) => {
+                    let homes: Vec<Partition> = coverage.entries.iter().map(|e| e.home).collect();
+                    prop_assert_eq!(homes, plan.ring_size().partitions().collect::<Vec<_>>());
+                    for entry in coverage.entries {
+                        prop_assert!(fit(entry) && replicas(entry.home).any(|r| r == entry));
+                    }
+                }
+                Err(uncovered) => {
+                    let expect: Vec<Partition> =
+                        plan.ring_size().partitions().filter(|home| !coverable(home)).collect();
+                    prop_assert_eq!(uncovered, expect);
+                }
+            }
+        }
+
+        #[test]
+        fn loads_are_balanced(
+            (size, nodes) in (prop::sample::select(&[16_u16, 64, 256][..]), 3..=9_u64),
+            offset in 0..6_u64,
+            down in prop::option::of(1..=9_u64),
+        ) {
+            let plan = ring(size, nodes);
+            let up = |entry: CoverageEntry| Some(entry.node.0) != down;
+            let loads = loads(&Coverage::new(&plan, 3, offset, up).unwrap());
+            let (least, most) = (loads.iter().min().unwrap(), loads.iter().max().unwrap());
+            let bound = if down.is_none_or(|node| node > nodes) { 1 } else { 4 };
+            prop_assert!(most - least <= bound, "{:?}", loads);
+        }
     }
 }

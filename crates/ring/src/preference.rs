@@ -28,14 +28,123 @@ pub struct PreferenceList {
 impl PreferenceList {
     /// The list of `home` for `n_val` replicas under `plan`. Each vnode whose owner is not `up` is
     /// taken by the next up node further round the ring that does not serve another entry yet;
-    /// where there is none, the vnode is left out.
+    /// where there is none, the vnode is left out, as is a vnode that nobody owns. The search
+    /// starts after the last partition of the list.
     pub fn new(
         plan: &OwnershipPlan,
         home: Partition,
         n_val: u32,
         up: impl Fn(NodeId) -> bool,
     ) -> Self {
-        let _ = (plan, home, n_val, up);
-        todo!()
+        let size = plan.ring_size();
+        let length = u16::try_from(n_val).unwrap_or(u16::MAX).min(size.get());
+        let primaries: Vec<PreferenceEntry> = (0..length)
+            .map(|step| size.after(home, step))
+            .filter_map(|vnode| Some((vnode, plan.owner(vnode)?)))
+            .map(|(vnode, node)| PreferenceEntry { vnode, node, primary: true })
+            .collect();
+        let (mut entries, down): (Vec<_>, Vec<_>) =
+            primaries.iter().copied().partition(|entry| up(entry.node));
+        let mut further = (0..size.get())
+            .map(|step| size.after(home, length.saturating_add(step)))
+            .filter_map(|vnode| plan.owner(vnode));
+        for entry in down {
+            let serves = |node: NodeId| entries.iter().any(|entry| entry.node == node);
+            let Some(node) = further.find(|&node| !serves(node) && up(node)) else { break };
+            entries.push(PreferenceEntry { node, primary: false, ..entry });
+        }
+        Self { entries, primaries }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::claim::claim;
+    use crate::hash::RingSize;
+
+    fn ring(size: u16, nodes: u64) -> OwnershipPlan {
+        let nodes: Vec<NodeId> = (1..=nodes).map(NodeId).collect();
+        claim(&OwnershipPlan::empty(RingSize::new(size).unwrap()), &nodes)
+    }
+
+    /// Checks entries written as `vnode:node`, with `*` for a fallback, on a ring of stripes.
+    #[track_caller]
+    fn check(nodes: u64, home: u16, n_val: u32, down: &[u64], expect: &str) {
+        let size = RingSize::new(8).unwrap();
+        let stripes: Vec<NodeId> =
+            size.partitions().map(|p| NodeId(u64::from(p.0) % nodes)).collect();
+        let plan = OwnershipPlan::empty(size).next(stripes);
+        let list =
+            PreferenceList::new(&plan, Partition(home), n_val, |node| !down.contains(&node.0));
+        let text: Vec<String> = list
+            .entries
+            .iter()
+            .map(|e| format!("{}:{}{}", e.vnode, e.node.0, if e.primary { "" } else { "*" }))
+            .collect();
+        assert_eq!(text.join(" "), expect);
+        assert!(list.primaries.iter().all(|entry| entry.primary));
+        assert_eq!(list.primaries.len(), n_val.min(8) as usize);
+    }
+
+    #[test]
+    fn fallbacks_stand_in_for_the_unreachable() {
+        check(4, 0, 3, &[], "0:0 1:1 2:2");
+        check(4, 6, 3, &[], "6:2 7:3 0:0");
+        check(4, 0, 3, &[1], "0:0 2:2 1:3*");
+        check(4, 0, 3, &[0, 1], "2:2 0:3*");
+        check(4, 0, 3, &[0, 1, 2, 3], "");
+        check(4, 0, 1, &[0], "0:1*");
+        // A fallback may be an up owner from any place further round.
+        check(8, 5, 3, &[6, 7, 0], "5:5 6:1* 7:2*");
+        check(3, 0, 3, &[2], "0:0 1:1");
+        check(2, 0, 3, &[1], "0:0 2:0");
+        check(1, 3, 3, &[], "3:0 4:0 5:0");
+        // More replicas than partitions: every partition once.
+        check(4, 0, 64, &[], "0:0 1:1 2:2 3:3 4:0 5:1 6:2 7:3");
+    }
+
+    #[test]
+    fn a_ring_without_owners_gives_an_empty_list() {
+        let plan = OwnershipPlan::empty(RingSize::new(8).unwrap());
+        let list = PreferenceList::new(&plan, Partition(3), 3, |_| true);
+        assert_eq!(list, PreferenceList { entries: vec![], primaries: vec![] });
+    }
+
+    proptest! {
+        #[test]
+        fn lists_hold_what_they_promise(
+            (size, nodes) in (prop::sample::select(&[8_u16, 16, 64][..]), 1..=9_u64),
+            home in 0..64_u16,
+            n_val in 1..=5_u32,
+            down in prop::collection::btree_set(1..=9_u64, 0..=9),
+        ) {
+            let plan = ring(size, nodes);
+            let home = Partition(home % size);
+            let up = |node: NodeId| !down.contains(&node.0);
+            let list = PreferenceList::new(&plan, home, n_val, up);
+            let up_primaries = list.primaries.iter().filter(|entry| up(entry.node)).count();
+            let (primary, fallback) = list.entries.split_at(up_primaries);
+            prop_assert!(primary.iter().all(|entry| entry.primary && up(entry.node)));
+            prop_assert!(fallback.iter().all(|entry| !entry.primary && up(entry.node)));
+            for entry in &list.primaries {
+                prop_assert_eq!(plan.owner(entry.vnode), Some(entry.node));
+            }
+            for (at, entry) in fallback.iter().enumerate() {
+                let others = primary.iter().chain(&fallback[..at]);
+                prop_assert!(others.clone().all(|other| other.node != entry.node));
+                prop_assert!(others.clone().all(|other| other.vnode != entry.vnode));
+                prop_assert!(plan.owner(entry.vnode).is_some_and(|owner| !up(owner)));
+            }
+            // A vnode is left out only when every up node serves.
+            if list.entries.len() < list.primaries.len() {
+                for node in (1..=nodes).map(NodeId).filter(|&node| up(node)) {
+                    let owns = plan.owned_by(node).count() > 0;
+                    prop_assert!(!owns || list.entries.iter().any(|entry| entry.node == node));
+                }
+            }
+        }
     }
 }

@@ -1,0 +1,71 @@
+//! How commands end.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+/// The result of a command.
+pub(crate) type Outcome<T = ()> = Result<T, Failure>;
+
+/// Why a command did not do what it was asked.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Failure {
+    status: u8,
+    message: String,
+}
+
+/// The command could not be done.
+const FAILED: u8 = 1;
+
+/// The command was asked wrongly: clap's status, too.
+const USAGE: u8 = 2;
+
+impl Failure {
+    pub(crate) fn failed(message: impl Into<String>) -> Self {
+        Self { status: FAILED, message: message.into() }
+    }
+
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self { status: USAGE, message: message.into() }
+    }
+
+    /// Puts words before the message.
+    pub(crate) fn context(mut self, context: impl std::fmt::Display) -> Self {
+        self.message = format!("{context}: {}", self.message);
+        self
+    }
+
+    /// Says it on standard error and gives the exit status.
+    pub(crate) fn report(self) -> ExitCode {
+        if !self.message.is_empty() {
+            // There is nobody left to tell when this fails.
+            let _ = writeln!(io::stderr().lock(), "mapring: {}", self.message);
+        }
+        ExitCode::from(self.status)
+    }
+}
+
+impl From<mapring_client::Error> for Failure {
+    fn from(error: mapring_client::Error) -> Self {
+        Self::failed(error.to_string())
+    }
+}
+
+impl From<mapring_types::Error> for Failure {
+    fn from(error: mapring_types::Error) -> Self {
+        Self::failed(error.to_string())
+    }
+}
+
+/// Writes to standard output. When its reader has gone (`| head`), the command ends silently.
+pub(crate) fn print(bytes: &[u8]) -> Outcome {
+    let mut out = io::stdout().lock();
+    out.write_all(bytes).and_then(|()| out.flush()).map_err(|error| match error.kind() {
+        io::ErrorKind::BrokenPipe => Failure { status: FAILED, message: String::new() },
+        _ => Failure::failed(format!("cannot write to standard output: {error}")),
+    })
+}
+
+/// Writes a line to standard output.
+pub(crate) fn print_line(line: &str) -> Outcome {
+    print(format!("{line}\n").as_bytes())
+}

@@ -1,0 +1,261 @@
+//! `mapring playground`: a cluster of child processes on this machine.
+//!
+//! The children are ordinary nodes with their own data directories and logs, so that anyone can
+//! kill one and see what happens. They end with the playground, however that ends: each watches the
+//! pipe that is its standard input.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use clap::Args;
+use futures::future::{join_all, select_all};
+use mapring_client::Client;
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+use tokio::process::{Child, ChildStdin, Command};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::cluster::READY_TIMEOUTS;
+use crate::failure::{Failure, Outcome, print_line};
+
+/// Starts nodes n1, n2, … as processes of their own, prints their URLs and `ready` once they share
+/// the ring, and stops them at Ctrl-C. Kill one of them if you like: the others go on. Start the
+/// playground again with the same --data-dir to go on with the same data.
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// How many nodes
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=16))]
+    nodes: u16,
+
+    /// The HTTP port of the first node; the others follow in steps of 10, and each node's cluster
+    /// port is the next one
+    #[arg(long, value_name = "PORT", default_value_t = 8098)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=65_000))]
+    http_port: u16,
+
+    /// Where to keep the data and the logs; without it, both are removed at the end
+    #[arg(long, value_name = "DIRECTORY")]
+    data_dir: Option<PathBuf>,
+}
+
+/// How long the nodes may take to share the ring.
+const START: Duration = Duration::from_secs(60);
+
+/// How often they are asked.
+const ASK_EVERY: Duration = Duration::from_millis(100);
+
+/// How long a node may take to stop: longer than its own grace period.
+const STOP: Duration = Duration::from_secs(30);
+
+/// What a node takes as its cache here unless the environment says so: several share the machine.
+const CACHE: (&str, &str) = ("MAPRING__STORAGE__CACHE", "256 MB");
+
+/// Lines of a log that are shown when its node did not start.
+const LOG_LINES: usize = 20;
+
+pub(crate) async fn run(arguments: &Arguments) -> Outcome {
+    // Before the first child: a signal must find somebody who stops it.
+    let mut stop = Box::pin(stop_signal()?);
+    let place = Place::new(arguments.data_dir.as_deref())?;
+    let mut nodes = Vec::new();
+    let outcome = tokio::select! {
+        biased;
+        () = &mut stop => Ok(()),
+        outcome = play(arguments, place.path(), &mut nodes) => outcome,
+    };
+    stop_all(&mut nodes).await;
+    outcome
+}
+
+async fn play(arguments: &Arguments, place: &Path, nodes: &mut Vec<Node>) -> Outcome {
+    for number in 0..arguments.nodes {
+        nodes.push(Node::start(arguments, number, place)?);
+    }
+    wait_until_shared(nodes).await?;
+    for node in nodes.iter() {
+        print_line(&format!("{}  {}  pid {}", node.name, node.url, node.pid()))?;
+    }
+    if arguments.data_dir.is_some() {
+        print_line(&format!("data and logs in {}", place.display()))?;
+    }
+    print_line("ready")?;
+    loop {
+        let (at, status) = next_end(nodes).await;
+        let node = nodes.remove(at);
+        print_line(&format!("{} (pid {}) has ended: {status}", node.name, node.id))?;
+        if nodes.is_empty() {
+            return Err(Failure::failed("no node is left"));
+        }
+    }
+}
+
+/// The directory of the data, which may be a temporary one.
+enum Place {
+    Given(PathBuf),
+    Temporary(TempDir),
+}
+
+impl Place {
+    fn new(given: Option<&Path>) -> Outcome<Self> {
+        match given {
+            Some(path) => {
+                let made = fs::create_dir_all(path).and_then(|()| path.canonicalize());
+                made.map(Self::Given).map_err(|error| {
+                    Failure::failed(format!("cannot make {}: {error}", path.display()))
+                })
+            }
+            None => tempfile::Builder::new()
+                .prefix("mapring-playground-")
+                .tempdir()
+                .map(Self::Temporary)
+                .map_err(|error| Failure::failed(format!("cannot make a directory: {error}"))),
+        }
+    }
+
+    fn path(&self) -> &Path {
+        match self {
+            Self::Given(path) => path,
+            Self::Temporary(directory) => directory.path(),
+        }
+    }
+}
+
+/// One child.
+struct Node {
+    name: String,
+    url: String,
+    log: PathBuf,
+    child: Child,
+    id: u32,
+    /// Its end tells the node to stop. Taken from the child, because waiting for that closes it.
+    _input: Option<ChildStdin>,
+}
+
+impl Node {
+    fn start(arguments: &Arguments, number: u16, place: &Path) -> Outcome<Self> {
+        let first = arguments.http_port;
+        let port = first + 10 * number;
+        let name = format!("n{}", number + 1);
+        let failed =
+            |error: std::io::Error| Failure::failed(format!("cannot start {name}: {error}"));
+        let log = place.join(format!("{name}.log"));
+        let lines = File::options().create(true).append(true).open(&log).map_err(failed)?;
+        let mut command = Command::new(std::env::current_exe().map_err(failed)?);
+        command
+            .args(["server", "--stop-at-end-of-input", "--node-name", &name])
+            .arg("--data-dir")
+            .arg(place.join(&name))
+            .args(["--http", &format!("127.0.0.1:{port}")])
+            .args(["--cluster", &format!("127.0.0.1:{}", port + 1)])
+            .stdin(Stdio::piped())
+            .stdout(lines.try_clone().map_err(failed)?)
+            .stderr(lines)
+            // Ctrl-C is for the playground, which then stops its nodes in order.
+            .process_group(0)
+            .kill_on_drop(true);
+        if number > 0 {
+            command.args(["--join", &format!("127.0.0.1:{}", first + 1)]);
+        }
+        if std::env::var_os(CACHE.0).is_none() {
+            command.env(CACHE.0, CACHE.1);
+        }
+        let mut child = command.spawn().map_err(failed)?;
+        let id = child.id().unwrap_or_default();
+        let _input = child.stdin.take();
+        Ok(Self { name, url: format!("http://127.0.0.1:{port}"), log, child, id, _input })
+    }
+
+    fn pid(&self) -> u32 {
+        self.id
+    }
+
+    /// Whether this node serves, and knows `nodes` members that all own a part of the ring.
+    async fn shares_ring(&self, nodes: usize) -> bool {
+        let Ok(client) = Client::with_timeouts(&self.url, READY_TIMEOUTS) else { return false };
+        if !client.is_ready().await.unwrap_or(false) {
+            return false;
+        }
+        client.cluster().await.is_ok_and(|status| status.shared_by() >= nodes)
+    }
+
+    /// Why this node has ended by itself, with the end of its log.
+    fn ended(&self, status: ExitStatus) -> Failure {
+        let log = fs::read(&self.log).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log);
+        let lines: Vec<&str> = log.lines().collect();
+        let tail = lines.get(lines.len().saturating_sub(LOG_LINES)..).unwrap_or_default();
+        Failure::failed(format!("{} did not start: {status}\n{}", self.name, tail.join("\n")))
+    }
+}
+
+/// Waits until every node knows every other as an owner of partitions.
+async fn wait_until_shared(nodes: &mut [Node]) -> Outcome {
+    let deadline = Instant::now() + START;
+    loop {
+        for node in nodes.iter_mut() {
+            if let Ok(Some(status)) = node.child.try_wait() {
+                return Err(node.ended(status));
+            }
+        }
+        let count = nodes.len();
+        let shared = join_all(nodes.iter().map(|node| node.shares_ring(count))).await;
+        if shared.iter().all(|shared| *shared) {
+            return Ok(());
+        }
+        if Instant::now() > deadline {
+            let late = nodes.iter().zip(shared).filter(|(_, shared)| !shared);
+            let late: Vec<_> = late.map(|(node, _)| node.name.as_str()).collect();
+            return Err(Failure::failed(format!(
+                "{} not ready after {START:?}; see the logs by giving --data-dir",
+                late.join(", ")
+            )));
+        }
+        sleep(ASK_EVERY).await;
+    }
+}
+
+/// The next node that ends by itself, and how.
+async fn next_end(nodes: &mut [Node]) -> (usize, String) {
+    let waits = nodes.iter_mut().map(|node| Box::pin(node.child.wait()));
+    let (status, at, _) = select_all(waits).await;
+    (at, status.map_or_else(|error| error.to_string(), |status| status.to_string()))
+}
+
+/// Resolves at the first signal that asks to stop.
+fn stop_signal() -> Outcome<impl Future<Output = ()>> {
+    let listen = |kind| {
+        signal(kind).map_err(|error| Failure::failed(format!("cannot listen for signals: {error}")))
+    };
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    let mut terminate = listen(SignalKind::terminate())?;
+    let mut hangup = listen(SignalKind::hangup())?;
+    Ok(async move {
+        tokio::select! {
+            biased;
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
+    })
+}
+
+/// Stops every node that still runs; kills those that do not stop in time.
+async fn stop_all(nodes: &mut [Node]) {
+    for node in nodes.iter() {
+        // Only while the child has not been waited for is the id still its own.
+        let running = node.child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        if let Some(pid) = running {
+            let _ = kill_process(pid, Signal::TERM);
+        }
+    }
+    let ends = nodes.iter_mut().map(|node| async move {
+        if timeout(STOP, node.child.wait()).await.is_err() {
+            let _ = node.child.kill().await;
+        }
+    });
+    join_all(ends).await;
+}

@@ -1,0 +1,120 @@
+//! The state of the cluster.
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode};
+use serde::Deserialize;
+
+use crate::connection::Client;
+use crate::error::{Error, Result};
+use crate::limits;
+use crate::object::escape;
+
+/// The cluster as one node sees it.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct ClusterStatus {
+    /// The cluster's name.
+    #[serde(alias = "cluster_name")]
+    pub cluster: String,
+    /// The number of partitions.
+    pub ring_size: u16,
+    /// The version of the ownership plan.
+    pub plan_version: u64,
+    /// Whether data may have arrived: nodes that join now own nothing by themselves.
+    pub sealed: bool,
+    /// All members.
+    pub members: Vec<MemberStatus>,
+}
+
+/// One member.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct MemberStatus {
+    /// Its permanent identity.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// `valid` or `joining`.
+    pub status: String,
+    /// Whether it seems to be reachable.
+    pub up: bool,
+    /// `host:port` of the cluster listener.
+    pub cluster_address: String,
+    /// `host:port` of the public interface.
+    pub http_address: String,
+    /// The partitions that it owns.
+    pub partitions: u64,
+    /// Their share of the ring, 0 to 1.
+    pub share: f64,
+}
+
+impl ClusterStatus {
+    /// How many members that are up own a part of the ring.
+    pub fn shared_by(&self) -> usize {
+        self.members.iter().filter(|member| member.up && member.partitions > 0).count()
+    }
+}
+
+impl Client {
+    /// The cluster as this node sees it.
+    ///
+    /// # Errors
+    /// As for any request.
+    pub async fn cluster(&self) -> Result<ClusterStatus> {
+        serde_json::from_slice(&self.cluster_json().await?).map_err(Error::form)
+    }
+
+    /// As [`Client::cluster`], as the node wrote it.
+    ///
+    /// # Errors
+    /// As for any request.
+    pub async fn cluster_json(&self) -> Result<Bytes> {
+        let path = "/admin/cluster";
+        let answer = self.send(Method::GET, path, HeaderMap::new(), Bytes::new()).await?;
+        answer.expect(&[StatusCode::OK]).await?.body.collect(limits::ANSWER_BYTES).await
+    }
+
+    /// Creates a bucket type with `props`, a JSON object of the form `{"props": {…}}`, or with the
+    /// defaults when empty.
+    ///
+    /// # Errors
+    /// As for any request; 400 names the refused properties, 409 a type that exists with others.
+    pub async fn create_bucket_type(&self, name: &str, props: impl Into<Bytes>) -> Result<()> {
+        let path = format!("/admin/bucket-types/{}", escape(name));
+        let answer = self.send(Method::PUT, &path, HeaderMap::new(), props.into()).await?;
+        answer.expect(&[StatusCode::NO_CONTENT]).await?.body.collect(limits::ERROR_BYTES).await?;
+        Ok(())
+    }
+
+    /// The names of all bucket types.
+    ///
+    /// # Errors
+    /// As for any request.
+    pub async fn bucket_types(&self) -> Result<Vec<String>> {
+        #[derive(Deserialize)]
+        struct Answer {
+            bucket_types: Vec<String>,
+        }
+        let path = "/admin/bucket-types";
+        let answer = self.send(Method::GET, path, HeaderMap::new(), Bytes::new()).await?;
+        let body = answer.expect(&[StatusCode::OK]).await?.body;
+        let bytes = body.collect(limits::ANSWER_BYTES).await?;
+        let answer: Answer = serde_json::from_slice(&bytes).map_err(Error::form)?;
+        Ok(answer.bucket_types)
+    }
+
+    /// Whether the node serves requests; `false` while it starts or stops.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    pub async fn is_ready(&self) -> Result<bool> {
+        let path = "/admin/ready";
+        let answer = self.send(Method::GET, path, HeaderMap::new(), Bytes::new()).await?;
+        match answer.expect(&[StatusCode::OK]).await {
+            Ok(answer) => {
+                answer.body.collect(limits::ERROR_BYTES).await?;
+                Ok(true)
+            }
+            Err(Error::Status { status: 503, .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}

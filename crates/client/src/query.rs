@@ -1,0 +1,132 @@
+//! MapReduce.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::connection::{Answer, Body, Client};
+use crate::error::{Error, QueryFailure, Result};
+use crate::limits;
+use crate::multipart::{Item, Parser};
+
+/// Some results of one phase.
+#[derive(Debug, Deserialize)]
+pub struct Part {
+    /// The phase, from 0.
+    pub phase: usize,
+    /// The results, each as JSON text.
+    pub data: Vec<Box<RawValue>>,
+}
+
+/// The results of a query as they come. Dropping it ends the query.
+pub struct Parts {
+    body: Body,
+    parser: Parser,
+}
+
+impl Client {
+    /// Runs a query (a JSON document) and waits for its whole answer, a JSON document.
+    ///
+    /// # Errors
+    /// [`Error::Query`] when it fails, [`Error::Status`] 400 when it cannot be read.
+    pub async fn mapred(&self, query: impl Into<Bytes>) -> Result<Bytes> {
+        let answer = self.post_query("/mapred", query.into()).await?;
+        answer.body.collect(limits::ANSWER_BYTES).await
+    }
+
+    /// Runs a query whose results are sent as they are found.
+    ///
+    /// # Errors
+    /// As [`Client::mapred`]; most failures come later, by [`Parts::next`].
+    pub async fn mapred_chunked(&self, query: impl Into<Bytes>) -> Result<Parts> {
+        let answer = self.post_query("/mapred?chunked=true", query.into()).await?;
+        let content_type = answer.header(header::CONTENT_TYPE).unwrap_or_default();
+        let parser = Parser::new(content_type)?;
+        Ok(Parts { body: answer.body, parser })
+    }
+
+    async fn post_query(&self, path: &str, query: Bytes) -> Result<Answer> {
+        // A query may find nothing to send for as long as its own deadline.
+        let patience = deadline(&query).saturating_add(Duration::from_secs(10));
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let answer = self.send_with_patience(Method::POST, path, headers, query, patience).await?;
+        match answer.expect(&[StatusCode::OK]).await {
+            Err(Error::Status { status, text }) => match serde_json::from_str(&text) {
+                Ok(failure) => Err(Error::Query(Box::new(failure))),
+                Err(_) => Err(Error::Status { status, text }),
+            },
+            other => other,
+        }
+    }
+}
+
+/// How long the query asks to be given.
+fn deadline(query: &[u8]) -> Duration {
+    #[derive(Deserialize)]
+    struct Timeout {
+        timeout: Option<f64>,
+    }
+    let asked = serde_json::from_slice(query).ok().and_then(|timeout: Timeout| timeout.timeout);
+    asked
+        .filter(|millis| *millis > 0.0)
+        .and_then(|millis| Duration::try_from_secs_f64(millis / 1_000.0).ok())
+        .unwrap_or(mapring_types::limits::REQUEST_TIMEOUT)
+        .min(mapring_types::limits::MAX_TIMEOUT)
+}
+
+impl Parts {
+    /// The next results, `None` when the query is complete.
+    ///
+    /// # Errors
+    /// [`Error::Query`] when the query failed: what came before is then not all.
+    pub async fn next(&mut self) -> Result<Option<Part>> {
+        loop {
+            match self.parser.next()? {
+                Some(Item::Part(json)) => {
+                    return serde_json::from_slice(&json).map(Some).map_err(Error::form);
+                }
+                Some(Item::Failure(json)) => return Err(failure(&json)),
+                Some(Item::End) => {
+                    // To the end of the body, so that the connection can be used again.
+                    while self.body.next().await?.is_some() {}
+                    return Ok(None);
+                }
+                None => match self.body.next().await? {
+                    Some(bytes) => self.parser.push(&bytes),
+                    None if self.parser.is_ended() => return Ok(None),
+                    None => return Err(Error::Incomplete),
+                },
+            }
+        }
+    }
+}
+
+fn failure(json: &[u8]) -> Error {
+    match serde_json::from_slice::<QueryFailure>(json) {
+        Ok(failure) => Error::Query(Box::new(failure)),
+        Err(_) => Error::form(String::from_utf8_lossy(json)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deadlines() {
+        for (query, seconds) in [
+            (r#"{"inputs":"b","timeout":120000}"#, 120),
+            (r#"{"inputs":"b","timeout":-1}"#, 60),
+            (r#"{"inputs":"b"}"#, 60),
+            ("nonsense", 60),
+            (r#"{"timeout":1e300}"#, 60),
+            (r#"{"timeout":1e12}"#, 24 * 3600),
+        ] {
+            assert_eq!(deadline(query.as_bytes()), Duration::from_secs(seconds), "{query}");
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! The bounds of this crate, each with its reason and what happens when it is reached.
+
+use std::time::Duration;
+
+/// Most voting members of the metadata group: a majority of five survives two failures, and every
+/// further voter only makes each decision slower. Further members are learners.
+pub const VOTERS: usize = 5;
+
+/// How long a proposal may take, forwarding and retries included. Then: `Unavailable`.
+pub const PROPOSE: Duration = Duration::from_secs(10);
+
+/// How long one attempt to have a change decided by another node may take: a leader that is paused
+/// or cut off has a successor by then. Then the leader is looked for again.
+pub const ATTEMPT: Duration = Duration::from_secs(3);
+
+/// How long the leader waits for a decision that another node asked for: less than [`ATTEMPT`], so
+/// that the asking node hears of it.
+pub const DECIDE: Duration = Duration::from_millis(2_500);
+
+/// Largest change, in bytes of JSON. A larger one is refused as `TooLarge`.
+pub const CHANGE_BYTES: usize = 256 << 10;
+
+/// Most buckets with properties of their own, most bucket types, most members: the metadata is held
+/// in memory and copied with every change. More are refused. All nodes must agree on these.
+pub const BUCKETS: usize = 10_000;
+
+/// See [`BUCKETS`].
+pub const BUCKET_TYPES: usize = 1_000;
+
+/// See [`BUCKETS`].
+pub const MEMBERS: usize = 1_000;
+
+/// How long the leader considers a node that asks to join, a look after the holder of its name
+/// included. Then it is told to come again.
+pub const ADMIT: Duration = Duration::from_secs(8);
+
+/// How long a node that asks to join waits for one answer. Then it asks elsewhere.
+pub const JOIN_CALL: Duration = Duration::from_secs(10);
+
+/// The first and the longest pause between two rounds of join requests.
+pub const JOIN_PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+
+/// How long a node waits for its membership to reach it after it was accepted. Then it asks again.
+pub const JOIN_ARRIVAL: Duration = Duration::from_secs(5);
+
+/// How long a restarted member holds back its start to tell its addresses; it goes on telling them
+/// in the background, since it serves from its last plan without a majority too.
+pub const RETELL: Duration = Duration::from_secs(5);
+
+/// How long a question whether the present holder of a name is alive may take.
+pub const PROBE: Duration = Duration::from_secs(2);
+
+/// How long one change of the voters may take. Then it is tried again.
+pub const RESHAPE: Duration = Duration::from_secs(10);
+
+/// Pause between two changes of the voters that failed.
+pub const RESHAPE_PAUSE: Duration = Duration::from_millis(200);
+
+/// How far a learner may lag behind the log and still be made a voter, in entries.
+pub const VOTER_LAG: u64 = 50;
+
+/// Entries of the log between two snapshots: replaying them takes milliseconds.
+pub const SNAPSHOT_ENTRIES: u64 = 200;
+
+/// Entries kept behind the snapshot, so that a follower that lags a little needs no snapshot.
+pub const KEPT_ENTRIES: u64 = 100;
+
+/// Most entries in one message of replication.
+pub const MESSAGE_ENTRIES: u64 = 64;
+
+/// Largest record of the log file, in bytes. A longer length in the file is damage.
+pub const RECORD_BYTES: usize = 64 << 20;
+
+/// How long sending and installing a snapshot may take. Then it is sent again.
+pub const SNAPSHOT_SEND: Duration = Duration::from_secs(30);
+
+/// How long a node that refused a connection counts as down at least: long enough that heartbeats
+/// which it sent before its end, and which others pass on, have gone round.
+pub const REPORT_HOLD: Duration = Duration::from_secs(1);
+
+/// How long a member that gossip has not heard yet counts as up: a node that has just joined must
+/// not be passed over before its first heartbeats arrive.
+pub const UNPROVEN: Duration = Duration::from_secs(5);
+
+/// Interval of gossip, and of looking at what it has found.
+pub const GOSSIP: Duration = Duration::from_millis(250);
+
+/// Interval at which addresses of members not heard are resolved again and gossiped with.
+pub const SEEDING: Duration = Duration::from_secs(1);
+
+/// How long a node that leaves waits for gossip to carry that it does.
+pub const LEAVE: Duration = Duration::from_millis(600);
+
+/// How long a node that would start a new cluster listens whether its cluster exists already: an
+/// emptied data directory must not make a second cluster of the same name.
+pub const FOUND_LISTEN: Duration = Duration::from_millis(1_500);
+
+// A forwarded proposal is answered before its sender gives up.
+const _: () = assert!(DECIDE.as_millis() < ATTEMPT.as_millis());
+const _: () = assert!(ATTEMPT.as_millis() < PROPOSE.as_millis());
+// The same for joining, with one forwarding between.
+const _: () = assert!(PROBE.as_millis() < ADMIT.as_millis());
+const _: () = assert!(ADMIT.as_millis() < JOIN_CALL.as_millis());
+// Whatever is replicated in one message fits into one record of the log.
+const _: () = assert!(MESSAGE_ENTRIES as usize * 2 * CHANGE_BYTES < RECORD_BYTES);
+// Gossip carries at least two rounds while a node leaves.
+const _: () = assert!(LEAVE.as_millis() >= 2 * GOSSIP.as_millis());

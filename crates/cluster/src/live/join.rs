@@ -1,0 +1,338 @@
+//! Becoming a member: founding a cluster, joining one, returning to it; and letting others in.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use mapring_net::{Class, Peer};
+use mapring_types::{Error, ErrorKind, NodeId, Result};
+use openraft::error::{InitializeError, RaftError};
+
+use super::{LiveCluster, raft_node};
+use crate::raft::network::{Directory, stopped};
+use crate::wire::{self, JoinAnswer, JoinRequest, ProposeAnswer, Verdict};
+use crate::{Change, ClusterState, Member, MemberStatus, Outcome, limits};
+
+/// Makes this node a member. Returns when that is applied here.
+pub(super) async fn enter(cluster: &Arc<LiveCluster>) -> Result<()> {
+    let initialized = cluster.raft.is_initialized().await.map_err(stopped)?;
+    let view = cluster.hub.view();
+    if view.state.members.contains_key(&view.me) {
+        return cluster.come_back().await;
+    }
+    if !initialized && cluster.join_addresses().is_empty() && !cluster.is_founded().await {
+        cluster.found().await?;
+    }
+    cluster.join().await
+}
+
+impl LiveCluster {
+    /// Tells where this node is now, for a while before it goes on, then in the background.
+    async fn come_back(self: &Arc<Self>) -> Result<()> {
+        if let Ok(told) = tokio::time::timeout(limits::RETELL, self.join()).await {
+            return told;
+        }
+        tracing::warn!("the cluster has not taken note of this node's addresses yet");
+        let cluster = self.clone();
+        self.tasks.lock().push(tokio::spawn(async move {
+            if let Err(error) = cluster.join().await {
+                tracing::error!(%error, "the cluster refuses this node: stop it");
+            }
+        }));
+        Ok(())
+    }
+
+    /// Begins a new cluster of this node alone.
+    async fn found(&self) -> Result<()> {
+        let node = raft_node(&self.config.node_name, &self.config.cluster_address);
+        let nodes = BTreeMap::from([(self.config.me.0, node)]);
+        match self.raft.initialize(nodes).await {
+            Ok(()) => {
+                tracing::info!(cluster = %self.config.cluster_name, "begun a new cluster");
+                Ok(())
+            }
+            Err(RaftError::APIError(InitializeError::NotAllowed(_))) => Ok(()),
+            Err(error) => Err(Error::internal("cannot begin a cluster").with_source(error)),
+        }
+    }
+
+    /// Whether gossip hears of this cluster already. A node whose data directory was emptied must
+    /// not begin a second one beside those that remember it.
+    async fn is_founded(&self) -> bool {
+        let mut rumours = self.liveness.rumours();
+        let listening = rumours.wait_for(|heard| {
+            heard.values().any(|heard| heard.facts.cluster_id != 0 && !heard.facts.leaving)
+        });
+        let heard = tokio::time::timeout(self.tuning.found_listen, listening).await.is_ok();
+        if heard {
+            tracing::info!(cluster = %self.config.cluster_name, "the cluster exists; joining it");
+        }
+        heard
+    }
+
+    /// Asks to be a member until the cluster agrees, or refuses for good.
+    async fn join(&self) -> Result<()> {
+        let (mut pause, longest) = limits::JOIN_PAUSE;
+        let mut told = String::new();
+        loop {
+            let reason = match self.ask_around().await? {
+                Verdict::Accepted if self.arrived().await => return Ok(()),
+                Verdict::Refused(reason) => {
+                    return Err(Error::new(ErrorKind::Forbidden, reason));
+                }
+                Verdict::Later(reason) | Verdict::Foreign(reason) => reason,
+                Verdict::Accepted => "accepted, but the metadata has not arrived yet".to_owned(),
+            };
+            if reason != told {
+                tracing::info!(%reason, "not joined yet; asking again");
+                told = reason;
+            }
+            // Nodes that start together are not to ask together.
+            let jitter = self.entropy.below(u64::try_from(pause.as_millis()).unwrap_or(0) / 2);
+            tokio::time::sleep(pause + std::time::Duration::from_millis(jitter)).await;
+            pause = (pause * 2).min(longest);
+        }
+    }
+
+    /// One round of questions: the own leader if one is known, then all known addresses.
+    async fn ask_around(&self) -> Result<Verdict> {
+        let request = self.request().await?;
+        let mut last = Verdict::Later("nobody to ask".to_owned());
+        if self.leader().is_some() {
+            last = self.judge(request.clone()).await;
+            if matches!(last, Verdict::Accepted | Verdict::Refused(_)) {
+                return Ok(last);
+            }
+        }
+        let body = wire::encode(&request)?;
+        for peer in self.contacts() {
+            let asked = self.ask_contact(&peer, body.clone()).await;
+            last = match asked {
+                Ok(verdict @ (Verdict::Accepted | Verdict::Refused(_))) => return Ok(verdict),
+                Ok(other) => other,
+                Err(error) => Verdict::Later(format!("{}: {error}", peer.address)),
+            };
+        }
+        Ok(last)
+    }
+
+    async fn ask_contact(&self, peer: &Peer, body: Bytes) -> Result<Verdict> {
+        let (class, method) = (Class::Foreground, wire::method(wire::JOIN));
+        let answer = self.transport.call(peer, class, method, body, limits::JOIN_CALL).await?;
+        let answer: JoinAnswer = wire::decode(&answer)?;
+        for (node, (started, address)) in &answer.addresses {
+            self.hub.learn(*node, *started, address);
+        }
+        Ok(answer.verdict)
+    }
+
+    async fn request(&self) -> Result<JoinRequest> {
+        Ok(JoinRequest {
+            id: self.config.me,
+            name: self.config.node_name.clone(),
+            cluster_address: self.config.cluster_address.clone(),
+            http_address: self.config.http_address.clone(),
+            cluster_name: self.config.cluster_name.clone(),
+            ring_size: self.config.ring_size.get(),
+            started: self.started,
+            stored: self.raft.is_initialized().await.map_err(stopped)?,
+            cluster_id: self.hub.view().state.id,
+            forwarded: false,
+        })
+    }
+
+    /// The configured addresses, without the own one: the same list can be given to all nodes.
+    fn join_addresses(&self) -> Vec<String> {
+        let own = &self.config.cluster_address;
+        self.config.join.iter().filter(|address| *address != own).cloned().collect()
+    }
+
+    /// Whom to ask: configured addresses, then members and nodes heard of.
+    fn contacts(&self) -> Vec<Peer> {
+        let mut contacts: Vec<Peer> =
+            self.join_addresses().into_iter().map(|address| Peer { id: None, address }).collect();
+        let view = self.hub.view();
+        let mut known: BTreeSet<NodeId> = view.state.members.keys().copied().collect();
+        known.extend(self.hub.addresses().into_keys());
+        known.remove(&view.me);
+        for node in known {
+            if let Some(address) = self.hub.address(node) {
+                contacts.push(Peer { id: Some(node), address });
+            }
+        }
+        contacts
+    }
+
+    /// Waits for the own membership to be applied here.
+    async fn arrived(&self) -> bool {
+        let mut changes = self.hub.changes();
+        let arrived = changes.wait_for(|view| {
+            let member = view.state.members.get(&view.me);
+            member.is_some_and(|member| {
+                member.cluster_address == self.config.cluster_address
+                    && member.http_address == self.config.http_address
+            })
+        });
+        matches!(tokio::time::timeout(limits::JOIN_ARRIVAL, arrived).await, Ok(Ok(_)))
+    }
+
+    /// Answers a node that asks to join.
+    pub(super) async fn answer_join(&self, from: NodeId, request: JoinRequest) -> Result<Bytes> {
+        if request.id != from && !request.forwarded {
+            let message = format!("node {from} asks in the name of node {}", request.id);
+            return Err(Error::invalid(message));
+        }
+        let (id, started) = (request.id, request.started);
+        let address = request.cluster_address.clone();
+        let verdict = self.judge(request).await;
+        if !matches!(verdict, Verdict::Refused(_) | Verdict::Foreign(_)) {
+            self.hub.learn(id, started, &address);
+        }
+        let mut addresses = self.hub.addresses();
+        addresses.insert(self.config.me, (self.started, self.config.cluster_address.clone()));
+        wire::encode(&JoinAnswer { verdict, addresses })
+    }
+
+    async fn judge(&self, request: JoinRequest) -> Verdict {
+        if let Some(refusal) = self.mismatch(&request) {
+            return refusal;
+        }
+        // Known at once, so that a majority can form when all addresses have changed.
+        self.hub.learn(request.id, request.started, &request.cluster_address);
+        let judged = match self.leader() {
+            Some(leader) if leader == self.config.me => self.admit(&request).await,
+            Some(leader) if !request.forwarded => self.forward(leader, request).await,
+            _ => return Verdict::Later("the cluster has no leader at present".to_owned()),
+        };
+        judged.unwrap_or_else(|error| Verdict::Later(error.to_string()))
+    }
+
+    fn mismatch(&self, request: &JoinRequest) -> Option<Verdict> {
+        let view = self.hub.view();
+        let ring_size = self.config.ring_size.get();
+        if request.cluster_name != self.config.cluster_name {
+            return Some(Verdict::Refused(format!(
+                "the cluster is named {}, not {}",
+                self.config.cluster_name, request.cluster_name
+            )));
+        }
+        if request.ring_size != ring_size {
+            return Some(Verdict::Refused(format!(
+                "the ring of cluster {} has {ring_size} partitions, not {}",
+                self.config.cluster_name, request.ring_size
+            )));
+        }
+        let ids = (view.state.id, request.cluster_id);
+        (ids.0 != 0 && ids.1 != 0 && ids.0 != ids.1).then(|| {
+            Verdict::Foreign(format!(
+                "node {} belongs to another cluster of the name {}",
+                view.me, view.state.name
+            ))
+        })
+    }
+
+    async fn forward(&self, leader: NodeId, mut request: JoinRequest) -> Result<Verdict> {
+        request.forwarded = true;
+        let body = wire::encode(&request)?;
+        let answer = self.ask(leader, wire::JOIN, body, limits::ADMIT).await?;
+        Ok(wire::decode::<JoinAnswer>(&answer)?.verdict)
+    }
+
+    /// Decides about a node, as the leader.
+    async fn admit(&self, request: &JoinRequest) -> Result<Verdict> {
+        let admitted = tokio::time::timeout(limits::ADMIT, self.admit_now(request)).await;
+        admitted.unwrap_or_else(|_| {
+            Ok(Verdict::Later("the leader has no majority of voters".to_owned()))
+        })
+    }
+
+    async fn admit_now(&self, request: &JoinRequest) -> Result<Verdict> {
+        // Judges by all that has been decided before, and only while it really leads.
+        self.raft.ensure_linearizable().await.map_err(stopped)?;
+        let state = self.hub.view().state.clone();
+        if state.id == 0 {
+            self.decide_here(&Change::Found { id: self.entropy.next_u64().max(1) }).await?;
+        }
+        if let Some(verdict) = self.settled(request, &state) {
+            return Ok(verdict);
+        }
+        let replaces = match state.holder(&request.name).filter(|holder| *holder != request.id) {
+            None => None,
+            Some(holder) => match self.look_after(holder).await {
+                Holder::Up => {
+                    let name = &request.name;
+                    let reason = format!("the name {name} belongs to a node that is up ({holder})");
+                    return Ok(Verdict::Refused(reason));
+                }
+                Holder::Unsure => {
+                    let name = &request.name;
+                    let reason = format!("the name {name} belongs to node {holder}, perhaps up");
+                    return Ok(Verdict::Later(reason));
+                }
+                Holder::Gone => Some(holder),
+            },
+        };
+        let member = Member {
+            name: request.name.clone(),
+            cluster_address: request.cluster_address.clone(),
+            http_address: request.http_address.clone(),
+            status: MemberStatus::Joining,
+            incomplete: false,
+        };
+        let change = Change::Join { id: request.id, member, replaces };
+        Ok(match self.decide_here(&change).await? {
+            ProposeAnswer::Decided { outcome: Outcome::Applied, .. } => {
+                tracing::info!(node = %request.id, name = %request.name, ?replaces, "joined");
+                Verdict::Accepted
+            }
+            // Somebody was faster with the name; judged anew at the next request.
+            ProposeAnswer::Decided { outcome: Outcome::Refused(reason), .. } => {
+                Verdict::Later(reason)
+            }
+            ProposeAnswer::NotLeader => Verdict::Later("the leader has changed".to_owned()),
+        })
+    }
+
+    /// The verdict where nothing is to be decided.
+    fn settled(&self, request: &JoinRequest, state: &ClusterState) -> Option<Verdict> {
+        let Some(known) = state.members.get(&request.id) else {
+            let metrics = self.metrics();
+            let in_group = metrics.membership_config.membership().get_node(&request.id.0).is_some();
+            return (request.stored && !in_group).then(|| {
+                let (id, name) = (request.id, &request.name);
+                let holder = state.holder(name);
+                let holder = holder.map_or_else(String::new, |node| format!(" ({node})"));
+                Verdict::Refused(format!(
+                    "node {id} is no member any more: another one has taken the place of {name}\
+                     {holder}"
+                ))
+            });
+        };
+        let same = known.name == request.name
+            && known.cluster_address == request.cluster_address
+            && known.http_address == request.http_address;
+        same.then_some(Verdict::Accepted)
+    }
+
+    /// Whether the holder of a name lives. It is gone only when neither a call nor gossip reaches
+    /// it.
+    async fn look_after(&self, holder: NodeId) -> Holder {
+        let body = Bytes::from_static(&[1]);
+        if holder == self.config.me
+            || self.ask(holder, wire::STATUS, body, limits::PROBE).await.is_ok()
+        {
+            Holder::Up
+        } else if self.hub.view().is_up(holder) {
+            Holder::Unsure
+        } else {
+            Holder::Gone
+        }
+    }
+}
+
+/// What is known of the node that has a name.
+enum Holder {
+    Up,
+    Unsure,
+    Gone,
+}

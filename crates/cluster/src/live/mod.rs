@@ -1,0 +1,394 @@
+//! The cluster as a running node has it: metadata by raft, liveness by gossip.
+
+mod hub;
+mod join;
+mod propose;
+mod voters;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use mapring_net::{FrameStream, Service, Transport};
+use mapring_ring::RingSize;
+use mapring_types::{Clock, Entropy, Error, ErrorKind, NodeId, Result};
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::liveness::gossip::{Gossip, GossipConfig};
+use crate::liveness::{Facts, Liveness};
+use crate::raft::files::{self, Mark};
+use crate::raft::log::LogStore;
+use crate::raft::machine::Machine;
+use crate::raft::network::{self, Network};
+use crate::raft::{self, Metrics, Pace, Raft, RaftNode, blocking};
+use crate::status::ClusterStatus;
+use crate::{Change, Cluster, ClusterState, Outcome, View, limits, wire};
+use hub::Hub;
+
+const IDENTITY_MARK: Mark = *b"mrid";
+
+/// How a node takes part in its cluster.
+#[derive(Debug, Clone)]
+pub struct LiveConfig {
+    /// The node's permanent identity.
+    pub me: NodeId,
+    /// The name given by the operator, unique in the cluster.
+    pub node_name: String,
+    /// The cluster's name.
+    pub cluster_name: String,
+    /// The number of partitions.
+    pub ring_size: RingSize,
+    /// `host:port` of the cluster listener as other nodes reach it.
+    pub cluster_address: String,
+    /// `host:port` of the HTTP listener as clients reach it.
+    pub http_address: String,
+    /// Where gossip listens (UDP): the port of the cluster listener.
+    pub gossip_listen: SocketAddr,
+    /// Addresses of members to join; empty (or only the own address): a new cluster.
+    pub join: Vec<String>,
+    /// The node's data directory; the metadata lies in `raft` under it.
+    pub data_dir: PathBuf,
+}
+
+/// Times that tests shorten.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Tuning {
+    pub(crate) pace: Pace,
+    pub(crate) found_listen: Duration,
+    pub(crate) propose: Duration,
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        Self { pace: Pace::default(), found_listen: limits::FOUND_LISTEN, propose: limits::PROPOSE }
+    }
+}
+
+/// One node's handle on a real cluster.
+pub struct LiveCluster {
+    config: LiveConfig,
+    tuning: Tuning,
+    transport: Arc<dyn Transport>,
+    entropy: Arc<dyn Entropy>,
+    /// When this life of the node began, in microseconds.
+    started: u64,
+    hub: Arc<Hub>,
+    raft: Raft,
+    liveness: Arc<dyn Liveness>,
+    load: AtomicU64,
+    stopping: watch::Sender<bool>,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl LiveCluster {
+    /// Opens the stored metadata. Asks nothing of others before [`LiveCluster::run`], except that a
+    /// node which led when it ended may go on leading.
+    ///
+    /// # Errors
+    /// `Corrupt` or `Storage` naming the file; `Invalid` when the directory belongs to a node of
+    /// another identity, cluster name or ring size.
+    pub async fn start(
+        config: LiveConfig,
+        transport: Arc<dyn Transport>,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Arc<Self>> {
+        let gossip = GossipConfig {
+            me: config.me,
+            cluster_name: config.cluster_name.clone(),
+            listen: config.gossip_listen,
+            advertise: config.cluster_address.clone(),
+            started: clock.now_micros(),
+        };
+        let started = gossip.started;
+        let liveness = Arc::new(Gossip::new(gossip));
+        Self::start_with(config, transport, entropy, liveness, started, Tuning::default()).await
+    }
+
+    pub(crate) async fn start_with(
+        config: LiveConfig,
+        transport: Arc<dyn Transport>,
+        entropy: Arc<dyn Entropy>,
+        liveness: Arc<dyn Liveness>,
+        started: u64,
+        tuning: Tuning,
+    ) -> Result<Arc<Self>> {
+        describe_metrics();
+        let initial = ClusterState::new(config.cluster_name.clone(), config.ring_size);
+        let hub = Arc::new(Hub::new(config.me, Arc::new(initial.clone())));
+        let (opened, observer) = (config.clone(), hub.clone());
+        let (log, machine) = blocking(move || {
+            let directory = opened.data_dir.join("raft");
+            open_directory(&directory, &opened)?;
+            let log = LogStore::open(&directory)?;
+            Ok((log, Machine::open(&directory, initial, observer)?))
+        })
+        .await?;
+        let network = Network { transport: transport.clone(), directory: hub.clone() };
+        let raft_config = Arc::new(raft::config(&config.cluster_name, tuning.pace)?);
+        let raft =
+            Raft::new(config.me.0, raft_config, network, log, machine).await.map_err(|error| {
+                Error::new(ErrorKind::Storage, "cannot start the metadata").with_source(error)
+            })?;
+        Ok(Arc::new(Self {
+            config,
+            tuning,
+            transport,
+            entropy,
+            started,
+            hub,
+            raft,
+            liveness,
+            load: AtomicU64::new(0),
+            stopping: watch::Sender::new(false),
+            tasks: Mutex::default(),
+        }))
+    }
+
+    /// What answers the cluster messages of other nodes.
+    pub fn service(self: &Arc<Self>) -> Arc<dyn Service> {
+        self.clone()
+    }
+
+    /// Takes part: founds a new cluster, joins one, or returns to the one it belongs to. Call it
+    /// when the transport serves. Returns when this node is a member and has applied that.
+    ///
+    /// # Errors
+    /// `Forbidden` when the cluster refuses the node for good, `Cancelled` when it is stopped
+    /// meanwhile.
+    pub async fn run(self: &Arc<Self>) -> Result<()> {
+        self.seed();
+        self.begin_gossip().await?;
+        let attending = tokio::spawn(attend(self.clone()));
+        let shaping = tokio::spawn(voters::keep(self.clone()));
+        self.tasks.lock().extend([attending, shaping]);
+        self.raft.runtime_config().elect(true);
+        let mut stopping = self.stopping.subscribe();
+        tokio::select! {
+            biased;
+            _ = stopping.wait_for(|stopping| *stopping) => {
+                Err(Error::new(ErrorKind::Cancelled, "the node is stopped"))
+            }
+            entered = join::enter(self) => entered,
+        }
+    }
+
+    /// Leaves gossip, so that others know at once, and ends everything. Membership stays.
+    pub async fn shutdown(&self) {
+        if self.stopping.send_replace(true) {
+            return;
+        }
+        self.liveness.tell(Facts { leaving: true, ..self.facts() }).await;
+        if self.hub.view().state.members.len() > 1 {
+            tokio::time::sleep(limits::LEAVE).await;
+        }
+        let tasks = std::mem::take(&mut *self.tasks.lock());
+        tasks.iter().for_each(JoinHandle::abort);
+        self.liveness.stop().await;
+        if let Err(error) = self.raft.shutdown().await {
+            tracing::warn!(%error, "the metadata did not stop cleanly");
+        }
+    }
+
+    /// Sets what gossip tells about how busy this node is: requests under way.
+    pub fn set_load(&self, load: u64) {
+        self.load.store(load, Ordering::Relaxed);
+    }
+
+    /// What gossip tells of `node`'s load; `None` when nothing is heard.
+    pub fn load(&self, node: NodeId) -> Option<u64> {
+        self.liveness.rumours().borrow().get(&node).map(|heard| heard.facts.load)
+    }
+
+    async fn begin_gossip(self: &Arc<Self>) -> Result<()> {
+        match self.liveness.start(self.facts()).await {
+            Err(error) if error.kind() == ErrorKind::Unavailable => {
+                // Names may come to be resolved later; the cluster works without gossip till then.
+                tracing::warn!(%error, "no gossip yet");
+                let cluster = self.clone();
+                self.tasks.lock().push(tokio::spawn(async move {
+                    while let Err(error) = cluster.liveness.start(cluster.facts()).await {
+                        tracing::debug!(%error, "no gossip yet");
+                        tokio::time::sleep(limits::SEEDING).await;
+                    }
+                }));
+                Ok(())
+            }
+            begun => begun,
+        }
+    }
+
+    fn facts(&self) -> Facts {
+        let view = self.hub.view();
+        Facts {
+            cluster_address: self.config.cluster_address.clone(),
+            http_address: self.config.http_address.clone(),
+            cluster_id: view.state.id,
+            plan_version: view.plan().version(),
+            load: self.load.load(Ordering::Relaxed),
+            leaving: *self.stopping.borrow(),
+        }
+    }
+
+    /// Lets gossip look for the other members where they should be.
+    fn seed(&self) {
+        let view = self.hub.view();
+        let members = view.state.members.keys().filter(|node| **node != self.config.me);
+        let mut seeds = self.config.join.clone();
+        seeds.extend(members.filter_map(|node| network::Directory::address(&*self.hub, *node)));
+        seeds.sort();
+        seeds.dedup();
+        self.liveness.seed(seeds);
+    }
+
+    fn metrics(&self) -> Metrics {
+        self.raft.metrics().borrow().clone()
+    }
+
+    fn leader(&self) -> Option<NodeId> {
+        self.raft.metrics().borrow().current_leader.map(NodeId)
+    }
+}
+
+/// Keeps the view and what gossip tells up to date.
+async fn attend(cluster: Arc<LiveCluster>) {
+    let mut rumours = cluster.liveness.rumours();
+    let mut metrics = cluster.raft.metrics();
+    let mut ticks = tokio::time::interval(limits::GOSSIP);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut told = Facts::default();
+    let mut leader = None;
+    loop {
+        tokio::select! {
+            biased;
+            Ok(()) = rumours.changed() => {
+                let heard = rumours.borrow_and_update().clone();
+                cluster.hub.hear(heard);
+            }
+            Ok(()) = metrics.changed() => {
+                let now = metrics.borrow_and_update().clone();
+                metrics::gauge!("mapring_raft_term").set(now.current_term as f64);
+                if let Err(error) = &now.running_state {
+                    tracing::error!(%error, "the metadata has stopped: nothing can be changed");
+                }
+                if now.current_leader.is_some() && now.current_leader != leader {
+                    leader = now.current_leader;
+                    metrics::counter!("mapring_raft_leader_changes_total").increment(1);
+                    let term = now.current_term;
+                    tracing::info!(leader = ?leader.map(NodeId), term, "the metadata has a leader");
+                }
+            }
+            _ = ticks.tick() => cluster.hub.refresh(),
+        }
+        let facts = cluster.facts();
+        if facts != told {
+            cluster.seed();
+            cluster.liveness.tell(facts.clone()).await;
+            told = facts;
+        }
+    }
+}
+
+#[async_trait]
+impl Cluster for LiveCluster {
+    fn view(&self) -> Arc<View> {
+        self.hub.view()
+    }
+
+    fn changes(&self) -> watch::Receiver<Arc<View>> {
+        self.hub.changes()
+    }
+
+    async fn propose(&self, change: Change) -> Result<Outcome> {
+        self.decide(change).await
+    }
+
+    fn report(&self, node: NodeId, reachable: bool) {
+        self.hub.report(node, reachable);
+    }
+
+    fn status(&self) -> ClusterStatus {
+        let metrics = self.metrics();
+        let mut status = ClusterStatus::of_view(&self.hub.view());
+        let membership = metrics.membership_config.membership();
+        status.leader = metrics.current_leader.map(|id| NodeId(id).to_string());
+        status.term = metrics.current_term;
+        status.applied_index = self.hub.index();
+        status.voters = membership.voter_ids().map(|id| NodeId(id).to_string()).collect();
+        status.learners = membership.learner_ids().map(|id| NodeId(id).to_string()).collect();
+        status
+    }
+}
+
+#[async_trait]
+impl Service for LiveCluster {
+    async fn call(&self, from: NodeId, operation: u8, body: Bytes) -> Result<Bytes> {
+        self.hub.report(from, true);
+        if let Some(answer) = network::answer(&self.raft, operation, &body).await {
+            return answer;
+        }
+        match operation {
+            wire::JOIN => self.answer_join(from, wire::decode(&body)?).await,
+            wire::PROPOSE => self.answer_proposal(wire::decode(&body)?).await,
+            wire::STATUS => wire::encode(&self.status()),
+            _ => Err(Error::invalid(format!("unknown cluster operation {operation}"))),
+        }
+    }
+
+    async fn open(&self, _from: NodeId, operation: u8, _body: Bytes) -> Result<FrameStream> {
+        Err(Error::invalid(format!("cluster operation {operation} is no stream")))
+    }
+}
+
+/// Makes the directory, or checks that it is this node's.
+fn open_directory(directory: &Path, config: &LiveConfig) -> Result<()> {
+    let fail = |error| files::storage("cannot make", directory, error);
+    std::fs::create_dir_all(directory).map_err(fail)?;
+    if let Some(parent) = directory.parent() {
+        files::sync_directory(parent)?;
+    }
+    let path = directory.join("identity");
+    let ring_size = config.ring_size.get();
+    let mine = format!("{} {ring_size} {}", config.me, config.cluster_name);
+    let Some(stored) = files::read(&path, IDENTITY_MARK)? else {
+        return files::replace(&path, IDENTITY_MARK, mine.as_bytes());
+    };
+    if stored != mine.as_bytes() {
+        return Err(Error::invalid(format!(
+            "the directory {} belongs to another node or cluster: it says {:?}, the node is {mine:?} \
+             (node id, ring size, cluster name)",
+            directory.display(),
+            String::from_utf8_lossy(&stored),
+        )));
+    }
+    Ok(())
+}
+
+fn describe_metrics() {
+    use metrics::{describe_counter, describe_gauge};
+    describe_gauge!("mapring_members", "Members of the cluster, as last applied here.");
+    describe_gauge!("mapring_members_up", "Members that count as up here.");
+    describe_gauge!("mapring_plan_version", "Version of the ownership plan applied here.");
+    describe_gauge!("mapring_raft_term", "The metadata group's term as known here.");
+    describe_gauge!("mapring_raft_applied_index", "Last entry of the metadata log applied here.");
+    describe_counter!("mapring_raft_leader_changes_total", "Changes of the known leader.");
+    describe_counter!("mapring_proposals_total", "Changes proposed here, by outcome.");
+}
+
+/// This node as openraft knows it.
+fn raft_node(name: &str, address: &str) -> RaftNode {
+    RaftNode { address: address.to_owned(), name: name.to_owned() }
+}
+
+/// The addresses at which other nodes are, each with the start of the life that told it.
+type Addresses = BTreeMap<NodeId, (u64, String)>;

@@ -1,0 +1,180 @@
+//! raft's messages over the cluster's transport.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mapring_net::{Class, Peer, Transport};
+use mapring_types::{Error, ErrorKind, NodeId, Result};
+use openraft::error::{
+    Fatal, InstallSnapshotError, RPCError, RaftError, ReplicationClosed, StreamingError,
+    Unreachable,
+};
+use openraft::network::{Backoff, RPCOption, RaftNetwork, RaftNetworkFactory};
+use openraft::raft::{
+    AppendEntriesRequest, AppendEntriesResponse, InstallSnapshotRequest, InstallSnapshotResponse,
+    SnapshotResponse, VoteRequest, VoteResponse,
+};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::{Raft, RaftNode, Snapshot, SnapshotMeta, TypeConfig, Vote};
+use crate::wire;
+
+type Rpc<T, E = openraft::error::Infallible> =
+    Result<T, RPCError<u64, RaftNode, RaftError<u64, E>>>;
+
+/// Pause before a node that could not be reached is tried again.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Knows where nodes are now, and is told which of them answer.
+pub(crate) trait Directory: Send + Sync + 'static {
+    /// The present address of a node, where known.
+    fn address(&self, node: NodeId) -> Option<String>;
+
+    /// `node` has answered.
+    fn answered(&self, node: NodeId);
+}
+
+/// Makes the ways to other nodes.
+pub(crate) struct Network {
+    pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) directory: Arc<dyn Directory>,
+}
+
+impl RaftNetworkFactory<TypeConfig> for Network {
+    type Network = Link;
+
+    async fn new_client(&mut self, target: u64, node: &RaftNode) -> Link {
+        Link {
+            target: NodeId(target),
+            joined_at: node.address.clone(),
+            transport: self.transport.clone(),
+            directory: self.directory.clone(),
+        }
+    }
+}
+
+/// The way to one node.
+pub(crate) struct Link {
+    target: NodeId,
+    /// Where it was when it joined.
+    joined_at: String,
+    transport: Arc<dyn Transport>,
+    directory: Arc<dyn Directory>,
+}
+
+impl Link {
+    async fn exchange<T: DeserializeOwned>(
+        &self,
+        operation: u8,
+        body: bytes::Bytes,
+        timeout: Duration,
+    ) -> Result<T> {
+        let address = self.directory.address(self.target);
+        let address = address.unwrap_or_else(|| self.joined_at.clone());
+        let peer = Peer { id: Some(self.target), address };
+        let method = wire::method(operation);
+        let answer = self.transport.call(&peer, Class::Foreground, method, body, timeout).await?;
+        self.directory.answered(self.target);
+        wire::decode(&answer)
+    }
+
+    async fn ask<T: DeserializeOwned, E: std::error::Error>(
+        &self,
+        operation: u8,
+        request: &impl Serialize,
+        option: &RPCOption,
+    ) -> Rpc<T, E> {
+        let exchange =
+            async { self.exchange(operation, wire::encode(request)?, option.hard_ttl()).await };
+        // Whatever went wrong, openraft is to pause before it tries again.
+        exchange.await.map_err(|error: Error| RPCError::Unreachable(Unreachable::new(&error)))
+    }
+}
+
+impl RaftNetwork<TypeConfig> for Link {
+    async fn append_entries(
+        &mut self,
+        request: AppendEntriesRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Rpc<AppendEntriesResponse<u64>> {
+        self.ask(wire::APPEND, &request, &option).await
+    }
+
+    async fn install_snapshot(
+        &mut self,
+        _request: InstallSnapshotRequest<TypeConfig>,
+        _option: RPCOption,
+    ) -> Rpc<InstallSnapshotResponse<u64>, InstallSnapshotError> {
+        let error = Error::internal("snapshots are sent whole");
+        Err(RPCError::Unreachable(Unreachable::new(&error)))
+    }
+
+    async fn vote(
+        &mut self,
+        request: VoteRequest<u64>,
+        option: RPCOption,
+    ) -> Rpc<VoteResponse<u64>> {
+        self.ask(wire::VOTE, &request, &option).await
+    }
+
+    async fn full_snapshot(
+        &mut self,
+        vote: Vote,
+        snapshot: Snapshot,
+        cancel: impl Future<Output = ReplicationClosed> + Send + 'static,
+        option: RPCOption,
+    ) -> Result<SnapshotResponse<u64>, StreamingError<TypeConfig, Fatal<u64>>> {
+        let state = snapshot.snapshot.into_inner();
+        let exchange = async {
+            let body = wire::encode_with(&(vote, snapshot.meta), &state)?;
+            self.exchange(wire::SNAPSHOT, body, option.hard_ttl()).await
+        };
+        tokio::select! {
+            biased;
+            closed = cancel => Err(closed.into()),
+            answer = exchange => {
+                answer.map_err(|error: Error| Unreachable::new(&error).into())
+            }
+        }
+    }
+
+    fn backoff(&self) -> Backoff {
+        Backoff::new(std::iter::repeat(PAUSE))
+    }
+}
+
+/// Answers raft's own messages; `None` when the operation is none of them.
+pub(crate) async fn answer(
+    raft: &Raft,
+    operation: u8,
+    body: &[u8],
+) -> Option<Result<bytes::Bytes>> {
+    Some(match operation {
+        wire::APPEND => append(raft, body).await,
+        wire::VOTE => vote(raft, body).await,
+        wire::SNAPSHOT => snapshot(raft, body).await,
+        _ => return None,
+    })
+}
+
+async fn append(raft: &Raft, body: &[u8]) -> Result<bytes::Bytes> {
+    wire::encode(&raft.append_entries(wire::decode(body)?).await.map_err(stopped)?)
+}
+
+async fn vote(raft: &Raft, body: &[u8]) -> Result<bytes::Bytes> {
+    wire::encode(&raft.vote(wire::decode(body)?).await.map_err(stopped)?)
+}
+
+async fn snapshot(raft: &Raft, body: &[u8]) -> Result<bytes::Bytes> {
+    let ((vote, meta), state): ((Vote, SnapshotMeta), _) = wire::decode_with(body)?;
+    let snapshot = Box::new(std::io::Cursor::new(state));
+    let installed = raft.install_full_snapshot(vote, Snapshot { meta, snapshot }).await;
+    wire::encode(&installed.map_err(stopped)?)
+}
+
+/// raft answers with an error only when it has stopped, for good.
+pub(crate) fn stopped(error: impl std::error::Error + Send + Sync + 'static) -> Error {
+    Error::new(ErrorKind::Unavailable, "the metadata of this node has stopped").with_source(error)
+}

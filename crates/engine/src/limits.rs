@@ -1,0 +1,50 @@
+//! The bounds of this crate, with their reasons.
+
+use std::time::Duration;
+
+/// Records up to this size, in bytes, are stored in one piece; larger ones as chunks of at most
+/// this size beside a small head record. sled rewrites a whole leaf of up to 16 items at a time.
+pub const CHUNK_BYTES: usize = 28 << 10;
+
+/// A chunked record's head stays in its head record up to this size, in bytes; a longer one leads
+/// its chunks.
+pub const INLINE_HEAD_BYTES: usize = 8 << 10;
+
+/// Bytes of a segment of sled's log. Pages above a quarter of it become files of their own, which
+/// sled never fsyncs; a leaf of 16 chunks must stay below that. The larger the segments, the more
+/// of the disk is waiting to be cleaned.
+pub const SEGMENT_BYTES: usize = 2 << 20;
+
+/// How often a read starts again because the object was replaced meanwhile. Then it fails: somebody
+/// replaces it without pause.
+pub const READ_ATTEMPTS: usize = 16;
+
+/// Records that the memory engine copies out under its lock at a time.
+pub const MEMORY_PAGE_RECORDS: usize = 256;
+
+/// Interval of sled's own flusher. Writers flush for themselves; the flusher cleans segments and
+/// fsyncs every time.
+pub const FLUSHER_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How long a flush may take before its waiters fail: a medium that takes longer is broken.
+pub const FLUSH_PATIENCE: Duration = Duration::from_secs(120);
+
+/// How often waiters look whether sled failed: it does not wake a flush for every write error.
+pub const FLUSH_LOOK: Duration = Duration::from_millis(100);
+
+/// How long an open waits for whoever holds the store: long enough for a process that is just
+/// ending, too short to look like a start that hangs.
+pub const LOCK_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long an open waits for threads of an earlier engine of this process to let go of the files.
+pub const REOPEN_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Longest file name of a meta value, in bytes.
+pub const META_NAME_BYTES: usize = 200;
+
+/// Characters of an object's name shown in an error.
+pub const SHOWN_NAME_CHARS: usize = 200;
+
+// A leaf splits above 16 items: with 17 chunks and their keys it must be no file of its own.
+const _: () = assert!(18 * CHUNK_BYTES < SEGMENT_BYTES / 4);
+const _: () = assert!(INLINE_HEAD_BYTES < CHUNK_BYTES);

@@ -1,0 +1,157 @@
+//! `/`, `/ping`, `/stats`, `/metrics`, `/admin/…` (reference §8).
+
+use http::StatusCode;
+use http::header::LINK;
+use mapring_cluster::View;
+use serde_json::{Map, Value, json};
+
+use crate::decision;
+use crate::listing::ascii;
+use crate::reply::{Reply, Stop, VARY_BOTH, media};
+use crate::server::{App, Request, StorageFacts};
+
+/// The version of Riak whose interface this is: clients turn features on by it.
+const RIAK_KV_VERSION: &str = "2.1.8";
+
+/// The resources with their paths, as clients look them up. Of several paths the first is the one
+/// for clients that keep only one.
+const RESOURCES: &[(&str, &[&str])] = &[
+    ("riak_kv_wm_bucket_type", &["/types"]),
+    ("riak_kv_wm_buckets", &["/buckets", "/riak", "/types"]),
+    ("riak_kv_wm_keylist", &["/buckets", "/riak", "/types"]),
+    ("riak_kv_wm_mapred", &["/mapred"]),
+    ("riak_kv_wm_object", &["/buckets", "/riak", "/types"]),
+    ("riak_kv_wm_ping", &["/ping"]),
+    ("riak_kv_wm_preflist", &["/buckets", "/types"]),
+    ("riak_kv_wm_props", &["/buckets", "/riak", "/types"]),
+    ("riak_kv_wm_stats", &["/stats"]),
+];
+
+const READ: &str = "GET, HEAD";
+
+/// `/ping`.
+pub(crate) fn ping(request: &Request) -> Result<Reply, Stop> {
+    decision::allow(&request.method, READ)?;
+    Ok(Reply::new(StatusCode::OK, media::HTML, "OK"))
+}
+
+/// `/`: where the resources are.
+pub(crate) fn root(request: &Request) -> Result<Reply, Stop> {
+    decision::allow(&request.method, READ)?;
+    let chosen = decision::representation(&request.headers, &[media::HTML, media::JSON])?;
+    let body = if chosen == media::JSON {
+        let members = RESOURCES
+            .iter()
+            .filter_map(|(name, paths)| Some(((*name).to_owned(), Value::from(*paths.first()?))));
+        Value::Object(members.collect()).to_string()
+    } else {
+        let items: String = resources()
+            .map(|(name, path)| format!("<li><a href=\"{path}\">{name}</a></li>"))
+            .collect();
+        format!("<html><body><ul>{items}</ul></body></html>")
+    };
+    let links: Vec<String> =
+        resources().map(|(name, path)| format!("<{path}>; rel=\"{name}\"")).collect();
+    Ok(Reply::new(StatusCode::OK, chosen, body).header(LINK, links.join(",")).vary(VARY_BOTH))
+}
+
+fn resources() -> impl Iterator<Item = (&'static str, &'static str)> {
+    RESOURCES.iter().flat_map(|(name, paths)| paths.iter().map(move |path| (*name, *path)))
+}
+
+/// `/stats`.
+pub(crate) async fn stats(app: &App, request: &Request) -> Result<Reply, Stop> {
+    decision::allow(&request.method, READ)?;
+    let chosen = decision::representation(&request.headers, &[media::JSON, media::TEXT])?;
+    // The engine may look at its files.
+    let storage = app.node.storage.clone();
+    let storage = tokio::task::spawn_blocking(move || storage()).await.unwrap_or_default();
+    let document = Value::Object(figures(app, &storage));
+    let text = if chosen == media::JSON {
+        document.to_string()
+    } else {
+        serde_json::to_string_pretty(&document).unwrap_or_default()
+    };
+    Ok(Reply::new(StatusCode::OK, chosen, ascii(&text)).vary(VARY_BOTH))
+}
+
+fn figures(app: &App, storage: &StorageFacts) -> Map<String, Value> {
+    let view = app.objects.view();
+    let name_of = |id| view.state.members.get(&id).map(|member| member.name.clone());
+    let others = view.up.iter().filter(|&&id| id != view.me).filter_map(|&id| name_of(id));
+    let ownership =
+        view.state.members.iter().map(|(&id, member)| {
+            format!("{{'{}',{}}}", member.name, view.plan().owned_by(id).count())
+        });
+    let ownership: Vec<String> = ownership.collect();
+    let names: Vec<&str> = view.state.members.values().map(|member| member.name.as_str()).collect();
+    let ring_size = view.plan().ring_size().get();
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let mut out: Map<String, Value> = app.stats.report().into_iter().collect();
+    for (name, value) in [
+        ("riak_kv_version", json!(RIAK_KV_VERSION)),
+        ("mapring_version", json!(env!("CARGO_PKG_VERSION"))),
+        ("nodename", json!(name_of(view.me))),
+        ("connected_nodes", json!(others.collect::<Vec<_>>())),
+        ("ring_members", json!(names)),
+        ("ring_num_partitions", json!(ring_size)),
+        ("ring_creation_size", json!(ring_size)),
+        ("ring_ownership", json!(format!("[{}]", ownership.join(",")))),
+        ("storage_backend", json!(storage.engine)),
+        ("disk", json!([{ "id": storage.engine, "used_bytes": storage.disk_bytes }])),
+        ("uptime", json!(app.stats.uptime().as_secs())),
+        ("cpu_nprocs", json!(processors)),
+    ] {
+        out.insert(name.to_owned(), value);
+    }
+    out
+}
+
+/// `/metrics`, for Prometheus.
+pub(crate) fn metrics(app: &App, request: &Request) -> Result<Reply, Stop> {
+    decision::allow(&request.method, READ)?;
+    Ok(Reply::new(StatusCode::OK, "text/plain; version=0.0.4", (app.metrics)()))
+}
+
+/// `/admin/cluster`: the cluster as this node knows it.
+pub(crate) fn cluster(app: &App, request: &Request) -> Result<Reply, Stop> {
+    decision::allow(&request.method, READ)?;
+    let view = app.objects.view();
+    let members = view.state.members.iter().map(|(&id, member)| {
+        json!({
+            "id": id.to_string(),
+            "name": member.name,
+            "status": member.status,
+            "up": view.is_up(id),
+            "me": id == view.me,
+            "cluster_address": member.cluster_address,
+            "http_address": member.http_address,
+            "partitions": view.plan().owned_by(id).count(),
+            "share": view.plan().share(id),
+        })
+    });
+    let document = json!({
+        "cluster": view.state.name,
+        "node": view.state.members.get(&view.me).map(|member| member.name.as_str()),
+        "id": view.me.to_string(),
+        "ready": is_ready(app, &view),
+        "ring_size": view.plan().ring_size().get(),
+        "plan_version": view.plan().version(),
+        "sealed": view.state.sealed,
+        "members": members.collect::<Vec<_>>(),
+    });
+    Ok(Reply::json(StatusCode::OK, ascii(&document.to_string())))
+}
+
+/// `/admin/ready`: whether requests should be sent here.
+pub(crate) fn ready(app: &App, request: &Request) -> Result<Reply, Stop> {
+    decision::allow(&request.method, READ)?;
+    if is_ready(app, &app.objects.view()) {
+        return Ok(Reply::text(StatusCode::OK, "ready\n"));
+    }
+    Ok(Reply::text(StatusCode::SERVICE_UNAVAILABLE, "not ready\n"))
+}
+
+fn is_ready(app: &App, view: &View) -> bool {
+    !app.is_stopping() && (app.node.serving)() && view.state.members.contains_key(&view.me)
+}

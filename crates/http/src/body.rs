@@ -1,0 +1,163 @@
+//! Reading request bodies: bounded in size, in memory over all connections, and in time.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::{Bytes, BytesMut};
+use http::header::{CONNECTION, EXPECT};
+use http::{HeaderMap, StatusCode};
+use http_body::Body as _;
+use http_body_util::BodyExt as _;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+
+use crate::limits;
+use crate::reply::{Reply, Stop};
+
+/// What all bodies may take together, in steps of [`limits::BODY_STEP_BYTES`].
+#[derive(Clone)]
+pub(crate) struct Budget(Arc<Semaphore>);
+
+impl Budget {
+    pub(crate) fn new(bytes: u64) -> Self {
+        let steps = usize::try_from(bytes).unwrap_or(usize::MAX) / limits::BODY_STEP_BYTES;
+        Self(Arc::new(Semaphore::new(steps.clamp(1, Semaphore::MAX_PERMITS))))
+    }
+}
+
+/// A body in memory. Its share of the budget is given back when it is dropped.
+pub(crate) struct Held {
+    pub(crate) bytes: Bytes,
+    _share: Option<OwnedSemaphorePermit>,
+}
+
+/// Reads a body of at most `limit` bytes. When that fails, what is left stays in `body`.
+///
+/// # Errors
+/// 413, 408, 503 (too many bodies at once), 400 (the client broke off).
+pub(crate) async fn read(body: &mut Body, limit: usize, budget: &Budget) -> Result<Held, Stop> {
+    read_within(body, limit, budget, limits::BODY_IDLE).await
+}
+
+async fn read_within(
+    body: &mut Body,
+    limit: usize,
+    budget: &Budget,
+    idle: Duration,
+) -> Result<Held, Stop> {
+    if body.size_hint().lower() > limit as u64 {
+        return Err(too_large(limit));
+    }
+    let mut buffer = BytesMut::new();
+    let mut share: Option<OwnedSemaphorePermit> = None;
+    loop {
+        let frame = match timeout(idle, body.frame()).await {
+            Err(_) => {
+                let reply = Reply::text(StatusCode::REQUEST_TIMEOUT, "the body did not arrive\n");
+                return Err(reply.header(CONNECTION, "close").into());
+            }
+            Ok(None) => break,
+            Ok(Some(Err(error))) => {
+                return Err(Reply::bad_request(format!("the body broke off: {error}\n")).into());
+            }
+            Ok(Some(Ok(frame))) => frame,
+        };
+        let Ok(data) = frame.into_data() else { continue };
+        if buffer.len() + data.len() > limit {
+            return Err(too_large(limit));
+        }
+        let held = share.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        let needed = (buffer.len() + data.len()).div_ceil(limits::BODY_STEP_BYTES);
+        if needed > held {
+            let more = u32::try_from(needed - held).unwrap_or(u32::MAX);
+            let more = budget.0.clone().try_acquire_many_owned(more).map_err(|_| overloaded())?;
+            match &mut share {
+                Some(share) => share.merge(more),
+                None => share = Some(more),
+            }
+        }
+        if buffer.is_empty() {
+            // At most a step ahead of what has really come.
+            let expected = usize::try_from(body.size_hint().lower()).unwrap_or(limit);
+            buffer.reserve(data.len() + expected.min(limits::BODY_STEP_BYTES));
+        }
+        buffer.extend_from_slice(&data);
+    }
+    *body = Body::empty();
+    Ok(Held { bytes: buffer.freeze(), _share: share })
+}
+
+fn too_large(limit: usize) -> Stop {
+    let text = format!("the body is larger than {limit} bytes\n");
+    Reply::text(StatusCode::PAYLOAD_TOO_LARGE, text).into()
+}
+
+fn overloaded() -> Stop {
+    let text = "the node holds as many request bodies as it may\n";
+    Reply::text(StatusCode::SERVICE_UNAVAILABLE, text).into()
+}
+
+/// Throws away, beside the answer, what a refused request still sends: a connection that is closed
+/// while its client sends loses the answer. A client that waits for permission to send is not
+/// given it.
+pub(crate) fn discard(body: Body, headers: &HeaderMap) {
+    if body.is_end_stream() || headers.contains_key(EXPECT) {
+        return;
+    }
+    tokio::spawn(timeout(limits::DRAIN_TIME, async move {
+        let mut body = pin!(body);
+        let mut bytes = 0;
+        while let Some(Ok(frame)) = body.frame().await {
+            bytes += frame.data_ref().map_or(0, Bytes::len);
+            if bytes > limits::DRAIN_BYTES {
+                break;
+            }
+        }
+    }));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use super::*;
+
+    fn chunks(count: usize, bytes: usize) -> Body {
+        let chunk = Bytes::from(vec![b'x'; bytes]);
+        Body::from_stream(futures::stream::iter(
+            (0..count).map(move |_| Ok::<_, Infallible>(chunk.clone())),
+        ))
+    }
+
+    #[tokio::test]
+    async fn bodies_are_bounded() {
+        let budget = Budget::new(1 << 20);
+        let held = read(&mut chunks(10, 10), 100, &budget).await.ok().unwrap();
+        assert_eq!(held.bytes.len(), 100);
+        let stop = read(&mut chunks(11, 10), 100, &budget).await.err().unwrap();
+        assert_eq!(stop.status(), 413);
+        let stop = read(&mut Body::from(vec![0; 101]), 100, &budget).await.err().unwrap();
+        assert_eq!(stop.status(), 413);
+    }
+
+    #[tokio::test]
+    async fn all_bodies_together_are_bounded() {
+        let budget = Budget::new(4 * limits::BODY_STEP_BYTES as u64);
+        let size = 3 * limits::BODY_STEP_BYTES;
+        let first = read(&mut chunks(3, limits::BODY_STEP_BYTES), size, &budget).await.ok();
+        let stop = read(&mut chunks(3, limits::BODY_STEP_BYTES), size, &budget).await.err();
+        assert_eq!(stop.unwrap().status(), 503);
+        drop(first);
+        assert!(read(&mut chunks(3, limits::BODY_STEP_BYTES), size, &budget).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_body_that_stalls_is_given_up() {
+        let mut body = Body::from_stream(futures::stream::pending::<Result<Bytes, Infallible>>());
+        let (budget, idle) = (Budget::new(1 << 20), Duration::from_millis(5));
+        let stop = read_within(&mut body, 100, &budget, idle).await.err().unwrap();
+        assert_eq!(stop.status(), 408);
+    }
+}

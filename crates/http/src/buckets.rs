@@ -1,0 +1,320 @@
+//! Buckets: lists of buckets and keys, properties (reference §3).
+
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{Method, StatusCode};
+use mapring_cluster::{Change, Outcome};
+use mapring_types::props::{self, PropChanges};
+use mapring_types::{BucketId, BucketProps, ObjectId, limits as shared};
+use serde_json::{Map, Value, json};
+
+use crate::listing::{self, Mode, ascii};
+use crate::reply::{Reply, Stop, VARY_ENCODING, media};
+use crate::route::Style;
+use crate::server::{App, Request};
+use crate::{body, decision, limits, objects};
+
+/// Properties that are fixed once a bucket or a type exists.
+const FIXED: [&str; 3] = ["datatype", "consistent", "write_once"];
+
+fn ready(app: &App, request: &Request) -> Result<(), Stop> {
+    decision::same_origin(&request.headers, app.config.secure_referer_check)?;
+    decision::representation(&request.headers, &[media::JSON])?;
+    Ok(())
+}
+
+fn props_of(app: &App, bucket: &BucketId) -> Result<BucketProps, Stop> {
+    let props = app.objects.view().props(bucket);
+    props.ok_or_else(|| Reply::unknown_type(&bucket.bucket_type).into())
+}
+
+/// `/buckets`, `/riak`, `/types/T/buckets`.
+pub(crate) async fn list(app: &App, request: &Request, bucket_type: Bytes) -> Result<Reply, Stop> {
+    decision::allow(&request.method, "GET, HEAD")?;
+    let timeout = request.params.timeout()?.unwrap_or(shared::LIST_BUCKETS_TIMEOUT);
+    props_of(app, &BucketId::typed(bucket_type.clone(), "any"))?;
+    ready(app, request)?;
+    let names = || app.objects.list_buckets(bucket_type.clone(), timeout);
+    match Mode::of(&request.params, "buckets") {
+        // Riak 2 fails here; clients have no use for either.
+        Mode::Absent => Ok(Reply::json(StatusCode::OK, "{\"buckets\":[]}").vary(VARY_ENCODING)),
+        Mode::Whole => listing::whole("", "buckets", names()).await,
+        Mode::Stream => Ok(listing::stream(None, "buckets", names())),
+    }
+}
+
+/// `…/buckets/B/keys`.
+pub(crate) async fn keys(
+    app: &App,
+    request: &mut Request,
+    bucket: BucketId,
+    style: Style,
+) -> Result<Reply, Stop> {
+    if request.method == Method::POST {
+        return objects::create(app, request, bucket, style).await;
+    }
+    // As Riak does, whose list and whose creation of objects are two resources.
+    decision::allow(&request.method, "GET, HEAD")?;
+    list_keys(app, request, bucket, false).await
+}
+
+/// `/riak/B`.
+pub(crate) async fn old_bucket(
+    app: &App,
+    request: &mut Request,
+    bucket: BucketId,
+) -> Result<Reply, Stop> {
+    match request.method {
+        Method::POST => objects::create(app, request, bucket, Style::Old).await,
+        Method::PUT => write_props(app, request, Target::Bucket(bucket)).await,
+        _ => {
+            decision::allow(&request.method, "HEAD, GET, PUT, POST")?;
+            let with_props = request.params.get("props") != Some("false");
+            list_keys(app, request, bucket, with_props).await
+        }
+    }
+}
+
+async fn list_keys(
+    app: &App,
+    request: &Request,
+    bucket: BucketId,
+    with_props: bool,
+) -> Result<Reply, Stop> {
+    let timeout = request.params.timeout()?.unwrap_or(shared::REQUEST_TIMEOUT);
+    let props = props_of(app, &bucket)?;
+    ready(app, request)?;
+    let props = with_props.then(|| format!("\"props\":{}", props_json(&props, &bucket)));
+    let names = || app.objects.list_keys(bucket.clone(), timeout);
+    match Mode::of(&request.params, "keys") {
+        Mode::Absent => {
+            let document = format!("{{{}}}", props.unwrap_or_default());
+            Ok(Reply::json(StatusCode::OK, document).vary(VARY_ENCODING))
+        }
+        Mode::Whole => {
+            let before = props.map(|props| props + ",").unwrap_or_default();
+            listing::whole(&before, "keys", names()).await
+        }
+        Mode::Stream => {
+            let first = props.map(|props| format!("{{{props}}}"));
+            Ok(listing::stream(first, "keys", names()))
+        }
+    }
+}
+
+fn props_json(props: &BucketProps, bucket: &BucketId) -> String {
+    let name = String::from_utf8_lossy(&bucket.name);
+    ascii(&Value::Object(props.to_json(&name)).to_string())
+}
+
+/// `…/buckets/B/props`.
+pub(crate) async fn props(
+    app: &App,
+    request: &mut Request,
+    bucket: BucketId,
+) -> Result<Reply, Stop> {
+    decision::allow(&request.method, "HEAD, GET, PUT, DELETE")?;
+    match request.method {
+        Method::PUT => write_props(app, request, Target::Bucket(bucket)).await,
+        Method::DELETE => {
+            props_of(app, &bucket)?;
+            ready(app, request)?;
+            propose(app, Change::ResetBucket { bucket }).await?;
+            Ok(changed())
+        }
+        _ => {
+            let props = props_of(app, &bucket)?;
+            ready(app, request)?;
+            let document = format!("{{\"props\":{}}}", props_json(&props, &bucket));
+            Ok(Reply::json(StatusCode::OK, document).vary(VARY_ENCODING))
+        }
+    }
+}
+
+/// `/types/T/props`.
+pub(crate) async fn type_props(
+    app: &App,
+    request: &mut Request,
+    name: Bytes,
+) -> Result<Reply, Stop> {
+    decision::allow(&request.method, "HEAD, GET, PUT")?;
+    if request.method == Method::PUT {
+        return write_props(app, request, Target::Type(name)).await;
+    }
+    let props = type_properties(app, &name).ok_or_else(|| Reply::unknown_type(&name))?;
+    ready(app, request)?;
+    let mut members = props.to_json("");
+    members.shift_remove("name");
+    members.insert("active".into(), true.into());
+    let document = ascii(&json!({ "props": members }).to_string());
+    Ok(Reply::json(StatusCode::OK, document).vary(VARY_ENCODING))
+}
+
+/// The properties of a bucket type without those of any bucket in it.
+fn type_properties(app: &App, name: &[u8]) -> Option<BucketProps> {
+    if name == mapring_types::name::DEFAULT_TYPE {
+        return Some(BucketProps::default());
+    }
+    let view = app.objects.view();
+    let changes = view.state.bucket_types.get(std::str::from_utf8(name).ok()?)?;
+    Some(BucketProps::typed().with(changes))
+}
+
+/// `/admin/bucket-types`: the names of all bucket types.
+pub(crate) fn list_types(app: &App, request: &Request) -> Result<Reply, Stop> {
+    decision::allow(&request.method, "GET, HEAD")?;
+    let view = app.objects.view();
+    let created = view.state.bucket_types.keys().map(String::as_str);
+    let names: Vec<&str> = std::iter::once("default").chain(created).collect();
+    let document = json!({ "bucket_types": names }).to_string();
+    Ok(Reply::json(StatusCode::OK, ascii(&document)))
+}
+
+/// `PUT /admin/bucket-types/T`: creates a bucket type, in use at once. Creating one that exists
+/// with the same properties is no error; other properties are refused, as they are changed under
+/// `/types/T/props`.
+pub(crate) async fn create_type(
+    app: &App,
+    request: &mut Request,
+    name: &[u8],
+) -> Result<Reply, Stop> {
+    decision::allow(&request.method, "PUT")?;
+    let held = body::read(request.body.get_mut(), limits::PROPS_BYTES, &app.bodies).await?;
+    let props = if held.bytes.is_empty() { Some(Map::new()) } else { parse_props(&held.bytes) };
+    let props = props.ok_or_else(|| {
+        Reply::bad_request("the body must be a JSON object of the form {\"props\":{...}}\n")
+    })?;
+    let name = std::str::from_utf8(name)
+        .map_err(|_| Reply::bad_request("the name of a bucket type must be UTF-8\n"))?;
+    if ["default", "any"].contains(&name) {
+        return Err(Reply::bad_request(format!("the bucket type {name} is reserved\n")).into());
+    }
+    let changes = check_new_type(&props)?;
+    decision::same_origin(&request.headers, app.config.secure_referer_check)?;
+    if let Some(present) = app.objects.view().state.bucket_types.get(name) {
+        let differs = changes.0.iter().any(|(prop, value)| present.0.get(prop) != Some(value));
+        if differs {
+            let text = format!("the bucket type {name} exists with other properties\n");
+            return Err(Reply::text(StatusCode::CONFLICT, text).into());
+        }
+        return Ok(changed());
+    }
+    propose(app, Change::SetBucketType { name: name.to_owned(), changes }).await?;
+    Ok(changed())
+}
+
+fn check_new_type(given: &Map<String, Value>) -> Result<PropChanges, Stop> {
+    props::check(given)
+        .map_err(|errors| Reply::json(StatusCode::BAD_REQUEST, json!(errors).to_string()).into())
+}
+
+/// Whose properties are written.
+enum Target {
+    Bucket(BucketId),
+    Type(Bytes),
+}
+
+impl Target {
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Bucket(_) => "bucket",
+            Self::Type(_) => "bucket type",
+        }
+    }
+
+    fn present(&self, app: &App) -> Result<BucketProps, Stop> {
+        match self {
+            Self::Bucket(bucket) => props_of(app, bucket),
+            Self::Type(name) => type_properties(app, name).ok_or_else(|| {
+                let name = String::from_utf8_lossy(name);
+                let text = format!("Cannot modify unknown bucket type: {name}");
+                Reply::text(StatusCode::NOT_FOUND, text).into()
+            }),
+        }
+    }
+
+    fn change(self, changes: PropChanges) -> Result<Change, Stop> {
+        match self {
+            Self::Bucket(bucket) => Ok(Change::SetBucket { bucket, changes }),
+            Self::Type(name) if name == mapring_types::name::DEFAULT_TYPE => {
+                let text = "the properties of the bucket type default cannot be changed\n";
+                Err(Reply::text(StatusCode::FORBIDDEN, text).into())
+            }
+            Self::Type(name) => {
+                let name = String::from_utf8_lossy(&name).into_owned();
+                Ok(Change::SetBucketType { name, changes })
+            }
+        }
+    }
+}
+
+async fn write_props(app: &App, request: &mut Request, target: Target) -> Result<Reply, Stop> {
+    let held = body::read(request.body.get_mut(), limits::PROPS_BYTES, &app.bodies).await?;
+    let props = parse_props(&held.bytes).ok_or_else(|| {
+        Reply::bad_request(format!(
+            "{} PUT must be a JSON object of the form:\n{{\"props\":{{...bucket properties...}}}}",
+            target.word()
+        ))
+    })?;
+    let present = target.present(app)?;
+    let changes = check_props(&props, &present, target.word())?;
+    decision::same_origin(&request.headers, app.config.secure_referer_check)?;
+    decision::json_body(&request.headers)?;
+    decision::representation(&request.headers, &[media::JSON])?;
+    propose(app, target.change(changes)?).await?;
+    Ok(changed())
+}
+
+fn parse_props(body: &[u8]) -> Option<Map<String, Value>> {
+    match serde_json::from_slice::<Value>(body).ok()?.get_mut("props")?.take() {
+        Value::Object(props) => Some(props),
+        _ => None,
+    }
+}
+
+fn check_props(
+    given: &Map<String, Value>,
+    present: &BucketProps,
+    word: &str,
+) -> Result<PropChanges, Stop> {
+    let refuse = |errors: Value| Reply::json(StatusCode::BAD_REQUEST, errors.to_string());
+    let changes = props::check(given).map_err(|errors| refuse(json!(errors)))?;
+    let now = present.to_json("");
+    let fixed = FIXED.iter().filter(|name| {
+        let absent = if **name == "datatype" { Value::Null } else { Value::Bool(false) };
+        changes.0.get(**name).is_some_and(|new| new != now.get(**name).unwrap_or(&absent))
+    });
+    let errors: Map<String, Value> = fixed
+        .map(|name| {
+            let text = format!("Cannot update {name} on existing {word}");
+            ((*name).to_owned(), text.into())
+        })
+        .collect();
+    if errors.is_empty() { Ok(changes) } else { Err(refuse(Value::Object(errors)).into()) }
+}
+
+async fn propose(app: &App, change: Change) -> Result<(), Stop> {
+    match app.objects.propose(change).await? {
+        Outcome::Applied => Ok(()),
+        Outcome::Refused(why) => Err(Reply::bad_request(format!("{why}\n")).into()),
+    }
+}
+
+fn changed() -> Reply {
+    Reply::empty(StatusCode::NO_CONTENT).header(CONTENT_TYPE, media::JSON).vary(VARY_ENCODING)
+}
+
+/// `…/keys/K/preflist`: where the replicas of a key belong.
+pub(crate) fn preference_list(app: &App, request: &Request, id: &ObjectId) -> Result<Reply, Stop> {
+    decision::allow(&request.method, "GET, HEAD")?;
+    let props = props_of(app, &id.bucket)?;
+    ready(app, request)?;
+    let view = app.objects.view();
+    let list = view.preference_list(&id.bucket, &id.key, props.n_val);
+    let entries = list.entries.iter().map(|entry| {
+        let name = view.state.members.get(&entry.node).map_or("", |member| member.name.as_str());
+        json!({ "partition": entry.vnode.0, "node": name, "primary": entry.primary })
+    });
+    let document = json!({ "preflist": entries.collect::<Vec<_>>() }).to_string();
+    Ok(Reply::json(StatusCode::OK, ascii(&document)).vary(VARY_ENCODING))
+}

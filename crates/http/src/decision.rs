@@ -1,0 +1,229 @@
+//! Webmachine's decisions, in its order: methods, origin, representation, conditions (reference
+//! §1.3–§1.5).
+
+use http::header::{
+    ACCEPT, CONTENT_TYPE, ETAG, HOST, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH,
+    IF_UNMODIFIED_SINCE, ORIGIN, REFERER,
+};
+use http::{HeaderMap, HeaderName, Method, StatusCode};
+
+use crate::headers::media as media_header;
+use crate::negotiate;
+use crate::reply::{Reply, Stop, media};
+
+/// The methods that Webmachine knows; others are answered with 501, not 405.
+const KNOWN: &[&str] = &["GET", "HEAD", "POST", "PUT", "DELETE", "TRACE", "CONNECT", "OPTIONS"];
+
+/// Refuses methods that are not in `methods`, a list as in `Allow`.
+pub(crate) fn allow(method: &Method, methods: &'static str) -> Result<(), Stop> {
+    if methods.split(", ").any(|known| known == method.as_str()) {
+        return Ok(());
+    }
+    if KNOWN.contains(&method.as_str()) {
+        return Err(Reply::not_allowed(methods).into());
+    }
+    Err(Reply::page(StatusCode::NOT_IMPLEMENTED).into())
+}
+
+/// Refuses requests that a foreign web page makes a browser send.
+pub(crate) fn same_origin(headers: &HeaderMap, check_referer: bool) -> Result<(), Stop> {
+    let forbidden = || Err(Reply::page(StatusCode::FORBIDDEN).into());
+    if headers.get(ORIGIN).is_some_and(|origin| origin.as_bytes() == b"null") {
+        return forbidden();
+    }
+    let Some(referer) = headers.get(REFERER).filter(|_| check_referer) else { return Ok(()) };
+    let own = headers.get(HOST).and_then(|host| host.to_str().ok()).map(with_port);
+    let theirs = referer.to_str().ok().and_then(|referer| {
+        let rest = referer.strip_prefix("http://")?;
+        Some(with_port(rest.split(['/', '?', '#']).next()?))
+    });
+    if own.is_some() && own == theirs { Ok(()) } else { forbidden() }
+}
+
+/// A host with its port, which is 80 when it is not given.
+fn with_port(authority: &str) -> String {
+    let authority = authority.rsplit('@').next().unwrap_or_default().to_ascii_lowercase();
+    let has_port = authority
+        .rsplit_once(':')
+        .is_some_and(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
+    if has_port { authority } else { format!("{authority}:80") }
+}
+
+/// Chooses among the media types of a resource, or refuses with 406.
+pub(crate) fn representation<'a>(
+    headers: &HeaderMap,
+    provided: &[&'a str],
+) -> Result<&'a str, Stop> {
+    // Several headers of one name are one list.
+    let values: Vec<&str> =
+        headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
+    let accept = (!values.is_empty()).then(|| values.join(","));
+    negotiate::choose(provided, accept.as_deref())
+        .ok_or_else(|| Reply::page(StatusCode::NOT_ACCEPTABLE).into())
+}
+
+/// Refuses request bodies that are not JSON with 415.
+pub(crate) fn json_body(headers: &HeaderMap) -> Result<(), Stop> {
+    let given = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if media_header::bare(given).eq_ignore_ascii_case(media::JSON) {
+        return Ok(());
+    }
+    Err(Reply::page(StatusCode::UNSUPPORTED_MEDIA_TYPE).into())
+}
+
+/// What the conditions of a request are compared with.
+pub(crate) struct Present {
+    /// The entity tag, without quotes.
+    pub(crate) etag: String,
+    /// Microseconds since the Unix epoch.
+    pub(crate) last_modified: u64,
+}
+
+/// Whether a request has any condition.
+pub(crate) fn is_conditional(headers: &HeaderMap) -> bool {
+    [IF_MATCH, IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE]
+        .iter()
+        .any(|name| headers.contains_key(name))
+}
+
+/// Checks the conditions of a request against what there is (`None`: nothing). `now` is in
+/// microseconds since the Unix epoch.
+///
+/// # Errors
+/// 304 for GET and HEAD, 412.
+pub(crate) fn conditions(
+    method: &Method,
+    headers: &HeaderMap,
+    present: Option<&Present>,
+    now: u64,
+) -> Result<(), Stop> {
+    let failed = || Err(Reply::page(StatusCode::PRECONDITION_FAILED).into());
+    let Some(present) = present else {
+        return if headers.contains_key(IF_MATCH) { failed() } else { Ok(()) };
+    };
+    if headers.contains_key(IF_MATCH) && !tags_match(headers, &IF_MATCH, &present.etag) {
+        return failed();
+    }
+    let modified = present.last_modified / 1_000_000;
+    if seconds(headers, &IF_UNMODIFIED_SINCE).is_some_and(|since| modified > since) {
+        return failed();
+    }
+    let reads = method == Method::GET || method == Method::HEAD;
+    let unchanged = || {
+        let etag = format!("\"{}\"", present.etag);
+        Err(Reply::empty(StatusCode::NOT_MODIFIED).header(ETAG, etag).into())
+    };
+    if headers.contains_key(IF_NONE_MATCH) {
+        return match (tags_match(headers, &IF_NONE_MATCH, &present.etag), reads) {
+            (true, true) => unchanged(),
+            (true, false) => failed(),
+            (false, _) => Ok(()),
+        };
+    }
+    match seconds(headers, &IF_MODIFIED_SINCE).filter(|since| *since <= now / 1_000_000) {
+        Some(since) if reads && modified <= since => unchanged(),
+        _ => Ok(()),
+    }
+}
+
+fn tags_match(headers: &HeaderMap, name: &HeaderName, etag: &str) -> bool {
+    let lists = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+    lists.flat_map(|list| list.split(',')).map(str::trim).any(|tag| {
+        let tag = tag.strip_prefix("W/").unwrap_or(tag);
+        tag == "*" || tag.trim_matches('"') == etag
+    })
+}
+
+/// A date header in seconds since the Unix epoch; `None` when there is none that can be read.
+fn seconds(headers: &HeaderMap, name: &HeaderName) -> Option<u64> {
+    let time = httpdate::parse_http_date(headers.get(name)?.to_str().ok()?).ok()?;
+    Some(time.duration_since(std::time::UNIX_EPOCH).ok()?.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn headers(values: &[(HeaderName, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in values {
+            headers.append(name, HeaderValue::from_str(value).unwrap());
+        }
+        headers
+    }
+
+    #[test]
+    fn methods_are_told_apart() {
+        let status = |method: &str| {
+            let method = Method::from_bytes(method.as_bytes()).unwrap();
+            allow(&method, "HEAD, GET").err().map_or(0, |stop| stop.status())
+        };
+        assert_eq!(
+            ["GET", "HEAD", "PUT", "OPTIONS", "PATCH", "BREW"].map(status),
+            [0, 0, 405, 405, 501, 501]
+        );
+    }
+
+    #[track_caller]
+    fn origin(values: &[(HeaderName, &str)], expect: bool) {
+        assert_eq!(same_origin(&headers(values), true).is_ok(), expect, "{values:?}");
+    }
+
+    #[test]
+    fn foreign_pages_are_refused() {
+        origin(&[], true);
+        origin(&[(ORIGIN, "null")], false);
+        origin(&[(ORIGIN, "http://elsewhere")], true);
+        origin(&[(HOST, "h:8098"), (REFERER, "http://h:8098/a?b")], true);
+        origin(&[(HOST, "H"), (REFERER, "http://h:80/")], true);
+        origin(&[(HOST, "[::1]"), (REFERER, "http://[::1]:80")], true);
+        origin(&[(HOST, "h:8098"), (REFERER, "http://h:8099/")], false);
+        origin(&[(HOST, "h:8098"), (REFERER, "https://h:8098/")], false);
+        origin(&[(HOST, "h:8098"), (REFERER, "nonsense")], false);
+        origin(&[(REFERER, "http://h/")], false);
+        let referer = headers(&[(HOST, "h"), (REFERER, "http://elsewhere/")]);
+        assert!(same_origin(&referer, false).is_ok());
+    }
+
+    #[track_caller]
+    fn condition(method: &Method, name: HeaderName, value: &str, expect: (u16, u16)) {
+        let headers = headers(&[(name.clone(), value)]);
+        // 22 Nov 2026 04:48:31.
+        let present = Present { etag: "tag".into(), last_modified: 1_795_322_911_500_000 };
+        let now = present.last_modified + 60_000_000;
+        let status = |present| {
+            conditions(method, &headers, present, now).err().map_or(0, |stop: Stop| stop.status())
+        };
+        assert_eq!((status(Some(&present)), status(None)), expect, "{name}: {value}");
+    }
+
+    #[test]
+    fn conditions_are_checked() {
+        let (same, before, after, future) = (
+            "Sun, 22 Nov 2026 04:48:31 GMT",
+            "Sun, 22 Nov 2026 04:48:30 GMT",
+            "Sun, 22 Nov 2026 04:48:32 GMT",
+            "Sun, 22 Nov 2036 04:48:30 GMT",
+        );
+        for method in [&Method::GET, &Method::PUT] {
+            let unchanged = if method == Method::GET { 304 } else { 412 };
+            condition(method, IF_MATCH, "\"tag\"", (0, 412));
+            condition(method, IF_MATCH, "\"other\", \"tag\"", (0, 412));
+            condition(method, IF_MATCH, "*", (0, 412));
+            condition(method, IF_MATCH, "\"other\"", (412, 412));
+            condition(method, IF_NONE_MATCH, "*", (unchanged, 0));
+            condition(method, IF_NONE_MATCH, "W/\"tag\"", (unchanged, 0));
+            condition(method, IF_NONE_MATCH, "\"other\"", (0, 0));
+            condition(method, IF_UNMODIFIED_SINCE, before, (412, 0));
+            condition(method, IF_UNMODIFIED_SINCE, same, (0, 0));
+            condition(method, IF_UNMODIFIED_SINCE, "nonsense", (0, 0));
+        }
+        condition(&Method::GET, IF_MODIFIED_SINCE, same, (304, 0));
+        condition(&Method::GET, IF_MODIFIED_SINCE, after, (304, 0));
+        condition(&Method::GET, IF_MODIFIED_SINCE, before, (0, 0));
+        condition(&Method::GET, IF_MODIFIED_SINCE, future, (0, 0));
+        condition(&Method::PUT, IF_MODIFIED_SINCE, same, (0, 0));
+    }
+}

@@ -1,0 +1,63 @@
+//! Bounds of the public interface, each with its reason and what happens when it is reached.
+
+use std::time::Duration;
+
+/// Most headers of a request (Riak's limit). More: 431.
+pub const HEADERS: usize = 1_000;
+
+/// Largest head of a request, in bytes: an 8 KB link header has to fit several times, and a vclock
+/// of [`mapring_types::limits::VCLOCK_HEADER_BYTES`] besides. Larger: 431.
+pub const HEAD_BYTES: usize = 512 << 10;
+
+/// Most connections at once, unless configured. More wait in the kernel's backlog.
+pub const CONNECTIONS: usize = 4_096;
+
+/// How long a connection may be idle, or take to send the head of a request: as long as clients'
+/// pools usually hold connections. Longer: closed.
+pub const IDLE: Duration = Duration::from_secs(75);
+
+/// How long a client may let the server wait for the next bytes of a body. Longer: 408.
+pub const BODY_IDLE: Duration = Duration::from_secs(30);
+
+/// How long a client may take none of the bytes that are ready for it. Longer: the connection is
+/// closed, and the work behind the answer ends.
+pub const WRITE_IDLE: Duration = Duration::from_secs(60);
+
+/// Request bodies held in memory at once by all connections together, unless configured. More: 503.
+pub const BODY_MEMORY_BYTES: u64 = 1 << 30;
+
+/// Request bodies are accounted for in steps of so many bytes.
+pub const BODY_STEP_BYTES: usize = 64 << 10;
+
+/// A body whose request is refused is read and thrown away up to this size, so that the client can
+/// read the answer before the connection is reset. More: closed.
+pub const DRAIN_BYTES: usize = 128 << 20;
+
+/// See [`DRAIN_BYTES`]: for how long at most.
+pub const DRAIN_TIME: Duration = Duration::from_secs(10);
+
+/// Largest document of bucket properties, in bytes. Larger: 413.
+pub const PROPS_BYTES: usize = 1 << 20;
+
+/// A listing that is not streamed is kept back until it is complete, so that a failure can still
+/// be answered with a status, up to so many bytes; then it is sent as it comes, and a failure
+/// breaks the connection.
+pub const LISTING_BYTES: usize = 8 << 20;
+
+/// A part of a chunked MapReduce answer is closed at this size; one value may be larger.
+pub const PART_BYTES: usize = 256 << 10;
+
+/// Results that are ready at the same time leave in one piece up to this size.
+pub const FLUSH_BYTES: usize = 1 << 20;
+
+/// A query document longer than this is parsed off the reactor.
+pub const PARSE_INLINE_BYTES: usize = 64 << 10;
+
+/// How long to wait when the system refuses new connections, for example for want of files.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+// A vclock that the interface gives out must be accepted when it comes back.
+const _: () = assert!(HEAD_BYTES > 2 * mapring_types::limits::VCLOCK_HEADER_BYTES);
+// One body of the largest size must fit into what all may take together.
+const _: () = assert!(BODY_MEMORY_BYTES > 2 * mapring_types::limits::QUERY_BYTES as u64);
+const _: () = assert!(DRAIN_BYTES > mapring_types::limits::OBJECT_BYTES);

@@ -1,0 +1,239 @@
+//! `/mapred`: queries, plain and chunked (reference §6.1, §6.8–§6.10).
+//!
+//! A client that goes away ends its query: hyper sees the end of the connection also while nothing
+//! is written, and drops the future that waits for the answer or the stream of parts. (Not so when
+//! the client has sent its next request already: hyper then looks no further, and the query ends
+//! with the first write that fails, or by its timeout.)
+
+use std::convert::Infallible;
+
+use axum::body::Body;
+use bytes::{BufMut as _, Bytes, BytesMut};
+use futures::{FutureExt as _, StreamExt as _, stream};
+use http::header::CONTENT_LENGTH;
+use http::{Method, StatusCode};
+use mapring_mapred::{PhaseResults, Rejection, Results};
+use mapring_types::limits as shared;
+
+use crate::backend::ParsedQuery;
+use crate::reply::{Reply, Stop, media};
+use crate::server::{App, Request};
+use crate::{body, decision, limits, multipart};
+
+/// What is said to those who do not send a query.
+const USAGE: &str = "MapReduce queries are sent here with POST, as a JSON document:\n\
+    {\"inputs\": INPUTS, \"query\": [PHASE, ...], \"timeout\": MILLISECONDS}\n\
+    INPUTS is a bucket, [TYPE, BUCKET], or a list of [BUCKET, KEY] or [BUCKET, KEY, DATA];\n\
+    each PHASE is {\"map\": ...}, {\"reduce\": ...} or {\"link\": ...}.\n\
+    With ?chunked=true the results of phases are sent as they come.\n";
+
+/// `/mapred`.
+pub(crate) async fn mapred(app: &App, request: &mut Request) -> Result<Reply, Stop> {
+    decision::allow(&request.method, "GET, HEAD, POST")?;
+    if request.method != Method::POST {
+        return Err(Reply::bad_request(USAGE).into());
+    }
+    let held = body::read(request.body.get_mut(), shared::QUERY_BYTES, &app.bodies).await?;
+    if held.bytes.is_empty() {
+        return Err(Reply::bad_request(USAGE).into());
+    }
+    let query = parse(app, &held.bytes).await?;
+    drop(held);
+    decision::same_origin(&request.headers, app.config.secure_referer_check)?;
+    decision::json_body(&request.headers)?;
+    // Riak asks for JSON to be acceptable even where it answers in parts.
+    decision::representation(&request.headers, &[media::JSON])?;
+    if request.params.is_true("chunked") {
+        let results = query.stream().await.map_err(refusal)?;
+        return Ok(chunked(app, results));
+    }
+    match query.answer().await.map_err(refusal)? {
+        Ok(answer) => Ok(Reply::new(StatusCode::OK, media::JSON, Body::from_stream(answer.body))
+            .header(CONTENT_LENGTH, answer.length.to_string())),
+        Err(failure) => Ok(Reply::json(StatusCode::INTERNAL_SERVER_ERROR, failure.body)),
+    }
+}
+
+async fn parse(app: &App, body: &Bytes) -> Result<Box<dyn ParsedQuery>, Stop> {
+    if body.len() <= limits::PARSE_INLINE_BYTES {
+        return app.queries.parse(body).map_err(refusal);
+    }
+    let (queries, body) = (app.queries.clone(), body.clone());
+    let parsed = tokio::task::spawn_blocking(move || queries.parse(&body)).await;
+    let parsed = parsed.map_err(|error| {
+        let error = mapring_types::Error::internal("cannot read the query").with_source(error);
+        Reply::from_error(&error)
+    })?;
+    parsed.map_err(refusal)
+}
+
+fn refusal(rejection: Rejection) -> Stop {
+    if rejection.json {
+        Reply::json(StatusCode::BAD_REQUEST, rejection.body).into()
+    } else {
+        Reply::bad_request(rejection.body).into()
+    }
+}
+
+fn chunked(app: &App, results: Results) -> Reply {
+    let boundary = multipart::random_name(app.node.entropy.as_ref());
+    // No space here: Riak writes none, and some clients split at ";boundary=".
+    let content_type = format!("{};boundary={boundary}", media::MULTIPART);
+    let pieces = stream::unfold(Some((results, boundary)), |state| async move {
+        let (mut results, boundary) = state?;
+        let (piece, more) = next_piece(&mut results, &boundary).await;
+        Some((Ok::<_, Infallible>(piece), more.then_some((results, boundary))))
+    });
+    Reply::new(StatusCode::OK, &content_type, Body::from_stream(pieces))
+}
+
+/// Waits for a result and takes along what is ready besides. Says whether there will be more.
+async fn next_piece(results: &mut Results, boundary: &str) -> (Bytes, bool) {
+    let mut piece = Piece { out: BytesMut::new(), boundary, open: None };
+    let mut next = results.next().await;
+    loop {
+        match next {
+            None => {
+                piece.close_part();
+                multipart::close(&mut piece.out, boundary);
+                return (piece.out.freeze(), false);
+            }
+            // After an error neither a part nor the end is marked: that is how clients know it.
+            Some(Err(failure)) => {
+                piece.close_part();
+                piece.out.put_slice(failure.body.as_bytes());
+                return (piece.out.freeze(), false);
+            }
+            Some(Ok(result)) => piece.add(&result),
+        }
+        if piece.out.len() < limits::FLUSH_BYTES
+            && let Some(ready) = results.next().now_or_never()
+        {
+            next = ready;
+        } else if piece.out.is_empty() {
+            next = results.next().await;
+        } else {
+            piece.close_part();
+            return (piece.out.freeze(), true);
+        }
+    }
+}
+
+/// Some parts that leave together.
+struct Piece<'a> {
+    out: BytesMut,
+    boundary: &'a str,
+    /// The phase of the part under construction, and where it began.
+    open: Option<(usize, usize)>,
+}
+
+impl Piece<'_> {
+    fn add(&mut self, results: &PhaseResults) {
+        for value in &results.values {
+            match self.open {
+                Some((phase, start))
+                    if phase == results.phase && self.out.len() - start < limits::PART_BYTES =>
+                {
+                    self.out.put_u8(b',');
+                }
+                _ => {
+                    self.close_part();
+                    multipart::open_part(&mut self.out, self.boundary);
+                    let head = format!("{{\"phase\":{},\"data\":[", results.phase);
+                    self.out.put_slice(head.as_bytes());
+                    self.open = Some((results.phase, self.out.len()));
+                }
+            }
+            self.out.put_slice(value.0.as_bytes());
+        }
+    }
+
+    fn close_part(&mut self) {
+        if self.open.take().is_some() {
+            self.out.put_slice(b"]}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mapring_mapred::Failure;
+    use mapring_script::JsonText;
+
+    use super::*;
+
+    fn result(phase: usize, values: &[&str]) -> Result<PhaseResults, Failure> {
+        let values = values.iter().map(|&value| JsonText(value.into())).collect();
+        Ok(PhaseResults { phase, values })
+    }
+
+    async fn pieces(results: Vec<Result<PhaseResults, Failure>>) -> Vec<String> {
+        let mut results = stream::iter(results).boxed();
+        let mut pieces = Vec::new();
+        loop {
+            let (piece, more) = next_piece(&mut results, "X").await;
+            pieces.push(String::from_utf8(piece.to_vec()).unwrap());
+            if !more {
+                return pieces;
+            }
+        }
+    }
+
+    fn part(json: &str) -> String {
+        format!("\r\n--X\r\nContent-Type: application/json\r\n\r\n{json}")
+    }
+
+    #[tokio::test]
+    async fn what_is_ready_leaves_together() {
+        let results = vec![
+            result(0, &["1", "\"a\""]),
+            result(0, &["2"]),
+            result(1, &[]),
+            result(1, &["{}"]),
+            result(0, &["3"]),
+        ];
+        let expect = [
+            part(r#"{"phase":0,"data":[1,"a",2]}"#),
+            part(r#"{"phase":1,"data":[{}]}"#),
+            part(r#"{"phase":0,"data":[3]}"#),
+            "\r\n--X--\r\n".into(),
+        ];
+        assert_eq!(pieces(results).await, [expect.concat()]);
+        assert_eq!(pieces(vec![]).await, ["\r\n--X--\r\n"]);
+        assert_eq!(pieces(vec![result(0, &[])]).await, ["\r\n--X--\r\n"]);
+    }
+
+    #[tokio::test]
+    async fn a_failure_is_bare_json_at_the_end() {
+        let failure = || Err(Failure { body: r#"{"phase":1,"error":"x"}"#.into() });
+        assert_eq!(pieces(vec![failure()]).await, [r#"{"phase":1,"error":"x"}"#]);
+        let expect = part(r#"{"phase":0,"data":[1]}"#) + r#"{"phase":1,"error":"x"}"#;
+        assert_eq!(pieces(vec![result(0, &["1"]), failure()]).await, [expect]);
+    }
+
+    #[tokio::test]
+    async fn parts_and_pieces_are_bounded() {
+        let value = format!("\"{}\"", "x".repeat(limits::PART_BYTES / 2));
+        let results: Vec<_> = (0..20).map(|_| result(0, &[&value, &value])).collect();
+        let pieces = pieces(results).await;
+        assert!(pieces.len() > 4, "{}", pieces.len());
+        let most = limits::FLUSH_BYTES + 2 * limits::PART_BYTES + 1_000;
+        assert!(pieces.iter().all(|piece| piece.len() < most));
+        let text = pieces.concat();
+        assert_eq!(text.matches(&value).count(), 40);
+        for part in text.split("\r\n--X").filter(|part| part.contains("data")) {
+            let json = part.rsplit("\r\n").next().unwrap();
+            assert!(serde_json::from_str::<serde_json::Value>(json).is_ok());
+            assert!(json.len() < 2 * limits::PART_BYTES);
+        }
+    }
+
+    #[tokio::test]
+    async fn results_leave_when_nothing_else_is_ready() {
+        let first = stream::iter([result(0, &["1"])]);
+        let mut results = first.chain(stream::pending()).boxed();
+        let (piece, more) = next_piece(&mut results, "X").await;
+        assert_eq!((&piece[..], more), (part(r#"{"phase":0,"data":[1]}"#).as_bytes(), true));
+        assert!(next_piece(&mut results, "X").now_or_never().is_none());
+    }
+}

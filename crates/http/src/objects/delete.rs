@@ -1,0 +1,40 @@
+//! Deleting an object.
+
+use http::StatusCode;
+use http::header::CONTENT_TYPE;
+use mapring_kv::DeleteOptions;
+use mapring_types::ObjectId;
+
+use super::{check_bucket, put};
+use crate::decision;
+use crate::reply::{Reply, Stop, VARY_ENCODING, media};
+use crate::server::{App, Request};
+
+pub(super) async fn delete(app: &App, request: &Request, id: &ObjectId) -> Result<Reply, Stop> {
+    let params = request.params.object()?;
+    let context = put::context(&request.headers)?;
+    decision::same_origin(&request.headers, app.config.secure_referer_check)?;
+    let quorums = [params.r, params.pr, params.w, params.dw, params.pw, params.rw];
+    check_bucket(app, &id.bucket, &quorums)?;
+    if decision::is_conditional(&request.headers) {
+        put::check_conditions(app, request, id, &params).await?;
+    }
+    let options = DeleteOptions {
+        r: params.r,
+        pr: params.pr,
+        w: params.w,
+        dw: params.dw,
+        pw: params.pw,
+        rw: params.rw,
+        timeout: params.timeout,
+    };
+    let started = app.stats.start();
+    let deleted = app.objects.delete(id, context, &options).await;
+    app.stats.put(started, deleted.is_ok());
+    if deleted.map_err(|error| Stop::from(error).vary(VARY_ENCODING))? {
+        let reply = Reply::empty(StatusCode::NO_CONTENT);
+        Ok(reply.header(CONTENT_TYPE, media::HTML).vary(VARY_ENCODING))
+    } else {
+        Ok(Reply::not_found().vary(VARY_ENCODING))
+    }
+}

@@ -1,0 +1,90 @@
+//! Reading an object.
+
+use http::StatusCode;
+use mapring_kv::GetOptions;
+use mapring_types::{Object, ObjectId, Sibling};
+
+use super::{check_bucket, represent};
+use crate::decision::{self, Present};
+use crate::headers::media as media_header;
+use crate::params::ObjectParams;
+use crate::reply::{Reply, Stop, VARY_BOTH, VARY_ENCODING};
+use crate::route::Style;
+use crate::server::{App, Request};
+
+pub(super) fn options(params: &ObjectParams) -> GetOptions {
+    GetOptions {
+        r: params.r,
+        pr: params.pr,
+        basic_quorum: params.basic_quorum,
+        notfound_ok: params.notfound_ok,
+        timeout: params.timeout,
+    }
+}
+
+pub(super) async fn get(
+    app: &App,
+    request: &Request,
+    id: &ObjectId,
+    style: Style,
+) -> Result<Reply, Stop> {
+    let params = request.params.object()?;
+    decision::same_origin(&request.headers, app.config.secure_referer_check)?;
+    check_bucket(app, &id.bucket, &[params.r, params.pr])?;
+    let started = app.stats.start();
+    let found = app.objects.get(id, &options(&params)).await;
+    app.stats.got(started, found.as_ref().ok().and_then(Option::as_ref));
+    let Some(object) = found? else { return Err(Reply::not_found().into()) };
+    if object.is_tombstone() {
+        return Ok(represent::tombstone(&object));
+    }
+    match (request.params.get("vtag"), object.siblings.as_slice()) {
+        (Some(tag), _) => match object.siblings.iter().find(|sibling| sibling.vtag() == tag) {
+            Some(sibling) => one(app, request, &object, sibling, id, style),
+            None => Err(no_such_tag(request, &object)?.into()),
+        },
+        (None, [only]) => one(app, request, &object, only, id, style),
+        (None, _) => {
+            let chosen = decision::representation(&request.headers, &represent::SIBLING_TYPES)?;
+            let present = Present { etag: object.etag(), last_modified: object.last_modified() };
+            check(app, request, &present).map_err(|stop| stop.vary(VARY_BOTH))?;
+            Ok(represent::choices(app, &object, id, style, chosen))
+        }
+    }
+}
+
+fn one(
+    app: &App,
+    request: &Request,
+    object: &Object,
+    sibling: &Sibling,
+    id: &ObjectId,
+    style: Style,
+) -> Result<Reply, Stop> {
+    let content_type = media_header::bare(&sibling.metadata.content_type);
+    decision::representation(&request.headers, &[content_type])?;
+    let present = Present { etag: sibling.vtag(), last_modified: sibling.last_modified };
+    check(app, request, &present).map_err(|stop| stop.vary(VARY_ENCODING))?;
+    Ok(represent::value(object, sibling, id, style))
+}
+
+fn check(app: &App, request: &Request, present: &Present) -> Result<(), Stop> {
+    let now = app.node.clock.now_micros();
+    decision::conditions(&request.method, &request.headers, Some(present), now)
+}
+
+/// A tag that no value has: the representation is chosen first, as in Webmachine.
+fn no_such_tag(request: &Request, object: &Object) -> Result<Reply, Stop> {
+    let page = Reply::page(StatusCode::NOT_FOUND);
+    match object.siblings.as_slice() {
+        [only] => {
+            let content_type = media_header::bare(&only.metadata.content_type);
+            decision::representation(&request.headers, &[content_type])?;
+            Ok(page.vary(VARY_ENCODING))
+        }
+        _ => {
+            decision::representation(&request.headers, &represent::SIBLING_TYPES)?;
+            Ok(page.vary(VARY_BOTH))
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! Answers: their parts, error pages, and the one table from error kinds to status codes.
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::header::{ALLOW, CONTENT_TYPE, HeaderName, VARY};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use mapring_types::{Error, ErrorKind};
+
+/// Media types that the interface itself produces.
+pub mod media {
+    /// Plain text.
+    pub const TEXT: &str = "text/plain";
+    /// HTML pages.
+    pub const HTML: &str = "text/html";
+    /// JSON documents.
+    pub const JSON: &str = "application/json";
+    /// Several documents in one.
+    pub const MULTIPART: &str = "multipart/mixed";
+}
+
+/// The `Vary` of resources with one representation.
+pub const VARY_ENCODING: &str = "Accept-Encoding";
+
+/// The `Vary` of resources with several representations.
+pub const VARY_BOTH: &str = "Accept, Accept-Encoding";
+
+/// An answer under construction.
+#[derive(Debug)]
+pub struct Reply {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Body,
+    text: Option<String>,
+}
+
+/// An answer that ends the handling of a request before its usual end.
+#[derive(Debug)]
+pub struct Stop(Box<Reply>);
+
+impl From<Reply> for Stop {
+    fn from(reply: Reply) -> Self {
+        Self(Box::new(reply))
+    }
+}
+
+impl From<Stop> for Reply {
+    fn from(stop: Stop) -> Self {
+        *stop.0
+    }
+}
+
+impl Stop {
+    /// The status code.
+    pub fn status(&self) -> u16 {
+        self.0.status.as_u16()
+    }
+
+    /// The body, when it is text.
+    pub fn text(&self) -> String {
+        self.0.text.clone().unwrap_or_default()
+    }
+
+    /// See [`Reply::vary`].
+    #[must_use]
+    pub fn vary(self, value: &'static str) -> Self {
+        Reply::from(self).vary(value).into()
+    }
+}
+
+impl Reply {
+    /// An answer without a body.
+    pub fn empty(status: StatusCode) -> Self {
+        Self { status, headers: HeaderMap::new(), body: Body::empty(), text: None }
+    }
+
+    /// An answer with a body of the given type.
+    pub fn new(status: StatusCode, content_type: &str, body: impl Into<Body>) -> Self {
+        let reply = Self { body: body.into(), ..Self::empty(status) };
+        reply.header(CONTENT_TYPE, content_type)
+    }
+
+    /// Plain text.
+    pub fn text(status: StatusCode, text: impl Into<String>) -> Self {
+        let text = text.into();
+        let reply = Self::new(status, media::TEXT, text.clone());
+        Self { text: Some(text), ..reply }
+    }
+
+    /// A JSON document.
+    pub fn json(status: StatusCode, document: impl Into<Bytes>) -> Self {
+        Self::new(status, media::JSON, Body::from(document.into()))
+    }
+
+    /// 400 with an explanation.
+    pub fn bad_request(text: impl Into<String>) -> Self {
+        Self::text(StatusCode::BAD_REQUEST, text)
+    }
+
+    /// A short page for an error of which the resource says nothing itself.
+    pub fn page(status: StatusCode) -> Self {
+        let reason = status.canonical_reason().unwrap_or("Error");
+        let code = status.as_u16();
+        let page = format!(
+            "<html><head><title>{code} {reason}</title></head><body><h1>{reason}</h1></body></html>"
+        );
+        Self::new(status, media::HTML, page)
+    }
+
+    /// 405 with the methods that there are.
+    pub fn not_allowed(methods: &'static str) -> Self {
+        Self::page(StatusCode::METHOD_NOT_ALLOWED).header(ALLOW, methods)
+    }
+
+    /// 404 for a bucket type that does not exist.
+    pub fn unknown_type(bucket_type: &[u8]) -> Self {
+        let name = String::from_utf8_lossy(bucket_type);
+        Self::text(StatusCode::NOT_FOUND, format!("Unknown bucket type: {name}"))
+    }
+
+    /// 404 for an object that does not exist.
+    pub fn not_found() -> Self {
+        Self::text(StatusCode::NOT_FOUND, "not found\n")
+    }
+
+    /// The answer for an error of the store: the one table from kinds to status codes (reference
+    /// §2.8).
+    pub fn from_error(error: &Error) -> Self {
+        let (status, text) = match error.kind() {
+            ErrorKind::Invalid => (StatusCode::BAD_REQUEST, format!("{error}\n")),
+            ErrorKind::NotFound => (StatusCode::NOT_FOUND, format!("{error}\n")),
+            ErrorKind::Forbidden => (StatusCode::FORBIDDEN, format!("{error}\n")),
+            ErrorKind::Precondition => (StatusCode::PRECONDITION_FAILED, format!("{error}\n")),
+            ErrorKind::Timeout => (StatusCode::SERVICE_UNAVAILABLE, "request timed out\n".into()),
+            ErrorKind::Quorum { what, got, want } => {
+                let text = format!("{what}-value unsatisfied: {got}/{want}\n");
+                (StatusCode::SERVICE_UNAVAILABLE, text)
+            }
+            ErrorKind::Unavailable
+            | ErrorKind::Overloaded
+            | ErrorKind::WrongPlan
+            | ErrorKind::Cancelled => (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")),
+            // An object may become too large through its siblings, which is not the request's
+            // fault; a request that is itself too large never gets to the store.
+            ErrorKind::TooLarge | ErrorKind::Corrupt | ErrorKind::Storage | ErrorKind::Internal => {
+                (StatusCode::INTERNAL_SERVER_ERROR, format!("Error:\n{error}\n"))
+            }
+        };
+        if status == StatusCode::INTERNAL_SERVER_ERROR {
+            tracing::warn!(%error, "request failed");
+        }
+        Self::text(status, text)
+    }
+
+    /// Sets a header. A value that cannot stand in a header is left out.
+    #[must_use]
+    pub fn header(mut self, name: HeaderName, value: impl AsRef<[u8]>) -> Self {
+        if let Ok(value) = HeaderValue::from_bytes(value.as_ref()) {
+            self.headers.insert(name, value);
+        }
+        self
+    }
+
+    /// Sets a header whose name is made at run time. What cannot be a header is left out.
+    #[must_use]
+    pub fn named(self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        match HeaderName::from_bytes(name.as_bytes()) {
+            Ok(name) => self.header(name, value),
+            Err(_) => self,
+        }
+    }
+
+    /// Says what the choice of representation depends on.
+    #[must_use]
+    pub fn vary(self, value: &'static str) -> Self {
+        self.header(VARY, value)
+    }
+
+    /// Changes the status, keeping headers and body.
+    #[must_use]
+    pub fn with_status(self, status: StatusCode) -> Self {
+        Self { status, ..self }
+    }
+
+    /// The response.
+    pub fn into_response(self) -> Response<Body> {
+        let mut response = Response::new(self.body);
+        *response.status_mut() = self.status;
+        *response.headers_mut() = self.headers;
+        response
+    }
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Reply::from_error(&error).into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mapring_types::error::QuorumKind;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(kind: ErrorKind, status: u16, text: &str) {
+        let stop = Stop::from(Error::new(kind, "why"));
+        assert_eq!((stop.status(), stop.text()), (status, text.to_owned()));
+    }
+
+    #[test]
+    fn kinds_have_status_codes() {
+        check(ErrorKind::Invalid, 400, "why\n");
+        check(ErrorKind::Timeout, 503, "request timed out\n");
+        let quorum = ErrorKind::Quorum { what: QuorumKind::Pr, got: 2, want: 3 };
+        check(quorum, 503, "PR-value unsatisfied: 2/3\n");
+        check(ErrorKind::Unavailable, 503, "why\n");
+        check(ErrorKind::Overloaded, 503, "why\n");
+        check(ErrorKind::Precondition, 412, "why\n");
+        check(ErrorKind::TooLarge, 500, "Error:\nwhy\n");
+        check(ErrorKind::Internal, 500, "Error:\nwhy\n");
+    }
+}

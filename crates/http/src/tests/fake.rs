@@ -1,0 +1,212 @@
+//! A store in memory and queries whose results the test sends.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::StreamExt as _;
+use futures::stream::{self, BoxStream};
+use mapring_cluster::fixed::{FixedCluster, FixedGroup};
+use mapring_cluster::{Change, Cluster as _, Outcome, View};
+use mapring_kv::{DeleteOptions, GetOptions, NewValue, PutOptions};
+use mapring_mapred::{Answer, Failure, PhaseResults, Rejection, Results};
+use mapring_ring::hash::RingSize;
+use mapring_types::{
+    ActorId, BucketId, Dot, Error, Object, ObjectId, Result, Sibling, VersionVector,
+};
+use parking_lot::Mutex;
+use tokio::sync::{Notify, mpsc};
+
+use crate::backend::{Objects, ParsedQuery, Queries};
+
+pub(crate) struct Store {
+    cluster: Arc<FixedCluster>,
+    objects: Mutex<BTreeMap<ObjectId, Object>>,
+    counter: AtomicU64,
+    /// The next calls fail so.
+    pub(crate) failure: Mutex<Option<Error>>,
+    /// While set, reads wait for [`Store::go_on`].
+    pub(crate) hold: Mutex<bool>,
+    pub(crate) go_on: Notify,
+    pub(crate) waiting: Notify,
+}
+
+impl Store {
+    pub(crate) fn new() -> Self {
+        let cluster = FixedGroup::start(3, RingSize::new(64).unwrap()).remove(0);
+        Self {
+            cluster,
+            objects: Mutex::default(),
+            counter: AtomicU64::new(0),
+            failure: Mutex::default(),
+            hold: Mutex::default(),
+            go_on: Notify::new(),
+            waiting: Notify::new(),
+        }
+    }
+
+    fn check(&self) -> Result<()> {
+        self.failure.lock().take().map_or(Ok(()), Err)
+    }
+
+    fn write(&self, id: &ObjectId, context: Option<VersionVector>, value: NewValue) -> Object {
+        let counter = self.counter.fetch_add(1, Ordering::Relaxed) + 1;
+        let sibling = Sibling {
+            dot: Dot { actor: ActorId(1), counter },
+            last_modified: 1_795_322_911_000_000 + counter,
+            deleted: value.deleted,
+            metadata: value.metadata,
+            body: value.body,
+        };
+        let keeps = self.view().props(&id.bucket).unwrap().allow_mult;
+        let mut objects = self.objects.lock();
+        let object = objects.entry(id.clone()).or_default();
+        let context = if keeps { context.unwrap_or_default() } else { object.clock.clone() };
+        object.update(&context, sibling);
+        object.clone()
+    }
+}
+
+#[async_trait]
+impl Objects for Store {
+    fn view(&self) -> Arc<View> {
+        self.cluster.view()
+    }
+
+    async fn propose(&self, change: Change) -> Result<Outcome> {
+        self.check()?;
+        self.cluster.propose(change).await
+    }
+
+    async fn get(&self, id: &ObjectId, _: &GetOptions) -> Result<Option<Object>> {
+        let hold = *self.hold.lock();
+        if hold {
+            self.waiting.notify_one();
+            self.go_on.notified().await;
+        }
+        self.check()?;
+        Ok(self.objects.lock().get(id).cloned())
+    }
+
+    async fn put(
+        &self,
+        id: &ObjectId,
+        context: Option<VersionVector>,
+        value: NewValue,
+        _: &PutOptions,
+    ) -> Result<Object> {
+        self.check()?;
+        Ok(self.write(id, context, value))
+    }
+
+    async fn delete(
+        &self,
+        id: &ObjectId,
+        context: Option<VersionVector>,
+        _: &DeleteOptions,
+    ) -> Result<bool> {
+        self.check()?;
+        let known = self.objects.lock().get(id).cloned();
+        let Some(known) = known.filter(|object| !object.is_tombstone()) else { return Ok(false) };
+        let value = NewValue { deleted: true, ..NewValue::default() };
+        self.write(id, Some(context.unwrap_or(known.clock)), value);
+        Ok(true)
+    }
+
+    fn list_keys(&self, bucket: BucketId, _: Duration) -> BoxStream<'static, Result<Vec<Bytes>>> {
+        let failure = self.failure.lock().take().map(Err);
+        let objects = self.objects.lock();
+        let live =
+            objects.iter().filter(|(id, object)| id.bucket == bucket && !object.is_tombstone());
+        let pages: Vec<_> = live.map(|(id, _)| Ok(vec![id.key.clone()])).chain(failure).collect();
+        stream::iter(pages).boxed()
+    }
+
+    fn list_buckets(&self, kind: Bytes, _: Duration) -> BoxStream<'static, Result<Vec<Bytes>>> {
+        let objects = self.objects.lock();
+        let names: BTreeSet<Bytes> = objects
+            .keys()
+            .filter(|id| id.bucket.bucket_type == kind)
+            .map(|id| id.bucket.name.clone())
+            .collect();
+        stream::iter([Ok(names.into_iter().collect())]).boxed()
+    }
+}
+
+type Event = Result<PhaseResults, Failure>;
+
+/// Queries give what the test sends, and tell when they are dropped.
+#[derive(Default)]
+pub(crate) struct Script {
+    sender: Mutex<Option<mpsc::UnboundedSender<Event>>>,
+    pub(crate) started: Arc<Notify>,
+    pub(crate) dropped: Arc<Notify>,
+}
+
+impl Script {
+    pub(crate) fn send(&self, event: Event) {
+        self.sender.lock().as_ref().unwrap().send(event).unwrap();
+    }
+
+    pub(crate) fn finish(&self) {
+        self.sender.lock().take();
+    }
+}
+
+struct TellDrop(Arc<Notify>);
+
+impl Drop for TellDrop {
+    fn drop(&mut self) {
+        self.0.notify_one();
+    }
+}
+
+struct Run {
+    results: mpsc::UnboundedReceiver<Event>,
+    started: Arc<Notify>,
+    tell: TellDrop,
+}
+
+impl Queries for Script {
+    fn parse(&self, body: &[u8]) -> Result<Box<dyn ParsedQuery>, Rejection> {
+        match body {
+            b"text" => Err(Rejection { body: "not JSON\n".into(), json: false }),
+            b"json" => Err(Rejection { body: "{\"phase\":0}".into(), json: true }),
+            _ => {
+                let (sender, results) = mpsc::unbounded_channel();
+                *self.sender.lock() = Some(sender);
+                let tell = TellDrop(self.dropped.clone());
+                Ok(Box::new(Run { results, started: self.started.clone(), tell }))
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl ParsedQuery for Run {
+    async fn stream(self: Box<Self>) -> Result<Results, Rejection> {
+        let Self { results, started, tell } = *self;
+        started.notify_one();
+        let events = stream::unfold((results, tell), |(mut results, tell)| async move {
+            Some((results.recv().await?, (results, tell)))
+        });
+        Ok(events.boxed())
+    }
+
+    async fn answer(self: Box<Self>) -> Result<Result<Answer, Failure>, Rejection> {
+        let mut results = self.stream().await?;
+        let mut values = Vec::new();
+        while let Some(event) = results.next().await {
+            match event {
+                Ok(result) => values.extend(result.values.into_iter().map(|value| value.0)),
+                Err(failure) => return Ok(Err(failure)),
+            }
+        }
+        let body = Bytes::from(format!("[{}]", values.join(",")));
+        let length = body.len() as u64;
+        Ok(Ok(Answer { length, body: stream::iter([Ok(body)]).boxed() }))
+    }
+}

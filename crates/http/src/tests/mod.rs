@@ -1,0 +1,52 @@
+//! The interface over real sockets, with a small store and scripted queries behind it.
+
+mod connections;
+mod fake;
+mod objects;
+mod others;
+mod stack;
+mod wire;
+
+use std::sync::Arc;
+
+use mapring_types::env::{SystemClock, SystemEntropy};
+use tokio::net::TcpListener;
+
+use crate::{HttpConfig, HttpServer, NodeFacts, StorageFacts};
+
+/// A server over a [`fake::Store`].
+pub(crate) struct Fixture {
+    pub(crate) server: HttpServer,
+    pub(crate) store: Arc<fake::Store>,
+    pub(crate) queries: Arc<fake::Script>,
+}
+
+impl Fixture {
+    pub(crate) async fn start() -> Self {
+        Self::with(HttpConfig::default()).await
+    }
+
+    pub(crate) async fn with(config: HttpConfig) -> Self {
+        let store = Arc::new(fake::Store::new());
+        let queries = Arc::new(fake::Script::default());
+        let node = NodeFacts {
+            clock: Arc::new(SystemClock),
+            entropy: Arc::new(SystemEntropy),
+            serving: Arc::new(|| true),
+            storage: Arc::new(|| StorageFacts { engine: "memory".into(), disk_bytes: 7 }),
+        };
+        let server = HttpServer::start_with(
+            store.clone(),
+            queries.clone(),
+            node,
+            Arc::new(|| "mapring_up 1\n".to_owned()),
+            config,
+            TcpListener::bind("127.0.0.1:0").await.unwrap(),
+        );
+        Self { server, store, queries }
+    }
+
+    pub(crate) async fn connect(&self) -> wire::Client {
+        wire::Client::connect(self.server.local_addr()).await
+    }
+}

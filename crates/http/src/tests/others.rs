@@ -1,0 +1,283 @@
+//! Buckets, properties, listings, queries and the administrative resources.
+
+use mapring_mapred::{Failure, PhaseResults};
+use mapring_script::JsonText;
+use mapring_types::Error;
+use serde_json::{Value, json};
+
+use super::Fixture;
+use super::wire::{Client, Response};
+
+const JSON: &[&str] = &["Content-Type: application/json"];
+const TEXT: &[&str] = &["Content-Type: text/plain"];
+
+fn parsed(response: &Response) -> Value {
+    serde_json::from_slice(&response.body).unwrap()
+}
+
+async fn put_keys(client: &mut Client, bucket: &str, keys: &[&str]) {
+    for key in keys {
+        let path = format!("/riak/{bucket}/{key}");
+        assert_eq!(client.request("PUT", &path, TEXT, b"x").await.status, 204);
+    }
+}
+
+#[tokio::test]
+async fn buckets_and_keys_are_listed() {
+    let fixture = Fixture::start().await;
+    let mut client = fixture.connect().await;
+    put_keys(&mut client, "b", &["1", "%C3%A9"]).await;
+    put_keys(&mut client, "c", &["1"]).await;
+    for (path, expect) in [
+        ("/buckets?buckets=true", r#"{"buckets":["b","c"]}"#),
+        ("/riak/?buckets=true", r#"{"buckets":["b","c"]}"#),
+        ("/types/default/buckets?buckets=true", r#"{"buckets":["b","c"]}"#),
+        ("/buckets?buckets=stream", r#"{"buckets":["b","c"]}{"buckets":[]}"#),
+        ("/buckets", r#"{"buckets":[]}"#),
+        ("/buckets/b/keys?keys=true&props=false", r#"{"keys":["1","\u00e9"]}"#),
+        ("/buckets/b/keys?keys=stream", r#"{"keys":["1"]}{"keys":["\u00e9"]}{"keys":[]}"#),
+        ("/buckets/none/keys?keys=true", r#"{"keys":[]}"#),
+        ("/buckets/b/keys", "{}"),
+        ("/riak/b?props=false&keys=true", r#"{"keys":["1","\u00e9"]}"#),
+        ("/riak/c?props=false&keys=stream", r#"{"keys":["1"]}{"keys":[]}"#),
+    ] {
+        let response = client.get(path).await;
+        assert_eq!((response.status, response.text().as_str()), (200, expect), "{path}");
+        assert_eq!(response.header("content-type"), Some("application/json"), "{path}");
+    }
+    let merged = parsed(&client.get("/riak/b?keys=true").await);
+    assert_eq!(merged["keys"], json!(["1", "é"]));
+    assert_eq!(merged["props"]["n_val"], 3);
+    let stream = client.get("/riak/b?keys=stream").await.text();
+    assert!(stream.starts_with("{\"props\":{\"name\":\"b\","), "{stream}");
+    assert!(stream.ends_with("}{\"keys\":[\"1\"]}{\"keys\":[\"\\u00e9\"]}{\"keys\":[]}"));
+}
+
+#[tokio::test]
+async fn failed_listings_are_told() {
+    let fixture = Fixture::start().await;
+    let mut client = fixture.connect().await;
+    put_keys(&mut client, "b", &["1"]).await;
+    *fixture.store.failure.lock() = Some(Error::timeout("x"));
+    let failed = client.get("/buckets/b/keys?keys=true&timeout=1").await;
+    assert_eq!((failed.status, failed.text()), (503, "request timed out\n".into()));
+    *fixture.store.failure.lock() = Some(Error::timeout("x"));
+    let failed = client.get("/buckets/b/keys?keys=stream").await;
+    assert_eq!(failed.text(), r#"{"keys":["1"]}{"error":"timeout"}"#);
+    for (path, status) in [
+        ("/buckets/b/keys?keys=true&timeout=x", 400),
+        ("/types/nope/buckets?buckets=true", 404),
+        ("/types/nope/buckets/b/keys?keys=true", 404),
+        ("/nothing", 404),
+        ("/buckets/b", 404),
+        ("/buckets/b/keys/%", 400),
+    ] {
+        assert_eq!(client.get(path).await.status, status, "{path}");
+    }
+    assert_eq!(client.request("DELETE", "/buckets", &[], b"").await.status, 405);
+}
+
+#[tokio::test]
+async fn properties_are_read_and_written() {
+    let fixture = Fixture::start().await;
+    let mut client = fixture.connect().await;
+    let path = "/buckets/b/props";
+    let props = parsed(&client.get(path).await)["props"].clone();
+    assert_eq!((&props["name"], &props["r"]), (&json!("b"), &json!("quorum")));
+    let put = client.request("PUT", path, JSON, br#"{"props":{"r":1,"allow_mult":"true"}}"#).await;
+    assert_eq!((put.status, put.header("vary")), (204, Some("Accept-Encoding")));
+    let old = client.request("PUT", "/riak/b", JSON, br#"{"props":{"n_val":5}}"#).await;
+    assert_eq!(old.status, 204);
+    let props = parsed(&client.get("/riak/b").await)["props"].clone();
+    assert_eq!(
+        [&props["r"], &props["allow_mult"], &props["n_val"]],
+        [&json!(1), &json!(true), &json!(5)]
+    );
+    assert_eq!(client.request("DELETE", path, &[], b"").await.status, 204);
+    assert_eq!(parsed(&client.get(path).await)["props"]["n_val"], 3);
+    assert_eq!(client.request("DELETE", "/riak/b", &[], b"").await.status, 405);
+}
+
+#[tokio::test]
+async fn wrong_properties_are_refused() {
+    let fixture = Fixture::start().await;
+    let mut client = fixture.connect().await;
+    let form = "bucket PUT must be a JSON object of the form:\n\
+                {\"props\":{...bucket properties...}}";
+    for body in ["", "[]", "{}", "{\"props\":1}", "nonsense"] {
+        let refused = client.request("PUT", "/buckets/b/props", TEXT, body.as_bytes()).await;
+        assert_eq!((refused.status, refused.text().as_str()), (400, form), "{body}");
+    }
+    for (body, expect) in [
+        (r#"{"props":{"n_val":"3","r":2}}"#, json!({"n_val": "not_integer"})),
+        (
+            r#"{"props":{"datatype":"set","allow_mult":true}}"#,
+            json!({"datatype": "Cannot update datatype on existing bucket"}),
+        ),
+    ] {
+        let refused = client.request("PUT", "/buckets/b/props", JSON, body.as_bytes()).await;
+        assert_eq!((refused.status, parsed(&refused)), (400, expect));
+        assert_eq!(refused.header("content-type"), Some("application/json"));
+    }
+    let good = br#"{"props":{"n_val":2}}"#;
+    assert_eq!(client.request("PUT", "/buckets/b/props", TEXT, good).await.status, 415);
+    assert_eq!(client.request("PUT", "/buckets/b/props", &[], good).await.status, 415);
+    let typed = client.request("PUT", "/types/t/props", JSON, good).await;
+    assert_eq!(
+        (typed.status, typed.text().as_str()),
+        (404, "Cannot modify unknown bucket type: t")
+    );
+    assert_eq!(client.get("/types/t/props").await.status, 404);
+    assert_eq!(client.get("/types/default/props").await.status, 200);
+    assert_eq!(client.request("PUT", "/types/default/props", JSON, good).await.status, 403);
+    let large = vec![b' '; crate::limits::PROPS_BYTES + 1];
+    assert_eq!(client.request("PUT", "/buckets/b/props", JSON, &large).await.status, 413);
+}
+
+#[tokio::test]
+async fn administrative_resources_answer() {
+    let fixture = Fixture::start().await;
+    let mut client = fixture.connect().await;
+    let ping = client.get("/ping/").await;
+    assert_eq!((ping.status, ping.text()), (200, "OK".into()));
+    assert_eq!(ping.header("content-type"), Some("text/html"));
+    let head = client.request("HEAD", "/ping", &[], b"").await;
+    assert_eq!((head.status, head.header("content-length")), (200, Some("2")));
+    let accept = "Accept: multipart/mixed, application/json, */*;q=0.5";
+    let root = client.request("GET", "/", &[accept], b"").await;
+    assert_eq!(parsed(&root)["riak_kv_wm_object"], "/buckets");
+    let link = root.header("link").unwrap();
+    assert!(link.contains("</buckets>; rel=\"riak_kv_wm_buckets\",</riak>; rel=\"riak_kv_wm_buck"));
+    assert_eq!(root.header("vary"), Some("Accept, Accept-Encoding"));
+    let page = client.get("/").await;
+    assert_eq!(page.header("content-type"), Some("text/html"));
+    put_keys(&mut client, "b", &["1"]).await;
+    client.get("/riak/b/1").await;
+    let stats = parsed(&client.get("/stats").await);
+    assert!(stats["riak_kv_version"].as_str().unwrap() >= "2.1");
+    for (name, value) in [
+        ("node_gets_total", json!(1)),
+        ("node_puts", json!(1)),
+        ("ring_members", json!(["n1", "n2", "n3"])),
+        ("ring_num_partitions", json!(64)),
+        ("storage_backend", json!("memory")),
+        ("nodename", json!("n1")),
+    ] {
+        assert_eq!(stats[name], value, "{name}");
+    }
+    let text = client.request("GET", "/stats", &["Accept: text/plain"], b"").await;
+    assert!(text.text().contains("\n  \"node_gets\""));
+    assert_eq!(client.get("/metrics").await.text(), "mapring_up 1\n");
+    assert_eq!(client.get("/admin/ready").await.status, 200);
+    let cluster = parsed(&client.get("/admin/cluster").await);
+    assert_eq!(cluster["members"].as_array().unwrap().len(), 3);
+    assert_eq!(cluster["members"][0]["status"], "valid");
+    let list = parsed(&client.get("/buckets/b/keys/k/preflist").await);
+    assert_eq!(list["preflist"][0]["partition"], 28);
+    assert_eq!(list["preflist"].as_array().unwrap().len(), 3);
+}
+
+fn values(phase: usize, values: &[&str]) -> Result<PhaseResults, Failure> {
+    let values = values.iter().map(|&value| JsonText(value.into())).collect();
+    Ok(PhaseResults { phase, values })
+}
+
+fn failure() -> Result<PhaseResults, Failure> {
+    Err(Failure { body: r#"{"phase":0,"error":"x"}"#.into() })
+}
+
+#[tokio::test]
+async fn plain_queries_are_answered() {
+    let fixture = Fixture::start().await;
+    let mut client = fixture.connect().await;
+    for (events, status, body) in [
+        (vec![values(0, &["1", "2"]), values(0, &["3"])], 200, "[1,2,3]"),
+        (vec![], 200, "[]"),
+        (vec![values(0, &["1"]), failure()], 500, r#"{"phase":0,"error":"x"}"#),
+    ] {
+        let script = async {
+            fixture.queries.started.notified().await;
+            events.into_iter().for_each(|event| fixture.queries.send(event));
+            fixture.queries.finish();
+        };
+        let (answer, ()) = tokio::join!(client.request("POST", "/mapred", JSON, b"{}"), script);
+        assert_eq!((answer.status, answer.text().as_str()), (status, body));
+        let length = body.len().to_string();
+        assert_eq!(
+            answer.shape(&["content-type", "content-length", "vary"]),
+            format!("content-type: application/json\ncontent-length: {length}\nvary: -")
+        );
+    }
+}
+
+#[tokio::test]
+async fn wrong_queries_are_refused_in_order() {
+    let fixture = Fixture::start().await;
+    let mut client = fixture.connect().await;
+    let usage = client.get("/mapred").await;
+    assert_eq!((usage.status, usage.header("content-type")), (400, Some("text/plain")));
+    let empty = client.request("POST", "/mapred", JSON, b"").await;
+    assert_eq!((empty.status, empty.text()), (400, usage.text()));
+    assert_eq!(client.request("PUT", "/mapred", JSON, b"{}").await.status, 405);
+    // What is wrong with the text comes before what is wrong with the type.
+    let text = client.request("POST", "/mapred", &[], b"text").await;
+    assert_eq!((text.status, text.text()), (400, "not JSON\n".into()));
+    let json = client.request("POST", "/mapred", &[], b"json").await;
+    assert_eq!((json.status, json.header("content-type")), (400, Some("application/json")));
+    let types = ["Content-Type: text/plain", "Accept: multipart/mixed"];
+    assert_eq!(client.request("POST", "/mapred", &types, b"{}").await.status, 415);
+    let types = ["Content-Type: application/json;charset=utf-8", "Accept: multipart/mixed"];
+    assert_eq!(client.request("POST", "/mapred?chunked=true", &types, b"{}").await.status, 406);
+}
+
+#[tokio::test]
+async fn parts_are_sent_while_the_query_runs() {
+    let fixture = Fixture::start().await;
+    let mut client = fixture.connect().await;
+    let request = "POST /mapred/?chunked=true HTTP/1.1\r\nHost: h\r\nAccept: application/json\r\n\
+                   Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
+    for fails in [false, true] {
+        client.send(request.as_bytes()).await;
+        let head = client.head().await;
+        let boundary = head.split("multipart/mixed;boundary=").nth(1).unwrap();
+        let boundary = boundary.split("\r\n").next().unwrap();
+        for number in ["1", "2"] {
+            fixture.queries.send(values(0, &[number]));
+            // Each arrives before the next is there.
+            let part = String::from_utf8(client.chunk().await.unwrap()).unwrap();
+            assert_eq!(
+                part,
+                format!(
+                    "\r\n--{boundary}\r\nContent-Type: application/json\r\n\r\n\
+                     {{\"phase\":0,\"data\":[{number}]}}"
+                )
+            );
+        }
+        let end = if fails {
+            fixture.queries.send(failure());
+            r#"{"phase":0,"error":"x"}"#.to_owned()
+        } else {
+            fixture.queries.finish();
+            format!("\r\n--{boundary}--\r\n")
+        };
+        assert_eq!(client.chunk().await.unwrap(), end.as_bytes());
+        assert_eq!(client.chunk().await, None);
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_ends_its_query() {
+    let fixture = Fixture::start().await;
+    for path in ["/mapred", "/mapred?chunked=true"] {
+        let mut client = fixture.connect().await;
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\n\
+             Content-Length: 2\r\n\r\n{{}}"
+        );
+        client.send(request.as_bytes()).await;
+        fixture.queries.started.notified().await;
+        // Nothing has been written, and nothing will be.
+        drop(client);
+        fixture.queries.dropped.notified().await;
+    }
+}

@@ -1,0 +1,293 @@
+//! Who stamps dots: an actor and a counter for each vnode of this node.
+//!
+//! A dot must never be given twice, and a vector entry `(actor, n)` claims that all earlier dots of
+//! that actor on the object have been seen. Both hold only while the vnode still has what it once
+//! stored. So an actor lives no longer than that is certain: it is carried over a clean stop (its
+//! counter and a seal are kept both in the engine's fsynced meta value and inside the vnode's data,
+//! and must agree at the next start), and every other start takes a new actor: after `kill -9` or
+//! power loss, which may have cost the last writes, after data was emptied, restored or copied. In
+//! use the actor is also given up when a clock shows a later dot of it than was ever given here
+//! (restored data), and when hand-off takes objects away.
+//!
+//! The price is one vector entry for each unclean start, on objects written after it. No write ever
+//! waits for a lease of counters.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use mapring_engine::{Engine, StoreKey};
+use mapring_ring::Partition;
+use mapring_types::{
+    ActorId, BucketId, Dot, Entropy, Error, ObjectId, Record, Result, VersionVector,
+};
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+
+/// The actors of a node. All calls block: make them in an executor's job.
+pub(crate) struct Actors {
+    engine: Arc<dyn Engine>,
+    entropy: Arc<dyn Entropy>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// `None`: whatever is stored is given up; the next dot begins a new actor.
+    actors: BTreeMap<Partition, Option<Actor>>,
+    stopped: bool,
+}
+
+#[derive(Clone, Copy)]
+struct Actor {
+    id: ActorId,
+    counter: u64,
+}
+
+/// The meta value of a vnode.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    actor: ActorId,
+    counter: u64,
+    /// Present after a clean stop: what the record inside the data must say.
+    seal: Option<u64>,
+}
+
+/// The first byte of the meta value and of the record inside the data.
+const VERSION: u8 = 1;
+
+impl Actors {
+    pub(crate) fn new(engine: Arc<dyn Engine>, entropy: Arc<dyn Entropy>) -> Self {
+        Self { engine, entropy, state: Mutex::default() }
+    }
+
+    /// The next dot of `vnode` for an object whose stored clock and writer's context are `seen`.
+    ///
+    /// # Errors
+    /// `Storage` when a new actor cannot be noted, `Unavailable` after [`Actors::stop`].
+    pub(crate) fn stamp(&self, vnode: Partition, seen: [&VersionVector; 2]) -> Result<Dot> {
+        let mut state = self.state.lock();
+        if state.stopped {
+            return Err(Error::unavailable("this node is stopping"));
+        }
+        let known = match state.actors.get(&vnode) {
+            Some(known) => *known,
+            None => self.resume(vnode)?,
+        };
+        let regressed =
+            |actor: &Actor| seen.iter().any(|clock| clock.get(actor.id) > actor.counter);
+        let mut actor = match known.filter(|actor| actor.counter < u64::MAX && !regressed(actor)) {
+            Some(actor) => actor,
+            None => self.fresh(vnode, seen)?,
+        };
+        actor.counter += 1;
+        state.actors.insert(vnode, Some(actor));
+        Ok(Dot { actor: actor.id, counter: actor.counter })
+    }
+
+    /// Gives the actor of `vnode` up: objects that it stamped are about to be taken away.
+    ///
+    /// # Errors
+    /// `Storage`.
+    pub(crate) fn retire(&self, vnode: Partition) -> Result<()> {
+        let mut state = self.state.lock();
+        if !state.actors.contains_key(&vnode) && self.engine.meta(&name(vnode))?.is_some() {
+            self.note(vnode, &Stored { actor: ActorId(0), counter: 0, seal: None })?;
+        }
+        state.actors.insert(vnode, None);
+        Ok(())
+    }
+
+    /// Carries the actors in use over a clean stop; no dot is given any more.
+    ///
+    /// # Errors
+    /// `Storage`: those not yet sealed begin anew at the next start.
+    pub(crate) fn stop(&self) -> Result<()> {
+        let mut state = self.state.lock();
+        state.stopped = true;
+        let used: Vec<(Partition, Actor)> = std::mem::take(&mut state.actors)
+            .into_iter()
+            .filter_map(|(vnode, actor)| Some((vnode, actor?)))
+            .collect();
+        let mut seals = Vec::new();
+        for (vnode, actor) in used {
+            let seal = self.entropy.next_u64();
+            let mut head = vec![VERSION];
+            head.extend_from_slice(&seal.to_be_bytes());
+            let record = Record { head: head.into(), body: Bytes::new() };
+            self.engine.put(vnode.0, &marker(), &record)?;
+            seals.push((
+                vnode,
+                Stored { actor: actor.id, counter: actor.counter, seal: Some(seal) },
+            ));
+        }
+        self.engine.sync()?;
+        seals.iter().try_for_each(|(vnode, stored)| self.note(*vnode, stored))
+    }
+
+    /// The actor of the last clean stop, from now on marked as in use.
+    fn resume(&self, vnode: Partition) -> Result<Option<Actor>> {
+        let Some(value) = self.engine.meta(&name(vnode))? else { return Ok(None) };
+        let stored: Option<Stored> = match value.split_first() {
+            Some((&VERSION, rest)) => postcard::from_bytes(rest).ok(),
+            _ => None,
+        };
+        let Some(Stored { actor, counter, seal: Some(seal) }) = stored else { return Ok(None) };
+        let inside = self.engine.get(vnode.0, &marker())?;
+        let inside = inside.as_ref().and_then(|record| record.head.split_first());
+        if inside != Some((&VERSION, &seal.to_be_bytes()[..])) {
+            tracing::warn!(%vnode, "the data of a vnode is not that of the last stop: new actor");
+            return Ok(None);
+        }
+        self.note(vnode, &Stored { actor, counter, seal: None })?;
+        Ok(Some(Actor { id: actor, counter }))
+    }
+
+    fn fresh(&self, vnode: Partition, seen: [&VersionVector; 2]) -> Result<Actor> {
+        let id = loop {
+            let id = ActorId(self.entropy.next_u64());
+            if seen.iter().all(|clock| clock.get(id) == 0) {
+                break id;
+            }
+        };
+        self.note(vnode, &Stored { actor: id, counter: 0, seal: None })?;
+        tracing::debug!(%vnode, actor = ?id, "new actor");
+        Ok(Actor { id, counter: 0 })
+    }
+
+    fn note(&self, vnode: Partition, stored: &Stored) -> Result<()> {
+        let value = postcard::to_extend(stored, vec![VERSION])
+            .map_err(|error| Error::internal("cannot encode an actor").with_source(error))?;
+        self.engine.set_meta(&name(vnode), &value)
+    }
+}
+
+fn name(vnode: Partition) -> String {
+    format!("kv-actor-{vnode}")
+}
+
+/// A place in a vnode's data that no object can have: no ring has so many partitions.
+fn marker() -> StoreKey {
+    let bucket = BucketId::typed(&b"mapring"[..], &b"vnode"[..]);
+    StoreKey { home: u16::MAX, id: ObjectId::new(bucket, &b"actor"[..]) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use mapring_engine::memory::MemoryEngine;
+
+    use super::*;
+
+    /// Counts up: all actors differ.
+    #[derive(Default)]
+    struct Numbers(AtomicU64);
+
+    impl Entropy for Numbers {
+        fn next_u64(&self) -> u64 {
+            self.0.fetch_add(1, Ordering::Relaxed) + 1
+        }
+    }
+
+    struct Vnode {
+        engine: Arc<MemoryEngine>,
+        entropy: Arc<Numbers>,
+    }
+
+    impl Vnode {
+        fn new() -> Self {
+            Self { engine: Arc::new(MemoryEngine::new()), entropy: Arc::default() }
+        }
+
+        fn start(&self) -> Actors {
+            Actors::new(self.engine.clone(), self.entropy.clone())
+        }
+    }
+
+    fn stamp(actors: &Actors) -> Dot {
+        stamp_over(actors, &VersionVector::new())
+    }
+
+    fn stamp_over(actors: &Actors, clock: &VersionVector) -> Dot {
+        actors.stamp(Partition(5), [clock, &VersionVector::new()]).unwrap()
+    }
+
+    fn next(dot: Dot) -> Dot {
+        Dot { counter: dot.counter + 1, ..dot }
+    }
+
+    #[test]
+    fn counts_up_and_over_a_clean_stop() {
+        let vnode = Vnode::new();
+        let actors = vnode.start();
+        let first = stamp(&actors);
+        assert_eq!(first.counter, 1);
+        assert_eq!(stamp(&actors), next(first));
+        actors.stop().unwrap();
+        assert!(actors.stamp(Partition(5), [&VersionVector::new(); 2]).is_err());
+        let actors = vnode.start();
+        assert_eq!(stamp(&actors), next(next(first)));
+        actors.stop().unwrap();
+        // A stop without a write in between changes nothing.
+        vnode.start().stop().unwrap();
+        assert_eq!(stamp(&vnode.start()), next(next(next(first))));
+    }
+
+    #[test]
+    fn a_start_after_a_crash_takes_a_new_actor() {
+        let vnode = Vnode::new();
+        let first = stamp(&vnode.start());
+        let second = stamp(&vnode.start());
+        assert_ne!(second.actor, first.actor);
+        assert_eq!(second.counter, 1);
+    }
+
+    #[test]
+    fn data_that_is_not_that_of_the_last_stop_takes_a_new_actor() {
+        let vnode = Vnode::new();
+        let actors = vnode.start();
+        let first = stamp(&actors);
+        actors.stop().unwrap();
+        let older = vnode.engine.get(5, &marker()).unwrap().unwrap();
+        // Emptied, with the meta value kept.
+        vnode.engine.delete(5, &marker()).unwrap();
+        let actors = vnode.start();
+        let second = stamp(&actors);
+        assert_ne!(second.actor, first.actor);
+        actors.stop().unwrap();
+        // Put back to an older state.
+        vnode.engine.put(5, &marker(), &older).unwrap();
+        let third = stamp(&vnode.start());
+        assert!(third.actor != first.actor && third.actor != second.actor);
+    }
+
+    #[test]
+    fn a_clock_from_its_own_future_takes_a_new_actor() {
+        let vnode = Vnode::new();
+        let actors = vnode.start();
+        let first = stamp(&actors);
+        let mut clock = VersionVector::new();
+        clock.add(first);
+        assert_eq!(stamp_over(&actors, &clock), next(first), "its own past is no reason");
+        clock.add(Dot { counter: 9, ..first });
+        let second = stamp_over(&actors, &clock);
+        assert_ne!(second.actor, first.actor);
+        clock.add(Dot { counter: u64::MAX, ..second });
+        assert_ne!(stamp_over(&actors, &clock).actor, second.actor);
+    }
+
+    #[test]
+    fn a_retired_actor_stays_retired() {
+        let vnode = Vnode::new();
+        let actors = vnode.start();
+        let first = stamp(&actors);
+        actors.retire(Partition(5)).unwrap();
+        let second = stamp(&actors);
+        assert_ne!(second.actor, first.actor);
+        actors.stop().unwrap();
+        // Also when it was not in use since the start.
+        vnode.start().retire(Partition(5)).unwrap();
+        assert_ne!(stamp(&vnode.start()).actor, second.actor);
+    }
+}

@@ -1,0 +1,112 @@
+//! Bounds that only this crate knows, each with its reason and what happens when it is reached.
+
+use std::time::Duration;
+
+use mapring_types::limits::{LEASE, MESSAGE_BYTES};
+
+/// A replica that has not answered for so long is doubted: the next fallback is asked as well.
+/// Well above a busy node's answer, well below what a user takes for an outage.
+pub const HEDGE: Duration = Duration::from_secs(1);
+
+/// A replica that has not answered for so long counts as failed, so that a paused node delays a
+/// request by less than a lease even where its answer was needed.
+pub const REPLICA_PATIENCE: Duration = Duration::from_millis(2_500);
+
+/// How long a node waits for the primary that coordinates a write on its behalf before it tries
+/// another: the coordinator itself has answered by then, hedging included.
+pub const FORWARD_PATIENCE: Duration = LEASE;
+
+/// Large bodies get this much more time: the slowest network worth waiting for, in bytes a
+/// millisecond (4 MB/s).
+pub const SLOWEST_BYTES_PER_MS: u64 = 4_096;
+
+/// Largest encoded object that a write may make, in bytes. More: the write is refused with
+/// `TooLarge`; the object could not be sent to other replicas.
+pub const RECORD_BYTES: usize = MESSAGE_BYTES - (1 << 20);
+
+/// Locks that serialise the changes of one object; two objects share one by chance.
+pub const STRIPES: usize = 1_024;
+
+/// Writes remembered by their id, so that a repeated request is not stored twice. The oldest is
+/// forgotten; a repetition that late makes a sibling.
+pub const RECENT_WRITES: usize = 8_192;
+
+/// Objects of requests that go on in the background after their answer (late replicas, read
+/// repair), in units of [`TAIL_UNIT_BYTES`]: 256 MB in all. At the bound a write answers only when
+/// all replicas have settled, and a read does not wait for late replicas.
+pub const TAIL_UNITS: usize = 16_384;
+
+/// See [`TAIL_UNITS`]: a small request counts as one unit, for what it needs beside its object.
+pub const TAIL_UNIT_BYTES: usize = 16 << 10;
+
+/// Read repairs under way at once. More are dropped and counted: a later read repairs.
+pub const REPAIRS: usize = 256;
+
+/// How often a hint of a write that a primary missed is tried to be kept (the queue of blocking
+/// work may be full for a moment). Then the miss is logged and counted; read repair mends it.
+pub const HINT_ATTEMPTS: u32 = 3;
+
+/// Tombstones that wait to be reaped. More are dropped and counted: a later read of the tombstone
+/// schedules it again.
+pub const REAPS: usize = 65_536;
+
+/// Reaps tried at once.
+pub const REAPS_AT_ONCE: usize = 16;
+
+/// How often a tombstone that could not be reaped is tried again before it is left to a read.
+pub const REAP_ATTEMPTS: u32 = 5;
+
+/// How often due tombstones are looked for.
+pub const REAP_TICK: Duration = Duration::from_secs(1);
+
+/// How often a node looks for data that belongs to other nodes (Riak's vnode manager: 10 s), when
+/// no change of the view brings it to look sooner.
+pub const HANDOFF_TICK: Duration = Duration::from_secs(10);
+
+/// How often a node asks, after its start, whether others hold data for it.
+pub const CATCH_UP_TICK: Duration = Duration::from_secs(1);
+
+/// Objects read and sent back at once by hand-off.
+pub const HANDOFF_OBJECTS: usize = 64;
+
+/// Slices of a listing asked at once.
+pub const SLICES_AT_ONCE: usize = 8;
+
+/// How often a listing's slice is tried on another replica before the listing fails.
+pub const SLICE_ATTEMPTS: u32 = 5;
+
+/// How long one page of a listing may take on a replica.
+pub const PAGE_PATIENCE: Duration = LEASE;
+
+/// Keys or bucket names in one page of a listing.
+pub const LIST_PAGE: usize = 1_000;
+
+/// Heads looked at for one page of bucket names: bounds the work of a page over tombstones.
+pub const LIST_PAGE_HEADS: usize = 20_000;
+
+/// How long a listing or query waits for hand-off when no replica of a partition is complete.
+pub const FIT_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How often it looks meanwhile.
+pub const FIT_TICK: Duration = Duration::from_millis(250);
+
+/// How long a stop waits for requests that go on in the background.
+pub const STOP_PATIENCE: Duration = Duration::from_secs(10);
+
+// A fallback that was asked late still answers before the forwarder gives up.
+const _: () = assert!(
+    HEDGE.as_millis() + REPLICA_PATIENCE.as_millis() < FORWARD_PATIENCE.as_millis(),
+    "a coordinator answers before its caller gives up"
+);
+// The largest object can go on in the background.
+const _: () = assert!(TAIL_UNITS * TAIL_UNIT_BYTES >= MESSAGE_BYTES);
+
+/// The units of [`TAIL_UNITS`] that an object of `bytes` takes.
+pub fn tail_units(bytes: usize) -> u32 {
+    u32::try_from(1 + bytes / TAIL_UNIT_BYTES).unwrap_or(u32::MAX)
+}
+
+/// The time that `bytes` may take on the slowest network worth waiting for.
+pub fn transfer(bytes: usize) -> Duration {
+    Duration::from_millis(bytes as u64 / SLOWEST_BYTES_PER_MS)
+}

@@ -1,0 +1,399 @@
+//! Writes: a primary coordinates, the other replicas join what it stored, the answer leaves at
+//! `w`/`dw`/`pw`; the rest goes on behind it until every primary has the write or a hint of it lies
+//! on some other node.
+//!
+//! Every write has an id. A node that is not a primary forwards the write; should the connection
+//! break while the answer is awaited, it asks the same coordinator again, which knows the id and
+//! does not store twice. Only when that fails too does it turn to the next primary. That primary
+//! cannot know whether the first one stored the write: with `allow_mult` an ambiguous failure can
+//! then leave the same value twice as siblings, which a reader resolves like any others.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
+use mapring_cluster::{Change, Outcome};
+use mapring_net::Class;
+use mapring_ring::{Partition, PreferenceEntry};
+use mapring_types::limits::{KEY_BYTES, OBJECT_BYTES};
+use mapring_types::{Error, ErrorKind, NodeId, Object, ObjectId, Record, Result, VersionVector};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::time::{Instant, sleep_until};
+
+use crate::quorum::{Verdict, WriteCore, WriteNeed, keeps_siblings};
+use crate::replica::Asked;
+use crate::settle::Unsettling;
+use crate::vnode::Stamping;
+use crate::wire::{Coordinate, Operation};
+use crate::{NewValue, PutOptions, Shared, deadline, limits};
+
+/// Writes an object: see [`crate::Kv::put`].
+pub(crate) async fn put(
+    shared: &Arc<Shared>,
+    id: &ObjectId,
+    context: Option<VersionVector>,
+    value: NewValue,
+    options: &PutOptions,
+) -> Result<Object> {
+    check_size(id, &value)?;
+    let view = shared.parts.cluster.view();
+    let need = WriteNeed::new(&shared.props(&view, &id.bucket)?, options)?;
+    seal(shared).await?;
+    let ends = deadline(options.timeout);
+    let mut write = Coordinate {
+        vnode: Partition(0),
+        id: id.clone(),
+        write_id: shared.parts.entropy.next_u64(),
+        context,
+        metadata: value.metadata,
+        body: value.body,
+        deleted: value.deleted,
+        w: options.w,
+        dw: options.dw,
+        pw: options.pw,
+        timeout_ms: 0,
+    };
+    let mut excluded = BTreeSet::new();
+    let mut last = None;
+    loop {
+        let left = ends.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(Error::timeout(format!("{id}: the write was not answered in time")));
+        }
+        let entries = shared.entries(id, need.n, &excluded);
+        let Some(entry) = coordinator(&entries, shared.me) else {
+            let nobody = || Error::unavailable(format!("{id}: no node can take the write"));
+            return Err(last.unwrap_or_else(nobody));
+        };
+        write.vnode = entry.vnode;
+        write.timeout_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
+        match attempt(shared, entry.node, &write, left).await {
+            Ok(object) => return Ok(object),
+            Err((error, Final::Yes)) => return Err(error),
+            Err((error, Final::No)) => {
+                tracing::debug!(%id, node = %entry.node, %error, "another node is to coordinate");
+                excluded.insert(entry.node);
+                last = Some(error);
+            }
+        }
+    }
+}
+
+/// Who coordinates: this node if it is a primary, else the first primary, else a fallback.
+fn coordinator(entries: &[PreferenceEntry], me: NodeId) -> Option<PreferenceEntry> {
+    let own = |entry: &&PreferenceEntry| entry.node == me;
+    let primary = |entry: &&PreferenceEntry| entry.primary;
+    let mut own_first = entries.iter().filter(primary).filter(own);
+    let mut primaries = entries.iter().filter(primary);
+    let mut fallbacks = entries.iter().filter(own).chain(entries);
+    own_first.next().or_else(|| primaries.next()).or_else(|| fallbacks.next()).copied()
+}
+
+/// Whether another coordinator could do better.
+enum Final {
+    Yes,
+    No,
+}
+
+async fn attempt(
+    shared: &Arc<Shared>,
+    node: NodeId,
+    write: &Coordinate,
+    left: Duration,
+) -> Result<Object, (Error, Final)> {
+    if node == shared.me {
+        return coordinate(shared, write.clone()).await.map_err(|error| {
+            let kind = finality(&error);
+            (error, kind)
+        });
+    }
+    shared.stats.count_forward();
+    let patience = limits::FORWARD_PATIENCE + limits::transfer(write.body.len());
+    let ask = || {
+        let class = Class::Foreground;
+        shared.ask::<Record>(node, class, Operation::Coordinate, write, patience.min(left))
+    };
+    let mut asked = ask().await;
+    if let Asked::Unreached(error) = &asked
+        && error.kind() == ErrorKind::Unavailable
+    {
+        asked = ask().await;
+    }
+    match asked {
+        Asked::Answered(Ok(record)) => record.decode().map_err(|error| (error, Final::Yes)),
+        Asked::Answered(Err(error)) => {
+            let kind = finality(&error);
+            Err((error, kind))
+        }
+        Asked::Unreached(error) => Err((error, Final::No)),
+    }
+}
+
+fn finality(error: &Error) -> Final {
+    match error.kind() {
+        ErrorKind::Unavailable
+        | ErrorKind::Overloaded
+        | ErrorKind::WrongPlan
+        | ErrorKind::Storage
+        | ErrorKind::Corrupt => Final::No,
+        _ => Final::Yes,
+    }
+}
+
+fn check_size(id: &ObjectId, value: &NewValue) -> Result<()> {
+    let named = |bytes: &[u8]| (1..=KEY_BYTES).contains(&bytes.len());
+    if ![&id.key, &id.bucket.name, &id.bucket.bucket_type].into_iter().all(|name| named(name)) {
+        return Err(Error::invalid(format!(
+            "bucket type, bucket and key have 1 to {KEY_BYTES} bytes each"
+        )));
+    }
+    let bytes = value.body.len();
+    if bytes > OBJECT_BYTES {
+        let message = format!("{id}: a value of {bytes} bytes is larger than {OBJECT_BYTES}");
+        return Err(Error::new(ErrorKind::TooLarge, message));
+    }
+    Ok(())
+}
+
+/// Has the cluster know, before anything is stored, that data has arrived.
+async fn seal(shared: &Shared) -> Result<()> {
+    if shared.parts.cluster.view().state.sealed {
+        return Ok(());
+    }
+    match shared.parts.cluster.propose(Change::Seal).await? {
+        Outcome::Applied => Ok(()),
+        Outcome::Refused(why) => Err(Error::unavailable(format!("cannot take data yet: {why}"))),
+    }
+}
+
+/// Coordinates a write at a vnode of this node.
+pub(crate) async fn coordinate(shared: &Arc<Shared>, write: Coordinate) -> Result<Object> {
+    seal(shared).await?;
+    let view = shared.parts.cluster.view();
+    let props = shared.props(&view, &write.id.bucket)?;
+    let options = PutOptions { w: write.w, dw: write.dw, pw: write.pw, timeout: None };
+    let need = WriteNeed::new(&props, &options)?;
+    let value = NewValue { metadata: write.metadata, body: write.body, deleted: write.deleted };
+    check_size(&write.id, &value)?;
+    let entries = shared.entries(&write.id, need.n, &BTreeSet::new());
+    let mine = |entry: &&PreferenceEntry| entry.vnode == write.vnode && entry.node == shared.me;
+    let Some(&own) = entries.iter().find(mine) else {
+        let message = format!("{}: vnode {} is not to be had here", write.id, write.vnode);
+        return Err(Error::new(ErrorKind::WrongPlan, message));
+    };
+    let mut core = WriteCore::new(need);
+    core.add(own);
+    entries.iter().for_each(|&entry| {
+        core.add(entry);
+    });
+    // What is certain to fail is refused before anything is stored.
+    if let Verdict::Fail(error) = core.verdict() {
+        return Err(error.context(&write.id));
+    }
+    let stamping = Stamping {
+        id: write.id.clone(),
+        write_id: write.write_id,
+        context: write.context.unwrap_or_default(),
+        value,
+        siblings: keeps_siblings(&props),
+    };
+    let body_bytes = stamping.value.body.len();
+    let (sender, receiver) = oneshot::channel();
+    let writer = Writer {
+        tail: shared.tail(body_bytes),
+        unsettled: shared.unsettled.begin(),
+        shared: shared.clone(),
+        id: write.id,
+        core: WriteCore::new(need),
+        need,
+        excluded: BTreeSet::new(),
+        pending: FuturesUnordered::new(),
+        stored: Stored::default(),
+        hedge: None,
+        deadline: deadline(Some(Duration::from_millis(write.timeout_ms))),
+        reply: Some(sender),
+    };
+    // Its own task: a write that has begun reaches all replicas, whoever still waits for it.
+    tokio::spawn(writer.run(own, stamping));
+    receiver.await.unwrap_or_else(|_| Err(Error::internal("a write ended without a result")))
+}
+
+/// What the coordinator has stored.
+#[derive(Default)]
+struct Stored {
+    object: Object,
+    record: Record,
+}
+
+/// One write under way at its coordinator.
+struct Writer {
+    shared: Arc<Shared>,
+    id: ObjectId,
+    need: WriteNeed,
+    core: WriteCore,
+    /// Nodes that failed or are doubted: the list is made as if they were down.
+    excluded: BTreeSet<NodeId>,
+    pending: FuturesUnordered<BoxFuture<'static, (usize, Result<()>)>>,
+    stored: Stored,
+    /// When silent nodes are doubted; `None` once they are.
+    hedge: Option<Instant>,
+    deadline: Instant,
+    reply: Option<oneshot::Sender<Result<Object>>>,
+    /// The leave to go on in the background; without it the answer waits for all replicas.
+    tail: Option<OwnedSemaphorePermit>,
+    unsettled: Unsettling,
+}
+
+enum Event {
+    Answer(usize, Result<()>),
+    Hedge,
+    Deadline,
+}
+
+impl Writer {
+    async fn run(mut self, own: PreferenceEntry, stamping: Stamping) {
+        match self.shared.vnodes.stamp(own.vnode, stamping).await {
+            Ok(object) => self.stored = Stored { record: Record::encode(&object), object },
+            Err(error) => return self.answer(Err(error)),
+        }
+        self.hedge = Some(Instant::now() + limits::HEDGE + self.transfer());
+        if let Some(index) = self.core.add(own) {
+            self.core.apply(index, true);
+        }
+        self.widen();
+        self.decide();
+        while !self.pending.is_empty() {
+            let event = self.select().await;
+            self.apply(event);
+            self.decide();
+        }
+        self.hint().await;
+        self.finish();
+    }
+
+    async fn select(&mut self) -> Event {
+        let hedge = async {
+            match self.hedge {
+                Some(at) => sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        let deadline = async {
+            match &self.reply {
+                Some(_) => sleep_until(self.deadline).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            Some((index, answer)) = self.pending.next() => Event::Answer(index, answer),
+            () = hedge => Event::Hedge,
+            () = deadline => Event::Deadline,
+        }
+    }
+
+    fn apply(&mut self, event: Event) {
+        match event {
+            Event::Answer(index, answer) => {
+                if let Err(error) = &answer {
+                    let node = self.core.node(index);
+                    tracing::debug!(id = %self.id, ?node, %error, "a replica failed a write");
+                    metrics::counter!("mapring_replica_write_failures_total").increment(1);
+                    self.excluded.extend(node);
+                }
+                self.core.apply(index, answer.is_ok());
+                self.widen();
+            }
+            Event::Hedge => {
+                self.hedge = None;
+                let silent: Vec<NodeId> = self.core.silent().collect();
+                self.excluded.extend(silent);
+                self.widen();
+            }
+            Event::Deadline => {
+                let message = format!("{}: the write was not answered in time", self.id);
+                self.answer(Err(Error::timeout(message)));
+            }
+        }
+    }
+
+    /// Sends the write to the replicas that the list names by now and that have not got it.
+    fn widen(&mut self) {
+        for entry in self.shared.entries(&self.id, self.need.n, &self.excluded) {
+            if let Some(index) = self.core.add(entry) {
+                let (shared, id) = (self.shared.clone(), self.id.clone());
+                let record = self.stored.record.clone();
+                let patience = limits::REPLICA_PATIENCE + self.transfer();
+                self.pending.push(Box::pin(async move {
+                    let class = Class::Foreground;
+                    (index, shared.merge_at(entry, id, record, class, patience).await)
+                }));
+            }
+        }
+    }
+
+    fn transfer(&self) -> Duration {
+        limits::transfer(self.stored.record.len())
+    }
+
+    fn decide(&mut self) {
+        match self.core.verdict() {
+            Verdict::Wait => {}
+            // Without the leave to go on in the background, `finish` answers.
+            Verdict::Enough if self.tail.is_none() => {}
+            Verdict::Enough => self.answer(Ok(self.stored.object.clone())),
+            Verdict::Fail(error) => self.answer(Err(error.context(&self.id))),
+        }
+    }
+
+    fn answer(&mut self, reply: Result<Object>) {
+        if let Some(sender) = self.reply.take() {
+            let _ = sender.send(reply);
+        }
+    }
+
+    /// Keeps here what a primary and every fallback in its place have missed, to be handed to it.
+    async fn hint(&mut self) {
+        self.shared.stats.count_fallback_writes(self.core.fallbacks());
+        for primary in self.shared.primaries(&self.id, self.need.n) {
+            if self.core.covers(primary.vnode) {
+                continue;
+            }
+            let mut outcome = self.keep_hint(primary.vnode).await;
+            for _ in 1..limits::HINT_ATTEMPTS {
+                if outcome.is_ok() {
+                    break;
+                }
+                sleep_until(Instant::now() + limits::HEDGE).await;
+                outcome = self.keep_hint(primary.vnode).await;
+            }
+            match outcome {
+                Ok(()) => self.shared.stats.count_hint(),
+                Err(error) => {
+                    metrics::counter!("mapring_hint_failures_total").increment(1);
+                    tracing::warn!(id = %self.id, node = %primary.node, %error, "no hint kept");
+                }
+            }
+        }
+    }
+
+    async fn keep_hint(&mut self, vnode: Partition) -> Result<()> {
+        let (id, record) = (self.id.clone(), self.stored.record.clone());
+        self.shared.vnodes.merge(vnode, id, record).await
+    }
+
+    fn finish(mut self) {
+        if self.reply.is_some() {
+            let reply = match self.core.verdict() {
+                Verdict::Enough => Ok(self.stored.object.clone()),
+                Verdict::Fail(error) => Err(error.context(&self.id)),
+                Verdict::Wait => Err(Error::internal("a write ran out of replicas")),
+            };
+            self.answer(reply);
+        }
+        drop(self.unsettled);
+    }
+}

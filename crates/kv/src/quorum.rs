@@ -1,0 +1,346 @@
+//! Which answers satisfy a request: quorum numbers resolved against a bucket, and the pure state
+//! machines of reads and writes. No waiting and no runtime here; `get` and `put` drive them.
+
+use std::collections::BTreeSet;
+
+use mapring_ring::PreferenceEntry;
+use mapring_types::error::QuorumKind;
+use mapring_types::{BucketProps, Error, ErrorKind, NodeId, Object, Quorum, Result, VersionVector};
+
+use crate::{GetOptions, PutOptions};
+
+/// Whether a bucket keeps concurrent values beside each other.
+pub(crate) fn keeps_siblings(props: &BucketProps) -> bool {
+    props.allow_mult && !props.last_write_wins
+}
+
+/// Whether readers of an object find it deleted: every value is, or the newest where only that
+/// counts.
+pub(crate) fn is_tombstone(object: &Object, siblings: bool) -> bool {
+    if siblings {
+        object.is_tombstone() && !object.siblings.is_empty()
+    } else {
+        object.newest().is_some_and(|newest| newest.deleted)
+    }
+}
+
+/// What a read needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ReadNeed {
+    pub(crate) n: u32,
+    pub(crate) r: u32,
+    pub(crate) pr: u32,
+    pub(crate) basic_quorum: bool,
+    pub(crate) notfound_ok: bool,
+}
+
+impl ReadNeed {
+    /// # Errors
+    /// `Invalid` when more replicas are asked for than there are.
+    pub(crate) fn new(props: &BucketProps, options: &GetOptions) -> Result<Self> {
+        let n = props.n_val;
+        Ok(Self {
+            n,
+            r: resolve(options.r, props.r, n)?.max(1),
+            pr: resolve(options.pr, props.pr, n)?,
+            basic_quorum: options.basic_quorum.unwrap_or(props.basic_quorum),
+            notfound_ok: options.notfound_ok.unwrap_or(props.notfound_ok),
+        })
+    }
+}
+
+/// What a write needs. An acknowledgement here always means stored as durably as configured, so
+/// that `w` and `dw` differ only in name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct WriteNeed {
+    pub(crate) n: u32,
+    pub(crate) w: u32,
+    pub(crate) dw: u32,
+    pub(crate) pw: u32,
+}
+
+impl WriteNeed {
+    /// # Errors
+    /// `Invalid` when more replicas are asked for than there are.
+    pub(crate) fn new(props: &BucketProps, options: &PutOptions) -> Result<Self> {
+        let n = props.n_val;
+        Ok(Self {
+            n,
+            w: resolve(options.w, props.w, n)?,
+            dw: resolve(options.dw, props.dw, n)?,
+            pw: resolve(options.pw, props.pw, n)?,
+        })
+    }
+}
+
+fn resolve(asked: Quorum, property: Quorum, n: u32) -> Result<u32> {
+    let number = asked.resolve(property, n);
+    if number > n {
+        // Riak has this one text for reads too.
+        return Err(Error::invalid(format!(
+            "Specified w/dw/pw values invalid for bucket n value of {n}"
+        )));
+    }
+    Ok(number)
+}
+
+/// Whether `counted` replicas are `need` of them, on distinct nodes as far as the nodes `in_play`
+/// allow: a list on a small ring names a node twice.
+fn reaches(
+    need: u32,
+    counted: impl Iterator<Item = NodeId>,
+    in_play: impl Iterator<Item = NodeId>,
+) -> bool {
+    let counted: Vec<NodeId> = counted.collect();
+    let distinct = counted.iter().collect::<BTreeSet<_>>().len();
+    let possible = in_play.collect::<BTreeSet<_>>().len();
+    let need = usize::try_from(need).unwrap_or(usize::MAX);
+    counted.len() >= need && distinct >= need.min(possible)
+}
+
+/// The error of a missed quorum.
+fn missed(what: QuorumKind, got: u32, want: u32) -> Error {
+    let kind = ErrorKind::Quorum { what, got, want };
+    Error::new(kind, format!("{what}-value unsatisfied: {got}/{want}"))
+}
+
+fn count<T>(items: impl Iterator<Item = T>) -> u32 {
+    u32::try_from(items.count()).unwrap_or(u32::MAX)
+}
+
+/// What a request is to do next.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    /// Wait for more answers.
+    Wait,
+    /// The need is met.
+    Enough,
+    /// It cannot be met any more.
+    Fail(Error),
+}
+
+/// What became of one replica of a read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum ReadState {
+    Waiting,
+    Found(VersionVector),
+    Missing,
+    Failed,
+}
+
+/// The state machine of a read.
+#[derive(Debug)]
+pub(crate) struct ReadCore {
+    need: ReadNeed,
+    replicas: Vec<(PreferenceEntry, ReadState)>,
+    /// All answers joined.
+    pub(crate) merged: Object,
+}
+
+impl ReadCore {
+    pub(crate) fn new(need: ReadNeed) -> Self {
+        Self { need, replicas: Vec::new(), merged: Object::default() }
+    }
+
+    /// Takes a replica into the list; gives its index unless it was there.
+    pub(crate) fn add(&mut self, entry: PreferenceEntry) -> Option<usize> {
+        let known =
+            self.replicas.iter().any(|(e, _)| (e.vnode, e.node) == (entry.vnode, entry.node));
+        if known {
+            return None;
+        }
+        self.replicas.push((entry, ReadState::Waiting));
+        Some(self.replicas.len() - 1)
+    }
+
+    /// Notes an answer: an object, nothing, or a failure.
+    pub(crate) fn apply(&mut self, index: usize, answer: Result<Option<Object>>) {
+        let Some((_, state)) = self.replicas.get_mut(index) else { return };
+        *state = match answer {
+            Ok(Some(object)) => {
+                self.merged.merge(&object);
+                ReadState::Found(object.clock)
+            }
+            Ok(None) => ReadState::Missing,
+            Err(_) => ReadState::Failed,
+        };
+    }
+
+    /// The node of a replica.
+    pub(crate) fn node(&self, index: usize) -> Option<NodeId> {
+        self.replicas.get(index).map(|(entry, _)| entry.node)
+    }
+
+    /// The nodes that have not answered.
+    pub(crate) fn silent(&self) -> impl Iterator<Item = NodeId> + '_ {
+        let waiting = |state: &ReadState| *state == ReadState::Waiting;
+        self.replicas.iter().filter(move |(_, state)| waiting(state)).map(|(entry, _)| entry.node)
+    }
+
+    /// Whether the answers so far suffice. An `Enough` without anything in `merged` means that the
+    /// object does not exist.
+    pub(crate) fn verdict(&self) -> Verdict {
+        let ReadNeed { n, r, pr, .. } = self.need;
+        let primary_waits =
+            self.replicas.iter().any(|(e, state)| e.primary && *state == ReadState::Waiting);
+        // A fallback that lacks the object says nothing while a primary may still have it.
+        let early = |entry: &PreferenceEntry| !entry.primary && primary_waits;
+        let good = |(entry, state): &&(PreferenceEntry, ReadState)| match state {
+            ReadState::Found(_) => true,
+            ReadState::Missing => self.need.notfound_ok && !early(entry),
+            ReadState::Waiting | ReadState::Failed => false,
+        };
+        let hopeful = |item: &&(PreferenceEntry, ReadState)| match item.1 {
+            ReadState::Waiting => true,
+            ReadState::Missing => self.need.notfound_ok,
+            _ => good(item),
+        };
+        let in_play = || self.nodes(|(_, state)| *state != ReadState::Failed);
+        let primaries = |pick: &dyn Fn(&&(PreferenceEntry, ReadState)) -> bool| {
+            count(self.replicas.iter().filter(|item| item.0.primary && pick(item)))
+        };
+        let enough = |pick: &dyn Fn(&&(PreferenceEntry, ReadState)) -> bool| {
+            reaches(r, self.nodes(pick), in_play()) && primaries(pick) >= pr
+        };
+        if enough(&good) {
+            return Verdict::Enough;
+        }
+        let bad = count(self.replicas.iter().filter(|item| !hopeful(item)));
+        let given_up = self.need.basic_quorum && bad > n / 2;
+        if enough(&hopeful) && !given_up {
+            return Verdict::Wait;
+        }
+        let missing = count(self.nodes(|(_, state)| *state == ReadState::Missing));
+        let settled = missing > n.saturating_sub(r) || (self.need.basic_quorum && missing > n / 2);
+        if !self.need.notfound_ok && settled && self.merged.siblings.is_empty() {
+            return Verdict::Enough;
+        }
+        // How many there are at best, unless what is still to come is not waited for.
+        let best: &dyn Fn(&&(PreferenceEntry, ReadState)) -> bool =
+            if given_up { &good } else { &hopeful };
+        if primaries(&hopeful) < pr {
+            return Verdict::Fail(missed(QuorumKind::Pr, primaries(best), pr));
+        }
+        Verdict::Fail(missed(QuorumKind::R, count(self.nodes(best)), r))
+    }
+
+    /// The primaries that answered with less than all answers together.
+    pub(crate) fn stale(&self) -> Vec<PreferenceEntry> {
+        if self.merged.siblings.is_empty() {
+            return Vec::new();
+        }
+        let stale = |state: &ReadState| match state {
+            ReadState::Found(clock) => *clock != self.merged.clock,
+            ReadState::Missing => true,
+            ReadState::Waiting | ReadState::Failed => false,
+        };
+        let stale = self.replicas.iter().filter(|(entry, state)| entry.primary && stale(state));
+        stale.map(|(entry, _)| *entry).collect()
+    }
+
+    fn nodes(
+        &self,
+        pick: impl Fn(&&(PreferenceEntry, ReadState)) -> bool,
+    ) -> impl Iterator<Item = NodeId> {
+        self.replicas.iter().filter(move |item| pick(item)).map(|(entry, _)| entry.node)
+    }
+}
+
+/// What became of one replica of a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WriteState {
+    Waiting,
+    Stored,
+    Failed,
+}
+
+/// The state machine of a write.
+#[derive(Debug)]
+pub(crate) struct WriteCore {
+    need: WriteNeed,
+    replicas: Vec<(PreferenceEntry, WriteState)>,
+}
+
+impl WriteCore {
+    pub(crate) fn new(need: WriteNeed) -> Self {
+        Self { need, replicas: Vec::new() }
+    }
+
+    /// Takes a replica into the list; gives its index unless it was there.
+    pub(crate) fn add(&mut self, entry: PreferenceEntry) -> Option<usize> {
+        let known =
+            self.replicas.iter().any(|(e, _)| (e.vnode, e.node) == (entry.vnode, entry.node));
+        if known {
+            return None;
+        }
+        self.replicas.push((entry, WriteState::Waiting));
+        Some(self.replicas.len() - 1)
+    }
+
+    /// Notes that a replica has stored the write, or has not.
+    pub(crate) fn apply(&mut self, index: usize, stored: bool) {
+        if let Some((_, state)) = self.replicas.get_mut(index) {
+            *state = if stored { WriteState::Stored } else { WriteState::Failed };
+        }
+    }
+
+    /// The node of a replica.
+    pub(crate) fn node(&self, index: usize) -> Option<NodeId> {
+        self.replicas.get(index).map(|(entry, _)| entry.node)
+    }
+
+    /// The nodes that have not answered.
+    pub(crate) fn silent(&self) -> impl Iterator<Item = NodeId> + '_ {
+        let waiting = self.replicas.iter().filter(|(_, state)| *state == WriteState::Waiting);
+        waiting.map(|(entry, _)| entry.node)
+    }
+
+    /// Whether some replica has stored the write in place of `vnode`, its owner or a fallback.
+    pub(crate) fn covers(&self, vnode: mapring_ring::Partition) -> bool {
+        self.replicas.iter().any(|(e, state)| e.vnode == vnode && *state == WriteState::Stored)
+    }
+
+    /// How many fallbacks have stored the write.
+    pub(crate) fn fallbacks(&self) -> u32 {
+        let stored = |state: &WriteState| *state == WriteState::Stored;
+        count(self.replicas.iter().filter(|(entry, state)| !entry.primary && stored(state)))
+    }
+
+    /// Whether the acknowledgements so far suffice.
+    pub(crate) fn verdict(&self) -> Verdict {
+        let WriteNeed { w, dw, pw, .. } = self.need;
+        let nodes = |pick: &dyn Fn(WriteState) -> bool| {
+            let picked: Vec<NodeId> = self
+                .replicas
+                .iter()
+                .filter(|(_, state)| pick(*state))
+                .map(|(entry, _)| entry.node)
+                .collect();
+            picked.into_iter()
+        };
+        let primaries = |pick: &dyn Fn(WriteState) -> bool| {
+            count(self.replicas.iter().filter(|(entry, state)| entry.primary && pick(*state)))
+        };
+        let stored = |state| state == WriteState::Stored;
+        let hopeful = |state| state != WriteState::Failed;
+        let reached =
+            |need, pick: &dyn Fn(WriteState) -> bool| reaches(need, nodes(pick), nodes(&hopeful));
+        if reached(w.max(dw), &stored) && primaries(&stored) >= pw {
+            return Verdict::Enough;
+        }
+        if primaries(&hopeful) < pw {
+            return Verdict::Fail(missed(QuorumKind::Pw, primaries(&hopeful), pw));
+        }
+        let got = count(nodes(&hopeful));
+        if !reached(w, &hopeful) {
+            return Verdict::Fail(missed(QuorumKind::W, got, w));
+        }
+        if !reached(dw, &hopeful) {
+            return Verdict::Fail(missed(QuorumKind::Dw, got, dw));
+        }
+        Verdict::Wait
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,244 @@
+//! Asking one replica: this node's own vnodes directly, others over the transport.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::time::Duration;
+
+use futures::future::join_all;
+use mapring_cluster::View;
+use mapring_net::Class;
+use mapring_ring::PreferenceEntry;
+use mapring_types::limits::LEASE;
+use mapring_types::{Error, ErrorKind, NodeId, Object, ObjectId, Record, Result, VersionVector};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::Shared;
+use crate::fold::{self, Names};
+use crate::quorum::keeps_siblings;
+use crate::wire::{self, Operation, Planned, Replica};
+
+/// What became of a call to a peer.
+pub(crate) enum Asked<T> {
+    /// The peer has answered, perhaps with a refusal of its own.
+    Answered(Result<T>),
+    /// The peer could not be reached, or did not answer in time: it may or may not have acted.
+    Unreached(Error),
+}
+
+impl<T> Asked<T> {
+    /// Both kinds of failure alike.
+    pub(crate) fn flat(self) -> Result<T> {
+        match self {
+            Self::Answered(outcome) => outcome,
+            Self::Unreached(error) => Err(error),
+        }
+    }
+}
+
+impl Shared {
+    /// Calls an operation of another node, and reports to the cluster what was found of it.
+    pub(crate) async fn ask<T: DeserializeOwned>(
+        &self,
+        node: NodeId,
+        class: Class,
+        operation: Operation,
+        request: impl Serialize,
+        patience: Duration,
+    ) -> Asked<T> {
+        let view = self.parts.cluster.view();
+        let Some(peer) = view.peer(node) else {
+            return Asked::Unreached(Error::unavailable(format!("node {node} is not a member")));
+        };
+        let body = match wire::encode(&Planned { plan: view.plan().version(), body: request }) {
+            Ok(body) => body,
+            Err(error) => return Asked::Answered(Err(error)),
+        };
+        let call = self.parts.transport.call(&peer, class, operation.method(), body, patience);
+        match call.await {
+            Ok(answer) => {
+                if !view.is_up(node) {
+                    self.parts.cluster.report(node, true);
+                }
+                Asked::Answered(wire::decode_answer(&answer).and_then(|outcome| outcome))
+            }
+            Err(error) => {
+                if error.kind() == ErrorKind::Unavailable {
+                    self.parts.cluster.report(node, false);
+                }
+                Asked::Unreached(error)
+            }
+        }
+    }
+
+    /// Reads an object from a replica.
+    pub(crate) async fn read_at(
+        &self,
+        entry: PreferenceEntry,
+        id: ObjectId,
+        class: Class,
+        patience: Duration,
+    ) -> Result<Option<Object>> {
+        let record = self.read_record_at(entry, id, class, patience).await?;
+        record.map(|record| record.decode()).transpose()
+    }
+
+    /// Reads an object from a replica, encoded.
+    pub(crate) async fn read_record_at(
+        &self,
+        entry: PreferenceEntry,
+        id: ObjectId,
+        class: Class,
+        patience: Duration,
+    ) -> Result<Option<Record>> {
+        if entry.node == self.me {
+            return within(patience, self.vnodes.read(entry.vnode, id)).await;
+        }
+        let request = wire::Read { replica: replica(entry), id };
+        self.ask(entry.node, class, Operation::Read, request, patience).await.flat()
+    }
+
+    /// Joins an object into a replica.
+    pub(crate) async fn merge_at(
+        &self,
+        entry: PreferenceEntry,
+        id: ObjectId,
+        record: Record,
+        class: Class,
+        patience: Duration,
+    ) -> Result<()> {
+        if entry.node == self.me {
+            return within(patience, self.vnodes.merge(entry.vnode, id, record)).await;
+        }
+        let request = wire::Merge { replica: replica(entry), id, record };
+        self.ask(entry.node, class, Operation::Merge, request, patience).await.flat()
+    }
+
+    /// Removes an object from a replica if its clock is the given one.
+    pub(crate) async fn remove_at(
+        &self,
+        entry: PreferenceEntry,
+        id: ObjectId,
+        clock: VersionVector,
+        patience: Duration,
+    ) -> Result<bool> {
+        if entry.node == self.me {
+            return within(patience, self.vnodes.remove(entry.vnode, id, clock)).await;
+        }
+        let request = wire::Remove { replica: replica(entry), id, clock };
+        self.ask(entry.node, Class::Background, Operation::Remove, request, patience).await.flat()
+    }
+
+    /// A page of live keys from a node.
+    pub(crate) async fn keys_at(
+        &self,
+        node: NodeId,
+        request: wire::Keys,
+        patience: Duration,
+    ) -> Result<Names> {
+        if node == self.me {
+            return within(patience, self.keys_here(request)).await;
+        }
+        self.ask(node, Class::Foreground, Operation::Keys, request, patience).await.flat()
+    }
+
+    /// A page of live keys of a vnode of this node.
+    pub(crate) async fn keys_here(&self, request: wire::Keys) -> Result<Names> {
+        let view = self.parts.cluster.view();
+        let siblings = view.props(&request.bucket).is_none_or(|props| keeps_siblings(&props));
+        let wire::Keys { slice, bucket } = request;
+        self.vnodes.run(move |core| fold::keys(core, slice, bucket, siblings)).await
+    }
+
+    /// A page of bucket names from a node.
+    pub(crate) async fn buckets_at(
+        &self,
+        node: NodeId,
+        request: wire::Buckets,
+        patience: Duration,
+    ) -> Result<Names> {
+        if node == self.me {
+            return within(patience, self.buckets_here(request)).await;
+        }
+        self.ask(node, Class::Foreground, Operation::Buckets, request, patience).await.flat()
+    }
+
+    /// A page of bucket names of a vnode of this node.
+    pub(crate) async fn buckets_here(&self, request: wire::Buckets) -> Result<Names> {
+        let view = self.parts.cluster.view();
+        let siblings = move |bucket: &mapring_types::BucketId| {
+            view.props(bucket).is_none_or(|props| keeps_siblings(&props))
+        };
+        let wire::Buckets { slice, bucket_type } = request;
+        self.vnodes.run(move |core| fold::buckets(core, slice, &bucket_type, &siblings)).await
+    }
+
+    /// Which replicas have missed writes, as far as a node knows.
+    pub(crate) async fn behind_at(
+        &self,
+        node: NodeId,
+        class: Class,
+        settle: bool,
+    ) -> Result<wire::Behind> {
+        if node == self.me {
+            return within(LEASE, async { Ok(self.behind_here(settle).await) }).await;
+        }
+        let request = wire::AskBehind { settle };
+        self.ask(node, class, Operation::Behind, request, LEASE).await.flat()
+    }
+
+    /// Which replicas have missed writes, as far as this node knows, perhaps once its writes under
+    /// way have settled.
+    pub(crate) async fn behind_here(&self, settle: bool) -> wire::Behind {
+        let waited = settle && self.unsettled.settle().await;
+        let view = self.parts.cluster.view();
+        let mut hinted = self.vnodes.hinted().vnodes();
+        hinted.retain(|&vnode| view.plan().owner(vnode) != Some(self.me));
+        wire::Behind { hinted, catching_up: self.catching_up(), waited }
+    }
+
+    /// What all of some nodes know of replicas that have missed writes acknowledged before the
+    /// call; those that do not answer are left out.
+    pub(crate) async fn behind(
+        &self,
+        nodes: &[NodeId],
+        class: Class,
+    ) -> BTreeMap<NodeId, wire::Behind> {
+        let ask = |settle: bool| {
+            let asked = nodes.iter().map(move |&node| async move {
+                Some((node, self.behind_at(node, class, settle).await.ok()?))
+            });
+            join_all(asked)
+        };
+        let mut known: BTreeMap<_, _> = ask(true).await.into_iter().flatten().collect();
+        if known.values().any(|behind| behind.waited) {
+            // What settled meanwhile lies as hints on nodes that may have answered before.
+            known = ask(false).await.into_iter().flatten().collect();
+        }
+        known
+    }
+
+    /// Refuses a request that took this node for the owner of a vnode when a newer plan says
+    /// otherwise.
+    ///
+    /// # Errors
+    /// `WrongPlan`.
+    pub(crate) fn admit(&self, view: &View, plan: u64, replica: Replica) -> Result<()> {
+        let owner = view.plan().owner(replica.vnode) == Some(self.me);
+        if replica.primary && !owner && view.plan().version() > plan {
+            let message = format!("vnode {} is no longer on node {}", replica.vnode, self.me);
+            return Err(Error::new(ErrorKind::WrongPlan, message));
+        }
+        Ok(())
+    }
+}
+
+fn replica(entry: PreferenceEntry) -> Replica {
+    Replica { vnode: entry.vnode, primary: entry.primary }
+}
+
+async fn within<T>(patience: Duration, work: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::time::timeout(patience, work)
+        .await
+        .unwrap_or_else(|_| Err(Error::timeout("the storage of this node did not answer")))
+}

@@ -1,0 +1,89 @@
+//! What peers ask of this node.
+
+use std::sync::{Arc, Weak};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use mapring_net::{FrameStream, Service};
+use mapring_types::{Error, NodeId, Record, Result};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::wire::{self, Operation, Planned};
+use crate::{Shared, put};
+
+/// The service of [`mapring_net::ServiceId::Kv`]. Holds the store weakly: the transport, which the
+/// store holds, holds its services.
+pub(crate) struct KvService {
+    pub(crate) shared: Weak<Shared>,
+}
+
+#[async_trait]
+impl Service for KvService {
+    async fn call(&self, _from: NodeId, operation: u8, body: Bytes) -> Result<Bytes> {
+        let operation = Operation::from_number(operation)?;
+        let Some(shared) = self.shared.upgrade().filter(|shared| !shared.stopping()) else {
+            return Err(Error::unavailable("objects are not served at present"));
+        };
+        match operation {
+            Operation::Read => read(&shared, &body).await,
+            Operation::Merge => merge(&shared, &body).await,
+            Operation::Coordinate => coordinate(&shared, &body).await,
+            Operation::Remove => remove(&shared, &body).await,
+            Operation::Keys => {
+                let request = unpack::<wire::Keys>(&body)?.body;
+                pack(&shared, shared.keys_here(request).await)
+            }
+            Operation::Buckets => {
+                let request = unpack::<wire::Buckets>(&body)?.body;
+                pack(&shared, shared.buckets_here(request).await)
+            }
+            Operation::Behind => {
+                let request = unpack::<wire::AskBehind>(&body)?.body;
+                pack(&shared, Ok(shared.behind_here(request.settle).await))
+            }
+        }
+    }
+
+    async fn open(&self, _from: NodeId, operation: u8, _body: Bytes) -> Result<FrameStream> {
+        Err(Error::invalid(format!("operation {operation} on objects gives no stream")))
+    }
+}
+
+async fn read(shared: &Arc<Shared>, body: &[u8]) -> Result<Bytes> {
+    let Planned { plan, body: wire::Read { replica, id } } = unpack(body)?;
+    if let Err(error) = shared.admit(&shared.parts.cluster.view(), plan, replica) {
+        return pack::<()>(shared, Err(error));
+    }
+    pack(shared, shared.vnodes.read(replica.vnode, id).await)
+}
+
+async fn merge(shared: &Arc<Shared>, body: &[u8]) -> Result<Bytes> {
+    let Planned { plan, body: wire::Merge { replica, id, record } } = unpack(body)?;
+    if let Err(error) = shared.admit(&shared.parts.cluster.view(), plan, replica) {
+        return pack::<()>(shared, Err(error));
+    }
+    pack(shared, shared.vnodes.merge(replica.vnode, id, record).await)
+}
+
+async fn coordinate(shared: &Arc<Shared>, body: &[u8]) -> Result<Bytes> {
+    let request: Planned<wire::Coordinate> = unpack(body)?;
+    let written = put::coordinate(shared, request.body).await;
+    pack(shared, written.map(|object| Record::encode(&object)))
+}
+
+async fn remove(shared: &Arc<Shared>, body: &[u8]) -> Result<Bytes> {
+    let Planned { plan, body: wire::Remove { replica, id, clock } } = unpack(body)?;
+    if let Err(error) = shared.admit(&shared.parts.cluster.view(), plan, replica) {
+        return pack::<()>(shared, Err(error));
+    }
+    pack(shared, shared.vnodes.remove(replica.vnode, id, clock).await)
+}
+
+fn unpack<T: DeserializeOwned>(body: &[u8]) -> Result<Planned<T>> {
+    wire::decode(body)
+}
+
+fn pack<T: Serialize>(shared: &Shared, outcome: Result<T>) -> Result<Bytes> {
+    wire::encode_answer(shared.parts.cluster.view().plan().version(), outcome)
+}

@@ -1,0 +1,121 @@
+//! What this node knows of replicas that have missed writes: writes that have not settled yet, and
+//! vnodes of other nodes whose data it holds for them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use mapring_ring::Partition;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+/// Writes that this node coordinates and whose replicas have not all stored them or been hinted.
+#[derive(Default)]
+pub(crate) struct Unsettled {
+    state: Mutex<Numbers>,
+    changed: Notify,
+}
+
+#[derive(Default)]
+struct Numbers {
+    next: u64,
+    open: BTreeSet<u64>,
+}
+
+/// One write; settled when dropped.
+pub(crate) struct Unsettling {
+    all: Arc<Unsettled>,
+    number: u64,
+}
+
+impl Unsettled {
+    pub(crate) fn begin(self: &Arc<Self>) -> Unsettling {
+        let mut state = self.state.lock();
+        let number = state.next;
+        state.next += 1;
+        state.open.insert(number);
+        Unsettling { all: self.clone(), number }
+    }
+
+    /// Waits until all writes begun before the call have settled; gives whether there were any.
+    pub(crate) async fn settle(&self) -> bool {
+        let upto = self.state.lock().next;
+        let mut waited = false;
+        loop {
+            // Made before the check, so that a change in between is not missed.
+            let changed = self.changed.notified();
+            if self.state.lock().open.first().is_none_or(|&number| number >= upto) {
+                return waited;
+            }
+            waited = true;
+            changed.await;
+        }
+    }
+}
+
+impl Drop for Unsettling {
+    fn drop(&mut self) {
+        self.all.state.lock().open.remove(&self.number);
+        self.all.changed.notify_waiters();
+    }
+}
+
+/// Vnodes owned by others that have data here: fallback writes and hints.
+#[derive(Default)]
+pub(crate) struct Hinted(Mutex<BTreeMap<Partition, u64>>);
+
+impl Hinted {
+    /// Notes that `vnode` has taken something.
+    pub(crate) fn note(&self, vnode: Partition) {
+        *self.0.lock().entry(vnode).or_default() += 1;
+    }
+
+    /// The vnodes.
+    pub(crate) fn vnodes(&self) -> Vec<Partition> {
+        self.0.lock().keys().copied().collect()
+    }
+
+    /// How often `vnode` has been noted, to be given to [`Hinted::clear`].
+    pub(crate) fn mark(&self, vnode: Partition) -> u64 {
+        self.0.lock().get(&vnode).copied().unwrap_or_default()
+    }
+
+    /// Forgets `vnode`, unless it has been noted since `mark`.
+    pub(crate) fn clear(&self, vnode: Partition, mark: u64) {
+        let mut vnodes = self.0.lock();
+        if vnodes.get(&vnode) == Some(&mark) {
+            vnodes.remove(&vnode);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vnode_noted_meanwhile_stays_hinted() {
+        let hinted = Hinted::default();
+        hinted.note(Partition(3));
+        let mark = hinted.mark(Partition(3));
+        hinted.note(Partition(3));
+        hinted.clear(Partition(3), mark);
+        assert_eq!(hinted.vnodes(), [Partition(3)]);
+        hinted.clear(Partition(3), hinted.mark(Partition(3)));
+        assert!(hinted.vnodes().is_empty());
+    }
+
+    #[tokio::test]
+    async fn settling_waits_for_earlier_writes_alone() {
+        let all = Arc::new(Unsettled::default());
+        let first = all.begin();
+        let waiting = tokio::spawn({
+            let all = all.clone();
+            async move { all.settle().await }
+        });
+        tokio::task::yield_now().await;
+        let _second = all.begin();
+        assert!(!waiting.is_finished());
+        drop(first);
+        assert!(waiting.await.unwrap());
+    }
+}

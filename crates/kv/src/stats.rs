@@ -1,0 +1,143 @@
+//! Counters of the key-value store, kept once for `/stats` and told to the `metrics` facade.
+
+use std::sync::Once;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Figures since the node's start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct KvStats {
+    /// Reads that this node answered or failed.
+    pub gets: u64,
+    /// Writes that this node took from clients.
+    pub puts: u64,
+    /// Deletes that this node took from clients.
+    pub deletes: u64,
+    /// Replicas brought up to date after reads.
+    pub read_repairs: u64,
+    /// Writes passed to another node to coordinate.
+    pub forwards: u64,
+    /// Replicas of coordinated writes that fallbacks took.
+    pub fallback_writes: u64,
+    /// Hints kept here for replicas that missed a coordinated write.
+    pub hints: u64,
+    /// Objects handed over to their owners.
+    pub handed_over: u64,
+    /// Tombstones reaped.
+    pub reaps: u64,
+}
+
+#[derive(Default)]
+pub(crate) struct Stats {
+    gets: AtomicU64,
+    puts: AtomicU64,
+    deletes: AtomicU64,
+    read_repairs: AtomicU64,
+    forwards: AtomicU64,
+    fallback_writes: AtomicU64,
+    hints: AtomicU64,
+    handed_over: AtomicU64,
+    reaps: AtomicU64,
+}
+
+impl Stats {
+    pub(crate) fn snapshot(&self) -> KvStats {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        KvStats {
+            gets: read(&self.gets),
+            puts: read(&self.puts),
+            deletes: read(&self.deletes),
+            read_repairs: read(&self.read_repairs),
+            forwards: read(&self.forwards),
+            fallback_writes: read(&self.fallback_writes),
+            hints: read(&self.hints),
+            handed_over: read(&self.handed_over),
+            reaps: read(&self.reaps),
+        }
+    }
+
+    pub(crate) fn count_get(&self, took: Duration, failed: bool) {
+        self.gets.fetch_add(1, Ordering::Relaxed);
+        metrics::counter!("mapring_gets_total", "result" => word(failed)).increment(1);
+        metrics::histogram!("mapring_get_seconds").record(took.as_secs_f64());
+    }
+
+    pub(crate) fn count_put(&self, took: Duration, failed: bool) {
+        self.puts.fetch_add(1, Ordering::Relaxed);
+        metrics::counter!("mapring_puts_total", "result" => word(failed)).increment(1);
+        metrics::histogram!("mapring_put_seconds").record(took.as_secs_f64());
+    }
+
+    pub(crate) fn count_delete(&self, failed: bool) {
+        self.deletes.fetch_add(1, Ordering::Relaxed);
+        metrics::counter!("mapring_deletes_total", "result" => word(failed)).increment(1);
+    }
+
+    pub(crate) fn count_read_repair(&self) {
+        self.read_repairs.fetch_add(1, Ordering::Relaxed);
+        metrics::counter!("mapring_read_repairs_total").increment(1);
+    }
+
+    pub(crate) fn count_forward(&self) {
+        self.forwards.fetch_add(1, Ordering::Relaxed);
+        metrics::counter!("mapring_put_forwards_total").increment(1);
+    }
+
+    pub(crate) fn count_fallback_writes(&self, count: u32) {
+        if count > 0 {
+            self.fallback_writes.fetch_add(u64::from(count), Ordering::Relaxed);
+            metrics::counter!("mapring_fallback_writes_total").increment(u64::from(count));
+        }
+    }
+
+    pub(crate) fn count_hint(&self) {
+        self.hints.fetch_add(1, Ordering::Relaxed);
+        metrics::counter!("mapring_hints_total").increment(1);
+    }
+
+    pub(crate) fn count_handed_over(&self) {
+        self.handed_over.fetch_add(1, Ordering::Relaxed);
+        metrics::counter!("mapring_handed_over_total").increment(1);
+    }
+
+    pub(crate) fn count_reap(&self) {
+        self.reaps.fetch_add(1, Ordering::Relaxed);
+        metrics::counter!("mapring_reaps_total").increment(1);
+    }
+}
+
+fn word(failed: bool) -> &'static str {
+    if failed { "failed" } else { "ok" }
+}
+
+/// Describes the metrics of this crate, once a process.
+pub(crate) fn describe() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        use metrics::{Unit, describe_counter as counter, describe_histogram as histogram};
+        histogram!("mapring_get_seconds", Unit::Seconds, "Time from a read's start to its answer");
+        histogram!("mapring_put_seconds", Unit::Seconds, "Time from a write's start to its answer");
+        histogram!("mapring_get_siblings", Unit::Count, "Values in the objects that reads gave");
+        histogram!("mapring_commit_writes", Unit::Count, "Writes that shared one sync");
+        histogram!("mapring_executor_wait_seconds", Unit::Seconds, "Time that storage work waited");
+        for (name, text) in [
+            ("mapring_gets_total", "Reads taken from clients"),
+            ("mapring_puts_total", "Writes taken from clients, deletes among them"),
+            ("mapring_deletes_total", "Deletes taken from clients"),
+            ("mapring_read_repairs_total", "Replicas brought up to date after reads"),
+            ("mapring_read_repairs_dropped_total", "Read repairs left out at their bound"),
+            ("mapring_put_forwards_total", "Writes passed to another node to coordinate"),
+            ("mapring_fallback_writes_total", "Replicas of writes that fallbacks took"),
+            ("mapring_hints_total", "Hints kept for replicas that missed a write"),
+            ("mapring_hint_failures_total", "Hints that could not be kept"),
+            ("mapring_handed_over_total", "Objects handed over to their owners"),
+            ("mapring_replica_write_failures_total", "Replicas that failed a write"),
+            ("mapring_reaps_total", "Tombstones reaped"),
+            ("mapring_reaps_dropped_total", "Tombstones not scheduled at the bound"),
+            ("mapring_slice_retries_total", "Slices of listings tried on another replica"),
+            ("mapring_executor_refusals_total", "Storage work refused at a full queue"),
+        ] {
+            counter!(name, Unit::Count, text);
+        }
+    });
+}

@@ -1,0 +1,280 @@
+//! The vnodes of this node: every read and change of stored objects goes through here.
+//!
+//! A change of one object is a read, a decision and a write under one of [`limits::STRIPES`] locks,
+//! all within one job of the executor; no lock is held over an await. A change is acknowledged when
+//! the group commit that follows it is durable.
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+
+use mapring_cluster::Cluster;
+use mapring_engine::{Engine, StoreKey};
+use mapring_ring::{Partition, RingSize};
+use mapring_types::limits::SIBLINGS;
+use mapring_types::{
+    Clock, Dot, Error, ErrorKind, Object, ObjectId, Record, Result, Sibling, VersionVector,
+};
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+
+use crate::actor::Actors;
+use crate::commit::GroupCommit;
+use crate::executor::{self, Executor};
+use crate::settle::Hinted;
+use crate::{KvParts, NewValue, limits};
+
+/// A write to be stamped by a vnode.
+#[derive(Debug, Clone)]
+pub(crate) struct Stamping {
+    pub(crate) id: ObjectId,
+    /// Names the request: a repetition is not stored again.
+    pub(crate) write_id: u64,
+    pub(crate) context: VersionVector,
+    pub(crate) value: NewValue,
+    /// Whether values that the context has not seen stay beside the new one.
+    pub(crate) siblings: bool,
+}
+
+/// See the module. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Vnodes {
+    core: Arc<Core>,
+    executor: Arc<dyn Executor>,
+}
+
+/// What jobs need.
+pub(crate) struct Core {
+    pub(crate) engine: Arc<dyn Engine>,
+    /// Vnodes of other nodes that have data here.
+    pub(crate) hinted: Hinted,
+    actors: Actors,
+    clock: Arc<dyn Clock>,
+    cluster: Arc<dyn Cluster>,
+    ring_size: RingSize,
+    commit: GroupCommit,
+    stripes: Vec<Mutex<()>>,
+    recent: Mutex<Recent>,
+}
+
+impl Vnodes {
+    pub(crate) fn new(parts: &KvParts) -> Self {
+        let core = Core {
+            engine: parts.engine.clone(),
+            hinted: Hinted::default(),
+            actors: Actors::new(parts.engine.clone(), parts.entropy.clone()),
+            clock: parts.clock.clone(),
+            ring_size: parts.cluster.view().plan().ring_size(),
+            cluster: parts.cluster.clone(),
+            commit: GroupCommit::new(parts.engine.clone()),
+            stripes: (0..limits::STRIPES).map(|_| Mutex::new(())).collect(),
+            recent: Mutex::default(),
+        };
+        Self { core: Arc::new(core), executor: parts.executor.clone() }
+    }
+
+    /// Vnodes of other nodes that have data here.
+    pub(crate) fn hinted(&self) -> &Hinted {
+        &self.core.hinted
+    }
+
+    /// Runs a job that only reads.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Core) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let core = self.core.clone();
+        executor::run(&*self.executor, move || work(&core)).await
+    }
+
+    /// Runs a job that changes something, and returns what it gives when that is durable. A job
+    /// that was begun is finished even if the caller goes.
+    async fn change<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Core) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (sender, receiver) = oneshot::channel();
+        let core = self.core.clone();
+        self.executor.submit(Box::new(move || {
+            if sender.is_closed() {
+                return;
+            }
+            match work(&core) {
+                Ok(done) => core.commit.enlist(Box::new(move |synced| {
+                    let _ = sender.send(synced.map(|()| done));
+                })),
+                Err(error) => {
+                    let _ = sender.send(Err(error));
+                }
+            }
+        }))?;
+        receiver.await.unwrap_or_else(|_| Err(Error::internal("a write ended without a result")))
+    }
+
+    /// The record of an object.
+    pub(crate) async fn read(&self, vnode: Partition, id: ObjectId) -> Result<Option<Record>> {
+        self.run(move |core| core.engine.get(vnode.0, &core.place(id))).await
+    }
+
+    /// Stamps a write and stores it; gives the object as it then is.
+    pub(crate) async fn stamp(&self, vnode: Partition, write: Stamping) -> Result<Object> {
+        self.change(move |core| core.stamp(vnode, write)).await
+    }
+
+    /// Joins what a replica knows into what is stored here.
+    pub(crate) async fn merge(&self, vnode: Partition, id: ObjectId, record: Record) -> Result<()> {
+        self.change(move |core| core.merge(vnode, id, &record)).await
+    }
+
+    /// Removes an object whose clock is exactly `clock`; gives whether it is gone.
+    pub(crate) async fn remove(
+        &self,
+        vnode: Partition,
+        id: ObjectId,
+        clock: VersionVector,
+    ) -> Result<bool> {
+        self.change(move |core| core.remove(vnode, id, &clock)).await
+    }
+
+    /// Gives up the actor of a vnode whose objects are handed away.
+    pub(crate) async fn retire(&self, vnode: Partition) -> Result<()> {
+        self.run(move |core| core.actors.retire(vnode)).await
+    }
+
+    /// Makes everything durable and carries the actors over a clean stop.
+    pub(crate) async fn stop(&self) -> Result<()> {
+        self.run(|core| core.actors.stop()).await
+    }
+}
+
+impl Core {
+    /// Where an object lies in each vnode that holds it.
+    pub(crate) fn place(&self, id: ObjectId) -> StoreKey {
+        StoreKey { home: mapring_ring::hash::home(self.ring_size, &id.bucket, &id.key).0, id }
+    }
+
+    /// Writes a record, and notes it when the vnode is another node's: after the write, so that
+    /// hand-off, which looks first and forgets then, cannot miss it.
+    fn store(&self, vnode: Partition, place: &StoreKey, record: &Record) -> Result<()> {
+        self.engine.put(vnode.0, place, record)?;
+        let view = self.cluster.view();
+        if view.plan().owner(vnode) != Some(view.me) {
+            self.hinted.note(vnode);
+        }
+        Ok(())
+    }
+
+    fn stripe(&self, vnode: Partition, place: &StoreKey) -> &Mutex<()> {
+        let mut hasher = DefaultHasher::new();
+        (vnode, place).hash(&mut hasher);
+        let at = usize::try_from(hasher.finish() % limits::STRIPES as u64).unwrap_or(0);
+        &self.stripes[at]
+    }
+
+    fn stored(&self, vnode: Partition, place: &StoreKey) -> Result<Option<Object>> {
+        match self.engine.get(vnode.0, place)? {
+            Some(record) => record.decode().map(Some).map_err(|error| error.context(&place.id)),
+            None => Ok(None),
+        }
+    }
+
+    fn stamp(&self, vnode: Partition, write: Stamping) -> Result<Object> {
+        let Stamping { id, write_id, mut context, value, siblings } = write;
+        let place = self.place(id);
+        let _lock = self.stripe(vnode, &place).lock();
+        let stored = self.stored(vnode, &place)?;
+        let mut object = stored.unwrap_or_default();
+        let repeated = self.recent.lock().dots.get(&(vnode, write_id)).copied();
+        if repeated.is_some_and(|dot| object.clock.covers(dot)) {
+            return Ok(object);
+        }
+        if !siblings {
+            context.merge(&object.clock);
+        }
+        let dot = self.actors.stamp(vnode, [&object.clock, &context])?;
+        let last_modified = self.clock.now_micros().max(object.last_modified().saturating_add(1));
+        let NewValue { metadata, body, deleted } = value;
+        let sibling = Sibling { dot, last_modified, deleted, metadata, body };
+        object.update(&context, sibling);
+        if object.siblings.len() > SIBLINGS {
+            return Err(Error::new(
+                ErrorKind::TooLarge,
+                format!("{}: the write would make more than {SIBLINGS} siblings", place.id),
+            ));
+        }
+        let record = Record::encode(&object);
+        if record.len() > limits::RECORD_BYTES {
+            let bytes = record.len();
+            return Err(Error::new(
+                ErrorKind::TooLarge,
+                format!("{}: the object with all siblings would have {bytes} bytes", place.id),
+            ));
+        }
+        check(&object).map_err(|error| error.context(&place.id))?;
+        self.store(vnode, &place, &record)?;
+        self.recent.lock().remember((vnode, write_id), dot);
+        Ok(object)
+    }
+
+    fn merge(&self, vnode: Partition, id: ObjectId, record: &Record) -> Result<()> {
+        let incoming = record.decode().map_err(|error| error.context(&id))?;
+        check(&incoming).map_err(|error| error.context(&id))?;
+        let place = self.place(id);
+        let _lock = self.stripe(vnode, &place).lock();
+        let Some(stored) = self.stored(vnode, &place)? else {
+            return self.store(vnode, &place, record);
+        };
+        let mut joined = stored.clone();
+        joined.merge(&incoming);
+        check(&joined).map_err(|error| error.context(&place.id))?;
+        if joined == stored {
+            // Already here, but perhaps not yet durable: the caller still waits for a sync.
+            return Ok(());
+        }
+        self.store(vnode, &place, &Record::encode(&joined))
+    }
+
+    fn remove(&self, vnode: Partition, id: ObjectId, clock: &VersionVector) -> Result<bool> {
+        let place = self.place(id);
+        let _lock = self.stripe(vnode, &place).lock();
+        match self.stored(vnode, &place)? {
+            None => Ok(true),
+            Some(stored) if stored.clock == *clock => {
+                self.engine.delete(vnode.0, &place)?;
+                Ok(true)
+            }
+            Some(_) => Ok(false),
+        }
+    }
+}
+
+/// What must hold of every stored object: it has values, in order, each with a dot of its own that
+/// the clock covers.
+fn check(object: &Object) -> Result<()> {
+    let ordered = object.siblings.windows(2).all(|pair| pair[0].dot < pair[1].dot);
+    let covered = object.siblings.iter().all(|sibling| object.clock.covers(sibling.dot));
+    if object.siblings.is_empty() || !ordered || !covered {
+        return Err(Error::corrupt("an object's clock and values contradict each other"));
+    }
+    Ok(())
+}
+
+/// The dots of the latest writes by request.
+#[derive(Default)]
+struct Recent {
+    dots: HashMap<(Partition, u64), Dot>,
+    order: VecDeque<(Partition, u64)>,
+}
+
+impl Recent {
+    fn remember(&mut self, write: (Partition, u64), dot: Dot) {
+        if self.order.len() >= limits::RECENT_WRITES
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.dots.remove(&oldest);
+        }
+        if self.dots.insert(write, dot).is_none() {
+            self.order.push_back(write);
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! What nodes say to each other about objects: one struct an operation, each message a version byte
+//! and postcard.
+//!
+//! A peer's own refusal travels inside the answer, so that an error of the transport always means
+//! that the peer could not be asked. Requests and answers carry the sender's plan version.
+
+use bytes::Bytes;
+use mapring_net::{Method, ServiceId};
+use mapring_ring::Partition;
+use mapring_types::error::WireError;
+use mapring_types::{BucketId, Error, Metadata, ObjectId, Quorum, Record, Result, VersionVector};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::fold::Slice;
+
+/// The first byte of every message.
+const VERSION: u8 = 1;
+
+/// The operations, as numbered in [`Method::operation`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Operation {
+    Read = 1,
+    Merge = 2,
+    Coordinate = 3,
+    Remove = 4,
+    Keys = 5,
+    Buckets = 6,
+    Behind = 7,
+}
+
+impl Operation {
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Read,
+        Self::Merge,
+        Self::Coordinate,
+        Self::Remove,
+        Self::Keys,
+        Self::Buckets,
+        Self::Behind,
+    ];
+
+    /// # Errors
+    /// `Invalid` for a number that this version does not know.
+    pub(crate) fn from_number(number: u8) -> Result<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|operation| *operation as u8 == number)
+            .ok_or_else(|| Error::invalid(format!("unknown operation {number} on objects")))
+    }
+
+    pub(crate) fn method(self) -> Method {
+        Method { service: ServiceId::Kv, operation: self as u8 }
+    }
+}
+
+/// A message with the plan version that its sender knows.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Planned<T> {
+    pub(crate) plan: u64,
+    pub(crate) body: T,
+}
+
+/// A replica as the sender's plan has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Replica {
+    pub(crate) vnode: Partition,
+    /// Whether the sender takes the receiver to own the vnode.
+    pub(crate) primary: bool,
+}
+
+/// Reads an object: answered by `Option<Record>`.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Read {
+    pub(crate) replica: Replica,
+    pub(crate) id: ObjectId,
+}
+
+/// Joins an object into a replica: answered by `()` when it is durable.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Merge {
+    pub(crate) replica: Replica,
+    pub(crate) id: ObjectId,
+    pub(crate) record: Record,
+}
+
+/// Has a vnode coordinate a write: answered by the object's `Record` at its quorum.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Coordinate {
+    pub(crate) vnode: Partition,
+    pub(crate) id: ObjectId,
+    pub(crate) write_id: u64,
+    pub(crate) context: Option<VersionVector>,
+    pub(crate) metadata: Metadata,
+    pub(crate) body: Bytes,
+    pub(crate) deleted: bool,
+    pub(crate) w: Quorum,
+    pub(crate) dw: Quorum,
+    pub(crate) pw: Quorum,
+    pub(crate) timeout_ms: u64,
+}
+
+/// Removes an object if its clock is the given one: answered by whether it is gone.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Remove {
+    pub(crate) replica: Replica,
+    pub(crate) id: ObjectId,
+    pub(crate) clock: VersionVector,
+}
+
+/// A page of live keys: answered by `Names`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Keys {
+    pub(crate) slice: Slice,
+    pub(crate) bucket: BucketId,
+}
+
+/// A page of bucket names: answered by `Names`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Buckets {
+    pub(crate) slice: Slice,
+    pub(crate) bucket_type: Bytes,
+}
+
+/// Asks which replicas have missed writes: answered by `Behind`.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct AskBehind {
+    /// Whether the receiver answers only once its writes under way have settled.
+    pub(crate) settle: bool,
+}
+
+/// Replicas that lack acknowledged writes, as far as one node knows.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Behind {
+    /// Vnodes of other nodes for which the node holds data.
+    pub(crate) hinted: Vec<Partition>,
+    /// Whether the node cannot yet exclude that its own vnodes lack something: it has started, and
+    /// not every member has told it since that it holds nothing for it.
+    pub(crate) catching_up: bool,
+    /// Whether writes had to settle first: they may have left hints on nodes that were asked
+    /// earlier.
+    pub(crate) waited: bool,
+}
+
+/// Encodes a message.
+///
+/// # Errors
+/// `Internal`: a defect.
+pub(crate) fn encode<T: Serialize>(message: &T) -> Result<Bytes> {
+    postcard::to_extend(message, vec![VERSION])
+        .map(Bytes::from)
+        .map_err(|error| Error::internal("cannot encode a message").with_source(error))
+}
+
+/// Decodes a message.
+///
+/// # Errors
+/// `Corrupt` when it is of another version or damaged.
+pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+    match bytes.split_first() {
+        Some((&VERSION, rest)) => postcard::from_bytes(rest)
+            .map_err(|error| Error::corrupt("a message is damaged").with_source(error)),
+        Some((other, _)) => Err(Error::corrupt(format!("a message has version {other}"))),
+        None => Err(Error::corrupt("a message is empty")),
+    }
+}
+
+/// Encodes what became of a request.
+///
+/// # Errors
+/// `Internal`: a defect.
+pub(crate) fn encode_answer<T: Serialize>(plan: u64, outcome: Result<T>) -> Result<Bytes> {
+    let body: Result<T, WireError> = outcome.map_err(|error| error.to_wire());
+    encode(&Planned { plan, body })
+}
+
+/// Decodes what became of a request.
+///
+/// # Errors
+/// `Corrupt`.
+pub(crate) fn decode_answer<T: DeserializeOwned>(bytes: &[u8]) -> Result<Result<T>> {
+    let answer: Planned<Result<T, WireError>> = decode(bytes)?;
+    Ok(answer.body.map_err(Error::from))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_carry_the_peers_own_refusal() {
+        let refusal: Result<u32> = Err(Error::unavailable("no majority"));
+        let back = decode_answer::<u32>(&encode_answer(3, refusal).unwrap()).unwrap();
+        assert_eq!(back.unwrap_err().to_string(), "no majority");
+        let back = decode_answer::<u32>(&encode_answer(3, Ok(7u32)).unwrap()).unwrap();
+        assert_eq!(back.unwrap(), 7);
+    }
+
+    #[test]
+    fn foreign_bytes_are_refused() {
+        for bytes in [&b""[..], b"\x02", b"\x01", b"\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"] {
+            assert!(decode::<Planned<Merge>>(bytes).is_err(), "{bytes:?}");
+        }
+        assert!(Operation::from_number(0).is_err());
+        assert_eq!(Operation::from_number(2).unwrap(), Operation::Merge);
+    }
+}

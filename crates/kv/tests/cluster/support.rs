@@ -1,0 +1,473 @@
+//! A cluster to test with.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::TryStreamExt;
+use mapring_cluster::fixed::{FixedCluster, FixedGroup};
+use mapring_cluster::{Change, Cluster};
+use mapring_engine::memory::MemoryEngine;
+use mapring_engine::sled::{SledConfig, SledEngine};
+use mapring_engine::{Durability, Engine, EngineStats, ScanDepth, ScanRange, StoreKey};
+use mapring_kv::executor::{Executor, Inline, ThreadPool};
+use mapring_kv::{DeleteOptions, GetOptions, Kv, KvConfig, KvParts, NewValue, PutOptions};
+use mapring_net::simulated::{Fate, Network};
+use mapring_net::{Class, FrameStream, Method, Peer, ServiceId, Services, Transport};
+use mapring_ring::RingSize;
+use mapring_types::env::{SystemClock, SystemEntropy};
+use mapring_types::props::PropChanges;
+use mapring_types::{
+    BucketId, Clock, Entropy, Error, ErrorKind, Metadata, NodeId, Object, ObjectId, Quorum, Record,
+    Result, VersionVector,
+};
+use parking_lot::Mutex;
+use rand::rngs::StdRng;
+use rand::{RngCore, SeedableRng};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+/// Simulated time as a wall clock.
+pub(crate) struct TestClock(Instant);
+
+impl Clock for TestClock {
+    fn now_micros(&self) -> u64 {
+        1_700_000_000_000_000 + self.0.elapsed().as_micros() as u64
+    }
+}
+
+pub(crate) struct TestEntropy(Mutex<StdRng>);
+
+impl Entropy for TestEntropy {
+    fn next_u64(&self) -> u64 {
+        self.0.lock().next_u64()
+    }
+}
+
+pub(crate) struct TestNode {
+    pub(crate) id: NodeId,
+    pub(crate) cluster: Arc<FixedCluster>,
+    pub(crate) engine: Arc<MemoryEngine>,
+    kv: Option<Kv>,
+    alive: Arc<AtomicBool>,
+}
+
+/// The engine or the transport of one life of a node: what its tasks still try after the node was
+/// killed comes to nothing, as if the process had ended.
+struct Mortal<T> {
+    inner: T,
+    alive: Arc<AtomicBool>,
+}
+
+impl<T> Mortal<T> {
+    fn check(&self) -> Result<&T> {
+        if self.alive.load(Ordering::Relaxed) {
+            Ok(&self.inner)
+        } else {
+            Err(Error::new(ErrorKind::Storage, "the node is dead"))
+        }
+    }
+}
+
+impl Engine for Mortal<Arc<MemoryEngine>> {
+    fn get(&self, vnode: u16, key: &StoreKey) -> Result<Option<Record>> {
+        self.check()?.get(vnode, key)
+    }
+
+    fn put(&self, vnode: u16, key: &StoreKey, record: &Record) -> Result<()> {
+        self.check()?.put(vnode, key, record)
+    }
+
+    fn delete(&self, vnode: u16, key: &StoreKey) -> Result<()> {
+        self.check()?.delete(vnode, key)
+    }
+
+    fn scan(
+        &self,
+        vnode: u16,
+        range: &ScanRange,
+        depth: ScanDepth,
+        visit: &mut dyn FnMut(StoreKey, Record) -> ControlFlow<()>,
+    ) -> Result<()> {
+        self.check()?.scan(vnode, range, depth, visit)
+    }
+
+    fn sync(&self) -> Result<()> {
+        self.check()?.sync()
+    }
+
+    fn vnodes(&self) -> Vec<u16> {
+        self.inner.vnodes()
+    }
+
+    fn meta(&self, name: &str) -> Result<Option<Bytes>> {
+        self.check()?.meta(name)
+    }
+
+    fn set_meta(&self, name: &str, value: &[u8]) -> Result<()> {
+        self.check()?.set_meta(name, value)
+    }
+
+    fn stats(&self) -> EngineStats {
+        self.inner.stats()
+    }
+}
+
+#[async_trait]
+impl Transport for Mortal<Arc<dyn Transport>> {
+    async fn call(
+        &self,
+        to: &Peer,
+        class: Class,
+        method: Method,
+        body: Bytes,
+        timeout: Duration,
+    ) -> Result<Bytes> {
+        let Ok(inner) = self.check() else { return std::future::pending().await };
+        let answer = inner.call(to, class, method, body, timeout).await;
+        if self.check().is_err() { std::future::pending().await } else { answer }
+    }
+
+    async fn open(
+        &self,
+        to: &Peer,
+        class: Class,
+        method: Method,
+        body: Bytes,
+        timeout: Duration,
+    ) -> Result<FrameStream> {
+        self.check()?.open(to, class, method, body, timeout).await
+    }
+}
+
+pub(crate) struct TestCluster {
+    pub(crate) network: Arc<Network>,
+    pub(crate) nodes: Vec<TestNode>,
+    cut: Arc<Mutex<BTreeSet<(NodeId, NodeId)>>>,
+    silent: Arc<Mutex<BTreeSet<NodeId>>>,
+    running: Arc<Mutex<BTreeSet<NodeId>>>,
+    clock: Arc<TestClock>,
+    seed: u64,
+    config: KvConfig,
+}
+
+impl TestCluster {
+    pub(crate) async fn start(nodes: u64, partitions: u16) -> Self {
+        Self::start_with(nodes, partitions, 1, KvConfig { reap_after: None }).await
+    }
+
+    pub(crate) async fn start_with(
+        nodes: u64,
+        partitions: u16,
+        seed: u64,
+        config: KvConfig,
+    ) -> Self {
+        let network = Network::new();
+        let cut: Arc<Mutex<BTreeSet<(NodeId, NodeId)>>> = Arc::default();
+        let silent: Arc<Mutex<BTreeSet<NodeId>>> = Arc::default();
+        let (cuts, quiet) = (cut.clone(), silent.clone());
+        network.set_weather(Box::new(move |from, to| {
+            if quiet.lock().contains(&from) || quiet.lock().contains(&to) {
+                Fate::Lose
+            } else if cuts.lock().contains(&(from, to)) {
+                Fate::Refuse
+            } else {
+                Fate::Deliver(Duration::from_micros(100))
+            }
+        }));
+        let handles = FixedGroup::start(nodes, RingSize::new(partitions).unwrap());
+        let nodes = handles.into_iter().map(|cluster| TestNode {
+            id: cluster.view().me,
+            cluster,
+            engine: Arc::new(MemoryEngine::new()),
+            kv: None,
+            alive: Arc::default(),
+        });
+        let clock = Arc::new(TestClock(Instant::now()));
+        let nodes: Vec<TestNode> = nodes.collect();
+        let running: Arc<Mutex<BTreeSet<NodeId>>> = Arc::default();
+        let mut this = Self { network, nodes, cut, silent, running, clock, seed, config };
+        this.gossip();
+        for at in 0..this.nodes.len() {
+            this.open(at).await;
+        }
+        this.seal().await;
+        this
+    }
+
+    /// Every now and then everybody finds out who is up after all: a call that was under way when a
+    /// node came back may have reported it down.
+    fn gossip(&self) {
+        let handles: Vec<_> = self.nodes.iter().map(|node| node.cluster.clone()).collect();
+        let (cut, silent) = (self.cut.clone(), self.silent.clone());
+        let running = Arc::downgrade(&self.running);
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(Duration::from_secs(10)).await;
+                let Some(running) = running.upgrade() else { return };
+                for handle in &handles {
+                    let view = handle.view();
+                    let heard = |node: &NodeId| {
+                        let unheard = cut.lock().contains(&(*node, view.me))
+                            || silent.lock().contains(node)
+                            || silent.lock().contains(&view.me);
+                        running.lock().contains(node) && !unheard
+                    };
+                    let known = running.lock().clone();
+                    for node in known.into_iter().filter(heard) {
+                        handle.report(node, true);
+                    }
+                }
+            }
+        });
+    }
+
+    async fn seal(&self) {
+        self.nodes[0].cluster.propose(Change::Seal).await.unwrap();
+    }
+
+    async fn open(&mut self, at: usize) {
+        self.open_with(at, Arc::new(Inline)).await;
+    }
+
+    /// Replaces a node's store by one that works on another executor.
+    pub(crate) async fn reopen_with(&mut self, at: usize, executor: impl Executor) {
+        self.kill(at);
+        self.open_with(at, Arc::new(executor)).await;
+    }
+
+    async fn open_with(&mut self, at: usize, executor: Arc<dyn Executor>) {
+        self.seed += 1;
+        let alive = Arc::new(AtomicBool::new(true));
+        self.nodes[at].alive = alive.clone();
+        let node = &self.nodes[at];
+        let transport = self.network.transport(node.id);
+        let parts = KvParts {
+            cluster: node.cluster.clone(),
+            engine: Arc::new(Mortal { inner: node.engine.clone(), alive: alive.clone() }),
+            transport: Arc::new(Mortal { inner: transport, alive }),
+            clock: self.clock.clone(),
+            entropy: Arc::new(TestEntropy(Mutex::new(StdRng::seed_from_u64(self.seed)))),
+            executor,
+            config: self.config,
+        };
+        let kv = Kv::open(parts).await.unwrap();
+        self.network.connect(node.id, Services::new([(ServiceId::Kv, kv.service())]));
+        self.nodes[at].kv = Some(kv);
+        self.running.lock().insert(self.nodes[at].id);
+    }
+
+    pub(crate) fn kv(&self, at: usize) -> &Kv {
+        self.nodes[at].kv.as_ref().unwrap()
+    }
+
+    pub(crate) fn id(&self, at: usize) -> NodeId {
+        self.nodes[at].id
+    }
+
+    /// Ends a node without warning: its calls are refused from now on; the others find out.
+    pub(crate) fn kill(&mut self, at: usize) {
+        self.network.disconnect(self.nodes[at].id);
+        self.nodes[at].alive.store(false, Ordering::Relaxed);
+        self.running.lock().remove(&self.nodes[at].id);
+        self.nodes[at].kv = None;
+    }
+
+    /// Starts a killed node again on its data; all see it up.
+    pub(crate) async fn restart(&mut self, at: usize) {
+        self.open(at).await;
+        self.all_see_all();
+    }
+
+    /// Has a node stop in good order.
+    pub(crate) async fn stop(&mut self, at: usize) {
+        self.kv(at).shutdown().await.unwrap();
+        self.kill(at);
+    }
+
+    /// Everybody takes everybody for up.
+    pub(crate) fn all_see_all(&self) {
+        let running = self.running.lock().clone();
+        for node in &self.nodes {
+            node.cluster.set_up(running.clone());
+        }
+    }
+
+    /// Lets no message pass between the two groups; calls are refused.
+    pub(crate) fn partition(&self, left: &[usize], right: &[usize]) {
+        let mut cut = self.cut.lock();
+        for &a in left {
+            for &b in right {
+                cut.insert((self.id(a), self.id(b)));
+                cut.insert((self.id(b), self.id(a)));
+            }
+        }
+    }
+
+    /// A node neither gets nor gives any message, and nobody is told.
+    pub(crate) fn pause(&self, at: usize) {
+        self.silent.lock().insert(self.id(at));
+    }
+
+    /// All messages pass again, and all see all.
+    pub(crate) fn heal(&self) {
+        self.cut.lock().clear();
+        self.silent.lock().clear();
+        self.all_see_all();
+    }
+
+    pub(crate) async fn set_props(&self, bucket: &BucketId, props: Value) {
+        let changes = PropChanges(props.as_object().unwrap().clone());
+        let change = Change::SetBucket { bucket: bucket.clone(), changes };
+        self.nodes[0].cluster.propose(change).await.unwrap();
+    }
+
+    /// The record of each primary, by what lies in its node's engine.
+    pub(crate) fn stored(&self, id: &ObjectId) -> Vec<Option<Object>> {
+        let view = self.nodes[0].cluster.view();
+        let n_val = view.props(&id.bucket).unwrap().n_val;
+        let list = view.preference_list(&id.bucket, &id.key, n_val);
+        list.primaries.iter().map(|entry| self.stored_at(entry.node, entry.vnode.0, id)).collect()
+    }
+
+    pub(crate) fn stored_at(&self, node: NodeId, vnode: u16, id: &ObjectId) -> Option<Object> {
+        let view = self.nodes[0].cluster.view();
+        let home = mapring_ring::hash::home(view.plan().ring_size(), &id.bucket, &id.key);
+        let place = StoreKey { home: home.0, id: id.clone() };
+        let node = self.nodes.iter().find(|n| n.id == node).unwrap();
+        node.engine.get(vnode, &place).unwrap().map(|record| record.decode().unwrap())
+    }
+
+    /// Takes an object from one replica behind everybody's back.
+    pub(crate) fn forget(&self, node: NodeId, vnode: u16, id: &ObjectId) {
+        let view = self.nodes[0].cluster.view();
+        let home = mapring_ring::hash::home(view.plan().ring_size(), &id.bucket, &id.key);
+        let place = StoreKey { home: home.0, id: id.clone() };
+        let node = self.nodes.iter().find(|n| n.id == node).unwrap();
+        node.engine.delete(vnode, &place).unwrap();
+    }
+
+    /// Whether all primaries hold the same.
+    pub(crate) fn converged(&self, id: &ObjectId) -> bool {
+        let stored = self.stored(id);
+        stored[0].is_some() && stored.iter().all(|object| *object == stored[0])
+    }
+
+    /// A key of `bucket` for which `holds` is true of the nodes of its primaries.
+    pub(crate) fn key_where(
+        &self,
+        bucket: &BucketId,
+        holds: impl Fn(&[NodeId]) -> bool,
+    ) -> ObjectId {
+        let id = |n: u32| ObjectId::new(bucket.clone(), format!("key-{n}"));
+        let nodes = |id: &ObjectId| -> Vec<NodeId> {
+            let list = self.kv(0).preference(id).unwrap();
+            list.primaries.iter().map(|entry| entry.node).collect()
+        };
+        (0..10_000).map(id).find(|id| holds(&nodes(id))).unwrap()
+    }
+
+    pub(crate) async fn list_keys(&self, at: usize, bucket: &BucketId) -> Result<Vec<String>> {
+        let pages = self.kv(at).list_keys(bucket.clone(), Duration::from_secs(60));
+        let pages: Vec<_> = pages.try_collect().await?;
+        let mut keys: Vec<String> =
+            pages.concat().iter().map(|key| String::from_utf8_lossy(key).into_owned()).collect();
+        keys.sort();
+        Ok(keys)
+    }
+}
+
+pub(crate) fn bucket() -> BucketId {
+    BucketId::untyped("b")
+}
+
+pub(crate) fn key(text: impl Into<String>) -> ObjectId {
+    ObjectId::new(bucket(), text.into())
+}
+
+pub(crate) fn value(text: impl Into<String>) -> NewValue {
+    let metadata = Metadata { content_type: "text/plain".into(), ..Metadata::default() };
+    NewValue { metadata, body: text.into().into(), deleted: false }
+}
+
+pub(crate) fn bodies(object: &Object) -> Vec<String> {
+    let text = |sibling: &mapring_types::Sibling| {
+        if sibling.deleted {
+            "(deleted)".to_owned()
+        } else {
+            String::from_utf8_lossy(&sibling.body).into_owned()
+        }
+    };
+    let mut bodies: Vec<String> = object.siblings.iter().map(text).collect();
+    bodies.sort();
+    bodies
+}
+
+pub(crate) async fn put(kv: &Kv, id: &ObjectId, text: &str) -> Object {
+    kv.put(id, None, value(text), &PutOptions::default()).await.unwrap()
+}
+
+pub(crate) async fn put_over(
+    kv: &Kv,
+    id: &ObjectId,
+    context: &VersionVector,
+    text: &str,
+) -> Object {
+    kv.put(id, Some(context.clone()), value(text), &PutOptions::default()).await.unwrap()
+}
+
+pub(crate) async fn get(kv: &Kv, id: &ObjectId) -> Vec<String> {
+    let object = kv.get(id, &GetOptions::default()).await.unwrap();
+    object.map_or_else(Vec::new, |object| bodies(&object))
+}
+
+pub(crate) async fn delete(kv: &Kv, id: &ObjectId) -> bool {
+    kv.delete(id, None, &DeleteOptions::default()).await.unwrap()
+}
+
+pub(crate) fn r(r: Quorum) -> GetOptions {
+    GetOptions { r, ..GetOptions::default() }
+}
+
+pub(crate) fn siblings() -> Value {
+    json!({"allow_mult": true})
+}
+
+/// Waits in simulated time until something holds.
+#[track_caller]
+pub(crate) fn eventually<'a>(
+    what: &'a str,
+    mut holds: impl FnMut() -> bool + 'a,
+) -> impl Future<Output = ()> + 'a {
+    let at = std::panic::Location::caller();
+    async move {
+        for _ in 0..10_000 {
+            if holds() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("{at}: never: {what}");
+    }
+}
+
+/// A node alone, on sled and threads.
+pub(crate) async fn on_sled(dir: &std::path::Path) -> Kv {
+    let config = SledConfig { durability: Durability::Process, ..SledConfig::default() };
+    let cluster = FixedGroup::start(1, RingSize::new(8).unwrap()).remove(0);
+    Kv::open(KvParts {
+        cluster,
+        engine: Arc::new(SledEngine::open(dir, config).unwrap()),
+        transport: Network::new().transport(NodeId(1)),
+        clock: Arc::new(SystemClock),
+        entropy: Arc::new(SystemEntropy),
+        executor: Arc::new(ThreadPool::start("test", 2, 1_000).unwrap()),
+        config: KvConfig::default(),
+    })
+    .await
+    .unwrap()
+}

@@ -1,0 +1,161 @@
+//! From a query to a coordinator: functions are looked up, phases become stages.
+
+use mapring_script::{Function, PhaseFunction, ReduceTiming};
+use mapring_types::ObjectId;
+use tokio::sync::mpsc;
+
+use super::reduce::ReduceStage;
+use super::router::Router;
+use super::stage::{LaneStage, Task};
+use super::{Coordinator, Shared, Stage, StageKind};
+use crate::PhaseResults;
+use crate::failure::{Failure, Report};
+use crate::grammar::{Callee, Code, Inputs, LinkSpec, PhaseKind, Query};
+use crate::objects::Objects;
+use crate::unit::{Prereduce, Work};
+
+/// A phase whose function is at hand.
+pub(crate) struct Resolved {
+    kind: ResolvedKind,
+    keep: bool,
+}
+
+enum ResolvedKind {
+    Map { function: PhaseFunction, wants_prereduce: bool },
+    Reduce { function: PhaseFunction, timing: ReduceTiming },
+    Link(LinkSpec),
+}
+
+/// Fetches the functions that the phases name: stored ones are read once, here.
+///
+/// # Errors
+/// A failure whose text contains `worker_startup_failed`, which clients look for.
+pub(crate) async fn resolve(
+    query: &Query,
+    objects: &dyn Objects,
+) -> Result<Vec<Resolved>, Failure> {
+    let mut resolved = Vec::new();
+    for (number, phase) in query.spec().phases.iter().enumerate() {
+        let kind = match &phase.kind {
+            PhaseKind::Link(spec) => ResolvedKind::Link(spec.clone()),
+            PhaseKind::Map(code) => ResolvedKind::Map {
+                function: function(number, code, objects).await?,
+                wants_prereduce: code.wants_prereduce(),
+            },
+            PhaseKind::Reduce(code) => ResolvedKind::Reduce {
+                function: function(number, code, objects).await?,
+                timing: code.timing(),
+            },
+        };
+        resolved.push(Resolved { kind, keep: phase.keep });
+    }
+    Ok(resolved)
+}
+
+async fn function(
+    phase: usize,
+    code: &Code,
+    objects: &dyn Objects,
+) -> Result<PhaseFunction, Failure> {
+    let function = match &code.callee {
+        Callee::Given(function) => function.clone(),
+        Callee::Stored(id) => stored(phase, id, objects).await?,
+        Callee::ErlangSource => {
+            let words = "worker_startup_failed: functions as Erlang text cannot be run";
+            return Err(Failure::phase(phase, words));
+        }
+    };
+    Ok(PhaseFunction { function, arg: code.arg.clone() })
+}
+
+async fn stored(phase: usize, id: &ObjectId, objects: &dyn Objects) -> Result<Function, Failure> {
+    let failed = |why: &str| {
+        let text = format!("worker_startup_failed: the stored function {id} {why}");
+        let key = String::from_utf8_lossy(&id.key);
+        Report::new(text).phase(phase).object(&id.bucket.to_string(), &key)
+    };
+    let object = objects
+        .read_quorum(id)
+        .await
+        .map_err(|error| failed(&format!("cannot be read: {error}")))?;
+    let live = object.iter().flat_map(|object| &object.siblings).filter(|value| !value.deleted);
+    let Some(newest) = live.max_by_key(|value| (value.last_modified, value.dot)) else {
+        return Err(failed("does not exist").into());
+    };
+    match std::str::from_utf8(&newest.body) {
+        Ok(source) => Ok(Function::Source(source.to_owned())),
+        Err(_) => Err(failed("is not UTF-8").into()),
+    }
+}
+
+impl Coordinator {
+    /// Plans a query.
+    pub(crate) fn new(
+        shared: Shared,
+        query: Query,
+        phases: Vec<Resolved>,
+        results: mpsc::Sender<Result<PhaseResults, Failure>>,
+    ) -> Result<Self, Failure> {
+        let changes = shared.cluster.changes();
+        let mut router = Router::new(shared.cluster.view());
+        let mut stages = stages(phases);
+        if let Inputs::Bucket(bucket) = &query.spec().inputs {
+            if !matches!(stages.first(), Some(Stage { kind: StageKind::Lanes(_), .. })) {
+                stages.insert(0, listing(stages.is_empty()));
+            }
+            if let Some(Stage { kind: StageKind::Lanes(first), .. }) = stages.first_mut() {
+                first.cover(bucket, &mut router)?;
+            }
+        }
+        let source = match &query.spec().inputs {
+            Inputs::Bucket(_) => None,
+            Inputs::Keys(_) => Some(0),
+        };
+        let out = std::collections::VecDeque::new();
+        let (planning, wake) = (None, None);
+        Ok(Self { shared, query, router, stages, source, out, results, changes, planning, wake })
+    }
+}
+
+fn stages(phases: Vec<Resolved>) -> Vec<Stage> {
+    let mut stages = Vec::with_capacity(phases.len());
+    let mut phases = phases.into_iter().enumerate().peekable();
+    while let Some((phase, Resolved { kind, keep })) = phases.next() {
+        let following = phases.peek().map(|(_, next)| &next.kind);
+        let forward = following.is_some();
+        let kind = match kind {
+            ResolvedKind::Map { function, wants_prereduce } => {
+                let prereduce = following
+                    .filter(|_| wants_prereduce)
+                    .and_then(|next| prereduce(phase + 1, next));
+                let results = keep || (forward && prereduce.is_none());
+                let work = Work::Map(function);
+                StageKind::Lanes(Box::new(LaneStage::new(Task { phase, work, prereduce, results })))
+            }
+            ResolvedKind::Link(spec) => {
+                let work = Work::Link(spec);
+                let task = Task { phase, work, prereduce: None, results: keep || forward };
+                StageKind::Lanes(Box::new(LaneStage::new(task)))
+            }
+            ResolvedKind::Reduce { function, timing } => {
+                StageKind::Reduce(ReduceStage::new(phase, function, timing))
+            }
+        };
+        stages.push(Stage { phase, keep, forward, over: false, kind });
+    }
+    stages
+}
+
+/// The copy of the reduce that follows a map, if one does.
+fn prereduce(phase: usize, next: &ResolvedKind) -> Option<Prereduce> {
+    let ResolvedKind::Reduce { function, timing } = next else { return None };
+    let phase = u32::try_from(phase).unwrap_or(u32::MAX);
+    Some(Prereduce { phase, function: function.clone(), timing: *timing })
+}
+
+/// The stage before a reduce of a whole bucket, or instead of any phase: it lists the keys.
+fn listing(alone: bool) -> Stage {
+    let task = Task { phase: 0, work: Work::Keys, prereduce: None, results: true };
+    let kind = StageKind::Lanes(Box::new(LaneStage::new(task)));
+    Stage { phase: 0, keep: alone, forward: !alone, over: false, kind }
+}

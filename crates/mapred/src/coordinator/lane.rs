@@ -1,0 +1,79 @@
+//! The coordinator's end of one lane.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::StreamExt;
+use futures::future::BoxFuture;
+use mapring_net::{Class, FrameStream, Method, Peer, ServiceId, Transport};
+use mapring_types::{Error, NodeId, Result, limits as common};
+
+use super::stage::Load;
+use crate::unit::{self, Frame, LaneRequest};
+
+/// A stream of frames from one node, and what was given to it.
+pub(super) struct Lane {
+    pub(super) node: NodeId,
+    pub(super) load: Load,
+    /// What comes next. Nothing is taken from the node while this is not polled.
+    pub(super) next: BoxFuture<'static, Step>,
+}
+
+/// What a lane gave.
+pub(super) enum Step {
+    /// A frame, and where to wait for the next one.
+    Frame(Frame, FrameStream),
+    /// The node cannot be asked.
+    Unreachable(Error),
+    /// The lane ended before its work did.
+    Lost(Error),
+}
+
+/// Opens a lane and waits for its first frame.
+pub(super) fn open(
+    transport: Arc<dyn Transport>,
+    peer: Option<Peer>,
+    request: &LaneRequest,
+) -> BoxFuture<'static, Step> {
+    let body: Bytes = unit::encode(request);
+    Box::pin(async move {
+        let Some(peer) = peer else {
+            return Step::Unreachable(Error::unavailable("the node is no member"));
+        };
+        let method = Method { service: ServiceId::MapReduce, operation: unit::OPEN_LANE };
+        match transport.open(&peer, Class::Foreground, method, body, common::LEASE).await {
+            Ok(frames) => step(frames).await,
+            Err(error) => Step::Unreachable(error),
+        }
+    })
+}
+
+/// Waits for the next frame that says something.
+pub(super) fn next(frames: FrameStream) -> BoxFuture<'static, Step> {
+    Box::pin(step(frames))
+}
+
+/// Waits within the lease: a node that works says so every second, whatever its user code does.
+/// The lease is counted in slices of the time in which this is polled, so that a lane that was held
+/// back for long is not given up in the moment when it may go on.
+async fn step(mut frames: FrameStream) -> Step {
+    let mut silent = 0;
+    while silent < SLICES {
+        match tokio::time::timeout(common::LEASE / SLICES, frames.next()).await {
+            Err(_) => silent += 1,
+            Ok(None) => return Step::Lost(Error::unavailable("the node ended the stream early")),
+            Ok(Some(frame)) => match frame.and_then(|bytes| decode(&bytes)) {
+                Ok(Frame::Renew) => silent = 0,
+                Ok(frame) => return Step::Frame(frame, frames),
+                Err(error) => return Step::Lost(error),
+            },
+        }
+    }
+    Step::Lost(Error::timeout("the node has fallen silent"))
+}
+
+const SLICES: u32 = 4;
+
+fn decode(bytes: &Bytes) -> Result<Frame> {
+    unit::decode(bytes)
+}

@@ -1,0 +1,380 @@
+//! The side of MapReduce that took the request: it plans, follows units over failures, reduces, and
+//! gives the client its results as they come.
+//!
+//! One task a query. It waits in one place ([`Coordinator::next`]) and decides in another
+//! ([`Coordinator::apply`]). Nothing is taken from a phase while the phase after it, or the client,
+//! has no room; later phases are asked first: so every queue is bounded and none can wait for
+//! another in a circle.
+
+mod build;
+mod lane;
+mod reduce;
+mod router;
+mod stage;
+
+pub(crate) use build::resolve;
+
+use std::collections::{BTreeSet, VecDeque};
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures::future::BoxFuture;
+use mapring_cluster::{Cluster, View};
+use mapring_net::Transport;
+use mapring_ring::Coverage;
+use mapring_script::{JsonText, QueryTag, ScriptError};
+use mapring_types::{ErrorKind, NodeId, Result as KvResult};
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+
+use crate::PhaseResults;
+use crate::failure::{Failure, Report};
+use crate::grammar::{Inputs, Query};
+use crate::metered::count;
+use crate::objects::Objects;
+use crate::workers::Workers;
+use crate::{keys, limits};
+use lane::Step;
+use reduce::{ReduceStage, Reduced};
+use router::{Router, Wish};
+use stage::{Accepted, LaneStage};
+
+/// What every part of a query's coordination uses.
+pub(crate) struct Shared {
+    pub(crate) query: QueryTag,
+    pub(crate) deadline: Instant,
+    pub(crate) cluster: Arc<dyn Cluster>,
+    pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) workers: Arc<dyn Workers>,
+    pub(crate) objects: Arc<dyn Objects>,
+}
+
+/// A query under way.
+pub(crate) struct Coordinator {
+    shared: Shared,
+    query: Query,
+    router: Router,
+    stages: Vec<Stage>,
+    /// Where to go on in the query's own list of inputs; `None` when all are taken.
+    source: Option<usize>,
+    /// Kept results that the client has not taken.
+    out: VecDeque<PhaseResults>,
+    results: mpsc::Sender<Result<PhaseResults, Failure>>,
+    changes: watch::Receiver<Arc<View>>,
+    /// Finding complete replicas, under way.
+    planning: Option<BoxFuture<'static, (Wish, KvResult<Coverage>)>>,
+    /// When a node that is left alone may be asked again.
+    wake: Option<Instant>,
+}
+
+/// A phase under way.
+struct Stage {
+    phase: usize,
+    keep: bool,
+    /// Whether another phase takes its results.
+    forward: bool,
+    over: bool,
+    kind: StageKind,
+}
+
+enum StageKind {
+    Lanes(Box<LaneStage>),
+    Reduce(ReduceStage),
+}
+
+/// What a coordinator waits for.
+enum Event {
+    Deadline,
+    /// The client takes the oldest results.
+    Sent,
+    /// The client has gone.
+    Gone,
+    Lane(usize, u64, Step),
+    Reduce(usize, Result<Reduced, ScriptError>),
+    Planned(Wish, KvResult<Coverage>),
+    View,
+    Wake,
+}
+
+impl Coordinator {
+    /// Runs the query to its end.
+    pub(crate) async fn run(mut self) -> Result<(), Failure> {
+        while self.advance()? {
+            match self.next().await {
+                Event::Gone => return Ok(()),
+                event => self.apply(event)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts everything that can be started now. Returns whether there is anything to wait for.
+    fn advance(&mut self) -> Result<bool, Failure> {
+        self.refill()?;
+        self.wake = None;
+        let mut inputs_ended = self.source.is_none();
+        for stage in &mut self.stages {
+            match &mut stage.kind {
+                StageKind::Lanes(lanes) => {
+                    let wake = lanes.dispatch(&self.shared, &self.router);
+                    self.wake = [self.wake, wake].into_iter().flatten().min();
+                    stage.over = inputs_ended && lanes.is_idle();
+                }
+                StageKind::Reduce(reduce) => {
+                    reduce.advance(&self.shared, inputs_ended);
+                    stage.over = reduce.is_over();
+                }
+            }
+            inputs_ended = stage.over;
+        }
+        if self.planning.is_none() {
+            let wish = self.router.wish();
+            self.planning = wish.map(|wish| plan(self.shared.objects.clone(), wish));
+        }
+        Ok(!inputs_ended || !self.out.is_empty())
+    }
+
+    /// Waits for the next thing that happens.
+    async fn next(&mut self) -> Event {
+        let client_has_room = self.out.len() < limits::RESULTS_AHEAD;
+        let (stages, out, planning) = (&mut self.stages, &mut self.out, &mut self.planning);
+        let waits = !out.is_empty();
+        tokio::select! {
+            biased;
+            () = tokio::time::sleep_until(self.shared.deadline) => Event::Deadline,
+            room = self.results.reserve(), if waits => match (room, out.pop_front()) {
+                (Ok(room), Some(oldest)) => {
+                    room.send(Ok(oldest));
+                    Event::Sent
+                }
+                _ => Event::Gone,
+            },
+            event = poll_fn(|context| poll_stages(stages, client_has_room, context)) => event,
+            (wish, coverage) = planned(planning) => Event::Planned(wish, coverage),
+            changed = self.changes.changed() => match changed {
+                Ok(()) => Event::View,
+                Err(_) => Event::Gone,
+            },
+            () = sleep_until(self.wake) => Event::Wake,
+        }
+    }
+
+    fn apply(&mut self, event: Event) -> Result<(), Failure> {
+        match event {
+            Event::Deadline => Err(Failure::timeout()),
+            Event::Sent | Event::Gone | Event::Wake => Ok(()),
+            Event::Lane(index, lane, step) => {
+                if let Step::Unreachable(error) = &step {
+                    self.report(index, lane, error.kind());
+                }
+                let Some(Stage { kind: StageKind::Lanes(stage), .. }) = self.stages.get_mut(index)
+                else {
+                    return Ok(());
+                };
+                let accepted = stage.apply(lane, step, &mut self.router)?;
+                self.deliver(index, accepted)
+            }
+            Event::Reduce(index, step) => {
+                let Some(Stage { kind: StageKind::Reduce(stage), .. }) = self.stages.get_mut(index)
+                else {
+                    return Ok(());
+                };
+                let results = stage.apply(step)?;
+                self.deliver(index, Accepted { results, reduced: None })
+            }
+            Event::Planned(wish, coverage) => {
+                self.planning = None;
+                self.router.planned(&wish, coverage.map_err(Failure::query)?);
+                for stage in &mut self.stages {
+                    if let StageKind::Lanes(lanes) = &mut stage.kind {
+                        lanes.place(&mut self.router);
+                    }
+                }
+                Ok(())
+            }
+            Event::View => {
+                let view = self.changes.borrow_and_update().clone();
+                self.router.set_view(view);
+                for stage in &mut self.stages {
+                    if let StageKind::Lanes(lanes) = &mut stage.kind {
+                        lanes.view_changed(&mut self.router)?;
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Tells the cluster of a node that refuses connections.
+    fn report(&self, index: usize, lane: u64, kind: ErrorKind) {
+        let Some(Stage { kind: StageKind::Lanes(stage), .. }) = self.stages.get(index) else {
+            return;
+        };
+        if let Some(node) = stage.node(lane).filter(|_| kind == ErrorKind::Unavailable)
+            && node != self.shared.cluster.view().me
+        {
+            self.shared.cluster.report(node, false);
+        }
+    }
+
+    /// Hands results to the client and to the next phase.
+    fn deliver(&mut self, index: usize, accepted: Accepted) -> Result<(), Failure> {
+        let Accepted { results, reduced } = accepted;
+        let Some(stage) = self.stages.get(index) else { return Ok(()) };
+        let (phase, keep, forward) = (stage.phase, stage.keep, stage.forward);
+        let passed_on = match (forward, reduced, keep) {
+            (false, _, _) => Vec::new(),
+            (true, Some(reduced), _) => reduced,
+            (true, None, true) => results.clone(),
+            (true, None, false) => {
+                return self.pass_on(index + 1, phase, results);
+            }
+        };
+        if keep && !results.is_empty() {
+            self.keep(phase, results);
+        }
+        self.pass_on(index + 1, phase, passed_on)
+    }
+
+    fn keep(&mut self, phase: usize, values: Vec<JsonText>) {
+        count("mapring_query_results_total", values.len() as u64);
+        let bytes: usize = values.iter().map(|value| value.0.len()).sum();
+        count("mapring_query_result_bytes_total", bytes as u64);
+        self.out.push_back(PhaseResults { phase, values });
+    }
+
+    fn pass_on(
+        &mut self,
+        index: usize,
+        from_phase: usize,
+        values: Vec<JsonText>,
+    ) -> Result<(), Failure> {
+        let Some(stage) = self.stages.get_mut(index) else { return Ok(()) };
+        match &mut stage.kind {
+            StageKind::Reduce(reduce) => reduce.push(values),
+            StageKind::Lanes(lanes) => {
+                for value in values {
+                    let Some(input) = keys::parse(&value) else {
+                        return Err(no_key(from_phase, &value));
+                    };
+                    lanes.push(input, &mut self.router)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes inputs from the query's own list while the first phase has room.
+    fn refill(&mut self) -> Result<(), Failure> {
+        let query = self.query.clone();
+        let Inputs::Keys(list) = &query.spec().inputs else {
+            self.source = None;
+            return Ok(());
+        };
+        while let Some(at) = self.source.filter(|_| self.first_has_room()) {
+            let Some((input, next)) = list.read(at) else {
+                self.source = None;
+                break;
+            };
+            self.source = Some(next);
+            let as_json = || keys::to_json(&input).map_err(|error| Failure::phase(0, error));
+            match self.stages.first_mut().map(|stage| &mut stage.kind) {
+                Some(StageKind::Lanes(lanes)) => lanes.push(input, &mut self.router)?,
+                Some(StageKind::Reduce(reduce)) => reduce.push([as_json()?]),
+                None => match self.out.back_mut() {
+                    Some(last) if last.values.len() < limits::BATCH_INPUTS => {
+                        last.values.push(as_json()?);
+                    }
+                    _ => {
+                        let values = vec![as_json()?];
+                        self.keep(0, values);
+                    }
+                },
+            }
+        }
+        Ok(())
+    }
+
+    fn first_has_room(&self) -> bool {
+        match self.stages.first() {
+            Some(stage) => stage.has_room(),
+            None => self.out.len() < limits::RESULTS_AHEAD,
+        }
+    }
+}
+
+impl Stage {
+    fn has_room(&self) -> bool {
+        match &self.kind {
+            StageKind::Lanes(lanes) => lanes.has_room(),
+            StageKind::Reduce(reduce) => reduce.has_room(),
+        }
+    }
+}
+
+/// Asks the stages for something that happened, the last one first. A stage whose results have
+/// nowhere to go is not asked.
+fn poll_stages(
+    stages: &mut [Stage],
+    client_has_room: bool,
+    context: &mut Context<'_>,
+) -> Poll<Event> {
+    let mut next_has_room = true;
+    for (index, stage) in stages.iter_mut().enumerate().rev() {
+        let held_back = (stage.forward && !next_has_room) || (stage.keep && !client_has_room);
+        if !held_back {
+            match &mut stage.kind {
+                StageKind::Lanes(lanes) => {
+                    if let Poll::Ready((lane, step)) = lanes.poll_step(context) {
+                        return Poll::Ready(Event::Lane(index, lane, step));
+                    }
+                }
+                StageKind::Reduce(reduce) => {
+                    if let Poll::Ready(step) = reduce.poll_step(context) {
+                        return Poll::Ready(Event::Reduce(index, step));
+                    }
+                }
+            }
+        }
+        next_has_room = stage.has_room();
+    }
+    Poll::Pending
+}
+
+/// Finds a complete replica of every partition: on nodes that have not failed this query, or if
+/// there is no other way on those as well, after a while.
+fn plan(objects: Arc<dyn Objects>, wish: Wish) -> BoxFuture<'static, (Wish, KvResult<Coverage>)> {
+    Box::pin(async move {
+        let without: BTreeSet<NodeId> = wish.strikes.keys().copied().collect();
+        let first = objects.coverage(wish.n_val, &without).await;
+        if first.is_ok() || without.is_empty() {
+            return (wish, first);
+        }
+        tokio::time::sleep(limits::REST).await;
+        let second = objects.coverage(wish.n_val, &BTreeSet::new()).await;
+        (wish, second)
+    })
+}
+
+async fn planned(
+    planning: &mut Option<BoxFuture<'static, (Wish, KvResult<Coverage>)>>,
+) -> (Wish, KvResult<Coverage>) {
+    match planning {
+        Some(planning) => planning.await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn sleep_until(when: Option<Instant>) {
+    match when {
+        Some(when) => tokio::time::sleep_until(when).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn no_key(phase: usize, value: &JsonText) -> Failure {
+    let words = "a result is no input for the phase that follows: it takes [bucket, key], \
+                 [bucket, key, keydata] or [bucket, key, keydata, type]";
+    Report::new(words).phase(phase).input(&value.0).kind("bad_input").into()
+}

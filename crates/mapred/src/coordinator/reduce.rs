@@ -1,0 +1,134 @@
+//! A reduce phase: its function runs in this node's workers.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures::future::BoxFuture;
+use mapring_script::{JsonText, PhaseFunction, ReduceTiming, ScriptError};
+
+use super::Shared;
+use crate::failure::{Failure, Report};
+use crate::limits;
+use crate::workers::Reduce;
+
+/// A reduce phase.
+pub(super) struct ReduceStage {
+    phase: usize,
+    function: Arc<PhaseFunction>,
+    timing: ReduceTiming,
+    queue: VecDeque<JsonText>,
+    bytes: usize,
+    at: At,
+}
+
+/// Where the reduce stands. At most one call is under way.
+enum At {
+    /// Nothing has been given to the workers since the last call ended.
+    Rest(Option<Box<dyn Reduce>>),
+    /// A call is under way.
+    Busy(BoxFuture<'static, Result<Reduced, ScriptError>>),
+    Over,
+}
+
+/// What a call gave.
+pub(super) enum Reduced {
+    /// The inputs are taken.
+    Pushed(Box<dyn Reduce>),
+    /// The phase is over.
+    Finished(Vec<JsonText>),
+}
+
+impl ReduceStage {
+    pub(super) fn new(phase: usize, function: PhaseFunction, timing: ReduceTiming) -> Self {
+        let function = Arc::new(function);
+        Self { phase, function, timing, queue: VecDeque::new(), bytes: 0, at: At::Rest(None) }
+    }
+
+    /// Takes inputs, in arrival order.
+    pub(super) fn push(&mut self, values: impl IntoIterator<Item = JsonText>) {
+        for value in values {
+            self.bytes += value.0.len();
+            self.queue.push_back(value);
+        }
+    }
+
+    /// Whether the phase before this one may go on.
+    pub(super) fn has_room(&self) -> bool {
+        self.queue.len() < limits::QUEUE_INPUTS && self.bytes < limits::QUEUE_BYTES
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self.at, At::Over)
+    }
+
+    /// Starts the next call, if there is something to do and none is under way. The last one comes
+    /// when there will be no more inputs.
+    pub(super) fn advance(&mut self, shared: &Shared, inputs_ended: bool) {
+        let At::Rest(reduce) = &mut self.at else { return };
+        if self.queue.is_empty() && !inputs_ended {
+            return;
+        }
+        let reduce = reduce.take();
+        let inputs = self.next_inputs();
+        let last = inputs_ended && self.queue.is_empty();
+        let (workers, query) = (shared.workers.clone(), shared.query);
+        let (phase, function, timing) = (self.phase, self.function.clone(), self.timing);
+        self.at = At::Busy(Box::pin(async move {
+            let mut reduce = match reduce {
+                Some(reduce) => reduce,
+                None => workers.reduce(query, phase, &function, timing).await?,
+            };
+            if !inputs.is_empty() {
+                reduce.push(inputs).await?;
+            }
+            if last {
+                return reduce.finish().await.map(Reduced::Finished);
+            }
+            Ok(Reduced::Pushed(reduce))
+        }));
+    }
+
+    fn next_inputs(&mut self) -> Vec<JsonText> {
+        let (mut inputs, mut bytes) = (Vec::new(), 0);
+        while inputs.len() < limits::REDUCE_INPUTS && bytes < limits::REDUCE_BYTES {
+            let Some(value) = self.queue.pop_front() else { break };
+            bytes += value.0.len();
+            inputs.push(value);
+        }
+        self.bytes -= bytes;
+        inputs
+    }
+
+    /// Waits for the call under way.
+    pub(super) fn poll_step(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<Reduced, ScriptError>> {
+        match &mut self.at {
+            At::Busy(call) => call.as_mut().poll(context),
+            At::Rest(_) | At::Over => Poll::Pending,
+        }
+    }
+
+    /// Takes what a call gave. Returns the results when the phase is over.
+    pub(super) fn apply(
+        &mut self,
+        step: Result<Reduced, ScriptError>,
+    ) -> Result<Vec<JsonText>, Failure> {
+        match step {
+            Ok(Reduced::Pushed(reduce)) => {
+                self.at = At::Rest(Some(reduce));
+                Ok(Vec::new())
+            }
+            Ok(Reduced::Finished(results)) => {
+                self.at = At::Over;
+                Ok(results)
+            }
+            Err(error) => {
+                self.at = At::Over;
+                Err(Report::script(&error).phase(self.phase).into())
+            }
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! Which replica gets a unit: the view of the cluster, and what this query has seen of each node.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use mapring_cluster::View;
+use mapring_net::Peer;
+use mapring_ring::{Coverage, CoverageEntry, Partition, hash};
+use mapring_types::{BucketId, NodeId, ObjectId};
+use tokio::time::Instant;
+
+use crate::failure::Failure;
+use crate::limits;
+
+/// Chooses replicas for one query.
+pub(super) struct Router {
+    view: Arc<View>,
+    health: BTreeMap<NodeId, Health>,
+    n_vals: BTreeMap<BucketId, u32>,
+    /// A complete replica of each home partition, by number of replicas. Taken away as soon as a
+    /// node in it fails.
+    plans: BTreeMap<u32, BTreeMap<Partition, Place>>,
+    /// Numbers of replicas that somebody waits for a plan of.
+    wanted: BTreeSet<u32>,
+}
+
+/// What the query has seen of a node since it last did something for it.
+#[derive(Debug, Clone, Copy)]
+struct Health {
+    /// Failures in a row.
+    strikes: u32,
+    /// The node is left alone until then.
+    rests_until: Instant,
+}
+
+/// A replica of a home partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) vnode: Partition,
+    pub(super) node: NodeId,
+}
+
+/// A plan to be made.
+#[derive(Debug, Clone)]
+pub(super) struct Wish {
+    pub(super) n_val: u32,
+    /// The failures of each node so far: those that have any are to be avoided.
+    pub(super) strikes: BTreeMap<NodeId, u32>,
+}
+
+impl Router {
+    pub(super) fn new(view: Arc<View>) -> Self {
+        let (health, n_vals, plans) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { view, health, n_vals, plans, wanted: BTreeSet::new() }
+    }
+
+    pub(super) fn set_view(&mut self, view: Arc<View>) {
+        // Properties may have changed with it, and places with the ownership plan.
+        self.n_vals.clear();
+        let same_ring = view.plan().version() == self.view.plan().version();
+        self.view = view;
+        let (view, me) = (self.view.clone(), self.view.me);
+        let up = |place: &Place| place.node == me || view.is_up(place.node);
+        self.plans.retain(|_, plan| same_ring && plan.values().all(up));
+    }
+
+    pub(super) fn plan_version(&self) -> u64 {
+        self.view.plan().version()
+    }
+
+    pub(super) fn peer(&self, node: NodeId) -> Option<Peer> {
+        self.view.peer(node)
+    }
+
+    pub(super) fn is_up(&self, node: NodeId) -> bool {
+        node == self.view.me || self.view.is_up(node)
+    }
+
+    /// A node's name for humans.
+    pub(super) fn name(&self, node: NodeId) -> String {
+        let member = self.view.state.members.get(&node);
+        member.map_or_else(|| node.to_string(), |member| member.name.clone())
+    }
+
+    /// How many replicas the objects of a bucket have.
+    pub(super) fn n_val(&mut self, bucket: &BucketId) -> Result<u32, Failure> {
+        if let Some(&n_val) = self.n_vals.get(bucket) {
+            return Ok(n_val);
+        }
+        let Some(props) = self.view.props(bucket) else {
+            let name = bucket.bucket_type.escape_ascii();
+            return Err(Failure::query(format_args!("the bucket type {name} does not exist")));
+        };
+        if self.n_vals.len() >= limits::KNOWN_BUCKETS {
+            self.n_vals.clear();
+        }
+        self.n_vals.insert(bucket.clone(), props.n_val);
+        Ok(props.n_val)
+    }
+
+    pub(super) fn home(&self, id: &ObjectId) -> Partition {
+        hash::home(self.view.plan().ring_size(), &id.bucket, &id.key)
+    }
+
+    /// All home partitions.
+    pub(super) fn homes(&self) -> impl Iterator<Item = Partition> + use<> {
+        self.view.plan().ring_size().partitions()
+    }
+
+    /// The replica that is to do the work of a home partition; `None` while that is not known, which
+    /// is then found out.
+    pub(super) fn place(&mut self, home: Partition, n_val: u32) -> Option<Place> {
+        let place = self.plans.get(&n_val).and_then(|plan| plan.get(&home)).copied();
+        if place.is_none() {
+            self.wanted.insert(n_val);
+        }
+        place
+    }
+
+    /// A plan that somebody waits for.
+    pub(super) fn wish(&mut self) -> Option<Wish> {
+        let n_val = self.wanted.pop_first()?;
+        let strikes = self.health.iter().map(|(&node, health)| (node, health.strikes)).collect();
+        Some(Wish { n_val, strikes })
+    }
+
+    /// Takes a plan that was wished for. If one of its nodes has failed in the meantime, another is
+    /// wished for.
+    pub(super) fn planned(&mut self, wish: &Wish, coverage: Coverage) {
+        let failed_since = |node: &NodeId| {
+            let before = wish.strikes.get(node).copied().unwrap_or(0);
+            self.strikes(*node) > before || !self.is_up(*node)
+        };
+        if coverage.entries.iter().any(|entry| failed_since(&entry.node)) {
+            self.wanted.insert(wish.n_val);
+            return;
+        }
+        let place =
+            |entry: &CoverageEntry| (entry.home, Place { vnode: entry.vnode, node: entry.node });
+        self.plans.insert(wish.n_val, coverage.entries.iter().map(place).collect());
+        self.wanted.remove(&wish.n_val);
+    }
+
+    /// A node failed this query.
+    pub(super) fn failed(&mut self, node: NodeId) {
+        let now = Instant::now();
+        let health = self.health.entry(node).or_insert(Health { strikes: 0, rests_until: now });
+        health.rests_until = now + rest(health.strikes);
+        health.strikes = health.strikes.saturating_add(1);
+        self.plans.retain(|_, plan| plan.values().all(|place| place.node != node));
+    }
+
+    /// How often a node has failed since it last did something.
+    pub(super) fn strikes(&self, node: NodeId) -> u32 {
+        self.health.get(&node).map_or(0, |health| health.strikes)
+    }
+
+    /// A node did something for this query.
+    pub(super) fn worked(&mut self, node: NodeId) {
+        self.health.remove(&node);
+    }
+
+    /// Until when a node is to be left alone, if it is.
+    pub(super) fn resting(&self, node: NodeId) -> Option<Instant> {
+        let until = self.health.get(&node)?.rests_until;
+        (until > Instant::now()).then_some(until)
+    }
+}
+
+fn rest(strikes: u32) -> Duration {
+    limits::REST.saturating_mul(1 << strikes.min(10)).min(limits::LONGEST_REST)
+}

@@ -1,0 +1,526 @@
+//! A map or link phase at the coordinator: units, where they are, and how far they have come.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::task::{Context, Poll};
+
+use mapring_net::FrameStream;
+use mapring_ring::Partition;
+use mapring_script::JsonText;
+use mapring_types::{BucketId, Error, ErrorKind, NodeId, ObjectId, Result as KvResult};
+use tokio::time::Instant;
+
+use super::Shared;
+use super::lane::{self, Lane, Step};
+use super::router::{Place, Router};
+use crate::failure::{Failure, Report};
+use crate::grammar::KeyInput;
+use crate::metered::count;
+use crate::unit::{
+    Broken, FoldUnit, Frame, InputsUnit, LaneInput, LaneRequest, Page, Prereduce, Progress, Source,
+    Work,
+};
+use crate::{keys, limits};
+
+/// What the units of a phase do.
+pub(super) struct Task {
+    pub(super) phase: usize,
+    pub(super) work: Work,
+    pub(super) prereduce: Option<Prereduce>,
+    /// Whether the results themselves are wanted.
+    pub(super) results: bool,
+}
+
+/// A phase whose work is done where the objects are.
+pub(super) struct LaneStage {
+    pub(super) task: Task,
+    bucket: Option<BucketId>,
+    /// Unfinished slices of the bucket.
+    folds: BTreeMap<u32, Fold>,
+    /// Inputs that wait for a lane, by node.
+    queue: BTreeMap<NodeId, VecDeque<Waiting>>,
+    /// Inputs for which no place is known yet.
+    unplaced: VecDeque<Waiting>,
+    /// All inputs that wait.
+    queued: usize,
+    queued_bytes: usize,
+    lanes: BTreeMap<u64, Lane>,
+    next_lane: u64,
+    next_unit: u32,
+    /// Lanes are served in turn, so that a busy one does not silence the others.
+    last_served: u64,
+}
+
+/// A slice of a bucket.
+struct Fold {
+    home: Partition,
+    /// Where it is to be worked on; `None` until that is known.
+    place: Option<Place>,
+    n_val: u32,
+    after: Option<ObjectId>,
+    attempt: u32,
+    tries: u32,
+    lane: Option<u64>,
+}
+
+/// An input of a following phase, or of the query itself.
+pub(super) struct Waiting {
+    input: KeyInput,
+    home: Partition,
+    vnode: Partition,
+    n_val: u32,
+    tries: u32,
+}
+
+/// What was given to a lane.
+pub(super) enum Load {
+    /// Slices, by unit.
+    Folds(BTreeSet<u32>),
+    /// A batch of inputs, of which the first so many are done.
+    Inputs { unit: u32, inputs: VecDeque<Waiting>, taken: u64 },
+}
+
+/// The results of an accepted page.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Accepted {
+    pub(super) results: Vec<JsonText>,
+    pub(super) reduced: Option<Vec<JsonText>>,
+}
+
+impl LaneStage {
+    pub(super) fn new(task: Task) -> Self {
+        Self {
+            task,
+            bucket: None,
+            folds: BTreeMap::new(),
+            queue: BTreeMap::new(),
+            unplaced: VecDeque::new(),
+            queued: 0,
+            queued_bytes: 0,
+            lanes: BTreeMap::new(),
+            next_lane: 1,
+            next_unit: 1,
+            last_served: 0,
+        }
+    }
+
+    /// Makes the phase work on every object of a bucket.
+    pub(super) fn cover(&mut self, bucket: &BucketId, router: &mut Router) -> Result<(), Failure> {
+        let n_val = router.n_val(bucket)?;
+        for home in router.homes() {
+            let place = router.place(home, n_val);
+            let (after, lane) = (None, None);
+            let fold = Fold { home, place, n_val, after, attempt: 1, tries: 0, lane };
+            self.folds.insert(self.next_unit, fold);
+            self.next_unit += 1;
+        }
+        self.bucket = Some(bucket.clone());
+        Ok(())
+    }
+
+    /// Takes an input.
+    pub(super) fn push(&mut self, input: KeyInput, router: &mut Router) -> Result<(), Failure> {
+        let home = router.home(&input.id);
+        let n_val = router.n_val(&input.id.bucket)?;
+        self.enqueue(Waiting { input, home, vnode: home, n_val, tries: 0 }, router);
+        Ok(())
+    }
+
+    fn enqueue(&mut self, mut waiting: Waiting, router: &mut Router) {
+        self.queued += 1;
+        self.queued_bytes += waiting.bytes();
+        match router.place(waiting.home, waiting.n_val) {
+            Some(place) => {
+                waiting.vnode = place.vnode;
+                self.queue.entry(place.node).or_default().push_back(waiting);
+            }
+            None => self.unplaced.push_back(waiting),
+        }
+    }
+
+    /// Finds places for what has none, or has it on a node that failed: there is a new plan.
+    pub(super) fn place(&mut self, router: &mut Router) {
+        for fold in self.folds.values_mut().filter(|fold| fold.lane.is_none()) {
+            if fold.place.is_none_or(|place| router.strikes(place.node) > 0) {
+                fold.place = router.place(fold.home, fold.n_val);
+            }
+        }
+        let mut homeless = std::mem::take(&mut self.unplaced);
+        self.queue.retain(|&node, queue| {
+            let failed = router.strikes(node) > 0;
+            if failed {
+                homeless.append(queue);
+            }
+            !failed
+        });
+        for waiting in homeless {
+            self.queued -= 1;
+            self.queued_bytes -= waiting.bytes();
+            self.enqueue(waiting, router);
+        }
+    }
+
+    /// Whether the phase before this one may go on.
+    pub(super) fn has_room(&self) -> bool {
+        self.queued < limits::QUEUE_INPUTS && self.queued_bytes < limits::QUEUE_BYTES
+    }
+
+    /// Where a lane leads.
+    pub(super) fn node(&self, lane: u64) -> Option<NodeId> {
+        self.lanes.get(&lane).map(|lane| lane.node)
+    }
+
+    /// Whether everything that has come in so far is done.
+    pub(super) fn is_idle(&self) -> bool {
+        self.folds.is_empty() && self.queued == 0 && self.lanes.is_empty()
+    }
+
+    /// Opens lanes for the work that waits, as far as nodes may be asked now. Returns when a
+    /// resting node may be asked again.
+    pub(super) fn dispatch(&mut self, shared: &Shared, router: &Router) -> Option<Instant> {
+        let mut wake: Option<Instant> = None;
+        let folding = self.folds.values().filter(|fold| fold.lane.is_none());
+        let folding = folding.filter_map(|fold| fold.place).map(|place| place.node);
+        let nodes: BTreeSet<NodeId> = folding.chain(self.queue.keys().copied()).collect();
+        for node in nodes {
+            if let Some(until) = router.resting(node) {
+                wake = Some(wake.map_or(until, |earlier| earlier.min(until)));
+                continue;
+            }
+            self.dispatch_folds(node, shared, router);
+            let busy = self.lanes.values().filter(|lane| lane.node == node).count();
+            for free in (1..=limits::LANES_PER_NODE.saturating_sub(busy)).rev() {
+                self.dispatch_inputs(node, free, shared, router);
+            }
+        }
+        wake
+    }
+
+    fn dispatch_folds(&mut self, node: NodeId, shared: &Shared, router: &Router) {
+        let Some(bucket) = self.bucket.clone() else { return };
+        let lane = self.next_lane;
+        let mut units = Vec::new();
+        for (&unit, fold) in &mut self.folds {
+            if let Some(place) = fold.place.filter(|place| place.node == node)
+                && fold.lane.is_none()
+            {
+                fold.lane = Some(lane);
+                units.push(FoldUnit {
+                    unit,
+                    attempt: fold.attempt,
+                    home: fold.home,
+                    vnode: place.vnode,
+                    after: fold.after.clone(),
+                });
+            }
+        }
+        if !units.is_empty() {
+            let load = Load::Folds(units.iter().map(|unit| unit.unit).collect());
+            self.open(node, load, Source::Folds { bucket, units }, shared, router);
+        }
+    }
+
+    /// Sends a share of what waits for a node: all of it when only one lane is free.
+    fn dispatch_inputs(&mut self, node: NodeId, free: usize, shared: &Shared, router: &Router) {
+        let Some(queue) = self.queue.get_mut(&node) else { return };
+        let most = queue.len().div_ceil(free.max(1)).min(limits::BATCH_INPUTS);
+        let (mut inputs, mut bytes) = (VecDeque::new(), 0);
+        while let Some(next) = queue.front().filter(|_| inputs.len() < most) {
+            bytes += next.bytes();
+            if bytes > limits::BATCH_BYTES && !inputs.is_empty() {
+                break;
+            }
+            inputs.extend(queue.pop_front());
+        }
+        if queue.is_empty() {
+            self.queue.remove(&node);
+        }
+        if inputs.is_empty() {
+            return;
+        }
+        self.queued -= inputs.len();
+        self.queued_bytes -= inputs.iter().map(Waiting::bytes).sum::<usize>();
+        let unit = self.next_unit;
+        self.next_unit += 1;
+        let listed = inputs.iter().map(|waiting| LaneInput {
+            vnode: waiting.vnode,
+            id: waiting.input.id.clone(),
+            keydata: waiting.input.keydata.clone(),
+        });
+        let source = InputsUnit { unit, attempt: 1, inputs: listed.collect() };
+        let load = Load::Inputs { unit, inputs, taken: 0 };
+        self.open(node, load, Source::Inputs(source), shared, router);
+    }
+
+    fn open(&mut self, node: NodeId, load: Load, source: Source, shared: &Shared, router: &Router) {
+        let time_left = shared.deadline.saturating_duration_since(Instant::now());
+        let request = LaneRequest {
+            query: shared.query,
+            phase: u32::try_from(self.task.phase).unwrap_or(u32::MAX),
+            plan_version: router.plan_version(),
+            time_left_ms: u64::try_from(time_left.as_millis()).unwrap_or(u64::MAX),
+            work: self.task.work.clone(),
+            prereduce: self.task.prereduce.clone(),
+            results: self.task.results,
+            source,
+        };
+        let next = lane::open(shared.transport.clone(), router.peer(node), &request);
+        self.lanes.insert(self.next_lane, Lane { node, load, next });
+        self.next_lane += 1;
+    }
+
+    /// Waits for the next step of any lane.
+    pub(super) fn poll_step(&mut self, context: &mut Context<'_>) -> Poll<(u64, Step)> {
+        let later = self.lanes.range(self.last_served + 1..).map(|(&id, _)| id);
+        let earlier = self.lanes.range(..=self.last_served).map(|(&id, _)| id);
+        let turn: Vec<u64> = later.chain(earlier).collect();
+        for id in turn {
+            let Some(lane) = self.lanes.get_mut(&id) else { continue };
+            if let Poll::Ready(step) = lane.next.as_mut().poll(context) {
+                self.last_served = id;
+                return Poll::Ready((id, step));
+            }
+        }
+        Poll::Pending
+    }
+
+    /// Takes a step of a lane. Returns the results of an accepted page.
+    pub(super) fn apply(
+        &mut self,
+        id: u64,
+        step: Step,
+        router: &mut Router,
+    ) -> Result<Accepted, Failure> {
+        let Some(node) = self.lanes.get(&id).map(|lane| lane.node) else {
+            return Ok(Accepted::default());
+        };
+        let (frame, frames) = match step {
+            Step::Frame(frame, frames) => (frame, frames),
+            Step::Unreachable(error) | Step::Lost(error) => {
+                self.lose(id, &error, router)?;
+                return Ok(Accepted::default());
+            }
+        };
+        match frame {
+            Frame::Renew => {}
+            Frame::Page(page) => match self.accept(id, page) {
+                Ok(accepted) => {
+                    router.worked(node);
+                    self.go_on(id, frames);
+                    return Ok(accepted);
+                }
+                Err(error) => {
+                    self.lose(id, &error, router)?;
+                    return Ok(Accepted::default());
+                }
+            },
+            Frame::Unable { unit, attempt, error } => {
+                self.unable(id, (unit, attempt), &Error::from(error), router)?;
+            }
+            Frame::Failed(broken) => return Err(broken_function(broken, &router.name(node))),
+        }
+        self.go_on(id, frames);
+        Ok(Accepted::default())
+    }
+
+    /// Waits for more of a lane, unless it is through.
+    fn go_on(&mut self, id: u64, frames: FrameStream) {
+        let Some(lane) = self.lanes.get_mut(&id) else { return };
+        let through = match &lane.load {
+            Load::Folds(units) => units.is_empty(),
+            Load::Inputs { inputs, .. } => inputs.is_empty(),
+        };
+        if through {
+            self.lanes.remove(&id);
+        } else {
+            lane.next = lane::next(frames);
+        }
+    }
+
+    /// Accepts a page whole, or not at all. A page of an older attempt is dropped.
+    ///
+    /// # Errors
+    /// When the page does not go on from where its unit stood.
+    fn accept(&mut self, id: u64, page: Page) -> KvResult<Accepted> {
+        let Some(lane) = self.lanes.get_mut(&id) else { return Ok(stale()) };
+        let went_back = || Error::corrupt(format!("unit {} does not go forward", page.unit));
+        match &mut lane.load {
+            Load::Folds(units) => {
+                let fold = self.folds.get_mut(&page.unit);
+                let Some(fold) =
+                    fold.filter(|fold| fold.lane == Some(id) && fold.attempt == page.attempt)
+                else {
+                    return Ok(stale());
+                };
+                match page.progress {
+                    Progress::Done => {
+                        units.remove(&page.unit);
+                        self.folds.remove(&page.unit);
+                    }
+                    Progress::After(ref reached)
+                        if fold.after.as_ref().is_none_or(|before| reached > before) =>
+                    {
+                        fold.after = Some(reached.clone());
+                        fold.tries = 0;
+                    }
+                    Progress::After(_) | Progress::Taken(_) => return Err(went_back()),
+                }
+            }
+            Load::Inputs { unit, inputs, taken } => {
+                if *unit != page.unit || page.attempt != 1 {
+                    return Ok(stale());
+                }
+                let left = inputs.len() as u64;
+                let now = match page.progress {
+                    Progress::Done => left,
+                    Progress::Taken(reached) => reached.saturating_sub(*taken),
+                    Progress::After(_) => 0,
+                };
+                // A batch always has inputs left: without any, its lane has been closed.
+                if now == 0 || now > left {
+                    return Err(went_back());
+                }
+                *taken += now;
+                inputs.drain(..usize::try_from(now).unwrap_or(0));
+            }
+        }
+        count("mapring_frames_total", 1);
+        Ok(Accepted { results: page.results, reduced: page.reduced })
+    }
+
+    /// A unit cannot be run where it was.
+    fn unable(
+        &mut self,
+        id: u64,
+        (unit, attempt): (u32, u32),
+        error: &Error,
+        router: &mut Router,
+    ) -> Result<(), Failure> {
+        if error.kind() == ErrorKind::Invalid {
+            return Err(Failure::phase(self.task.phase, error));
+        }
+        let Some(lane) = self.lanes.get_mut(&id) else { return Ok(()) };
+        match &mut lane.load {
+            Load::Folds(units) => {
+                let known = self.folds.get(&unit);
+                let current =
+                    known.is_some_and(|fold| fold.lane == Some(id) && fold.attempt == attempt);
+                if !current {
+                    return Ok(());
+                }
+                units.remove(&unit);
+                router.failed(lane.node);
+                self.fold_again(unit, error, router)
+            }
+            Load::Inputs { .. } => self.lose(id, error, router),
+        }
+    }
+
+    /// A lane is lost: each of its unfinished units goes on elsewhere, from where it stood.
+    pub(super) fn lose(
+        &mut self,
+        id: u64,
+        error: &Error,
+        router: &mut Router,
+    ) -> Result<(), Failure> {
+        let Some(lane) = self.lanes.remove(&id) else { return Ok(()) };
+        let node = router.name(lane.node);
+        tracing::warn!(%error, node, phase = self.task.phase, "a stream of a query is lost");
+        router.failed(lane.node);
+        match lane.load {
+            Load::Folds(units) => {
+                for unit in units {
+                    self.fold_again(unit, error, router)?;
+                }
+            }
+            Load::Inputs { inputs, .. } => {
+                count("mapring_units_rerun_total", 1);
+                for mut waiting in inputs {
+                    waiting.tries += 1;
+                    if waiting.tries >= limits::TRIES {
+                        let what = format!("the input {}", waiting.input.id);
+                        return Err(self.given_up(&what, error));
+                    }
+                    self.enqueue(waiting, router);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn fold_again(&mut self, unit: u32, error: &Error, router: &mut Router) -> Result<(), Failure> {
+        let Some(fold) = self.folds.get_mut(&unit) else { return Ok(()) };
+        count("mapring_units_rerun_total", 1);
+        fold.lane = None;
+        fold.attempt = fold.attempt.saturating_add(1);
+        fold.tries += 1;
+        if fold.tries >= limits::TRIES {
+            let what = format!("partition {}", fold.home);
+            return Err(self.given_up(&what, error));
+        }
+        fold.place = router.place(fold.home, fold.n_val);
+        Ok(())
+    }
+
+    fn given_up(&self, what: &str, error: &Error) -> Failure {
+        let tries = limits::TRIES;
+        Failure::phase(
+            self.task.phase,
+            format_args!("{what} could not be worked on in {tries} tries, the last: {error}"),
+        )
+    }
+
+    /// Takes work away from nodes that are down.
+    pub(super) fn view_changed(&mut self, router: &mut Router) -> Result<(), Failure> {
+        let is_down = |lane: &Lane| !router.is_up(lane.node);
+        let lost: Vec<u64> =
+            self.lanes.iter().filter(|(_, lane)| is_down(lane)).map(|(&id, _)| id).collect();
+        for id in lost {
+            self.lose(id, &Error::unavailable("the node is down"), router)?;
+        }
+        for fold in self.folds.values_mut().filter(|fold| fold.lane.is_none()) {
+            if fold.place.is_some_and(|place| !router.is_up(place.node)) {
+                fold.place = router.place(fold.home, fold.n_val);
+            }
+        }
+        let waiting: Vec<NodeId> =
+            self.queue.keys().copied().filter(|&node| !router.is_up(node)).collect();
+        for node in waiting {
+            for waiting in self.queue.remove(&node).unwrap_or_default() {
+                self.queued -= 1;
+                self.queued_bytes -= waiting.bytes();
+                self.enqueue(waiting, router);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Waiting {
+    fn bytes(&self) -> usize {
+        let id = &self.input.id;
+        let keydata = self.input.keydata.as_ref().map_or(0, |text| text.0.len());
+        // The names' own lengths, and something for each input that has hardly any.
+        64 + id.bucket.name.len() + id.key.len() + keydata
+    }
+}
+
+fn stale() -> Accepted {
+    count("mapring_frames_stale_total", 1);
+    Accepted::default()
+}
+
+/// What the client is told of a function that failed on a node.
+fn broken_function(broken: Broken, node: &str) -> Failure {
+    let phase = usize::try_from(broken.phase).unwrap_or(usize::MAX);
+    let mut report = Report::script(&broken.error).phase(phase).node(node);
+    if let Some((id, keydata)) = broken.input {
+        let input = KeyInput { id, keydata };
+        let text = keys::to_json(&input).map_or_else(|_| input.id.to_string(), |text| text.0);
+        let key = String::from_utf8_lossy(&input.id.key);
+        report = report.input(&text).object(&input.id.bucket.to_string(), &key);
+    }
+    report.into()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,84 @@
+//! The query language: from the body of a `POST /mapred` to a [`Query`] (reference §6.1 to §6.4).
+//!
+//! Values that functions get (`arg`, key data) stay JSON text. The words of refusals are Riak's
+//! where clients look for them; its Erlang dumps are replaced by the JSON in question.
+
+mod inputs;
+mod phases;
+mod query;
+mod text;
+
+pub use query::Query;
+pub(crate) use query::{Callee, Code, Inputs, KeyInput, LinkSpec, PhaseKind, Spec};
+
+use std::time::Duration;
+
+use mapring_types::limits as common;
+use serde_json::value::RawValue;
+
+use crate::failure::{Rejection, quote};
+use crate::limits;
+use text::{fields, kind};
+
+/// Reads the body of a query.
+///
+/// # Errors
+/// The 400 text of the reference §6.1.
+pub(crate) fn parse(body: &[u8]) -> Result<Query, Rejection> {
+    let body = whole_json(body)?;
+    let fields = fields(body, &["inputs", "query", "timeout"])
+        .ok_or_else(|| Rejection::text("The POST body was not a JSON object.\n"))?;
+    let (Some(inputs), Some(query)) = (fields.get("inputs"), fields.get("query")) else {
+        let text = "The post body was missing the \"inputs\" or \"query\" field.\n";
+        return Err(Rejection::text(text));
+    };
+    let inputs = inputs::parse(inputs).map_err(|refusal| refused("inputs", &refusal))?;
+    let phases = phases::parse(query).map_err(|refusal| refused("query", &refusal))?;
+    let timeout = fields.get("timeout").map_or(limits::QUERY_TIMEOUT, timeout);
+    Ok(Query::new(Spec { inputs, phases, timeout }))
+}
+
+fn whole_json(body: &[u8]) -> Result<&RawValue, Rejection> {
+    let invalid = |error: &dyn std::fmt::Display| {
+        Rejection::text(format!(
+            "The POST body was not valid JSON.\nThe error from the parser was:\n{error}\n"
+        ))
+    };
+    if body.iter().all(u8::is_ascii_whitespace) {
+        return Err(Rejection::text(
+            "This resource takes queries: POST a JSON object with the fields \"inputs\" and \
+             \"query\".\n",
+        ));
+    }
+    let text = std::str::from_utf8(body).map_err(|error| invalid(&error))?;
+    if text::nesting(text) > limits::NESTING {
+        return Err(invalid(&format_args!(
+            "arrays and objects are nested deeper than {}",
+            limits::NESTING
+        )));
+    }
+    serde_json::from_str(text).map_err(|error| invalid(&error))
+}
+
+fn refused(field: &str, why: &str) -> Rejection {
+    Rejection::text(format!("An error occurred parsing the \"{field}\" field.\n{why}"))
+}
+
+/// A number above zero counts, in milliseconds; anything else is ignored, as Riak does.
+fn timeout(value: &RawValue) -> Duration {
+    match value.get().parse::<f64>() {
+        Ok(millis) if kind(value) == text::Kind::Number && millis > 0.0 => {
+            let longest = common::MAX_TIMEOUT;
+            Duration::try_from_secs_f64(millis / 1_000.0).unwrap_or(longest).min(longest)
+        }
+        _ => limits::QUERY_TIMEOUT,
+    }
+}
+
+/// A complaint with the JSON in question below it.
+fn complaint(what: &str, json: &RawValue) -> String {
+    format!("{what}\n   {}\n", quote(json.get()))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,186 @@
+//! A parsed query.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use mapring_script::{Function, JsonText, ReduceTiming};
+use mapring_types::{BucketId, ObjectId};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// A parsed query: immutable, cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Query(Arc<Spec>);
+
+impl Query {
+    pub(crate) fn new(spec: Spec) -> Self {
+        Self(Arc::new(spec))
+    }
+
+    pub(crate) fn spec(&self) -> &Arc<Spec> {
+        &self.0
+    }
+
+    /// How long the whole query may take.
+    pub fn timeout(&self) -> Duration {
+        self.0.timeout
+    }
+
+    /// How many phases the client gets the results of. A query without phases gives its inputs.
+    pub fn kept_phases(&self) -> usize {
+        match self.0.phases.as_slice() {
+            [] => 1,
+            phases => phases.iter().filter(|phase| phase.keep).count(),
+        }
+    }
+}
+
+/// The parts of a query.
+#[derive(Debug)]
+pub(crate) struct Spec {
+    pub(crate) inputs: Inputs,
+    pub(crate) phases: Vec<Phase>,
+    pub(crate) timeout: Duration,
+}
+
+/// What the first phase gets.
+#[derive(Debug)]
+pub(crate) enum Inputs {
+    /// Every key of a bucket.
+    Bucket(BucketId),
+    /// Named keys, in order.
+    Keys(PackedKeys),
+}
+
+/// One step of a query.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Phase {
+    pub(crate) kind: PhaseKind,
+    /// Whether the client gets its results.
+    pub(crate) keep: bool,
+}
+
+/// What a phase does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum PhaseKind {
+    Map(Code),
+    Reduce(Code),
+    Link(LinkSpec),
+}
+
+/// A phase's function and its argument.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Code {
+    pub(crate) callee: Callee,
+    pub(crate) arg: Option<JsonText>,
+}
+
+/// Where a function comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Callee {
+    /// It is in the query.
+    Given(Function),
+    /// It is the value of an object, read once when the query starts.
+    Stored(ObjectId),
+    /// Erlang source text: understood, and refused when the query starts, as Riak does by default.
+    ErlangSource,
+}
+
+/// Which links a link phase follows; `None` means any.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LinkSpec {
+    pub(crate) bucket: Option<Bytes>,
+    pub(crate) tag: Option<Bytes>,
+}
+
+impl Code {
+    /// Whether a map phase with this argument asks for a copy of the following reduce on its node.
+    pub(crate) fn wants_prereduce(&self) -> bool {
+        self.option("do_prereduce") == Some(Value::Bool(true))
+    }
+
+    /// When a reduce phase with this argument calls its function.
+    pub(crate) fn timing(&self) -> ReduceTiming {
+        if self.option("reduce_phase_only_1") == Some(Value::Bool(true)) {
+            return ReduceTiming::AtEnd;
+        }
+        match self.option("reduce_phase_batch_size") {
+            None => ReduceTiming::Every(DEFAULT_BATCH),
+            Some(Value::Number(number)) => ReduceTiming::Every(batch(&number)),
+            // In Erlang's order of terms everything else is larger than any count.
+            Some(_) => ReduceTiming::AtEnd,
+        }
+    }
+
+    /// A member of an argument that is an object.
+    fn option(&self, name: &str) -> Option<Value> {
+        let arg = self.arg.as_ref().filter(|arg| arg.0.contains(name))?;
+        let members: BTreeMap<String, Value> = serde_json::from_str(&arg.0).ok()?;
+        members.get(name).cloned()
+    }
+}
+
+/// Riak's `mapred_reduce_phase_batch_size`.
+const DEFAULT_BATCH: u32 = 20;
+
+fn batch(number: &serde_json::Number) -> u32 {
+    let size = number.as_f64().unwrap_or(f64::from(u32::MAX)).ceil();
+    if size <= 1.0 {
+        1
+    } else if size >= f64::from(u32::MAX) {
+        u32::MAX
+    } else {
+        // Within the range by the comparisons above.
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        let size = size as u32;
+        size
+    }
+}
+
+/// One input of a map or link phase.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct KeyInput {
+    pub(crate) id: ObjectId,
+    pub(crate) keydata: Option<JsonText>,
+}
+
+/// A list of inputs in little more memory than its text: queries may name millions.
+#[derive(Debug, Default)]
+pub(crate) struct PackedKeys {
+    buckets: Vec<BucketId>,
+    numbers: BTreeMap<BucketId, u32>,
+    entries: Vec<u8>,
+    count: u64,
+}
+
+impl PackedKeys {
+    /// Adds an input at the end.
+    pub(crate) fn push(&mut self, bucket: BucketId, key: &str, keydata: Option<&str>) {
+        let next = u32::try_from(self.buckets.len()).unwrap_or(u32::MAX);
+        let number = *self.numbers.entry(bucket).or_insert_with_key(|bucket| {
+            self.buckets.push(bucket.clone());
+            next
+        });
+        let entries = std::mem::take(&mut self.entries);
+        // Writing to memory cannot fail: every field has a known length.
+        self.entries = postcard::to_extend(&(number, key, keydata), entries).unwrap_or_default();
+        self.count += 1;
+    }
+
+    pub(crate) fn len(&self) -> u64 {
+        self.count
+    }
+
+    /// The input that starts at byte `at`, and where the next one starts.
+    pub(crate) fn read(&self, at: usize) -> Option<(KeyInput, usize)> {
+        let rest = self.entries.get(at..).filter(|rest| !rest.is_empty())?;
+        let ((number, key, keydata), left): ((u32, &str, Option<&str>), _) =
+            postcard::take_from_bytes(rest).ok()?;
+        let bucket = self.buckets.get(usize::try_from(number).ok()?)?.clone();
+        let id = ObjectId::new(bucket, Bytes::copy_from_slice(key.as_bytes()));
+        let keydata = keydata.map(|text| JsonText(text.to_owned()));
+        Some((KeyInput { id, keydata }, self.entries.len() - left.len()))
+    }
+}

@@ -1,0 +1,337 @@
+//! The reference §6.1 to §6.4 as tables.
+
+use std::time::Duration;
+
+use mapring_script::{Function, JsonText, ReduceTiming};
+use mapring_types::{BucketId, ObjectId};
+
+use super::query::Phase;
+use super::*;
+
+fn good(body: &str) -> Query {
+    parse(body.as_bytes()).unwrap_or_else(|refusal| panic!("{body}: {}", refusal.body))
+}
+
+#[track_caller]
+fn refused(body: &str, starts: &str) {
+    let refusal = parse(body.as_bytes()).expect_err(body);
+    assert!(!refusal.json);
+    assert!(refusal.body.starts_with(starts), "{body}\ngave {:?}", refusal.body);
+}
+
+#[test]
+fn bodies_that_are_no_queries() {
+    let invalid = "The POST body was not valid JSON.\nThe error from the parser was:\n";
+    let missing = "The post body was missing the \"inputs\" or \"query\" field.\n";
+    let no_object = "The POST body was not a JSON object.\n";
+    refused("", "This resource takes queries");
+    refused(" \n", "This resource takes queries");
+    refused("{", invalid);
+    refused("nonsense", invalid);
+    refused(r#"{"inputs":"b","query":[]} x"#, invalid);
+    refused(r#"{"inputs":"b","query":[],}"#, invalid);
+    refused("[]", no_object);
+    refused("7", no_object);
+    refused("null", no_object);
+    refused("\"inputs\"", no_object);
+    refused("{}", missing);
+    refused(r#"{"inputs":"b"}"#, missing);
+    refused(r#"{"query":[]}"#, missing);
+    refused(&format!("{}{}", "[".repeat(200), "]".repeat(200)), invalid);
+    refused(&"[".repeat(1_000_000), invalid);
+    refused(
+        &format!(r#"{{"inputs":[["b","k",{}1{}]],"query":[]}}"#, "[".repeat(200), "]".repeat(200)),
+        invalid,
+    );
+    let refusal = parse(b"{\"inputs\":\"\xff\",\"query\":[]}").unwrap_err();
+    assert!(refusal.body.starts_with(invalid), "{}", refusal.body);
+}
+
+#[track_caller]
+fn inputs_refused(inputs: &str, starts: &str) {
+    let body = format!(r#"{{"inputs":{inputs},"query":[]}}"#);
+    let field = "An error occurred parsing the \"inputs\" field.\n";
+    refused(&body, &format!("{field}{starts}"));
+}
+
+#[test]
+fn inputs_that_are_none() {
+    let unrecognized = "Unrecognized format of \"inputs\" field:\n";
+    inputs_refused("[]", "No inputs were given.\n");
+    for inputs in [
+        "7",
+        "null",
+        "true",
+        "{}",
+        r#"{"bucket":"b"}"#,
+        r#"["a"]"#,
+        r#"["a","b","c"]"#,
+        "[[]]",
+        r#"[["b"]]"#,
+        r#"[["b",1]]"#,
+        r#"[[1,"k"]]"#,
+        r#"[["b","k"],7]"#,
+        r#"[["b","k"],"b"]"#,
+        r#"[["b","k",1,null]]"#,
+        r#"[["b","k",1,2]]"#,
+        r#"[["b","k",1,"t",5]]"#,
+        r#"["b",1]"#,
+        r#"[{"bucket":"b"}]"#,
+        r#"[["b",null]]"#,
+        r#""\ud800""#,
+        r#"[["b","\udc00"]]"#,
+    ] {
+        inputs_refused(inputs, unrecognized);
+    }
+    inputs_refused(r#"{"bucket":"b","key_filters":[["eq","x"]]}"#, "Key filters");
+    inputs_refused(r#"{"bucket":"b","index":"f_bin","key":"x"}"#, "Inputs from a secondary index");
+    inputs_refused(r#"{"bucket":"b","query":"q"}"#, "Inputs from a search");
+    inputs_refused(r#"{"module":"m","function":"f"}"#, "Inputs from a function");
+    let long = "k".repeat(70_000);
+    inputs_refused(&format!(r#"[["b","{long}"]]"#), "A bucket type, bucket or key is longer");
+    inputs_refused(&format!(r#""{long}""#), "A bucket type, bucket or key is longer");
+}
+
+#[track_caller]
+fn bucket(inputs: &str, expect: BucketId) {
+    let query = good(&format!(r#"{{"inputs":{inputs},"query":[]}}"#));
+    match &query.spec().inputs {
+        Inputs::Bucket(bucket) => assert_eq!(bucket, &expect),
+        Inputs::Keys(_) => panic!("{inputs} gave keys"),
+    }
+}
+
+#[test]
+fn whole_buckets() {
+    bucket(r#""b""#, BucketId::untyped("b"));
+    bucket(r#""b\u00e9""#, BucketId::untyped("bé"));
+    bucket(r#"["t","b"]"#, BucketId::typed("t", "b"));
+    bucket(r#"["default","b"]"#, BucketId::untyped("b"));
+}
+
+fn keys(inputs: &str) -> Vec<(String, Option<String>)> {
+    let query = good(&format!(r#"{{"inputs":{inputs},"query":[]}}"#));
+    let Inputs::Keys(keys) = &query.spec().inputs else { panic!("{inputs} gave a bucket") };
+    let (mut found, mut at) = (Vec::new(), 0);
+    while let Some((input, next)) = keys.read(at) {
+        found.push((input.id.to_string(), input.keydata.map(|text| text.0)));
+        at = next;
+    }
+    assert_eq!(found.len() as u64, keys.len());
+    found
+}
+
+#[track_caller]
+fn one_key(input: &str, name: &str, keydata: Option<&str>) {
+    let expect = (name.to_owned(), keydata.map(str::to_owned));
+    assert_eq!(keys(&format!("[{input}]")), [expect]);
+}
+
+#[test]
+fn listed_keys() {
+    one_key(r#"["b","k"]"#, "b/k", None);
+    one_key(r#"["b","k",7]"#, "b/k", Some("7"));
+    one_key(r#"["b","k",null]"#, "b/k", Some("null"));
+    one_key(r#"["b","k",{"a": [1.50]}]"#, "b/k", Some(r#"{"a": [1.50]}"#));
+    one_key(r#"["b","k","kd","t"]"#, "t/b/k", Some(r#""kd""#));
+    one_key(r#"["b","k",null,"t"]"#, "t/b/k", Some("null"));
+    one_key(r#"["b","k",null,"default"]"#, "b/k", Some("null"));
+    one_key(r#"["b",""]"#, "b/", None);
+    let names: Vec<String> = keys(r#"[["b","k1"],["c","k2",1],["b","k1"],["b","k3",2,"t"]]"#)
+        .into_iter()
+        .map(|(name, _)| name)
+        .collect();
+    assert_eq!(names, ["b/k1", "c/k2", "b/k1", "t/b/k3"]);
+}
+
+#[track_caller]
+fn query_refused(query: &str, starts: &str) {
+    let body = format!(r#"{{"inputs":"b","query":{query}}}"#);
+    let field = "An error occurred parsing the \"query\" field.\n";
+    refused(&body, &format!("{field}{starts}"));
+}
+
+#[test]
+fn phases_that_are_none() {
+    for query in ["7", "null", "\"map\"", "{}", r#"{"map":{}}"#] {
+        query_refused(query, "The value of the \"query\" field was not a list:\n");
+    }
+    for query in [
+        "[7]",
+        "[[]]",
+        "[{}]",
+        "[null]",
+        r#"[{"filter":{}}]"#,
+        r#"[{"map":7}]"#,
+        r#"[{"map":{},"reduce":{}}]"#,
+        r#"[{"map":{},"map":{}}]"#,
+        r#"[{"link":"x"}]"#,
+    ] {
+        query_refused(query, "Unrecognized format of query phase:\n");
+    }
+    for keep in ["\"yes\"", "1", "null", "[]"] {
+        let query = format!(r#"[{{"link":{{"keep":{keep}}}}}]"#);
+        query_refused(&query, "The \"keep\" field was not a boolean value in:\n   {\"link\"");
+    }
+    query_refused(r#"[{"map":{}}]"#, "No \"language\" was specified for the phase:\n");
+    query_refused(
+        r#"[{"reduce":{"name":"f"}}]"#,
+        "No \"language\" was specified for the phase:\n   {\"name\":\"f\"}\n",
+    );
+    query_refused(
+        r#"[{"map":{"language":"ruby"}}]"#,
+        "Unknown language \"ruby\" in phase:\n   {\"language\":\"ruby\"}\n",
+    );
+    query_refused(r#"[{"map":{"language":7}}]"#, "Unknown language 7 in phase:");
+    query_refused(r#"[{"map":{"language":null}}]"#, "Unknown language null in phase:");
+    let none = "No function specified in Javascript phase:\n";
+    query_refused(r#"[{"map":{"language":"javascript"}}]"#, none);
+    query_refused(r#"[{"map":{"language":"javascript","source":7}}]"#, none);
+    query_refused(r#"[{"map":{"language":"javascript","source":null}}]"#, none);
+    query_refused(r#"[{"map":{"language":"javascript","key":"k"}}]"#, none);
+    query_refused(
+        r#"[{"map":{"language":"javascript","bucket":"b"}}]"#,
+        "Javascript phase was missing a \"key\" field to match the \"bucket\" field, ",
+    );
+    let none = "No function specified in Erlang phase:\n";
+    query_refused(r#"[{"map":{"language":"erlang"}}]"#, none);
+    query_refused(r#"[{"map":{"language":"erlang","module":"m"}}]"#, none);
+    query_refused(r#"[{"map":{"language":"erlang","function":"f"}}]"#, none);
+    query_refused(r#"[{"link":{"tag":5}}]"#, "Invalid link step specification:\n   {\"tag\":5}\n");
+    query_refused(r#"[{"link":{"bucket":null}}]"#, "Invalid link step specification:\n");
+    let many = vec![r#"{"link":{}}"#; 65].join(",");
+    query_refused(&format!("[{many}]"), "A query has at most 64 phases.\n");
+}
+
+fn phases(query: &str) -> Vec<Phase> {
+    good(&format!(r#"{{"inputs":"b","query":{query}}}"#)).spec().phases.clone()
+}
+
+#[track_caller]
+fn callee(fields: &str, expect: Callee) {
+    let phases = phases(&format!(r#"[{{"map":{{{fields}}}}}]"#));
+    let PhaseKind::Map(code) = &phases[0].kind else { panic!("no map") };
+    assert_eq!(code.callee, expect, "{fields}");
+}
+
+#[test]
+fn functions() {
+    let source = Callee::Given(Function::Source("f".into()));
+    let named = Callee::Given(Function::Named("n".into()));
+    let stored = Callee::Stored(ObjectId::new(BucketId::untyped("b"), "k"));
+    let js = r#""language":"javascript""#;
+    callee(&format!(r#"{js},"source":"f""#), source.clone());
+    callee(&format!(r#"{js},"name":"n""#), named.clone());
+    callee(&format!(r#"{js},"bucket":"b","key":"k""#), stored.clone());
+    callee(&format!(r#"{js},"name":"n","source":"f""#), source.clone());
+    callee(&format!(r#"{js},"bucket":"b","key":"k","name":"n""#), named);
+    callee(&format!(r#"{js},"source":null,"bucket":"b","key":"k""#), stored);
+    callee(&format!(r#"{js},"source":"f","source":"g""#), source);
+    let erlang = r#""language":"erlang""#;
+    let builtin = Function::Erlang { module: "m".into(), function: "f".into() };
+    callee(&format!(r#"{erlang},"module":"m","function":"f""#), Callee::Given(builtin));
+    callee(&format!(r#"{erlang},"source":"fun(A) -> A end.""#), Callee::ErlangSource);
+    callee(&format!(r#"{erlang},"bucket":"b","key":"k""#), Callee::ErlangSource);
+}
+
+#[test]
+fn links() {
+    let spec = |query: &str| match &phases(query)[0].kind {
+        PhaseKind::Link(spec) => spec.clone(),
+        other => panic!("{other:?}"),
+    };
+    let any = LinkSpec { bucket: None, tag: None };
+    assert_eq!(spec(r#"[{"link":{}}]"#), any);
+    assert_eq!(spec(r#"[{"link":{"bucket":"_","tag":"_"}}]"#), any);
+    let both = LinkSpec { bucket: Some("b".into()), tag: Some("t".into()) };
+    assert_eq!(spec(r#"[{"link":{"bucket":"b","tag":"t","keep":false}}]"#), both);
+}
+
+#[track_caller]
+fn keeps(given: &[Option<bool>], expect: &[bool]) {
+    let phase = |keep: &Option<bool>| match keep {
+        None => r#"{"link":{}}"#.to_owned(),
+        Some(keep) => format!(r#"{{"link":{{"keep":{keep}}}}}"#),
+    };
+    let query = format!("[{}]", given.iter().map(phase).collect::<Vec<_>>().join(","));
+    let kept: Vec<bool> = phases(&query).iter().map(|phase| phase.keep).collect();
+    assert_eq!(kept, expect);
+}
+
+#[test]
+fn kept_phases() {
+    keeps(&[None], &[true]);
+    keeps(&[None, None, None], &[false, false, true]);
+    keeps(&[Some(true), None], &[true, true]);
+    keeps(&[Some(true), Some(false)], &[true, false]);
+    keeps(&[Some(false)], &[false]);
+    keeps(&[None, Some(false)], &[false, false]);
+    assert_eq!(good(r#"{"inputs":"b","query":[]}"#).kept_phases(), 1);
+    let two = r#"{"inputs":"b","query":[{"link":{"keep":true}},{"link":{}}]}"#;
+    assert_eq!(good(two).kept_phases(), 2);
+}
+
+#[track_caller]
+fn timeouts(value: &str, millis: u64) {
+    let query = good(&format!(r#"{{"inputs":"b","query":[],"timeout":{value}}}"#));
+    assert_eq!(query.timeout().as_millis(), u128::from(millis), "{value}");
+}
+
+#[test]
+fn time_limits() {
+    assert_eq!(good(r#"{"inputs":"b","query":[]}"#).timeout(), Duration::from_millis(60_000));
+    timeouts("1", 1);
+    timeouts("2500.5", 2_500);
+    timeouts("1e3", 1_000);
+    timeouts("1e300", 24 * 3600 * 1000);
+    for ignored in ["0", "-5", "null", "\"100\"", "true", "[]", "{}"] {
+        timeouts(ignored, 60_000);
+    }
+}
+
+fn code(arg: &str) -> Code {
+    let phases = phases(&format!(r#"[{{"reduce":{{"language":"javascript","name":"f"{arg}}}}}]"#));
+    match &phases[0].kind {
+        PhaseKind::Reduce(code) => code.clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[track_caller]
+fn timing(arg: &str, expect: ReduceTiming) {
+    assert_eq!(code(&format!(r#","arg":{arg}"#)).timing(), expect, "{arg}");
+}
+
+#[test]
+fn arguments_and_reduce_timing() {
+    assert_eq!(code("").arg, None);
+    assert_eq!(code(r#","arg":null"#).arg, Some(JsonText("null".into())));
+    assert_eq!(code("").timing(), ReduceTiming::Every(20));
+    for arg in ["null", "7", "[]", "{}", r#""reduce_phase_only_1""#, r#"{"x":1}"#] {
+        timing(arg, ReduceTiming::Every(20));
+    }
+    timing(r#"{"reduce_phase_batch_size":100}"#, ReduceTiming::Every(100));
+    for size in ["0", "1", "-3", "0.5"] {
+        timing(&format!(r#"{{"reduce_phase_batch_size":{size}}}"#), ReduceTiming::Every(1));
+    }
+    timing(r#"{"reduce_phase_batch_size":2.5}"#, ReduceTiming::Every(3));
+    timing(r#"{"reduce_phase_batch_size":1e30}"#, ReduceTiming::Every(u32::MAX));
+    for size in ["\"10\"", "null", "true", "[]"] {
+        timing(&format!(r#"{{"reduce_phase_batch_size":{size}}}"#), ReduceTiming::AtEnd);
+    }
+    timing(r#"{"reduce_phase_only_1":true,"reduce_phase_batch_size":5}"#, ReduceTiming::AtEnd);
+    timing(r#"{"reduce_phase_only_1":false}"#, ReduceTiming::Every(20));
+    assert!(code(r#","arg":{"do_prereduce":true}"#).wants_prereduce());
+    assert!(!code(r#","arg":{"do_prereduce":1}"#).wants_prereduce());
+    assert!(!code(r#","arg":["do_prereduce"]"#).wants_prereduce());
+}
+
+#[test]
+fn unknown_fields_are_ignored() {
+    let query = good(
+        r#"{"x":[1],"inputs":"b","inputs":7,"query":[{"map":{"language":"erlang","module":"m",
+            "function":"f","zork":{}}}],"timeout":5,"timeout":6}"#,
+    );
+    assert_eq!(query.timeout(), Duration::from_millis(5));
+    assert_eq!(query.spec().phases.len(), 1);
+}

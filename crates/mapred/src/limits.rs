@@ -1,0 +1,105 @@
+//! Bounds that only MapReduce knows, with their reasons. Those that hold across crates stand in
+//! [`mapring_types::limits`].
+
+use std::time::Duration;
+
+use mapring_types::limits;
+
+/// Deepest nesting of arrays and objects in a query. Deeper: refused with 400. serde_json refuses
+/// to look into values nested deeper than 127, and no function needs a tenth of it.
+pub const NESTING: usize = 100;
+
+/// Most phases of a query. More: refused with 400. Each phase costs the coordinator a queue.
+pub const PHASES: usize = 64;
+
+/// How much of somebody's text an error message repeats, in characters (Riak: 500).
+pub const QUOTED: usize = 500;
+
+/// The `timeout` of a query that does not say (Riak's default).
+pub const QUERY_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Most queries that wait for their turn to be coordinated. More: they fail at once.
+pub const WAITING_QUERIES: usize = 4_096;
+
+/// Batches of kept results that wait for the client. A full queue holds the query back.
+pub const RESULTS_AHEAD: usize = 4;
+
+/// A phase's waiting inputs at the coordinator; when either bound is passed, the phase before it is
+/// held back until it is no longer.
+pub const QUEUE_INPUTS: usize = 8_192;
+
+/// See [`QUEUE_INPUTS`]: bytes of inputs.
+pub const QUEUE_BYTES: usize = 4 << 20;
+
+/// Most inputs of a batch sent to one node: what a lost node costs to be run again.
+pub const BATCH_INPUTS: usize = 500;
+
+/// See [`BATCH_INPUTS`]: bytes of names and key data, so that a request stays one message.
+pub const BATCH_BYTES: usize = limits::UNARY_BYTES / 2;
+
+/// Streams that one phase of one query keeps open to one node at once.
+pub const LANES_PER_NODE: usize = 4;
+
+/// Streams that a node serves at once for all queries. More: refused as overloaded, tried again.
+pub const LANES: usize = 4_096;
+
+/// Values pushed into a reduce at once.
+pub const REDUCE_INPUTS: usize = 1_000;
+
+/// See [`REDUCE_INPUTS`]: bytes of values.
+pub const REDUCE_BYTES: usize = 1 << 20;
+
+/// Finished pages that wait in a node for the coordinator to take them, a stream.
+pub const FRAMES_AHEAD: usize = 1;
+
+/// Objects read from the store at once by a fold.
+pub const READ_INPUTS: usize = 250;
+
+/// A page ends at so many inputs, …
+pub const PAGE_INPUTS: usize = limits::PAGE_INPUTS;
+
+/// … or when its results have reached so many bytes, …
+pub const PAGE_RESULT_BYTES: usize = 1 << 20;
+
+/// … or after so long, so that results of slow functions reach the client while the query runs,
+/// and a lost node costs little.
+pub const PAGE_TIME: Duration = Duration::from_millis(250);
+
+/// Inputs of one call to the workers: in batches of this size crossing into a worker costs a
+/// fraction of the cheapest function.
+pub const CALL_INPUTS: usize = 50;
+
+/// See [`CALL_INPUTS`]: bytes of objects, unless one alone is larger.
+pub const CALL_BYTES: usize = 1 << 20;
+
+/// Calls are made smaller when one took longer than this, and larger when it took much less: a slow
+/// function must not hold back its page.
+pub const CALL_TIME: Duration = Duration::from_millis(100);
+
+/// A node says so often that it still works on a stream, when it has nothing else to say.
+pub const RENEW: Duration = Duration::from_secs(1);
+
+/// How often a unit is tried without any progress in between before the query fails.
+pub const TRIES: u32 = 8;
+
+/// How long a node that just failed is left alone, doubled with each further failure in a row …
+pub const REST: Duration = Duration::from_millis(100);
+
+/// … up to this.
+pub const LONGEST_REST: Duration = Duration::from_secs(2);
+
+/// Bucket properties that a query keeps at hand.
+pub const KNOWN_BUCKETS: usize = 1_000;
+
+/// Results smaller than this are rewritten on the spot; larger ones off the reactor.
+pub const INLINE_BYTES: usize = 16 << 10;
+
+/// Chunks in which a plain answer is written to its file and read back.
+pub const ANSWER_CHUNK: usize = 256 << 10;
+
+// A node that renews in time must never lose its lease to one late frame.
+const _: () = assert!(RENEW.as_millis() * 3 <= limits::LEASE.as_millis());
+// A node may fail for as long as a lease without exhausting the tries of a unit.
+const _: () = assert!(TRIES >= 5);
+const _: () = assert!(BATCH_BYTES < limits::UNARY_BYTES);
+const _: () = assert!(BATCH_BYTES > 2 * limits::KEY_BYTES - 4_096);

@@ -1,0 +1,57 @@
+//! The figures of MapReduce for `/metrics` and `/stats`.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use metrics::{Unit, counter, describe_counter, describe_gauge, gauge};
+
+/// Names and meanings are registered once, when a node is assembled.
+pub(crate) fn describe() {
+    describe_gauge!("mapring_queries_running", "Queries that this node coordinates now");
+    describe_gauge!("mapring_queries_waiting", "Queries that wait for their turn");
+    describe_counter!("mapring_queries_total", "Queries that this node has begun to coordinate");
+    describe_counter!("mapring_queries_failed_total", "Queries that ended with an error");
+    describe_counter!("mapring_query_results_total", "Results sent to clients");
+    describe_counter!(
+        "mapring_query_result_bytes_total",
+        Unit::Bytes,
+        "JSON text of results sent to clients"
+    );
+    describe_gauge!("mapring_units_in_flight", "Units of work that this node runs now");
+    describe_gauge!("mapring_lanes", "Streams of units of work that this node serves now");
+    describe_counter!("mapring_units_total", "Units of work that this node has begun");
+    describe_counter!(
+        "mapring_units_rerun_total",
+        "Units of work that this node's queries gave to another replica after a failure"
+    );
+    describe_counter!("mapring_frames_total", "Pages of units of work that queries accepted");
+    describe_counter!("mapring_frames_stale_total", "Pages of older attempts that were dropped");
+    describe_counter!("mapring_query_inputs_total", "Inputs that map and link phases took");
+}
+
+/// Counts one thing while it exists.
+pub(crate) struct Counted {
+    count: Arc<AtomicU64>,
+    gauge: &'static str,
+}
+
+impl Counted {
+    /// Counts one more in `count` and shows it as `gauge`.
+    pub(crate) fn new(count: &Arc<AtomicU64>, gauge: &'static str) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        gauge!(gauge).increment(1.0);
+        Self { count: count.clone(), gauge }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.count.fetch_sub(1, Ordering::Relaxed);
+        gauge!(self.gauge).decrement(1.0);
+    }
+}
+
+/// Adds to a counter.
+pub(crate) fn count(name: &'static str, amount: u64) {
+    counter!(name).increment(amount);
+}

@@ -1,0 +1,94 @@
+//! The side of MapReduce that holds the data: lanes, run beside the objects that they read.
+
+mod lane;
+mod page;
+mod work;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::StreamExt;
+use futures::stream;
+use mapring_cluster::Cluster;
+use mapring_net::{FrameStream, Service};
+use mapring_types::{Error, ErrorKind, NodeId, Result};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use crate::limits;
+use crate::metered::Counted;
+use crate::objects::Objects;
+use crate::unit::{self, Frame, LaneRequest};
+use crate::workers::Workers;
+
+/// What lanes are run with.
+pub(crate) struct Node {
+    pub(crate) objects: Arc<dyn Objects>,
+    pub(crate) cluster: Arc<dyn Cluster>,
+    pub(crate) workers: Arc<dyn Workers>,
+    /// Units of one lane that run at once.
+    pub(crate) units_at_once: usize,
+    /// Inputs after which a page ends.
+    pub(crate) page_inputs: u64,
+    /// Units that run here now.
+    pub(crate) units: Arc<AtomicU64>,
+    /// Lanes that are served now.
+    pub(crate) lanes: Arc<AtomicU64>,
+}
+
+/// Answers other nodes, and this node itself.
+pub(crate) struct LaneService(pub(crate) Arc<Node>);
+
+#[async_trait]
+impl Service for LaneService {
+    async fn call(&self, _from: NodeId, operation: u8, _body: Bytes) -> Result<Bytes> {
+        Err(Error::invalid(format!("mapreduce has no operation {operation}")))
+    }
+
+    async fn open(&self, _from: NodeId, operation: u8, body: Bytes) -> Result<FrameStream> {
+        if operation != unit::OPEN_LANE {
+            return Err(Error::invalid(format!("mapreduce has no stream {operation}")));
+        }
+        if self.0.lanes.load(Ordering::Relaxed) >= limits::LANES as u64 {
+            let message = "this node serves as many streams of queries as it may";
+            return Err(Error::new(ErrorKind::Overloaded, message));
+        }
+        let request: LaneRequest = unit::decode(&body)?;
+        Ok(serve(self.0.clone(), request))
+    }
+}
+
+/// Starts a lane. The work goes on beside the stream, as far as [`limits::FRAMES_AHEAD`] allows,
+/// and ends at once when the stream is dropped.
+fn serve(node: Arc<Node>, request: LaneRequest) -> FrameStream {
+    let counted = Counted::new(&node.lanes, "mapring_lanes");
+    let (sender, receiver) = mpsc::channel(limits::FRAMES_AHEAD);
+    let time_left = Duration::from_millis(request.time_left_ms);
+    let task = tokio::spawn(async move {
+        // The coordinator has its own clock for this and tells the client.
+        let _ = tokio::time::timeout(time_left, lane::run(node, request, sender)).await;
+    });
+    let state = (receiver, (EndOnDrop(task), counted));
+    let frames = stream::unfold(state, |(mut receiver, guards)| async move {
+        // Renewed here and not by the work: while user code runs, this still says so.
+        let frame: Bytes = match tokio::time::timeout(limits::RENEW, receiver.recv()).await {
+            Ok(Some(frame)) => frame,
+            Ok(None) => return None,
+            Err(_) => unit::encode(&Frame::Renew),
+        };
+        Some((Ok(frame), (receiver, guards)))
+    });
+    frames.boxed()
+}
+
+/// Ends a task when nobody waits for it any longer.
+pub(crate) struct EndOnDrop(pub(crate) JoinHandle<()>);
+
+impl Drop for EndOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

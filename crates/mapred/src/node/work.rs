@@ -1,0 +1,229 @@
+//! What a phase does with a handful of objects.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
+
+use mapring_script::{FailureCause, JsonText, MapInput, ScriptError};
+use mapring_types::{Error, Link, Record, Result};
+use tokio::time::Instant;
+
+use super::lane::Lane;
+use super::page::UnitEnd;
+use crate::grammar::{KeyInput, LinkSpec};
+use crate::unit::{Broken, Work};
+use crate::{keys, limits};
+
+impl Lane {
+    /// One list of results for each input.
+    pub(super) async fn work(
+        &self,
+        call: Vec<MapInput>,
+        size: &mut CallSize,
+    ) -> Result<Vec<Vec<JsonText>>, UnitEnd> {
+        Ok(match (&self.request.work, &self.function) {
+            (Work::Link(spec), _) => {
+                call.iter().map(|input| links(input, spec)).collect::<Result<_>>()?
+            }
+            (Work::Map(_), Some(_)) => self.map(call, size).await?,
+            (Work::Keys | Work::Map(_), _) => call.iter().map(key).collect::<Result<_>>()?,
+        })
+    }
+
+    async fn map(
+        &self,
+        call: Vec<MapInput>,
+        size: &mut CallSize,
+    ) -> Result<Vec<Vec<JsonText>>, UnitEnd> {
+        let Some(function) = &self.function else {
+            return Err(Error::internal("a map phase without a function").into());
+        };
+        let phase = usize::try_from(self.request.phase).unwrap_or(usize::MAX);
+        let names: Vec<_> =
+            call.iter().map(|input| (input.id.clone(), input.keydata.clone())).collect();
+        let began = Instant::now();
+        let results = self.node.workers.map(self.request.query, phase, function, call).await;
+        size.took(began.elapsed());
+        let results = results.map_err(|error| {
+            let at = error.input.and_then(|at| usize::try_from(at).ok());
+            // A worker that was lost may do better elsewhere; user code that fails will not.
+            if error.cause == FailureCause::Worker {
+                return UnitEnd::Unable(worker_lost(&error));
+            }
+            let at = at.or((names.len() == 1).then_some(0));
+            let input = at.and_then(|at| names.get(at).cloned());
+            UnitEnd::Broken(Box::new(Broken { phase: self.request.phase, error, input }))
+        })?;
+        if results.len() != names.len() {
+            let message = format!("{} answers for {} inputs", results.len(), names.len());
+            return Err(Error::internal(message).into());
+        }
+        Ok(results)
+    }
+}
+
+pub(super) fn worker_lost(error: &ScriptError) -> Error {
+    Error::unavailable(format!("a worker was lost: {}", error.message))
+}
+
+/// The links of all values of an object that match, sorted, each once; a missing object has none.
+fn links(input: &MapInput, spec: &LinkSpec) -> Result<Vec<JsonText>> {
+    let Some(record) = &input.record else { return Ok(Vec::new()) };
+    let object = Record::decode_without_bodies(&record.head)
+        .map_err(|error| error.context(format!("the object {}", input.id)))?;
+    let matches = |link: &&Link| {
+        spec.bucket.as_ref().is_none_or(|bucket| *bucket == link.bucket)
+            && spec.tag.as_ref().is_none_or(|tag| *tag == link.tag)
+    };
+    let links: BTreeSet<&Link> = object
+        .siblings
+        .iter()
+        .flat_map(|sibling| &sibling.metadata.links)
+        .filter(matches)
+        .collect();
+    let written = |link: &Link| keys::link_to_json(&input.id, [&link.bucket, &link.key, &link.tag]);
+    links.into_iter().map(written).collect()
+}
+
+/// The name of a live object.
+fn key(input: &MapInput) -> Result<Vec<JsonText>> {
+    let Some(record) = &input.record else { return Ok(Vec::new()) };
+    let object = Record::decode_without_bodies(&record.head)
+        .map_err(|error| error.context(format!("the object {}", input.id)))?;
+    if object.is_tombstone() {
+        return Ok(Vec::new());
+    }
+    Ok(vec![keys::to_json(&KeyInput { id: input.id.clone(), keydata: None })?])
+}
+
+/// How many inputs the next call to the workers gets: fewer while calls are slow, so that a page
+/// can end in time.
+pub(super) struct CallSize(usize);
+
+impl CallSize {
+    pub(super) fn new() -> Self {
+        Self(limits::CALL_INPUTS / 8)
+    }
+
+    pub(super) fn next(&self) -> usize {
+        self.0
+    }
+
+    /// Takes the inputs of the next call: at least one, unless there is none.
+    pub(super) fn take(&self, items: &mut VecDeque<MapInput>) -> Vec<MapInput> {
+        let mut call = Vec::new();
+        let mut bytes = 0;
+        while call.len() < self.0 {
+            let Some(next) = items.front() else { break };
+            bytes += next.record.as_ref().map_or(0, Record::len);
+            if bytes > limits::CALL_BYTES && !call.is_empty() {
+                break;
+            }
+            call.extend(items.pop_front());
+        }
+        call
+    }
+
+    fn took(&mut self, time: Duration) {
+        if time > limits::CALL_TIME {
+            self.0 = (self.0 / 2).max(1);
+        } else if time < limits::CALL_TIME / 4 {
+            self.0 = (self.0 * 2).min(limits::CALL_INPUTS);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use mapring_types::clock::{ActorId, Dot};
+    use mapring_types::{BucketId, Metadata, Object, ObjectId, Sibling, VersionVector};
+
+    use super::*;
+
+    /// Links, and whether it is deleted.
+    type Value<'a> = (&'a [(&'a str, &'a str, &'a str)], bool);
+
+    fn input(siblings: &[Value<'_>]) -> MapInput {
+        let mut object = Object::default();
+        for (number, (links, deleted)) in siblings.iter().enumerate() {
+            let link = |(bucket, key, tag): &(&str, &str, &str)| Link {
+                bucket: Bytes::copy_from_slice(bucket.as_bytes()),
+                key: Bytes::copy_from_slice(key.as_bytes()),
+                tag: Bytes::copy_from_slice(tag.as_bytes()),
+            };
+            let metadata =
+                Metadata { links: links.iter().map(link).collect(), ..Metadata::default() };
+            let sibling = Sibling {
+                dot: Dot { actor: ActorId(number as u64 + 1), counter: 1 },
+                last_modified: 1,
+                deleted: *deleted,
+                metadata,
+                body: Bytes::from_static(b"x"),
+            };
+            object.update(&VersionVector::new(), sibling);
+        }
+        let id = ObjectId::new(BucketId::untyped("b"), "k");
+        MapInput { id, keydata: None, record: Some(Record::encode(&object)) }
+    }
+
+    #[track_caller]
+    fn check(
+        input: &MapInput,
+        bucket: Option<&'static str>,
+        tag: Option<&'static str>,
+        expect: &str,
+    ) {
+        let spec = LinkSpec { bucket: bucket.map(Bytes::from), tag: tag.map(Bytes::from) };
+        let found: Vec<String> =
+            links(input, &spec).unwrap().into_iter().map(|value| value.0).collect();
+        assert_eq!(found.join(" "), expect);
+    }
+
+    #[test]
+    fn links_of_all_siblings_sorted_and_once() {
+        let holder = input(&[
+            (&[("m", "n2", "t2"), ("m", "n1", "t1")], false),
+            (&[("m", "n1", "t1"), ("a", "z", "t1")], false),
+        ]);
+        check(&holder, None, None, r#"["a","z","t1"] ["m","n1","t1"] ["m","n2","t2"]"#);
+        check(&holder, Some("m"), None, r#"["m","n1","t1"] ["m","n2","t2"]"#);
+        check(&holder, None, Some("t1"), r#"["a","z","t1"] ["m","n1","t1"]"#);
+        check(&holder, Some("a"), Some("t2"), "");
+        check(&MapInput { record: None, ..holder }, None, None, "");
+    }
+
+    #[test]
+    fn tombstones_are_not_listed() {
+        assert_eq!(key(&input(&[(&[], false)])).unwrap(), [JsonText(r#"["b","k"]"#.into())]);
+        assert_eq!(key(&input(&[(&[], true)])).unwrap(), []);
+        assert_eq!(key(&input(&[(&[], true), (&[], false)])).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn calls_shrink_and_grow() {
+        let mut size = CallSize::new();
+        let mut items: VecDeque<MapInput> = (0..100).map(|_| input(&[(&[], false)])).collect();
+        assert_eq!(size.take(&mut items).len(), limits::CALL_INPUTS / 8);
+        for _ in 0..5 {
+            size.took(Duration::ZERO);
+        }
+        assert_eq!(size.take(&mut items).len(), limits::CALL_INPUTS);
+        for _ in 0..10 {
+            size.took(Duration::from_secs(1));
+        }
+        assert_eq!(size.take(&mut items).len(), 1);
+    }
+
+    #[test]
+    fn one_large_object_goes_alone() {
+        let mut large = input(&[(&[], false)]);
+        if let Some(record) = &mut large.record {
+            record.body = Bytes::from(vec![0; 2 * limits::CALL_BYTES]);
+        }
+        let mut items: VecDeque<MapInput> = [large.clone(), large].into();
+        let size = CallSize::new();
+        assert_eq!(size.take(&mut items).len(), 1);
+        assert_eq!(size.take(&mut items).len(), 1);
+        assert_eq!(size.take(&mut items).len(), 0);
+    }
+}

@@ -1,0 +1,74 @@
+//! What MapReduce needs of the key-value store, as a trait so that tests can stand in for it.
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+use mapring_engine::ScanDepth;
+use mapring_kv::{GetOptions, Kv, Page};
+use mapring_ring::{Coverage, Partition};
+use mapring_types::{BucketId, NodeId, Object, ObjectId, Record, Result};
+
+/// Reading objects. The methods are those of [`Kv`].
+#[async_trait]
+pub(crate) trait Objects: Send + Sync + 'static {
+    /// A replica of every home partition that has all acknowledged writes, on other nodes than
+    /// those in `without`.
+    async fn coverage(&self, n_val: u32, without: &BTreeSet<NodeId>) -> Result<Coverage>;
+
+    async fn fold_page(
+        &self,
+        slice: Slice<'_>,
+        after: Option<ObjectId>,
+        depth: ScanDepth,
+        most: usize,
+    ) -> Result<Page>;
+
+    async fn read_local(&self, vnode: Partition, ids: Vec<ObjectId>)
+    -> Result<Vec<Option<Record>>>;
+
+    async fn read_elsewhere(&self, vnode: Partition, id: &ObjectId) -> Result<Option<Record>>;
+
+    /// A read with the bucket's own quorum.
+    async fn read_quorum(&self, id: &ObjectId) -> Result<Option<Object>>;
+}
+
+/// The objects of one bucket and one home partition in one vnode.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Slice<'a> {
+    pub(crate) vnode: Partition,
+    pub(crate) home: Partition,
+    pub(crate) bucket: &'a BucketId,
+}
+
+#[async_trait]
+impl Objects for Kv {
+    async fn coverage(&self, n_val: u32, without: &BTreeSet<NodeId>) -> Result<Coverage> {
+        self.coverage_without(n_val, without).await
+    }
+
+    async fn fold_page(
+        &self,
+        slice: Slice<'_>,
+        after: Option<ObjectId>,
+        depth: ScanDepth,
+        most: usize,
+    ) -> Result<Page> {
+        self.fold_page(slice.vnode, slice.home, slice.bucket, after, depth, most).await
+    }
+
+    async fn read_local(
+        &self,
+        vnode: Partition,
+        ids: Vec<ObjectId>,
+    ) -> Result<Vec<Option<Record>>> {
+        self.read_local(vnode, ids).await
+    }
+
+    async fn read_elsewhere(&self, vnode: Partition, id: &ObjectId) -> Result<Option<Record>> {
+        self.read_elsewhere(vnode, id).await
+    }
+
+    async fn read_quorum(&self, id: &ObjectId) -> Result<Option<Object>> {
+        self.get(id, &GetOptions::default()).await
+    }
+}

@@ -1,0 +1,8 @@
+//! Whole queries over three nodes in one process: simulated network, paused time, stand-ins for the
+//! store and the workers.
+
+mod answers;
+mod faults;
+mod store;
+mod workers;
+mod world;

@@ -1,0 +1,195 @@
+//! Functions in Rust, called by name, that tests can hold up and look into.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use mapring_script::{
+    FailureCause, Function, JsonText, MapInput, PhaseFunction, QueryTag, ReduceTiming, ScriptError,
+    ScriptLimits,
+};
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+
+use crate::workers::{Reduce, Workers};
+
+/// Called before each map call with the number of inputs that all nodes have mapped so far.
+pub(super) type Hook = Box<dyn Fn(u64) + Send + Sync>;
+
+/// What the workers of all nodes have in common.
+#[derive(Default)]
+pub(super) struct Watch {
+    pub(super) mapped: AtomicU64,
+    /// Calls that hang now.
+    pub(super) hanging: AtomicU64,
+    pub(super) hook: Mutex<Option<Hook>>,
+    /// Reduce calls: how many values each got.
+    pub(super) reduces: Mutex<Vec<usize>>,
+}
+
+/// The workers of one node.
+pub(super) struct TestWorkers(pub(super) Arc<Watch>);
+
+#[async_trait]
+impl Workers for TestWorkers {
+    async fn map(
+        &self,
+        _query: QueryTag,
+        _phase: usize,
+        function: &Arc<PhaseFunction>,
+        inputs: Vec<MapInput>,
+    ) -> Result<Vec<Vec<JsonText>>, ScriptError> {
+        let watch = &self.0;
+        if let Some(hook) = watch.hook.lock().as_ref() {
+            hook(watch.mapped.load(Ordering::Relaxed));
+        }
+        let name = name(&function.function);
+        match name.as_str() {
+            "hang" => {
+                let _hangs = Hangs::new(watch);
+                std::future::pending::<()>().await;
+            }
+            "slow" => tokio::time::sleep(Duration::from_millis(1_500)).await,
+            _ => {}
+        }
+        watch.mapped.fetch_add(inputs.len() as u64, Ordering::Relaxed);
+        inputs
+            .iter()
+            .enumerate()
+            .map(|(at, input)| {
+                map(&name, input).map_err(|message| ScriptError {
+                    cause: FailureCause::Thrown,
+                    message,
+                    stack: Some("at f (1:1)".into()),
+                    input: u32::try_from(at).ok(),
+                })
+            })
+            .collect()
+    }
+
+    async fn reduce(
+        &self,
+        _query: QueryTag,
+        _phase: usize,
+        function: &Arc<PhaseFunction>,
+        timing: ReduceTiming,
+    ) -> Result<Box<dyn Reduce>, ScriptError> {
+        let (name, watch) = (name(&function.function), self.0.clone());
+        let (accumulator, pending) = (Vec::new(), Vec::new());
+        Ok(Box::new(TestReduce { name, timing, accumulator, pending, called: false, watch }))
+    }
+
+    fn limits(&self) -> ScriptLimits {
+        ScriptLimits::default()
+    }
+}
+
+struct Hangs(Arc<Watch>);
+
+impl Hangs {
+    fn new(watch: &Arc<Watch>) -> Self {
+        watch.hanging.fetch_add(1, Ordering::Relaxed);
+        Self(watch.clone())
+    }
+}
+
+impl Drop for Hangs {
+    fn drop(&mut self) {
+        self.0.hanging.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn name(function: &Function) -> String {
+    match function {
+        Function::Source(name) | Function::Named(name) => name.clone(),
+        Function::Erlang { function, .. } => function.clone(),
+    }
+}
+
+fn text(value: &Value) -> JsonText {
+    JsonText(value.to_string())
+}
+
+fn map(name: &str, input: &MapInput) -> Result<Vec<JsonText>, String> {
+    let id = &input.id;
+    let bucket = String::from_utf8_lossy(&id.bucket.name).into_owned();
+    let key = String::from_utf8_lossy(&id.key).into_owned();
+    let Some(record) = &input.record else {
+        return Ok(vec![text(&json!({"not_found": {"bucket": bucket, "key": key}}))]);
+    };
+    let object = record.decode().map_err(|error| error.to_string())?;
+    let body = String::from_utf8_lossy(&object.siblings[0].body).into_owned();
+    Ok(match name {
+        "json" | "slow" => vec![JsonText(body)],
+        "key" => vec![text(&json!([bucket, key]))],
+        "keydata" => vec![input.keydata.clone().unwrap_or(JsonText("\"undefined\"".into()))],
+        "elements" => {
+            let list: Vec<Value> =
+                serde_json::from_str(&body).map_err(|error| error.to_string())?;
+            list.iter().map(text).collect()
+        }
+        "large" => vec![JsonText(format!("\"{}\"", "x".repeat(100_000)))],
+        "throw" if key == "k7" => return Err("TypeError: no".into()),
+        _ => vec![JsonText("1".into())],
+    })
+}
+
+struct TestReduce {
+    name: String,
+    timing: ReduceTiming,
+    accumulator: Vec<JsonText>,
+    pending: Vec<JsonText>,
+    called: bool,
+    watch: Arc<Watch>,
+}
+
+impl TestReduce {
+    fn call(&mut self) -> Result<(), ScriptError> {
+        let mut values = std::mem::take(&mut self.accumulator);
+        values.append(&mut self.pending);
+        self.called = true;
+        self.watch.reduces.lock().push(values.len());
+        self.accumulator = match self.name.as_str() {
+            "sum" => {
+                let numbers = values.iter().map(|value| value.0.parse::<i64>());
+                let sum: Result<i64, _> = numbers.sum();
+                let sum = sum.map_err(|error| ScriptError {
+                    cause: FailureCause::Thrown,
+                    message: format!("no number: {error}"),
+                    stack: None,
+                    input: None,
+                })?;
+                vec![JsonText(sum.to_string())]
+            }
+            "sort" => {
+                values.sort_by(|a, b| a.0.cmp(&b.0));
+                values
+            }
+            _ => values,
+        };
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Reduce for TestReduce {
+    async fn push(&mut self, inputs: Vec<JsonText>) -> Result<(), ScriptError> {
+        for input in inputs {
+            self.pending.push(input);
+            if let ReduceTiming::Every(batch) = self.timing
+                && self.pending.len() >= batch as usize
+            {
+                self.call()?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn finish(mut self: Box<Self>) -> Result<Vec<JsonText>, ScriptError> {
+        if !self.pending.is_empty() || !self.called {
+            self.call()?;
+        }
+        Ok(self.accumulator)
+    }
+}

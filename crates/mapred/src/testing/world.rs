@@ -1,0 +1,262 @@
+//! Three nodes with a store in memory.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::StreamExt;
+use mapring_cluster::fixed::{FixedCluster, FixedGroup};
+use mapring_cluster::{Change, Cluster};
+use mapring_engine::ScanDepth;
+use mapring_kv::Page;
+use mapring_kv::executor::Inline;
+use mapring_net::simulated::Network;
+use mapring_net::{ServiceId, Services};
+use mapring_ring::{Coverage, CoverageEntry, Partition, RingSize, hash};
+use mapring_script::JsonText;
+use mapring_types::clock::{ActorId, Dot};
+use mapring_types::{
+    BucketId, Entropy, Error, Link, Metadata, NodeId, Object, ObjectId, Record, Result, Sibling,
+    VersionVector, props,
+};
+use parking_lot::Mutex;
+
+use super::workers::{TestWorkers, Watch};
+use crate::failure::Failure;
+use crate::grammar;
+use crate::objects::{Objects, Slice};
+use crate::query::Engine;
+use crate::{MapredConfig, PhaseResults, Results};
+
+/// What all vnodes hold, by vnode and home.
+#[derive(Default)]
+pub(super) struct Store {
+    slices: BTreeMap<(Partition, Partition), BTreeMap<ObjectId, Record>>,
+    /// Reads of these vnodes fail.
+    pub(super) broken: BTreeSet<Partition>,
+    /// These vnodes are known to have missed writes.
+    pub(super) unfit: BTreeSet<Partition>,
+    /// Folds hand out so many objects at once.
+    pub(super) page: usize,
+}
+
+/// A small cluster.
+pub(super) struct World {
+    pub(super) network: Arc<Network>,
+    pub(super) clusters: Vec<Arc<FixedCluster>>,
+    pub(super) engines: Vec<Arc<Engine>>,
+    pub(super) store: Arc<Mutex<Store>>,
+    pub(super) watch: Arc<Watch>,
+}
+
+struct TestObjects {
+    cluster: Arc<FixedCluster>,
+    store: Arc<Mutex<Store>>,
+}
+
+/// A generator that gives the same numbers in every run (splitmix64).
+pub(super) struct Seeded(pub(super) AtomicU64);
+
+impl Entropy for Seeded {
+    fn next_u64(&self) -> u64 {
+        let mut z = self.0.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+}
+
+impl World {
+    pub(super) fn new() -> Self {
+        // Small pages, so that units are lost in the middle.
+        Self::with(MapredConfig { page_inputs: 7, ..MapredConfig::default() })
+    }
+
+    pub(super) fn with(config: MapredConfig) -> Self {
+        let network = Network::new();
+        let clusters = FixedGroup::start(3, RingSize::new(16).unwrap());
+        let store = Arc::new(Mutex::new(Store { page: 10, ..Store::default() }));
+        let watch = Arc::new(Watch::default());
+        let mut engines = Vec::new();
+        for cluster in &clusters {
+            let me = cluster.view().me;
+            let objects = TestObjects { cluster: cluster.clone(), store: store.clone() };
+            let engine = Arc::new(Engine::new(
+                Arc::new(objects),
+                cluster.clone(),
+                network.transport(me),
+                Arc::new(TestWorkers(watch.clone())),
+                Arc::new(Inline),
+                Arc::new(Seeded(AtomicU64::new(me.0))),
+                config.clone(),
+            ));
+            network.connect(me, Services::new([(ServiceId::MapReduce, engine.service())]));
+            engines.push(engine);
+        }
+        Self { network, clusters, engines, store, watch }
+    }
+
+    /// Stores an object on all of its replicas.
+    pub(super) fn put(&self, bucket: &BucketId, key: &str, body: &str) {
+        self.put_object(bucket, key, &object(body, &[], false), |_| true);
+    }
+
+    pub(super) fn put_object(
+        &self,
+        bucket: &BucketId,
+        key: &str,
+        object: &Object,
+        on: impl Fn(u16) -> bool,
+    ) {
+        let size = RingSize::new(16).unwrap();
+        let home = hash::home(size, bucket, key.as_bytes());
+        let id = ObjectId::new(bucket.clone(), Bytes::copy_from_slice(key.as_bytes()));
+        let n_val = self.clusters[0].view().props(bucket).map_or(3, |props| props.n_val);
+        for replica in (0..u16::try_from(n_val).unwrap()).filter(|&replica| on(replica)) {
+            let slice = (size.after(home, replica), home);
+            let record = Record::encode(object);
+            self.store.lock().slices.entry(slice).or_default().insert(id.clone(), record);
+        }
+    }
+
+    /// Stores `k0`, `k1`, … with their numbers as bodies.
+    pub(super) fn fill(&self, bucket: &BucketId, count: u64) {
+        for number in 0..count {
+            self.put(bucket, &format!("k{number}"), &number.to_string());
+        }
+    }
+
+    pub(super) async fn set_n_val(&self, bucket: &BucketId, n_val: u32) {
+        let changes = props::check(serde_json::json!({"n_val": n_val}).as_object().unwrap());
+        let change = Change::SetBucket { bucket: bucket.clone(), changes: changes.unwrap() };
+        self.clusters[0].propose(change).await.unwrap();
+    }
+
+    /// Starts a query on a node, counted from 0.
+    pub(super) fn start(&self, node: usize, inputs: &str, query: &str, more: &str) -> Results {
+        let body = format!(r#"{{"inputs":{inputs},"query":{query}{more}}}"#);
+        let query = grammar::parse(body.as_bytes()).unwrap_or_else(|refused| panic!("{refused:?}"));
+        self.engines[node].start(query).unwrap()
+    }
+
+    /// Runs a query and gives the results of each kept phase.
+    pub(super) async fn run(
+        &self,
+        node: usize,
+        inputs: &str,
+        query: &str,
+    ) -> Result<BTreeMap<usize, Vec<String>>, Failure> {
+        gather(self.start(node, inputs, query, "")).await
+    }
+
+    /// Cuts a node off from the others, for them and for itself.
+    pub(super) fn kill(&self, node: NodeId) {
+        self.network.disconnect(node);
+    }
+}
+
+/// All results by phase.
+pub(super) async fn gather(mut results: Results) -> Result<BTreeMap<usize, Vec<String>>, Failure> {
+    let mut found: BTreeMap<usize, Vec<String>> = BTreeMap::new();
+    while let Some(results) = results.next().await {
+        let PhaseResults { phase, values } = results?;
+        assert!(!values.is_empty());
+        found.entry(phase).or_default().extend(values.into_iter().map(|JsonText(text)| text));
+    }
+    Ok(found)
+}
+
+pub(super) fn object(body: &str, links: &[(&str, &str, &str)], deleted: bool) -> Object {
+    let bytes = |text: &str| Bytes::copy_from_slice(text.as_bytes());
+    let link = |(bucket, key, tag): &(&str, &str, &str)| Link {
+        bucket: bytes(bucket),
+        key: bytes(key),
+        tag: bytes(tag),
+    };
+    let mut object = Object::default();
+    let sibling = Sibling {
+        dot: Dot { actor: ActorId(1), counter: 1 },
+        last_modified: 1,
+        deleted,
+        metadata: Metadata { links: links.iter().map(link).collect(), ..Metadata::default() },
+        body: bytes(body),
+    };
+    object.update(&VersionVector::new(), sibling);
+    object
+}
+
+#[async_trait]
+impl Objects for TestObjects {
+    async fn coverage(&self, n_val: u32, without: &BTreeSet<NodeId>) -> Result<Coverage> {
+        let view = self.cluster.view();
+        let unfit = self.store.lock().unfit.clone();
+        let fit = |entry: CoverageEntry| {
+            view.is_up(entry.node)
+                && !without.contains(&entry.node)
+                && !unfit.contains(&entry.vnode)
+        };
+        Coverage::new(view.plan(), n_val, 0, fit).map_err(|missing| {
+            Error::unavailable(format!("no complete replica of partitions {missing:?}"))
+        })
+    }
+
+    async fn fold_page(
+        &self,
+        slice: Slice<'_>,
+        after: Option<ObjectId>,
+        depth: ScanDepth,
+        most: usize,
+    ) -> Result<Page> {
+        let store = self.store.lock();
+        if store.broken.contains(&slice.vnode) {
+            return Err(Error::corrupt(format!("vnode {} is damaged", slice.vnode)));
+        }
+        let Some(objects) = store.slices.get(&(slice.vnode, slice.home)) else {
+            return Ok(Page::default());
+        };
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let rest = objects
+            .range((from, Bound::Unbounded))
+            .filter(|(id, _)| id.bucket == *slice.bucket)
+            .map(|(id, record)| {
+                let body =
+                    if depth == ScanDepth::Heads { Bytes::new() } else { record.body.clone() };
+                (id.clone(), Record { head: record.head.clone(), body })
+            });
+        let most = most.min(store.page);
+        let items: Vec<_> = rest.take(most).collect();
+        let full = items.len() == most;
+        let next = items.last().filter(|_| full).map(|(id, _)| id.clone());
+        Ok(Page { items, next })
+    }
+
+    async fn read_local(
+        &self,
+        vnode: Partition,
+        ids: Vec<ObjectId>,
+    ) -> Result<Vec<Option<Record>>> {
+        let store = self.store.lock();
+        if store.broken.contains(&vnode) {
+            return Err(Error::corrupt(format!("vnode {vnode} is damaged")));
+        }
+        let size = self.cluster.view().plan().ring_size();
+        let read = |id: &ObjectId| {
+            let home = hash::home(size, &id.bucket, &id.key);
+            store.slices.get(&(vnode, home))?.get(id).cloned()
+        };
+        Ok(ids.iter().map(read).collect())
+    }
+
+    async fn read_elsewhere(&self, _vnode: Partition, id: &ObjectId) -> Result<Option<Record>> {
+        let store = self.store.lock();
+        Ok(store.slices.values().find_map(|slice| slice.get(id)).cloned())
+    }
+
+    async fn read_quorum(&self, id: &ObjectId) -> Result<Option<Object>> {
+        let found = self.read_elsewhere(Partition(0), id).await?;
+        found.map(|record| record.decode()).transpose()
+    }
+}

@@ -1,0 +1,225 @@
+//! Units of work as they travel between nodes.
+//!
+//! A *lane* is one stream of frames that a coordinator opens to one node for one phase of one
+//! query. Its request lists the units that the node is to run. Every page of a unit comes back as
+//! one frame, which the coordinator accepts whole or not at all.
+
+use bytes::Bytes;
+use mapring_ring::Partition;
+use mapring_script::{JsonText, PhaseFunction, QueryTag, ReduceTiming, ScriptError};
+use mapring_types::error::WireError;
+use mapring_types::{BucketId, Error, ObjectId, Result};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::grammar::LinkSpec;
+
+/// The operation that opens a lane.
+pub(crate) const OPEN_LANE: u8 = 1;
+
+/// What a lane is asked to do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LaneRequest {
+    /// The query, for the workers.
+    pub(crate) query: QueryTag,
+    /// The phase's number: what failures name, and later phases are served first.
+    pub(crate) phase: u32,
+    /// The version of the ownership plan that the work was routed by.
+    pub(crate) plan_version: u64,
+    /// How long the query may still take, in milliseconds: a lane ends by itself then, should the
+    /// coordinator be cut off without a trace.
+    pub(crate) time_left_ms: u64,
+    /// What is done with each object.
+    pub(crate) work: Work,
+    /// A reduce that runs over the results of each page.
+    pub(crate) prereduce: Option<Prereduce>,
+    /// Whether the results themselves are wanted: to be kept, or passed on without a pre-reduce.
+    pub(crate) results: bool,
+    /// The units.
+    pub(crate) source: Source,
+}
+
+/// What is done with each object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Work {
+    /// A map function is called.
+    Map(PhaseFunction),
+    /// Its links are followed.
+    Link(LinkSpec),
+    /// Its name is listed; tombstones are left out.
+    Keys,
+}
+
+/// A reduce beside the data. Its state ends with each page.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Prereduce {
+    /// The number of the reduce phase.
+    pub(crate) phase: u32,
+    /// Its function.
+    pub(crate) function: PhaseFunction,
+    /// When it is called.
+    pub(crate) timing: ReduceTiming,
+}
+
+/// The units of a lane.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Source {
+    /// Slices of a bucket.
+    Folds {
+        /// The bucket.
+        bucket: BucketId,
+        /// The slices.
+        units: Vec<FoldUnit>,
+    },
+    /// Named objects.
+    Inputs(InputsUnit),
+}
+
+/// One slice of a bucket: the objects of one home partition, from a cursor on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct FoldUnit {
+    /// The unit, numbered by the coordinator within the phase.
+    pub(crate) unit: u32,
+    /// Counts how often the unit was given out.
+    pub(crate) attempt: u32,
+    /// The home partition.
+    pub(crate) home: Partition,
+    /// The vnode of the asked node that holds a replica of it.
+    pub(crate) vnode: Partition,
+    /// Start strictly after this object.
+    pub(crate) after: Option<ObjectId>,
+}
+
+/// A batch of named objects.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct InputsUnit {
+    /// As [`FoldUnit::unit`].
+    pub(crate) unit: u32,
+    /// As [`FoldUnit::attempt`].
+    pub(crate) attempt: u32,
+    /// The objects, in the order in which they are to be worked on.
+    pub(crate) inputs: Vec<LaneInput>,
+}
+
+/// One named object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LaneInput {
+    /// The vnode of the asked node that should hold it.
+    pub(crate) vnode: Partition,
+    /// Its name.
+    pub(crate) id: ObjectId,
+    /// Key data for the map function.
+    pub(crate) keydata: Option<JsonText>,
+}
+
+/// What a lane answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Frame {
+    /// The node still works.
+    Renew,
+    /// Part of a unit is done.
+    Page(Page),
+    /// A unit cannot be run here; another replica may do better.
+    Unable {
+        /// The unit.
+        unit: u32,
+        /// Its attempt.
+        attempt: u32,
+        /// Why.
+        error: WireError,
+    },
+    /// A function failed: so does the query.
+    Failed(Broken),
+}
+
+/// Part of a unit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Page {
+    /// The unit.
+    pub(crate) unit: u32,
+    /// Its attempt.
+    pub(crate) attempt: u32,
+    /// How far the unit has come with this page.
+    pub(crate) progress: Progress,
+    /// The results, if asked for.
+    pub(crate) results: Vec<JsonText>,
+    /// The pre-reduced results, if asked for.
+    pub(crate) reduced: Option<Vec<JsonText>>,
+    /// How many inputs the page took.
+    pub(crate) inputs: u64,
+}
+
+/// How far a unit has come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Progress {
+    /// To its end.
+    Done,
+    /// A fold: up to this object.
+    After(ObjectId),
+    /// A batch: so many inputs in all.
+    Taken(u64),
+}
+
+/// A function's failure.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Broken {
+    /// The phase that the function belongs to.
+    pub(crate) phase: u32,
+    /// The failure.
+    pub(crate) error: ScriptError,
+    /// The object that it was called with, where one can be named.
+    pub(crate) input: Option<(ObjectId, Option<JsonText>)>,
+}
+
+/// The version byte of requests and frames.
+const VERSION: u8 = 1;
+
+/// Encodes a request or frame.
+pub(crate) fn encode<T: Serialize>(message: &T) -> Bytes {
+    // Writing to memory cannot fail: every field has a known length.
+    postcard::to_extend(message, vec![VERSION]).unwrap_or_default().into()
+}
+
+/// Decodes a request or frame.
+///
+/// # Errors
+/// `Corrupt` when it is of an unknown version or damaged.
+pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+    match bytes.split_first() {
+        Some((&VERSION, rest)) => postcard::from_bytes(rest)
+            .map_err(|error| Error::corrupt("a message of a query is damaged").with_source(error)),
+        Some((version, _)) => {
+            Err(Error::corrupt(format!("a message of a query has version {version}")))
+        }
+        None => Err(Error::corrupt("a message of a query is empty")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_survive_the_way() {
+        let id = ObjectId::new(BucketId::typed("t", "b"), "k");
+        let page = Frame::Page(Page {
+            unit: 7,
+            attempt: 2,
+            progress: Progress::After(id),
+            results: vec![JsonText("1.0".into())],
+            reduced: Some(Vec::new()),
+            inputs: 3,
+        });
+        for frame in [Frame::Renew, page] {
+            assert_eq!(decode::<Frame>(&encode(&frame)).unwrap(), frame);
+        }
+    }
+
+    #[test]
+    fn damage_is_an_error() {
+        for bytes in [&[][..], &[1], &[2, 0], &[1, 9], &[1, 1, 255, 255, 255, 255, 255, 255]] {
+            assert!(decode::<Frame>(bytes).is_err(), "{bytes:?}");
+            assert!(decode::<LaneRequest>(bytes).is_err(), "{bytes:?}");
+        }
+    }
+}

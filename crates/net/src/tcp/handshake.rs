@@ -1,0 +1,407 @@
+//! How two nodes agree to talk: before anything else on every connection, in both directions.
+//!
+//! ```text
+//! caller    hello   ──▶  who I am, whom I expect, what the connection is for, a nonce
+//!           hello   ◀──  who I am, a nonce
+//!           proof   ──▶  HMAC-SHA-256 of both hellos under the shared secret, as caller
+//!           proof   ◀──  the same, as answerer
+//! ```
+//!
+//! Either side may send a refusal with its reason instead and close. The head of every message
+//! (magic, version, kind, length) and the refusal keep their form over all versions of the
+//! protocol, so that nodes of different versions can say so. Nothing after the handshake is
+//! encrypted: the secret keeps strangers and strayed nodes out, not somebody on the wire.
+
+use hmac::{Hmac, Mac};
+use mapring_types::{Error, ErrorKind, NodeId, Result};
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+use crate::{Class, limits};
+
+/// The version of everything that follows on the connection.
+pub(super) const PROTOCOL_VERSION: u16 = 1;
+
+const MAGIC: [u8; 4] = *b"MRNG";
+const HEAD_BYTES: usize = 9;
+
+const REFUSAL: u8 = 0;
+const HELLO: u8 = 1;
+const PROOF: u8 = 2;
+
+/// What a connection carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Unary calls in small frames.
+    Calls(Class),
+    /// HTTP/2: streams and large calls.
+    Streams(Class),
+}
+
+impl Purpose {
+    fn number(self) -> u8 {
+        match self {
+            Self::Calls(Class::Foreground) => 1,
+            Self::Calls(Class::Background) => 2,
+            Self::Streams(Class::Foreground) => 3,
+            Self::Streams(Class::Background) => 4,
+        }
+    }
+
+    fn from_number(number: u8) -> Option<Self> {
+        Some(match number {
+            1 => Self::Calls(Class::Foreground),
+            2 => Self::Calls(Class::Background),
+            3 => Self::Streams(Class::Foreground),
+            4 => Self::Streams(Class::Background),
+            _ => return None,
+        })
+    }
+}
+
+/// What a node says of itself, and knows.
+pub(super) struct Identity {
+    pub(super) me: NodeId,
+    pub(super) cluster_name: String,
+    pub(super) ring_size: u16,
+    /// Empty for a cluster without a secret.
+    pub(super) secret: Vec<u8>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Hello {
+    cluster_name: String,
+    ring_size: u16,
+    id: NodeId,
+    /// Whom the caller means to reach; nobody in particular while joining, and in the answer.
+    expected: Option<NodeId>,
+    /// See [`Purpose::number`]; the answer repeats it.
+    purpose: u8,
+    nonce: [u8; 32],
+}
+
+/// The calling side. Returns who is at the other end.
+pub(super) async fn greet<S>(
+    stream: &mut S,
+    identity: &Identity,
+    expected: Option<NodeId>,
+    purpose: Purpose,
+) -> Result<NodeId>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let mine = hello(identity, expected, purpose)?;
+    send(stream, HELLO, &mine).await?;
+    let theirs = receive(stream, HELLO).await?;
+    let peer = checked(stream, examine_answer(identity, expected, &theirs)).await?;
+    send(stream, PROOF, &prove(identity, b"caller", &mine, &theirs)?).await?;
+    let proof = receive(stream, PROOF).await?;
+    checked(stream, verify(identity, b"answerer", &mine, &theirs, &proof)).await?;
+    Ok(peer)
+}
+
+/// The answering side. Returns who calls, and what for.
+pub(super) async fn answer<S>(stream: &mut S, identity: &Identity) -> Result<(NodeId, Purpose)>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let theirs = match receive(stream, HELLO).await {
+        Err(error) if error.kind() == ErrorKind::Precondition => {
+            return checked(stream, Err(Error::new(ErrorKind::Forbidden, error.message()))).await;
+        }
+        received => received?,
+    };
+    let (peer, purpose) = checked(stream, examine_call(identity, &theirs)).await?;
+    let mine = hello(identity, None, purpose)?;
+    send(stream, HELLO, &mine).await?;
+    let proof = receive(stream, PROOF).await?;
+    checked(stream, verify(identity, b"caller", &theirs, &mine, &proof)).await?;
+    send(stream, PROOF, &prove(identity, b"answerer", &theirs, &mine)?).await?;
+    Ok((peer, purpose))
+}
+
+fn hello(identity: &Identity, expected: Option<NodeId>, purpose: Purpose) -> Result<Vec<u8>> {
+    let hello = Hello {
+        cluster_name: identity.cluster_name.clone(),
+        ring_size: identity.ring_size,
+        id: identity.me,
+        expected,
+        purpose: purpose.number(),
+        nonce: rand::random(),
+    };
+    postcard::to_allocvec(&hello)
+        .map_err(|error| Error::internal("cannot encode a handshake").with_source(error))
+}
+
+fn examine_answer(identity: &Identity, expected: Option<NodeId>, body: &[u8]) -> Result<NodeId> {
+    let hello = examine(identity, body)?;
+    match expected {
+        Some(expected) if expected != hello.id => Err(wrong_node(hello.id, expected)),
+        _ => Ok(hello.id),
+    }
+}
+
+fn examine_call(identity: &Identity, body: &[u8]) -> Result<(NodeId, Purpose)> {
+    let hello = examine(identity, body)?;
+    match hello.expected {
+        Some(expected) if expected != identity.me => Err(wrong_node(identity.me, expected)),
+        _ => {
+            let purpose = Purpose::from_number(hello.purpose)
+                .ok_or_else(|| forbidden(format!("purpose {} is unknown here", hello.purpose)))?;
+            Ok((hello.id, purpose))
+        }
+    }
+}
+
+/// What both sides ask of each other.
+fn examine(identity: &Identity, body: &[u8]) -> Result<Hello> {
+    let hello: Hello =
+        postcard::from_bytes(body).map_err(|_| Error::corrupt("a damaged handshake"))?;
+    if hello.cluster_name != identity.cluster_name {
+        let (here, there) = (&identity.cluster_name, hello.cluster_name.escape_debug());
+        return Err(forbidden(format!("the cluster name is {here}, not {there}")));
+    }
+    if hello.ring_size != identity.ring_size {
+        let (here, there) = (identity.ring_size, hello.ring_size);
+        return Err(forbidden(format!("the ring size is {here}, not {there}")));
+    }
+    if hello.id == identity.me {
+        let me = identity.me;
+        return Err(Error::unavailable(format!(
+            "both ends are node {me}: a node called itself, or two nodes share one identity"
+        )));
+    }
+    Ok(hello)
+}
+
+fn wrong_node(found: NodeId, expected: NodeId) -> Error {
+    Error::unavailable(format!("the node there is {found}, not {expected}"))
+}
+
+fn forbidden(reason: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Forbidden, reason)
+}
+
+fn authenticator(identity: &Identity, role: &[u8], a: &[u8], b: &[u8]) -> Result<Hmac<Sha256>> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(&identity.secret)
+        .map_err(|error| Error::internal("the secret cannot be a key").with_source(error))?;
+    mac.update(&PROTOCOL_VERSION.to_le_bytes());
+    for part in [role, a, b] {
+        mac.update(&(part.len() as u64).to_le_bytes());
+        mac.update(part);
+    }
+    Ok(mac)
+}
+
+fn prove(identity: &Identity, role: &[u8], caller: &[u8], answerer: &[u8]) -> Result<Vec<u8>> {
+    Ok(authenticator(identity, role, caller, answerer)?.finalize().into_bytes().to_vec())
+}
+
+fn verify(
+    identity: &Identity,
+    role: &[u8],
+    caller: &[u8],
+    answerer: &[u8],
+    proof: &[u8],
+) -> Result<()> {
+    authenticator(identity, role, caller, answerer)?
+        .verify_slice(proof)
+        .map_err(|_| forbidden("the shared secret differs"))
+}
+
+/// Tells the other side when `examined` is a refusal.
+async fn checked<S: AsyncWrite + Unpin, T>(stream: &mut S, examined: Result<T>) -> Result<T> {
+    if let Err(error) = &examined {
+        // The connection is given up in any case: whether the reason arrives makes no difference.
+        let _ = send(stream, REFUSAL, &encode_refusal(error)).await;
+        let _ = stream.shutdown().await;
+    }
+    examined
+}
+
+/// One byte tells whether trying again may help, the rest is text.
+fn encode_refusal(error: &Error) -> Vec<u8> {
+    let mut body = vec![u8::from(error.kind() == ErrorKind::Unavailable)];
+    body.extend(super::wire::cut(error.message(), limits::REASON_BYTES).as_bytes());
+    body
+}
+
+fn decode_refusal(body: &[u8]) -> Error {
+    let (kind, text) = match body.split_first() {
+        Some((1, text)) => (ErrorKind::Unavailable, text),
+        Some((_, text)) => (ErrorKind::Forbidden, text),
+        None => (ErrorKind::Unavailable, &b"no reason given"[..]),
+    };
+    // The text goes into logs: nothing in it may act there.
+    let text = String::from_utf8_lossy(text);
+    let text: String = text.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
+    Error::new(kind, format!("refused by the peer: {text}"))
+}
+
+async fn send<S: AsyncWrite + Unpin>(stream: &mut S, kind: u8, body: &[u8]) -> Result<()> {
+    let length = u16::try_from(body.len())
+        .map_err(|_| Error::internal("a handshake message is too long"))?;
+    let mut message = Vec::with_capacity(HEAD_BYTES + body.len());
+    message.extend(MAGIC);
+    message.extend(PROTOCOL_VERSION.to_le_bytes());
+    message.push(kind);
+    message.extend(length.to_le_bytes());
+    message.extend(body);
+    stream.write_all(&message).await.map_err(broken)?;
+    stream.flush().await.map_err(broken)
+}
+
+/// Reads one message of the given kind. A message of another protocol version is `Precondition`.
+async fn receive<S: AsyncRead + Unpin>(stream: &mut S, wanted: u8) -> Result<Vec<u8>> {
+    let mut head = [0; HEAD_BYTES];
+    stream.read_exact(&mut head).await.map_err(broken)?;
+    let [m0, m1, m2, m3, v0, v1, kind, l0, l1] = head;
+    if [m0, m1, m2, m3] != MAGIC {
+        return Err(Error::corrupt("the other side does not speak mapring's protocol"));
+    }
+    let version = u16::from_le_bytes([v0, v1]);
+    let length = usize::from(u16::from_le_bytes([l0, l1]));
+    if length > limits::HANDSHAKE_BYTES {
+        return Err(Error::corrupt(format!("a handshake message of {length} bytes")));
+    }
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).await.map_err(broken)?;
+    if kind == REFUSAL {
+        return Err(decode_refusal(&body));
+    }
+    if version != PROTOCOL_VERSION {
+        return Err(Error::new(
+            ErrorKind::Precondition,
+            format!("the protocol version is {PROTOCOL_VERSION}, not {version}"),
+        ));
+    }
+    if kind != wanted {
+        return Err(Error::corrupt(format!("a handshake message of kind {kind}, not {wanted}")));
+    }
+    Ok(body)
+}
+
+fn broken(error: std::io::Error) -> Error {
+    Error::unavailable("the connection broke during the handshake").with_source(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn identity(id: u64) -> Identity {
+        Identity {
+            me: NodeId(id),
+            cluster_name: "c".into(),
+            ring_size: 64,
+            secret: b"open sesame".to_vec(),
+        }
+    }
+
+    const PURPOSE: Purpose = Purpose::Calls(Class::Background);
+
+    async fn meet(
+        caller: &Identity,
+        expected: Option<NodeId>,
+        answerer: &Identity,
+    ) -> (Result<NodeId>, Result<(NodeId, Purpose)>) {
+        let (mut near, mut far) = tokio::io::duplex(64);
+        tokio::join!(greet(&mut near, caller, expected, PURPOSE), answer(&mut far, answerer))
+    }
+
+    #[tokio::test]
+    async fn both_sides_learn_who_the_other_is() {
+        for expected in [None, Some(NodeId(2))] {
+            let (caller, answerer) = meet(&identity(1), expected, &identity(2)).await;
+            assert_eq!(caller.unwrap(), NodeId(2));
+            assert_eq!(answerer.unwrap(), (NodeId(1), PURPOSE));
+        }
+    }
+
+    /// Both sides say `words`, and the kind tells whether trying again makes sense.
+    #[track_caller]
+    fn refused(
+        met: (Result<NodeId>, Result<(NodeId, Purpose)>),
+        kind: ErrorKind,
+        caller_words: &str,
+        answerer_words: &str,
+    ) {
+        let caller = met.0.unwrap_err();
+        assert_eq!(caller.kind(), kind);
+        assert!(caller.to_string().contains(caller_words), "{caller}");
+        let answerer = met.1.unwrap_err();
+        assert!(answerer.to_string().contains(answerer_words), "{answerer}");
+    }
+
+    #[tokio::test]
+    async fn differences_are_refused_with_words_on_both_sides() {
+        let change = |how: fn(&mut Identity)| {
+            let mut changed = identity(1);
+            how(&mut changed);
+            changed
+        };
+        let forbidden = ErrorKind::Forbidden;
+        for (caller, kind, words) in [
+            (change(|i| i.cluster_name = "d".into()), forbidden, "the cluster name is c, not d"),
+            (change(|i| i.ring_size = 8), forbidden, "the ring size is 64, not 8"),
+            (change(|i| i.secret = b"sesame".to_vec()), forbidden, "the shared secret differs"),
+            (change(|i| i.secret = Vec::new()), forbidden, "the shared secret differs"),
+            (change(|i| i.me = NodeId(2)), ErrorKind::Unavailable, "both ends are node"),
+        ] {
+            refused(meet(&caller, None, &identity(2)).await, kind, words, words);
+        }
+        let stray = meet(&identity(1), Some(NodeId(7)), &identity(2)).await;
+        let words = "the node there is 0000000000000002, not 0000000000000007";
+        refused(stray, ErrorKind::Unavailable, words, words);
+    }
+
+    #[tokio::test]
+    async fn another_protocol_version_is_told_so() {
+        let (mut near, mut far) = tokio::io::duplex(4096);
+        let mut message = [&MAGIC[..], &9u16.to_le_bytes(), &[HELLO], &3u16.to_le_bytes()].concat();
+        message.extend(b"new");
+        near.write_all(&message).await.unwrap();
+        let error = answer(&mut far, &identity(2)).await.unwrap_err();
+        assert_eq!(error.to_string(), "the protocol version is 1, not 9");
+        let told = receive(&mut near, HELLO).await.unwrap_err();
+        assert_eq!(told.to_string(), "refused by the peer: the protocol version is 1, not 9");
+        assert_eq!(told.kind(), ErrorKind::Forbidden);
+    }
+
+    #[tokio::test]
+    async fn a_proof_is_worth_nothing_in_the_other_role_or_on_another_connection() {
+        let (one, two) = (identity(1), identity(2));
+        let first = hello(&one, None, PURPOSE).unwrap();
+        let second = hello(&two, None, PURPOSE).unwrap();
+        let proof = prove(&one, b"caller", &first, &second).unwrap();
+        verify(&two, b"caller", &first, &second, &proof).unwrap();
+        verify(&two, b"answerer", &first, &second, &proof).unwrap_err();
+        let later = hello(&two, None, PURPOSE).unwrap();
+        verify(&two, b"caller", &first, &later, &proof).unwrap_err();
+    }
+
+    proptest! {
+        /// I9: whatever comes, the answer is an error, and nothing panics.
+        #[test]
+        fn garbage_is_refused(
+            head in any::<bool>(),
+            kind in 0u8..4,
+            bytes in proptest::collection::vec(any::<u8>(), 0..200),
+        ) {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            runtime.block_on(async {
+                let (mut near, mut far) = tokio::io::duplex(8192);
+                if head {
+                    send(&mut near, kind, &bytes).await.unwrap();
+                } else {
+                    near.write_all(&bytes).await.unwrap();
+                }
+                near.shutdown().await.unwrap();
+                answer(&mut far, &identity(2)).await.unwrap_err();
+            });
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! Mistakes in settings are told all at once, before anything is started.
+
+use std::fs;
+
+use tokio::process::Command;
+
+use crate::harness::{PROGRAM, root};
+
+async fn check(arguments: &[&str], environment: &[(&str, &str)]) -> (Option<i32>, String) {
+    let output = Command::new(PROGRAM)
+        .args(["server", "--check-config"])
+        .args(arguments)
+        .envs(environment.iter().copied())
+        .output()
+        .await
+        .unwrap();
+    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[tokio::test]
+async fn every_mistake_is_told_with_its_place() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("bad.toml");
+    fs::write(&file, "[storage]\ndurabilty = 'disk'\ncache = 'much'\n\n[nodes]\nname = 'x'\n")
+        .unwrap();
+    let (status, error) = check(
+        &["--config", file.to_str().unwrap(), "--http", "nowhere"],
+        &[("MAPRING__CLUSTER__RING_SIZE", "7")],
+    )
+    .await;
+    assert_eq!(status, Some(2), "{error}");
+    for place in [
+        "bad.toml:2: ",
+        "bad.toml:3: ",
+        "bad.toml:5: ",
+        "MAPRING__CLUSTER__RING_SIZE: ",
+        "--http: ",
+    ] {
+        assert!(error.contains(place), "{place} is not in {error}");
+    }
+    assert!(error.contains("5 mistakes"), "{error}");
+}
+
+#[tokio::test]
+async fn the_reference_is_a_good_configuration() {
+    let file = root().join("config/mapring.toml");
+    let (status, error) = check(&["--config", file.to_str().unwrap()], &[]).await;
+    assert_eq!((status, error.as_str()), (Some(0), ""));
+}
+
+#[tokio::test]
+async fn files_that_are_not_there_are_told() {
+    let (status, error) = check(&["--config", "/nowhere/mapring.toml"], &[]).await;
+    assert_eq!(status, Some(2));
+    assert!(error.contains("/nowhere/mapring.toml"), "{error}");
+}

@@ -1,0 +1,107 @@
+//! Several nodes that share a ring.
+
+use mapring_client::Client;
+use tempfile::TempDir;
+
+use super::{Node, NodeSettings, Ports, eventually, holds};
+
+/// A cluster whose nodes end, and whose data goes, with it. Shows the nodes' logs when its test
+/// fails.
+pub(crate) struct Cluster {
+    pub(crate) nodes: Vec<Node>,
+    environment: Vec<(String, String)>,
+    ports: Ports,
+    directory: TempDir,
+}
+
+impl Cluster {
+    /// Starts `nodes` nodes and waits until they share the ring.
+    pub(crate) async fn start(nodes: usize) -> Self {
+        Self::start_with(nodes, &[]).await
+    }
+
+    /// As [`Cluster::start`], with settings by environment variable.
+    pub(crate) async fn start_with(nodes: usize, environment: &[(&str, &str)]) -> Self {
+        let mut cluster = Self::empty(environment);
+        for _ in 0..nodes {
+            cluster.add();
+        }
+        cluster.wait_shared().await;
+        cluster
+    }
+
+    /// A cluster without nodes.
+    pub(crate) fn empty(environment: &[(&str, &str)]) -> Self {
+        let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        Self {
+            nodes: Vec::new(),
+            environment: environment.iter().map(own).collect(),
+            ports: Ports::take(),
+            directory: tempfile::Builder::new().prefix("mapring-test-").tempdir().unwrap(),
+        }
+    }
+
+    /// Starts one more node, without waiting for it.
+    pub(crate) fn add(&mut self) -> &mut Node {
+        self.add_with(|_| {})
+    }
+
+    /// As [`Cluster::add`], with other settings.
+    pub(crate) fn add_with(&mut self, change: impl FnOnce(&mut NodeSettings)) -> &mut Node {
+        let number = u16::try_from(self.nodes.len()).unwrap();
+        let mut settings = NodeSettings {
+            name: format!("n{}", number + 1),
+            http: self.ports.port(2 * number),
+            cluster: self.ports.port(2 * number + 1),
+            join: self.nodes.first().map(|first| first.settings.cluster).into_iter().collect(),
+            environment: self.environment.clone(),
+            wrapper: Vec::new(),
+        };
+        change(&mut settings);
+        let mut node = Node::new(settings, self.directory.path());
+        node.spawn();
+        self.nodes.push(node);
+        self.nodes.last_mut().unwrap()
+    }
+
+    /// Waits until every running node sees all running nodes as up and owning partitions.
+    pub(crate) async fn wait_shared(&self) {
+        let running: Vec<&Node> = self.nodes.iter().filter(|node| node.is_running()).collect();
+        for node in &running {
+            node.wait_ready().await;
+            let what =
+                format!("{} to see {} nodes share the ring", node.settings.name, running.len());
+            eventually(&what, || async {
+                let status = node.client.cluster().await.ok()?;
+                holds(status.shared_by() >= running.len())
+            })
+            .await;
+        }
+    }
+
+    /// Starts a node that was stopped or killed, and waits until it takes part.
+    pub(crate) async fn restart(&mut self, number: usize) {
+        self.nodes[number].spawn();
+        self.wait_shared().await;
+    }
+
+    pub(crate) fn client(&self, number: usize) -> &Client {
+        &self.nodes[number].client
+    }
+
+    /// Clients of the nodes that run.
+    pub(crate) fn clients(&self) -> Vec<Client> {
+        let running = self.nodes.iter().filter(|node| node.is_running());
+        running.map(|node| node.client.clone()).collect()
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            for node in &self.nodes {
+                eprintln!("--- the log of {} ends with\n{}", node.settings.name, node.tail());
+            }
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! One node: a process, its directory, its log.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use mapring_client::{Client, ClusterStatus, Timeouts};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::process::{Child, ChildStdin, Command};
+
+use super::{PATIENCE, PROGRAM, eventually, holds};
+
+/// How a node is started.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct NodeSettings {
+    pub(crate) name: String,
+    pub(crate) http: u16,
+    pub(crate) cluster: u16,
+    pub(crate) join: Vec<u16>,
+    /// Settings by environment variable.
+    pub(crate) environment: Vec<(String, String)>,
+    /// A program with arguments that runs the node, such as strace.
+    pub(crate) wrapper: Vec<String>,
+}
+
+/// A node that may run.
+pub(crate) struct Node {
+    pub(crate) settings: NodeSettings,
+    pub(crate) client: Client,
+    directory: PathBuf,
+    child: Option<Child>,
+    /// Its end stops the node. Taken from the child, because waiting for that closes it.
+    input: Option<ChildStdin>,
+}
+
+/// What every node of a test gets: little memory, few workers, a short stop.
+const ENVIRONMENT: [(&str, &str); 3] = [
+    ("MAPRING__STORAGE__CACHE", "32 MB"),
+    ("MAPRING__SCRIPT__WORKERS", "2"),
+    ("MAPRING__NODE__GRACE", "5s"),
+];
+
+/// Lines of a log that are shown when a test fails.
+const LOG_LINES: usize = 40;
+
+impl Node {
+    pub(crate) fn new(settings: NodeSettings, directory: &Path) -> Self {
+        let timeouts =
+            Timeouts { connect: Duration::from_secs(5), answer: Duration::from_secs(90) };
+        let url = format!("http://127.0.0.1:{}", settings.http);
+        let client = Client::with_timeouts(&url, timeouts).unwrap();
+        Self { settings, client, directory: directory.to_path_buf(), child: None, input: None }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.settings.http)
+    }
+
+    pub(crate) fn data_dir(&self) -> PathBuf {
+        self.directory.join(&self.settings.name)
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.directory.join(format!("{}.log", self.settings.name))
+    }
+
+    pub(crate) fn log(&self) -> String {
+        String::from_utf8_lossy(&fs::read(self.log_path()).unwrap_or_default()).into_owned()
+    }
+
+    /// The process id; that of the wrapper where there is one.
+    pub(crate) fn pid(&self) -> i32 {
+        let id = self.child.as_ref().and_then(Child::id).expect("the node does not run");
+        i32::try_from(id).unwrap()
+    }
+
+    pub(crate) fn spawn(&mut self) {
+        assert!(self.child.is_none(), "{} runs already", self.settings.name);
+        let settings = &self.settings;
+        let mut words = settings.wrapper.clone();
+        words.extend([PROGRAM, "server", "--stop-at-end-of-input"].map(String::from));
+        let log = File::options().create(true).append(true).open(self.log_path()).unwrap();
+        let mut command = Command::new(&words[0]);
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("MAPRING_") {
+                command.env_remove(name);
+            }
+        }
+        command
+            .args(&words[1..])
+            .args(["--node-name", &settings.name])
+            .arg("--data-dir")
+            .arg(self.data_dir())
+            .args(["--http", &format!("127.0.0.1:{}", settings.http)])
+            .args(["--cluster", &format!("127.0.0.1:{}", settings.cluster)])
+            .args(
+                settings
+                    .join
+                    .iter()
+                    .flat_map(|port| ["--join".to_owned(), format!("127.0.0.1:{port}")]),
+            )
+            .envs(ENVIRONMENT)
+            .envs(settings.environment.iter().cloned())
+            // The node ends with the test, however that ends.
+            .stdin(Stdio::piped())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .kill_on_drop(true);
+        let mut child = command.spawn().unwrap();
+        self.input = child.stdin.take();
+        self.child = Some(child);
+    }
+
+    pub(crate) fn is_running(&self) -> bool {
+        self.child.is_some()
+    }
+
+    pub(crate) async fn wait_ready(&self) {
+        let what = format!("{} to be ready", self.settings.name);
+        eventually(&what, || async { holds(self.client.is_ready().await.unwrap_or(false)) }).await;
+    }
+
+    pub(crate) async fn status(&self) -> ClusterStatus {
+        self.client.cluster().await.unwrap()
+    }
+
+    /// Ends the process as a crash would.
+    pub(crate) async fn kill(&mut self) {
+        let mut child = self.child.take().expect("the node does not run");
+        child.kill().await.unwrap();
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_raw(self.pid()).unwrap(), signal).unwrap();
+    }
+
+    /// Waits until the process ends by itself.
+    pub(crate) async fn wait_end(&mut self) -> ExitStatus {
+        let mut child = self.child.take().expect("the node does not run");
+        let ended = tokio::time::timeout(PATIENCE, child.wait()).await;
+        ended.unwrap_or_else(|_| panic!("{} does not end", self.settings.name)).unwrap()
+    }
+
+    /// Stops the node as an operator would.
+    pub(crate) async fn stop(&mut self) -> ExitStatus {
+        self.signal(Signal::TERM);
+        self.wait_end().await
+    }
+
+    /// The end of the log, for people who look at a failed test.
+    pub(crate) fn tail(&self) -> String {
+        let log = self.log();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
+    }
+}

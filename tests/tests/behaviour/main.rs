@@ -1,0 +1,21 @@
+//! What mapring does, seen from outside: real processes, real sockets, real disks.
+//!
+//! One binary, a module a behaviour. [`harness`] starts and kills nodes; nothing here waits by
+//! sleeping for a time, only for conditions.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "these are tests")]
+
+mod harness;
+
+mod configuration;
+mod documents;
+mod durability;
+mod membership;
+mod observation;
+mod playground;
+mod queries;
+mod quorum;
+mod stopping;
+mod tools;
+mod tutorial;
+mod workspace;

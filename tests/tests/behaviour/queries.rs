@@ -1,0 +1,157 @@
+//! Queries while they run: results on their way, clients that leave, nodes that die.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use mapring_client::{Client, Error, NewObject, Place};
+use serde_json::{Value, json};
+
+use crate::harness::{Cluster, eventually, holds};
+
+async fn store(client: &Client, bucket: &str, count: usize) {
+    for number in 0..count {
+        let object = NewObject {
+            body: number.to_string().into(),
+            content_type: "text/plain".into(),
+            ..NewObject::default()
+        };
+        client.put(&Place::new(bucket, format!("{number:04}")), object).await.unwrap();
+    }
+}
+
+fn map_query(bucket: &str, source: &str, timeout: u64) -> String {
+    json!({
+        "inputs": bucket,
+        "query": [{"map": {"language": "javascript", "source": source}}],
+        "timeout": timeout,
+    })
+    .to_string()
+}
+
+#[tokio::test]
+async fn parts_arrive_while_the_query_runs() {
+    let cluster = Cluster::start(3).await;
+    store(cluster.client(0), "numbers", 60).await;
+    // One object takes two seconds; the others do not wait for it.
+    let source = "function(v) {
+        if (v.values[0].data === '7') { var end = Date.now() + 2000; while (Date.now() < end); }
+        return [Number(v.values[0].data)];
+    }";
+    let mut parts =
+        cluster.client(1).mapred_chunked(map_query("numbers", source, 60_000)).await.unwrap();
+    let (mut first, mut slow) = (None, None);
+    let mut numbers: Vec<u64> = Vec::new();
+    while let Some(part) = parts.next().await.unwrap() {
+        first.get_or_insert_with(Instant::now);
+        let values = part.data.iter().map(|value| value.get().parse::<f64>().unwrap() as u64);
+        numbers.extend(values);
+        if numbers.contains(&7) {
+            slow.get_or_insert_with(Instant::now);
+        }
+    }
+    numbers.sort_unstable();
+    assert_eq!(numbers, (0..60).collect::<Vec<_>>());
+    let ahead = slow.unwrap() - first.unwrap();
+    assert!(ahead > Duration::from_millis(1_000), "the first part was only {ahead:?} ahead");
+}
+
+/// Processor time that the workers of a node have used, in clock ticks.
+fn worker_ticks(node: i32) -> u64 {
+    let mut ticks = 0;
+    for entry in fs::read_dir("/proc").unwrap().flatten() {
+        let stat = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+        let fields: Vec<&str> = stat.rsplit_once(") ").unwrap_or_default().1.split(' ').collect();
+        // After the name: state, parent, …; the times in user and system mode are 12th and 13th.
+        if fields.get(1).and_then(|parent| parent.parse().ok()) == Some(node) {
+            let time = |at: usize| fields.get(at).and_then(|t| t.parse().ok()).unwrap_or(0_u64);
+            ticks += time(11) + time(12);
+        }
+    }
+    ticks
+}
+
+#[tokio::test]
+async fn clients_that_leave_end_their_query() {
+    let cluster = Cluster::start(3).await;
+    store(cluster.client(0), "work", 120).await;
+    let pids: Vec<i32> = cluster.nodes.iter().map(|node| node.pid()).collect();
+    let total = || pids.iter().map(|pid| worker_ticks(*pid)).sum::<u64>();
+    let before = total();
+    // Two seconds an object: minutes of work for all workers together.
+    let source = "function(v) {
+        var end = Date.now() + 2000; while (Date.now() < end);
+        return [1];
+    }";
+    let parts = cluster.client(1).mapred_chunked(map_query("work", source, 600_000)).await.unwrap();
+    eventually("workers to be busy", || async { holds(total() > before + 50) }).await;
+    drop(parts);
+    eventually("workers to be idle", || async {
+        let then = total();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        holds(total() <= then + 5)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn failures_name_the_object_and_cost_no_node() {
+    let cluster = Cluster::start(3).await;
+    store(cluster.client(0), "errors", 30).await;
+    for (source, expect) in [
+        ("function(v) { if (v.key === '0011') throw new Error('no good'); return []; }", "no good"),
+        ("function(v) { if (v.key === '0011') while (true); return []; }", ""),
+        ("function(v) { if (v.key === '0011') 'x'.repeat(1073741824); return []; }", ""),
+    ] {
+        for chunked in [false, true] {
+            let query = map_query("errors", source, 60_000);
+            let failure = match run(cluster.client(2), query, chunked).await {
+                Err(Error::Query(failure)) => failure,
+                other => panic!("{source}: {other:?}"),
+            };
+            assert_eq!(failure.phase, Some(0), "{source}: {failure:?}");
+            assert_eq!(failure.key.as_deref(), Some("0011"), "{source}: {failure:?}");
+            let text = failure.error.as_str().unwrap_or_default();
+            assert!(text.contains(expect), "{source}: {failure:?}");
+        }
+    }
+    let query = map_query("errors", "function(v) { return [1]; }", 60_000);
+    assert_eq!(run(cluster.client(0), query, false).await.unwrap().len(), 30);
+}
+
+async fn run(client: &Client, query: String, chunked: bool) -> Result<Vec<Value>, Error> {
+    let mut results = Vec::new();
+    if chunked {
+        let mut parts = client.mapred_chunked(query).await?;
+        while let Some(part) = parts.next().await? {
+            results.extend(part.data.iter().map(|v| serde_json::from_str(v.get()).unwrap()));
+        }
+    } else {
+        results = serde_json::from_slice(&client.mapred(query).await?).unwrap();
+    }
+    Ok(results)
+}
+
+#[tokio::test]
+async fn answers_are_exact_while_a_node_is_killed() {
+    let mut cluster = Cluster::start(3).await;
+    store(cluster.client(0), "exact", 300).await;
+    // Slow enough that the kill comes in its midst.
+    let source = "function(v) {
+        var end = Date.now() + 20; while (Date.now() < end);
+        return [Number(v.values[0].data)];
+    }";
+    let query = map_query("exact", source, 120_000);
+    let client = cluster.client(0).clone();
+    let mut parts = client.mapred_chunked(query).await.unwrap();
+    let mut numbers: Vec<u64> = Vec::new();
+    let mut killed = false;
+    while let Some(part) = parts.next().await.unwrap() {
+        numbers.extend(part.data.iter().map(|v| v.get().parse::<f64>().unwrap() as u64));
+        if !killed {
+            cluster.nodes[2].kill().await;
+            killed = true;
+        }
+    }
+    numbers.sort_unstable();
+    assert_eq!(numbers, (0..300).collect::<Vec<_>>());
+}
