@@ -4,6 +4,7 @@
 //! Each command stands in a file of its own. Errors go to standard error; the exit status is 0 when
 //! the command did what it was asked, 1 when it failed, 2 when it was asked wrongly.
 
+mod bucket_type;
 mod cluster;
 mod failure;
 mod load;
@@ -51,6 +52,9 @@ enum Command {
     /// Look at the cluster.
     #[command(subcommand)]
     Cluster(cluster::Command),
+    /// Create and list bucket types.
+    #[command(subcommand)]
+    BucketType(bucket_type::Command),
     /// Succeed if a node serves requests.
     Ready(cluster::ReadyArguments),
     /// Run phase functions for a node, which starts this itself.
@@ -91,6 +95,7 @@ pub fn main() -> ExitCode {
         Command::Put(arguments) => on_one_thread(object::put(&arguments)),
         Command::Del(arguments) => on_one_thread(object::del(&arguments)),
         Command::Cluster(command) => on_one_thread(cluster::run(&command)),
+        Command::BucketType(command) => on_one_thread(bucket_type::run(&command)),
         Command::Ready(arguments) => on_one_thread(cluster::ready(&arguments)),
     };
     match outcome {

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use crate::connection::Client;
 use crate::error::{Error, Result};
 use crate::limits;
+use crate::object::escape;
 
 /// The cluster as one node sees it.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -69,6 +70,35 @@ impl Client {
         let path = "/admin/cluster";
         let answer = self.send(Method::GET, path, HeaderMap::new(), Bytes::new()).await?;
         answer.expect(&[StatusCode::OK]).await?.body.collect(limits::ANSWER_BYTES).await
+    }
+
+    /// Creates a bucket type with `props`, a JSON object of the form `{"props": {…}}`, or with the
+    /// defaults when empty.
+    ///
+    /// # Errors
+    /// As for any request; 400 names the refused properties, 409 a type that exists with others.
+    pub async fn create_bucket_type(&self, name: &str, props: impl Into<Bytes>) -> Result<()> {
+        let path = format!("/admin/bucket-types/{}", escape(name));
+        let answer = self.send(Method::PUT, &path, HeaderMap::new(), props.into()).await?;
+        answer.expect(&[StatusCode::NO_CONTENT]).await?.body.collect(limits::ERROR_BYTES).await?;
+        Ok(())
+    }
+
+    /// The names of all bucket types.
+    ///
+    /// # Errors
+    /// As for any request.
+    pub async fn bucket_types(&self) -> Result<Vec<String>> {
+        #[derive(Deserialize)]
+        struct Answer {
+            bucket_types: Vec<String>,
+        }
+        let path = "/admin/bucket-types";
+        let answer = self.send(Method::GET, path, HeaderMap::new(), Bytes::new()).await?;
+        let body = answer.expect(&[StatusCode::OK]).await?.body;
+        let bytes = body.collect(limits::ANSWER_BYTES).await?;
+        let answer: Answer = serde_json::from_slice(&bytes).map_err(Error::form)?;
+        Ok(answer.bucket_types)
     }
 
     /// Whether the node serves requests; `false` while it starts or stops.

@@ -79,7 +79,7 @@ pub(crate) fn bucket_path(place: &Place) -> String {
     }
 }
 
-fn escape(name: &str) -> String {
+pub(crate) fn escape(name: &str) -> String {
     utf8_percent_encode(name, ESCAPED).to_string()
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::decision;
 use crate::listing::ascii;
 use crate::reply::{Reply, Stop, VARY_BOTH, media};
-use crate::server::{App, Request};
+use crate::server::{App, Request, StorageFacts};
 
 /// The version of Riak whose interface this is: clients turn features on by it.
 const RIAK_KV_VERSION: &str = "2.1.8";
@@ -60,10 +60,13 @@ fn resources() -> impl Iterator<Item = (&'static str, &'static str)> {
 }
 
 /// `/stats`.
-pub(crate) fn stats(app: &App, request: &Request) -> Result<Reply, Stop> {
+pub(crate) async fn stats(app: &App, request: &Request) -> Result<Reply, Stop> {
     decision::allow(&request.method, READ)?;
     let chosen = decision::representation(&request.headers, &[media::JSON, media::TEXT])?;
-    let document = Value::Object(figures(app));
+    // The engine may look at its files.
+    let storage = app.node.storage.clone();
+    let storage = tokio::task::spawn_blocking(move || storage()).await.unwrap_or_default();
+    let document = Value::Object(figures(app, &storage));
     let text = if chosen == media::JSON {
         document.to_string()
     } else {
@@ -72,9 +75,8 @@ pub(crate) fn stats(app: &App, request: &Request) -> Result<Reply, Stop> {
     Ok(Reply::new(StatusCode::OK, chosen, ascii(&text)).vary(VARY_BOTH))
 }
 
-fn figures(app: &App) -> Map<String, Value> {
+fn figures(app: &App, storage: &StorageFacts) -> Map<String, Value> {
     let view = app.objects.view();
-    let storage = (app.node.storage)();
     let name_of = |id| view.state.members.get(&id).map(|member| member.name.clone());
     let others = view.up.iter().filter(|&&id| id != view.me).filter_map(|&id| name_of(id));
     let ownership =

@@ -160,6 +160,54 @@ fn type_properties(app: &App, name: &[u8]) -> Option<BucketProps> {
     Some(BucketProps::typed().with(changes))
 }
 
+/// `/admin/bucket-types`: the names of all bucket types.
+pub(crate) fn list_types(app: &App, request: &Request) -> Result<Reply, Stop> {
+    decision::allow(&request.method, "GET, HEAD")?;
+    let view = app.objects.view();
+    let created = view.state.bucket_types.keys().map(String::as_str);
+    let names: Vec<&str> = std::iter::once("default").chain(created).collect();
+    let document = json!({ "bucket_types": names }).to_string();
+    Ok(Reply::json(StatusCode::OK, ascii(&document)))
+}
+
+/// `PUT /admin/bucket-types/T`: creates a bucket type, in use at once. Creating one that exists
+/// with the same properties is no error; other properties are refused, as they are changed under
+/// `/types/T/props`.
+pub(crate) async fn create_type(
+    app: &App,
+    request: &mut Request,
+    name: &[u8],
+) -> Result<Reply, Stop> {
+    decision::allow(&request.method, "PUT")?;
+    let held = body::read(request.body.get_mut(), limits::PROPS_BYTES, &app.bodies).await?;
+    let props = if held.bytes.is_empty() { Some(Map::new()) } else { parse_props(&held.bytes) };
+    let props = props.ok_or_else(|| {
+        Reply::bad_request("the body must be a JSON object of the form {\"props\":{...}}\n")
+    })?;
+    let name = std::str::from_utf8(name)
+        .map_err(|_| Reply::bad_request("the name of a bucket type must be UTF-8\n"))?;
+    if ["default", "any"].contains(&name) {
+        return Err(Reply::bad_request(format!("the bucket type {name} is reserved\n")).into());
+    }
+    let changes = check_new_type(&props)?;
+    decision::same_origin(&request.headers, app.config.secure_referer_check)?;
+    if let Some(present) = app.objects.view().state.bucket_types.get(name) {
+        let differs = changes.0.iter().any(|(prop, value)| present.0.get(prop) != Some(value));
+        if differs {
+            let text = format!("the bucket type {name} exists with other properties\n");
+            return Err(Reply::text(StatusCode::CONFLICT, text).into());
+        }
+        return Ok(changed());
+    }
+    propose(app, Change::SetBucketType { name: name.to_owned(), changes }).await?;
+    Ok(changed())
+}
+
+fn check_new_type(given: &Map<String, Value>) -> Result<PropChanges, Stop> {
+    props::check(given)
+        .map_err(|errors| Reply::json(StatusCode::BAD_REQUEST, json!(errors).to_string()).into())
+}
+
 /// Whose properties are written.
 enum Target {
     Bucket(BucketId),

@@ -8,7 +8,9 @@
 //! Differences from Riak, on purpose: an `X-Riak-Vclock` that was not made by this cluster is
 //! refused with 400 (Riak: 500); a body over the limit with 413 (Riak: 500); nothing is compressed
 //! on the fly; `asis` is checked and has no effect; `Content-MD5` is ignored; link walking by URL
-//! is not served; names that are not UTF-8 appear in JSON listings with U+FFFD (Riak: 500).
+//! is not served; names that are not UTF-8 appear in JSON listings with U+FFFD (Riak: 500); the
+//! path and query of a request have at most 65,534 bytes (414), which bounds names before
+//! [`mapring_types::limits::KEY_BYTES`] does.
 
 mod admin;
 pub mod backend;

@@ -1,7 +1,9 @@
 //! `/mapred`: queries, plain and chunked (reference §6.1, §6.8–§6.10).
 //!
 //! A client that goes away ends its query: hyper sees the end of the connection also while nothing
-//! is written, and drops the future that waits for the answer or the stream of parts.
+//! is written, and drops the future that waits for the answer or the stream of parts. (Not so when
+//! the client has sent its next request already: hyper then looks no further, and the query ends
+//! with the first write that fails, or by its timeout.)
 
 use std::convert::Infallible;
 

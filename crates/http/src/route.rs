@@ -29,6 +29,10 @@ pub enum Route {
     AdminCluster,
     /// `/admin/ready`.
     AdminReady,
+    /// `/admin/bucket-types`.
+    AdminBucketTypes,
+    /// `/admin/bucket-types/T`.
+    AdminBucketType(Bytes),
     /// `/mapred`.
     Mapred,
     /// `/types/T/props`.
@@ -70,6 +74,8 @@ pub fn route(path: &str) -> Route {
         [b"mapred"] => Route::Mapred,
         [b"admin", b"cluster"] => Route::AdminCluster,
         [b"admin", b"ready"] => Route::AdminReady,
+        [b"admin", b"bucket-types"] => Route::AdminBucketTypes,
+        [b"admin", b"bucket-types", _] => Route::AdminBucketType(take(2)),
         [b"riak"] => Route::Buckets(default_type()),
         [b"riak", _] => Route::OldBucket(BucketId::untyped(take(1))),
         [b"riak", _, _, ..] => {

@@ -171,3 +171,123 @@ fn marker() -> StoreKey {
     let bucket = BucketId::typed(&b"mapring"[..], &b"vnode"[..]);
     StoreKey { home: u16::MAX, id: ObjectId::new(bucket, &b"actor"[..]) }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use mapring_engine::memory::MemoryEngine;
+
+    use super::*;
+
+    /// Counts up: all actors differ.
+    #[derive(Default)]
+    struct Numbers(AtomicU64);
+
+    impl Entropy for Numbers {
+        fn next_u64(&self) -> u64 {
+            self.0.fetch_add(1, Ordering::Relaxed) + 1
+        }
+    }
+
+    struct Vnode {
+        engine: Arc<MemoryEngine>,
+        entropy: Arc<Numbers>,
+    }
+
+    impl Vnode {
+        fn new() -> Self {
+            Self { engine: Arc::new(MemoryEngine::new()), entropy: Arc::default() }
+        }
+
+        fn start(&self) -> Actors {
+            Actors::new(self.engine.clone(), self.entropy.clone())
+        }
+    }
+
+    fn stamp(actors: &Actors) -> Dot {
+        stamp_over(actors, &VersionVector::new())
+    }
+
+    fn stamp_over(actors: &Actors, clock: &VersionVector) -> Dot {
+        actors.stamp(Partition(5), [clock, &VersionVector::new()]).unwrap()
+    }
+
+    fn next(dot: Dot) -> Dot {
+        Dot { counter: dot.counter + 1, ..dot }
+    }
+
+    #[test]
+    fn counts_up_and_over_a_clean_stop() {
+        let vnode = Vnode::new();
+        let actors = vnode.start();
+        let first = stamp(&actors);
+        assert_eq!(first.counter, 1);
+        assert_eq!(stamp(&actors), next(first));
+        actors.stop().unwrap();
+        assert!(actors.stamp(Partition(5), [&VersionVector::new(); 2]).is_err());
+        let actors = vnode.start();
+        assert_eq!(stamp(&actors), next(next(first)));
+        actors.stop().unwrap();
+        // A stop without a write in between changes nothing.
+        vnode.start().stop().unwrap();
+        assert_eq!(stamp(&vnode.start()), next(next(next(first))));
+    }
+
+    #[test]
+    fn a_start_after_a_crash_takes_a_new_actor() {
+        let vnode = Vnode::new();
+        let first = stamp(&vnode.start());
+        let second = stamp(&vnode.start());
+        assert_ne!(second.actor, first.actor);
+        assert_eq!(second.counter, 1);
+    }
+
+    #[test]
+    fn data_that_is_not_that_of_the_last_stop_takes_a_new_actor() {
+        let vnode = Vnode::new();
+        let actors = vnode.start();
+        let first = stamp(&actors);
+        actors.stop().unwrap();
+        let older = vnode.engine.get(5, &marker()).unwrap().unwrap();
+        // Emptied, with the meta value kept.
+        vnode.engine.delete(5, &marker()).unwrap();
+        let actors = vnode.start();
+        let second = stamp(&actors);
+        assert_ne!(second.actor, first.actor);
+        actors.stop().unwrap();
+        // Put back to an older state.
+        vnode.engine.put(5, &marker(), &older).unwrap();
+        let third = stamp(&vnode.start());
+        assert!(third.actor != first.actor && third.actor != second.actor);
+    }
+
+    #[test]
+    fn a_clock_from_its_own_future_takes_a_new_actor() {
+        let vnode = Vnode::new();
+        let actors = vnode.start();
+        let first = stamp(&actors);
+        let mut clock = VersionVector::new();
+        clock.add(first);
+        assert_eq!(stamp_over(&actors, &clock), next(first), "its own past is no reason");
+        clock.add(Dot { counter: 9, ..first });
+        let second = stamp_over(&actors, &clock);
+        assert_ne!(second.actor, first.actor);
+        clock.add(Dot { counter: u64::MAX, ..second });
+        assert_ne!(stamp_over(&actors, &clock).actor, second.actor);
+    }
+
+    #[test]
+    fn a_retired_actor_stays_retired() {
+        let vnode = Vnode::new();
+        let actors = vnode.start();
+        let first = stamp(&actors);
+        actors.retire(Partition(5)).unwrap();
+        let second = stamp(&actors);
+        assert_ne!(second.actor, first.actor);
+        actors.stop().unwrap();
+        // Also when it was not in use since the start.
+        vnode.start().retire(Partition(5)).unwrap();
+        assert_ne!(stamp(&vnode.start()).actor, second.actor);
+    }
+}

@@ -4,13 +4,11 @@
 //! for it are outstanding. Writes under way are waited for. A replica on a node that has started
 //! and not yet heard from every member is taken only where there is no other.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use futures::future::join_all;
 use mapring_net::Class;
 use mapring_ring::{Coverage, CoverageEntry, Partition};
-use mapring_types::limits::LEASE;
 use mapring_types::{Error, NodeId, Result};
 use tokio::time::{Instant, sleep};
 
@@ -31,24 +29,18 @@ pub(crate) async fn coverage(
     loop {
         let view = shared.parts.cluster.view();
         let nodes: Vec<NodeId> = view.up.difference(without).copied().collect();
-        let asked = nodes.into_iter().map(|node| async move {
-            (node, shared.behind_at(node, Class::Foreground, LEASE).await)
-        });
-        let mut hinted: BTreeSet<Partition> = BTreeSet::new();
-        let mut catching_up: BTreeMap<NodeId, bool> = BTreeMap::new();
-        for (node, behind) in join_all(asked).await {
-            if let Ok(behind) = behind {
-                hinted.extend(behind.hinted);
-                catching_up.insert(node, behind.catching_up);
-            }
-        }
+        let behind = shared.behind(&nodes, Class::Foreground).await;
+        let hinted: BTreeSet<Partition> =
+            behind.values().flat_map(|behind| behind.hinted.iter().copied()).collect();
         let plan = |fit: &dyn Fn(&CoverageEntry) -> bool| {
             Coverage::new(view.plan(), n_val, offset, |entry| fit(&entry))
         };
         let complete = |entry: &CoverageEntry| {
-            catching_up.contains_key(&entry.node) && !hinted.contains(&entry.vnode)
+            behind.contains_key(&entry.node) && !hinted.contains(&entry.vnode)
         };
-        let settled = |entry: &CoverageEntry| catching_up.get(&entry.node) == Some(&false);
+        let settled = |entry: &CoverageEntry| {
+            behind.get(&entry.node).is_some_and(|behind| !behind.catching_up)
+        };
         let doubtful = match plan(&|entry| complete(entry) && settled(entry)) {
             Ok(coverage) => return Ok(coverage),
             Err(partitions) => partitions,
@@ -58,7 +50,7 @@ pub(crate) async fn coverage(
             Ok(coverage) => return Ok(coverage),
             Err(partitions) => partitions,
         };
-        let reachable = plan(&|entry| catching_up.contains_key(&entry.node));
+        let reachable = plan(&|entry| behind.contains_key(&entry.node));
         if reachable.is_err() || Instant::now() >= ends {
             let named: Vec<String> = lacking.iter().map(Partition::to_string).collect();
             return Err(Error::unavailable(format!(

@@ -1,5 +1,7 @@
 //! Where blocking work runs: a bounded pool of threads, or the caller's own in simulation.
 
+use std::time::Instant;
+
 use mapring_types::{Error, ErrorKind, Result};
 use tokio::sync::oneshot;
 
@@ -78,8 +80,15 @@ impl ThreadPool {
 
 impl Executor for ThreadPool {
     fn submit(&self, job: Job) -> Result<()> {
-        self.queue
-            .try_send(job)
-            .map_err(|_| Error::new(ErrorKind::Overloaded, "the queue of blocking work is full"))
+        let taken = Instant::now();
+        let job: Job = Box::new(move || {
+            metrics::histogram!("mapring_executor_wait_seconds")
+                .record(taken.elapsed().as_secs_f64());
+            job();
+        });
+        self.queue.try_send(job).map_err(|_| {
+            metrics::counter!("mapring_executor_refusals_total").increment(1);
+            Error::new(ErrorKind::Overloaded, "the queue of blocking work is full")
+        })
     }
 }

@@ -10,7 +10,7 @@ use futures::stream::FuturesUnordered;
 use mapring_net::Class;
 use mapring_ring::PreferenceEntry;
 use mapring_types::{Error, NodeId, Object, ObjectId, Record, Result};
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::{Instant, sleep_until};
 
 use crate::quorum::{ReadCore, ReadNeed, Verdict, is_tombstone, keeps_siblings};
@@ -32,6 +32,8 @@ struct Reader {
     hedge: Option<Instant>,
     deadline: Instant,
     reply: Option<oneshot::Sender<Reply>>,
+    /// After the reply: the leave to wait for late replicas.
+    tail: Option<OwnedSemaphorePermit>,
 }
 
 enum Event {
@@ -61,6 +63,7 @@ pub(crate) async fn get(shared: &Arc<Shared>, id: &ObjectId, options: &GetOption
         hedge: Some(Instant::now() + limits::HEDGE),
         deadline: deadline(options.timeout),
         reply: Some(sender),
+        tail: None,
     };
     // Its own task: the replicas that answer after the reply are repaired.
     tokio::spawn(reader.run());
@@ -82,7 +85,8 @@ impl Reader {
 
     /// Whether to go on: for the reply, or for replicas to be repaired.
     fn wanted(&self) -> bool {
-        self.reply.is_some() || (!self.pending.is_empty() && Instant::now() < self.deadline)
+        let late = self.tail.is_some() && !self.pending.is_empty();
+        self.reply.is_some() || (late && Instant::now() < self.deadline)
     }
 
     async fn select(&mut self) -> Event {
@@ -176,6 +180,7 @@ impl Reader {
                 metrics::histogram!("mapring_get_siblings").record(object.siblings.len() as f64);
             }
             let _ = sender.send(reply);
+            self.tail = self.shared.tail(self.core.merged.body_bytes());
         }
     }
 

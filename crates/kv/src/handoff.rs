@@ -80,7 +80,7 @@ async fn catch_up(shared: &Arc<Shared>) {
         if !view.is_up(node) {
             continue;
         }
-        let Ok(behind) = shared.behind_at(node, Class::Background, LEASE).await else { continue };
+        let Ok(behind) = shared.behind_at(node, Class::Background, true).await else { continue };
         let own = |vnode: &Partition| view.plan().owner(*vnode) == Some(shared.me);
         if !behind.hinted.iter().any(own) {
             shared.heard.lock().insert(node);

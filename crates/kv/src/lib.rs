@@ -43,7 +43,7 @@ use mapring_types::{
     Quorum, Record, Result, VersionVector,
 };
 use parking_lot::Mutex;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use fold::Slice;
@@ -165,7 +165,7 @@ pub(crate) struct Shared {
     pub(crate) heard: Mutex<BTreeSet<NodeId>>,
     /// Brings the next round of hand-off forward.
     pub(crate) kick: Arc<Notify>,
-    pub(crate) tails: Arc<Semaphore>,
+    tails: Arc<Semaphore>,
     pub(crate) repairs: Semaphore,
     stopping: AtomicBool,
 }
@@ -204,7 +204,7 @@ impl Kv {
             unsettled: Arc::default(),
             heard: Mutex::default(),
             kick: Arc::default(),
-            tails: Arc::new(Semaphore::new(limits::TAILS)),
+            tails: Arc::new(Semaphore::new(limits::TAIL_UNITS)),
             repairs: Semaphore::new(limits::REPAIRS),
             stopping: AtomicBool::new(false),
             parts,
@@ -260,6 +260,19 @@ impl Kv {
     /// `Unavailable`, naming the partitions without such a replica.
     pub async fn coverage(&self, n_val: u32) -> Result<Coverage> {
         coverage::coverage(&self.inner, n_val, &BTreeSet::new()).await
+    }
+
+    /// As [`Kv::coverage`], on other nodes than those in `without`: they have just failed the
+    /// caller.
+    ///
+    /// # Errors
+    /// As [`Kv::coverage`].
+    pub async fn coverage_without(
+        &self,
+        n_val: u32,
+        without: &BTreeSet<NodeId>,
+    ) -> Result<Coverage> {
+        coverage::coverage(&self.inner, n_val, without).await
     }
 
     /// Reads an object. A tombstone is returned as an object whose siblings are all deleted; `None`
@@ -467,6 +480,12 @@ impl Shared {
         let home = mapring_ring::hash::home(view.plan().ring_size(), &id.bucket, &id.key);
         let up = |node: NodeId| view.is_up(node) && !excluded.contains(&node);
         PreferenceList::new(view.plan(), home, n_val, up)
+    }
+
+    /// The leave of a request with an object of `bytes` to go on after its answer; `None` at the
+    /// bound.
+    pub(crate) fn tail(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        self.tails.clone().try_acquire_many_owned(limits::tail_units(bytes)).ok()
     }
 
     /// Whether the store is being shut down.

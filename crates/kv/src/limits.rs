@@ -31,9 +31,13 @@ pub const STRIPES: usize = 1_024;
 /// forgotten; a repetition that late makes a sibling.
 pub const RECENT_WRITES: usize = 8_192;
 
-/// Requests that go on in the background after their answer (late replicas, read repair). At the
-/// bound a write answers only when all replicas have settled, and a read is not repaired.
-pub const TAILS: usize = 4_096;
+/// Objects of requests that go on in the background after their answer (late replicas, read
+/// repair), in units of [`TAIL_UNIT_BYTES`]: 256 MB in all. At the bound a write answers only when
+/// all replicas have settled, and a read does not wait for late replicas.
+pub const TAIL_UNITS: usize = 16_384;
+
+/// See [`TAIL_UNITS`]: a small request counts as one unit, for what it needs beside its object.
+pub const TAIL_UNIT_BYTES: usize = 16 << 10;
 
 /// Read repairs under way at once. More are dropped and counted: a later read repairs.
 pub const REPAIRS: usize = 256;
@@ -94,7 +98,13 @@ const _: () = assert!(
     HEDGE.as_millis() + REPLICA_PATIENCE.as_millis() < FORWARD_PATIENCE.as_millis(),
     "a coordinator answers before its caller gives up"
 );
-const _: () = assert!(REPAIRS <= TAILS);
+// The largest object can go on in the background.
+const _: () = assert!(TAIL_UNITS * TAIL_UNIT_BYTES >= MESSAGE_BYTES);
+
+/// The units of [`TAIL_UNITS`] that an object of `bytes` takes.
+pub fn tail_units(bytes: usize) -> u32 {
+    u32::try_from(1 + bytes / TAIL_UNIT_BYTES).unwrap_or(u32::MAX)
+}
 
 /// The time that `bytes` may take on the slowest network worth waiting for.
 pub fn transfer(bytes: usize) -> Duration {

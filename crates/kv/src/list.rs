@@ -15,7 +15,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use mapring_ring::CoverageEntry;
 use mapring_types::limits::MAX_TIMEOUT;
 use mapring_types::{BucketId, Error, ErrorKind, NodeId, ObjectId, Result};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::coverage::coverage;
 use crate::fold::{Names, Slice};
@@ -138,6 +138,10 @@ impl Cursor {
             return Err(error.context(format!("partition {}", self.entry.home)));
         }
         metrics::counter!("mapring_slice_retries_total").increment(1);
+        if error.kind() == ErrorKind::Overloaded {
+            sleep(limits::FIT_TICK * self.attempts).await;
+            return Ok(());
+        }
         self.failed.insert(self.entry.node);
         let plan = coverage(&self.shared, self.n_val, &self.failed).await?;
         let mut entries = plan.entries.into_iter();
@@ -181,7 +185,9 @@ impl Merge {
             while let Some(name) = self.homes.iter().filter_map(|home| home.names.front()).min() {
                 let name = name.clone();
                 for home in &mut self.homes {
-                    home.names.pop_front_if(|first| *first == name);
+                    if home.names.front() == Some(&name) {
+                        home.names.pop_front();
+                    }
                 }
                 page.push(name);
                 // A partition that has run empty may go on with a smaller name than all others.

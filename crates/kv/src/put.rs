@@ -200,9 +200,10 @@ pub(crate) async fn coordinate(shared: &Arc<Shared>, write: Coordinate) -> Resul
         value,
         siblings: keeps_siblings(&props),
     };
+    let body_bytes = stamping.value.body.len();
     let (sender, receiver) = oneshot::channel();
     let writer = Writer {
-        tail: shared.tails.clone().try_acquire_owned().ok(),
+        tail: shared.tail(body_bytes),
         unsettled: shared.unsettled.begin(),
         shared: shared.clone(),
         id: write.id,

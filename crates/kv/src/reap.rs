@@ -12,7 +12,7 @@ use futures::StreamExt;
 use futures::future::join_all;
 use mapring_net::Class;
 use mapring_ring::Partition;
-use mapring_types::{Object, ObjectId, Result};
+use mapring_types::{NodeId, Object, ObjectId, Result};
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep};
 
@@ -128,16 +128,10 @@ async fn all_hinted(shared: &Arc<Shared>) -> Option<BTreeSet<Partition>> {
     if !view.state.members.keys().all(|&node| view.is_up(node)) {
         return None;
     }
-    let asked = view
-        .state
-        .members
-        .keys()
-        .map(|&node| shared.behind_at(node, Class::Background, mapring_types::limits::LEASE));
-    let mut hinted = BTreeSet::new();
-    for answer in join_all(asked).await {
-        hinted.extend(answer.ok()?.hinted);
-    }
-    Some(hinted)
+    let members: Vec<NodeId> = view.state.members.keys().copied().collect();
+    let behind = shared.behind(&members, Class::Background).await;
+    let all = members.iter().all(|member| behind.contains_key(member));
+    all.then(|| behind.into_values().flat_map(|behind| behind.hinted).collect())
 }
 
 async fn reap(shared: &Arc<Shared>, id: &ObjectId, hinted: &BTreeSet<Partition>) -> Result<Reaped> {

@@ -1,11 +1,14 @@
 //! Asking one replica: this node's own vnodes directly, others over the transport.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::time::Duration;
 
+use futures::future::join_all;
 use mapring_cluster::View;
 use mapring_net::Class;
 use mapring_ring::PreferenceEntry;
+use mapring_types::limits::LEASE;
 use mapring_types::{Error, ErrorKind, NodeId, Object, ObjectId, Record, Result, VersionVector};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -175,22 +178,44 @@ impl Shared {
         &self,
         node: NodeId,
         class: Class,
-        patience: Duration,
+        settle: bool,
     ) -> Result<wire::Behind> {
         if node == self.me {
-            return within(patience, async { Ok(self.behind_here().await) }).await;
+            return within(LEASE, async { Ok(self.behind_here(settle).await) }).await;
         }
-        self.ask(node, class, Operation::Behind, wire::AskBehind, patience).await.flat()
+        let request = wire::AskBehind { settle };
+        self.ask(node, class, Operation::Behind, request, LEASE).await.flat()
     }
 
-    /// Which replicas have missed writes, as far as this node knows, once its writes under way have
-    /// settled.
-    pub(crate) async fn behind_here(&self) -> wire::Behind {
-        self.unsettled.settle().await;
+    /// Which replicas have missed writes, as far as this node knows, perhaps once its writes under
+    /// way have settled.
+    pub(crate) async fn behind_here(&self, settle: bool) -> wire::Behind {
+        let waited = settle && self.unsettled.settle().await;
         let view = self.parts.cluster.view();
         let mut hinted = self.vnodes.hinted().vnodes();
         hinted.retain(|&vnode| view.plan().owner(vnode) != Some(self.me));
-        wire::Behind { hinted, catching_up: self.catching_up() }
+        wire::Behind { hinted, catching_up: self.catching_up(), waited }
+    }
+
+    /// What all of some nodes know of replicas that have missed writes acknowledged before the
+    /// call; those that do not answer are left out.
+    pub(crate) async fn behind(
+        &self,
+        nodes: &[NodeId],
+        class: Class,
+    ) -> BTreeMap<NodeId, wire::Behind> {
+        let ask = |settle: bool| {
+            let asked = nodes.iter().map(move |&node| async move {
+                Some((node, self.behind_at(node, class, settle).await.ok()?))
+            });
+            join_all(asked)
+        };
+        let mut known: BTreeMap<_, _> = ask(true).await.into_iter().flatten().collect();
+        if known.values().any(|behind| behind.waited) {
+            // What settled meanwhile lies as hints on nodes that may have answered before.
+            known = ask(false).await.into_iter().flatten().collect();
+        }
+        known
     }
 
     /// Refuses a request that took this node for the owner of a vnode when a newer plan says

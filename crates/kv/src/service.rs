@@ -39,8 +39,8 @@ impl Service for KvService {
                 pack(&shared, shared.buckets_here(request).await)
             }
             Operation::Behind => {
-                unpack::<wire::AskBehind>(&body)?;
-                pack(&shared, Ok(shared.behind_here().await))
+                let request = unpack::<wire::AskBehind>(&body)?.body;
+                pack(&shared, Ok(shared.behind_here(request.settle).await))
             }
         }
     }

@@ -36,15 +36,17 @@ impl Unsettled {
         Unsettling { all: self.clone(), number }
     }
 
-    /// Waits until all writes begun before the call have settled.
-    pub(crate) async fn settle(&self) {
+    /// Waits until all writes begun before the call have settled; gives whether there were any.
+    pub(crate) async fn settle(&self) -> bool {
         let upto = self.state.lock().next;
+        let mut waited = false;
         loop {
             // Made before the check, so that a change in between is not missed.
             let changed = self.changed.notified();
             if self.state.lock().open.first().is_none_or(|&number| number >= upto) {
-                return;
+                return waited;
             }
+            waited = true;
             changed.await;
         }
     }
@@ -114,6 +116,6 @@ mod tests {
         let _second = all.begin();
         assert!(!waiting.is_finished());
         drop(first);
-        waiting.await.unwrap();
+        assert!(waiting.await.unwrap());
     }
 }

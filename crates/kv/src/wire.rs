@@ -123,10 +123,12 @@ pub(crate) struct Buckets {
     pub(crate) bucket_type: Bytes,
 }
 
-/// Asks, once the receiver's writes under way have settled, which replicas have missed writes:
-/// answered by `Behind`.
+/// Asks which replicas have missed writes: answered by `Behind`.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub(crate) struct AskBehind;
+pub(crate) struct AskBehind {
+    /// Whether the receiver answers only once its writes under way have settled.
+    pub(crate) settle: bool,
+}
 
 /// Replicas that lack acknowledged writes, as far as one node knows.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -136,6 +138,9 @@ pub(crate) struct Behind {
     /// Whether the node cannot yet exclude that its own vnodes lack something: it has started, and
     /// not every member has told it since that it holds nothing for it.
     pub(crate) catching_up: bool,
+    /// Whether writes had to settle first: they may have left hints on nodes that were asked
+    /// earlier.
+    pub(crate) waited: bool,
 }
 
 /// Encodes a message.

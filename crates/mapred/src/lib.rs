@@ -75,6 +75,9 @@ pub struct MapredConfig {
     /// Units of work that one phase of one query runs on this node at once: about as many as there
     /// are workers.
     pub units_at_once: usize,
+    /// A unit sends its results at the latest after so many inputs (at least 1): what a lost node
+    /// costs to be run again.
+    pub page_inputs: usize,
 }
 
 impl Default for MapredConfig {
@@ -85,6 +88,7 @@ impl Default for MapredConfig {
             spill_dir: std::env::temp_dir(),
             concurrent_queries: 256,
             units_at_once: 4,
+            page_inputs: limits::PAGE_INPUTS,
         }
     }
 }

@@ -1,23 +1,10 @@
 //! Which Erlang-named built-ins there are: a query that names another is refused before it runs.
 
 use mapring_script::Function;
+use mapring_script::native::{self, Kind};
 
 use crate::failure::Rejection;
 use crate::grammar::{Callee, PhaseKind, Query};
-
-const MODULE: &str = "riak_kv_mapreduce";
-
-const MAPS: [&str; 3] = ["map_identity", "map_object_value", "map_object_value_list"];
-
-const REDUCES: [&str; 7] = [
-    "reduce_identity",
-    "reduce_set_union",
-    "reduce_sort",
-    "reduce_string_to_integer",
-    "reduce_sum",
-    "reduce_plist_sum",
-    "reduce_count_inputs",
-];
 
 /// Refuses queries whose phases name an Erlang function that is not there.
 ///
@@ -25,13 +12,13 @@ const REDUCES: [&str; 7] = [
 /// The rejection, which names the phase.
 pub(crate) fn check(query: &Query) -> Result<(), Rejection> {
     for (number, phase) in query.spec().phases.iter().enumerate() {
-        let (code, known, arity): (_, &[&str], _) = match &phase.kind {
-            PhaseKind::Map(code) => (code, &MAPS, 3),
-            PhaseKind::Reduce(code) => (code, &REDUCES, 2),
+        let (code, kind, arity) = match &phase.kind {
+            PhaseKind::Map(code) => (code, Kind::Map, 3),
+            PhaseKind::Reduce(code) => (code, Kind::Reduce, 2),
             PhaseKind::Link(_) => continue,
         };
         if let Callee::Given(Function::Erlang { module, function }) = &code.callee
-            && !(module == MODULE && known.contains(&function.as_str()))
+            && native::known(module, function) != Some(kind)
         {
             let text =
                 format!("PhaseSpec specifies {module}:{function}/{arity}, which is not exported");
@@ -43,6 +30,8 @@ pub(crate) fn check(query: &Query) -> Result<(), Rejection> {
 
 #[cfg(test)]
 mod tests {
+    use mapring_script::native::MODULE;
+
     use super::*;
     use crate::grammar;
 

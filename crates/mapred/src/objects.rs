@@ -1,14 +1,20 @@
 //! What MapReduce needs of the key-value store, as a trait so that tests can stand in for it.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use mapring_engine::ScanDepth;
 use mapring_kv::{GetOptions, Kv, Page};
-use mapring_ring::Partition;
-use mapring_types::{BucketId, Object, ObjectId, Record, Result};
+use mapring_ring::{Coverage, Partition};
+use mapring_types::{BucketId, NodeId, Object, ObjectId, Record, Result};
 
 /// Reading objects. The methods are those of [`Kv`].
 #[async_trait]
 pub(crate) trait Objects: Send + Sync + 'static {
+    /// A replica of every home partition that has all acknowledged writes, on other nodes than
+    /// those in `without`.
+    async fn coverage(&self, n_val: u32, without: &BTreeSet<NodeId>) -> Result<Coverage>;
+
     async fn fold_page(
         &self,
         slice: Slice<'_>,
@@ -36,6 +42,10 @@ pub(crate) struct Slice<'a> {
 
 #[async_trait]
 impl Objects for Kv {
+    async fn coverage(&self, n_val: u32, without: &BTreeSet<NodeId>) -> Result<Coverage> {
+        self.coverage_without(n_val, without).await
+    }
+
     async fn fold_page(
         &self,
         slice: Slice<'_>,

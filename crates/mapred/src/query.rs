@@ -46,9 +46,9 @@ impl Engine {
         config: MapredConfig,
     ) -> Self {
         metered::describe();
-        let units_at_once = config.units_at_once;
+        let (units_at_once, page_inputs) = (config.units_at_once, config.page_inputs as u64);
         let (units, lanes) = (Arc::default(), Arc::default());
-        let node = Node { objects, cluster, workers, units_at_once, units, lanes };
+        let node = Node { objects, cluster, workers, units_at_once, page_inputs, units, lanes };
         let admission = Admission::new(config.concurrent_queries);
         let (node, running) = (Arc::new(node), Arc::default());
         Self { node, running, transport, executor, entropy, config, admission }
@@ -109,7 +109,7 @@ impl Engine {
             cluster: self.node.cluster.clone(),
             transport: self.transport.clone(),
             workers: self.node.workers.clone(),
-            entropy: self.entropy.clone(),
+            objects: self.node.objects.clone(),
         };
         Coordinator::new(shared, query, phases, results)?.run().await
     }

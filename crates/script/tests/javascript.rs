@@ -82,15 +82,21 @@ fn results_are_what_json_makes_of_them() {
         &["\"1970-01-01T00:00:00.000Z\"", "\"key \"", "[1,null,2]"],
     );
     maps("function(){return [{a: {toJSON: function(k){return k}}}]}", "x", &[r#"{"a":"a"}"#]);
-    maps("function(){return ['\\ud800', '\\ud83d\\ude00é\\u0001\"']}", "x", &[
-        "\"\\ud800\"",
-        "\"😀é\\u0001\\\"\"",
-    ]);
-    maps("function(){return [new Number(3), new String('s'), new Boolean(false), new Map()]}", "x", &[
-        "3", "\"s\"", "false", "{}",
-    ]);
-    maps("function(){return [Object.create({a: 1}, {b: {value: 2}, c: {value: 3, enumerable: true}})]}",
-        "x", &[r#"{"c":3}"#]);
+    maps(
+        "function(){return ['\\ud800', '\\ud83d\\ude00é\\u0001\"']}",
+        "x",
+        &["\"\\ud800\"", "\"😀é\\u0001\\\"\""],
+    );
+    maps(
+        "function(){return [new Number(3), new String('s'), new Boolean(false), new Map()]}",
+        "x",
+        &["3", "\"s\"", "false", "{}"],
+    );
+    maps(
+        "function(){return [Object.create({a: 1}, {b: {value: 2}, c: {value: 3, enumerable: true}})]}",
+        "x",
+        &[r#"{"c":3}"#],
+    );
     maps("function(){return [{get a(){return 7}}]}", "x", &[r#"{"a":7}"#]);
     maps("function(){return [new Proxy([1,2], {})]}", "x", &["[1,2]"]);
     maps("function(){return {b: 1, a: [2], u: undefined}}", "x", &[r#"["b",1]"#, r#"["a",[2]]"#]);
@@ -115,16 +121,16 @@ fn results_that_are_no_list() {
 #[test]
 fn results_that_json_cannot_have() {
     on_large_stack(|| {
-    fails("function(){var a = []; a.push(a); return a}", FailureCause::NotJson, "cyclic");
-    fails("function(){return [10n]}", FailureCause::NotJson, "BigInt");
-    fails(
-        "function(){var a = []; for (var i = 0; i < 5000; i++) a = [a]; return a}",
-        FailureCause::NotJson,
-        "levels deep",
-    );
-    fails("function(){return [{toJSON: function(){throw 'no'}}]}", FailureCause::NotJson, "no");
-    fails("function(){return ['x'.repeat(17 << 20)]}", FailureCause::ResultSize, "larger than");
-    fails("function(){return new Array(1e9)}", FailureCause::ResultSize, "larger than");
+        fails("function(){var a = []; a.push(a); return a}", FailureCause::NotJson, "cyclic");
+        fails("function(){return [10n]}", FailureCause::NotJson, "BigInt");
+        fails(
+            "function(){var a = []; for (var i = 0; i < 5000; i++) a = [a]; return a}",
+            FailureCause::NotJson,
+            "levels deep",
+        );
+        fails("function(){return [{toJSON: function(){throw 'no'}}]}", FailureCause::NotJson, "no");
+        fails("function(){return ['x'.repeat(17 << 20)]}", FailureCause::ResultSize, "larger than");
+        fails("function(){return new Array(1e9)}", FailureCause::ResultSize, "larger than");
     });
 }
 
@@ -139,7 +145,10 @@ fn thrown_values_come_as_words_with_their_place() {
         "RangeError: too far",
     );
     let stack = error.stack.unwrap();
-    assert!(stack.contains("at inner (source:2:") && stack.contains("at map (source:3:"), "{stack}");
+    assert!(
+        stack.contains("at inner (source:2:") && stack.contains("at map (source:3:"),
+        "{stack}"
+    );
     fails("function(){throw 'plain words'}", FailureCause::Thrown, "plain words");
     fails("function(){throw {message: 'm', code: 5}}", FailureCause::Thrown, "m");
     fails("function(){throw {code: 5}}", FailureCause::Thrown, r#"{"code":5}"#);
@@ -155,9 +164,13 @@ fn thrown_values_come_as_words_with_their_place() {
 #[test]
 fn deep_recursion_is_an_error() {
     on_large_stack(|| {
-    fails("function f(v){return f(v)}", FailureCause::Stack, "too deeply");
-    fails("function f(v){return [1].map(f)}", FailureCause::Stack, "too deeply");
-    fails("function f(v){try { return f(v) } catch (e) { return [1] }}", FailureCause::Stack, "");
+        fails("function f(v){return f(v)}", FailureCause::Stack, "too deeply");
+        fails("function f(v){return [1].map(f)}", FailureCause::Stack, "too deeply");
+        fails(
+            "function f(v){try { return f(v) } catch (e) { return [1] }}",
+            FailureCause::Stack,
+            "",
+        );
     });
 }
 
@@ -182,8 +195,7 @@ fn the_object_form_has_all_metadata_and_all_siblings() {
     let mut first = sibling(1, b"one");
     first.metadata.charset = Some("utf-8".into());
     first.metadata.content_encoding = Some("gzip".into());
-    first.metadata.links =
-        vec![Link { bucket: "lb".into(), key: "lk".into(), tag: "t".into() }];
+    first.metadata.links = vec![Link { bucket: "lb".into(), key: "lk".into(), tag: "t".into() }];
     first.metadata.user = vec![("X-Riak-Meta-Foo".into(), "bar".into())];
     first.metadata.indexes = vec![
         ("f_bin".into(), IndexValue::Bin("a".into())),
@@ -203,15 +215,24 @@ fn the_object_form_has_all_metadata_and_all_siblings() {
     );
     let results = map(&mut runtime(), &function, input).unwrap();
     let expected = [
-        "\"t\"", "2", "\"utf-8\"", "\"gzip\"", "[[\"lb\",\"lk\",\"t\"]]",
-        "{\"X-Riak-Meta-Foo\":\"bar\"}", "{\"f_bin\":[\"a\",\"b\"],\"n_int\":-12}", "\"true\"",
-        "\"\"", "{\"a\":[1]}", "[\"arg\"]",
+        "\"t\"",
+        "2",
+        "\"utf-8\"",
+        "\"gzip\"",
+        "[[\"lb\",\"lk\",\"t\"]]",
+        "{\"X-Riak-Meta-Foo\":\"bar\"}",
+        "{\"f_bin\":[\"a\",\"b\"],\"n_int\":-12}",
+        "\"true\"",
+        "\"\"",
+        "{\"a\":[1]}",
+        "[\"arg\"]",
     ];
     assert_eq!(results, expected);
     // The same through the shape for common objects.
     first.metadata.charset = None;
     first.metadata.content_encoding = None;
-    let function = source("function(v){var m = v.values[0].metadata; return [m.Links, m.index]}", None);
+    let function =
+        source("function(v){var m = v.values[0].metadata; return [m.Links, m.index]}", None);
     let results = map(&mut runtime(), &function, input_of(vec![first])).unwrap();
     assert_eq!(results, ["[[\"lb\",\"lk\",\"t\"]]", "{\"f_bin\":[\"a\",\"b\"],\"n_int\":-12}"]);
 }
@@ -250,7 +271,10 @@ fn globals_last_as_long_as_the_query() {
     let mut runtime = runtime();
     let count = source("function(){return [n = (typeof n === 'undefined' ? 0 : n) + 1]}", None);
     let again = source("function(){return [n]}", None);
-    assert_eq!(runtime.map(1, &count, vec![input(""), input("")]).unwrap(), [texts(&["1"]), texts(&["2"])]);
+    assert_eq!(
+        runtime.map(1, &count, vec![input(""), input("")]).unwrap(),
+        [texts(&["1"]), texts(&["2"])]
+    );
     assert_eq!(runtime.map(1, &again, vec![input("")]).unwrap(), [texts(&["2"])]);
     assert_eq!(runtime.map(2, &count, vec![input("")]).unwrap(), [texts(&["1"])]);
     // Many queries later the context is gone, but nothing breaks.
@@ -262,20 +286,41 @@ fn globals_last_as_long_as_the_query() {
 
 #[test]
 fn json_of_the_language() {
-    maps("function(){return [JSON.stringify({a:[1,undefined,'x']}), JSON.stringify(undefined) === undefined]}",
-        "x", &[r#""{\"a\":[1,null,\"x\"]}""#, "true"]);
-    maps("function(){return [JSON.stringify([1,{a:2}], null, 1), JSON.stringify({a:1,b:2}, ['b'])]}",
-        "x", &[r#""[\n 1,\n {\n  \"a\": 2\n }\n]""#, r#""{\"b\":2}""#]);
-    maps("function(){return [JSON.parse('[1,2]', function(k, v){return Array.isArray(v) ? v : v + 1})]}",
-        "x", &["[2,3]"]);
-    maps("function(){return [JSON.parse(' {\"a\":{\"b\":[1,2.5,\"\\\\u00e9\"]}, \"a\": 3, \"__proto__\":1} '), JSON.parse(7)]}",
-        "x", &[r#"{"a":3,"__proto__":1}"#, "7"]);
-    maps("function(){try { JSON.parse('{bad') } catch (e) { return [e instanceof SyntaxError, e.name] }}",
-        "x", &["true", "\"SyntaxError\""]);
-    maps("function(){try { var a = []; a[0] = a; JSON.stringify(a) } catch (e) { return [e instanceof TypeError] }}",
-        "x", &["true"]);
-    maps("function(){return [JSON.parse('\"\\\\ud800\"').length, Object.keys(JSON), 1/JSON.parse('-0') < 0]}",
-        "x", &["1", "[]", "true"]);
+    maps(
+        "function(){return [JSON.stringify({a:[1,undefined,'x']}), JSON.stringify(undefined) === undefined]}",
+        "x",
+        &[r#""{\"a\":[1,null,\"x\"]}""#, "true"],
+    );
+    maps(
+        "function(){return [JSON.stringify([1,{a:2}], null, 1), JSON.stringify({a:1,b:2}, ['b'])]}",
+        "x",
+        &[r#""[\n 1,\n {\n  \"a\": 2\n }\n]""#, r#""{\"b\":2}""#],
+    );
+    maps(
+        "function(){return [JSON.parse('[1,2]', function(k, v){return Array.isArray(v) ? v : v + 1})]}",
+        "x",
+        &["[2,3]"],
+    );
+    maps(
+        "function(){return [JSON.parse(' {\"a\":{\"b\":[1,2.5,\"\\\\u00e9\"]}, \"a\": 3, \"__proto__\":1} '), JSON.parse(7)]}",
+        "x",
+        &[r#"{"a":3,"__proto__":1}"#, "7"],
+    );
+    maps(
+        "function(){try { JSON.parse('{bad') } catch (e) { return [e instanceof SyntaxError, e.name] }}",
+        "x",
+        &["true", "\"SyntaxError\""],
+    );
+    maps(
+        "function(){try { var a = []; a[0] = a; JSON.stringify(a) } catch (e) { return [e instanceof TypeError] }}",
+        "x",
+        &["true"],
+    );
+    maps(
+        "function(){return [JSON.parse('\"\\\\ud800\"').length, Object.keys(JSON), 1/JSON.parse('-0') < 0]}",
+        "x",
+        &["1", "[]", "true"],
+    );
 }
 
 #[test]
@@ -284,10 +329,16 @@ fn the_library_of_maps() {
     maps("Riak.mapValues", js, &[r#""{\"a\":1,\"b\":\"x\"}""#]);
     maps("Riak.mapValuesJson", js, &[js]);
     maps("function(v){return Riak.mapValues({values:[{data:[1,2]}]})}", js, &["1", "2"]);
-    maps("function(v){return Riak.mapValues({not_found:{}}).concat(Riak.mapByFields({not_found:{}}))}",
-        js, &["{\"not_found\":{}}"]);
-    maps("function(v){return [Riak.getClassName([]), Riak.getClassName('s'), typeof Riak.getClassName(null)]}",
-        js, &["\"Array\"", "\"String\"", "\"undefined\""]);
+    maps(
+        "function(v){return Riak.mapValues({not_found:{}}).concat(Riak.mapByFields({not_found:{}}))}",
+        js,
+        &["{\"not_found\":{}}"],
+    );
+    maps(
+        "function(v){return [Riak.getClassName([]), Riak.getClassName('s'), typeof Riak.getClassName(null)]}",
+        js,
+        &["\"Array\"", "\"String\"", "\"undefined\""],
+    );
     for (fields, found) in [
         (r#"{"a":1}"#, true),
         (r#"{"a":"1"}"#, true),
@@ -317,8 +368,16 @@ fn the_library_of_reduces() {
     reduces(&of("reduceMax"), &["3", "10", "2"], &["10"]);
     reduces(&of("reduceMax"), &["\"3\"", "\"10\""], &["\"3\""]);
     reduces(&of("reduceSort"), &["3", "10", "2"], &["10", "2", "3"]);
-    reduces(&with("reduceSort", "\"function(a,b){return b-a}\""), &["3", "10", "2"], &["10", "3", "2"]);
-    reduces(&with("reduceSort", "\"RiakHelper.numericSorter\""), &["3", "10", "2"], &["2", "3", "10"]);
+    reduces(
+        &with("reduceSort", "\"function(a,b){return b-a}\""),
+        &["3", "10", "2"],
+        &["10", "3", "2"],
+    );
+    reduces(
+        &with("reduceSort", "\"RiakHelper.numericSorter\""),
+        &["3", "10", "2"],
+        &["2", "3", "10"],
+    );
     reduces(&with("reduceSort", "\"no such thing\""), &["3", "10", "2"], &["10", "2", "3"]);
     reduces(&with("reduceSort", "{\"reduce_phase_only_1\":true}"), &["3", "10"], &["10", "3"]);
     reduces(&with("reduceSort", "null"), &["3", "10"], &["10", "3"]);
@@ -330,44 +389,46 @@ fn the_library_of_reduces() {
     reduces(&with("reduceSlice", "[1,3]"), &["1", "2", "3", "4"], &["2", "3"]);
     reduces(&with("reduceSlice", "[1,9]"), &["1", "2", "3"], &["1", "2", "3"]);
     reduces(&of("filterNotFound"), &["1", gone, "[]", "\"s\""], &["1", "[]", "\"s\""]);
-    let error = reduce(&mut runtime(), &of("filterNotFound"), ReduceTiming::AtEnd, texts(&["null"]));
+    let error =
+        reduce(&mut runtime(), &of("filterNotFound"), ReduceTiming::AtEnd, texts(&["null"]));
     assert_eq!(error.unwrap_err().cause, FailureCause::Thrown);
 }
 
 #[test]
 fn reduces_keep_their_values_and_their_timing() {
     on_large_stack(|| {
-    let function = source("function(vs, arg){return [vs.length, arg]}", Some("{\"a\":1}"));
-    let inputs = |count: usize| vec![json("1"); count];
-    let run = |count| reduce(&mut runtime(), &function, ReduceTiming::Every(3), inputs(count));
-    assert_eq!(run(0).unwrap(), ["0", "{\"a\":1}"]);
-    assert_eq!(run(3).unwrap(), ["3", "{\"a\":1}"]);
-    assert_eq!(run(4).unwrap(), ["3", "{\"a\":1}"]);
-    // Results become plain data, as JSON text and back would make them.
-    let function = source(
-        "function(vs){return vs.length == 1 ? \
+        let function = source("function(vs, arg){return [vs.length, arg]}", Some("{\"a\":1}"));
+        let inputs = |count: usize| vec![json("1"); count];
+        let run = |count| reduce(&mut runtime(), &function, ReduceTiming::Every(3), inputs(count));
+        assert_eq!(run(0).unwrap(), ["0", "{\"a\":1}"]);
+        assert_eq!(run(3).unwrap(), ["3", "{\"a\":1}"]);
+        assert_eq!(run(4).unwrap(), ["3", "{\"a\":1}"]);
+        // Results become plain data, as JSON text and back would make them.
+        let function = source(
+            "function(vs){return vs.length == 1 ? \
          [undefined, NaN, new Date(0), {a: undefined, b: function(){}, c: {toJSON: function(){}}}, 'x'] : \
          [vs.map(function(v){return v === null ? 'null' : typeof v}), vs[3]]}",
-        None,
-    );
-    let results = reduce(&mut runtime(), &function, ReduceTiming::Every(1), inputs(2));
-    let kinds = r#"["null","null","string","object","string","number"]"#;
-    assert_eq!(results.unwrap(), [kinds, "{}"]);
-    let error = |source_text: &str| {
-        let function = source(source_text, None);
-        reduce(&mut runtime(), &function, ReduceTiming::Every(1), inputs(2)).unwrap_err().cause
-    };
-    assert_eq!(error("function(vs){return {a: 1}}"), FailureCause::NotAList);
-    assert_eq!(error("function(vs){}"), FailureCause::NotAList);
-    assert_eq!(error("function(vs){vs.push(vs); return vs}"), FailureCause::NotJson);
-    assert_eq!(error("function(vs){return ['x'.repeat(17 << 20)]}"), FailureCause::ResultSize);
-    assert_eq!(error("function(vs){throw 1}"), FailureCause::Thrown);
+            None,
+        );
+        let results = reduce(&mut runtime(), &function, ReduceTiming::Every(1), inputs(2));
+        let kinds = r#"["null","null","string","object","string","number"]"#;
+        assert_eq!(results.unwrap(), [kinds, "{}"]);
+        let error = |source_text: &str| {
+            let function = source(source_text, None);
+            reduce(&mut runtime(), &function, ReduceTiming::Every(1), inputs(2)).unwrap_err().cause
+        };
+        assert_eq!(error("function(vs){return {a: 1}}"), FailureCause::NotAList);
+        assert_eq!(error("function(vs){}"), FailureCause::NotAList);
+        assert_eq!(error("function(vs){vs.push(vs); return vs}"), FailureCause::NotJson);
+        assert_eq!(error("function(vs){return ['x'.repeat(17 << 20)]}"), FailureCause::ResultSize);
+        assert_eq!(error("function(vs){throw 1}"), FailureCause::Thrown);
     });
 }
 
 #[test]
 fn a_reduce_goes_on_in_another_runtime() {
-    let function = source("function(vs){return [vs.reduce(function(a, b){return a + b}, '')]}", None);
+    let function =
+        source("function(vs){return [vs.reduce(function(a, b){return a + b}, '')]}", None);
     let timing = ReduceTiming::Every(4);
     let letters: Vec<JsonText> = ('a'..='j').map(|c| JsonText(format!("\"{c}\""))).collect();
     let mut state = ReduceState::default();

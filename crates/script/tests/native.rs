@@ -81,7 +81,8 @@ fn map_object_value_of_present_and_missing_objects() {
 
 #[test]
 fn the_other_maps() {
-    let run = |function: &str, input| map(&mut NativeRuntime::new(), &erlang(function, None), input);
+    let run =
+        |function: &str, input| map(&mut NativeRuntime::new(), &erlang(function, None), input);
     let object = run("map_identity", input("10")).unwrap().remove(0);
     assert!(object.starts_with("{\"bucket_type\":\"default\",\"bucket\":\"b\",\"key\":\"k\""));
     assert!(object.ends_with(",\"data\":\"10\"}]}"), "{object}");
@@ -93,7 +94,11 @@ fn the_other_maps() {
 
 #[test]
 fn reduces_as_recorded() {
-    reduces("reduce_string_to_integer", &["\"10\"", "20", "\"-3\"", "[52,50]"], &["10", "20", "-3", "42"]);
+    reduces(
+        "reduce_string_to_integer",
+        &["\"10\"", "20", "\"-3\"", "[52,50]"],
+        &["10", "20", "-3", "42"],
+    );
     reduces("reduce_sum", &["20", "30", "0", "40", "10"], &["100"]);
     reduces("reduce_sum", &["1", "2.5", "{\"error\":\"notfound\"}"], &["3.5"]);
     reduces("reduce_sum", &["0.5", "0.5"], &["1.0"]);
@@ -108,8 +113,10 @@ fn reduces_as_recorded() {
         &["[\"mr\",\"n2\"]", "[\"mr\",\"n1\"]", "[\"mr\"]", "[]"],
         &["[]", "[\"mr\"]", "[\"mr\",\"n1\"]", "[\"mr\",\"n2\"]"],
     );
-    let mixed = ["\"s\"", "[1]", "{\"a\":1}", "true", "null", "false", "2", "1.5", "\"é\"", "\"z\""];
-    let sorted = ["1.5", "2", "false", "null", "true", "{\"a\":1}", "[1]", "\"s\"", "\"z\"", "\"é\""];
+    let mixed =
+        ["\"s\"", "[1]", "{\"a\":1}", "true", "null", "false", "2", "1.5", "\"é\"", "\"z\""];
+    let sorted =
+        ["1.5", "2", "false", "null", "true", "{\"a\":1}", "[1]", "\"s\"", "\"z\"", "\"é\""];
     reduces("reduce_sort", &mixed, &sorted);
     reduces("reduce_set_union", &["\"10\"", "\"20\"", "\"10\""], &["\"20\"", "\"10\""]);
     reduces("reduce_set_union", &["1", "1.0", "1"], &["1.0", "1"]);
@@ -268,11 +275,11 @@ proptest! {
     fn maps_are_those_of_javascript(body in value(), fields in value(), cut in 0usize..9) {
         // Also texts that are not JSON.
         let end = (0..=body.len().saturating_sub(cut)).rev().find(|&at| body.is_char_boundary(at));
-        for body in [&body, &body[..end.unwrap_or(0)]] {
+        for body in [&body[..], &body[..end.unwrap_or(0)]] {
             for (name, arg) in [("mapValues", None), ("mapValuesJson", None),
-                ("mapByFields", Some(fields.as_str())), ("mapByFields", Some(body.as_str()))]
+                ("mapByFields", Some(fields.as_str())), ("mapByFields", Some(body))]
             {
-                let arg = arg.filter(|arg| serde_json::from_str::<serde_json::Value>(arg).is_ok());
+                let arg = arg.filter(|arg: &&str| serde_json::from_str::<serde_json::Value>(arg).is_ok());
                 let function = named(&format!("Riak.{name}"), arg);
                 let native = map(&mut NativeRuntime::new(), &function, input(body));
                 if let Ok(native) = native {

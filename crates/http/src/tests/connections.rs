@@ -81,6 +81,10 @@ async fn many_headers_are_taken_and_too_many_refused() {
         assert!(head.starts_with(status), "{head}");
     }
     let mut client = fixture.connect().await;
+    let key = "k".repeat(65_000);
+    assert_eq!(client.get(&format!("/riak/b/{key}")).await.status, 404);
+    assert_eq!(client.get(&format!("/riak/b/{key}{key}")).await.status, 414);
+    let mut client = fixture.connect().await;
     let line = format!("X: {}\r\n", "y".repeat(2 * crate::limits::HEAD_BYTES));
     client.send(format!("GET /riak/b/k HTTP/1.1\r\n{line}\r\n").as_bytes()).await;
     // The reset may overtake the answer, because not all was read.

@@ -4,6 +4,7 @@ mod connections;
 mod fake;
 mod objects;
 mod others;
+mod stack;
 mod wire;
 
 use std::sync::Arc;

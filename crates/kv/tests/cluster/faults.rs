@@ -29,9 +29,9 @@ async fn with_each_node_down_in_turn_every_key_is_read_and_written() {
         let (before, after) = (down.to_string(), (down + 1).to_string());
         for (n, id) in ids.iter().enumerate() {
             let (a, b) = (cluster.kv(others[n % 2]), cluster.kv(others[(n + 1) % 2]));
-            assert_eq!(get(a, id).await, [before.clone()], "{id} with {down} down");
+            assert_eq!(get(a, id).await, [before.as_str()], "{id} with {down} down");
             put(b, id, &after).await;
-            assert_eq!(get(a, id).await, [after.clone()], "{id} with {down} down");
+            assert_eq!(get(a, id).await, [after.as_str()], "{id} with {down} down");
         }
         cluster.restart(down).await;
         eventually("hand-off", || ids.iter().all(|id| cluster.converged(id))).await;

@@ -22,6 +22,7 @@ enum Step {
     Read {
         at: usize,
         key: usize,
+        strong: bool,
     },
     /// Writes at a node, over what was last seen of the key, or without a context.
     Write {
@@ -29,7 +30,7 @@ enum Step {
         key: usize,
         seen: bool,
         delete: bool,
-        weak: bool,
+        kind: Kind,
     },
     /// Cuts one node off from the others.
     Cut(usize),
@@ -41,13 +42,30 @@ enum Step {
     Wait(u64),
 }
 
+/// How many acknowledgements a write asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// One.
+    Weak,
+    /// The default: a majority, fallbacks included.
+    Default,
+    /// A majority of the primaries.
+    Strong,
+}
+
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let at = 0..3usize;
     let key = 0..2usize;
-    let read = (at.clone(), key.clone()).prop_map(|(at, key)| Step::Read { at, key });
-    let write = (at.clone(), key, any::<bool>(), 0..5u8, any::<bool>()).prop_map(
-        |(at, key, seen, delete, weak)| Step::Write { at, key, seen, delete: delete == 0, weak },
-    );
+    let kind = prop_oneof![Just(Kind::Weak), Just(Kind::Default), Just(Kind::Strong)];
+    let read = (at.clone(), key.clone(), any::<bool>()).prop_map(|(at, key, strong)| Step::Read {
+        at,
+        key,
+        strong,
+    });
+    let write =
+        (at.clone(), key, any::<bool>(), 0..5u8, kind).prop_map(|(at, key, seen, delete, kind)| {
+            Step::Write { at, key, seen, delete: delete == 0, kind }
+        });
     let step = prop_oneof![
         6 => read,
         10 => write,
@@ -67,6 +85,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 struct Written {
     key: usize,
     delete: bool,
+    kind: Kind,
     acknowledged: bool,
     /// The names of all writes that its writer had seen, also those seen replaced.
     seen: BTreeSet<String>,
@@ -101,7 +120,7 @@ impl History {
     }
 
     async fn write(&mut self, cluster: &TestCluster, step: Step, id: &ObjectId) {
-        let Step::Write { at, key, seen, delete, weak } = step else { return };
+        let Step::Write { at, key, seen, delete, kind } = step else { return };
         let known = self.known.get(&key).filter(|_| seen).cloned();
         let name = format!("w{}", self.writes.len());
         let user = vec![("X-Riak-Meta-Name".to_owned(), Bytes::from(name.clone()))];
@@ -110,11 +129,12 @@ impl History {
             body: if delete { Bytes::new() } else { Bytes::from(name.clone()) },
             deleted: delete,
         };
-        let w = if weak { Quorum::One } else { Quorum::Default };
+        let w = if kind == Kind::Weak { Quorum::One } else { Quorum::Default };
+        let pw = if kind == Kind::Strong { Quorum::Majority } else { Quorum::Default };
         let timeout = Some(Duration::from_secs(10));
-        let options = PutOptions { w, dw: w, timeout, ..PutOptions::default() };
+        let options = PutOptions { w, dw: w, pw, timeout };
         let seen = known.as_ref().map(|known| known.seen.clone()).unwrap_or_default();
-        let written = Written { key, delete, acknowledged: false, seen };
+        let written = Written { key, delete, kind, acknowledged: false, seen };
         self.writes.insert(name.clone(), written);
         let context = known.map(|known| known.object.clock);
         if let Ok(object) = cluster.kv(at).put(id, context, value, &options).await {
@@ -123,14 +143,28 @@ impl History {
         }
     }
 
+    /// Checks what a majority of the primaries has given: invariant I1.
+    fn check_strong(&self, key: usize, got: Option<&Object>, reap: bool) -> Result<(), String> {
+        let present: BTreeSet<String> = got.map(names).unwrap_or_default().into_iter().collect();
+        for (name, write) in self.writes.iter().filter(|(_, write)| write.key == key) {
+            let due = write.acknowledged && write.kind == Kind::Strong;
+            let replaced = self.writes.values().any(|other| other.seen.contains(name));
+            let reaped = reap && write.delete;
+            if due && !present.contains(name) && !replaced && !reaped {
+                return Err(format!("a read missed {name} of key {key}: {present:?}, {write:?}"));
+            }
+        }
+        Ok(())
+    }
+
     /// Checks what all replicas have agreed on. Tombstones may have been reaped.
     fn check(&self, key: usize, last: Option<&Object>, reap: bool) -> Result<(), String> {
         let present: BTreeSet<String> = last.map(names).unwrap_or_default().into_iter().collect();
         let others = || self.writes.values().filter(|write| write.key == key);
         for (name, write) in self.writes.iter().filter(|(_, write)| write.key == key) {
             let replaced = others().any(|other| other.seen.contains(name));
-            if write.acknowledged && !present.contains(name) && !replaced && !(reap && write.delete)
-            {
+            let accounted = present.contains(name) || replaced || (reap && write.delete);
+            if write.acknowledged && !accounted {
                 return Err(format!("{name} of key {key} is lost: {present:?}, {write:?}"));
             }
             let for_good = others().any(|other| other.acknowledged && other.seen.contains(name));
@@ -153,13 +187,20 @@ async fn play(steps: &[Step], seed: u64, reap: bool) -> Result<(), String> {
     ];
     let mut history = History::default();
     let mut running = [true; 3];
+    // A coordinator that dies under a write leaves nobody who knows which replicas missed it.
+    let mut killed = false;
     for &step in steps {
         match step {
-            Step::Read { at, key } if running[at] => {
+            Step::Read { at, key, strong } if running[at] => {
                 let timeout = Some(Duration::from_secs(10));
-                let options = GetOptions { timeout, ..GetOptions::default() };
-                if let Ok(Some(object)) = cluster.kv(at).get(&ids[key], &options).await {
-                    history.learn(key, object);
+                let pr = if strong { Quorum::Majority } else { Quorum::Default };
+                let options = GetOptions { pr, timeout, ..GetOptions::default() };
+                if let Ok(object) = cluster.kv(at).get(&ids[key], &options).await {
+                    if strong {
+                        history.check_strong(key, object.as_ref(), reap)?;
+                    }
+                    history.known.remove(&key);
+                    object.into_iter().for_each(|object| history.learn(key, object));
                 }
             }
             Step::Write { at, key, .. } if running[at] => {
@@ -170,7 +211,7 @@ async fn play(steps: &[Step], seed: u64, reap: bool) -> Result<(), String> {
             Step::Heal => cluster.heal(),
             Step::Kill(at) if running[at] => {
                 cluster.kill(at);
-                running[at] = false;
+                (running[at], killed) = (false, true);
             }
             Step::Stop(at) if running[at] => {
                 cluster.stop(at).await;
@@ -190,6 +231,7 @@ async fn play(steps: &[Step], seed: u64, reap: bool) -> Result<(), String> {
         }
     }
     cluster.heal();
+    let listed = cluster.list_keys(0, &bucket()).await.map_err(|error| error.to_string())?;
     // Longer than every patience, tick and reap, so that what is to come has come.
     tokio::time::sleep(Duration::from_secs(120)).await;
     for (key, id) in ids.iter().enumerate() {
@@ -202,6 +244,11 @@ async fn play(steps: &[Step], seed: u64, reap: bool) -> Result<(), String> {
             return Err(format!("key {key}: replicas differ: {last:?} {stored:?}"));
         }
         history.check(key, last, reap)?;
+        let live = last.is_some_and(|object| !object.is_tombstone());
+        let name = String::from_utf8_lossy(&id.key).into_owned();
+        if !killed && listed.contains(&name) != live {
+            return Err(format!("key {key} is live: {live}, but {listed:?} was listed"));
+        }
     }
     Ok(())
 }

@@ -1,8 +1,14 @@
 //! Small clusters in one process: simulated network, memory engines, simulated time.
 
+#[cfg(test)]
 mod faults;
+#[cfg(test)]
 mod histories;
+#[cfg(test)]
 mod listing;
+#[cfg(test)]
 mod objects;
+#[cfg(test)]
 mod support;
+#[cfg(test)]
 mod tombstones;

@@ -177,3 +177,29 @@ async fn concurrent_writes_on_threads() {
         assert_eq!(get(cluster.kv(0), &key(format!("own-{n}"))).await, ["x"]);
     }
 }
+
+/// On sled: large values, a clean stop, a start on what was stored.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn objects_survive_a_restart_on_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut actors = Vec::new();
+    for round in 0..2 {
+        let kv = on_sled(dir.path()).await;
+        let ids = [key("small"), key("large")];
+        let texts = ["v".to_owned(), "large ".repeat(100_000)];
+        for (id, text) in ids.iter().zip(&texts) {
+            assert_eq!(get(&kv, id).await.len(), round);
+            let object = put(&kv, id, text).await;
+            actors.push((id.clone(), object.siblings[0].dot.actor));
+            assert_eq!(get(&kv, id).await, [text.as_str()]);
+        }
+        let pages = kv.list_keys(bucket(), std::time::Duration::from_secs(30));
+        let listed: Vec<_> = futures::TryStreamExt::try_collect(pages).await.unwrap();
+        assert_eq!(listed.concat().len(), 2);
+        let pages = kv.list_buckets("default".into(), std::time::Duration::from_secs(30));
+        let listed: Vec<_> = futures::TryStreamExt::try_collect(pages).await.unwrap();
+        assert_eq!(listed.concat(), ["b"]);
+        kv.shutdown().await.unwrap();
+    }
+    assert_eq!(actors[..2], actors[2..]);
+}

@@ -1,22 +1,29 @@
 //! A cluster to test with.
 
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use async_trait::async_trait;
+use bytes::Bytes;
 use futures::TryStreamExt;
 use mapring_cluster::fixed::{FixedCluster, FixedGroup};
 use mapring_cluster::{Change, Cluster};
 use mapring_engine::memory::MemoryEngine;
-use mapring_engine::{Engine, StoreKey};
-use mapring_kv::executor::{Executor, Inline};
+use mapring_engine::sled::{SledConfig, SledEngine};
+use mapring_engine::{Durability, Engine, EngineStats, ScanDepth, ScanRange, StoreKey};
+use mapring_kv::executor::{Executor, Inline, ThreadPool};
 use mapring_kv::{DeleteOptions, GetOptions, Kv, KvConfig, KvParts, NewValue, PutOptions};
 use mapring_net::simulated::{Fate, Network};
-use mapring_net::{ServiceId, Services};
+use mapring_net::{Class, FrameStream, Method, Peer, ServiceId, Services, Transport};
 use mapring_ring::RingSize;
+use mapring_types::env::{SystemClock, SystemEntropy};
 use mapring_types::props::PropChanges;
 use mapring_types::{
-    BucketId, Clock, Entropy, Metadata, NodeId, Object, ObjectId, Quorum, Result, VersionVector,
+    BucketId, Clock, Entropy, Error, ErrorKind, Metadata, NodeId, Object, ObjectId, Quorum, Record,
+    Result, VersionVector,
 };
 use parking_lot::Mutex;
 use rand::rngs::StdRng;
@@ -46,6 +53,95 @@ pub(crate) struct TestNode {
     pub(crate) cluster: Arc<FixedCluster>,
     pub(crate) engine: Arc<MemoryEngine>,
     kv: Option<Kv>,
+    alive: Arc<AtomicBool>,
+}
+
+/// The engine or the transport of one life of a node: what its tasks still try after the node was
+/// killed comes to nothing, as if the process had ended.
+struct Mortal<T> {
+    inner: T,
+    alive: Arc<AtomicBool>,
+}
+
+impl<T> Mortal<T> {
+    fn check(&self) -> Result<&T> {
+        if self.alive.load(Ordering::Relaxed) {
+            Ok(&self.inner)
+        } else {
+            Err(Error::new(ErrorKind::Storage, "the node is dead"))
+        }
+    }
+}
+
+impl Engine for Mortal<Arc<MemoryEngine>> {
+    fn get(&self, vnode: u16, key: &StoreKey) -> Result<Option<Record>> {
+        self.check()?.get(vnode, key)
+    }
+
+    fn put(&self, vnode: u16, key: &StoreKey, record: &Record) -> Result<()> {
+        self.check()?.put(vnode, key, record)
+    }
+
+    fn delete(&self, vnode: u16, key: &StoreKey) -> Result<()> {
+        self.check()?.delete(vnode, key)
+    }
+
+    fn scan(
+        &self,
+        vnode: u16,
+        range: &ScanRange,
+        depth: ScanDepth,
+        visit: &mut dyn FnMut(StoreKey, Record) -> ControlFlow<()>,
+    ) -> Result<()> {
+        self.check()?.scan(vnode, range, depth, visit)
+    }
+
+    fn sync(&self) -> Result<()> {
+        self.check()?.sync()
+    }
+
+    fn vnodes(&self) -> Vec<u16> {
+        self.inner.vnodes()
+    }
+
+    fn meta(&self, name: &str) -> Result<Option<Bytes>> {
+        self.check()?.meta(name)
+    }
+
+    fn set_meta(&self, name: &str, value: &[u8]) -> Result<()> {
+        self.check()?.set_meta(name, value)
+    }
+
+    fn stats(&self) -> EngineStats {
+        self.inner.stats()
+    }
+}
+
+#[async_trait]
+impl Transport for Mortal<Arc<dyn Transport>> {
+    async fn call(
+        &self,
+        to: &Peer,
+        class: Class,
+        method: Method,
+        body: Bytes,
+        timeout: Duration,
+    ) -> Result<Bytes> {
+        let Ok(inner) = self.check() else { return std::future::pending().await };
+        let answer = inner.call(to, class, method, body, timeout).await;
+        if self.check().is_err() { std::future::pending().await } else { answer }
+    }
+
+    async fn open(
+        &self,
+        to: &Peer,
+        class: Class,
+        method: Method,
+        body: Bytes,
+        timeout: Duration,
+    ) -> Result<FrameStream> {
+        self.check()?.open(to, class, method, body, timeout).await
+    }
 }
 
 pub(crate) struct TestCluster {
@@ -53,6 +149,7 @@ pub(crate) struct TestCluster {
     pub(crate) nodes: Vec<TestNode>,
     cut: Arc<Mutex<BTreeSet<(NodeId, NodeId)>>>,
     silent: Arc<Mutex<BTreeSet<NodeId>>>,
+    running: Arc<Mutex<BTreeSet<NodeId>>>,
     clock: Arc<TestClock>,
     seed: u64,
     config: KvConfig,
@@ -88,15 +185,45 @@ impl TestCluster {
             cluster,
             engine: Arc::new(MemoryEngine::new()),
             kv: None,
+            alive: Arc::default(),
         });
         let clock = Arc::new(TestClock(Instant::now()));
         let nodes: Vec<TestNode> = nodes.collect();
-        let mut this = Self { network, nodes, cut, silent, clock, seed, config };
+        let running: Arc<Mutex<BTreeSet<NodeId>>> = Arc::default();
+        let mut this = Self { network, nodes, cut, silent, running, clock, seed, config };
+        this.gossip();
         for at in 0..this.nodes.len() {
             this.open(at).await;
         }
         this.seal().await;
         this
+    }
+
+    /// Every now and then everybody finds out who is up after all: a call that was under way when a
+    /// node came back may have reported it down.
+    fn gossip(&self) {
+        let handles: Vec<_> = self.nodes.iter().map(|node| node.cluster.clone()).collect();
+        let (cut, silent) = (self.cut.clone(), self.silent.clone());
+        let running = Arc::downgrade(&self.running);
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(Duration::from_secs(10)).await;
+                let Some(running) = running.upgrade() else { return };
+                for handle in &handles {
+                    let view = handle.view();
+                    let heard = |node: &NodeId| {
+                        let unheard = cut.lock().contains(&(*node, view.me))
+                            || silent.lock().contains(node)
+                            || silent.lock().contains(&view.me);
+                        running.lock().contains(node) && !unheard
+                    };
+                    let known = running.lock().clone();
+                    for node in known.into_iter().filter(heard) {
+                        handle.report(node, true);
+                    }
+                }
+            }
+        });
     }
 
     async fn seal(&self) {
@@ -115,11 +242,14 @@ impl TestCluster {
 
     async fn open_with(&mut self, at: usize, executor: Arc<dyn Executor>) {
         self.seed += 1;
+        let alive = Arc::new(AtomicBool::new(true));
+        self.nodes[at].alive = alive.clone();
         let node = &self.nodes[at];
+        let transport = self.network.transport(node.id);
         let parts = KvParts {
             cluster: node.cluster.clone(),
-            engine: node.engine.clone(),
-            transport: self.network.transport(node.id),
+            engine: Arc::new(Mortal { inner: node.engine.clone(), alive: alive.clone() }),
+            transport: Arc::new(Mortal { inner: transport, alive }),
             clock: self.clock.clone(),
             entropy: Arc::new(TestEntropy(Mutex::new(StdRng::seed_from_u64(self.seed)))),
             executor,
@@ -128,6 +258,7 @@ impl TestCluster {
         let kv = Kv::open(parts).await.unwrap();
         self.network.connect(node.id, Services::new([(ServiceId::Kv, kv.service())]));
         self.nodes[at].kv = Some(kv);
+        self.running.lock().insert(self.nodes[at].id);
     }
 
     pub(crate) fn kv(&self, at: usize) -> &Kv {
@@ -141,6 +272,8 @@ impl TestCluster {
     /// Ends a node without warning: its calls are refused from now on; the others find out.
     pub(crate) fn kill(&mut self, at: usize) {
         self.network.disconnect(self.nodes[at].id);
+        self.nodes[at].alive.store(false, Ordering::Relaxed);
+        self.running.lock().remove(&self.nodes[at].id);
         self.nodes[at].kv = None;
     }
 
@@ -158,8 +291,7 @@ impl TestCluster {
 
     /// Everybody takes everybody for up.
     pub(crate) fn all_see_all(&self) {
-        let running: Vec<NodeId> =
-            self.nodes.iter().filter(|node| node.kv.is_some()).map(|node| node.id).collect();
+        let running = self.running.lock().clone();
         for node in &self.nodes {
             node.cluster.set_up(running.clone());
         }
@@ -321,4 +453,21 @@ pub(crate) fn eventually<'a>(
         }
         panic!("{at}: never: {what}");
     }
+}
+
+/// A node alone, on sled and threads.
+pub(crate) async fn on_sled(dir: &std::path::Path) -> Kv {
+    let config = SledConfig { durability: Durability::Process, ..SledConfig::default() };
+    let cluster = FixedGroup::start(1, RingSize::new(8).unwrap()).remove(0);
+    Kv::open(KvParts {
+        cluster,
+        engine: Arc::new(SledEngine::open(dir, config).unwrap()),
+        transport: Network::new().transport(NodeId(1)),
+        clock: Arc::new(SystemClock),
+        entropy: Arc::new(SystemEntropy),
+        executor: Arc::new(ThreadPool::start("test", 2, 1_000).unwrap()),
+        config: KvConfig::default(),
+    })
+    .await
+    .unwrap()
 }

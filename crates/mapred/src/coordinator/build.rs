@@ -104,7 +104,7 @@ impl Coordinator {
                 stages.insert(0, listing(stages.is_empty()));
             }
             if let Some(Stage { kind: StageKind::Lanes(first), .. }) = stages.first_mut() {
-                first.cover(bucket, shared.entropy.next_u64(), &mut router)?;
+                first.cover(bucket, &mut router)?;
             }
         }
         let source = match &query.spec().inputs {
@@ -112,7 +112,8 @@ impl Coordinator {
             Inputs::Keys(_) => Some(0),
         };
         let out = std::collections::VecDeque::new();
-        Ok(Self { shared, query, router, stages, source, out, results, changes, wake: None })
+        let (planning, wake) = (None, None);
+        Ok(Self { shared, query, router, stages, source, out, results, changes, planning, wake })
     }
 }
 

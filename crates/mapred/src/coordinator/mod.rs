@@ -14,15 +14,17 @@ mod stage;
 
 pub(crate) use build::resolve;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use futures::future::BoxFuture;
 use mapring_cluster::{Cluster, View};
 use mapring_net::Transport;
+use mapring_ring::Coverage;
 use mapring_script::{JsonText, QueryTag, ScriptError};
-use mapring_types::{Entropy, ErrorKind};
+use mapring_types::{ErrorKind, NodeId, Result as KvResult};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
@@ -30,11 +32,12 @@ use crate::PhaseResults;
 use crate::failure::{Failure, Report};
 use crate::grammar::{Inputs, Query};
 use crate::metered::count;
+use crate::objects::Objects;
 use crate::workers::Workers;
 use crate::{keys, limits};
 use lane::Step;
 use reduce::{ReduceStage, Reduced};
-use router::Router;
+use router::{Router, Wish};
 use stage::{Accepted, LaneStage};
 
 /// What every part of a query's coordination uses.
@@ -44,7 +47,7 @@ pub(crate) struct Shared {
     pub(crate) cluster: Arc<dyn Cluster>,
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) workers: Arc<dyn Workers>,
-    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) objects: Arc<dyn Objects>,
 }
 
 /// A query under way.
@@ -59,6 +62,8 @@ pub(crate) struct Coordinator {
     out: VecDeque<PhaseResults>,
     results: mpsc::Sender<Result<PhaseResults, Failure>>,
     changes: watch::Receiver<Arc<View>>,
+    /// Finding complete replicas, under way.
+    planning: Option<BoxFuture<'static, (Wish, KvResult<Coverage>)>>,
     /// When a node that is left alone may be asked again.
     wake: Option<Instant>,
 }
@@ -87,6 +92,7 @@ enum Event {
     Gone,
     Lane(usize, u64, Step),
     Reduce(usize, Result<Reduced, ScriptError>),
+    Planned(Wish, KvResult<Coverage>),
     View,
     Wake,
 }
@@ -122,13 +128,17 @@ impl Coordinator {
             }
             inputs_ended = stage.over;
         }
+        if self.planning.is_none() {
+            let wish = self.router.wish();
+            self.planning = wish.map(|wish| plan(self.shared.objects.clone(), wish));
+        }
         Ok(!inputs_ended || !self.out.is_empty())
     }
 
     /// Waits for the next thing that happens.
     async fn next(&mut self) -> Event {
         let client_has_room = self.out.len() < limits::RESULTS_AHEAD;
-        let (stages, out) = (&mut self.stages, &mut self.out);
+        let (stages, out, planning) = (&mut self.stages, &mut self.out, &mut self.planning);
         let waits = !out.is_empty();
         tokio::select! {
             biased;
@@ -141,6 +151,7 @@ impl Coordinator {
                 _ => Event::Gone,
             },
             event = poll_fn(|context| poll_stages(stages, client_has_room, context)) => event,
+            (wish, coverage) = planned(planning) => Event::Planned(wish, coverage),
             changed = self.changes.changed() => match changed {
                 Ok(()) => Event::View,
                 Err(_) => Event::Gone,
@@ -171,6 +182,16 @@ impl Coordinator {
                 };
                 let results = stage.apply(step)?;
                 self.deliver(index, Accepted { results, reduced: None })
+            }
+            Event::Planned(wish, coverage) => {
+                self.planning = None;
+                self.router.planned(&wish, coverage.map_err(Failure::query)?);
+                for stage in &mut self.stages {
+                    if let StageKind::Lanes(lanes) = &mut stage.kind {
+                        lanes.place(&mut self.router);
+                    }
+                }
+                Ok(())
             }
             Event::View => {
                 let view = self.changes.borrow_and_update().clone();
@@ -319,6 +340,30 @@ fn poll_stages(
         next_has_room = stage.has_room();
     }
     Poll::Pending
+}
+
+/// Finds a complete replica of every partition: on nodes that have not failed this query, or if
+/// there is no other way on those as well, after a while.
+fn plan(objects: Arc<dyn Objects>, wish: Wish) -> BoxFuture<'static, (Wish, KvResult<Coverage>)> {
+    Box::pin(async move {
+        let without: BTreeSet<NodeId> = wish.strikes.keys().copied().collect();
+        let first = objects.coverage(wish.n_val, &without).await;
+        if first.is_ok() || without.is_empty() {
+            return (wish, first);
+        }
+        tokio::time::sleep(limits::REST).await;
+        let second = objects.coverage(wish.n_val, &BTreeSet::new()).await;
+        (wish, second)
+    })
+}
+
+async fn planned(
+    planning: &mut Option<BoxFuture<'static, (Wish, KvResult<Coverage>)>>,
+) -> (Wish, KvResult<Coverage>) {
+    match planning {
+        Some(planning) => planning.await,
+        None => std::future::pending().await,
+    }
 }
 
 async fn sleep_until(when: Option<Instant>) {

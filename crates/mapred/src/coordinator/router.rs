@@ -1,6 +1,6 @@
 //! Which replica gets a unit: the view of the cluster, and what this query has seen of each node.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +18,11 @@ pub(super) struct Router {
     view: Arc<View>,
     health: BTreeMap<NodeId, Health>,
     n_vals: BTreeMap<BucketId, u32>,
+    /// A complete replica of each home partition, by number of replicas. Taken away as soon as a
+    /// node in it fails.
+    plans: BTreeMap<u32, BTreeMap<Partition, Place>>,
+    /// Numbers of replicas that somebody waits for a plan of.
+    wanted: BTreeSet<u32>,
 }
 
 /// What the query has seen of a node since it last did something for it.
@@ -36,15 +41,28 @@ pub(super) struct Place {
     pub(super) node: NodeId,
 }
 
+/// A plan to be made.
+#[derive(Debug, Clone)]
+pub(super) struct Wish {
+    pub(super) n_val: u32,
+    /// The failures of each node so far: those that have any are to be avoided.
+    pub(super) strikes: BTreeMap<NodeId, u32>,
+}
+
 impl Router {
     pub(super) fn new(view: Arc<View>) -> Self {
-        Self { view, health: BTreeMap::new(), n_vals: BTreeMap::new() }
+        let (health, n_vals, plans) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { view, health, n_vals, plans, wanted: BTreeSet::new() }
     }
 
     pub(super) fn set_view(&mut self, view: Arc<View>) {
-        self.view = view;
-        // Properties may have changed with it.
+        // Properties may have changed with it, and places with the ownership plan.
         self.n_vals.clear();
+        let same_ring = view.plan().version() == self.view.plan().version();
+        self.view = view;
+        let (view, me) = (self.view.clone(), self.view.me);
+        let up = |place: &Place| place.node == me || view.is_up(place.node);
+        self.plans.retain(|_, plan| same_ring && plan.values().all(up));
     }
 
     pub(super) fn plan_version(&self) -> u64 {
@@ -85,33 +103,43 @@ impl Router {
         hash::home(self.view.plan().ring_size(), &id.bucket, &id.key)
     }
 
-    /// A fit replica for every home partition.
-    pub(super) fn coverage(&self, n_val: u32, offset: u64) -> Result<Vec<CoverageEntry>, Failure> {
-        Coverage::new(self.view.plan(), n_val, offset, |entry| self.is_up(entry.node))
-            .map(|coverage| coverage.entries)
-            .map_err(|missing| no_replica(&missing))
+    /// All home partitions.
+    pub(super) fn homes(&self) -> impl Iterator<Item = Partition> + use<> {
+        self.view.plan().ring_size().partitions()
     }
 
-    /// The best replica of a home partition at present: not where the unit just failed, if there is
-    /// a choice; then on the node with the fewest failures; then the first in the ring. `None` when
-    /// no node that holds one seems to be up.
-    pub(super) fn place(
-        &self,
-        home: Partition,
-        n_val: u32,
-        just_failed: Option<NodeId>,
-    ) -> Option<Place> {
-        let size = self.view.plan().ring_size();
-        let replicas = u16::try_from(n_val).unwrap_or(u16::MAX).min(size.get());
-        let places = (0..replicas).filter_map(|step| {
-            let vnode = size.after(home, step);
-            let node = self.view.plan().owner(vnode)?;
-            self.is_up(node).then_some(Place { vnode, node })
-        });
-        places.min_by_key(|place| {
-            let strikes = self.health.get(&place.node).map_or(0, |health| health.strikes);
-            (Some(place.node) == just_failed, strikes)
-        })
+    /// The replica that is to do the work of a home partition; `None` while that is not known, which
+    /// is then found out.
+    pub(super) fn place(&mut self, home: Partition, n_val: u32) -> Option<Place> {
+        let place = self.plans.get(&n_val).and_then(|plan| plan.get(&home)).copied();
+        if place.is_none() {
+            self.wanted.insert(n_val);
+        }
+        place
+    }
+
+    /// A plan that somebody waits for.
+    pub(super) fn wish(&mut self) -> Option<Wish> {
+        let n_val = self.wanted.pop_first()?;
+        let strikes = self.health.iter().map(|(&node, health)| (node, health.strikes)).collect();
+        Some(Wish { n_val, strikes })
+    }
+
+    /// Takes a plan that was wished for. If one of its nodes has failed in the meantime, another is
+    /// wished for.
+    pub(super) fn planned(&mut self, wish: &Wish, coverage: Coverage) {
+        let failed_since = |node: &NodeId| {
+            let before = wish.strikes.get(node).copied().unwrap_or(0);
+            self.strikes(*node) > before || !self.is_up(*node)
+        };
+        if coverage.entries.iter().any(|entry| failed_since(&entry.node)) {
+            self.wanted.insert(wish.n_val);
+            return;
+        }
+        let place =
+            |entry: &CoverageEntry| (entry.home, Place { vnode: entry.vnode, node: entry.node });
+        self.plans.insert(wish.n_val, coverage.entries.iter().map(place).collect());
+        self.wanted.remove(&wish.n_val);
     }
 
     /// A node failed this query.
@@ -120,6 +148,12 @@ impl Router {
         let health = self.health.entry(node).or_insert(Health { strikes: 0, rests_until: now });
         health.rests_until = now + rest(health.strikes);
         health.strikes = health.strikes.saturating_add(1);
+        self.plans.retain(|_, plan| plan.values().all(|place| place.node != node));
+    }
+
+    /// How often a node has failed since it last did something.
+    pub(super) fn strikes(&self, node: NodeId) -> u32 {
+        self.health.get(&node).map_or(0, |health| health.strikes)
     }
 
     /// A node did something for this query.
@@ -136,10 +170,4 @@ impl Router {
 
 fn rest(strikes: u32) -> Duration {
     limits::REST.saturating_mul(1 << strikes.min(10)).min(limits::LONGEST_REST)
-}
-
-/// The failure of a query that cannot reach all data.
-pub(super) fn no_replica(homes: &[Partition]) -> Failure {
-    let names: Vec<String> = homes.iter().map(Partition::to_string).collect();
-    Failure::query(format_args!("no replica of the partitions {} can be reached", names.join(", ")))
 }

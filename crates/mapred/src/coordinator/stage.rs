@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::Shared;
 use super::lane::{self, Lane, Step};
-use super::router::{Place, Router, no_replica};
+use super::router::{Place, Router};
 use crate::failure::{Failure, Report};
 use crate::grammar::KeyInput;
 use crate::metered::count;
@@ -38,6 +38,9 @@ pub(super) struct LaneStage {
     folds: BTreeMap<u32, Fold>,
     /// Inputs that wait for a lane, by node.
     queue: BTreeMap<NodeId, VecDeque<Waiting>>,
+    /// Inputs for which no place is known yet.
+    unplaced: VecDeque<Waiting>,
+    /// All inputs that wait.
     queued: usize,
     queued_bytes: usize,
     lanes: BTreeMap<u64, Lane>,
@@ -50,7 +53,8 @@ pub(super) struct LaneStage {
 /// A slice of a bucket.
 struct Fold {
     home: Partition,
-    place: Place,
+    /// Where it is to be worked on; `None` until that is known.
+    place: Option<Place>,
     n_val: u32,
     after: Option<ObjectId>,
     attempt: u32,
@@ -63,6 +67,7 @@ pub(super) struct Waiting {
     input: KeyInput,
     home: Partition,
     vnode: Partition,
+    n_val: u32,
     tries: u32,
 }
 
@@ -88,6 +93,7 @@ impl LaneStage {
             bucket: None,
             folds: BTreeMap::new(),
             queue: BTreeMap::new(),
+            unplaced: VecDeque::new(),
             queued: 0,
             queued_bytes: 0,
             lanes: BTreeMap::new(),
@@ -98,24 +104,12 @@ impl LaneStage {
     }
 
     /// Makes the phase work on every object of a bucket.
-    pub(super) fn cover(
-        &mut self,
-        bucket: &BucketId,
-        offset: u64,
-        router: &mut Router,
-    ) -> Result<(), Failure> {
+    pub(super) fn cover(&mut self, bucket: &BucketId, router: &mut Router) -> Result<(), Failure> {
         let n_val = router.n_val(bucket)?;
-        for entry in router.coverage(n_val, offset)? {
-            let place = Place { vnode: entry.vnode, node: entry.node };
-            let fold = Fold {
-                home: entry.home,
-                place,
-                n_val,
-                after: None,
-                attempt: 1,
-                tries: 0,
-                lane: None,
-            };
+        for home in router.homes() {
+            let place = router.place(home, n_val);
+            let (after, lane) = (None, None);
+            let fold = Fold { home, place, n_val, after, attempt: 1, tries: 0, lane };
             self.folds.insert(self.next_unit, fold);
             self.next_unit += 1;
         }
@@ -126,24 +120,43 @@ impl LaneStage {
     /// Takes an input.
     pub(super) fn push(&mut self, input: KeyInput, router: &mut Router) -> Result<(), Failure> {
         let home = router.home(&input.id);
-        self.enqueue(Waiting { input, home, vnode: home, tries: 0 }, None, router)
+        let n_val = router.n_val(&input.id.bucket)?;
+        self.enqueue(Waiting { input, home, vnode: home, n_val, tries: 0 }, router);
+        Ok(())
     }
 
-    fn enqueue(
-        &mut self,
-        mut waiting: Waiting,
-        just_failed: Option<NodeId>,
-        router: &mut Router,
-    ) -> Result<(), Failure> {
-        let n_val = router.n_val(&waiting.input.id.bucket)?;
-        let Some(place) = router.place(waiting.home, n_val, just_failed) else {
-            return Err(no_replica(&[waiting.home]));
-        };
-        waiting.vnode = place.vnode;
+    fn enqueue(&mut self, mut waiting: Waiting, router: &mut Router) {
         self.queued += 1;
         self.queued_bytes += waiting.bytes();
-        self.queue.entry(place.node).or_default().push_back(waiting);
-        Ok(())
+        match router.place(waiting.home, waiting.n_val) {
+            Some(place) => {
+                waiting.vnode = place.vnode;
+                self.queue.entry(place.node).or_default().push_back(waiting);
+            }
+            None => self.unplaced.push_back(waiting),
+        }
+    }
+
+    /// Finds places for what has none, or has it on a node that failed: there is a new plan.
+    pub(super) fn place(&mut self, router: &mut Router) {
+        for fold in self.folds.values_mut().filter(|fold| fold.lane.is_none()) {
+            if fold.place.is_none_or(|place| router.strikes(place.node) > 0) {
+                fold.place = router.place(fold.home, fold.n_val);
+            }
+        }
+        let mut homeless = std::mem::take(&mut self.unplaced);
+        self.queue.retain(|&node, queue| {
+            let failed = router.strikes(node) > 0;
+            if failed {
+                homeless.append(queue);
+            }
+            !failed
+        });
+        for waiting in homeless {
+            self.queued -= 1;
+            self.queued_bytes -= waiting.bytes();
+            self.enqueue(waiting, router);
+        }
     }
 
     /// Whether the phase before this one may go on.
@@ -166,8 +179,8 @@ impl LaneStage {
     pub(super) fn dispatch(&mut self, shared: &Shared, router: &Router) -> Option<Instant> {
         let mut wake: Option<Instant> = None;
         let folding = self.folds.values().filter(|fold| fold.lane.is_none());
-        let nodes: BTreeSet<NodeId> =
-            folding.map(|fold| fold.place.node).chain(self.queue.keys().copied()).collect();
+        let folding = folding.filter_map(|fold| fold.place).map(|place| place.node);
+        let nodes: BTreeSet<NodeId> = folding.chain(self.queue.keys().copied()).collect();
         for node in nodes {
             if let Some(until) = router.resting(node) {
                 wake = Some(wake.map_or(until, |earlier| earlier.min(until)));
@@ -187,13 +200,15 @@ impl LaneStage {
         let lane = self.next_lane;
         let mut units = Vec::new();
         for (&unit, fold) in &mut self.folds {
-            if fold.lane.is_none() && fold.place.node == node {
+            if let Some(place) = fold.place.filter(|place| place.node == node)
+                && fold.lane.is_none()
+            {
                 fold.lane = Some(lane);
                 units.push(FoldUnit {
                     unit,
                     attempt: fold.attempt,
                     home: fold.home,
-                    vnode: fold.place.vnode,
+                    vnode: place.vnode,
                     after: fold.after.clone(),
                 });
             }
@@ -393,9 +408,8 @@ impl LaneStage {
                     return Ok(());
                 }
                 units.remove(&unit);
-                let node = lane.node;
-                router.failed(node);
-                self.fold_again(unit, node, error, router)
+                router.failed(lane.node);
+                self.fold_again(unit, error, router)
             }
             Load::Inputs { .. } => self.lose(id, error, router),
         }
@@ -415,7 +429,7 @@ impl LaneStage {
         match lane.load {
             Load::Folds(units) => {
                 for unit in units {
-                    self.fold_again(unit, lane.node, error, router)?;
+                    self.fold_again(unit, error, router)?;
                 }
             }
             Load::Inputs { inputs, .. } => {
@@ -426,20 +440,14 @@ impl LaneStage {
                         let what = format!("the input {}", waiting.input.id);
                         return Err(self.given_up(&what, error));
                     }
-                    self.enqueue(waiting, Some(lane.node), router)?;
+                    self.enqueue(waiting, router);
                 }
             }
         }
         Ok(())
     }
 
-    fn fold_again(
-        &mut self,
-        unit: u32,
-        failed: NodeId,
-        error: &Error,
-        router: &mut Router,
-    ) -> Result<(), Failure> {
+    fn fold_again(&mut self, unit: u32, error: &Error, router: &mut Router) -> Result<(), Failure> {
         let Some(fold) = self.folds.get_mut(&unit) else { return Ok(()) };
         count("mapring_units_rerun_total", 1);
         fold.lane = None;
@@ -449,13 +457,8 @@ impl LaneStage {
             let what = format!("partition {}", fold.home);
             return Err(self.given_up(&what, error));
         }
-        match router.place(fold.home, fold.n_val, Some(failed)) {
-            Some(place) => {
-                fold.place = place;
-                Ok(())
-            }
-            None => Err(no_replica(&[fold.home])),
-        }
+        fold.place = router.place(fold.home, fold.n_val);
+        Ok(())
     }
 
     fn given_up(&self, what: &str, error: &Error) -> Failure {
@@ -474,25 +477,21 @@ impl LaneStage {
         for id in lost {
             self.lose(id, &Error::unavailable("the node is down"), router)?;
         }
+        for fold in self.folds.values_mut().filter(|fold| fold.lane.is_none()) {
+            if fold.place.is_some_and(|place| !router.is_up(place.node)) {
+                fold.place = router.place(fold.home, fold.n_val);
+            }
+        }
         let waiting: Vec<NodeId> =
             self.queue.keys().copied().filter(|&node| !router.is_up(node)).collect();
         for node in waiting {
             for waiting in self.queue.remove(&node).unwrap_or_default() {
                 self.queued -= 1;
                 self.queued_bytes -= waiting.bytes();
-                self.enqueue(waiting, Some(node), router)?;
+                self.enqueue(waiting, router);
             }
         }
-        let mut missing = Vec::new();
-        for fold in self.folds.values_mut().filter(|fold| fold.lane.is_none()) {
-            if !router.is_up(fold.place.node) {
-                match router.place(fold.home, fold.n_val, None) {
-                    Some(place) => fold.place = place,
-                    None => missing.push(fold.home),
-                }
-            }
-        }
-        if missing.is_empty() { Ok(()) } else { Err(no_replica(&missing)) }
+        Ok(())
     }
 }
 
@@ -524,148 +523,4 @@ fn broken_function(broken: Broken, node: &str) -> Failure {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use mapring_cluster::Cluster;
-    use mapring_cluster::fixed::FixedGroup;
-    use mapring_ring::RingSize;
-
-    use super::*;
-    use crate::unit::Broken;
-
-    fn id(key: &str) -> ObjectId {
-        ObjectId::new(BucketId::untyped("b"), key.to_owned())
-    }
-
-    /// A stage with one unfinished slice, unit 1, in lane 1 on node 2, and a batch of three inputs,
-    /// unit 9, in lane 2.
-    fn stage() -> (LaneStage, Router) {
-        let view = FixedGroup::start(3, RingSize::new(16).unwrap())[0].view();
-        let router = Router::new(view);
-        let task = Task { phase: 0, work: Work::Keys, prereduce: None, results: true };
-        let mut stage = LaneStage::new(task);
-        let home = Partition(0);
-        let place = router.place(home, 3, None).unwrap();
-        let (after, lane) = (None, Some(1));
-        let fold = Fold { home, place, n_val: 3, after, attempt: 3, tries: 2, lane };
-        stage.folds.insert(1, fold);
-        let waiting = |key| {
-            let input = KeyInput { id: id(key), keydata: None };
-            Waiting { input, home, vnode: home, tries: 0 }
-        };
-        let inputs = ["a", "b", "c"].map(waiting).into();
-        let loads = [Load::Folds([1].into()), Load::Inputs { unit: 9, inputs, taken: 0 }];
-        for (lane, load) in (1..).zip(loads) {
-            let next = Box::pin(std::future::pending());
-            stage.lanes.insert(lane, Lane { node: place.node, load, next });
-        }
-        (stage, router)
-    }
-
-    fn page(unit: u32, attempt: u32, progress: Progress) -> Page {
-        let results = vec![JsonText("1".into())];
-        Page { unit, attempt, progress, results, reduced: None, inputs: 1 }
-    }
-
-    /// Whether a page is taken, dropped, or an error.
-    #[track_caller]
-    fn check(stage: &mut LaneStage, lane: u64, page: Page, expect: Result<bool, ()>) {
-        let found = stage.accept(lane, page).map(|accepted| !accepted.results.is_empty());
-        assert_eq!(found.map_err(|_| ()), expect);
-    }
-
-    #[test]
-    fn pages_of_other_attempts_units_and_lanes_are_dropped() {
-        let (mut stage, _) = stage();
-        let after = |key| Progress::After(id(key));
-        check(&mut stage, 1, page(1, 2, after("k")), Ok(false));
-        check(&mut stage, 1, page(1, 4, after("k")), Ok(false));
-        check(&mut stage, 1, page(2, 3, after("k")), Ok(false));
-        check(&mut stage, 2, page(1, 3, after("k")), Ok(false));
-        check(&mut stage, 7, page(1, 3, after("k")), Ok(false));
-        assert!(stage.folds[&1].after.is_none());
-        check(&mut stage, 1, page(1, 3, after("k")), Ok(true));
-        assert_eq!((stage.folds[&1].after.clone(), stage.folds[&1].tries), (Some(id("k")), 0));
-    }
-
-    #[test]
-    fn pages_go_forward() {
-        let (mut stage, _) = stage();
-        let after = |key| Progress::After(id(key));
-        check(&mut stage, 1, page(1, 3, after("k")), Ok(true));
-        check(&mut stage, 1, page(1, 3, after("k")), Err(()));
-        check(&mut stage, 1, page(1, 3, after("a")), Err(()));
-        check(&mut stage, 1, page(1, 3, Progress::Taken(1)), Err(()));
-        check(&mut stage, 1, page(1, 3, Progress::Done), Ok(true));
-        check(&mut stage, 1, page(1, 3, Progress::Done), Ok(false));
-        check(&mut stage, 2, page(9, 1, Progress::Taken(1)), Ok(true));
-        check(&mut stage, 2, page(9, 1, Progress::Taken(1)), Err(()));
-        check(&mut stage, 2, page(9, 1, Progress::Taken(4)), Err(()));
-        check(&mut stage, 2, page(9, 1, after("k")), Err(()));
-        check(&mut stage, 2, page(9, 1, Progress::Done), Ok(true));
-        check(&mut stage, 2, page(9, 1, Progress::Done), Err(()));
-    }
-
-    #[test]
-    fn lost_lanes_go_on_from_where_they_stood() {
-        let (mut stage, mut router) = stage();
-        let node = stage.lanes[&1].node;
-        check(&mut stage, 1, page(1, 3, Progress::After(id("k"))), Ok(true));
-        check(&mut stage, 2, page(9, 1, Progress::Taken(2)), Ok(true));
-        for lane in [1, 2] {
-            stage.lose(lane, &Error::unavailable("gone"), &mut router).unwrap();
-        }
-        let fold = &stage.folds[&1];
-        assert_eq!((fold.attempt, fold.tries, fold.lane), (4, 1, None));
-        assert_eq!(fold.after, Some(id("k")));
-        assert_ne!(fold.place.node, node);
-        let queued: Vec<_> = stage.queue.values().flatten().map(|w| w.input.id.clone()).collect();
-        assert_eq!((queued, stage.queued), (vec![id("c")], 1));
-        assert!(!stage.queue.contains_key(&node));
-        // The old lane is gone, and with it whatever it still sends.
-        check(&mut stage, 1, page(1, 3, Progress::Done), Ok(false));
-    }
-
-    #[test]
-    fn tries_end() {
-        let (mut stage, mut router) = stage();
-        for _ in 0..limits::TRIES - 3 {
-            stage.fold_again(1, NodeId(1), &Error::unavailable("x"), &mut router).unwrap();
-        }
-        let failure = stage.fold_again(1, NodeId(1), &Error::unavailable("x"), &mut router);
-        assert!(failure.unwrap_err().body.contains("partition 0 could not be worked on"));
-    }
-
-    #[test]
-    fn a_broken_function_names_what_it_had() {
-        let error = mapring_script::ScriptError {
-            cause: mapring_script::FailureCause::Thrown,
-            message: "no".into(),
-            stack: None,
-            input: None,
-        };
-        let keydata = Some(JsonText("7".into()));
-        let broken = Broken { phase: 2, error, input: Some((id("k"), keydata)) };
-        let failure = broken_function(broken, "n3");
-        assert_eq!(
-            failure.body,
-            r#"{"phase":2,"error":"no","input":"[\"b\",\"k\",7]","type":"exception","stack":null,"bucket":"b","key":"k","node":"n3"}"#
-        );
-    }
-
-    #[test]
-    fn nodes_that_are_down_lose_their_work() {
-        let (mut stage, _) = stage();
-        let group = FixedGroup::start(3, RingSize::new(16).unwrap());
-        let node = stage.lanes[&1].node;
-        let me = [NodeId(1), NodeId(2), NodeId(3)].into_iter().find(|&other| other != node);
-        let cluster = group[usize::try_from(me.unwrap().0 - 1).unwrap()].clone();
-        cluster.report(node, false);
-        let mut router = Router::new(Arc::clone(&cluster.view()));
-        stage.view_changed(&mut router).unwrap();
-        assert!(stage.lanes.is_empty());
-        assert_ne!(stage.folds[&1].place.node, node);
-        assert_eq!(stage.queued, 3);
-    }
-}
+mod tests;

@@ -31,6 +31,8 @@ pub(crate) struct Node {
     pub(crate) workers: Arc<dyn Workers>,
     /// Units of one lane that run at once.
     pub(crate) units_at_once: usize,
+    /// Inputs after which a page ends.
+    pub(crate) page_inputs: u64,
     /// Units that run here now.
     pub(crate) units: Arc<AtomicU64>,
     /// Lanes that are served now.

@@ -58,7 +58,7 @@ impl<'l> Pager<'l> {
         }
         self.reached = Some(reached);
         let full =
-            self.bytes >= limits::PAGE_RESULT_BYTES || self.inputs >= limits::PAGE_INPUTS as u64;
+            self.bytes >= limits::PAGE_RESULT_BYTES || self.inputs >= self.lane.node.page_inputs;
         if full { self.send().await } else { Ok(()) }
     }
 

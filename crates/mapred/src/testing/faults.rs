@@ -1,17 +1,17 @@
 //! What queries answer when nodes, vnodes, functions and clients fail.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::StreamExt;
 use mapring_net::simulated::Fate;
-use mapring_ring::Partition;
+use mapring_ring::{Partition, RingSize, hash};
 use mapring_types::{BucketId, Entropy, NodeId};
 use tokio::time::Instant;
 
-use super::world::{Seeded, World, gather};
+use super::world::{Seeded, World, gather, object};
 use crate::MapredConfig;
 use crate::failure::Failure;
 
@@ -141,13 +141,36 @@ async fn without_a_replica_the_partitions_are_named() {
     assert_eq!(world.run(0, "\"single\"", SUM).await.unwrap()[&1], ["4950"]);
     world.kill(NodeId(2));
     let failure = world.run(0, "\"single\"", SUM).await.unwrap_err();
-    assert!(failure.body.contains("no replica of the partitions "), "{}", failure.body);
+    assert!(failure.body.contains("no complete replica of partitions "), "{}", failure.body);
     // By now the cluster knows that the node is down.
     let failure = world.run(0, "\"single\"", SUM).await.unwrap_err();
-    assert!(failure.body.contains("no replica of the partitions "), "{}", failure.body);
+    assert!(failure.body.contains("no complete replica of partitions "), "{}", failure.body);
     let keys: Vec<String> = (0..50).map(|number| format!(r#"["single","k{number}"]"#)).collect();
     let failure = world.run(0, &format!("[{}]", keys.join(",")), SUM).await.unwrap_err();
-    assert!(failure.body.contains("no replica of the partitions "), "{}", failure.body);
+    assert!(failure.body.contains("no complete replica of partitions "), "{}", failure.body);
+}
+
+#[tokio::test(start_paused = true)]
+async fn replicas_that_missed_writes_are_not_asked() {
+    let (world, bucket) = full();
+    let size = RingSize::new(16).unwrap();
+    for remainder in 0..3 {
+        // One or two of each three neighbours; what they hold is wrong.
+        let unfit: BTreeSet<Partition> =
+            (0..16).filter(|number| number % 3 == remainder).map(Partition).collect();
+        for number in 0..400 {
+            let key = format!("k{number}");
+            let home = hash::home(size, &bucket, key.as_bytes());
+            let is_unfit = |replica| unfit.contains(&size.after(home, replica));
+            world.put_object(&bucket, &key, &object("-1000", &[], false), is_unfit);
+            let right = object(&number.to_string(), &[], false);
+            world.put_object(&bucket, &key, &right, |replica| !is_unfit(replica));
+        }
+        world.store.lock().unfit = unfit;
+        assert_eq!(world.run(0, "\"b\"", SUM).await.unwrap()[&1], [TOTAL]);
+        let keys: Vec<String> = (0..400).map(|number| format!(r#"["b","k{number}"]"#)).collect();
+        assert_eq!(world.run(0, &format!("[{}]", keys.join(",")), SUM).await.unwrap()[&1], [TOTAL]);
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -245,19 +268,19 @@ async fn dropping_the_results_ends_everything() {
 async fn a_client_that_does_not_read_holds_the_query_back() {
     let world = World::new();
     let bucket = BucketId::untyped("b");
-    world.fill(&bucket, 5_000);
+    world.fill(&bucket, 1_500);
     let mut results = world.start(0, "\"b\"", &map("large"), r#","timeout":600000"#);
     assert!(results.next().await.unwrap().is_ok());
     tokio::time::sleep(Duration::from_secs(60)).await;
     let mapped = world.watch.mapped.load(Ordering::Relaxed);
-    // Each result has 100 KB: 5,000 would be 500 MB.
-    assert!(mapped < 1_500, "{mapped}");
+    // Each result has 100 KB.
+    assert!(mapped < 700, "{mapped}");
     let mut values = 0;
     while let Some(result) = results.next().await {
         values += result.unwrap().values.len();
     }
-    assert!(values > 4_900, "{values}");
-    assert_eq!(world.watch.mapped.load(Ordering::Relaxed), 5_000);
+    assert!(values > 1_400, "{values}");
+    assert_eq!(world.watch.mapped.load(Ordering::Relaxed), 1_500);
 }
 
 #[tokio::test(start_paused = true)]
@@ -298,7 +321,7 @@ async fn stormy(seed: u64) -> (Result<BTreeMap<usize, Vec<String>>, Failure>, Du
 #[tokio::test(start_paused = true)]
 async fn answers_are_exact_or_errors_in_bad_weather() {
     let mut exact = 0;
-    for seed in 0..40 {
+    for seed in 0..30 {
         if let (Ok(found), ..) = stormy(seed).await {
             assert_eq!(found[&2], [TOTAL], "seed {seed}");
             let mut values: Vec<u64> = found[&1].iter().map(|text| text.parse().unwrap()).collect();
@@ -307,7 +330,7 @@ async fn answers_are_exact_or_errors_in_bad_weather() {
             exact += 1;
         }
     }
-    assert!(exact > 20, "only {exact} of 40 queries survived");
+    assert!(exact > 15, "only {exact} of 30 queries survived");
 }
 
 #[tokio::test(start_paused = true)]

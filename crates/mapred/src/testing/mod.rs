@@ -3,5 +3,6 @@
 
 mod answers;
 mod faults;
+mod store;
 mod workers;
 mod world;

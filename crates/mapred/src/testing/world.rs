@@ -15,7 +15,7 @@ use mapring_kv::Page;
 use mapring_kv::executor::Inline;
 use mapring_net::simulated::Network;
 use mapring_net::{ServiceId, Services};
-use mapring_ring::{Partition, RingSize, hash};
+use mapring_ring::{Coverage, CoverageEntry, Partition, RingSize, hash};
 use mapring_script::JsonText;
 use mapring_types::clock::{ActorId, Dot};
 use mapring_types::{
@@ -37,6 +37,8 @@ pub(super) struct Store {
     slices: BTreeMap<(Partition, Partition), BTreeMap<ObjectId, Record>>,
     /// Reads of these vnodes fail.
     pub(super) broken: BTreeSet<Partition>,
+    /// These vnodes are known to have missed writes.
+    pub(super) unfit: BTreeSet<Partition>,
     /// Folds hand out so many objects at once.
     pub(super) page: usize,
 }
@@ -69,7 +71,8 @@ impl Entropy for Seeded {
 
 impl World {
     pub(super) fn new() -> Self {
-        Self::with(MapredConfig::default())
+        // Small pages, so that units are lost in the middle.
+        Self::with(MapredConfig { page_inputs: 7, ..MapredConfig::default() })
     }
 
     pub(super) fn with(config: MapredConfig) -> Self {
@@ -187,6 +190,19 @@ pub(super) fn object(body: &str, links: &[(&str, &str, &str)], deleted: bool) ->
 
 #[async_trait]
 impl Objects for TestObjects {
+    async fn coverage(&self, n_val: u32, without: &BTreeSet<NodeId>) -> Result<Coverage> {
+        let view = self.cluster.view();
+        let unfit = self.store.lock().unfit.clone();
+        let fit = |entry: CoverageEntry| {
+            view.is_up(entry.node)
+                && !without.contains(&entry.node)
+                && !unfit.contains(&entry.vnode)
+        };
+        Coverage::new(view.plan(), n_val, 0, fit).map_err(|missing| {
+            Error::unavailable(format!("no complete replica of partitions {missing:?}"))
+        })
+    }
+
     async fn fold_page(
         &self,
         slice: Slice<'_>,

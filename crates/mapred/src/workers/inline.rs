@@ -33,9 +33,8 @@ async fn through<T: Send + 'static>(
     executor: &dyn Executor,
     work: impl FnOnce() -> Result<T, ScriptError> + Send + 'static,
 ) -> Result<T, ScriptError> {
-    let failed = |error: mapring_types::Error| {
-        ScriptError::new(FailureCause::Worker, error.to_string())
-    };
+    let failed =
+        |error: mapring_types::Error| ScriptError::new(FailureCause::Worker, error.to_string());
     run(executor, move || Ok(work())).await.map_err(failed)?
 }
 

@@ -21,7 +21,10 @@ const LINES_BEFORE: usize = 1;
 pub(super) fn thrown(error: &JsError, context: &mut Context) -> ScriptError {
     if let Some(EngineError::RuntimeLimit(limit)) = error.as_engine() {
         let message = format!("the calls nested too deeply: {limit}");
-        return ScriptError { stack: stack(error), ..ScriptError::new(FailureCause::Stack, message) };
+        return ScriptError {
+            stack: stack(error),
+            ..ScriptError::new(FailureCause::Stack, message)
+        };
     }
     let message = cut(message(error, context));
     ScriptError { cause: FailureCause::Thrown, message, stack: stack(error), input: None }
@@ -125,4 +128,3 @@ fn in_user_lines(text: &str) -> String {
     });
     corrected.into_owned()
 }
-

@@ -25,6 +25,9 @@ impl<'a> Plain<'a> {
     /// The items of an array, made plain.
     pub(super) fn items(&mut self, array: &JsObject) -> Result<Vec<JsValue>, WriteError> {
         let length = length(array, self.context)?;
+        if length > self.left {
+            return Err(WriteError::Size);
+        }
         let mut items = Vec::new();
         for at in 0..length {
             let item = array.get(at, self.context)?;

@@ -82,9 +82,8 @@ impl QueryContext {
     }
 
     fn named(&mut self, path: &str) -> Result<Callable, ScriptError> {
-        let undefined = || {
-            ScriptError::new(FailureCause::Undefined, format!("{path} is not defined"))
-        };
+        let undefined =
+            || ScriptError::new(FailureCause::Undefined, format!("{path} is not defined"));
         let mut this = JsValue::undefined();
         let mut value = JsValue::from(self.context.global_object());
         for name in path.split('.') {
@@ -152,7 +151,8 @@ impl QueryContext {
         let Some(array) = value.as_object().filter(JsObject::is_array) else {
             return Err(not_a_list(&value));
         };
-        let mut plain = super::plain::Plain::new(&mut self.context, &self.stringify, self.result_bytes);
+        let mut plain =
+            super::plain::Plain::new(&mut self.context, &self.stringify, self.result_bytes);
         let items = plain.items(&array);
         items.map_err(|error| writing(error, self.result_bytes, &mut self.context))
     }
@@ -166,8 +166,7 @@ impl QueryContext {
     pub(super) fn write(&mut self, values: &[JsValue]) -> Result<Vec<JsonText>, ScriptError> {
         let mut writer = Writer::new(&mut self.context, &self.stringify, self.result_bytes);
         let texts: Result<Vec<_>, _> = values.iter().map(|value| writer.text(value)).collect();
-        let texts =
-            texts.map_err(|error| writing(error, self.result_bytes, &mut self.context))?;
+        let texts = texts.map_err(|error| writing(error, self.result_bytes, &mut self.context))?;
         Ok(texts.into_iter().map(|text| JsonText(text.unwrap_or_else(null))).collect())
     }
 
@@ -256,6 +255,7 @@ impl QueryContext {
 
 fn items(array: &JsObject, writer: &mut Writer<'_>) -> Result<Vec<JsonText>, WriteError> {
     let length = length(array, writer.context())?;
+    writer.admit(length)?;
     let mut texts = Vec::new();
     for at in 0..length {
         let item = array.get(at, writer.context())?;

@@ -3,7 +3,9 @@
 
 use boa_engine::property::PropertyKey;
 use boa_engine::string::JsStrVariant;
-use boa_engine::{Context, JsError, JsNativeError, JsObject, JsString, JsValue, JsVariant, js_string};
+use boa_engine::{
+    Context, JsError, JsNativeError, JsObject, JsString, JsValue, JsVariant, js_string,
+};
 
 use crate::json::{write_js_number, write_str, write_units};
 use crate::limits;
@@ -48,18 +50,27 @@ impl<'a> Writer<'a> {
     pub(super) fn text(&mut self, value: &JsValue) -> Result<Option<String>, WriteError> {
         let mut out = String::new();
         let written = self.value(&JsString::default(), value, &mut out)?;
-        self.spend(out.len())?;
+        self.spend(out.len() + 1)?;
         Ok(written.then_some(out))
     }
 
     /// What stands for the value in JSON: what `toJSON` gives where there is one.
-    pub(super) fn represent(&mut self, key: &JsString, value: &JsValue) -> Result<JsValue, JsError> {
+    pub(super) fn represent(
+        &mut self,
+        key: &JsString,
+        value: &JsValue,
+    ) -> Result<JsValue, JsError> {
         let Some(object) = value.as_object() else { return Ok(value.clone()) };
         let method = object.get(js_string!("toJSON"), self.context)?;
         match method.as_callable() {
             Some(method) => method.call(value, &[key.clone().into()], self.context),
             None => Ok(value.clone()),
         }
+    }
+
+    /// Refuses a list that is too long whatever is in it.
+    pub(super) fn admit(&self, items: u64) -> Result<(), WriteError> {
+        if items > self.left { Err(WriteError::Size) } else { Ok(()) }
     }
 
     fn spend(&mut self, bytes: usize) -> Result<(), WriteError> {
@@ -123,13 +134,18 @@ impl<'a> Writer<'a> {
             return Err(JsError::from(error).into());
         }
         self.ancestors.push(object.clone());
-        if array { self.items(object, out)? } else { self.properties(object, out)? }
+        if array {
+            self.items(object, out)?
+        } else {
+            self.properties(object, out)?
+        }
         self.ancestors.pop();
         Ok(true)
     }
 
     fn items(&mut self, array: &JsObject, out: &mut String) -> Result<(), WriteError> {
         let length = length(array, self.context)?;
+        self.admit(length)?;
         out.push('[');
         for at in 0..length {
             if at > 0 {

@@ -54,7 +54,11 @@ pub(crate) fn read<B: Build>(text: &str, build: &mut B) -> Result<B::Value, Read
     reader.space();
     let value = reader.value()?;
     reader.space();
-    if reader.at < text.len() { Err(reader.wrong("unexpected text after the value")) } else { Ok(value) }
+    if reader.at < text.len() {
+        Err(reader.wrong("unexpected text after the value"))
+    } else {
+        Ok(value)
+    }
 }
 
 struct Reader<'a, B: Build> {

@@ -435,4 +435,3 @@ fn name(cause: FailureCause) -> &'static str {
         _ => "ended",
     }
 }
-

@@ -165,9 +165,7 @@ impl Reduce for ProcessReduce {
     }
 }
 
-fn done(
-    answer: Result<Response, super::pool::CallFailure>,
-) -> Result<(), ScriptError> {
+fn done(answer: Result<Response, super::pool::CallFailure>) -> Result<(), ScriptError> {
     match answer {
         Ok(Response::Done) => Ok(()),
         Ok(_) => Err(unexpected()),

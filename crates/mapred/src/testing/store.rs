@@ -1,0 +1,211 @@
+//! Whole queries over the real key-value store on memory engines.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use mapring_cluster::fixed::{FixedCluster, FixedGroup};
+use mapring_cluster::{Change, Cluster};
+use mapring_engine::memory::MemoryEngine;
+use mapring_kv::executor::Inline;
+use mapring_kv::{DeleteOptions, Kv, KvConfig, KvParts, NewValue, PutOptions};
+use mapring_net::simulated::{Fate, Network};
+use mapring_net::{ServiceId, Services};
+use mapring_ring::RingSize;
+use mapring_types::{BucketId, Clock, Link, Metadata, NodeId, ObjectId};
+use tokio::time::Instant;
+
+use super::workers::{TestWorkers, Watch};
+use super::world::{Seeded, gather};
+use crate::failure::Failure;
+use crate::{MapReduce, MapredConfig, Parts};
+
+struct TestClock(Instant);
+
+impl Clock for TestClock {
+    fn now_micros(&self) -> u64 {
+        1_700_000_000_000_000 + u64::try_from(self.0.elapsed().as_micros()).unwrap()
+    }
+}
+
+struct Node {
+    cluster: Arc<FixedCluster>,
+    engine: Arc<MemoryEngine>,
+    running: Option<(Kv, MapReduce)>,
+}
+
+struct Ring {
+    network: Arc<Network>,
+    nodes: Vec<Node>,
+    watch: Arc<Watch>,
+    clock: Arc<TestClock>,
+}
+
+impl Ring {
+    async fn start() -> Self {
+        let network = Network::new();
+        network.set_weather(Box::new(|_, _| Fate::Deliver(Duration::from_micros(100))));
+        let handles = FixedGroup::start(3, RingSize::new(16).unwrap());
+        handles[0].propose(Change::Seal).await.unwrap();
+        let nodes = handles.into_iter().map(|cluster| {
+            let engine = Arc::new(MemoryEngine::new());
+            Node { cluster, engine, running: None }
+        });
+        let (nodes, clock) = (nodes.collect(), Arc::new(TestClock(Instant::now())));
+        let mut ring = Self { network, nodes, watch: Arc::default(), clock };
+        for at in 0..3 {
+            ring.open(at).await;
+        }
+        ring
+    }
+
+    async fn open(&mut self, at: usize) {
+        let node = &mut self.nodes[at];
+        let me = node.cluster.view().me;
+        let entropy = Arc::new(Seeded(AtomicU64::new(self.clock.now_micros() ^ me.0)));
+        let transport = self.network.transport(me);
+        let kv = Kv::open(KvParts {
+            cluster: node.cluster.clone(),
+            engine: node.engine.clone(),
+            transport: transport.clone(),
+            clock: self.clock.clone(),
+            entropy: entropy.clone(),
+            executor: Arc::new(Inline),
+            config: KvConfig { reap_after: None },
+        });
+        let kv = kv.await.unwrap();
+        let mapred = MapReduce::new(Parts {
+            kv: kv.clone(),
+            transport,
+            workers: Arc::new(TestWorkers(self.watch.clone())),
+            executor: Arc::new(Inline),
+            clock: self.clock.clone(),
+            entropy,
+            config: MapredConfig { page_inputs: 7, ..MapredConfig::default() },
+        });
+        let services = [(ServiceId::Kv, kv.service()), (ServiceId::MapReduce, mapred.service())];
+        self.network.connect(me, Services::new(services));
+        node.running = Some((kv, mapred));
+    }
+
+    fn kv(&self, at: usize) -> &Kv {
+        &self.nodes[at].running.as_ref().unwrap().0
+    }
+
+    fn kill(&mut self, at: usize) {
+        self.network.disconnect(self.nodes[at].cluster.view().me);
+        self.nodes[at].running = None;
+    }
+
+    async fn restart(&mut self, at: usize) {
+        self.open(at).await;
+        for node in &self.nodes {
+            node.cluster.set_up((1..=3).map(NodeId));
+        }
+    }
+
+    async fn put(&self, at: usize, key: &str, body: &str, links: &[(&str, &str)]) {
+        let link = |(key, tag): &(&str, &str)| Link {
+            bucket: "b".into(),
+            key: (*key).to_owned().into(),
+            tag: (*tag).to_owned().into(),
+        };
+        let metadata = Metadata {
+            content_type: "text/plain".into(),
+            links: links.iter().map(link).collect(),
+            ..Metadata::default()
+        };
+        let value = NewValue { metadata, body: body.to_owned().into(), deleted: false };
+        let id = ObjectId::new(BucketId::untyped("b"), key.to_owned());
+        self.kv(at).put(&id, None, value, &PutOptions::default()).await.unwrap();
+    }
+
+    async fn run(&self, at: usize, body: &str) -> Result<BTreeMap<usize, Vec<String>>, Failure> {
+        let mapred = &self.nodes[at].running.as_ref().unwrap().1;
+        let query = mapred.parse(body.as_bytes()).unwrap();
+        gather(mapred.start(query).await.unwrap()).await
+    }
+
+    async fn sum(&self, at: usize) -> String {
+        let found = self.run(at, SUM).await.unwrap();
+        found[&1].concat()
+    }
+}
+
+const SUM: &str = r#"{"inputs":"b","query":[{"map":{"language":"javascript","name":"json"}},
+                      {"reduce":{"language":"javascript","name":"sum"}}]}"#;
+
+#[tokio::test(start_paused = true)]
+async fn buckets_keys_and_links() {
+    let ring = Ring::start().await;
+    for number in 0..200 {
+        ring.put(number % 3, &format!("k{number}"), &number.to_string(), &[]).await;
+    }
+    for at in 0..3 {
+        assert_eq!(ring.sum(at).await, "19900");
+    }
+    let keys = ring.run(1, r#"{"inputs":"b","query":[]}"#).await.unwrap();
+    assert_eq!(keys[&0].len(), 200);
+    ring.put(0, "hub", "0", &[("k7", "a"), ("k9", "b"), ("nope", "c")]).await;
+    let walk = r#"{"inputs":[["b","hub"]],"query":[{"link":{"keep":true}},
+                   {"map":{"language":"javascript","name":"json"}}]}"#;
+    let found = ring.run(2, walk).await.unwrap();
+    assert_eq!(found[&0], [r#"["b","k7","a"]"#, r#"["b","k9","b"]"#, r#"["b","nope","c"]"#]);
+    let mut values = found[&1].clone();
+    values.sort();
+    assert_eq!(values, ["7", "9", r#"{"not_found":{"bucket":"b","key":"nope"}}"#]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn deleted_objects_are_not_listed() {
+    let ring = Ring::start().await;
+    for number in 0..20 {
+        ring.put(0, &format!("k{number}"), "1", &[]).await;
+    }
+    let id = ObjectId::new(BucketId::untyped("b"), "k3");
+    ring.kv(1).delete(&id, None, &DeleteOptions::default()).await.unwrap();
+    let keys = ring.run(1, r#"{"inputs":"b","query":[]}"#).await.unwrap();
+    assert_eq!(keys[&0].len(), 19);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_dies_in_the_middle() {
+    for dies in [1, 2] {
+        let ring = Ring::start().await;
+        for number in 0..600 {
+            ring.put(0, &format!("k{number}"), &number.to_string(), &[]).await;
+        }
+        let (network, done) = (ring.network.clone(), AtomicU64::new(0));
+        *ring.watch.hook.lock() = Some(Box::new(move |mapped| {
+            if mapped >= 100 && done.swap(1, Ordering::Relaxed) == 0 {
+                network.disconnect(NodeId(dies + 1));
+            }
+        }));
+        assert_eq!(ring.sum(0).await, "179700");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_missed_writes_is_not_asked() {
+    let mut ring = Ring::start().await;
+    for number in 0..100 {
+        ring.put(0, &format!("k{number}"), "1", &[]).await;
+    }
+    for dies in [1, 2, 1] {
+        ring.kill(dies);
+        assert_eq!(ring.sum(0).await.len(), 3);
+        for number in 0..100 {
+            ring.put(0, &format!("k{number}"), "2", &[]).await;
+        }
+        assert_eq!(ring.sum(0).await, "200");
+        ring.restart(dies).await;
+        for at in 0..3 {
+            assert_eq!(ring.sum(at).await, "200", "asked node {at} after {dies} came back");
+        }
+        let explicit: Vec<String> =
+            (0..100).map(|number| format!(r#"["b","k{number}"]"#)).collect();
+        let explicit = SUM.replace("\"b\"", &format!("[{}]", explicit.join(",")));
+        assert_eq!(ring.run(dies, &explicit).await.unwrap()[&1], ["200"]);
+    }
+}

@@ -1,0 +1,321 @@
+//! Worker processes under friendly and hostile functions. The processes are this test program
+//! itself, started again as the test `script_worker_process`.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use mapring_mapred::workers::inline::InlineWorkers;
+use mapring_mapred::workers::process::{ProcessConfig, ProcessWorkers};
+use mapring_mapred::workers::{Reduce, Workers};
+use mapring_script::{
+    FailureCause, Function, JsonText, MapInput, PhaseFunction, ReduceTiming, ScriptError,
+    ScriptLimits,
+};
+use mapring_types::{
+    ActorId, BucketId, Dot, Metadata, Object, ObjectId, Record, Sibling, VersionVector,
+};
+
+const MARK: &str = "MAPRING_TEST_WORKER";
+
+/// Not a test: what the processes run. Does nothing unless started as one.
+#[test]
+fn script_worker_process() {
+    if std::env::var_os(MARK).is_some() {
+        std::process::exit(mapring_script::worker::main());
+    }
+}
+
+fn config(workers: usize) -> ProcessConfig {
+    let program = std::env::current_exe().unwrap().display().to_string();
+    let arguments = [&format!("{MARK}=1"), &program, "--exact", "script_worker_process"];
+    ProcessConfig {
+        program: PathBuf::from("/usr/bin/env"),
+        arguments: arguments.map(String::from).into_iter().chain(["--nocapture".into()]).collect(),
+        workers,
+        limits: ScriptLimits { call_ms: 1_000, ..ScriptLimits::default() },
+        queue: 100,
+    }
+}
+
+async fn start(workers: usize) -> Arc<ProcessWorkers> {
+    ProcessWorkers::start(config(workers)).await.unwrap()
+}
+
+fn source(source: &str) -> Arc<PhaseFunction> {
+    Arc::new(PhaseFunction { function: Function::Source(source.to_owned()), arg: None })
+}
+
+fn named(name: &str) -> Arc<PhaseFunction> {
+    Arc::new(PhaseFunction { function: Function::Named(name.to_owned()), arg: None })
+}
+
+fn erlang(function: &str) -> Arc<PhaseFunction> {
+    let module = "riak_kv_mapreduce".to_owned();
+    let function = Function::Erlang { module, function: function.to_owned() };
+    Arc::new(PhaseFunction { function, arg: None })
+}
+
+fn input(body: &str) -> MapInput {
+    let sibling = Sibling {
+        dot: Dot { actor: ActorId(7), counter: 1 },
+        last_modified: 0,
+        deleted: false,
+        metadata: Metadata { content_type: "text/plain".to_owned(), ..Metadata::default() },
+        body: Bytes::copy_from_slice(body.as_bytes()),
+    };
+    let mut object = Object::default();
+    object.update(&VersionVector::new(), sibling);
+    let id = ObjectId::new(BucketId::untyped("b"), body.to_owned());
+    MapInput { id, keydata: None, record: Some(Record::encode(&object)) }
+}
+
+fn json(text: &str) -> JsonText {
+    JsonText(text.to_owned())
+}
+
+async fn map(workers: &dyn Workers, function: &Arc<PhaseFunction>, bodies: &[&str]) -> Mapped {
+    workers.map(1, 0, function, bodies.iter().map(|body| input(body)).collect()).await
+}
+
+type Mapped = Result<Vec<Vec<JsonText>>, ScriptError>;
+
+/// The pool works as if nothing had been.
+async fn check_health(workers: &dyn Workers) {
+    let function = source("function(v){return [v.values[0].data + '!']}");
+    for _ in 0..4 {
+        let results = map(workers, &function, &["a", "b"]).await.unwrap();
+        assert_eq!(results, [[json("\"a!\"")], [json("\"b!\"")]]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hostile_functions_cost_a_worker_and_have_a_cause() {
+    use FailureCause::{Memory, NotAList, Stack, Syntax, Thrown, Time};
+    let workers = start(2).await;
+    let deep_source =
+        format!("function(v){{return {}1{}}}", "[".repeat(200_000), "]".repeat(200_000));
+    let deep_proxy = "function(v){var p = {}; for (var i = 0; i < 200000; i++) p = new Proxy(p, {}); return [p.x]}";
+    for (function, causes) in [
+        ("function(v){for(;;){}}", &[Time][..]),
+        ("function(v){/^(a+)+$/.test('a'.repeat(40) + 'b'); return []}", &[Time]),
+        ("(function(){for(;;){}})()", &[Time]),
+        ("function f(v){return f(v)}", &[Stack]),
+        ("function f(v){return [1].map(f)}", &[Stack]),
+        (deep_proxy, &[Stack]),
+        (&deep_source, &[Stack, Syntax]),
+        ("function(v){return ['x'.repeat(1073741824)]}", &[Memory]),
+        (
+            "function(v){var a = []; for(;;) a.push('x'.repeat(1000000) + a.length)}",
+            &[Memory, Time],
+        ),
+        ("function(v){var a = []; for(;;) a.push([a.length])}", &[Memory, Time]),
+        ("function(v){return [", &[Syntax]),
+        ("function(v){throw new Error('mine')}", &[Thrown]),
+        ("function(v){return 'text'}", &[NotAList]),
+    ] {
+        let shown = &function[..function.len().min(80)];
+        let error = map(workers.as_ref(), &source(function), &["x"]).await.expect_err(shown);
+        assert!(causes.contains(&error.cause), "{shown}: {error:?}");
+        check_health(workers.as_ref()).await;
+    }
+    // A comparator that contradicts itself may break the interpreter, or be borne.
+    let function = source(
+        "function(v){var i = 0, a = []; while (a.length < 999) a.push(a.length); \
+        a.sort(function(){return (i = i * 7 + 3 & 1023) % 3 - 1}); return [a.length]}",
+    );
+    match map(workers.as_ref(), &function, &["x"]).await {
+        Ok(results) => assert_eq!(results, [[json("999")]]),
+        Err(error) => assert_eq!(error.cause, Thrown, "{error:?}"),
+    }
+    check_health(workers.as_ref()).await;
+    workers.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_input_that_ends_a_worker_is_named() {
+    let workers = start(1).await;
+    let bodies: Vec<String> = (0..30).map(|n| n.to_string()).collect();
+    let bodies: Vec<&str> = bodies.iter().map(String::as_str).collect();
+    for (deed, cause) in [
+        ("for(;;){}", FailureCause::Time),
+        ("'x'.repeat(1 << 30)", FailureCause::Memory),
+        (
+            "var p = {}; for (var i = 0; i < 200000; i++) p = new Proxy(p, {}); p.x",
+            FailureCause::Stack,
+        ),
+        ("throw 1", FailureCause::Thrown),
+    ] {
+        let function =
+            source(&format!("function(v){{if (v.key == '17') {{{deed}}} return [v.key]}}"));
+        let error = map(workers.as_ref(), &function, &bodies).await.unwrap_err();
+        assert_eq!((error.cause, error.input), (cause, Some(17)), "{error:?}");
+    }
+    workers.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_limit_is_for_a_call_and_not_for_a_batch() {
+    let workers = start(1).await;
+    let function =
+        source("function(v){var end = Date.now() + 150; while (Date.now() < end); return [1]}");
+    let bodies: Vec<String> = (0..10).map(|n| n.to_string()).collect();
+    let bodies: Vec<&str> = bodies.iter().map(String::as_str).collect();
+    let results = map(workers.as_ref(), &function, &bodies).await.unwrap();
+    assert_eq!(results.len(), 10);
+    workers.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_wait_for_workers_and_later_phases_come_first() {
+    let workers = start(1).await;
+    let slow =
+        source("function(v){var end = Date.now() + 300; while (Date.now() < end); return [1]}");
+    let quick = source("function(v){return [1]}");
+    let order = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let call = |phase: usize, function: &Arc<PhaseFunction>| {
+        let (workers, order, function) = (workers.clone(), order.clone(), function.clone());
+        tokio::spawn(async move {
+            workers.map(1, phase, &function, vec![input("x")]).await.unwrap();
+            order.lock().unwrap().push(phase);
+        })
+    };
+    let mut calls = vec![call(0, &slow)];
+    // The slow call has the worker once others are seen to wait.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    for phase in [1, 3, 2, 3] {
+        calls.push(call(phase, &quick));
+        tokio::task::yield_now().await;
+    }
+    for call in calls {
+        call.await.unwrap();
+    }
+    assert_eq!(*order.lock().unwrap(), [0, 3, 3, 2, 1]);
+    workers.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dropped_call_frees_its_worker() {
+    let workers = start(1).await;
+    let endless = source("function(v){for(;;){}}");
+    let started = Instant::now();
+    let bodies: Vec<MapInput> = vec![input("x")];
+    let call = workers.map(1, 0, &endless, bodies);
+    assert!(tokio::time::timeout(Duration::from_millis(200), call).await.is_err());
+    check_health(workers.as_ref()).await;
+    // Without the withdrawal the worker would have been busy until its limit.
+    assert!(started.elapsed() < Duration::from_millis(950), "{:?}", started.elapsed());
+    workers.shutdown().await;
+}
+
+async fn feed(reduce: &mut Box<dyn Reduce>, from: u32, to: u32) {
+    let inputs = (from..to).map(|n| JsonText(n.to_string())).collect();
+    reduce.push(inputs).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reduces_give_up_their_worker_for_others() {
+    let workers = start(1).await;
+    let function = source("function(vs){return [vs.reduce(function(a, b){return a + b}, 0)]}");
+    let mut reduces = Vec::new();
+    for query in 0..5 {
+        let timing = ReduceTiming::Every(7);
+        reduces.push(workers.reduce(query, 1, &function, timing).await.unwrap());
+    }
+    for round in 0..6 {
+        for reduce in &mut reduces {
+            feed(reduce, round * 10, round * 10 + 10).await;
+        }
+        check_health(workers.as_ref()).await;
+    }
+    for reduce in reduces {
+        assert_eq!(reduce.finish().await.unwrap(), [json("1770")]);
+    }
+    workers.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reduces_fail_with_their_cause_and_stay_failed() {
+    let workers = start(1).await;
+    let timing = ReduceTiming::Every(2);
+    let function = source("function(vs){for(;;){}}");
+    let mut reduce = workers.reduce(1, 1, &function, timing).await.unwrap();
+    reduce.push(vec![json("1")]).await.unwrap();
+    let error = reduce.push(vec![json("1")]).await.unwrap_err();
+    assert_eq!(error.cause, FailureCause::Time);
+    let error = reduce.push(vec![json("1")]).await.unwrap_err();
+    assert_eq!(error.cause, FailureCause::Time);
+    assert_eq!(reduce.finish().await.unwrap_err().cause, FailureCause::Time);
+    let error = workers.reduce(1, 1, &source("function("), timing).await.err().unwrap();
+    assert_eq!(error.cause, FailureCause::Syntax);
+    // One that is dropped in the midst of things leaves nothing behind.
+    let kept = workers.reduce(1, 1, &source("function(vs){return vs}"), timing).await.unwrap();
+    drop(kept);
+    check_health(workers.as_ref()).await;
+    workers.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn built_ins_run_here_and_leave_what_they_cannot_do_to_javascript() {
+    let workers = start(1).await;
+    let results = map(workers.as_ref(), &erlang("map_object_value"), &["10", "20"]).await.unwrap();
+    assert_eq!(results, [[json("\"10\"")], [json("\"20\"")]]);
+    let results =
+        map(workers.as_ref(), &named("Riak.mapValuesJson"), &["{\"a\":1}"]).await.unwrap();
+    assert_eq!(results, [[json("{\"a\":1}")]]);
+    let error = map(workers.as_ref(), &named("Riak.mapValuesJson"), &["1", "{"]).await.unwrap_err();
+    assert_eq!((error.cause, error.input), (FailureCause::Thrown, Some(1)));
+    assert!(error.message.starts_with("SyntaxError"), "{error:?}");
+    let timing = ReduceTiming::Every(2);
+    let mut reduce = workers.reduce(1, 1, &named("Riak.reduceSum"), timing).await.unwrap();
+    for value in ["1", "2", "{\"a\":1}", "3", "4"] {
+        reduce.push(vec![json(value)]).await.unwrap();
+    }
+    assert_eq!(reduce.finish().await.unwrap(), [json("\"3[object Object]34\"")]);
+    let mut reduce = workers.reduce(1, 1, &erlang("reduce_sum"), timing).await.unwrap();
+    let error = reduce.push(vec![json("\"a\""), json("\"b\"")]).await.unwrap_err();
+    assert_eq!(error.cause, FailureCause::BadArgument);
+    workers.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_process_stays_behind() {
+    let workers = start(3).await;
+    check_health(workers.as_ref()).await;
+    let endless = source("function(v){for(;;){}}");
+    let busy = workers.clone();
+    let call = tokio::spawn(async move { busy.map(1, 0, &endless, vec![input("x")]).await });
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    workers.shutdown().await;
+    let error = call.await.unwrap().unwrap_err();
+    assert_eq!(error.message, "the node is stopping");
+    assert_eq!(
+        map(workers.as_ref(), &source("1"), &["x"]).await.unwrap_err().message,
+        "the node is stopping"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_that_is_no_worker_is_an_error_at_the_start() {
+    let wrong = ProcessConfig { program: PathBuf::from("/bin/false"), ..config(1) };
+    let error = ProcessWorkers::start(wrong).await.err().unwrap();
+    assert!(error.to_string().contains("no script worker can be started"), "{error}");
+    let missing = ProcessConfig { program: PathBuf::from("/nowhere/at/all"), ..config(1) };
+    assert!(ProcessWorkers::start(missing).await.is_err());
+}
+
+#[tokio::test]
+async fn inline_workers_run_built_ins_only() {
+    let executor = Arc::new(mapring_kv::executor::Inline);
+    let workers = InlineWorkers::new(executor, ScriptLimits::default());
+    let results = map(&workers, &erlang("map_object_value"), &["10"]).await.unwrap();
+    assert_eq!(results, [[json("\"10\"")]]);
+    let error = map(&workers, &source("function(v){return []}"), &["10"]).await.unwrap_err();
+    assert_eq!(error.cause, FailureCause::Undefined);
+    let mut reduce =
+        workers.reduce(1, 1, &named("Riak.reduceSum"), ReduceTiming::Every(20)).await.unwrap();
+    reduce.push(vec![json("1"), json("2")]).await.unwrap();
+    assert_eq!(reduce.finish().await.unwrap(), [json("3")]);
+}

@@ -1,0 +1,145 @@
+//! Who takes whom for alive: a seeded stand-in for gossip, late and forgetful like the real one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use mapring_cluster::fixed::FixedCluster;
+use mapring_cluster::{Change, Cluster, Outcome, View};
+use mapring_types::{NodeId, Result};
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::limits;
+use crate::random::Random;
+
+/// One node's view of the cluster during one life: what gossip says, less what refused calls say.
+pub(crate) struct Eyes {
+    cluster: Arc<FixedCluster>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// The nodes that gossip takes for alive.
+    alive: BTreeSet<NodeId>,
+    /// Nodes that have refused a call, and how long that counts.
+    refused: BTreeMap<NodeId, Instant>,
+    dead: bool,
+}
+
+impl Eyes {
+    /// A node that has just started knows of nobody.
+    pub(crate) fn open(cluster: Arc<FixedCluster>) -> Arc<Self> {
+        cluster.set_up([]);
+        Arc::new(Self { cluster, state: Mutex::default() })
+    }
+
+    /// Takes in what gossip says.
+    pub(crate) fn see(&self, alive: BTreeSet<NodeId>) {
+        self.update(|state| state.alive = alive);
+    }
+
+    /// This life is over: what its remains report is of no interest.
+    pub(crate) fn close(&self) {
+        self.state.lock().dead = true;
+    }
+
+    fn update(&self, change: impl FnOnce(&mut State)) {
+        let mut state = self.state.lock();
+        if state.dead {
+            return;
+        }
+        change(&mut state);
+        let now = Instant::now();
+        state.refused.retain(|_, until| *until > now);
+        let State { alive, refused, .. } = &*state;
+        let up: BTreeSet<NodeId> =
+            alive.iter().filter(|node| !refused.contains_key(node)).copied().collect();
+        let view = self.cluster.view();
+        if view.up.iter().filter(|node| **node != view.me).ne(up.iter()) {
+            self.cluster.set_up(up);
+        }
+    }
+}
+
+#[async_trait]
+impl Cluster for Eyes {
+    fn view(&self) -> Arc<View> {
+        self.cluster.view()
+    }
+
+    fn changes(&self) -> watch::Receiver<Arc<View>> {
+        self.cluster.changes()
+    }
+
+    async fn propose(&self, change: Change) -> Result<Outcome> {
+        self.cluster.propose(change).await
+    }
+
+    fn report(&self, node: NodeId, reachable: bool) {
+        self.update(|state| {
+            if reachable {
+                state.refused.remove(&node);
+            } else {
+                state.refused.insert(node, Instant::now() + limits::REPORT_HOLD);
+            }
+        });
+    }
+}
+
+/// What one node holds of another.
+struct Opinion {
+    alive: bool,
+    /// Whether the other could be heard at the last look, and since when that is so.
+    heard: bool,
+    turns_at: Instant,
+}
+
+/// What all nodes hold of each other.
+pub(crate) struct Gossip {
+    random: Random,
+    opinions: BTreeMap<(NodeId, NodeId), Opinion>,
+}
+
+impl Gossip {
+    pub(crate) fn new(random: Random) -> Self {
+        Self { random, opinions: BTreeMap::new() }
+    }
+
+    /// A node has started and knows nothing.
+    pub(crate) fn forget(&mut self, node: NodeId) {
+        self.opinions.retain(|(knower, _), _| *knower != node);
+    }
+
+    /// One round for one node: whom it takes for alive, given whom it can hear.
+    pub(crate) fn round(
+        &mut self,
+        me: NodeId,
+        others: impl Iterator<Item = (NodeId, bool)>,
+    ) -> BTreeSet<NodeId> {
+        let now = Instant::now();
+        let mut alive = BTreeSet::new();
+        for (other, heard) in others {
+            let opinion = self.opinions.entry((me, other)).or_insert(Opinion {
+                alive: false,
+                heard: false,
+                turns_at: now,
+            });
+            if heard != opinion.heard {
+                opinion.heard = heard;
+                let range = if heard { limits::TRUST_MS } else { limits::SUSPICION_MS };
+                let delay = std::time::Duration::from_millis(self.random.within(range));
+                opinion.turns_at = now + delay;
+            }
+            if opinion.alive != opinion.heard && now >= opinion.turns_at {
+                opinion.alive = opinion.heard;
+            }
+            if opinion.alive {
+                alive.insert(other);
+            }
+        }
+        alive
+    }
+}

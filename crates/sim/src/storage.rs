@@ -1,0 +1,175 @@
+//! A disk that survives a crash of its node, without the writes that were not yet synced.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use mapring_engine::memory::MemoryEngine;
+use mapring_engine::{Engine, EngineStats, ScanDepth, ScanRange, StoreKey};
+use mapring_types::{Entropy, Error, ErrorKind, Record, Result};
+use parking_lot::Mutex;
+
+use crate::random::Random;
+
+/// What outlives a node.
+pub(crate) struct Disk {
+    engine: MemoryEngine,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Goes up with each crash: engines of earlier lives are dead.
+    life: u64,
+    /// What to put back for each write since the last sync, oldest first.
+    unsynced: Vec<Undo>,
+}
+
+struct Undo {
+    vnode: u16,
+    key: StoreKey,
+    before: Option<Record>,
+}
+
+impl Disk {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self { engine: MemoryEngine::new(), state: Mutex::default() })
+    }
+
+    /// The engine of a node's next life.
+    pub(crate) fn open(self: &Arc<Self>) -> Arc<dyn Engine> {
+        let life = self.state.lock().life;
+        Arc::new(DiskEngine { disk: self.clone(), life })
+    }
+
+    /// Ends the life of all engines: as after `kill -9`, the log ends somewhere behind the last sync.
+    /// Returns how many writes are lost.
+    pub(crate) fn crash(&self, random: &Random) -> Result<usize> {
+        let mut state = self.state.lock();
+        state.life += 1;
+        let mut unsynced = std::mem::take(&mut state.unsynced);
+        let kept = usize::try_from(random.below(unsynced.len() as u64 + 1)).unwrap_or(0);
+        let lost = unsynced.split_off(kept);
+        for Undo { vnode, key, before } in lost.iter().rev() {
+            match before {
+                Some(record) => self.engine.put(*vnode, key, record)?,
+                None => self.engine.delete(*vnode, key)?,
+            }
+        }
+        Ok(lost.len())
+    }
+}
+
+/// The disk as one life of its node sees it.
+struct DiskEngine {
+    disk: Arc<Disk>,
+    life: u64,
+}
+
+impl DiskEngine {
+    /// The engine beneath, while this life lasts.
+    fn alive(&self) -> Result<&MemoryEngine> {
+        if self.disk.state.lock().life == self.life {
+            Ok(&self.disk.engine)
+        } else {
+            Err(Error::new(ErrorKind::Storage, "the node has crashed"))
+        }
+    }
+
+    fn remember(&self, vnode: u16, key: &StoreKey) -> Result<()> {
+        let before = self.alive()?.get(vnode, key)?;
+        self.disk.state.lock().unsynced.push(Undo { vnode, key: key.clone(), before });
+        Ok(())
+    }
+}
+
+impl Engine for DiskEngine {
+    fn get(&self, vnode: u16, key: &StoreKey) -> Result<Option<Record>> {
+        self.alive()?.get(vnode, key)
+    }
+
+    fn put(&self, vnode: u16, key: &StoreKey, record: &Record) -> Result<()> {
+        self.remember(vnode, key)?;
+        self.alive()?.put(vnode, key, record)
+    }
+
+    fn delete(&self, vnode: u16, key: &StoreKey) -> Result<()> {
+        self.remember(vnode, key)?;
+        self.alive()?.delete(vnode, key)
+    }
+
+    fn scan(
+        &self,
+        vnode: u16,
+        range: &ScanRange,
+        depth: ScanDepth,
+        visit: &mut dyn FnMut(StoreKey, Record) -> ControlFlow<()>,
+    ) -> Result<()> {
+        self.alive()?.scan(vnode, range, depth, visit)
+    }
+
+    fn sync(&self) -> Result<()> {
+        self.alive()?.sync()?;
+        self.disk.state.lock().unsynced.clear();
+        Ok(())
+    }
+
+    fn vnodes(&self) -> Vec<u16> {
+        self.alive().map(Engine::vnodes).unwrap_or_default()
+    }
+
+    fn meta(&self, name: &str) -> Result<Option<Bytes>> {
+        self.alive()?.meta(name)
+    }
+
+    fn set_meta(&self, name: &str, value: &[u8]) -> Result<()> {
+        self.alive()?.set_meta(name, value)
+    }
+
+    fn stats(&self) -> EngineStats {
+        self.disk.engine.stats()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mapring_types::{BucketId, ObjectId};
+
+    use super::*;
+
+    fn key(name: &'static str) -> StoreKey {
+        StoreKey { home: 0, id: ObjectId::new(BucketId::untyped("b"), name) }
+    }
+
+    fn record(text: &'static str) -> Record {
+        Record { body: Bytes::from_static(text.as_bytes()), ..Record::default() }
+    }
+
+    #[test]
+    fn a_crash_keeps_what_was_synced_and_a_beginning_of_the_rest() {
+        for seed in 0..20 {
+            let disk = Disk::new();
+            let engine = disk.open();
+            engine.put(1, &key("a"), &record("old")).unwrap();
+            engine.sync().unwrap();
+            engine.put(1, &key("a"), &record("new")).unwrap();
+            engine.put(1, &key("b"), &record("new")).unwrap();
+            engine.delete(1, &key("a")).unwrap();
+            let lost = disk.crash(&Random::new(seed)).unwrap();
+            assert!(
+                engine.get(1, &key("a")).is_err()
+                    && engine.put(1, &key("a"), &record("x")).is_err()
+            );
+            let engine = disk.open();
+            let a = engine.get(1, &key("a")).unwrap().map(|record| record.body);
+            let b = engine.get(1, &key("b")).unwrap().is_some();
+            let expected = match lost {
+                0 => (None, true),
+                1 => (Some("new"), true),
+                2 => (Some("new"), false),
+                _ => (Some("old"), false),
+            };
+            assert_eq!((a.as_deref(), b), (expected.0.map(str::as_bytes), expected.1));
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! Native functions that take their time, so that queries last and faults meet them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use mapring_mapred::Workers;
+use mapring_mapred::workers::Reduce;
+use mapring_mapred::workers::inline::InlineWorkers;
+use mapring_script::{
+    JsonText, MapInput, PhaseFunction, QueryTag, ReduceTiming, ScriptError, ScriptLimits,
+};
+
+use crate::random::Random;
+
+pub(crate) struct SlowWorkers {
+    pub(crate) workers: InlineWorkers,
+    pub(crate) random: Random,
+    /// Longest call, in milliseconds.
+    pub(crate) slowest_ms: u64,
+}
+
+#[async_trait]
+impl Workers for SlowWorkers {
+    async fn map(
+        &self,
+        query: QueryTag,
+        phase: usize,
+        function: &Arc<PhaseFunction>,
+        inputs: Vec<MapInput>,
+    ) -> Result<Vec<Vec<JsonText>>, ScriptError> {
+        let delay = Duration::from_millis(self.random.within(0..self.slowest_ms + 1));
+        tokio::time::sleep(delay).await;
+        self.workers.map(query, phase, function, inputs).await
+    }
+
+    async fn reduce(
+        &self,
+        query: QueryTag,
+        phase: usize,
+        function: &Arc<PhaseFunction>,
+        timing: ReduceTiming,
+    ) -> Result<Box<dyn Reduce>, ScriptError> {
+        self.workers.reduce(query, phase, function, timing).await
+    }
+
+    fn limits(&self) -> ScriptLimits {
+        self.workers.limits()
+    }
+}
