@@ -120,33 +120,33 @@ impl History {
         faults
     }
 
-    /// Judges how many objects a query counted.
+    /// Judges how many objects a query counted. Those that are deleted may be among them, as
+    /// tombstones.
     pub(crate) fn judge_count(&self, seen: u64, span: Span) -> Option<String> {
-        self.judge_total(seen, span, "counted", |value| u64::from(value.is_some()))
+        let (mut least, mut most) = (0, 0);
+        for writes in self.keys.values() {
+            least += u64::from(!self.visible(writes, span).contains(&None));
+            most += u64::from(writes.iter().any(|write| write.begun <= span.to));
+        }
+        judge_total("counted", seen, least, most)
     }
 
     /// Judges what a query summed up.
     pub(crate) fn judge_sum(&self, seen: u64, span: Span) -> Option<String> {
-        self.judge_total(seen, span, "summed", |value| value.unwrap_or(0))
-    }
-
-    fn judge_total(
-        &self,
-        seen: u64,
-        span: Span,
-        verb: &str,
-        amount: impl Fn(Option<u64>) -> u64,
-    ) -> Option<String> {
         let (mut least, mut most) = (0, 0);
         for writes in self.keys.values() {
-            let amounts = self.visible(writes, span).into_iter().map(&amount);
-            let amounts: Vec<u64> = amounts.collect();
-            least += amounts.iter().min().copied().unwrap_or(0);
-            most += amounts.iter().max().copied().unwrap_or(0);
+            let visible = self.visible(writes, span);
+            let values = || visible.iter().map(|value| value.unwrap_or(0));
+            least += values().min().unwrap_or(0);
+            most += values().max().unwrap_or(0);
         }
-        (!(least..=most).contains(&seen))
-            .then(|| format!("I5: a query {verb} {seen}, not {least} to {most}"))
+        judge_total("summed up", seen, least, most)
     }
+}
+
+fn judge_total(verb: &str, seen: u64, least: u64, most: u64) -> Option<String> {
+    (!(least..=most).contains(&seen))
+        .then(|| format!("I5: a query {verb} {seen}, not {least} to {most}"))
 }
 
 #[cfg(test)]

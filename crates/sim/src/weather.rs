@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mapring_net::simulated::{Fate, Weather};
-use mapring_types::{Entropy, NodeId};
+use mapring_types::NodeId;
 use parking_lot::Mutex;
 
 use crate::random::Random;

@@ -6,7 +6,7 @@ use mapring_cluster::fixed::FixedGroup;
 use mapring_cluster::{Change, Cluster};
 use mapring_net::simulated::Network;
 use mapring_ring::RingSize;
-use mapring_types::{Entropy, Error, NodeId, Result};
+use mapring_types::{Error, NodeId, Result};
 use parking_lot::Mutex;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
@@ -30,6 +30,8 @@ pub(crate) struct World {
     figures: Mutex<Figures>,
     gossip: Mutex<Gossip>,
     values: Mutex<u64>,
+    /// Whether clients delete.
+    pub(crate) deletes: bool,
 }
 
 impl World {
@@ -54,6 +56,7 @@ impl World {
             figures: Mutex::default(),
             gossip: Mutex::new(Gossip::new(random.fork())),
             values: Mutex::new(1_000),
+            deletes: random.per_mille(500),
         }))
     }
 
@@ -182,7 +185,7 @@ impl World {
         for host in &self.hosts {
             let Some(life) = host.life() else { continue };
             let node = format!("n{}", host.id.0);
-            for question in Question::ALL {
+            for &question in Question::all(self) {
                 if let Err(error) = clients::ask(self, &node, &life, question).await {
                     self.trace.violation(format!("{question:?} fails at {node} in peace: {error}"));
                 }
