@@ -50,7 +50,9 @@ pub(crate) async fn run(command: &Command) -> Outcome {
         print(&json)?;
         return if json.ends_with(b"\n") { Ok(()) } else { print(b"\n") };
     }
-    print(table(&client.cluster().await?).as_bytes())
+    let mut status = client.cluster().await?;
+    status.members.sort_by(|left, right| left.name.cmp(&right.name));
+    print(table(&status).as_bytes())
 }
 
 /// Riak's columns: status, share of the ring, name; then where each member is reached.

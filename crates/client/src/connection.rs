@@ -299,7 +299,81 @@ fn parse_url(url: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
     use super::*;
+    use crate::Place;
+
+    /// A server that sends `answer` to each request, closes a connection after so many, and counts
+    /// connections.
+    async fn server(answer: &'static str, requests: usize) -> (Client, Arc<AtomicUsize>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let connections = Arc::new(AtomicUsize::new(0));
+        let count = connections.clone();
+        tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                count.fetch_add(1, Ordering::Relaxed);
+                tokio::spawn(async move {
+                    for _ in 0..requests {
+                        let mut request = Vec::new();
+                        while !request.ends_with(b"\r\n\r\n") {
+                            request.push(stream.read_u8().await?);
+                        }
+                        stream.write_all(answer.as_bytes()).await?;
+                    }
+                    std::io::Result::Ok(())
+                });
+            }
+        });
+        let times = Timeouts { connect: Duration::from_secs(5), answer: Duration::from_secs(1) };
+        (Client::with_timeouts(&url, times).unwrap(), connections)
+    }
+
+    const FOUND: &str =
+        "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nhi";
+
+    #[tokio::test]
+    async fn connections_are_used_again() {
+        let (client, connections) = server(FOUND, 100).await;
+        for _ in 0..5 {
+            assert_eq!(client.get(&Place::new("b", "k")).await.unwrap().body, "hi");
+        }
+        assert_eq!(connections.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test]
+    async fn connections_that_the_server_closed_are_replaced() {
+        let (client, connections) = server(FOUND, 1).await;
+        for _ in 0..5 {
+            assert_eq!(client.get(&Place::new("b", "k")).await.unwrap().body, "hi");
+        }
+        assert_eq!(connections.load(Ordering::Relaxed), 5);
+    }
+
+    #[tokio::test]
+    async fn failures_are_told_apart() {
+        let get = |answer| async move {
+            let (client, _) = server(answer, 1).await;
+            client.get(&Place::new("b", "k")).await.unwrap_err()
+        };
+        let error = get("HTTP/1.1 404 Not Found\r\nContent-Length: 10\r\n\r\nnot found\n").await;
+        assert!(matches!(error, Error::NotFound), "{error}");
+        let error = get("HTTP/1.1 503 X\r\nContent-Length: 5\r\n\r\nbusy\n").await;
+        assert!(error.is_transient(), "{error}");
+        assert_eq!(error.to_string(), "503: busy");
+        let error = get("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf").await;
+        assert!(matches!(error, Error::Broken { .. }), "{error}");
+        let (client, _) = server("", 2).await;
+        let error = client.get(&Place::new("b", "k")).await.unwrap_err();
+        assert!(matches!(error, Error::Timeout { .. }), "{error}");
+        let error = Client::new("http://127.0.0.1:1").unwrap().is_ready().await.unwrap_err();
+        assert!(matches!(error, Error::Connect { .. }), "{error}");
+    }
 
     #[test]
     fn urls() {

@@ -21,6 +21,9 @@ pub struct ClusterStatus {
     pub applied_index: u64,
     /// Voters of the metadata group.
     pub voters: Vec<String>,
+    /// Whether the voters are being changed: till that is done, majorities of the old and of the
+    /// new voters are needed.
+    pub voters_changing: bool,
     /// Nodes of the metadata group without a vote.
     pub learners: Vec<String>,
     /// The number of partitions.
@@ -84,6 +87,7 @@ impl ClusterStatus {
             term: 0,
             applied_index: 0,
             voters: Vec::new(),
+            voters_changing: false,
             learners: Vec::new(),
             ring_size: plan.ring_size().get(),
             plan_version: plan.version(),

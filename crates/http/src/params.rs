@@ -5,7 +5,7 @@ use std::time::Duration;
 use mapring_types::{Quorum, limits};
 
 use crate::reply::{Reply, Stop};
-use crate::route::decode_lenient;
+use crate::route::decode_text;
 
 /// The parameters of a request line. Of a parameter given twice, the first counts.
 #[derive(Debug, Clone, Default)]
@@ -33,7 +33,7 @@ impl Params {
             pairs
                 .map(|pair| {
                     let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-                    (decode_lenient(name), decode_lenient(value))
+                    (decode_text(name), decode_text(value))
                 })
                 .collect(),
         )

@@ -53,17 +53,13 @@ pub enum Route {
     LinkWalk(Vec<Bytes>),
     /// Nothing known.
     Unknown,
-    /// A percent escape that is none.
-    Malformed,
 }
 
 /// Names the resource of a path as it stands in the request line. Empty segments do not count, so
 /// doubled and trailing slashes do not matter.
 pub fn route(path: &str) -> Route {
     let raw = path.split('/').filter(|segment| !segment.is_empty());
-    let Some(segments) = raw.map(decode_segment).collect::<Option<Vec<Bytes>>>() else {
-        return Route::Malformed;
-    };
+    let segments: Vec<Bytes> = raw.map(decode_segment).collect();
     let words: Vec<&[u8]> = segments.iter().map(AsRef::as_ref).collect();
     let take = |at: usize| segments.get(at).cloned().unwrap_or_default();
     match words.as_slice() {
@@ -127,36 +123,31 @@ fn below_key(id: ObjectId, style: Style, rest: &[Bytes]) -> Route {
     }
 }
 
-/// Decodes a segment: `%xx` and `+`. `None` when an escape is no escape.
-pub fn decode_segment(raw: &str) -> Option<Bytes> {
-    decode(raw.as_bytes(), true).map(Bytes::from)
-}
-
-/// Decodes a name or value of a query string, leaving alone what is no escape.
-pub fn decode_lenient(raw: &str) -> String {
-    let bytes = decode(raw.as_bytes(), false).unwrap_or_default();
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
-fn decode(raw: &[u8], strict: bool) -> Option<Vec<u8>> {
+/// Decodes a name in a URL: `%xx` and `+`. What looks like an escape and is none stays as it is:
+/// clients write names like `100%` without care.
+pub fn decode_segment(raw: &str) -> Bytes {
     let mut out = Vec::with_capacity(raw.len());
-    let mut rest = raw;
+    let mut rest = raw.as_bytes();
     while let Some((&byte, after)) = rest.split_first() {
         rest = after;
-        match byte {
-            b'+' => out.push(b' '),
-            b'%' => match after {
-                [high, low, left @ ..] if hex(*high).is_some() && hex(*low).is_some() => {
-                    out.push(hex(*high)? << 4 | hex(*low)?);
+        match (byte, after) {
+            (b'+', _) => out.push(b' '),
+            (b'%', [high, low, left @ ..]) => match (hex(*high), hex(*low)) {
+                (Some(high), Some(low)) => {
+                    out.push((high << 4) | low);
                     rest = left;
                 }
-                _ if strict => return None,
                 _ => out.push(b'%'),
             },
-            other => out.push(other),
+            _ => out.push(byte),
         }
     }
-    Some(out)
+    out.into()
+}
+
+/// Decodes a name or value of a query string.
+pub fn decode_text(raw: &str) -> String {
+    String::from_utf8_lossy(&decode_segment(raw)).into_owned()
 }
 
 fn hex(digit: u8) -> Option<u8> {
@@ -238,7 +229,7 @@ mod tests {
         check("/buckets/b/keys/k/preflist", &Route::PreferenceList(untyped("b", "k")));
         check("/riak/b/k/_,_,1", &Route::LinkWalk(vec!["_,_,1".into()]));
         check("/buckets/b/index/f/v", &Route::Unknown);
-        check("/buckets/b/keys/100%", &Route::Malformed);
+        check("/buckets/b/keys/100%", &Route::Object(untyped("b", "100%"), Style::New));
     }
 
     #[test]
@@ -246,14 +237,14 @@ mod tests {
         check("/buckets/a+b/keys/c%2Fd%20e", &Route::Object(untyped("a b", "c/d e"), Style::New));
         let raw = ObjectId::new(BucketId::untyped("b"), &b"\xff%"[..]);
         check("/riak/b/%ff%25", &Route::Object(raw, Style::Old));
-        assert_eq!(decode_lenient("a%2Bb+c%zz"), "a+b c%zz");
+        assert_eq!(decode_text("a%2Bb+c%zz"), "a+b c%zz");
     }
 
     #[test]
     fn names_come_back_as_they_went() {
         for name in [&b"plain-1_2.3~"[..], b"a b/c?d", b"\xc3\xa9\xff\x00", b"100%+"] {
             let encoded = encode_segment(name);
-            assert_eq!(decode_segment(&encoded).unwrap(), name, "{encoded}");
+            assert_eq!(decode_segment(&encoded), name, "{encoded}");
         }
         assert_eq!(encode_segment(b"cr ud/x"), "cr+ud%2Fx");
         assert_eq!(object_path(&untyped("b c", "k"), Style::Old), "/riak/b+c/k");

@@ -1,7 +1,7 @@
 //! Coverage: one complete replica for every home partition.
 //!
-//! A replica is left out while some reachable node knows that it lacks acknowledged writes: hints
-//! for it are outstanding. Writes under way are waited for. A replica on a node that has started
+//! A replica is left out while it is known to lack acknowledged writes: some node holds hints for
+//! it, or did when it was last heard. Writes under way are waited for. A replica on a node that has started
 //! and not yet heard from every member is taken only where there is no other.
 
 use std::collections::BTreeSet;
@@ -30,8 +30,7 @@ pub(crate) async fn coverage(
         let view = shared.parts.cluster.view();
         let nodes: Vec<NodeId> = view.up.difference(without).copied().collect();
         let behind = shared.behind(&nodes, Class::Foreground).await;
-        let hinted: BTreeSet<Partition> =
-            behind.values().flat_map(|behind| behind.hinted.iter().copied()).collect();
+        let hinted = shared.hinted_anywhere();
         let plan = |fit: &dyn Fn(&CoverageEntry) -> bool| {
             Coverage::new(view.plan(), n_val, offset, |entry| fit(&entry))
         };

@@ -2,9 +2,11 @@
 //! as these are reachable, and removed here. And the reverse: after its start a node asks every
 //! member whether it holds something for it.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
 use futures::StreamExt;
+use futures::future::join_all;
 use mapring_engine::ScanDepth;
 use mapring_net::Class;
 use mapring_ring::{Partition, PreferenceEntry};
@@ -46,18 +48,26 @@ pub(crate) async fn run(shared: Weak<Shared>) {
     }
 }
 
-/// One look at everything.
-pub(crate) async fn round(shared: &Arc<Shared>) {
-    catch_up(shared).await;
+/// One look at everything. A node that does not answer holds nobody else up.
+async fn round(shared: &Arc<Shared>) {
+    let view = shared.parts.cluster.view();
+    let mut owners: BTreeMap<NodeId, Vec<Partition>> = BTreeMap::new();
     for vnode in shared.vnodes.hinted().vnodes() {
-        let view = shared.parts.cluster.view();
-        let Some(owner) = view.plan().owner(vnode) else { continue };
+        if let Some(owner) = view.plan().owner(vnode) {
+            owners.entry(owner).or_default().push(vnode);
+        }
+    }
+    let owners = owners.into_iter().filter(|(owner, _)| view.is_up(*owner));
+    let hand_overs = join_all(owners.map(|(owner, vnodes)| hand_all_over(shared, owner, vnodes)));
+    tokio::join!(catch_up(shared), hand_overs);
+}
+
+/// Hands the vnodes of one owner over, one after another, until one fails.
+async fn hand_all_over(shared: &Arc<Shared>, owner: NodeId, vnodes: Vec<Partition>) {
+    for vnode in vnodes {
         let mark = shared.vnodes.hinted().mark(vnode);
         if owner == shared.me {
             shared.vnodes.hinted().clear(vnode, mark);
-            continue;
-        }
-        if !view.is_up(owner) {
             continue;
         }
         match hand_over(shared, vnode, owner).await {
@@ -68,6 +78,7 @@ pub(crate) async fn round(shared: &Arc<Shared>) {
             }
             Err(error) => {
                 tracing::debug!(%vnode, node = %owner, %error, "hand-off stopped");
+                return;
             }
         }
     }
@@ -76,12 +87,10 @@ pub(crate) async fn round(shared: &Arc<Shared>) {
 /// Asks the members that have not said yet whether they hold anything for this node.
 async fn catch_up(shared: &Arc<Shared>) {
     let view = shared.parts.cluster.view();
-    for node in shared.unheard() {
-        if !view.is_up(node) {
-            continue;
-        }
-        let Ok(behind) = shared.behind_at(node, Class::Background, true).await else { continue };
-        let own = |vnode: &Partition| view.plan().owner(*vnode) == Some(shared.me);
+    let unheard: Vec<NodeId> =
+        shared.unheard().into_iter().filter(|&node| view.is_up(node)).collect();
+    let own = |vnode: &Partition| view.plan().owner(*vnode) == Some(shared.me);
+    for (node, behind) in shared.behind(&unheard, Class::Background).await {
         if !behind.hinted.iter().any(own) {
             shared.heard.lock().insert(node);
         }

@@ -26,7 +26,7 @@ mod stats;
 mod vnode;
 mod wire;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -163,6 +163,8 @@ pub(crate) struct Shared {
     pub(crate) unsettled: Arc<Unsettled>,
     /// Members that have said since the start that they hold nothing for this node.
     pub(crate) heard: Mutex<BTreeSet<NodeId>>,
+    /// For which vnodes each member held data when it was last heard.
+    pub(crate) remembered: Mutex<BTreeMap<NodeId, BTreeSet<Partition>>>,
     /// Brings the next round of hand-off forward.
     pub(crate) kick: Arc<Notify>,
     tails: Arc<Semaphore>,
@@ -203,6 +205,7 @@ impl Kv {
             stats: Stats::default(),
             unsettled: Arc::default(),
             heard: Mutex::default(),
+            remembered: Mutex::default(),
             kick: Arc::default(),
             tails: Arc::new(Semaphore::new(limits::TAIL_UNITS)),
             repairs: Semaphore::new(limits::REPAIRS),

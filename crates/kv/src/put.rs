@@ -178,15 +178,16 @@ pub(crate) async fn coordinate(shared: &Arc<Shared>, write: Coordinate) -> Resul
     let need = WriteNeed::new(&props, &options)?;
     let value = NewValue { metadata: write.metadata, body: write.body, deleted: write.deleted };
     check_size(&write.id, &value)?;
-    let entries = shared.entries(&write.id, need.n, &BTreeSet::new());
-    let mine = |entry: &&PreferenceEntry| entry.vnode == write.vnode && entry.node == shared.me;
-    let Some(&own) = entries.iter().find(mine) else {
-        let message = format!("{}: vnode {} is not to be had here", write.id, write.vnode);
+    let list = view.preference_list(&write.id.bucket, &write.id.key, need.n);
+    let Some(place) = list.primaries.iter().find(|entry| entry.vnode == write.vnode) else {
+        let message = format!("{}: vnode {} holds no replica", write.id, write.vnode);
         return Err(Error::new(ErrorKind::WrongPlan, message));
     };
+    // Who asks may know better which primaries are down: then this node stands in for one.
+    let own = PreferenceEntry { node: shared.me, primary: place.node == shared.me, ..*place };
     let mut core = WriteCore::new(need);
     core.add(own);
-    entries.iter().for_each(|&entry| {
+    list.entries.iter().for_each(|&entry| {
         core.add(entry);
     });
     // What is certain to fail is refused before anything is stored.

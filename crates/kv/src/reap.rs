@@ -131,7 +131,7 @@ async fn all_hinted(shared: &Arc<Shared>) -> Option<BTreeSet<Partition>> {
     let members: Vec<NodeId> = view.state.members.keys().copied().collect();
     let behind = shared.behind(&members, Class::Background).await;
     let all = members.iter().all(|member| behind.contains_key(member));
-    all.then(|| behind.into_values().flat_map(|behind| behind.hinted).collect())
+    all.then(|| shared.hinted_anywhere())
 }
 
 async fn reap(shared: &Arc<Shared>, id: &ObjectId, hinted: &BTreeSet<Partition>) -> Result<Reaped> {

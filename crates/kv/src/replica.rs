@@ -1,13 +1,13 @@
 //! Asking one replica: this node's own vnodes directly, others over the transport.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::time::Duration;
 
 use futures::future::join_all;
 use mapring_cluster::View;
 use mapring_net::Class;
-use mapring_ring::PreferenceEntry;
+use mapring_ring::{Partition, PreferenceEntry};
 use mapring_types::limits::LEASE;
 use mapring_types::{Error, ErrorKind, NodeId, Object, ObjectId, Record, Result, VersionVector};
 use serde::Serialize;
@@ -215,7 +215,20 @@ impl Shared {
             // What settled meanwhile lies as hints on nodes that may have answered before.
             known = ask(false).await.into_iter().flatten().collect();
         }
+        let mut remembered = self.remembered.lock();
+        for (node, behind) in &known {
+            remembered.insert(*node, behind.hinted.iter().copied().collect());
+        }
         known
+    }
+
+    /// The vnodes for which any member holds data, as last heard: also from members that do not
+    /// answer now, for they hold it still.
+    pub(crate) fn hinted_anywhere(&self) -> BTreeSet<Partition> {
+        let view = self.parts.cluster.view();
+        let mut remembered = self.remembered.lock();
+        remembered.retain(|node, _| view.state.members.contains_key(node));
+        remembered.values().flatten().copied().collect()
     }
 
     /// Refuses a request that took this node for the owner of a vnode when a newer plan says

@@ -206,6 +206,7 @@ impl Build<'_> {
                 concurrent_queries: config.mapred.concurrent_queries,
                 // One more than there are workers: its objects are read while they compute.
                 units_at_once: config.script.workers.saturating_add(1),
+                ..MapredConfig::default()
             },
         });
         transport.serve(Services::new([

@@ -6,6 +6,7 @@
 //! Erlang-named built-ins, and the named JavaScript ones where that gives the same, in the node.
 
 mod json;
+mod memory;
 mod object;
 mod progress;
 mod reduce;

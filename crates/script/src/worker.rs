@@ -16,6 +16,7 @@ use std::time::Duration;
 use rustix::process::{Resource, Rlimit, setrlimit};
 
 use crate::js::JsRuntime;
+use crate::memory::Resident;
 use crate::progress::Progress;
 use crate::protocol::{self, Request, Response, VERSION};
 use crate::{FailureCause, Runtime, ScriptError, ScriptLimits, limits};
@@ -57,7 +58,7 @@ fn start() -> io::Result<(SyncSender<Request>, UnixStream)> {
     std::thread::Builder::new()
         .name("watch".into())
         .stack_size(256 << 10)
-        .spawn(move || watch(&watched, &answers))?;
+        .spawn(move || watch(&watched, &answers, limits.memory_bytes))?;
     let stack = usize::try_from(limits.stack_bytes).unwrap_or(usize::MAX);
     let answers = Arc::clone(&writer);
     std::thread::Builder::new()
@@ -73,8 +74,9 @@ fn limit(limits: ScriptLimits) -> io::Result<()> {
     let hold = |resource, most: u64| {
         setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) })
     };
-    // Stacks of threads count as data.
-    let memory = limits.memory_bytes.saturating_add(limits.stack_bytes);
+    // Stacks of threads count as data, and so does what the allocator keeps for later: the exact
+    // limit is that of `watch`, this one is for what grows faster than it looks.
+    let memory = limits.memory_bytes.saturating_mul(2).saturating_add(limits.stack_bytes);
     hold(Resource::Data, memory.saturating_add(limits::WORKER_BASE_BYTES))?;
     hold(Resource::Core, 0)?;
     hold(Resource::Nofile, limits::WORKER_FILES)?;
@@ -105,8 +107,10 @@ fn send(writer: &Writer, response: &Response) -> io::Result<()> {
     protocol::write(&mut *writer.lock().unwrap_or_else(PoisonError::into_inner), response)
 }
 
-/// Says what the interpreter does, as long as one call takes or many do.
-fn watch(progress: &Progress, writer: &Writer) {
+/// Says what the interpreter does, as long as one call takes or many do, and ends the process when
+/// it has grown beyond its limit.
+fn watch(progress: &Progress, writer: &Writer, memory_bytes: u64) {
+    let resident = Resident::default();
     loop {
         std::thread::sleep(Duration::from_millis(limits::HEARTBEAT_MS));
         // Taken under the lock: after an answer no news of its request must follow.
@@ -115,6 +119,11 @@ fn watch(progress: &Progress, writer: &Writer) {
         let call_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
         if protocol::write(&mut *stream, &Response::Busy { input, call_ms }).is_err() {
             return;
+        }
+        let size = resident.bytes();
+        if size > memory_bytes {
+            eprintln!("out of memory: the process has {size} bytes of {memory_bytes}");
+            std::process::exit(BROKEN);
         }
     }
 }

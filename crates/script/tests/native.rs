@@ -4,8 +4,6 @@
 
 mod common;
 
-use std::cell::RefCell;
-
 use common::*;
 use mapring_script::js::JsRuntime;
 use mapring_script::native::{Kind, NativeRuntime, known, runs};
@@ -184,17 +182,17 @@ fn javascript() -> JsRuntime {
     JsRuntime::new(ScriptLimits { stack_bytes: 2 << 20, ..ScriptLimits::default() })
 }
 
-thread_local! {
-    static JS: RefCell<JsRuntime> = RefCell::new(javascript());
-}
-
 /// Where the native function gives something, it is what the JavaScript gives.
-fn same_reduce(function: &PhaseFunction, inputs: &[String]) -> Result<(), TestCaseError> {
+fn same_reduce(
+    js: &mut JsRuntime,
+    function: &PhaseFunction,
+    inputs: &[String],
+) -> Result<(), TestCaseError> {
     let inputs: Vec<JsonText> = inputs.iter().cloned().map(JsonText).collect();
     for timing in [ReduceTiming::AtEnd, ReduceTiming::Every(3)] {
         let native = reduce(&mut NativeRuntime::new(), function, timing, inputs.clone());
         if let Ok(native) = native {
-            let js = JS.with_borrow_mut(|js| reduce(js, function, timing, inputs.clone()));
+            let js = reduce(js, function, timing, inputs.clone());
             prop_assert_eq!(Ok(native), js, "{:?} {:?} {:?}", function, timing, inputs);
         }
     }
@@ -258,21 +256,27 @@ fn list() -> impl Strategy<Value = Vec<String>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 400,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn reduces_are_those_of_javascript(inputs in list(), start in -9i32..9, end in -9i32..12) {
+        let mut js = javascript();
         for name in ["reduceSum", "reduceMin", "reduceMax", "reduceSort", "reduceNumericSort",
             "filterNotFound", "reduceLimit"]
         {
-            same_reduce(&named(&format!("Riak.{name}"), None), &inputs)?;
+            same_reduce(&mut js, &named(&format!("Riak.{name}"), None), &inputs)?;
         }
-        same_reduce(&named("Riak.reduceLimit", Some(&start.to_string())), &inputs)?;
-        same_reduce(&named("Riak.reduceSlice", Some(&format!("[{start},{end}]"))), &inputs)?;
+        same_reduce(&mut js, &named("Riak.reduceLimit", Some(&start.to_string())), &inputs)?;
+        same_reduce(&mut js, &named("Riak.reduceSlice", Some(&format!("[{start},{end}]"))), &inputs)?;
     }
 
     #[test]
     fn maps_are_those_of_javascript(body in value(), fields in value(), cut in 0usize..9) {
+        let mut js = javascript();
         // Also texts that are not JSON.
         let end = (0..=body.len().saturating_sub(cut)).rev().find(|&at| body.is_char_boundary(at));
         for body in [&body[..], &body[..end.unwrap_or(0)]] {
@@ -283,7 +287,7 @@ proptest! {
                 let function = named(&format!("Riak.{name}"), arg);
                 let native = map(&mut NativeRuntime::new(), &function, input(body));
                 if let Ok(native) = native {
-                    let js = JS.with_borrow_mut(|js| map(js, &function, input(body)));
+                    let js = map(&mut js, &function, input(body));
                     prop_assert_eq!(Ok(native), js, "{:?} {}", function, body);
                 }
             }
@@ -296,7 +300,8 @@ proptest! {
             let inputs = inputs.iter().cloned().map(JsonText).collect();
             reduce(&mut NativeRuntime::new(), &erlang("reduce_sort", None), ReduceTiming::AtEnd, inputs)
         };
-        let sorted = sort(&inputs).unwrap();
+        // Numbers out of range are refused.
+        let Ok(sorted) = sort(&inputs) else { return Ok(()) };
         prop_assert_eq!(&sort(&sorted).unwrap(), &sorted);
         prop_assert_eq!(sorted.len(), inputs.len());
     }

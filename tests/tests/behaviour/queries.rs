@@ -1,12 +1,11 @@
 //! Queries while they run: results on their way, clients that leave, nodes that die.
 
-use std::fs;
 use std::time::{Duration, Instant};
 
 use mapring_client::{Client, Error, NewObject, Place};
 use serde_json::{Value, json};
 
-use crate::harness::{Cluster, eventually, holds};
+use crate::harness::{Cluster, eventually, holds, worker_ticks};
 
 async fn store(client: &Client, bucket: &str, count: usize) {
     for number in 0..count {
@@ -55,35 +54,21 @@ async fn parts_arrive_while_the_query_runs() {
     assert!(ahead > Duration::from_millis(1_000), "the first part was only {ahead:?} ahead");
 }
 
-/// Processor time that the workers of a node have used, in clock ticks.
-fn worker_ticks(node: i32) -> u64 {
-    let mut ticks = 0;
-    for entry in fs::read_dir("/proc").unwrap().flatten() {
-        let stat = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
-        let fields: Vec<&str> = stat.rsplit_once(") ").unwrap_or_default().1.split(' ').collect();
-        // After the name: state, parent, …; the times in user and system mode are 12th and 13th.
-        if fields.get(1).and_then(|parent| parent.parse().ok()) == Some(node) {
-            let time = |at: usize| fields.get(at).and_then(|t| t.parse().ok()).unwrap_or(0_u64);
-            ticks += time(11) + time(12);
-        }
-    }
-    ticks
-}
-
 #[tokio::test]
 async fn clients_that_leave_end_their_query() {
     let cluster = Cluster::start(3).await;
     store(cluster.client(0), "work", 120).await;
     let pids: Vec<i32> = cluster.nodes.iter().map(|node| node.pid()).collect();
     let total = || pids.iter().map(|pid| worker_ticks(*pid)).sum::<u64>();
-    let before = total();
     // Two seconds an object: minutes of work for all workers together.
     let source = "function(v) {
         var end = Date.now() + 2000; while (Date.now() < end);
         return [1];
     }";
     let parts = cluster.client(1).mapred_chunked(map_query("work", source, 600_000)).await.unwrap();
-    eventually("workers to be busy", || async { holds(total() > before + 50) }).await;
+    for node in &cluster.nodes {
+        node.wait_busy().await;
+    }
     drop(parts);
     eventually("workers to be idle", || async {
         let then = total();

@@ -1,7 +1,5 @@
 //! A stop that nobody notices.
 
-use std::time::Duration;
-
 use mapring_client::{NewObject, Place};
 use rustix::process::Signal;
 use serde_json::json;
@@ -24,8 +22,7 @@ async fn running_requests_are_finished() {
     });
     let client = cluster.client(0).clone();
     let query = tokio::spawn(async move { client.mapred(query.to_string()).await });
-    // It has begun when a worker is busy; until then a stop would refuse it.
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    cluster.nodes[0].wait_busy().await;
     cluster.nodes[0].signal(Signal::TERM);
     assert_eq!(query.await.unwrap().unwrap(), "[\"k\"]");
     let status = cluster.nodes[0].wait_end().await;
@@ -44,7 +41,7 @@ async fn endless_queries_do_not_hold_it_up() {
     });
     let client = cluster.client(0).clone();
     let running = tokio::spawn(async move { client.mapred(query.to_string()).await });
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    cluster.wait_any_busy().await;
     assert!(cluster.nodes[0].stop().await.success());
     assert!(running.await.unwrap().is_err());
     // The other node knows at once.

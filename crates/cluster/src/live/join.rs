@@ -9,6 +9,7 @@ use mapring_types::{Error, ErrorKind, NodeId, Result};
 use openraft::error::{InitializeError, RaftError};
 
 use super::{LiveCluster, raft_node};
+use crate::raft::Metrics;
 use crate::raft::network::{Directory, stopped};
 use crate::wire::{self, JoinAnswer, JoinRequest, ProposeAnswer, Verdict};
 use crate::{Change, ClusterState, Member, MemberStatus, Outcome, limits};
@@ -76,7 +77,10 @@ impl LiveCluster {
         let mut told = String::new();
         loop {
             let reason = match self.ask_around().await? {
-                Verdict::Accepted if self.arrived().await => return Ok(()),
+                Verdict::Accepted if self.arrived().await => {
+                    self.counted().await;
+                    return Ok(());
+                }
                 Verdict::Refused(reason) => {
                     return Err(Error::new(ErrorKind::Forbidden, reason));
                 }
@@ -174,6 +178,22 @@ impl LiveCluster {
             })
         });
         matches!(tokio::time::timeout(limits::JOIN_ARRIVAL, arrived).await, Ok(Ok(_)))
+    }
+
+    /// Waits for a while until the metadata group has this node as a voter, or has enough: so that
+    /// a cluster whose nodes have just joined survives the loss of one.
+    async fn counted(&self) {
+        let me = self.config.me.0;
+        let counted = |metrics: &Metrics| {
+            let group = metrics.membership_config.membership();
+            let voters: BTreeSet<u64> = group.voter_ids().collect();
+            let settled = group.get_joint_config().len() == 1;
+            settled && (voters.contains(&me) || voters.len() >= limits::VOTERS)
+        };
+        let waiting = self.raft.wait(Some(limits::JOIN_ARRIVAL));
+        if waiting.metrics(counted, "a voter").await.is_err() {
+            tracing::info!("a member, but no voter yet");
+        }
     }
 
     /// Answers a node that asks to join.

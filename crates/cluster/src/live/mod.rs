@@ -325,6 +325,7 @@ impl Cluster for LiveCluster {
         status.term = metrics.current_term;
         status.applied_index = self.hub.index();
         status.voters = membership.voter_ids().map(|id| NodeId(id).to_string()).collect();
+        status.voters_changing = membership.get_joint_config().len() > 1;
         status.learners = membership.learner_ids().map(|id| NodeId(id).to_string()).collect();
         status
     }

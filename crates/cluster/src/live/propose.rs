@@ -45,7 +45,14 @@ impl LiveCluster {
             let leader = metrics.borrow_and_update().current_leader.map(NodeId);
             let answer = match leader {
                 Some(leader) if leader == self.config.me => self.decide_here(change).await?,
-                Some(leader) => self.decide_there(leader, change, deadline).await?,
+                Some(leader) => tokio::select! {
+                    biased;
+                    // One that was cut off would not answer; its successor is asked at once.
+                    Ok(_) = metrics.wait_for(|now| now.current_leader != Some(leader.0)) => {
+                        ProposeAnswer::NotLeader
+                    }
+                    answer = self.decide_there(leader, change, deadline) => answer?,
+                },
                 None => ProposeAnswer::NotLeader,
             };
             match answer {
@@ -55,7 +62,11 @@ impl LiveCluster {
                 }
                 ProposeAnswer::NotLeader => {
                     // Either there is another leader soon, or this one can be reached again.
-                    let _ = tokio::time::timeout(LOOK_AGAIN, metrics.changed()).await;
+                    let other = metrics.wait_for(|now| {
+                        let now = now.current_leader.map(NodeId);
+                        now.is_some() && now != leader
+                    });
+                    let _ = tokio::time::timeout(LOOK_AGAIN, other).await;
                 }
             }
         }
@@ -128,9 +139,8 @@ impl LiveCluster {
             return Ok(());
         }
         let wait = self.raft.wait(Some(self.tuning.propose));
-        wait.applied_index_at_least(Some(index), "a decided change").await.map_err(|error| {
-            Error::timeout("the change is decided, but has not arrived here").with_source(error)
-        })?;
+        let waited = wait.applied_index_at_least(Some(index), "a decided change").await;
+        waited.map_err(|_| Error::timeout("the change is decided, but has not arrived here"))?;
         Ok(())
     }
 }

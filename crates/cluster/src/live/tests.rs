@@ -38,6 +38,7 @@ async fn settled(clusters: &[&Arc<LiveCluster>], members: usize, voters: usize) 
                 && view.state.members.len() == members
                 && view.up.len() == members
                 && cluster.status().voters.len() == voters
+                && !cluster.status().voters_changing
         })
     })
     .await;
@@ -172,6 +173,7 @@ async fn another_leads_when_the_leader_dies() {
 #[tokio::test]
 async fn without_a_majority_nothing_is_decided_but_the_view_stays() {
     let mut world = World::new();
+    world.tuning.propose = Duration::from_secs(5);
     let nodes = three(&mut world).await;
     let plan = nodes[0].view().plan().clone();
     let survivor = &nodes[0];
@@ -193,6 +195,7 @@ async fn without_a_majority_nothing_is_decided_but_the_view_stays() {
 #[tokio::test]
 async fn a_cut_off_leader_decides_nothing() {
     let mut world = World::new();
+    world.tuning.propose = Duration::from_secs(15);
     let nodes = three(&mut world).await;
     let cut_off = nodes[0].leader().unwrap();
     world.cut_off(cut_off);
@@ -248,6 +251,7 @@ async fn an_emptied_founder_joins_instead_of_founding_again() {
     let id = nodes[1].view().state.id;
     world.kill(1).await;
     // As the first node of a cluster is started: without anybody to join.
+    world.tuning.found_listen = Duration::from_secs(30);
     let again = world.node(11, "n1", 1, &[1]).await;
     again.run().await.unwrap();
     settled(&[&nodes[1], &nodes[2], &again], 3, 3).await;

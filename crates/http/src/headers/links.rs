@@ -46,11 +46,11 @@ fn parse_item(item: &str, style: Style) -> Option<Item> {
     };
     match (name.trim(), path) {
         ("riaktag", (bucket, Some(key))) => Some(Item::Link(Link {
-            bucket: not_empty(decode_segment(bucket)?)?,
-            key: not_empty(decode_segment(key)?)?,
-            tag: decode_segment(value)?,
+            bucket: not_empty(decode_segment(bucket))?,
+            key: not_empty(decode_segment(key))?,
+            tag: decode_segment(value),
         })),
-        ("rel", (bucket, None)) if value == "up" => Some(Item::Up(decode_segment(bucket)?)),
+        ("rel", (bucket, None)) if value == "up" => Some(Item::Up(decode_segment(bucket))),
         _ => None,
     }
 }
@@ -120,6 +120,12 @@ mod tests {
             &[link("a", "k,1", "t 1"), link("a", "2", ""), link("z", "3", "u")],
         );
         check(Style::Typed, &[r#"</buckets/a/keys/k>; riaktag="t""#], &[link("a", "k", "t")]);
+        // Python does not encode tags.
+        check(
+            Style::New,
+            &[r#"</buckets/a/keys/k>; riaktag="tag2!@#%^&*)""#],
+            &[link("a", "k", "tag2!@#%^&*)")],
+        );
     }
 
     #[test]
@@ -134,7 +140,6 @@ mod tests {
             r#"</buckets/a/keys/k>; riaktag=t"#,
             r#"</buckets/a/keys/k>; rel="next""#,
             r#"</buckets/other>; rel="up""#,
-            r#"</buckets/a/keys/%zz>; riaktag="t""#,
             r#"</buckets/a/keys/>; riaktag="t""#,
             r#"</buckets/a,b/keys/k>; riaktag="t""#,
         ] {

@@ -301,9 +301,6 @@ async fn handle(app: &App, request: &mut Request, route: Route) -> Result<Reply,
         Route::PreferenceList(id) => buckets::preference_list(app, request, &id),
         Route::LinkWalk(steps) => Err(link_walk(&steps).into()),
         Route::Unknown => Err(Reply::page(StatusCode::NOT_FOUND).into()),
-        Route::Malformed => {
-            Err(Reply::bad_request("the path contains a malformed percent escape\n").into())
-        }
     }
 }
 

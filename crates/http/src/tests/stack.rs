@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use mapring_cluster::fixed::FixedGroup;
-use mapring_cluster::{Change, Cluster as _};
+use mapring_cluster::fixed::{FixedCluster, FixedGroup};
+use mapring_cluster::{Change, Cluster, Outcome, View};
 use mapring_engine::memory::MemoryEngine;
 use mapring_kv::executor::ThreadPool;
 use mapring_kv::{Kv, KvConfig, KvParts};
@@ -19,7 +19,9 @@ use mapring_script::{
     ScriptLimits,
 };
 use mapring_types::env::{SystemClock, SystemEntropy};
+use mapring_types::{NodeId, Result};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 use super::wire::Client;
 use crate::{HttpConfig, HttpParts, HttpServer, NodeFacts, StorageFacts};
@@ -62,6 +64,27 @@ impl Workers for NoWorkers {
     }
 }
 
+/// A cluster whose nodes are all up, whatever was found of them: the first looks for the others
+/// before these are there, and nothing here would teach it better.
+struct AllUp(Arc<FixedCluster>);
+
+#[async_trait]
+impl Cluster for AllUp {
+    fn view(&self) -> Arc<View> {
+        self.0.view()
+    }
+
+    fn changes(&self) -> watch::Receiver<Arc<View>> {
+        self.0.changes()
+    }
+
+    async fn propose(&self, change: Change) -> Result<Outcome> {
+        self.0.propose(change).await
+    }
+
+    fn report(&self, _: NodeId, _: bool) {}
+}
+
 async fn start() -> Vec<HttpServer> {
     let network = Network::new();
     network.set_weather(Box::new(|_, _| Fate::Deliver(Duration::from_micros(10))));
@@ -71,7 +94,7 @@ async fn start() -> Vec<HttpServer> {
     for cluster in &handles {
         let me = cluster.view().me;
         let kv = Kv::open(KvParts {
-            cluster: cluster.clone(),
+            cluster: Arc::new(AllUp(cluster.clone())),
             engine: Arc::new(MemoryEngine::new()),
             transport: network.transport(me),
             clock: Arc::new(SystemClock),
@@ -154,5 +177,10 @@ async fn every_node_answers_for_all() {
     let deleted = clients[2].request("DELETE", "/riak/b/0?rw=all", &[], b"").await;
     assert_eq!(deleted.status, 204);
     let gone = clients[0].get("/riak/b/0?r=all").await;
-    assert_eq!((gone.status, gone.header("x-riak-deleted")), (404, Some("true")));
+    assert_eq!(
+        (gone.status, gone.header("x-riak-deleted")),
+        (404, Some("true")),
+        "{}",
+        gone.text()
+    );
 }

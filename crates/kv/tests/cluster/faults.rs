@@ -171,3 +171,18 @@ async fn a_deadline_ends_a_read() {
     let error = cluster.kv(0).get(&key("k"), &options).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_fallback_coordinates_when_no_primary_can() {
+    let mut cluster = TestCluster::start(3, 64).await;
+    cluster.set_props(&bucket(), serde_json::json!({"n_val": 1})).await;
+    let id = cluster.key_where(&bucket(), |nodes| nodes == [cluster.id(2)]);
+    cluster.kill(2);
+    // The one that is asked knows; the one that is to stand in does not.
+    cluster.nodes[0].cluster.set_up([cluster.id(1)]);
+    put(cluster.kv(0), &id, "v").await;
+    assert_eq!(get(cluster.kv(0), &id).await, ["v"]);
+    cluster.restart(2).await;
+    eventually("hand-off", || cluster.converged(&id)).await;
+    assert_eq!(get(cluster.kv(1), &id).await, ["v"]);
+}

@@ -231,7 +231,7 @@ async fn play(steps: &[Step], seed: u64, reap: bool) -> Result<(), String> {
         }
     }
     cluster.heal();
-    let listed = cluster.list_keys(0, &bucket()).await.map_err(|error| error.to_string())?;
+    let listed = list_when_complete(&cluster).await?;
     // Longer than every patience, tick and reap, so that what is to come has come.
     tokio::time::sleep(Duration::from_secs(120)).await;
     for (key, id) in ids.iter().enumerate() {
@@ -251,6 +251,19 @@ async fn play(steps: &[Step], seed: u64, reap: bool) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// A listing may fail while complete replicas cannot be reached, but not for long when all is
+/// mended; and when it succeeds it must be right.
+async fn list_when_complete(cluster: &TestCluster) -> Result<Vec<String>, String> {
+    let mut last = String::new();
+    for _ in 0..5 {
+        match cluster.list_keys(0, &bucket()).await {
+            Ok(keys) => return Ok(keys),
+            Err(error) => last = error.to_string(),
+        }
+    }
+    Err(last)
 }
 
 fn run(steps: &[Step], seed: u64, reap: bool) -> Result<(), TestCaseError> {

@@ -4,6 +4,7 @@
 //! where clients look for them; its Erlang dumps are replaced by the JSON in question.
 
 mod inputs;
+mod lenient;
 mod phases;
 mod query;
 mod text;
@@ -25,7 +26,9 @@ use text::{fields, kind};
 /// # Errors
 /// The 400 text of the reference §6.1.
 pub(crate) fn parse(body: &[u8]) -> Result<Query, Rejection> {
-    let body = whole_json(body)?;
+    let text = text_of(body)?;
+    let text = lenient::strict(text);
+    let body = whole_json(&text)?;
     let fields = fields(body, &["inputs", "query", "timeout"])
         .ok_or_else(|| Rejection::text("The POST body was not a JSON object.\n"))?;
     let (Some(inputs), Some(query)) = (fields.get("inputs"), fields.get("query")) else {
@@ -38,26 +41,30 @@ pub(crate) fn parse(body: &[u8]) -> Result<Query, Rejection> {
     Ok(Query::new(Spec { inputs, phases, timeout }))
 }
 
-fn whole_json(body: &[u8]) -> Result<&RawValue, Rejection> {
-    let invalid = |error: &dyn std::fmt::Display| {
-        Rejection::text(format!(
-            "The POST body was not valid JSON.\nThe error from the parser was:\n{error}\n"
-        ))
-    };
+fn text_of(body: &[u8]) -> Result<&str, Rejection> {
     if body.iter().all(u8::is_ascii_whitespace) {
         return Err(Rejection::text(
             "This resource takes queries: POST a JSON object with the fields \"inputs\" and \
              \"query\".\n",
         ));
     }
-    let text = std::str::from_utf8(body).map_err(|error| invalid(&error))?;
+    std::str::from_utf8(body).map_err(|error| no_json(&error))
+}
+
+fn whole_json(text: &str) -> Result<&RawValue, Rejection> {
     if text::nesting(text) > limits::NESTING {
-        return Err(invalid(&format_args!(
+        return Err(no_json(&format_args!(
             "arrays and objects are nested deeper than {}",
             limits::NESTING
         )));
     }
-    serde_json::from_str(text).map_err(|error| invalid(&error))
+    serde_json::from_str(text).map_err(|error| no_json(&error))
+}
+
+fn no_json(error: &dyn std::fmt::Display) -> Rejection {
+    Rejection::text(format!(
+        "The POST body was not valid JSON.\nThe error from the parser was:\n{error}\n"
+    ))
 }
 
 fn refused(field: &str, why: &str) -> Rejection {

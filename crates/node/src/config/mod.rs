@@ -182,7 +182,7 @@ impl Default for Config {
             },
             log: LogConfig {
                 format: LogFormat::Plain,
-                level: "info,openraft=warn,chitchat=warn".into(),
+                level: "info,openraft=error,chitchat=warn".into(),
             },
         }
     }

@@ -38,11 +38,11 @@ impl Build for Builder<'_> {
         JsValue::from(value)
     }
 
-    fn number(&mut self, text: &str) -> JsValue {
-        match text.parse::<i32>() {
+    fn number(&mut self, text: &str) -> Result<JsValue, ReadError> {
+        Ok(match text.parse::<i32>() {
             Ok(int) if int != 0 => JsValue::from(int),
             _ => JsValue::from(text.parse::<f64>().unwrap_or(f64::NAN)),
-        }
+        })
     }
 
     fn string(&mut self, text: Text<'_>) -> Result<JsValue, ReadError> {

@@ -65,6 +65,10 @@ pub(super) fn writing(error: WriteError, limit: u64, context: &mut Context) -> S
 }
 
 fn message(error: &JsError, context: &mut Context) -> String {
+    if let Some(native) = error.as_native() {
+        // Its own text would have a place at its end, which the stack has already.
+        return in_user_lines(&format!("{}: {}", native.kind(), native.message()));
+    }
     let Some(value) = error.as_opaque().cloned() else {
         let text = error.to_string();
         let message = text.split("\n    at ").next().unwrap_or_default();
@@ -75,7 +79,7 @@ fn message(error: &JsError, context: &mut Context) -> String {
         if let Ok(text) = value.to_string(context) {
             return in_user_lines(&text.to_std_string_escaped());
         }
-        return in_user_lines(&native.to_string());
+        return in_user_lines(&format!("{}: {}", native.kind(), native.message()));
     }
     other(&value, context)
 }

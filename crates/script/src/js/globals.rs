@@ -40,14 +40,9 @@ fn json(context: &mut Context) -> JsResult<JsObject> {
     let json = member(&context.global_object(), "JSON", context)?;
     let parse = member(&json, "parse", context)?;
     let stringify = member(&json, "stringify", context)?;
-    let new_parse = NativeFunction::from_copy_closure_with_captures(
-        |this, arguments, original, context| parse_text(this, arguments, original, context),
-        parse,
-    );
-    let new_stringify = NativeFunction::from_copy_closure_with_captures(
-        |this, arguments, original, context| stringify_value(this, arguments, original, context),
-        stringify.clone(),
-    );
+    let new_parse = NativeFunction::from_copy_closure_with_captures(parse_text, parse);
+    let new_stringify =
+        NativeFunction::from_copy_closure_with_captures(stringify_value, stringify.clone());
     for (name, length, function) in [("parse", 2, new_parse), ("stringify", 3, new_stringify)] {
         let function = FunctionObjectBuilder::new(context.realm(), function)
             .name(JsString::from(name))

@@ -6,15 +6,18 @@
 
 mod build;
 mod errors;
+mod garbage;
 mod globals;
 mod plain;
 mod query;
 mod write;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use boa_engine::JsValue;
 
+use garbage::Garbage;
 use query::{Callable, QueryContext};
 
 use crate::progress::Progress;
@@ -33,8 +36,7 @@ pub struct JsRuntime {
     /// Most recently used first.
     contexts: Vec<QueryContext>,
     reduce: Option<Reduce>,
-    /// Bytes of input since the last collection.
-    volume: u64,
+    garbage: Garbage,
     progress: Arc<Progress>,
 }
 
@@ -53,7 +55,7 @@ impl JsRuntime {
 
     /// A runtime that says in `progress` which call it is in.
     pub(crate) fn with_progress(limits: ScriptLimits, progress: Arc<Progress>) -> Self {
-        Self { limits, contexts: Vec::new(), reduce: None, volume: 0, progress }
+        Self { limits, contexts: Vec::new(), reduce: None, garbage: Garbage::default(), progress }
     }
 
     /// Forgets the reduce under way, if there is one.
@@ -82,16 +84,7 @@ impl JsRuntime {
             let Some(at) = self.contexts.iter().rposition(|context| !kept(context)) else { return };
             self.contexts.remove(at);
             // The context is one big cycle.
-            boa_gc::force_collect();
-        }
-    }
-
-    /// Collects by volume of input: boa does not count strings.
-    fn count(&mut self, bytes: usize) {
-        self.volume += bytes as u64;
-        if self.volume >= limits::COLLECT_BYTES {
-            self.volume = 0;
-            boa_gc::force_collect();
+            self.garbage.collect();
         }
     }
 
@@ -115,8 +108,10 @@ impl JsRuntime {
     ) -> Result<T, ScriptError> {
         let mut reduce = self.reduce.take().ok_or_else(no_reduce)?;
         let progress = Arc::clone(&self.progress);
+        let began = Instant::now();
         let context = self.context(reduce.query)?;
         let result = step(&mut reduce, context, &progress)?;
+        self.garbage.look(began);
         self.reduce = Some(reduce);
         Ok(result)
     }
@@ -169,8 +164,10 @@ impl Runtime for JsRuntime {
         let mut results = Vec::with_capacity(inputs.len());
         for (at, input) in inputs.iter().enumerate() {
             let _call = call.call(Some(at));
-            self.count(input.record.as_ref().map_or(0, mapring_types::Record::len));
+            self.garbage.count(input.record.as_ref().map_or(0, mapring_types::Record::len));
+            let began = Instant::now();
             let result = self.map_one(query, &callable, function.arg.as_ref(), input);
+            self.garbage.look(began);
             results.push(result.map_err(|error| error.at(at))?);
         }
         Ok(results)
@@ -198,7 +195,7 @@ impl Runtime for JsRuntime {
     }
 
     fn reduce_push(&mut self, inputs: Vec<JsonText>) -> Result<(), ScriptError> {
-        self.count(inputs.iter().map(|input| input.0.len()).sum());
+        self.garbage.count(inputs.iter().map(|input| input.0.len()).sum());
         self.step(|reduce, context, progress| {
             let values: Result<_, _> = inputs.iter().map(|text| context.read(&text.0)).collect();
             reduce.push(values?, context, progress)

@@ -273,7 +273,7 @@ fn pairs(object: &JsObject, writer: &mut Writer<'_>) -> Result<Vec<JsonText>, Wr
             PropertyKey::Symbol(_) => continue,
         };
         let found = object.borrow().properties().get(&key);
-        if !found.is_some_and(|found| found.enumerable() == Some(true)) {
+        if found.is_none_or(|found| found.enumerable() != Some(true)) {
             continue;
         }
         let value = object.get(key, writer.context())?;

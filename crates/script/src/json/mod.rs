@@ -7,7 +7,7 @@ mod value;
 
 pub(crate) use number::{write_erlang_float, write_js_number};
 pub(crate) use read::{Build, ReadError, Text, read};
-pub(crate) use value::{Number, Value, parse};
+pub(crate) use value::{Number, Value, js_order, parse};
 
 /// Appends the text as a JSON string, escaping what JSON requires.
 pub(crate) fn write_str(text: &str, out: &mut String) {

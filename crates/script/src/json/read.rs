@@ -14,7 +14,7 @@ pub(crate) trait Build {
     fn null(&mut self) -> Self::Value;
     fn boolean(&mut self, value: bool) -> Self::Value;
     /// The text follows JSON's grammar of numbers.
-    fn number(&mut self, text: &str) -> Self::Value;
+    fn number(&mut self, text: &str) -> Result<Self::Value, ReadError>;
     fn string(&mut self, text: Text<'_>) -> Result<Self::Value, ReadError>;
     fn array(&mut self, items: Vec<Self::Value>) -> Self::Value;
     fn key(&mut self, text: Text<'_>) -> Result<Self::Key, ReadError>;
@@ -101,7 +101,7 @@ impl<B: Build> Reader<'_, B> {
             Some(b'-' | b'0'..=b'9') => {
                 let start = self.at;
                 self.number()?;
-                Ok(self.build.number(&self.text[start..self.at]))
+                self.build.number(&self.text[start..self.at])
             }
             Some(b't') => self.literal("true").map(|()| self.build.boolean(true)),
             Some(b'f') => self.literal("false").map(|()| self.build.boolean(false)),

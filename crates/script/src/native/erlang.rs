@@ -91,7 +91,7 @@ impl Erlang {
             Self::ReduceStringToInteger => found(items).map(integer).collect(),
             Self::ReduceSum => {
                 let zero = Number::Int(0);
-                let sum = found(items).try_fold(zero, |sum, item| add(sum, item))?;
+                let sum = found(items).try_fold(zero, add)?;
                 Ok(vec![Value::Number(sum)])
             }
             Self::ReducePlistSum => sum_by_key(items),

@@ -4,7 +4,7 @@
 use std::cmp::Ordering;
 
 use super::{Kind, bad_argument};
-use crate::json::{Number, Value, parse, quoted, write_js_number};
+use crate::json::{Number, Value, js_order, parse, quoted, write_js_number};
 use crate::{JsonText, MapInput, ScriptError, object};
 
 /// A named function.
@@ -231,10 +231,10 @@ fn has_fields(value: &Value, fields: Option<&Value>) -> Result<bool, ScriptError
     let (Value::Object(_), Some(Value::Object(fields))) = (value, fields) else {
         return Err(ask_javascript());
     };
-    for (name, wanted) in fields {
+    for (name, wanted) in js_order(fields) {
         let inherited = ["constructor", "hasOwnProperty", "isPrototypeOf", "propertyIsEnumerable"];
-        let inherited = inherited.contains(&name.as_str())
-            || ["toLocaleString", "toString", "valueOf"].contains(&name.as_str())
+        let inherited = inherited.contains(&name)
+            || ["toLocaleString", "toString", "valueOf"].contains(&name)
             || name.starts_with("__");
         let equal = match (value.get(name), wanted) {
             (None, _) if inherited => return Err(ask_javascript()),

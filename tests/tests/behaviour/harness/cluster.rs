@@ -79,6 +79,12 @@ impl Cluster {
         }
     }
 
+    /// Waits until a function keeps a worker of any node busy.
+    pub(crate) async fn wait_any_busy(&self) {
+        let waits = self.nodes.iter().map(|node| Box::pin(node.wait_busy()));
+        futures::future::select_all(waits).await;
+    }
+
     /// Starts a node that was stopped or killed, and waits until it takes part.
     pub(crate) async fn restart(&mut self, number: usize) {
         self.nodes[number].spawn();

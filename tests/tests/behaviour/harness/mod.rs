@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 pub(crate) use cluster::Cluster;
-pub(crate) use node::{Node, NodeSettings};
+pub(crate) use node::{Node, NodeSettings, worker_ticks};
 pub(crate) use ports::Ports;
 
 /// The program under test.

@@ -41,6 +41,9 @@ const ENVIRONMENT: [(&str, &str); 3] = [
     ("MAPRING__NODE__GRACE", "5s"),
 ];
 
+/// What counts as busy, in clock ticks of which there are 100 a second.
+const BUSY_TICKS: u64 = 20;
+
 /// Lines of a log that are shown when a test fails.
 const LOG_LINES: usize = 40;
 
@@ -121,6 +124,18 @@ impl Node {
         eventually(&what, || async { holds(self.client.is_ready().await.unwrap_or(false)) }).await;
     }
 
+    /// Waits until a function keeps a worker busy; starting workers takes a tenth of that time.
+    pub(crate) async fn wait_busy(&self) {
+        let what = format!("workers of {} to be busy", self.settings.name);
+        let mut before = None;
+        eventually(&what, || {
+            let ticks = worker_ticks(self.pid());
+            let busy = ticks > *before.get_or_insert(ticks) + BUSY_TICKS;
+            async move { holds(busy) }
+        })
+        .await;
+    }
+
     pub(crate) async fn status(&self) -> ClusterStatus {
         self.client.cluster().await.unwrap()
     }
@@ -154,4 +169,19 @@ impl Node {
         let lines: Vec<&str> = log.lines().collect();
         lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
     }
+}
+
+/// Processor time that the workers of a node have used, in clock ticks.
+pub(crate) fn worker_ticks(node: i32) -> u64 {
+    let mut ticks = 0;
+    for entry in fs::read_dir("/proc").unwrap().flatten() {
+        let stat = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+        let fields: Vec<&str> = stat.rsplit_once(") ").unwrap_or_default().1.split(' ').collect();
+        // After the name: state, parent, …; the times in user and system mode are 12th and 13th.
+        if fields.get(1).and_then(|parent| parent.parse().ok()) == Some(node) {
+            let time = |at: usize| fields.get(at).and_then(|t| t.parse().ok()).unwrap_or(0_u64);
+            ticks += time(11) + time(12);
+        }
+    }
+    ticks
 }

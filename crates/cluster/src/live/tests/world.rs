@@ -30,6 +30,9 @@ pub(super) struct World {
     data: TempDir,
     nodes: BTreeMap<u64, Arc<LiveCluster>>,
     lives: u64,
+    /// Times of the nodes started from now on. Long where nothing waits for their end: the machine
+    /// may be slow.
+    pub(super) tuning: Tuning,
 }
 
 impl World {
@@ -41,6 +44,11 @@ impl World {
             data: tempfile::tempdir().unwrap(),
             nodes: BTreeMap::new(),
             lives: 0,
+            tuning: Tuning {
+                pace: Pace { heartbeat: 100, election: (500, 1_000) },
+                found_listen: Duration::from_millis(500),
+                propose: Duration::from_secs(30),
+            },
         }
     }
 
@@ -84,13 +92,8 @@ impl World {
             Arc::new(Gossip::over(gossip, Box::new(self.gossip.clone())));
         let transport =
             Arc::new(Named { network: self.network.transport(me), names: self.names.clone() });
-        let tuning = Tuning {
-            pace: Pace { heartbeat: 100, election: (500, 1_000) },
-            found_listen: Duration::from_millis(1_500),
-            propose: Duration::from_secs(6),
-        };
         let address = config.cluster_address.clone();
-        let (entropy, lives) = (Arc::new(SystemEntropy), self.lives);
+        let (entropy, lives, tuning) = (Arc::new(SystemEntropy), self.lives, self.tuning);
         let cluster =
             LiveCluster::start_with(config, transport, entropy, liveness, lives, tuning).await?;
         let services = Services::new([(ServiceId::Cluster, cluster.service())]);

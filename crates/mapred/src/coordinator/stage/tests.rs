@@ -16,9 +16,8 @@ fn id(key: &str) -> ObjectId {
 fn plan(router: &mut Router, view: &View) {
     router.place(Partition(0), 3);
     let wish = router.wish().unwrap();
-    let fit = |entry: CoverageEntry| {
-        view.is_up(entry.node) && !wish.strikes.contains_key(&entry.node)
-    };
+    let fit =
+        |entry: CoverageEntry| view.is_up(entry.node) && !wish.strikes.contains_key(&entry.node);
     router.planned(&wish, Coverage::new(view.plan(), 3, 0, fit).unwrap());
 }
 

@@ -94,9 +94,12 @@ impl ProcessWorkers {
         match lease.call(&request).await {
             Ok(response) => mapped(response, count),
             Err(CallFailure::Failed(error)) => Err(error),
-            Err(CallFailure::Ended(error)) if count < 2 || !is_blind(&error) => Err(error),
+            Err(CallFailure::Ended(error)) if !is_blind(&error) => Err(error),
+            Err(CallFailure::Ended(error)) if count == 1 && error.cause == FailureCause::Stack => {
+                Err(error.at(0))
+            }
             // The process has ended and could not say in which call: one by one it shows. Inputs
-            // that were only too much together come through this way.
+            // that were only too much together, or after others, come through this way.
             Err(CallFailure::Ended(_)) => {
                 drop(lease);
                 let Request::Map { inputs, .. } = request else { return Ok(Vec::new()) };

@@ -182,7 +182,10 @@ impl Pool {
                 std::mem::take(&mut state.parked),
             )
         };
-        drop((waiting, parked));
+        drop(waiting);
+        for (_, slot) in parked {
+            self.runtime.spawn(async move { slot.lock().await.end(stopping()) });
+        }
         idle.into_iter().for_each(|worker| self.dismiss(worker));
         let mut alive = self.alive.subscribe();
         let gone = alive.wait_for(|alive| *alive == 0);
@@ -216,7 +219,7 @@ impl Pool {
                 Err(back) => lease = back,
             }
         }
-        lease.worker.take()
+        lease.worker.take().map(|worker| *worker)
     }
 
     fn dismiss(self: &Arc<Self>, worker: Worker) {
@@ -357,13 +360,13 @@ impl Drop for Ticket {
 /// A worker in somebody's hands. Dropped, it goes back; in the midst of a call it is ended.
 pub(super) struct Lease {
     pool: Arc<Pool>,
-    worker: Option<Worker>,
+    worker: Option<Box<Worker>>,
     calling: bool,
 }
 
 impl Lease {
     fn new(pool: &Arc<Pool>, worker: Worker) -> Self {
-        Self { pool: Arc::clone(pool), worker: Some(worker), calling: false }
+        Self { pool: Arc::clone(pool), worker: Some(Box::new(worker)), calling: false }
     }
 
     /// Sends a request and waits for its answer. After a call that was dropped midway, or whose
@@ -394,7 +397,7 @@ impl Lease {
                 }
             }
             Err(death) => match self.worker.take() {
-                Some(worker) => Err(CallFailure::Ended(self.pool.bury(worker, death).await)),
+                Some(worker) => Err(CallFailure::Ended(self.pool.bury(*worker, death).await)),
                 None => Err(CallFailure::Ended(gone())),
             },
         }
@@ -404,8 +407,8 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         match self.worker.take() {
-            Some(worker) if self.calling => self.pool.cancel(worker),
-            Some(worker) => self.pool.release(worker),
+            Some(worker) if self.calling => self.pool.cancel(*worker),
+            Some(worker) => self.pool.release(*worker),
             None => {}
         }
     }

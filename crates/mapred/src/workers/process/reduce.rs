@@ -63,6 +63,11 @@ pub(super) enum Held {
 }
 
 impl Held {
+    /// Ends the reduce, and with it the use of a worker.
+    pub(super) fn end(&mut self, error: ScriptError) {
+        *self = Self::Over(error);
+    }
+
     /// Gives up the worker, if there is one.
     pub(super) async fn put_aside(&mut self) {
         let Self::Worker(lease) = self else { return };
@@ -113,7 +118,7 @@ impl ProcessReduce {
         };
         match &result {
             Ok(_) => self.place = Some(self.start.pool.park(&slot)),
-            Err(error) => *held = Held::Over(error.clone()),
+            Err(error) => held.end(error.clone()),
         }
         result
     }

@@ -1,0 +1,43 @@
+//! When to collect garbage. boa counts objects but not the text of strings, so that left to itself
+//! it holds gigabytes of dead strings before it collects.
+
+use std::time::{Duration, Instant};
+
+use crate::limits;
+use crate::memory::Resident;
+
+/// A call shorter than this cannot have made much garbage: asking the system would cost more.
+const LONG: Duration = Duration::from_millis(1);
+
+/// Collects by volume of input, and by growth of the process.
+#[derive(Default)]
+pub(super) struct Garbage {
+    /// Bytes of input since the last collection.
+    volume: u64,
+    /// Resident bytes after the last collection.
+    floor: u64,
+    resident: Resident,
+}
+
+impl Garbage {
+    /// Takes note of input.
+    pub(super) fn count(&mut self, bytes: usize) {
+        self.volume += bytes as u64;
+        if self.volume >= limits::COLLECT_BYTES {
+            self.collect();
+        }
+    }
+
+    /// Looks, after a call that began then, whether the process has grown.
+    pub(super) fn look(&mut self, began: Instant) {
+        if began.elapsed() >= LONG && self.resident.bytes() > self.floor + limits::COLLECT_BYTES {
+            self.collect();
+        }
+    }
+
+    pub(super) fn collect(&mut self) {
+        boa_gc::force_collect();
+        self.volume = 0;
+        self.floor = self.resident.bytes();
+    }
+}
