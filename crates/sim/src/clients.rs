@@ -221,7 +221,7 @@ pub(crate) async fn ask(world: &World, node: &str, life: &Life, question: Questi
         world.trace.violation(format!("{question:?} went on for longer than {most:?}"));
         Err(Error::timeout("the client has lost its patience"))
     });
-    let span = Span { from, to: world.trace.now() };
+    let span = world.span_since(from);
     let trouble = trouble || world.in_trouble();
     world.count(|figures| match (&answer, trouble) {
         (Ok(_), false) => figures.queries += 1,

@@ -3,6 +3,9 @@
 //! Each key has one writer, which does one thing after the other and leaves a key alone for ever
 //! once it does not know what became of a write. So the states of a key form a sequence, and a query
 //! may see the last one acknowledged before it began, or any that was begun since (invariant I5).
+//!
+//! Unless the judgement is strict, a query may see any state since the last that had settled: one
+//! that all replicas had, because nothing was wrong for a while after it was acknowledged.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,7 +30,9 @@ struct Write {
 /// The span of a query or read.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Span {
+    /// The last state acknowledged before this must be seen, or a later one.
     pub(crate) from: Moment,
+    /// States begun after this cannot be seen.
     pub(crate) to: Moment,
 }
 

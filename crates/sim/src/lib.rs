@@ -19,6 +19,7 @@ mod history;
 mod limits;
 mod node;
 mod plans;
+mod quiet;
 mod random;
 mod storage;
 mod trace;
@@ -40,6 +41,9 @@ pub struct Options {
     /// More faults, one upon the other, and messages lost by chance. See `docs/testing.md` for what
     /// holds then.
     pub harsh: bool,
+    /// Judge queries also by writes that were acknowledged when something was wrong, or shortly
+    /// before. See `docs/testing.md` for what is known to fail then.
+    pub strict: bool,
 }
 
 /// What became of a simulation.

@@ -44,6 +44,11 @@ pub(crate) const FAULT_MS: std::ops::Range<u64> = 500..12_000;
 /// are calm: gossip and a round of hand-off (10 s) take part of it.
 pub(crate) const RECOVERY_MS: u64 = 20_000;
 
+/// How long after its acknowledgement a write has settled on all replicas when nothing is wrong, in
+/// microseconds: longer than the slowest message. Where messages are lost by chance it is the
+/// hand-off that settles it.
+pub(crate) const SETTLING_MICROS: u64 = 15_000_000;
+
 // Calm faults end before the clients do.
 const _: () = assert!(WORK.as_millis() > 7_000 + 2 * FAULT_MS.end as u128 + RECOVERY_MS as u128);
 

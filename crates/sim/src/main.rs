@@ -21,6 +21,9 @@ struct Arguments {
     /// More faults, one upon the other, and messages lost by chance.
     #[arg(long)]
     harsh: bool,
+    /// Judge queries also by writes made in trouble.
+    #[arg(long)]
+    strict: bool,
     /// Print every event, messages too.
     #[arg(long)]
     verbose: bool,
@@ -39,7 +42,8 @@ fn main() -> ExitCode {
 
 /// Runs one seed and tells what became of it.
 fn simulate(seed: u64, arguments: &Arguments) -> bool {
-    let options = Options { verbose: arguments.verbose, harsh: arguments.harsh };
+    let Arguments { verbose, harsh, strict, .. } = *arguments;
+    let options = Options { verbose, harsh, strict };
     let report = match run(seed, options) {
         Ok(report) => report,
         Err(error) => {
@@ -53,8 +57,9 @@ fn simulate(seed: u64, arguments: &Arguments) -> bool {
             report.history.iter().for_each(|line| println!("{line}"));
         }
         report.violations.iter().for_each(|violation| println!("VIOLATION {violation}"));
-        let harsh = if arguments.harsh { " --harsh" } else { "" };
-        println!("again with: mapring-sim --seed {seed}{harsh} --verbose");
+        let harsh = if harsh { " --harsh" } else { "" };
+        let strict = if strict { " --strict" } else { "" };
+        println!("again with: mapring-sim --seed {seed}{harsh}{strict} --verbose");
         return false;
     }
     if arguments.twice {

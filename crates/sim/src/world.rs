@@ -14,8 +14,9 @@ use tokio::time::{Instant, sleep};
 use crate::clients::{self, Question, Writer};
 use crate::faults::{self, Event};
 use crate::gossip::Gossip;
-use crate::history::History;
+use crate::history::{History, Moment, Span};
 use crate::node::{Host, Life};
+use crate::quiet::Quiet;
 use crate::random::Random;
 use crate::trace::{Outcome, Trace};
 use crate::weather::Sky;
@@ -30,8 +31,10 @@ pub(crate) struct World {
     figures: Mutex<Figures>,
     gossip: Mutex<Gossip>,
     values: Mutex<u64>,
+    quiet: Mutex<Quiet>,
     /// Whether clients delete.
     pub(crate) deletes: bool,
+    strict: bool,
 }
 
 impl World {
@@ -57,7 +60,9 @@ impl World {
             figures: Mutex::default(),
             gossip: Mutex::new(Gossip::new(random.fork())),
             values: Mutex::new(1_000),
+            quiet: Mutex::default(),
             deletes: random.per_mille(500),
+            strict: options.strict,
         }))
     }
 
@@ -111,6 +116,12 @@ impl World {
         }
     }
 
+    /// The span in which a query that has just ended must have seen what it saw.
+    pub(crate) fn span_since(&self, from: Moment) -> Span {
+        let settled = if self.strict { from } else { self.quiet.lock().settled(from) };
+        Span { from: settled, to: self.trace.now() }
+    }
+
     /// Whether a node is down or a link is cut.
     pub(crate) fn in_trouble(&self) -> bool {
         !self.sky.is_clear() || self.hosts.iter().any(|host| host.life().is_none())
@@ -141,6 +152,7 @@ impl World {
                 cuts.into_iter().for_each(|cut| self.sky.mend(cut));
             }
         }
+        self.quiet.lock().note(self.in_trouble(), self.trace.now());
         Ok(())
     }
 
