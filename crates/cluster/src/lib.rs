@@ -61,6 +61,12 @@ impl View {
         self.state.props(bucket)
     }
 
+    /// How many replicas every object of a bucket has at least; `None` when the bucket type does not
+    /// exist. Coverage relies on no more.
+    pub fn least_n_val(&self, bucket: &BucketId) -> Option<u32> {
+        self.state.least_n_val(bucket)
+    }
+
     /// The preference list of an object.
     pub fn preference_list(&self, bucket: &BucketId, key: &[u8], n_val: u32) -> PreferenceList {
         let home = mapring_ring::hash::home(self.plan().ring_size(), bucket, key);

@@ -56,6 +56,12 @@ pub struct ClusterState {
     /// Properties set on buckets.
     #[serde(with = "bucket_list")]
     pub buckets: BTreeMap<BucketId, PropChanges>,
+    /// The lowest `n_val` of each bucket whose `n_val` was ever changed.
+    #[serde(with = "bucket_list", default)]
+    pub least_n_vals: BTreeMap<BucketId, u32>,
+    /// The lowest `n_val` of each bucket type whose `n_val` was ever changed.
+    #[serde(default)]
+    pub least_type_n_vals: BTreeMap<String, u32>,
 }
 
 /// One decision about the metadata.
@@ -118,6 +124,8 @@ impl ClusterState {
             sealed: false,
             bucket_types: BTreeMap::new(),
             buckets: BTreeMap::new(),
+            least_n_vals: BTreeMap::new(),
+            least_type_n_vals: BTreeMap::new(),
         }
     }
 
@@ -133,6 +141,33 @@ impl ClusterState {
             Some(changes) => base.with(changes),
             None => base,
         })
+    }
+
+    /// How many replicas every object of a bucket has at least, however old it is: raising `n_val`
+    /// does not copy what is there. `None` when the bucket type does not exist.
+    pub fn least_n_val(&self, bucket: &BucketId) -> Option<u32> {
+        let own = self.least_n_vals.get(bucket).copied();
+        let name = std::str::from_utf8(&bucket.bucket_type).ok();
+        let of_type = name.and_then(|name| self.least_type_n_vals.get(name)).copied();
+        [own, of_type]
+            .into_iter()
+            .flatten()
+            .chain(self.n_val(bucket))
+            .min()
+            .filter(|_| self.n_val(bucket).is_some())
+    }
+
+    fn n_val(&self, bucket: &BucketId) -> Option<u32> {
+        self.props(bucket).map(|props| props.n_val)
+    }
+
+    /// Keeps the lowest `n_val` of a bucket, once a change has made it another than `before`.
+    fn remember_n_val(&mut self, bucket: &BucketId, before: Option<u32>) {
+        let (Some(before), Some(after)) = (before, self.n_val(bucket)) else { return };
+        if before != after {
+            let least = self.least_n_vals.entry(bucket.clone()).or_insert(before);
+            *least = after.min(before).min(*least);
+        }
     }
 
     /// Applies a change. Deterministic: every node gets the same state and outcome.
@@ -159,19 +194,30 @@ impl ClusterState {
             Change::SetBucket { bucket, changes } => {
                 let new = !self.buckets.contains_key(bucket);
                 room(new, self.buckets.len(), limits::BUCKETS, "buckets with own properties")?;
+                let before = self.n_val(bucket);
                 let known = self.buckets.entry(bucket.clone()).or_default();
                 known.0.extend(changes.0.clone());
+                self.remember_n_val(bucket, before);
                 Ok(())
             }
             Change::ResetBucket { bucket } => {
+                let before = self.n_val(bucket);
                 self.buckets.remove(bucket);
+                self.remember_n_val(bucket, before);
                 Ok(())
             }
             Change::SetBucketType { name, changes } => {
                 let new = !self.bucket_types.contains_key(name);
                 room(new, self.bucket_types.len(), limits::BUCKET_TYPES, "bucket types")?;
+                let n_val = |changes: &PropChanges| BucketProps::typed().with(changes).n_val;
+                let before = self.bucket_types.get(name).map(n_val);
                 let known = self.bucket_types.entry(name.clone()).or_default();
                 known.0.extend(changes.0.clone());
+                let after = n_val(known);
+                if let Some(before) = before.filter(|before| *before != after) {
+                    let least = self.least_type_n_vals.entry(name.clone()).or_insert(before);
+                    *least = after.min(*least);
+                }
                 Ok(())
             }
         }
@@ -244,20 +290,19 @@ mod bucket_list {
     use std::collections::BTreeMap;
 
     use mapring_types::BucketId;
-    use mapring_types::props::PropChanges;
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-    pub(super) fn serialize<S: Serializer>(
-        map: &BTreeMap<BucketId, PropChanges>,
+    pub(super) fn serialize<V: Serialize, S: Serializer>(
+        map: &BTreeMap<BucketId, V>,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
         map.iter().collect::<Vec<_>>().serialize(serializer)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+    pub(super) fn deserialize<'de, V: Deserialize<'de>, D: Deserializer<'de>>(
         deserializer: D,
-    ) -> Result<BTreeMap<BucketId, PropChanges>, D::Error> {
-        Ok(Vec::<(BucketId, PropChanges)>::deserialize(deserializer)?.into_iter().collect())
+    ) -> Result<BTreeMap<BucketId, V>, D::Error> {
+        Ok(Vec::<(BucketId, V)>::deserialize(deserializer)?.into_iter().collect())
     }
 }
 
@@ -407,5 +452,22 @@ mod tests {
         state.apply(&join(u64::MAX, "last", None));
         let text = serde_json::to_string(&state).unwrap();
         assert_eq!(serde_json::from_str::<ClusterState>(&text).unwrap(), state);
+    }
+
+    #[test]
+    fn a_raised_n_val_is_not_believed_of_older_objects() {
+        let mut state = ClusterState::new("c", RingSize::new(64).unwrap());
+        let bucket = BucketId::untyped("b");
+        let set = |n_val: u32| {
+            let props = serde_json::json!({ "n_val": n_val });
+            let changes = PropChanges(props.as_object().cloned().unwrap());
+            Change::SetBucket { bucket: bucket.clone(), changes }
+        };
+        assert_eq!(state.least_n_val(&bucket), Some(3));
+        for (n_val, least) in [(5, 3), (2, 2), (3, 2), (1, 1), (4, 1)] {
+            state.apply(&set(n_val));
+            assert_eq!(state.least_n_val(&bucket), Some(least), "{n_val}");
+        }
+        assert_eq!(state.least_n_val(&BucketId::typed("no", "b")), None);
     }
 }

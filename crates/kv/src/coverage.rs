@@ -1,8 +1,9 @@
 //! Coverage: one complete replica for every home partition.
 //!
 //! A replica is left out while it is known to lack acknowledged writes: some node holds hints for
-//! it, or did when it was last heard. Writes under way are waited for. A replica on a node that has started
-//! and not yet heard from every member is taken only where there is no other.
+//! it, or did when it was last heard, or its node has lost its data. Writes under way are waited
+//! for. A replica on a node that has started and not yet heard from every member is taken only where
+//! there is no other.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -29,13 +30,26 @@ pub(crate) async fn coverage(
     loop {
         let view = shared.parts.cluster.view();
         let nodes: Vec<NodeId> = view.up.difference(without).copied().collect();
-        let behind = shared.behind(&nodes, Class::Foreground).await;
+        let (behind, unsettled) = shared.behind(&nodes, Class::Foreground).await;
+        if let Some(node) = unsettled.first() {
+            // Which replicas miss those writes is not known yet.
+            if Instant::now() >= ends {
+                let message = format!("writes under way at node {node} do not settle");
+                return Err(Error::unavailable(message));
+            }
+            sleep(limits::FIT_TICK).await;
+            continue;
+        }
         let hinted = shared.hinted_anywhere();
         let plan = |fit: &dyn Fn(&CoverageEntry) -> bool| {
             Coverage::new(view.plan(), n_val, offset, |entry| fit(&entry))
         };
+        let has_lost_data =
+            |node: &NodeId| view.state.members.get(node).is_some_and(|member| member.incomplete);
         let complete = |entry: &CoverageEntry| {
-            behind.contains_key(&entry.node) && !hinted.contains(&entry.vnode)
+            behind.contains_key(&entry.node)
+                && !hinted.contains(&entry.vnode)
+                && !has_lost_data(&entry.node)
         };
         let settled = |entry: &CoverageEntry| {
             behind.get(&entry.node).is_some_and(|behind| !behind.catching_up)

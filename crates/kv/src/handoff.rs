@@ -90,7 +90,7 @@ async fn catch_up(shared: &Arc<Shared>) {
     let unheard: Vec<NodeId> =
         shared.unheard().into_iter().filter(|&node| view.is_up(node)).collect();
     let own = |vnode: &Partition| view.plan().owner(*vnode) == Some(shared.me);
-    for (node, behind) in shared.behind(&unheard, Class::Background).await {
+    for (node, behind) in shared.behind(&unheard, Class::Background).await.0 {
         if !behind.hinted.iter().any(own) {
             shared.heard.lock().insert(node);
         }

@@ -110,3 +110,7 @@ pub fn tail_units(bytes: usize) -> u32 {
 pub fn transfer(bytes: usize) -> Duration {
     Duration::from_millis(bytes as u64 / SLOWEST_BYTES_PER_MS)
 }
+
+/// How long after its deadline a write waits for the storage of its own node, whose own answer says
+/// more than that the time is up.
+pub const STORAGE_GRACE: Duration = Duration::from_millis(100);

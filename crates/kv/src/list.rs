@@ -28,6 +28,7 @@ pub(crate) fn keys(shared: Arc<Shared>, bucket: BucketId, timeout: Duration) -> 
     let slices = async move {
         let view = shared.parts.cluster.view();
         let n_val = shared.props(&view, &bucket)?.n_val;
+        let n_val = view.least_n_val(&bucket).unwrap_or(n_val);
         let plan = coverage(&shared, n_val, &BTreeSet::new()).await?;
         let slices = stream::iter(plan.entries).map(move |entry| {
             let cursor = Cursor::new(shared.clone(), n_val, entry);
@@ -74,9 +75,12 @@ fn bounded(pages: Pages, timeout: Duration) -> Pages {
 fn smallest_n_val(shared: &Shared, bucket_type: &Bytes) -> Result<u32> {
     let view = shared.parts.cluster.view();
     let any = BucketId::typed(bucket_type.clone(), Bytes::new());
-    let own = view.state.buckets.keys().filter(|bucket| bucket.bucket_type == *bucket_type);
-    let own = own.filter_map(|bucket| view.props(bucket)).map(|props| props.n_val);
-    Ok(own.fold(shared.props(&view, &any)?.n_val, u32::min))
+    let state = &view.state;
+    let own = state.buckets.keys().chain(state.least_n_vals.keys());
+    let own = own.filter(|bucket| bucket.bucket_type == *bucket_type);
+    let least = own.filter_map(|bucket| view.least_n_val(bucket));
+    let of_type = shared.props(&view, &any)?.n_val;
+    Ok(least.chain(view.least_n_val(&any)).fold(of_type, u32::min))
 }
 
 /// Where the walk over one home partition stands.

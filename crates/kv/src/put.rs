@@ -105,7 +105,11 @@ async fn attempt(
     left: Duration,
 ) -> Result<Object, (Error, Final)> {
     if node == shared.me {
-        return coordinate(shared, write.clone()).await.map_err(|error| {
+        // The writer keeps to the deadline by itself, but not while the storage is stuck.
+        let patience = left + limits::STORAGE_GRACE;
+        let outcome = tokio::time::timeout(patience, coordinate(shared, write.clone())).await;
+        let stuck = || Error::timeout(format!("{}: the storage did not answer", write.id));
+        return outcome.unwrap_or_else(|_| Err(stuck())).map_err(|error| {
             let kind = finality(&error);
             (error, kind)
         });
@@ -372,7 +376,11 @@ impl Writer {
                 outcome = self.keep_hint(primary.vnode).await;
             }
             match outcome {
-                Ok(()) => self.shared.stats.count_hint(),
+                Ok(()) => {
+                    self.shared.stats.count_hint();
+                    // The primary may be up and have been slow: it need not wait for the next tick.
+                    self.shared.kick.notify_one();
+                }
                 Err(error) => {
                     metrics::counter!("mapring_hint_failures_total").increment(1);
                     tracing::warn!(id = %self.id, node = %primary.node, %error, "no hint kept");

@@ -129,7 +129,7 @@ async fn all_hinted(shared: &Arc<Shared>) -> Option<BTreeSet<Partition>> {
         return None;
     }
     let members: Vec<NodeId> = view.state.members.keys().copied().collect();
-    let behind = shared.behind(&members, Class::Background).await;
+    let (behind, _) = shared.behind(&members, Class::Background).await;
     let all = members.iter().all(|member| behind.contains_key(member));
     all.then(|| shared.hinted_anywhere())
 }

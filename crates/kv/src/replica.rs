@@ -198,28 +198,44 @@ impl Shared {
     }
 
     /// What all of some nodes know of replicas that have missed writes acknowledged before the
-    /// call; those that do not answer are left out.
+    /// call; those that do not answer are left out. Nodes that answer, but whose writes under way
+    /// have not settled within a lease, are named apart.
     pub(crate) async fn behind(
         &self,
         nodes: &[NodeId],
         class: Class,
-    ) -> BTreeMap<NodeId, wire::Behind> {
-        let ask = |settle: bool| {
-            let asked = nodes.iter().map(move |&node| async move {
-                Some((node, self.behind_at(node, class, settle).await.ok()?))
-            });
-            join_all(asked)
-        };
-        let mut known: BTreeMap<_, _> = ask(true).await.into_iter().flatten().collect();
+    ) -> (BTreeMap<NodeId, wire::Behind>, BTreeSet<NodeId>) {
+        let asked = nodes.iter().map(|&node| async move {
+            let settled = self.behind_at(node, class, true);
+            let now = self.behind_at(node, class, false);
+            let (settled, now) = tokio::join!(settled, now);
+            (node, settled.ok(), now.is_ok())
+        });
+        let (mut known, mut unsettled) = (BTreeMap::new(), BTreeSet::new());
+        for (node, settled, answers) in join_all(asked).await {
+            match settled {
+                Some(behind) => {
+                    known.insert(node, behind);
+                }
+                None if answers => {
+                    unsettled.insert(node);
+                }
+                None => {}
+            }
+        }
         if known.values().any(|behind| behind.waited) {
             // What settled meanwhile lies as hints on nodes that may have answered before.
-            known = ask(false).await.into_iter().flatten().collect();
+            let again = known.keys().map(|&node| async move {
+                Some((node, self.behind_at(node, class, false).await.ok()?))
+            });
+            known = join_all(again).await.into_iter().flatten().collect();
         }
         let mut remembered = self.remembered.lock();
         for (node, behind) in &known {
             remembered.insert(*node, behind.hinted.iter().copied().collect());
         }
-        known
+        drop(remembered);
+        (known, unsettled)
     }
 
     /// The vnodes for which any member holds data, as last heard: also from members that do not

@@ -2,6 +2,7 @@
 
 use mapring_sim::{Options, Report, run};
 
+#[allow(clippy::unwrap_used)]
 fn good(seed: u64) -> Report {
     let report = run(seed, Options::default()).unwrap();
     println!("{report}");

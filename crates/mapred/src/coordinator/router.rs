@@ -83,20 +83,20 @@ impl Router {
         member.map_or_else(|| node.to_string(), |member| member.name.clone())
     }
 
-    /// How many replicas the objects of a bucket have.
+    /// How many replicas the objects of a bucket have at least.
     pub(super) fn n_val(&mut self, bucket: &BucketId) -> Result<u32, Failure> {
         if let Some(&n_val) = self.n_vals.get(bucket) {
             return Ok(n_val);
         }
-        let Some(props) = self.view.props(bucket) else {
+        let Some(n_val) = self.view.least_n_val(bucket) else {
             let name = bucket.bucket_type.escape_ascii();
             return Err(Failure::query(format_args!("the bucket type {name} does not exist")));
         };
         if self.n_vals.len() >= limits::KNOWN_BUCKETS {
             self.n_vals.clear();
         }
-        self.n_vals.insert(bucket.clone(), props.n_val);
-        Ok(props.n_val)
+        self.n_vals.insert(bucket.clone(), n_val);
+        Ok(n_val)
     }
 
     pub(super) fn home(&self, id: &ObjectId) -> Partition {
