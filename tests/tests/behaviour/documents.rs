@@ -112,10 +112,10 @@ async fn curl_lines_work_in_order() {
             compared += usize::from(block.output.is_some());
         }
     }
+    assert!(failures.is_empty(), "{} failed:\n{}", failures.len(), failures.join("\n"));
     for (name, least) in AT_LEAST {
         let count = counts.get(*name).copied().unwrap_or(0);
         assert!(count >= *least, "of {name} only {count} blocks were run, not {least}");
     }
     assert!(compared > 0, "no document says what its commands print");
-    assert!(failures.is_empty(), "{} failed:\n{}", failures.len(), failures.join("\n"));
 }
