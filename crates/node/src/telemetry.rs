@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use mapring_types::{Error, Result};
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{LogConfig, LogFormat};
@@ -16,9 +16,15 @@ static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
 /// How often the histograms are emptied of what has been counted.
 const UPKEEP: Duration = Duration::from_secs(5);
 
-/// Bounds of the buckets of every histogram, in seconds: from a cached read to the longest query.
-const BUCKETS: [f64; 14] =
+/// How the names of histograms of times end.
+const OF_SECONDS: &str = "_seconds";
+
+/// Bounds of the buckets of times, in seconds: from a cached read to the longest query.
+const SECONDS: [f64; 14] =
     [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0, 60.0];
+
+/// Bounds of the buckets of all other histograms, which count: siblings, writes of one flush.
+const COUNTS: [f64; 11] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0];
 
 /// Sends log lines to standard error from now on. Only the first call of a process counts.
 ///
@@ -54,7 +60,10 @@ impl Metrics {
             return Ok(Self(handle.clone()));
         }
         let builder = PrometheusBuilder::new()
-            .set_buckets(&BUCKETS)
+            .set_buckets(&COUNTS)
+            .and_then(|builder| {
+                builder.set_buckets_for_metric(Matcher::Suffix(OF_SECONDS.to_owned()), &SECONDS)
+            })
             .map_err(|error| Error::internal("cannot set up metrics").with_source(error))?;
         let handle = match builder.install_recorder() {
             Ok(handle) => RECORDER.get_or_init(|| handle).clone(),
@@ -99,5 +108,27 @@ mod tests {
             assert!(text.contains("mapring_test_total 2"), "{text}");
             assert!(text.contains("mapring_build_info"), "{text}");
         }
+    }
+
+    #[track_caller]
+    fn check_bounds(text: &str, metric: &str, expected: &[f64]) {
+        let start = format!("{metric}_bucket{{le=\"");
+        let bounds: Vec<f64> = text
+            .lines()
+            .filter_map(|line| line.strip_prefix(&start)?.split_once('"'))
+            .filter(|(bound, _)| *bound != "+Inf")
+            .map(|(bound, _)| bound.parse().unwrap())
+            .collect();
+        assert_eq!(bounds, expected, "{text}");
+    }
+
+    #[test]
+    fn times_and_counts_have_buckets_of_their_own() {
+        let metrics = Metrics::install().unwrap();
+        metrics::histogram!("mapring_test_wait_seconds").record(0.002);
+        metrics::histogram!("mapring_test_siblings").record(3.0);
+        let text = metrics.render();
+        check_bounds(&text, "mapring_test_wait_seconds", &SECONDS);
+        check_bounds(&text, "mapring_test_siblings", &COUNTS);
     }
 }
