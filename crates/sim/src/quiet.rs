@@ -4,13 +4,18 @@ use crate::history::Moment;
 use crate::limits;
 
 /// The times of trouble so far.
-#[derive(Default)]
 pub(crate) struct Quiet {
+    /// How long a write takes to settle.
+    settling: Moment,
     /// Begin and end of each; the last may not have ended.
     troubles: Vec<(Moment, Option<Moment>)>,
 }
 
 impl Quiet {
+    pub(crate) fn new(settling: Moment) -> Self {
+        Self { settling, troubles: Vec::new() }
+    }
+
     /// Takes note of whether there is trouble now.
     pub(crate) fn note(&mut self, trouble: bool, now: Moment) {
         match self.troubles.last_mut() {
@@ -29,7 +34,7 @@ impl Quiet {
         for (begin, end) in self.troubles.iter().copied().chain([(now, None)]) {
             let until = begin.min(now);
             if until >= calm_from {
-                settled = until.saturating_sub(limits::SETTLING_MICROS).max(settled);
+                settled = until.saturating_sub(self.settling).max(settled);
             }
             calm_from = end.map_or(Moment::MAX, |end| end + limits::RECOVERY_MS * 1_000);
         }
@@ -45,13 +50,12 @@ mod tests {
 
     #[track_caller]
     fn check(quiet: &Quiet, now: Moment, settled: Moment) {
-        let settling = limits::SETTLING_MICROS;
-        assert_eq!(quiet.settled(now), settled.saturating_sub(settling), "at {now}");
+        assert_eq!(quiet.settled(now), settled.saturating_sub(2 * SECOND), "at {now}");
     }
 
     #[test]
     fn only_quiet_settles() {
-        let mut quiet = Quiet::default();
+        let mut quiet = Quiet::new(2 * SECOND);
         let recovery = limits::RECOVERY_MS * 1_000;
         check(&quiet, 50 * SECOND, 50 * SECOND);
         quiet.note(false, 60 * SECOND);
