@@ -26,6 +26,11 @@ impl Quiet {
         }
     }
 
+    /// Whether there has been trouble since `from`.
+    pub(crate) fn disturbed_since(&self, from: Moment) -> bool {
+        self.troubles.last().is_some_and(|(_, end)| end.is_none_or(|end| end > from))
+    }
+
     /// What was acknowledged before this has reached all replicas by `now`: it was followed by quiet,
     /// and the trouble before that had been got over.
     pub(crate) fn settled(&self, now: Moment) -> Moment {
@@ -67,7 +72,9 @@ mod tests {
         check(&quiet, 120 * SECOND + recovery, 120 * SECOND + recovery);
         quiet.note(true, 130 * SECOND);
         check(&quiet, 500 * SECOND, 100 * SECOND);
+        assert!(quiet.disturbed_since(490 * SECOND));
         quiet.note(false, 500 * SECOND);
+        assert!(quiet.disturbed_since(499 * SECOND) && !quiet.disturbed_since(500 * SECOND));
         check(&quiet, 501 * SECOND, 100 * SECOND);
         check(&quiet, 900 * SECOND, 900 * SECOND);
     }

@@ -47,7 +47,7 @@ impl World {
         network.set_observer(Box::new(move |message| observer.message(message)));
         let partitions = random.choose(&[8, 16, 32, 64]).copied().unwrap_or(8);
         let ring = RingSize::new(partitions).ok_or_else(|| Error::internal("no ring size"))?;
-        let slowest_ms = random.choose(&[0, 60, 350]).copied().unwrap_or(0);
+        let slowest_ms = random.choose(&[0, 4, 50]).copied().unwrap_or(0);
         let settling = match options.harsh {
             true => limits::HARSH_SETTLING_MICROS,
             false => limits::SETTLING_MICROS,
@@ -55,7 +55,7 @@ impl World {
         let epoch = Instant::now();
         let host = |cluster| Host::new(cluster, network.clone(), random.fork(), epoch, slowest_ms);
         let hosts = FixedGroup::start(limits::NODES, ring).into_iter().map(host).collect();
-        trace.note(format!("{partitions} partitions, calls of up to {slowest_ms} ms"));
+        trace.note(format!("{partitions} partitions, up to {slowest_ms} ms an input"));
         Ok(Arc::new(Self {
             hosts,
             sky,
@@ -126,8 +126,13 @@ impl World {
         Span { from: settled, to: self.trace.now() }
     }
 
+    /// Whether there was any trouble since then.
+    pub(crate) fn trouble_since(&self, from: Moment) -> bool {
+        self.quiet.lock().disturbed_since(from)
+    }
+
     /// Whether a node is down or a link is cut.
-    pub(crate) fn in_trouble(&self) -> bool {
+    fn in_trouble(&self) -> bool {
         !self.sky.is_clear() || self.hosts.iter().any(|host| host.life().is_none())
     }
 
