@@ -214,7 +214,7 @@ pub(crate) async fn query(world: &World, random: Random, end: Instant) {
 
 /// Asks a question and judges the answer.
 pub(crate) async fn ask(world: &World, node: &str, life: &Life, question: Question) -> Result<()> {
-    let (from, trouble) = (world.trace.now(), world.in_trouble());
+    let from = world.trace.now();
     let most = Duration::from_millis(limits::QUERY_MS) + Duration::from_secs(5);
     let answer = timeout(most, life.serve(answer(life, question))).await;
     let answer = answer.unwrap_or_else(|_| {
@@ -222,7 +222,7 @@ pub(crate) async fn ask(world: &World, node: &str, life: &Life, question: Questi
         Err(Error::timeout("the client has lost its patience"))
     });
     let span = world.span_since(from);
-    let trouble = trouble || world.in_trouble();
+    let trouble = world.trouble_since(from);
     world.count(|figures| match (&answer, trouble) {
         (Ok(_), false) => figures.queries += 1,
         (Ok(_), true) => {

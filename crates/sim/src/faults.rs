@@ -38,9 +38,9 @@ pub(crate) fn schedule(random: &Random, nodes: &[NodeId], harsh: bool) -> Vec<(D
 
 /// From when to when, in milliseconds.
 fn calm_spans(random: &Random) -> Vec<(u64, u64)> {
-    let mut free = 1_000;
+    let mut free = 3_000;
     let span = |_| {
-        let from = free + random.within(0..3_000);
+        let from = free + random.within(0..2_000);
         let to = from + random.within(limits::FAULT_MS);
         free = to + limits::RECOVERY_MS;
         (from, to)

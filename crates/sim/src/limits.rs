@@ -22,7 +22,7 @@ pub(crate) const WRITERS: u64 = 3;
 pub(crate) const QUERIERS: u64 = 2;
 
 /// Fewest and most objects that each writer begins with.
-pub(crate) const OBJECTS: std::ops::Range<u64> = 20..120;
+pub(crate) const OBJECTS: std::ops::Range<u64> = 20..250;
 
 /// How long a client waits for a write or read.
 pub(crate) const CLIENT_PATIENCE: Duration = Duration::from_secs(10);
@@ -45,9 +45,11 @@ pub(crate) const FAULT_MS: std::ops::Range<u64> = 500..12_000;
 pub(crate) const RECOVERY_MS: u64 = 20_000;
 
 /// How long after its acknowledgement a write has settled on all replicas when nothing is wrong, in
-/// microseconds: longer than the slowest message. Where messages are lost by chance it is the
-/// hand-off that settles it.
-pub(crate) const SETTLING_MICROS: u64 = 15_000_000;
+/// microseconds: longer than the slowest message takes …
+pub(crate) const SETTLING_MICROS: u64 = 2_000_000;
+
+/// … or, where messages are lost by chance, than a round of hand-off.
+pub(crate) const HARSH_SETTLING_MICROS: u64 = 15_000_000;
 
 // Calm faults end before the clients do.
 const _: () = assert!(WORK.as_millis() > 7_000 + 2 * FAULT_MS.end as u128 + RECOVERY_MS as u128);
@@ -63,6 +65,9 @@ pub(crate) const GOSSIP_TICK: Duration = Duration::from_millis(100);
 
 /// How long a node that refused a call counts as down at least, as in the live cluster.
 pub(crate) const REPORT_HOLD: Duration = Duration::from_secs(1);
+
+/// How many plans for random sets of nodes are made each time.
+pub(crate) const PLANS_AT_ONCE: usize = 10;
 
 /// How often coverage plans are looked at.
 pub(crate) const PLAN_TICK: Duration = Duration::from_millis(700);

@@ -4,13 +4,18 @@ use crate::history::Moment;
 use crate::limits;
 
 /// The times of trouble so far.
-#[derive(Default)]
 pub(crate) struct Quiet {
+    /// How long a write takes to settle.
+    settling: Moment,
     /// Begin and end of each; the last may not have ended.
     troubles: Vec<(Moment, Option<Moment>)>,
 }
 
 impl Quiet {
+    pub(crate) fn new(settling: Moment) -> Self {
+        Self { settling, troubles: Vec::new() }
+    }
+
     /// Takes note of whether there is trouble now.
     pub(crate) fn note(&mut self, trouble: bool, now: Moment) {
         match self.troubles.last_mut() {
@@ -21,6 +26,11 @@ impl Quiet {
         }
     }
 
+    /// Whether there has been trouble since `from`.
+    pub(crate) fn disturbed_since(&self, from: Moment) -> bool {
+        self.troubles.last().is_some_and(|(_, end)| end.is_none_or(|end| end > from))
+    }
+
     /// What was acknowledged before this has reached all replicas by `now`: it was followed by quiet,
     /// and the trouble before that had been got over.
     pub(crate) fn settled(&self, now: Moment) -> Moment {
@@ -29,7 +39,7 @@ impl Quiet {
         for (begin, end) in self.troubles.iter().copied().chain([(now, None)]) {
             let until = begin.min(now);
             if until >= calm_from {
-                settled = until.saturating_sub(limits::SETTLING_MICROS).max(settled);
+                settled = until.saturating_sub(self.settling).max(settled);
             }
             calm_from = end.map_or(Moment::MAX, |end| end + limits::RECOVERY_MS * 1_000);
         }
@@ -45,13 +55,12 @@ mod tests {
 
     #[track_caller]
     fn check(quiet: &Quiet, now: Moment, settled: Moment) {
-        let settling = limits::SETTLING_MICROS;
-        assert_eq!(quiet.settled(now), settled.saturating_sub(settling), "at {now}");
+        assert_eq!(quiet.settled(now), settled.saturating_sub(2 * SECOND), "at {now}");
     }
 
     #[test]
     fn only_quiet_settles() {
-        let mut quiet = Quiet::default();
+        let mut quiet = Quiet::new(2 * SECOND);
         let recovery = limits::RECOVERY_MS * 1_000;
         check(&quiet, 50 * SECOND, 50 * SECOND);
         quiet.note(false, 60 * SECOND);
@@ -63,7 +72,9 @@ mod tests {
         check(&quiet, 120 * SECOND + recovery, 120 * SECOND + recovery);
         quiet.note(true, 130 * SECOND);
         check(&quiet, 500 * SECOND, 100 * SECOND);
+        assert!(quiet.disturbed_since(490 * SECOND));
         quiet.note(false, 500 * SECOND);
+        assert!(quiet.disturbed_since(499 * SECOND) && !quiet.disturbed_since(500 * SECOND));
         check(&quiet, 501 * SECOND, 100 * SECOND);
         check(&quiet, 900 * SECOND, 900 * SECOND);
     }

@@ -16,7 +16,7 @@ use crate::random::Random;
 pub(crate) struct SlowWorkers {
     pub(crate) workers: InlineWorkers,
     pub(crate) random: Random,
-    /// Longest call, in milliseconds.
+    /// Most time that an input takes, in milliseconds.
     pub(crate) slowest_ms: u64,
 }
 
@@ -29,8 +29,8 @@ impl Workers for SlowWorkers {
         function: &Arc<PhaseFunction>,
         inputs: Vec<MapInput>,
     ) -> Result<Vec<Vec<JsonText>>, ScriptError> {
-        let delay = Duration::from_millis(self.random.within(0..self.slowest_ms + 1));
-        tokio::time::sleep(delay).await;
+        let each = self.random.within(0..self.slowest_ms + 1);
+        tokio::time::sleep(Duration::from_millis(each * inputs.len() as u64)).await;
         self.workers.map(query, phase, function, inputs).await
     }
 

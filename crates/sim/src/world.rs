@@ -47,11 +47,15 @@ impl World {
         network.set_observer(Box::new(move |message| observer.message(message)));
         let partitions = random.choose(&[8, 16, 32, 64]).copied().unwrap_or(8);
         let ring = RingSize::new(partitions).ok_or_else(|| Error::internal("no ring size"))?;
-        let slowest_ms = random.choose(&[0, 20, 120]).copied().unwrap_or(0);
+        let slowest_ms = random.choose(&[0, 4, 50]).copied().unwrap_or(0);
+        let settling = match options.harsh {
+            true => limits::HARSH_SETTLING_MICROS,
+            false => limits::SETTLING_MICROS,
+        };
         let epoch = Instant::now();
         let host = |cluster| Host::new(cluster, network.clone(), random.fork(), epoch, slowest_ms);
         let hosts = FixedGroup::start(limits::NODES, ring).into_iter().map(host).collect();
-        trace.note(format!("{partitions} partitions, calls of up to {slowest_ms} ms"));
+        trace.note(format!("{partitions} partitions, up to {slowest_ms} ms an input"));
         Ok(Arc::new(Self {
             hosts,
             sky,
@@ -60,7 +64,7 @@ impl World {
             figures: Mutex::default(),
             gossip: Mutex::new(Gossip::new(random.fork())),
             values: Mutex::new(1_000),
-            quiet: Mutex::default(),
+            quiet: Mutex::new(Quiet::new(settling)),
             deletes: random.per_mille(500),
             strict: options.strict,
         }))
@@ -122,8 +126,13 @@ impl World {
         Span { from: settled, to: self.trace.now() }
     }
 
+    /// Whether there was any trouble since then.
+    pub(crate) fn trouble_since(&self, from: Moment) -> bool {
+        self.quiet.lock().disturbed_since(from)
+    }
+
     /// Whether a node is down or a link is cut.
-    pub(crate) fn in_trouble(&self) -> bool {
+    fn in_trouble(&self) -> bool {
         !self.sky.is_clear() || self.hosts.iter().any(|host| host.life().is_none())
     }
 
@@ -181,7 +190,9 @@ impl World {
             let Some((node, life)) = self.somebody(&random) else { continue };
             let made = life.serve(life.kv.coverage(limits::N_VAL)).await;
             let view = life.kv.cluster().view();
-            let mut faults = plans::try_one(view.plan(), &random);
+            let tried =
+                (0..limits::PLANS_AT_ONCE).flat_map(|_| plans::try_one(view.plan(), &random));
+            let mut faults: Vec<String> = tried.collect();
             match made {
                 Ok(coverage) => {
                     self.count(|figures| figures.plans += 1);
