@@ -92,10 +92,39 @@ impl Shared {
         patience: Duration,
     ) -> Result<Option<Record>> {
         if entry.node == self.me {
-            return within(patience, self.vnodes.read(entry.vnode, id)).await;
+            return within(patience, self.read_here(replica(entry), id)).await;
         }
         let request = wire::Read { replica: replica(entry), id };
         self.ask(entry.node, class, Operation::Read, request, patience).await.flat()
+    }
+
+    /// Reads an object from a vnode of this node. A node that stands in for another answers with all
+    /// that it holds of the object, also under the vnodes of further nodes that missed a write: else
+    /// a write that it acknowledged in place of one node would not be seen through it when it
+    /// stands in for another.
+    pub(crate) async fn read_here(&self, replica: Replica, id: ObjectId) -> Result<Option<Record>> {
+        let own = self.vnodes.read(replica.vnode, id.clone()).await?;
+        if replica.primary {
+            return Ok(own);
+        }
+        let view = self.parts.cluster.view();
+        let n_val = self.props(&view, &id.bucket)?.n_val;
+        let list = view.preference_list(&id.bucket, &id.key, n_val).primaries;
+        let hinted = self.vnodes.hinted().vnodes();
+        let further = list.iter().map(|entry| entry.vnode);
+        let further = further.filter(|vnode| *vnode != replica.vnode && hinted.contains(vnode));
+        let mut all = own.into_iter().collect::<Vec<_>>();
+        for vnode in further {
+            all.extend(self.vnodes.read(vnode, id.clone()).await?);
+        }
+        if all.len() < 2 {
+            return Ok(all.pop());
+        }
+        let mut joined = Object::default();
+        for record in all {
+            joined.merge(&record.decode()?);
+        }
+        Ok(Some(Record::encode(&joined)))
     }
 
     /// Joins an object into a replica.

@@ -55,7 +55,7 @@ async fn read(shared: &Arc<Shared>, body: &[u8]) -> Result<Bytes> {
     if let Err(error) = shared.admit(&shared.parts.cluster.view(), plan, replica) {
         return pack::<()>(shared, Err(error));
     }
-    pack(shared, shared.vnodes.read(replica.vnode, id).await)
+    pack(shared, shared.read_here(replica, id).await)
 }
 
 async fn merge(shared: &Arc<Shared>, body: &[u8]) -> Result<Bytes> {

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use mapring_script::{FailureCause, JsonText, MapInput, ScriptError};
 use mapring_types::{Error, Link, Record, Result};
-use tokio::time::Instant;
 
 use super::lane::Lane;
 use super::page::UnitEnd;
@@ -40,9 +39,9 @@ impl Lane {
         let phase = usize::try_from(self.request.phase).unwrap_or(usize::MAX);
         let names: Vec<_> =
             call.iter().map(|input| (input.id.clone(), input.keydata.clone())).collect();
-        let began = Instant::now();
-        let results = self.node.workers.map(self.request.query, phase, function, call).await;
-        size.took(began.elapsed());
+        let workers = &self.node.workers;
+        let (results, took) = workers.map_timed(self.request.query, phase, function, call).await;
+        size.took(took);
         let results = results.map_err(|error| {
             let at = error.input.and_then(|at| usize::try_from(at).ok());
             // A worker that was lost may do better elsewhere; user code that fails will not.

@@ -4,11 +4,13 @@ pub mod inline;
 pub mod process;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use mapring_script::{
     JsonText, MapInput, PhaseFunction, QueryTag, ReduceTiming, ScriptError, ScriptLimits,
 };
+use tokio::time::Instant;
 
 /// Runs functions for this node's queries. Calls queue (later phases first) rather than fail when
 /// all workers are busy. Dropping a future withdraws its call; a call that runs already is ended
@@ -27,6 +29,20 @@ pub trait Workers: Send + Sync + 'static {
         function: &Arc<PhaseFunction>,
         inputs: Vec<MapInput>,
     ) -> Result<Vec<Vec<JsonText>>, ScriptError>;
+
+    /// As [`Workers::map`], and how long the functions took without the wait for a worker: what the
+    /// size of the next call is chosen by. Under load the wait says nothing about the function.
+    async fn map_timed(
+        &self,
+        query: QueryTag,
+        phase: usize,
+        function: &Arc<PhaseFunction>,
+        inputs: Vec<MapInput>,
+    ) -> (Result<Vec<Vec<JsonText>>, ScriptError>, Duration) {
+        let began = Instant::now();
+        let results = self.map(query, phase, function, inputs).await;
+        (results, began.elapsed())
+    }
 
     /// Begins a reduce.
     ///

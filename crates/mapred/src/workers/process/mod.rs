@@ -12,6 +12,7 @@ mod worker;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use mapring_script::protocol::{Request, Response};
@@ -20,6 +21,7 @@ use mapring_script::{
     ScriptError, ScriptLimits, native as built_in,
 };
 use mapring_types::Result;
+use tokio::time::Instant;
 
 use super::{Reduce, Workers};
 use native::Natives;
@@ -81,17 +83,42 @@ impl ProcessWorkers {
     }
 
     /// Calls the function on the inputs of one request.
+    async fn map_parts(
+        &self,
+        query: QueryTag,
+        phase: usize,
+        function: &PhaseFunction,
+        inputs: Vec<MapInput>,
+        busy: &mut Duration,
+    ) -> Result<Vec<Vec<JsonText>>, ScriptError> {
+        let mut results = Vec::with_capacity(inputs.len());
+        for part in parts(inputs, |input| input.record.as_ref().map_or(0, |record| record.len())) {
+            let before = results.len();
+            let failed = |error: ScriptError| ScriptError {
+                input: error.input.and_then(|at| at.checked_add(u32::try_from(before).ok()?)),
+                ..error
+            };
+            let mapped = self.map_part(query, phase, function, part, busy).await;
+            results.extend(mapped.map_err(failed)?);
+        }
+        Ok(results)
+    }
+
     async fn map_part(
         &self,
         query: QueryTag,
         phase: usize,
         function: &PhaseFunction,
         inputs: Vec<MapInput>,
+        busy: &mut Duration,
     ) -> Result<Vec<Vec<JsonText>>, ScriptError> {
         let count = inputs.len();
         let request = Request::Map { query, function: function.clone(), inputs };
         let mut lease = self.pool.acquire(query, phase).await?;
-        match lease.call(&request).await {
+        let began = Instant::now();
+        let outcome = lease.call(&request).await;
+        *busy += began.elapsed();
+        match outcome {
             Ok(response) => mapped(response, count),
             Err(CallFailure::Failed(error)) => Err(error),
             Err(CallFailure::Ended(error)) if !is_blind(&error) => Err(error),
@@ -144,22 +171,26 @@ impl Workers for ProcessWorkers {
         function: &Arc<PhaseFunction>,
         inputs: Vec<MapInput>,
     ) -> Result<Vec<Vec<JsonText>>, ScriptError> {
+        self.map_timed(query, phase, function, inputs).await.0
+    }
+
+    async fn map_timed(
+        &self,
+        query: QueryTag,
+        phase: usize,
+        function: &Arc<PhaseFunction>,
+        inputs: Vec<MapInput>,
+    ) -> (Result<Vec<Vec<JsonText>>, ScriptError>, Duration) {
+        let mut busy = Duration::ZERO;
         if built_in::runs(function) {
+            let began = Instant::now();
             match self.natives.map(query, function, inputs.clone()).await {
                 Err(_) if !is_erlang(function) => {} // JavaScript decides.
-                result => return result,
+                result => return (result, began.elapsed()),
             }
         }
-        let mut results = Vec::with_capacity(inputs.len());
-        for part in parts(inputs, |input| input.record.as_ref().map_or(0, |record| record.len())) {
-            let before = results.len();
-            let failed = |error: ScriptError| ScriptError {
-                input: error.input.and_then(|at| at.checked_add(u32::try_from(before).ok()?)),
-                ..error
-            };
-            results.extend(self.map_part(query, phase, function, part).await.map_err(failed)?);
-        }
-        Ok(results)
+        let results = self.map_parts(query, phase, function, inputs, &mut busy).await;
+        (results, busy)
     }
 
     async fn reduce(
