@@ -30,6 +30,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("many writers can sync at once", many_syncs),
     ("vnodes with data are listed", listed_vnodes),
     ("meta values come back", meta_values),
+    ("the journal comes back by segments", journal_segments),
 ];
 
 /// Runs every check on an engine of its own.
@@ -341,6 +342,23 @@ enum Operation {
     Delete(StoreKey),
     Get(StoreKey),
     Scan(ScanRange, usize),
+}
+
+fn journal_segments(engine: &dyn Engine) {
+    let read = || -> Vec<(u64, Vec<Bytes>)> { engine.journal().unwrap() };
+    assert!(read().is_empty());
+    for (segment, entry) in [(7, "a"), (12, "c"), (7, ""), (7, "b")] {
+        engine.append(segment, entry.as_bytes()).unwrap();
+    }
+    let bytes = |entries: &[&'static str]| entries.iter().copied().map(Bytes::from).collect();
+    assert_eq!(read(), [(7, bytes(&["a", "", "b"])), (12, bytes(&["c"]))]);
+    engine.sync().unwrap();
+    engine.remove_segment(7).unwrap();
+    engine.remove_segment(8).unwrap();
+    assert_eq!(read(), [(12, bytes(&["c"]))]);
+    engine.append(7, b"again").unwrap();
+    assert_eq!(read(), [(7, bytes(&["again"])), (12, bytes(&["c"]))]);
+    assert!(engine.append(7, &vec![0; limits::JOURNAL_ENTRY_BYTES + 1]).is_err());
 }
 
 fn some_key() -> impl Strategy<Value = StoreKey> {

@@ -7,6 +7,7 @@
 
 #[cfg(test)]
 mod conformance;
+mod journal;
 mod key;
 pub mod limits;
 pub mod memory;
@@ -108,6 +109,26 @@ pub trait Engine: Send + Sync + 'static {
     /// # Errors
     /// `Storage`.
     fn set_meta(&self, name: &str, value: &[u8]) -> Result<()>;
+
+    /// Adds a small entry to a segment of the journal. Survives like a record that was written after
+    /// it: once a later [`Engine::sync`] has returned.
+    ///
+    /// # Errors
+    /// `Invalid` for an entry above [`limits::JOURNAL_ENTRY_BYTES`], `Storage`.
+    fn append(&self, segment: u64, entry: &[u8]) -> Result<()>;
+
+    /// The segments of the journal in order, each with its entries in order, as far as they
+    /// survived.
+    ///
+    /// # Errors
+    /// `Storage`.
+    fn journal(&self) -> Result<Vec<(u64, Vec<Bytes>)>>;
+
+    /// Removes a segment of the journal; removing none is no error.
+    ///
+    /// # Errors
+    /// `Storage`.
+    fn remove_segment(&self, segment: u64) -> Result<()>;
 
     /// Figures for `/stats` and `/metrics`.
     fn stats(&self) -> EngineStats;

@@ -39,6 +39,13 @@ pub const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 /// How long an open waits for threads of an earlier engine of this process to let go of the files.
 pub const REOPEN_PATIENCE: Duration = Duration::from_secs(10);
 
+/// Longest entry of the journal, in bytes: above an object's three names of at most 64 KB each.
+pub const JOURNAL_ENTRY_BYTES: usize = 256 << 10;
+
+/// Entries of the journal wait in memory for the next sync up to so many bytes; then they are
+/// written at once.
+pub const JOURNAL_BUFFER_BYTES: usize = 256 << 10;
+
 /// Longest file name of a meta value, in bytes.
 pub const META_NAME_BYTES: usize = 200;
 

@@ -5,7 +5,7 @@ use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use mapring_types::{BucketId, ObjectId, Record, Result};
+use mapring_types::{BucketId, Error, ObjectId, Record, Result};
 use parking_lot::RwLock;
 
 use crate::{Engine, EngineStats, ScanDepth, ScanRange, StoreKey, limits};
@@ -17,6 +17,7 @@ type Records = BTreeMap<StoreKey, Record>;
 pub struct MemoryEngine {
     vnodes: RwLock<BTreeMap<u16, Arc<RwLock<Records>>>>,
     meta: RwLock<BTreeMap<String, Bytes>>,
+    journal: RwLock<BTreeMap<u64, Vec<Bytes>>>,
 }
 
 impl MemoryEngine {
@@ -90,6 +91,24 @@ impl Engine for MemoryEngine {
     fn set_meta(&self, name: &str, value: &[u8]) -> Result<()> {
         crate::meta::file_name(name)?;
         self.meta.write().insert(name.to_owned(), Bytes::copy_from_slice(value));
+        Ok(())
+    }
+
+    fn append(&self, segment: u64, entry: &[u8]) -> Result<()> {
+        if entry.len() > limits::JOURNAL_ENTRY_BYTES {
+            return Err(Error::invalid("the journal entry is too long"));
+        }
+        let mut journal = self.journal.write();
+        journal.entry(segment).or_default().push(Bytes::copy_from_slice(entry));
+        Ok(())
+    }
+
+    fn journal(&self) -> Result<Vec<(u64, Vec<Bytes>)>> {
+        Ok(self.journal.read().iter().map(|(&segment, all)| (segment, all.clone())).collect())
+    }
+
+    fn remove_segment(&self, segment: u64) -> Result<()> {
+        self.journal.write().remove(&segment);
         Ok(())
     }
 

@@ -23,6 +23,8 @@ struct State {
     life: u64,
     /// What to put back for each write since the last sync, oldest first.
     unsynced: Vec<Undo>,
+    /// The segments of the journal's entries since the last sync, oldest first.
+    unsynced_entries: Vec<u64>,
 }
 
 struct Undo {
@@ -56,7 +58,24 @@ impl Disk {
                 None => self.engine.delete(*vnode, key)?,
             }
         }
+        // The journal is another file: how much of it survives does not hang together with the rest.
+        let mut entries = std::mem::take(&mut state.unsynced_entries);
+        let kept = usize::try_from(random.below(entries.len() as u64 + 1)).unwrap_or(0);
+        self.cut_journal(&entries.split_off(kept))?;
         Ok(lost.len())
+    }
+
+    /// Takes one entry for each of `segments` from that segment's end.
+    fn cut_journal(&self, segments: &[u64]) -> Result<()> {
+        for (segment, entries) in self.engine.journal()? {
+            let lost = segments.iter().filter(|lost| **lost == segment).count();
+            if lost > 0 {
+                self.engine.remove_segment(segment)?;
+                let kept = entries.len().saturating_sub(lost);
+                entries[..kept].iter().try_for_each(|e| self.engine.append(segment, e))?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -110,7 +129,9 @@ impl Engine for DiskEngine {
 
     fn sync(&self) -> Result<()> {
         self.alive()?.sync()?;
-        self.disk.state.lock().unsynced.clear();
+        let mut state = self.disk.state.lock();
+        state.unsynced.clear();
+        state.unsynced_entries.clear();
         Ok(())
     }
 
@@ -124,6 +145,22 @@ impl Engine for DiskEngine {
 
     fn set_meta(&self, name: &str, value: &[u8]) -> Result<()> {
         self.alive()?.set_meta(name, value)
+    }
+
+    fn append(&self, segment: u64, entry: &[u8]) -> Result<()> {
+        self.alive()?.append(segment, entry)?;
+        self.disk.state.lock().unsynced_entries.push(segment);
+        Ok(())
+    }
+
+    fn journal(&self) -> Result<Vec<(u64, Vec<Bytes>)>> {
+        self.alive()?.journal()
+    }
+
+    fn remove_segment(&self, segment: u64) -> Result<()> {
+        self.alive()?.remove_segment(segment)?;
+        self.disk.state.lock().unsynced_entries.retain(|other| *other != segment);
+        Ok(())
     }
 
     fn stats(&self) -> EngineStats {

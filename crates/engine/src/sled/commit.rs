@@ -8,6 +8,7 @@ use ::sled as db;
 use mapring_types::{Error, ErrorKind, Result};
 use parking_lot::{Condvar, Mutex};
 
+use crate::journal::Journal;
 use crate::limits;
 
 use super::files::Files;
@@ -21,6 +22,7 @@ pub(super) struct GroupCommit {
 
 struct Shared {
     db: db::Db,
+    journal: Arc<Journal>,
     health: Arc<Health>,
     tickets: Mutex<Tickets>,
     /// Somebody wants a flush.
@@ -39,10 +41,16 @@ struct Tickets {
 }
 
 impl GroupCommit {
-    /// Starts the thread; with `files`, each flush fsyncs them.
-    pub(super) fn start(db: &db::Db, files: Option<Files>, health: &Arc<Health>) -> Result<Self> {
+    /// Starts the thread; with `files`, each flush fsyncs them and the journal.
+    pub(super) fn start(
+        db: &db::Db,
+        journal: &Arc<Journal>,
+        files: Option<Files>,
+        health: &Arc<Health>,
+    ) -> Result<Self> {
         let shared = Arc::new(Shared {
             db: db.clone(),
+            journal: Arc::clone(journal),
             health: Arc::clone(health),
             tickets: Mutex::default(),
             wanted: Condvar::new(),
@@ -132,9 +140,11 @@ impl Shared {
             drop(tickets);
 
             let begun = Instant::now();
+            // The journal first: it says of the writes that follow it what is not certain of them.
             let flushed = self
-                .health
-                .call("flush", || self.db.flush())
+                .journal
+                .write_out(files.is_some())
+                .and_then(|()| self.health.call("flush", || self.db.flush()))
                 .and_then(|_| files.as_mut().map_or(Ok(()), Files::sync));
             metrics::counter!("mapring_engine_flushes_total").increment(1);
             metrics::histogram!("mapring_engine_flush_seconds").record(begun.elapsed());

@@ -25,6 +25,7 @@ use mapring_types::{Error, ErrorKind, Record, Result};
 use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
 
+use crate::journal::Journal;
 use crate::meta::{self, MetaFiles};
 use crate::{Engine, EngineStats, ScanDepth, ScanRange, StoreKey, key, limits};
 
@@ -75,6 +76,7 @@ pub struct SledEngine {
     trees: RwLock<BTreeMap<u16, Arc<VnodeTree>>>,
     db: db::Db,
     meta: MetaFiles,
+    journal: Arc<Journal>,
     health: Arc<Health>,
     /// Let go last, when the database is closed.
     _lock: StoreLock,
@@ -105,12 +107,13 @@ impl SledEngine {
         let db = open_db(&path, &config, &health)?;
         let files = Files::open(dir, &path)?;
         let trees = open_trees(&db, &health)?;
+        let journal = Arc::new(Journal::open(dir.join("journal"))?);
         let commit = match config.durability {
             Durability::None => None,
-            Durability::Process => Some(GroupCommit::start(&db, None, &health)?),
-            Durability::Disk => Some(GroupCommit::start(&db, Some(files), &health)?),
+            Durability::Process => Some(GroupCommit::start(&db, &journal, None, &health)?),
+            Durability::Disk => Some(GroupCommit::start(&db, &journal, Some(files), &health)?),
         };
-        Ok(Self { commit, trees: RwLock::new(trees), db, meta, health, _lock: lock })
+        Ok(Self { commit, trees: RwLock::new(trees), db, meta, journal, health, _lock: lock })
     }
 
     fn tree(&self, vnode: u16) -> Option<Arc<VnodeTree>> {
@@ -182,6 +185,19 @@ impl Engine for SledEngine {
 
     fn set_meta(&self, name: &str, value: &[u8]) -> Result<()> {
         self.meta.set(name, value)
+    }
+
+    fn append(&self, segment: u64, entry: &[u8]) -> Result<()> {
+        self.health.check_writes()?;
+        self.journal.append(segment, entry)
+    }
+
+    fn journal(&self) -> Result<Vec<(u64, Vec<Bytes>)>> {
+        self.journal.read()
+    }
+
+    fn remove_segment(&self, segment: u64) -> Result<()> {
+        self.journal.remove(segment)
     }
 
     fn stats(&self) -> EngineStats {

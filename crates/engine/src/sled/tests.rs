@@ -50,6 +50,15 @@ impl Engine for Temporary {
     fn set_meta(&self, name: &str, value: &[u8]) -> Result<()> {
         self.engine.set_meta(name, value)
     }
+    fn append(&self, segment: u64, entry: &[u8]) -> Result<()> {
+        self.engine.append(segment, entry)
+    }
+    fn journal(&self) -> Result<Vec<(u64, Vec<Bytes>)>> {
+        self.engine.journal()
+    }
+    fn remove_segment(&self, segment: u64) -> Result<()> {
+        self.engine.remove_segment(segment)
+    }
     fn stats(&self) -> EngineStats {
         self.engine.stats()
     }

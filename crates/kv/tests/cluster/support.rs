@@ -112,6 +112,18 @@ impl Engine for Mortal<Arc<MemoryEngine>> {
         self.check()?.set_meta(name, value)
     }
 
+    fn append(&self, segment: u64, entry: &[u8]) -> Result<()> {
+        self.check()?.append(segment, entry)
+    }
+
+    fn journal(&self) -> Result<Vec<(u64, Vec<Bytes>)>> {
+        self.check()?.journal()
+    }
+
+    fn remove_segment(&self, segment: u64) -> Result<()> {
+        self.check()?.remove_segment(segment)
+    }
+
     fn stats(&self) -> EngineStats {
         self.inner.stats()
     }
