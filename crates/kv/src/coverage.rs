@@ -4,12 +4,15 @@
 //! it, or did when it was last heard, or its node has lost its data. Writes under way are waited
 //! for. A replica on a node that has started and not yet heard from every member is taken only where
 //! there is no other.
+//!
+//! Of every partition so many replicas must be heard that each write acknowledged by a quorum of
+//! them is known to one: a node that is cut off cannot answer alone.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use mapring_net::Class;
-use mapring_ring::{Coverage, CoverageEntry, Partition};
+use mapring_ring::{Coverage, CoverageEntry, OwnershipPlan, Partition};
 use mapring_types::{Error, NodeId, Result};
 use tokio::time::{Instant, sleep};
 
@@ -25,13 +28,14 @@ pub(crate) async fn coverage(
     n_val: u32,
     without: &BTreeSet<NodeId>,
 ) -> Result<Coverage> {
-    let ends = Instant::now() + limits::FIT_PATIENCE;
+    let began = Instant::now();
+    let ends = began + limits::FIT_PATIENCE;
     let offset = shared.parts.entropy.next_u64();
     loop {
         let view = shared.parts.cluster.view();
         let nodes: Vec<NodeId> = view.up.difference(without).copied().collect();
-        let (behind, unsettled) = shared.behind(&nodes, Class::Foreground).await;
-        if let Some(node) = unsettled.first() {
+        let known = shared.knowledge(&nodes, Class::Foreground).await;
+        if let Some(node) = known.unsettled.first() {
             // Which replicas miss those writes is not known yet.
             if Instant::now() >= ends {
                 let message = format!("writes under way at node {node} do not settle");
@@ -40,19 +44,29 @@ pub(crate) async fn coverage(
             sleep(limits::FIT_TICK).await;
             continue;
         }
-        let hinted = shared.hinted_anywhere();
+        let unknown = too_few(view.plan(), n_val, |node| known.heard.contains_key(node));
+        if !unknown.is_empty() {
+            if began.elapsed() >= limits::MAJORITY_PATIENCE {
+                return Err(Error::unavailable(format!(
+                    "too few replicas answer to know which is complete, of partitions {}",
+                    named(&unknown)
+                )));
+            }
+            sleep(limits::FIT_TICK).await;
+            continue;
+        }
         let plan = |fit: &dyn Fn(&CoverageEntry) -> bool| {
             Coverage::new(view.plan(), n_val, offset, |entry| fit(&entry))
         };
         let has_lost_data =
             |node: &NodeId| view.state.members.get(node).is_some_and(|member| member.incomplete);
         let complete = |entry: &CoverageEntry| {
-            behind.contains_key(&entry.node)
-                && !hinted.contains(&entry.vnode)
+            known.heard.contains_key(&entry.node)
+                && !known.hinted.contains(&entry.vnode)
                 && !has_lost_data(&entry.node)
         };
         let settled = |entry: &CoverageEntry| {
-            behind.get(&entry.node).is_some_and(|behind| !behind.catching_up)
+            known.heard.get(&entry.node).is_some_and(|behind| !behind.catching_up)
         };
         let doubtful = match plan(&|entry| complete(entry) && settled(entry)) {
             Ok(coverage) => return Ok(coverage),
@@ -63,15 +77,76 @@ pub(crate) async fn coverage(
             Ok(coverage) => return Ok(coverage),
             Err(partitions) => partitions,
         };
-        let reachable = plan(&|entry| behind.contains_key(&entry.node));
+        let reachable = plan(&|entry| known.heard.contains_key(&entry.node));
         if reachable.is_err() || Instant::now() >= ends {
-            let named: Vec<String> = lacking.iter().map(Partition::to_string).collect();
             return Err(Error::unavailable(format!(
                 "no complete replica can be reached of partitions {}",
-                named.join(", ")
+                named(&lacking)
             )));
         }
         shared.kick.notify_one();
         sleep(limits::FIT_TICK).await;
+    }
+}
+
+/// The nodes that own vnodes.
+pub(crate) fn owners(plan: &OwnershipPlan) -> BTreeSet<NodeId> {
+    plan.owners().iter().flatten().copied().collect()
+}
+
+/// The partitions of which so few replicas were heard that a write, acknowledged by a majority,
+/// may be known to none that was: its nodes are all among those that were not.
+fn too_few(plan: &OwnershipPlan, n_val: u32, heard: impl Fn(&NodeId) -> bool) -> Vec<Partition> {
+    let size = plan.ring_size();
+    let replicas = u16::try_from(n_val).unwrap_or(u16::MAX).min(size.get());
+    let majority = replicas / 2 + 1;
+    let owners = owners(plan);
+    let silent = owners.iter().filter(|node| !heard(node)).count();
+    // Acknowledgements are of as many nodes as there are: see `quorum`.
+    if silent < owners.len().min(usize::from(majority)) {
+        return Vec::new();
+    }
+    let answers = |home: Partition| {
+        let vnodes = (0..replicas).map(|nth| size.after(home, nth));
+        vnodes.filter(|vnode| plan.owner(*vnode).is_some_and(|node| heard(&node))).count()
+    };
+    let enough = usize::from(replicas - majority + 1);
+    size.partitions().filter(|home| answers(*home) < enough).collect()
+}
+
+fn named(partitions: &[Partition]) -> String {
+    partitions.iter().map(Partition::to_string).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use mapring_ring::{RingSize, claim};
+
+    use super::*;
+
+    #[track_caller]
+    fn check(nodes: u64, n_val: u32, heard: &[u64], known: bool) {
+        let all: Vec<NodeId> = (1..=nodes).map(NodeId).collect();
+        let size = RingSize::new(64).unwrap();
+        let plan = claim::claim(&OwnershipPlan::empty(size), &all);
+        let unknown = too_few(&plan, n_val, |node| heard.contains(&node.0));
+        assert_eq!(unknown.is_empty(), known, "{unknown:?}");
+    }
+
+    #[test]
+    fn an_acknowledged_write_is_known_to_somebody_who_is_heard() {
+        check(1, 3, &[1], true);
+        check(2, 3, &[1, 2], true);
+        check(2, 3, &[2], true);
+        check(3, 3, &[1, 2], true);
+        check(3, 3, &[2, 3], true);
+        check(3, 3, &[3], false);
+        check(3, 1, &[1, 2], false);
+        check(3, 2, &[1, 3], true);
+        check(5, 3, &[1, 2, 3, 4], true);
+        check(5, 3, &[1, 2, 3], false);
+        check(5, 5, &[1, 2, 3], true);
+        check(5, 5, &[1, 2], false);
+        check(5, 3, &[], false);
     }
 }

@@ -206,7 +206,7 @@ impl Reader {
             let record = record.clone();
             async move {
                 let class = Class::Background;
-                match shared.merge_at(entry, id.clone(), record, class, patience).await {
+                match shared.merge_at(entry, id.clone(), record, None, class, patience).await {
                     Ok(()) => shared.stats.count_read_repair(),
                     Err(error) => {
                         tracing::debug!(%id, node = %entry.node, %error, "a replica is not repaired");

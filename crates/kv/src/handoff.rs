@@ -90,8 +90,8 @@ async fn catch_up(shared: &Arc<Shared>) {
     let unheard: Vec<NodeId> =
         shared.unheard().into_iter().filter(|&node| view.is_up(node)).collect();
     let own = |vnode: &Partition| view.plan().owner(*vnode) == Some(shared.me);
-    for (node, behind) in shared.behind(&unheard, Class::Background).await.0 {
-        if !behind.hinted.iter().any(own) {
+    for (node, behind) in shared.knowledge(&unheard, Class::Background).await.heard {
+        if !behind.standing.hinted.iter().any(own) {
             shared.heard.lock().insert(node);
         }
     }
@@ -137,7 +137,7 @@ async fn hand_over_page(
     let sends = items.into_iter().map(|(id, record)| async move {
         let clock = Record::decode_without_bodies(&record.head)?.clock;
         let patience = LEASE + limits::transfer(record.len());
-        shared.merge_at(entry, id.clone(), record, Class::Background, patience).await?;
+        shared.merge_at(entry, id.clone(), record, None, Class::Background, patience).await?;
         Ok((id, clock))
     });
     let sent: Vec<Result<(ObjectId, VersionVector)>> =

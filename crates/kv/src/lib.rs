@@ -3,8 +3,8 @@
 //! Bottom-up: [`executor`] runs blocking work; `vnode` is every access to stored objects, with
 //! `actor` (who stamps dots) and `commit` (shared syncs) beneath it; `fold` reads pages; `wire`,
 //! `replica` and `service` are what nodes ask of each other; `quorum` decides and `get`, `put`,
-//! `delete` coordinate; `settle`, `handoff`, `coverage` and `reap` know which replicas lack writes;
-//! `list` walks the ring.
+//! `delete` coordinate; `settle`, `witness`, `standing` and `knowledge` know which replicas lack
+//! writes, `handoff`, `coverage` and `reap` act on it; `list` walks the ring.
 
 mod actor;
 mod commit;
@@ -14,6 +14,7 @@ pub mod executor;
 mod fold;
 mod get;
 mod handoff;
+mod knowledge;
 pub mod limits;
 mod list;
 mod put;
@@ -22,9 +23,11 @@ mod reap;
 mod replica;
 mod service;
 mod settle;
+mod standing;
 mod stats;
 mod vnode;
 mod wire;
+mod witness;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -50,6 +53,7 @@ use fold::Slice;
 use quorum::keeps_siblings;
 use reap::Reaper;
 use settle::Unsettled;
+use standing::Board;
 use stats::Stats;
 use vnode::Vnodes;
 
@@ -163,8 +167,10 @@ pub(crate) struct Shared {
     pub(crate) unsettled: Arc<Unsettled>,
     /// Members that have said since the start that they hold nothing for this node.
     pub(crate) heard: Mutex<BTreeSet<NodeId>>,
-    /// For which vnodes each member held data when it was last heard.
-    pub(crate) remembered: Mutex<BTreeMap<NodeId, BTreeSet<Partition>>>,
+    /// What the other members have said of themselves.
+    pub(crate) board: Board,
+    /// Held while writes are adopted.
+    pub(crate) adopting: tokio::sync::Mutex<()>,
     /// Brings the next round of hand-off forward.
     pub(crate) kick: Arc<Notify>,
     tails: Arc<Semaphore>,
@@ -181,6 +187,21 @@ pub struct Page {
     pub next: Option<ObjectId>,
 }
 
+/// What a node knows of replicas that lack writes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Lagging {
+    /// For each member that holds data for vnodes of others, as it last said: these vnodes. They
+    /// lack it, and are left out of queries until they have it.
+    pub held: BTreeMap<NodeId, Vec<Partition>>,
+    /// Writes that this node coordinates and that have not yet reached all their replicas, nor are
+    /// kept as hints.
+    pub unsettled: usize,
+    /// Writes of other coordinators that are stored here and not known to have settled.
+    pub witnessed: usize,
+    /// Members that have not said since this node's start that they hold nothing for it.
+    pub unheard: Vec<NodeId>,
+}
+
 impl Kv {
     /// Opens the store and starts its background work (hand-off, reaping), which ends when the store
     /// is shut down or dropped. Silent on the network until the transport serves.
@@ -190,7 +211,9 @@ impl Kv {
     pub async fn open(parts: KvParts) -> Result<Self> {
         stats::describe();
         let view = parts.cluster.view();
-        let vnodes = Vnodes::new(&parts);
+        let unsettled = Arc::new(Unsettled::default());
+        let (opening, news) = (parts.clone(), unsettled.news());
+        let vnodes = executor::run(&*parts.executor, move || Vnodes::open(&opening, news)).await?;
         let engine = parts.engine.clone();
         let present = vnodes.run(move |_| Ok(engine.vnodes())).await?;
         for vnode in present.into_iter().map(Partition) {
@@ -203,15 +226,22 @@ impl Kv {
             vnodes,
             reaper: Reaper::new(parts.config.reap_after),
             stats: Stats::default(),
-            unsettled: Arc::default(),
+            unsettled,
             heard: Mutex::default(),
-            remembered: Mutex::default(),
+            board: Board::default(),
+            adopting: tokio::sync::Mutex::default(),
             kick: Arc::default(),
             tails: Arc::new(Semaphore::new(limits::TAIL_UNITS)),
             repairs: Semaphore::new(limits::REPAIRS),
             stopping: AtomicBool::new(false),
             parts,
         });
+        let left = inner.vnodes.witnesses().sources();
+        if let Err(error) = standing::adopt(&inner, &left).await {
+            // The background work, and every question for what this node knows, tries again.
+            tracing::warn!(%error, "writes that were under way are not adopted yet");
+        }
+        tokio::spawn(standing::run(Arc::downgrade(&inner)));
         tokio::spawn(handoff::run(Arc::downgrade(&inner)));
         tokio::spawn(reap::run(Arc::downgrade(&inner)));
         Ok(Self { inner })
@@ -227,6 +257,13 @@ impl Kv {
         let settled = self.inner.unsettled.settle();
         if tokio::time::timeout(limits::STOP_PATIENCE, settled).await.is_err() {
             tracing::warn!("stopping with writes that have not settled");
+        } else {
+            standing::part(&self.inner).await;
+            let close = |core: &vnode::Core| {
+                core.witnesses.close();
+                Ok(())
+            };
+            self.inner.vnodes.run(close).await?;
         }
         self.inner.vnodes.stop().await
     }
@@ -244,6 +281,20 @@ impl Kv {
     /// Figures since the start.
     pub fn stats(&self) -> KvStats {
         self.inner.stats.snapshot()
+    }
+
+    /// What this node knows of replicas that lack writes.
+    pub fn lagging(&self) -> Lagging {
+        let shared = &self.inner;
+        let others = shared.board.all().into_iter();
+        let own = (shared.me, shared.standing());
+        let holding = others.chain([own]).filter(|(_, standing)| !standing.hinted.is_empty());
+        Lagging {
+            held: holding.map(|(node, standing)| (node, standing.hinted)).collect(),
+            unsettled: shared.unsettled.count(),
+            witnessed: shared.vnodes.witnesses().count(),
+            unheard: shared.unheard(),
+        }
     }
 
     /// The preference list of an object as this node sees it now.

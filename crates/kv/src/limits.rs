@@ -43,7 +43,8 @@ pub const TAIL_UNIT_BYTES: usize = 16 << 10;
 pub const REPAIRS: usize = 256;
 
 /// How often a hint of a write that a primary missed is tried to be kept (the queue of blocking
-/// work may be full for a moment). Then the miss is logged and counted; read repair mends it.
+/// work may be full for a moment). Then the miss is logged and counted, and the write counts as
+/// unsettled until the hint is kept after all.
 pub const HINT_ATTEMPTS: u32 = 3;
 
 /// Tombstones that wait to be reaped. More are dropped and counted: a later read of the tombstone
@@ -89,6 +90,43 @@ pub const FIT_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How often it looks meanwhile.
 pub const FIT_TICK: Duration = Duration::from_millis(250);
+
+/// How long it waits for so many nodes to answer that no acknowledged write can be missed.
+pub const MAJORITY_PATIENCE: Duration = Duration::from_millis(2_500);
+
+/// How long a node may take to a plain question before it is taken for silent.
+pub const PROBE_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How often a node tells the others which of its writes have settled, at most: bounds what they
+/// remember, and adopt should it end.
+pub const STANDING_TICK: Duration = Duration::from_millis(100);
+
+/// How often it tells them when nothing has changed.
+pub const STANDING_REFRESH: Duration = Duration::from_secs(5);
+
+/// How soon it tries again when somebody could not be told, and looks for writes to adopt.
+pub const STANDING_RETRY: Duration = Duration::from_secs(1);
+
+/// How often a stopping node looks whether all have been told.
+pub const PART_LOOK: Duration = Duration::from_millis(20);
+
+/// Writes of others remembered until they have settled, at most: some 50 MB. More are refused with
+/// `Overloaded`; the coordinator keeps hints for this node.
+pub const WITNESSED_WRITES: usize = 262_144;
+
+/// Bytes of a segment of the journal: read at a start, removed as a whole.
+pub const SEGMENT_BYTES: usize = 1 << 20;
+
+/// How long writes of a node that is gone are left to be asked for by a query before they are
+/// adopted unasked.
+pub const ADOPT_AFTER: Duration = Duration::from_secs(2);
+
+/// Writes remembered for so long are adopted whatever their coordinator does: no write takes as
+/// long to settle.
+pub const WITNESS_AGE: Duration = Duration::from_secs(60);
+
+/// Objects adopted in one piece of blocking work.
+pub const ADOPT_OBJECTS: usize = 64;
 
 /// How long a stop waits for requests that go on in the background.
 pub const STOP_PATIENCE: Duration = Duration::from_secs(10);

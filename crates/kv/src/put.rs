@@ -23,6 +23,7 @@ use mapring_types::{Error, ErrorKind, NodeId, Object, ObjectId, Record, Result, 
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::{Instant, sleep_until};
 
+use crate::coverage::owners;
 use crate::quorum::{Verdict, WriteCore, WriteNeed, keeps_siblings};
 use crate::replica::Asked;
 use crate::settle::Unsettling;
@@ -64,7 +65,7 @@ pub(crate) async fn put(
             return Err(Error::timeout(format!("{id}: the write was not answered in time")));
         }
         let entries = shared.entries(id, need.n, &excluded);
-        let Some(entry) = coordinator(&entries, shared.me) else {
+        let Some(entry) = coordinator(&entries, shared.me, &shared.lacking()) else {
             let nobody = || Error::unavailable(format!("{id}: no node can take the write"));
             return Err(last.unwrap_or_else(nobody));
         };
@@ -82,14 +83,18 @@ pub(crate) async fn put(
     }
 }
 
-/// Who coordinates: this node if it is a primary, else the first primary, else a fallback.
-fn coordinator(entries: &[PreferenceEntry], me: NodeId) -> Option<PreferenceEntry> {
-    let own = |entry: &&PreferenceEntry| entry.node == me;
-    let primary = |entry: &&PreferenceEntry| entry.primary;
-    let mut own_first = entries.iter().filter(primary).filter(own);
-    let mut primaries = entries.iter().filter(primary);
-    let mut fallbacks = entries.iter().filter(own).chain(entries);
-    own_first.next().or_else(|| primaries.next()).or_else(|| fallbacks.next()).copied()
+/// Who coordinates: this node if it is a primary, else the first primary, else a fallback. Replicas
+/// that lack writes only where there are no others: they would write beside what they do not know.
+fn coordinator(
+    entries: &[PreferenceEntry],
+    me: NodeId,
+    lacking: &BTreeSet<Partition>,
+) -> Option<PreferenceEntry> {
+    let rank = |entry: &&PreferenceEntry| {
+        (!entry.primary, entry.primary && lacking.contains(&entry.vnode), entry.node != me)
+    };
+    // The first of equals, in the order of the list.
+    entries.iter().min_by_key(rank).copied()
 }
 
 /// Whether another coordinator could do better.
@@ -189,7 +194,9 @@ pub(crate) async fn coordinate(shared: &Arc<Shared>, write: Coordinate) -> Resul
     };
     // Who asks may know better which primaries are down: then this node stands in for one.
     let own = PreferenceEntry { node: shared.me, primary: place.node == shared.me, ..*place };
-    let mut core = WriteCore::new(need);
+    let owners = owners(view.plan()).len();
+    let fresh_core = || WriteCore::new(need, &list.primaries, owners);
+    let mut core = fresh_core();
     core.add(own);
     list.entries.iter().for_each(|&entry| {
         core.add(entry);
@@ -198,9 +205,11 @@ pub(crate) async fn coordinate(shared: &Arc<Shared>, write: Coordinate) -> Resul
     if let Verdict::Fail(error) = core.verdict() {
         return Err(error.context(&write.id));
     }
+    let unsettled = shared.unsettled.begin();
     let stamping = Stamping {
         id: write.id.clone(),
         write_id: write.write_id,
+        number: unsettled.number(),
         context: write.context.unwrap_or_default(),
         value,
         siblings: keeps_siblings(&props),
@@ -209,10 +218,10 @@ pub(crate) async fn coordinate(shared: &Arc<Shared>, write: Coordinate) -> Resul
     let (sender, receiver) = oneshot::channel();
     let writer = Writer {
         tail: shared.tail(body_bytes),
-        unsettled: shared.unsettled.begin(),
+        unsettled,
         shared: shared.clone(),
         id: write.id,
-        core: WriteCore::new(need),
+        core: fresh_core(),
         need,
         excluded: BTreeSet::new(),
         pending: FuturesUnordered::new(),
@@ -331,10 +340,11 @@ impl Writer {
             if let Some(index) = self.core.add(entry) {
                 let (shared, id) = (self.shared.clone(), self.id.clone());
                 let record = self.stored.record.clone();
+                let mark = Some(shared.vnodes.witnesses().own(self.unsettled.number()));
                 let patience = limits::REPLICA_PATIENCE + self.transfer();
                 self.pending.push(Box::pin(async move {
                     let class = Class::Foreground;
-                    (index, shared.merge_at(entry, id, record, class, patience).await)
+                    (index, shared.merge_at(entry, id, record, mark, class, patience).await)
                 }));
             }
         }
@@ -383,7 +393,10 @@ impl Writer {
                 }
                 Err(error) => {
                     metrics::counter!("mapring_hint_failures_total").increment(1);
-                    tracing::warn!(id = %self.id, node = %primary.node, %error, "no hint kept");
+                    tracing::warn!(id = %self.id, node = %primary.node, %error, "no hint kept yet");
+                    // Until there is one, this write is among those that have not settled.
+                    self.shared.vnodes.witnesses().keep(self.unsettled.number(), &self.id);
+                    return;
                 }
             }
         }
@@ -391,7 +404,7 @@ impl Writer {
 
     async fn keep_hint(&mut self, vnode: Partition) -> Result<()> {
         let (id, record) = (self.id.clone(), self.stored.record.clone());
-        self.shared.vnodes.merge(vnode, id, record).await
+        self.shared.vnodes.merge(vnode, id, record, None).await
     }
 
     fn finish(mut self) {

@@ -85,15 +85,16 @@ fn resolve(asked: Quorum, property: Quorum, n: u32) -> Result<u32> {
 }
 
 /// Whether `counted` replicas are `need` of them, on distinct nodes as far as the nodes `in_play`
-/// allow: a list on a small ring names a node twice.
+/// allow, and on `spread` nodes at least: a list on a small ring names a node twice.
 fn reaches(
     need: u32,
     counted: impl Iterator<Item = NodeId>,
     in_play: impl Iterator<Item = NodeId>,
+    spread: usize,
 ) -> bool {
     let counted: Vec<NodeId> = counted.collect();
     let distinct = counted.iter().collect::<BTreeSet<_>>().len();
-    let possible = in_play.collect::<BTreeSet<_>>().len();
+    let possible = in_play.collect::<BTreeSet<_>>().len().max(spread);
     let need = usize::try_from(need).unwrap_or(usize::MAX);
     counted.len() >= need && distinct >= need.min(possible)
 }
@@ -200,7 +201,7 @@ impl ReadCore {
             count(self.replicas.iter().filter(|item| item.0.primary && pick(item)))
         };
         let enough = |pick: &dyn Fn(&&(PreferenceEntry, ReadState)) -> bool| {
-            reaches(r, self.nodes(pick), in_play()) && primaries(pick) >= pr
+            reaches(r, self.nodes(pick), in_play(), 1) && primaries(pick) >= pr
         };
         if enough(&good) {
             return Verdict::Enough;
@@ -258,12 +259,18 @@ pub(crate) enum WriteState {
 #[derive(Debug)]
 pub(crate) struct WriteCore {
     need: WriteNeed,
+    /// Of how many nodes acknowledgements are expected, whether or not these can be reached.
+    spread: usize,
     replicas: Vec<(PreferenceEntry, WriteState)>,
 }
 
 impl WriteCore {
-    pub(crate) fn new(need: WriteNeed) -> Self {
-        Self { need, replicas: Vec::new() }
+    /// `primaries` and `owners`: the list's, and how many nodes own vnodes. Where there are three
+    /// or more, a node whose name stands twice in a list never makes a quorum alone: of two nodes
+    /// that acknowledged one is left when the other ends.
+    pub(crate) fn new(need: WriteNeed, primaries: &[PreferenceEntry], owners: usize) -> Self {
+        let distinct = primaries.iter().map(|entry| entry.node).collect::<BTreeSet<_>>().len();
+        Self { need, spread: if owners > 2 { distinct } else { 1 }, replicas: Vec::new() }
     }
 
     /// Takes a replica into the list; gives its index unless it was there.
@@ -323,15 +330,19 @@ impl WriteCore {
         };
         let stored = |state| state == WriteState::Stored;
         let hopeful = |state| state != WriteState::Failed;
-        let reached =
-            |need, pick: &dyn Fn(WriteState) -> bool| reaches(need, nodes(pick), nodes(&hopeful));
+        let reached = |need, pick: &dyn Fn(WriteState) -> bool| {
+            reaches(need, nodes(pick), nodes(&hopeful), self.spread)
+        };
         if reached(w.max(dw), &stored) && primaries(&stored) >= pw {
             return Verdict::Enough;
         }
         if primaries(&hopeful) < pw {
             return Verdict::Fail(missed(QuorumKind::Pw, primaries(&hopeful), pw));
         }
+        // Where there are enough replicas, but on too few nodes, these count.
+        let distinct = count(nodes(&hopeful).collect::<BTreeSet<_>>().into_iter());
         let got = count(nodes(&hopeful));
+        let got = if got >= w.max(dw) { distinct } else { got };
         if !reached(w, &hopeful) {
             return Verdict::Fail(missed(QuorumKind::W, got, w));
         }

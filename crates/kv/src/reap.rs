@@ -129,9 +129,9 @@ async fn all_hinted(shared: &Arc<Shared>) -> Option<BTreeSet<Partition>> {
         return None;
     }
     let members: Vec<NodeId> = view.state.members.keys().copied().collect();
-    let (behind, _) = shared.behind(&members, Class::Background).await;
-    let all = members.iter().all(|member| behind.contains_key(member));
-    all.then(|| shared.hinted_anywhere())
+    let known = shared.knowledge(&members, Class::Background).await;
+    let all = members.iter().all(|member| known.heard.contains_key(member));
+    all.then_some(known.hinted)
 }
 
 async fn reap(shared: &Arc<Shared>, id: &ObjectId, hinted: &BTreeSet<Partition>) -> Result<Reaped> {

@@ -1,14 +1,11 @@
 //! Asking one replica: this node's own vnodes directly, others over the transport.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::time::Duration;
 
-use futures::future::join_all;
 use mapring_cluster::View;
 use mapring_net::Class;
-use mapring_ring::{Partition, PreferenceEntry};
-use mapring_types::limits::LEASE;
+use mapring_ring::PreferenceEntry;
 use mapring_types::{Error, ErrorKind, NodeId, Object, ObjectId, Record, Result, VersionVector};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -17,6 +14,7 @@ use crate::Shared;
 use crate::fold::{self, Names};
 use crate::quorum::keeps_siblings;
 use crate::wire::{self, Operation, Planned, Replica};
+use crate::witness::WriteMark;
 
 /// What became of a call to a peer.
 pub(crate) enum Asked<T> {
@@ -127,19 +125,21 @@ impl Shared {
         Ok(Some(Record::encode(&joined)))
     }
 
-    /// Joins an object into a replica.
+    /// Joins an object into a replica, as part of a write under way where there is a mark.
     pub(crate) async fn merge_at(
         &self,
         entry: PreferenceEntry,
         id: ObjectId,
         record: Record,
+        mark: Option<WriteMark>,
         class: Class,
         patience: Duration,
     ) -> Result<()> {
         if entry.node == self.me {
-            return within(patience, self.vnodes.merge(entry.vnode, id, record)).await;
+            // Of its own writes a node needs no witness.
+            return within(patience, self.vnodes.merge(entry.vnode, id, record, None)).await;
         }
-        let request = wire::Merge { replica: replica(entry), id, record };
+        let request = wire::Merge { replica: replica(entry), id, record, mark };
         self.ask(entry.node, class, Operation::Merge, request, patience).await.flat()
     }
 
@@ -202,80 +202,6 @@ impl Shared {
         self.vnodes.run(move |core| fold::buckets(core, slice, &bucket_type, &siblings)).await
     }
 
-    /// Which replicas have missed writes, as far as a node knows.
-    pub(crate) async fn behind_at(
-        &self,
-        node: NodeId,
-        class: Class,
-        settle: bool,
-    ) -> Result<wire::Behind> {
-        if node == self.me {
-            return within(LEASE, async { Ok(self.behind_here(settle).await) }).await;
-        }
-        let request = wire::AskBehind { settle };
-        self.ask(node, class, Operation::Behind, request, LEASE).await.flat()
-    }
-
-    /// Which replicas have missed writes, as far as this node knows, perhaps once its writes under
-    /// way have settled.
-    pub(crate) async fn behind_here(&self, settle: bool) -> wire::Behind {
-        let waited = settle && self.unsettled.settle().await;
-        let view = self.parts.cluster.view();
-        let mut hinted = self.vnodes.hinted().vnodes();
-        hinted.retain(|&vnode| view.plan().owner(vnode) != Some(self.me));
-        wire::Behind { hinted, catching_up: self.catching_up(), waited }
-    }
-
-    /// What all of some nodes know of replicas that have missed writes acknowledged before the
-    /// call; those that do not answer are left out. Nodes that answer, but whose writes under way
-    /// have not settled within a lease, are named apart.
-    pub(crate) async fn behind(
-        &self,
-        nodes: &[NodeId],
-        class: Class,
-    ) -> (BTreeMap<NodeId, wire::Behind>, BTreeSet<NodeId>) {
-        let asked = nodes.iter().map(|&node| async move {
-            let settled = self.behind_at(node, class, true);
-            let now = self.behind_at(node, class, false);
-            let (settled, now) = tokio::join!(settled, now);
-            (node, settled.ok(), now.is_ok())
-        });
-        let (mut known, mut unsettled) = (BTreeMap::new(), BTreeSet::new());
-        for (node, settled, answers) in join_all(asked).await {
-            match settled {
-                Some(behind) => {
-                    known.insert(node, behind);
-                }
-                None if answers => {
-                    unsettled.insert(node);
-                }
-                None => {}
-            }
-        }
-        if known.values().any(|behind| behind.waited) {
-            // What settled meanwhile lies as hints on nodes that may have answered before.
-            let again = known.keys().map(|&node| async move {
-                Some((node, self.behind_at(node, class, false).await.ok()?))
-            });
-            known = join_all(again).await.into_iter().flatten().collect();
-        }
-        let mut remembered = self.remembered.lock();
-        for (node, behind) in &known {
-            remembered.insert(*node, behind.hinted.iter().copied().collect());
-        }
-        drop(remembered);
-        (known, unsettled)
-    }
-
-    /// The vnodes for which any member holds data, as last heard: also from members that do not
-    /// answer now, for they hold it still.
-    pub(crate) fn hinted_anywhere(&self) -> BTreeSet<Partition> {
-        let view = self.parts.cluster.view();
-        let mut remembered = self.remembered.lock();
-        remembered.retain(|node, _| view.state.members.contains_key(node));
-        remembered.values().flatten().copied().collect()
-    }
-
     /// Refuses a request that took this node for the owner of a vnode when a newer plan says
     /// otherwise.
     ///
@@ -295,7 +221,10 @@ fn replica(entry: PreferenceEntry) -> Replica {
     Replica { vnode: entry.vnode, primary: entry.primary }
 }
 
-async fn within<T>(patience: Duration, work: impl Future<Output = Result<T>>) -> Result<T> {
+pub(crate) async fn within<T>(
+    patience: Duration,
+    work: impl Future<Output = Result<T>>,
+) -> Result<T> {
     tokio::time::timeout(patience, work)
         .await
         .unwrap_or_else(|_| Err(Error::timeout("the storage of this node did not answer")))

@@ -9,6 +9,7 @@ use mapring_types::{Error, NodeId, Record, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::standing::Standing;
 use crate::wire::{self, Operation, Planned};
 use crate::{Shared, put};
 
@@ -20,7 +21,7 @@ pub(crate) struct KvService {
 
 #[async_trait]
 impl Service for KvService {
-    async fn call(&self, _from: NodeId, operation: u8, body: Bytes) -> Result<Bytes> {
+    async fn call(&self, from: NodeId, operation: u8, body: Bytes) -> Result<Bytes> {
         let operation = Operation::from_number(operation)?;
         let Some(shared) = self.shared.upgrade().filter(|shared| !shared.stopping()) else {
             return Err(Error::unavailable("objects are not served at present"));
@@ -40,7 +41,11 @@ impl Service for KvService {
             }
             Operation::Behind => {
                 let request = unpack::<wire::AskBehind>(&body)?.body;
-                pack(&shared, Ok(shared.behind_here(request.settle).await))
+                pack(&shared, shared.behind_here(request).await)
+            }
+            Operation::Standing => {
+                let standing = unpack::<Standing>(&body)?.body;
+                pack(&shared, shared.hear(from, &standing).await)
             }
         }
     }
@@ -59,11 +64,11 @@ async fn read(shared: &Arc<Shared>, body: &[u8]) -> Result<Bytes> {
 }
 
 async fn merge(shared: &Arc<Shared>, body: &[u8]) -> Result<Bytes> {
-    let Planned { plan, body: wire::Merge { replica, id, record } } = unpack(body)?;
+    let Planned { plan, body: wire::Merge { replica, id, record, mark } } = unpack(body)?;
     if let Err(error) = shared.admit(&shared.parts.cluster.view(), plan, replica) {
         return pack::<()>(shared, Err(error));
     }
-    pack(shared, shared.vnodes.merge(replica.vnode, id, record).await)
+    pack(shared, shared.vnodes.merge(replica.vnode, id, record, mark).await)
 }
 
 async fn coordinate(shared: &Arc<Shared>, body: &[u8]) -> Result<Bytes> {

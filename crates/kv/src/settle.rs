@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 pub(crate) struct Unsettled {
     state: Mutex<Numbers>,
     changed: Notify,
+    news: Arc<Notify>,
 }
 
 #[derive(Default)]
@@ -36,6 +37,22 @@ impl Unsettled {
         Unsettling { all: self.clone(), number }
     }
 
+    /// Every write of a lower number has settled.
+    pub(crate) fn below(&self) -> u64 {
+        let state = self.state.lock();
+        state.open.first().copied().unwrap_or(state.next)
+    }
+
+    /// How many writes have not settled.
+    pub(crate) fn count(&self) -> usize {
+        self.state.lock().open.len()
+    }
+
+    /// Has a permit whenever a write has settled since the last one was taken.
+    pub(crate) fn news(&self) -> Arc<Notify> {
+        self.news.clone()
+    }
+
     /// Waits until all writes begun before the call have settled; gives whether there were any.
     pub(crate) async fn settle(&self) -> bool {
         let upto = self.state.lock().next;
@@ -56,34 +73,55 @@ impl Drop for Unsettling {
     fn drop(&mut self) {
         self.all.state.lock().open.remove(&self.number);
         self.all.changed.notify_waiters();
+        self.all.news.notify_one();
+    }
+}
+
+impl Unsettling {
+    /// The number of the write, in the order in which this run's writes began.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
     }
 }
 
 /// Vnodes owned by others that have data here: fallback writes and hints.
-#[derive(Default)]
-pub(crate) struct Hinted(Mutex<BTreeMap<Partition, u64>>);
+pub(crate) struct Hinted {
+    vnodes: Mutex<BTreeMap<Partition, u64>>,
+    news: Arc<Notify>,
+}
 
 impl Hinted {
+    /// Gives `news` a permit when the vnodes are not the same any more.
+    pub(crate) fn new(news: Arc<Notify>) -> Self {
+        Self { vnodes: Mutex::default(), news }
+    }
+
     /// Notes that `vnode` has taken something.
     pub(crate) fn note(&self, vnode: Partition) {
-        *self.0.lock().entry(vnode).or_default() += 1;
+        let mut vnodes = self.vnodes.lock();
+        let times = vnodes.entry(vnode).or_default();
+        *times += 1;
+        if *times == 1 {
+            self.news.notify_one();
+        }
     }
 
     /// The vnodes.
     pub(crate) fn vnodes(&self) -> Vec<Partition> {
-        self.0.lock().keys().copied().collect()
+        self.vnodes.lock().keys().copied().collect()
     }
 
     /// How often `vnode` has been noted, to be given to [`Hinted::clear`].
     pub(crate) fn mark(&self, vnode: Partition) -> u64 {
-        self.0.lock().get(&vnode).copied().unwrap_or_default()
+        self.vnodes.lock().get(&vnode).copied().unwrap_or_default()
     }
 
     /// Forgets `vnode`, unless it has been noted since `mark`.
     pub(crate) fn clear(&self, vnode: Partition, mark: u64) {
-        let mut vnodes = self.0.lock();
+        let mut vnodes = self.vnodes.lock();
         if vnodes.get(&vnode) == Some(&mark) {
             vnodes.remove(&vnode);
+            self.news.notify_one();
         }
     }
 }
@@ -94,7 +132,7 @@ mod tests {
 
     #[test]
     fn a_vnode_noted_meanwhile_stays_hinted() {
-        let hinted = Hinted::default();
+        let hinted = Hinted::new(Arc::default());
         hinted.note(Partition(3));
         let mark = hinted.mark(Partition(3));
         hinted.note(Partition(3));

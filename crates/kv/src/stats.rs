@@ -23,6 +23,8 @@ pub struct KvStats {
     pub hints: u64,
     /// Objects handed over to their owners.
     pub handed_over: u64,
+    /// Writes of nodes that ended, or of an earlier run, that this node brought on.
+    pub adopted: u64,
     /// Tombstones reaped.
     pub reaps: u64,
 }
@@ -37,6 +39,7 @@ pub(crate) struct Stats {
     fallback_writes: AtomicU64,
     hints: AtomicU64,
     handed_over: AtomicU64,
+    adopted: AtomicU64,
     reaps: AtomicU64,
 }
 
@@ -52,6 +55,7 @@ impl Stats {
             fallback_writes: read(&self.fallback_writes),
             hints: read(&self.hints),
             handed_over: read(&self.handed_over),
+            adopted: read(&self.adopted),
             reaps: read(&self.reaps),
         }
     }
@@ -100,6 +104,11 @@ impl Stats {
         metrics::counter!("mapring_handed_over_total").increment(1);
     }
 
+    pub(crate) fn count_adopted(&self, writes: usize) {
+        self.adopted.fetch_add(writes as u64, Ordering::Relaxed);
+        metrics::counter!("mapring_adopted_writes_total").increment(writes as u64);
+    }
+
     pub(crate) fn count_reap(&self) {
         self.reaps.fetch_add(1, Ordering::Relaxed);
         metrics::counter!("mapring_reaps_total").increment(1);
@@ -121,6 +130,13 @@ pub(crate) fn describe() {
         histogram!("mapring_commit_writes", Unit::Count, "Writes that shared one sync");
         histogram!("mapring_executor_wait_seconds", Unit::Seconds, "Time that storage work waited");
         for (name, text) in [
+            ("mapring_unsettled_writes", "Own writes on their way to replicas or hints"),
+            ("mapring_witnessed_writes", "Writes of others not known to have settled"),
+            ("mapring_hinted_vnodes", "Vnodes of others for which this node holds data"),
+        ] {
+            metrics::describe_gauge!(name, Unit::Count, text);
+        }
+        for (name, text) in [
             ("mapring_gets_total", "Reads taken from clients"),
             ("mapring_puts_total", "Writes taken from clients, deletes among them"),
             ("mapring_deletes_total", "Deletes taken from clients"),
@@ -131,6 +147,7 @@ pub(crate) fn describe() {
             ("mapring_hints_total", "Hints kept for replicas that missed a write"),
             ("mapring_hint_failures_total", "Hints that could not be kept"),
             ("mapring_handed_over_total", "Objects handed over to their owners"),
+            ("mapring_adopted_writes_total", "Writes of nodes that ended, brought on by others"),
             ("mapring_replica_write_failures_total", "Replicas that failed a write"),
             ("mapring_reaps_total", "Tombstones reaped"),
             ("mapring_reaps_dropped_total", "Tombstones not scheduled at the bound"),

@@ -16,12 +16,13 @@ use mapring_types::{
     Clock, Dot, Error, ErrorKind, Object, ObjectId, Record, Result, Sibling, VersionVector,
 };
 use parking_lot::Mutex;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use crate::actor::Actors;
 use crate::commit::GroupCommit;
 use crate::executor::{self, Executor};
 use crate::settle::Hinted;
+use crate::witness::{Source, Witnesses, WriteMark};
 use crate::{KvParts, NewValue, limits};
 
 /// A write to be stamped by a vnode.
@@ -30,6 +31,8 @@ pub(crate) struct Stamping {
     pub(crate) id: ObjectId,
     /// Names the request: a repetition is not stored again.
     pub(crate) write_id: u64,
+    /// The number of the write among this run's.
+    pub(crate) number: u64,
     pub(crate) context: VersionVector,
     pub(crate) value: NewValue,
     /// Whether values that the context has not seen stay beside the new one.
@@ -48,6 +51,7 @@ pub(crate) struct Core {
     pub(crate) engine: Arc<dyn Engine>,
     /// Vnodes of other nodes that have data here.
     pub(crate) hinted: Hinted,
+    pub(crate) witnesses: Witnesses,
     actors: Actors,
     clock: Arc<dyn Clock>,
     cluster: Arc<dyn Cluster>,
@@ -58,10 +62,16 @@ pub(crate) struct Core {
 }
 
 impl Vnodes {
-    pub(crate) fn new(parts: &KvParts) -> Self {
+    /// Reads the journal; `news` has a permit when others' vnodes with data here change. Blocks.
+    ///
+    /// # Errors
+    /// `Storage`.
+    pub(crate) fn open(parts: &KvParts, news: Arc<Notify>) -> Result<Self> {
+        let own = Source { node: parts.cluster.view().me, run: parts.entropy.next_u64() };
         let core = Core {
+            witnesses: Witnesses::open(parts.engine.clone(), own)?,
             engine: parts.engine.clone(),
-            hinted: Hinted::default(),
+            hinted: Hinted::new(news),
             actors: Actors::new(parts.engine.clone(), parts.entropy.clone()),
             clock: parts.clock.clone(),
             ring_size: parts.cluster.view().plan().ring_size(),
@@ -70,12 +80,17 @@ impl Vnodes {
             stripes: (0..limits::STRIPES).map(|_| Mutex::new(())).collect(),
             recent: Mutex::default(),
         };
-        Self { core: Arc::new(core), executor: parts.executor.clone() }
+        Ok(Self { core: Arc::new(core), executor: parts.executor.clone() })
     }
 
     /// Vnodes of other nodes that have data here.
     pub(crate) fn hinted(&self) -> &Hinted {
         &self.core.hinted
+    }
+
+    /// Writes of others that have not settled.
+    pub(crate) fn witnesses(&self) -> &Witnesses {
+        &self.core.witnesses
     }
 
     /// Runs a job that only reads.
@@ -121,9 +136,26 @@ impl Vnodes {
         self.change(move |core| core.stamp(vnode, write)).await
     }
 
-    /// Joins what a replica knows into what is stored here.
-    pub(crate) async fn merge(&self, vnode: Partition, id: ObjectId, record: Record) -> Result<()> {
-        self.change(move |core| core.merge(vnode, id, &record)).await
+    /// Joins what a replica knows into what is stored here, and witnesses the write that it is
+    /// part of.
+    pub(crate) async fn merge(
+        &self,
+        vnode: Partition,
+        id: ObjectId,
+        record: Record,
+        mark: Option<WriteMark>,
+    ) -> Result<()> {
+        self.change(move |core| {
+            mark.map_or(Ok(()), |mark| core.witnesses.note(mark, &id))?;
+            core.merge(vnode, id, &record)
+        })
+        .await
+    }
+
+    /// Brings all that lies here of some objects to every vnode that ought to have them: as hints
+    /// where these are other nodes'.
+    pub(crate) async fn adopt(&self, ids: Vec<ObjectId>) -> Result<()> {
+        self.change(move |core| ids.into_iter().try_for_each(|id| core.adopt(id))).await
     }
 
     /// Removes an object whose clock is exactly `clock`; gives whether it is gone.
@@ -179,7 +211,7 @@ impl Core {
     }
 
     fn stamp(&self, vnode: Partition, write: Stamping) -> Result<Object> {
-        let Stamping { id, write_id, mut context, value, siblings } = write;
+        let Stamping { id, write_id, number, mut context, value, siblings } = write;
         let place = self.place(id);
         let _lock = self.stripe(vnode, &place).lock();
         let stored = self.stored(vnode, &place)?;
@@ -211,6 +243,7 @@ impl Core {
             ));
         }
         check(&object).map_err(|error| error.context(&place.id))?;
+        self.witnesses.note(self.witnesses.own(number), &place.id)?;
         self.store(vnode, &place, &record)?;
         self.recent.lock().remember((vnode, write_id), dot);
         Ok(object)
@@ -232,6 +265,26 @@ impl Core {
             return Ok(());
         }
         self.store(vnode, &place, &Record::encode(&joined))
+    }
+
+    fn adopt(&self, id: ObjectId) -> Result<()> {
+        let view = self.cluster.view();
+        let unknown = || Error::new(ErrorKind::NotFound, format!("{id}: unknown bucket type"));
+        let n_val = view.props(&id.bucket).ok_or_else(unknown)?.n_val;
+        let primaries = view.preference_list(&id.bucket, &id.key, n_val).primaries;
+        let place = self.place(id);
+        let mut joined = Object::default();
+        for entry in &primaries {
+            if let Some(stored) = self.stored(entry.vnode, &place)? {
+                joined.merge(&stored);
+            }
+        }
+        if joined.siblings.is_empty() {
+            // The write never came to be stored here.
+            return Ok(());
+        }
+        let record = Record::encode(&joined);
+        primaries.iter().try_for_each(|entry| self.merge(entry.vnode, place.id.clone(), &record))
     }
 
     fn remove(&self, vnode: Partition, id: ObjectId, clock: &VersionVector) -> Result<bool> {

@@ -8,14 +8,18 @@ use bytes::Bytes;
 use mapring_net::{Method, ServiceId};
 use mapring_ring::Partition;
 use mapring_types::error::WireError;
-use mapring_types::{BucketId, Error, Metadata, ObjectId, Quorum, Record, Result, VersionVector};
+use mapring_types::{
+    BucketId, Error, Metadata, NodeId, ObjectId, Quorum, Record, Result, VersionVector,
+};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::fold::Slice;
+use crate::standing::Standing;
+use crate::witness::{Source, WriteMark};
 
 /// The first byte of every message.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// The operations, as numbered in [`Method::operation`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,10 +32,11 @@ pub(crate) enum Operation {
     Keys = 5,
     Buckets = 6,
     Behind = 7,
+    Standing = 8,
 }
 
 impl Operation {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Read,
         Self::Merge,
         Self::Coordinate,
@@ -39,6 +44,7 @@ impl Operation {
         Self::Keys,
         Self::Buckets,
         Self::Behind,
+        Self::Standing,
     ];
 
     /// # Errors
@@ -83,6 +89,8 @@ pub(crate) struct Merge {
     pub(crate) replica: Replica,
     pub(crate) id: ObjectId,
     pub(crate) record: Record,
+    /// The write under way that it belongs to, to be witnessed; `None` for repairs and hand-off.
+    pub(crate) mark: Option<WriteMark>,
 }
 
 /// Has a vnode coordinate a write: answered by the object's `Record` at its quorum.
@@ -124,23 +132,29 @@ pub(crate) struct Buckets {
 }
 
 /// Asks which replicas have missed writes: answered by `Behind`.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct AskBehind {
     /// Whether the receiver answers only once its writes under way have settled.
     pub(crate) settle: bool,
+    /// The receiver first adopts what it witnessed of these.
+    pub(crate) adopt: Vec<Source>,
 }
 
 /// Replicas that lack acknowledged writes, as far as one node knows.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Behind {
-    /// Vnodes of other nodes for which the node holds data.
-    pub(crate) hinted: Vec<Partition>,
+    /// The node's standing.
+    pub(crate) standing: Standing,
     /// Whether the node cannot yet exclude that its own vnodes lack something: it has started, and
     /// not every member has told it since that it holds nothing for it.
     pub(crate) catching_up: bool,
     /// Whether writes had to settle first: they may have left hints on nodes that were asked
     /// earlier.
     pub(crate) waited: bool,
+    /// Whose writes the node has taken and does not know to have settled.
+    pub(crate) witnessing: Vec<Source>,
+    /// The last standings of the other members that it remembers.
+    pub(crate) remembered: Vec<(NodeId, Standing)>,
 }
 
 /// Encodes a message.
@@ -199,7 +213,7 @@ mod tests {
 
     #[test]
     fn foreign_bytes_are_refused() {
-        for bytes in [&b""[..], b"\x02", b"\x01", b"\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"] {
+        for bytes in [&b""[..], b"\x01", b"\x02", b"\x02\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"] {
             assert!(decode::<Planned<Merge>>(bytes).is_err(), "{bytes:?}");
         }
         assert!(Operation::from_number(0).is_err());

@@ -1,0 +1,212 @@
+//! What the reachable nodes know together of replicas that lack acknowledged writes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::join_all;
+use mapring_net::Class;
+use mapring_ring::Partition;
+use mapring_types::limits::LEASE;
+use mapring_types::{ErrorKind, NodeId, Result};
+
+use crate::standing::{Standing, adopt};
+use crate::wire::{AskBehind, Behind, Operation};
+use crate::witness::Source;
+use crate::{Shared, limits};
+
+/// See the module.
+#[derive(Default)]
+pub(crate) struct Knowledge {
+    /// The nodes that answered. Of the writes acknowledged before the question, each that one of
+    /// them took has reached all its primaries, or is kept as a hint that is in `hinted`.
+    pub(crate) heard: BTreeMap<NodeId, Behind>,
+    /// Nodes that answer, but whose writes under way have not settled within a lease.
+    pub(crate) unsettled: BTreeSet<NodeId>,
+    /// The vnodes for which some node holds data: also nodes that do not answer, for they hold it
+    /// still.
+    pub(crate) hinted: BTreeSet<Partition>,
+}
+
+impl Shared {
+    /// Asks some nodes what they know.
+    pub(crate) async fn knowledge(self: &Arc<Self>, nodes: &[NodeId], class: Class) -> Knowledge {
+        let asked =
+            nodes.iter().map(|&node| async move { (node, self.settled(node, class).await) });
+        let mut known = Knowledge::default();
+        for (node, answer) in join_all(asked).await {
+            match answer {
+                Answer::Settled(behind) => {
+                    known.heard.insert(node, behind);
+                }
+                Answer::Unsettled => {
+                    known.unsettled.insert(node);
+                }
+                Answer::None => {}
+            }
+        }
+        if known.heard.values().any(|behind| behind.waited) {
+            // What settled meanwhile lies as hints on nodes that may have answered before.
+            let again = known.heard.keys().map(|&node| (node, Vec::new())).collect();
+            known.heard = self.ask_behind(again, class).await;
+        }
+        let orphans = orphans(&known.heard);
+        let adopters: Vec<NodeId> = orphans.iter().map(|(node, _)| *node).collect();
+        let mut adopted = self.ask_behind(orphans, class).await;
+        for node in adopters {
+            match adopted.remove(&node) {
+                Some(behind) => known.heard.insert(node, behind),
+                // It cannot say what became of those writes.
+                None => known.heard.remove(&node),
+            };
+        }
+        for (&node, behind) in &known.heard {
+            if let Err(error) = self.hear(node, &behind.standing).await {
+                tracing::debug!(%node, %error, "a standing is noted later");
+            }
+        }
+        known.hinted = hinted(&known.heard, self.board.all());
+        known
+    }
+
+    async fn ask_behind(
+        self: &Arc<Self>,
+        nodes: Vec<(NodeId, Vec<Source>)>,
+        class: Class,
+    ) -> BTreeMap<NodeId, Behind> {
+        let asked = nodes.into_iter().map(|(node, adopt)| async move {
+            let request = AskBehind { settle: false, adopt };
+            Some((node, self.behind_at(node, class, request, LEASE).await.ok()?))
+        });
+        join_all(asked).await.into_iter().flatten().collect()
+    }
+
+    /// Asks a node for what it knows once its writes under way have settled. One that does not even
+    /// answer a plain question is not waited for.
+    async fn settled(self: &Arc<Self>, node: NodeId, class: Class) -> Answer {
+        let ask = |settle, patience| {
+            self.behind_at(node, class, AskBehind { settle, adopt: Vec::new() }, patience)
+        };
+        let settled = ask(true, LEASE);
+        tokio::pin!(settled);
+        let first = tokio::select! {
+            biased;
+            settled = &mut settled => Err(settled),
+            plain = ask(false, limits::PROBE_PATIENCE) => Ok(plain),
+        };
+        let settled = match first {
+            Err(settled) => settled,
+            Ok(Ok(_)) => settled.await,
+            Ok(Err(_)) => return Answer::None,
+        };
+        match settled {
+            Ok(behind) => Answer::Settled(behind),
+            Err(error) if error.kind() == ErrorKind::Timeout => Answer::Unsettled,
+            Err(_) => Answer::None,
+        }
+    }
+
+    async fn behind_at(
+        self: &Arc<Self>,
+        node: NodeId,
+        class: Class,
+        request: AskBehind,
+        patience: Duration,
+    ) -> Result<Behind> {
+        if node == self.me {
+            return crate::replica::within(patience, self.behind_here(request)).await;
+        }
+        self.ask(node, class, Operation::Behind, request, patience).await.flat()
+    }
+
+    /// What this node knows, perhaps once its writes under way have settled, and once it has
+    /// adopted those of some sources.
+    ///
+    /// # Errors
+    /// What keeps it from adopting: it then knows of writes of which no hint is kept.
+    pub(crate) async fn behind_here(self: &Arc<Self>, request: AskBehind) -> Result<Behind> {
+        let AskBehind { settle, adopt: mut sources } = request;
+        let waited = settle && self.unsettled.settle().await;
+        let witnesses = self.vnodes.witnesses();
+        if witnesses.first_own().is_some() {
+            sources.push(Source { node: self.me, run: witnesses.run() });
+        }
+        adopt(self, &sources).await?;
+        // In this order: what leaves the first is found in one of the others.
+        let witnessing = witnesses.sources();
+        let remembered = self.board.all();
+        let standing = self.standing();
+        Ok(Behind { standing, catching_up: self.catching_up(), waited, witnessing, remembered })
+    }
+}
+
+enum Answer {
+    Settled(Behind),
+    Unsettled,
+    None,
+}
+
+/// What the nodes that were heard witness of coordinators that were not, or that have been started
+/// anew since: by witness.
+fn orphans(heard: &BTreeMap<NodeId, Behind>) -> Vec<(NodeId, Vec<Source>)> {
+    let runs =
+        |source: &Source| heard.get(&source.node).is_some_and(|b| b.standing.run == source.run);
+    let of = |behind: &Behind| -> Vec<Source> {
+        behind.witnessing.iter().filter(|source| !runs(source)).copied().collect()
+    };
+    let all = heard.iter().map(|(node, behind)| (*node, of(behind)));
+    all.filter(|(_, sources)| !sources.is_empty()).collect()
+}
+
+/// The vnodes for which some node holds data: as the nodes that were heard say themselves, and as
+/// the others' last standings say that anybody remembers.
+fn hinted(heard: &BTreeMap<NodeId, Behind>, own: Vec<(NodeId, Standing)>) -> BTreeSet<Partition> {
+    let mut last: BTreeMap<Source, Standing> = BTreeMap::new();
+    let remembered = heard.values().flat_map(|behind| behind.remembered.iter().cloned());
+    for (node, standing) in remembered.chain(own) {
+        // Of two runs of a node nobody knows which is the later.
+        let known = last.entry(Source { node, run: standing.run }).or_default();
+        if known.turn <= standing.turn {
+            *known = standing;
+        }
+    }
+    last.retain(|source, _| !heard.contains_key(&source.node));
+    let said = heard.values().map(|behind| &behind.standing).chain(last.values());
+    said.flat_map(|standing| standing.hinted.iter().copied()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn standing(run: u64, turn: u64, hinted: &[u16]) -> Standing {
+        Standing { run, turn, below: 0, hinted: hinted.iter().copied().map(Partition).collect() }
+    }
+
+    fn behind(standing: Standing, remembered: &[(u64, Standing)]) -> Behind {
+        let remembered = remembered.iter().cloned().map(|(node, s)| (NodeId(node), s)).collect();
+        Behind { standing, remembered, ..Behind::default() }
+    }
+
+    #[test]
+    fn of_nodes_that_are_not_heard_the_last_standing_counts() {
+        let one =
+            behind(standing(1, 9, &[4]), &[(2, standing(2, 1, &[5])), (3, standing(3, 1, &[6]))]);
+        let two =
+            behind(standing(2, 2, &[]), &[(3, standing(3, 2, &[7])), (1, standing(1, 1, &[8]))]);
+        let heard = BTreeMap::from([(NodeId(1), one), (NodeId(2), two)]);
+        let own = vec![(NodeId(3), standing(1, 7, &[9]))];
+        let found = hinted(&heard, own);
+        assert_eq!(found, [4, 7, 9].map(Partition).into(), "of unknown runs both count");
+    }
+
+    #[test]
+    fn writes_of_nodes_that_are_gone_or_started_anew_are_orphans() {
+        let source = |node, run| Source { node: NodeId(node), run };
+        let mut one = behind(standing(10, 1, &[]), &[]);
+        one.witnessing = vec![source(2, 20), source(2, 19), source(3, 30), source(1, 10)];
+        let two = behind(standing(20, 1, &[]), &[]);
+        let heard = BTreeMap::from([(NodeId(1), one), (NodeId(2), two)]);
+        assert_eq!(orphans(&heard), [(NodeId(1), vec![source(2, 19), source(3, 30)])]);
+    }
+}

@@ -1,0 +1,311 @@
+//! What each node knows of replicas that lack writes, and how the others learn it.
+//!
+//! A node's *standing* says which of the writes that it coordinated have settled, and for which
+//! vnodes of others it holds data. It tells every member when that changes; the members keep the
+//! last one, so that a node that ends takes no knowledge with it: what it had under way they
+//! witnessed, and what it held as hints they remember.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Weak};
+
+use mapring_net::Class;
+use mapring_ring::Partition;
+use mapring_types::{NodeId, Result};
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::wire::Operation;
+use crate::witness::Source;
+use crate::{Shared, limits};
+
+/// See the module.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Standing {
+    /// The run of the node.
+    pub(crate) run: u64,
+    /// Goes up with each standing of a run.
+    pub(crate) turn: u64,
+    /// Writes of lower numbers have reached all their primaries or are kept as hints.
+    pub(crate) below: u64,
+    /// Vnodes of other nodes for which the node holds data.
+    pub(crate) hinted: Vec<Partition>,
+}
+
+impl Standing {
+    fn says_the_same(&self, other: &Self) -> bool {
+        (self.run, self.below, &self.hinted) == (other.run, other.below, &other.hinted)
+    }
+}
+
+/// The last standing of each other member, and what they were told of this node's.
+#[derive(Default)]
+pub(crate) struct Board {
+    heard: Mutex<BTreeMap<NodeId, Standing>>,
+    told: Mutex<BTreeMap<NodeId, Told>>,
+    turn: Mutex<u64>,
+}
+
+#[derive(Default)]
+struct Told {
+    last: Option<(Standing, Instant)>,
+    under_way: bool,
+}
+
+impl Board {
+    /// Takes a standing in, from its node; gives whether it is news.
+    fn hear(&self, node: NodeId, standing: &Standing) -> bool {
+        let mut heard = self.heard.lock();
+        let older = |known: &Standing| known.run == standing.run && known.turn >= standing.turn;
+        if heard.get(&node).is_some_and(older) {
+            return false;
+        }
+        heard.insert(node, standing.clone());
+        true
+    }
+
+    /// The last standing of every other member.
+    pub(crate) fn all(&self) -> Vec<(NodeId, Standing)> {
+        self.heard.lock().iter().map(|(node, standing)| (*node, standing.clone())).collect()
+    }
+
+    /// The last known run of a node.
+    fn run_of(&self, node: NodeId) -> Option<u64> {
+        self.heard.lock().get(&node).map(|standing| standing.run)
+    }
+
+    fn retain(&self, members: &BTreeSet<NodeId>) {
+        self.heard.lock().retain(|node, _| members.contains(node));
+        self.told.lock().retain(|node, _| members.contains(node));
+    }
+
+    /// Whether a member is to be told, from now on under way.
+    fn begin(&self, node: NodeId, standing: &Standing) -> bool {
+        let mut told = self.told.lock();
+        let told = told.entry(node).or_default();
+        let fresh = told.last.as_ref().is_some_and(|(last, at)| {
+            last.says_the_same(standing) && at.elapsed() < limits::STANDING_REFRESH
+        });
+        if fresh || told.under_way {
+            return false;
+        }
+        told.under_way = true;
+        true
+    }
+
+    fn end(&self, node: NodeId, told_of: Option<Standing>) {
+        let mut told = self.told.lock();
+        let told = told.entry(node).or_default();
+        told.under_way = false;
+        told.last = told_of.map(|standing| (standing, Instant::now()));
+    }
+
+    /// Whether every one of `nodes` knows what there is to know.
+    fn all_told(&self, nodes: &[NodeId], standing: &Standing) -> bool {
+        let told = self.told.lock();
+        nodes.iter().all(|node| {
+            let last = told.get(node).and_then(|told| told.last.as_ref());
+            last.is_some_and(|(last, _)| last.says_the_same(standing))
+        })
+    }
+}
+
+/// The background task.
+pub(crate) async fn run(shared: Weak<Shared>) {
+    let Some(news) = shared.upgrade().map(|shared| shared.unsettled.news()) else { return };
+    loop {
+        let patience = {
+            let Some(shared) = shared.upgrade() else { return };
+            if shared.stopping() {
+                return;
+            }
+            if round(&shared).await { limits::STANDING_REFRESH } else { limits::STANDING_RETRY }
+        };
+        // Then a moment more, so that many changes are told at once.
+        let _ = timeout(patience, news.notified()).await;
+        sleep(limits::STANDING_TICK).await;
+    }
+}
+
+/// Tells, tidies up and adopts what is due; gives whether nothing is left to be done soon.
+async fn round(shared: &Arc<Shared>) -> bool {
+    let members: BTreeSet<NodeId> =
+        shared.parts.cluster.view().state.members.keys().copied().collect();
+    shared.board.retain(&members);
+    let standing = shared.standing();
+    let up = tell(shared, &standing);
+    let (own, below) = (Source { node: shared.me, run: standing.run }, standing.below);
+    let tidied = shared.vnodes.run(move |core| {
+        core.witnesses.settle(own, below);
+        core.witnesses.prune();
+        Ok(())
+    });
+    if let Err(error) = tidied.await {
+        tracing::debug!(%error, "the journal is not tidied");
+    }
+    metrics::gauge!("mapring_unsettled_writes").set(shared.unsettled.count() as f64);
+    metrics::gauge!("mapring_witnessed_writes").set(shared.vnodes.witnesses().count() as f64);
+    metrics::gauge!("mapring_hinted_vnodes").set(standing.hinted.len() as f64);
+    let due = due(shared);
+    if !due.is_empty()
+        && let Err(error) = adopt(shared, &due).await
+    {
+        tracing::warn!(%error, "writes of a node that is gone are not adopted yet");
+    }
+    let idle = shared.vnodes.witnesses().count() == 0;
+    idle && shared.board.all_told(&up, &shared.standing())
+}
+
+/// Tells the members that can be reached; gives who they are.
+fn tell(shared: &Arc<Shared>, standing: &Standing) -> Vec<NodeId> {
+    let view = shared.parts.cluster.view();
+    let others = view.up.iter().copied().filter(|node| *node != shared.me);
+    let up: Vec<NodeId> = others.filter(|node| view.state.members.contains_key(node)).collect();
+    for &node in &up {
+        if !shared.board.begin(node, standing) {
+            continue;
+        }
+        let (shared, standing) = (shared.clone(), standing.clone());
+        tokio::spawn(async move {
+            let class = Class::Background;
+            let patience = limits::PROBE_PATIENCE;
+            let told = shared.ask::<()>(node, class, Operation::Standing, &standing, patience);
+            let told = told.await.flat();
+            shared.board.end(node, told.is_ok().then_some(standing));
+        });
+    }
+    up
+}
+
+/// The sources whose writes are to be adopted: of nodes that are down or run anew, of this node
+/// when no hint could be kept, and what is suspiciously old.
+fn due(shared: &Shared) -> Vec<Source> {
+    let view = shared.parts.cluster.view();
+    let witnesses = shared.vnodes.witnesses();
+    let mut due = witnesses.sources_older_than(limits::WITNESS_AGE);
+    let gone = |source: &Source| {
+        source.node == shared.me
+            || !view.is_up(source.node)
+            || shared.board.run_of(source.node).is_some_and(|run| run != source.run)
+    };
+    due.extend(witnesses.sources_older_than(limits::ADOPT_AFTER).into_iter().filter(gone));
+    due.sort_unstable();
+    due.dedup();
+    due
+}
+
+/// Adopts all that this node witnessed of some sources: returns when hints of it are durable.
+///
+/// # Errors
+/// `Storage`, `Overloaded`, `NotFound` (a bucket type that this node does not know yet).
+pub(crate) async fn adopt(shared: &Arc<Shared>, sources: &[Source]) -> Result<()> {
+    let _one_at_a_time = shared.adopting.lock().await;
+    loop {
+        let writes = shared.vnodes.witnesses().some_of(sources, limits::ADOPT_OBJECTS);
+        if writes.is_empty() {
+            return Ok(());
+        }
+        let (marks, ids): (Vec<_>, Vec<_>) = writes.into_iter().unzip();
+        let adopted = marks.len();
+        shared.vnodes.adopt(ids).await?;
+        shared
+            .vnodes
+            .run(move |core| {
+                core.witnesses.adopted(&marks);
+                Ok(())
+            })
+            .await?;
+        shared.stats.count_adopted(adopted);
+        shared.kick.notify_one();
+    }
+}
+
+/// A clean stop: the members learn that everything has settled.
+pub(crate) async fn part(shared: &Arc<Shared>) {
+    let deadline = Instant::now() + limits::PROBE_PATIENCE;
+    while Instant::now() < deadline {
+        let standing = shared.standing();
+        let up = tell(shared, &standing);
+        if shared.board.all_told(&up, &standing) {
+            return;
+        }
+        sleep(limits::PART_LOOK).await;
+    }
+}
+
+impl Shared {
+    /// This node's standing now.
+    pub(crate) fn standing(&self) -> Standing {
+        let mut turn = self.board.turn.lock();
+        *turn += 1;
+        // First what has settled: a hint is kept before its write counts as settled.
+        let below = self.unsettled.below();
+        let below = self.vnodes.witnesses().first_own().map_or(below, |first| first.min(below));
+        let view = self.parts.cluster.view();
+        let mut hinted = self.vnodes.hinted().vnodes();
+        hinted.retain(|&vnode| view.plan().owner(vnode) != Some(self.me));
+        Standing { run: self.vnodes.witnesses().run(), turn: *turn, below, hinted }
+    }
+
+    /// Takes the standing of another node in.
+    ///
+    /// # Errors
+    /// What keeps the storage from noting it: it is then noted with the next.
+    pub(crate) async fn hear(&self, node: NodeId, standing: &Standing) -> Result<()> {
+        if node == self.me || !self.board.hear(node, standing) {
+            return Ok(());
+        }
+        // After it is remembered: a write is always either witnessed or its hint remembered.
+        let (source, below) = (Source { node, run: standing.run }, standing.below);
+        let settle = self.vnodes.run(move |core| {
+            core.witnesses.settle(source, below);
+            Ok(())
+        });
+        settle.await
+    }
+
+    /// The vnodes for which any other member is known to hold data.
+    pub(crate) fn lacking(&self) -> BTreeSet<Partition> {
+        let heard = self.board.heard.lock();
+        heard.values().flat_map(|standing| standing.hinted.iter().copied()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn standing(run: u64, turn: u64) -> Standing {
+        Standing { run, turn, below: turn, hinted: Vec::new() }
+    }
+
+    #[test]
+    fn the_newest_standing_of_a_run_is_kept() {
+        let board = Board::default();
+        assert!(board.hear(NodeId(1), &standing(5, 2)));
+        assert!(!board.hear(NodeId(1), &standing(5, 1)), "older");
+        assert!(!board.hear(NodeId(1), &standing(5, 2)), "the same");
+        assert!(board.hear(NodeId(1), &standing(6, 1)), "of a new run");
+        assert_eq!(board.run_of(NodeId(1)), Some(6));
+        board.retain(&BTreeSet::new());
+        assert!(board.all().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn members_are_told_news_and_now_and_then_what_they_know() {
+        let board = Board::default();
+        let node = NodeId(1);
+        assert!(board.begin(node, &standing(5, 1)));
+        assert!(!board.begin(node, &standing(5, 2)), "under way");
+        board.end(node, Some(standing(5, 1)));
+        let same = Standing { turn: 9, ..standing(5, 1) };
+        assert!(!board.begin(node, &same));
+        assert!(board.all_told(&[node], &same) && !board.all_told(&[node], &standing(5, 2)));
+        assert!(board.begin(node, &standing(5, 2)));
+        board.end(node, None);
+        assert!(board.begin(node, &same), "the last call failed");
+        board.end(node, Some(same.clone()));
+        tokio::time::advance(limits::STANDING_REFRESH).await;
+        assert!(board.begin(node, &same));
+    }
+}

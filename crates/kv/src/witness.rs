@@ -1,0 +1,443 @@
+//! Writes that this node has stored and that may not have reached all replicas.
+//!
+//! A coordinator answers its client at a quorum and goes on until every primary has the write or a
+//! hint of it is kept. Should it end before that, nobody else would know that a replica lacks the
+//! write. So every node that stores a write remembers it until the coordinator's standing says that
+//! it has settled; when the coordinator is gone, the node *adopts* the write: it keeps hints for all
+//! other primaries. What is remembered is also in the engine's journal, which is read after an
+//! unclean stop.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use mapring_engine::Engine;
+use mapring_types::{Error, ErrorKind, NodeId, ObjectId, Result};
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use crate::limits;
+
+/// One run of a node, from a start to the next, as a coordinator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) struct Source {
+    pub(crate) node: NodeId,
+    pub(crate) run: u64,
+}
+
+/// Names a write under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct WriteMark {
+    pub(crate) source: Source,
+    pub(crate) number: u64,
+}
+
+/// See the module.
+pub(crate) struct Witnesses {
+    engine: Arc<dyn Engine>,
+    /// This run of this node.
+    own: Source,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Writes by number. Of this run itself: those whose hints could not be kept.
+    open: BTreeMap<Source, BTreeMap<u64, Open>>,
+    count: usize,
+    /// Writes of lower numbers have settled.
+    settled: BTreeMap<Source, u64>,
+    /// The journal's, oldest first; the last is written to.
+    segments: VecDeque<Segment>,
+}
+
+struct Open {
+    id: ObjectId,
+    since: Instant,
+}
+
+struct Segment {
+    number: u64,
+    bytes: usize,
+    /// The highest number of each source in it.
+    last: BTreeMap<Source, u64>,
+}
+
+/// An entry of the journal, behind a byte for its version.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Entry {
+    Write {
+        mark: WriteMark,
+        id: ObjectId,
+    },
+    /// Writes of lower numbers have settled.
+    Settled {
+        source: Source,
+        below: u64,
+    },
+}
+
+const VERSION: u8 = 1;
+
+impl Witnesses {
+    /// Reads the journal: what it holds was under way when the node stopped. Blocks.
+    ///
+    /// # Errors
+    /// `Storage`.
+    pub(crate) fn open(engine: Arc<dyn Engine>, own: Source) -> Result<Self> {
+        let mut state = State::default();
+        for (number, entries) in engine.journal()? {
+            state.segments.push_back(Segment { number, bytes: 0, last: BTreeMap::new() });
+            for entry in entries {
+                match decode(&entry) {
+                    Ok(Entry::Write { mark, id }) => {
+                        state.refer(mark);
+                        state.insert(mark, id);
+                    }
+                    Ok(Entry::Settled { source, below }) => {
+                        state.settle(source, below);
+                    }
+                    Err(error) => tracing::warn!(%error, "an entry of the journal is not read"),
+                }
+            }
+        }
+        // A source that still runs may make writes of lower numbers than it was heard of.
+        state.settled.clear();
+        if state.count > 0 {
+            tracing::info!(writes = state.count, "writes were under way when this node stopped");
+        }
+        Ok(Self { engine, own, state: Mutex::new(state) })
+    }
+
+    /// The name of this node's own write `number`.
+    pub(crate) fn own(&self, number: u64) -> WriteMark {
+        WriteMark { source: self.own, number }
+    }
+
+    /// This run.
+    pub(crate) fn run(&self) -> u64 {
+        self.own.run
+    }
+
+    /// Notes a write that is about to be stored here. Blocks.
+    ///
+    /// # Errors
+    /// `Overloaded` at [`limits::WITNESSED_WRITES`], `Storage`.
+    pub(crate) fn note(&self, mark: WriteMark, id: &ObjectId) -> Result<()> {
+        let entry = encode(&Entry::Write { mark, id: id.clone() })?;
+        let mut state = self.state.lock();
+        if state.settled.get(&mark.source).is_some_and(|&below| mark.number < below) {
+            return Ok(());
+        }
+        if state.count >= limits::WITNESSED_WRITES {
+            let message = "too many writes of others have not settled";
+            return Err(Error::new(ErrorKind::Overloaded, message));
+        }
+        let segment = state.segment(entry.len());
+        self.engine.append(segment, &entry)?;
+        state.refer(mark);
+        if mark.source != self.own {
+            state.insert(mark, id.clone());
+        }
+        Ok(())
+    }
+
+    /// Remembers an own write of which no hint could be kept: it is adopted later.
+    pub(crate) fn keep(&self, number: u64, id: &ObjectId) {
+        self.state.lock().insert(self.own(number), id.clone());
+    }
+
+    /// The lowest own write that is remembered.
+    pub(crate) fn first_own(&self) -> Option<u64> {
+        self.state.lock().first(self.own)
+    }
+
+    /// Notes that writes of a source below a number have settled. Blocks.
+    pub(crate) fn settle(&self, source: Source, below: u64) {
+        let mut state = self.state.lock();
+        // What an earlier run of the node left open is not settled by this one.
+        state.settled.retain(|other, _| other.node != source.node || other.run == source.run);
+        let settled = state.settle(source, below);
+        let referred = state.segments.iter().any(|segment| segment.last.contains_key(&source));
+        if settled && referred {
+            self.say_settled(&mut state, source, below);
+        }
+    }
+
+    fn say_settled(&self, state: &mut State, source: Source, below: u64) {
+        let said = encode(&Entry::Settled { source, below }).and_then(|entry| {
+            let segment = state.segment(entry.len());
+            self.engine.append(segment, &entry)
+        });
+        if let Err(error) = said {
+            // After a restart these writes are adopted once more: needless, not wrong.
+            tracing::debug!(%error, "the journal does not say what has settled");
+        }
+    }
+
+    /// Removes the segments of the journal of which nothing is open. Blocks.
+    pub(crate) fn prune(&self) {
+        let mut state = self.state.lock();
+        while state.segments.len() > 1
+            && let Some(segment) = state.segments.front()
+        {
+            let number = segment.number;
+            let closed = |(source, last): (&Source, &u64)| {
+                let low = state.settled.get(source).copied().unwrap_or_default();
+                let own = *source != self.own || low > *last;
+                own && state.first(*source).is_none_or(|first| first > *last)
+            };
+            if !segment.last.iter().all(closed) {
+                return;
+            }
+            if let Err(error) = self.engine.remove_segment(number) {
+                tracing::warn!(%error, "a segment of the journal is not removed");
+                return;
+            }
+            state.segments.pop_front();
+        }
+    }
+
+    /// After everything has settled: leaves nothing to be adopted at the next start. Blocks.
+    pub(crate) fn close(&self) {
+        let mut state = self.state.lock();
+        if state.count > 0 {
+            return;
+        }
+        while let Some(segment) = state.segments.pop_front() {
+            if let Err(error) = self.engine.remove_segment(segment.number) {
+                tracing::warn!(%error, "a segment of the journal is not removed");
+            }
+        }
+    }
+
+    /// How many writes are remembered.
+    pub(crate) fn count(&self) -> usize {
+        self.state.lock().count
+    }
+
+    /// The sources of the writes that are remembered.
+    pub(crate) fn sources(&self) -> Vec<Source> {
+        self.state.lock().open.keys().copied().collect()
+    }
+
+    /// The sources with a write remembered for so long.
+    pub(crate) fn sources_older_than(&self, age: Duration) -> Vec<Source> {
+        let state = self.state.lock();
+        let old = |open: &BTreeMap<u64, Open>| {
+            open.values().next().is_some_and(|oldest| oldest.since.elapsed() >= age)
+        };
+        state.open.iter().filter(|(_, open)| old(open)).map(|(source, _)| *source).collect()
+    }
+
+    /// Some writes of these sources.
+    pub(crate) fn some_of(&self, sources: &[Source], most: usize) -> Vec<(WriteMark, ObjectId)> {
+        let state = self.state.lock();
+        let of = |source: &Source| {
+            let (source, open) = (*source, state.open.get(source));
+            let writes = open.into_iter().flatten();
+            writes.map(move |(&number, open)| (WriteMark { source, number }, open.id.clone()))
+        };
+        sources.iter().flat_map(of).take(most).collect()
+    }
+
+    /// Forgets writes that were adopted. Blocks.
+    pub(crate) fn adopted(&self, marks: &[WriteMark]) {
+        let mut state = self.state.lock();
+        for mark in marks {
+            state.remove(*mark);
+        }
+        for source in marks.iter().map(|mark| mark.source).filter(|source| *source != self.own) {
+            let last = state.segments.iter().filter_map(|s| s.last.get(&source)).max().copied();
+            if let Some(last) = last
+                && !state.open.contains_key(&source)
+                && state.settled.get(&source).is_none_or(|&below| below <= last)
+            {
+                // For a reader of the journal alone: the source may still make writes.
+                self.say_settled(&mut state, source, last + 1);
+            }
+        }
+    }
+}
+
+impl State {
+    /// The segment to write an entry of so many bytes to.
+    fn segment(&mut self, bytes: usize) -> u64 {
+        let next = self.segments.back().map_or(0, |last| last.number + 1);
+        match self.segments.back_mut() {
+            // A segment from before the start has no size of its own and is not gone on with: its
+            // end may be torn.
+            Some(last) if (1..limits::SEGMENT_BYTES).contains(&last.bytes) => {
+                last.bytes += bytes;
+                last.number
+            }
+            _ => {
+                self.segments.push_back(Segment { number: next, bytes, last: BTreeMap::new() });
+                next
+            }
+        }
+    }
+
+    /// Notes that the last segment holds a write.
+    fn refer(&mut self, mark: WriteMark) {
+        if let Some(segment) = self.segments.back_mut() {
+            let last = segment.last.entry(mark.source).or_default();
+            *last = mark.number.max(*last);
+        }
+    }
+
+    fn insert(&mut self, mark: WriteMark, id: ObjectId) {
+        let open = Open { id, since: Instant::now() };
+        if self.open.entry(mark.source).or_default().insert(mark.number, open).is_none() {
+            self.count += 1;
+        }
+    }
+
+    fn remove(&mut self, mark: WriteMark) {
+        if let Some(open) = self.open.get_mut(&mark.source)
+            && open.remove(&mark.number).is_some()
+        {
+            self.count -= 1;
+            if open.is_empty() {
+                self.open.remove(&mark.source);
+            }
+        }
+    }
+
+    fn first(&self, source: Source) -> Option<u64> {
+        self.open.get(&source).and_then(|open| open.keys().next().copied())
+    }
+
+    /// Gives whether that is news.
+    fn settle(&mut self, source: Source, below: u64) -> bool {
+        let known = self.settled.entry(source).or_default();
+        if *known >= below {
+            return false;
+        }
+        *known = below;
+        while let Some(number) = self.first(source).filter(|number| *number < below) {
+            self.remove(WriteMark { source, number });
+        }
+        true
+    }
+}
+
+fn encode(entry: &Entry) -> Result<Vec<u8>> {
+    postcard::to_extend(entry, vec![VERSION])
+        .map_err(|error| Error::internal("cannot encode an entry").with_source(error))
+}
+
+fn decode(bytes: &Bytes) -> Result<Entry> {
+    match bytes.split_first() {
+        Some((&VERSION, rest)) => postcard::from_bytes(rest)
+            .map_err(|error| Error::corrupt("an entry is damaged").with_source(error)),
+        _ => Err(Error::corrupt("an entry has an unknown version")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mapring_engine::memory::MemoryEngine;
+    use mapring_types::BucketId;
+
+    use super::*;
+
+    const A: Source = Source { node: NodeId(1), run: 10 };
+    const B: Source = Source { node: NodeId(2), run: 20 };
+    const OWN: Source = Source { node: NodeId(3), run: 30 };
+
+    fn id(key: &str) -> ObjectId {
+        ObjectId::new(BucketId::untyped("b"), key.to_owned())
+    }
+
+    fn mark(source: Source, number: u64) -> WriteMark {
+        WriteMark { source, number }
+    }
+
+    fn open(engine: &Arc<MemoryEngine>, own: Source) -> Witnesses {
+        Witnesses::open(engine.clone(), own).unwrap()
+    }
+
+    fn all(witnesses: &Witnesses) -> Vec<WriteMark> {
+        let sources = witnesses.sources();
+        witnesses.some_of(&sources, 99).into_iter().map(|(mark, _)| mark).collect()
+    }
+
+    #[test]
+    fn writes_are_remembered_until_they_have_settled_or_are_adopted() {
+        let engine = Arc::new(MemoryEngine::new());
+        let witnesses = open(&engine, OWN);
+        for number in 0..3 {
+            witnesses.note(mark(A, number), &id("a")).unwrap();
+            witnesses.note(mark(B, number), &id("b")).unwrap();
+            witnesses.note(mark(OWN, number), &id("own")).unwrap();
+        }
+        assert_eq!(witnesses.count(), 6, "own writes are remembered by those who make them");
+        witnesses.settle(A, 2);
+        assert_eq!(all(&witnesses), [mark(A, 2), mark(B, 0), mark(B, 1), mark(B, 2)]);
+        witnesses.note(mark(A, 1), &id("late")).unwrap();
+        witnesses.adopted(&[mark(B, 0), mark(B, 2)]);
+        assert_eq!(all(&witnesses), [mark(A, 2), mark(B, 1)]);
+        witnesses.settle(A, 1);
+        witnesses.settle(A, 3);
+        witnesses.adopted(&[mark(B, 1)]);
+        assert_eq!((witnesses.count(), witnesses.sources()), (0, vec![]));
+    }
+
+    #[test]
+    fn a_restart_finds_what_had_not_settled() {
+        let engine = Arc::new(MemoryEngine::new());
+        let witnesses = open(&engine, OWN);
+        for number in 0..3 {
+            witnesses.note(mark(A, number), &id("a")).unwrap();
+            witnesses.note(mark(B, number), &id("b")).unwrap();
+            witnesses.note(mark(OWN, number), &id("own")).unwrap();
+        }
+        witnesses.settle(A, 2);
+        witnesses.settle(OWN, 1);
+        witnesses.adopted(&[mark(B, 0), mark(B, 1), mark(B, 2)]);
+        let next = Source { run: 31, ..OWN };
+        let witnesses = open(&engine, next);
+        assert_eq!(all(&witnesses), [mark(A, 2), mark(OWN, 1), mark(OWN, 2)]);
+        witnesses.note(mark(B, 3), &id("b")).unwrap();
+        witnesses.adopted(&all(&witnesses));
+        witnesses.prune();
+        assert_eq!(engine.journal().unwrap().len(), 1, "the old segment is gone");
+        assert!(all(&open(&engine, Source { run: 32, ..OWN })).is_empty());
+        witnesses.close();
+        assert!(engine.journal().unwrap().is_empty());
+    }
+
+    #[test]
+    fn segments_go_once_nothing_in_them_is_open() {
+        let engine = Arc::new(MemoryEngine::new());
+        let witnesses = open(&engine, OWN);
+        let long = id(&"k".repeat(60_000));
+        let enough = limits::SEGMENT_BYTES as u64 / 60_000 + 2;
+        witnesses.note(mark(OWN, 0), &long).unwrap();
+        for number in 0..2 * enough {
+            witnesses.note(mark(A, number), &long).unwrap();
+        }
+        let segments = engine.journal().unwrap().len();
+        assert!(segments > 2, "{segments}");
+        witnesses.settle(A, 2 * enough);
+        witnesses.prune();
+        assert_eq!(engine.journal().unwrap().len(), segments, "an own write is open");
+        witnesses.settle(OWN, 1);
+        witnesses.prune();
+        assert_eq!(engine.journal().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn an_own_write_without_a_hint_is_remembered() {
+        let engine = Arc::new(MemoryEngine::new());
+        let witnesses = open(&engine, OWN);
+        witnesses.note(mark(OWN, 4), &id("own")).unwrap();
+        witnesses.keep(4, &id("own"));
+        assert_eq!((witnesses.first_own(), witnesses.sources()), (Some(4), vec![OWN]));
+        witnesses.adopted(&[mark(OWN, 4)]);
+        assert_eq!(witnesses.first_own(), None);
+    }
+}
