@@ -9,6 +9,8 @@ mod listing;
 #[cfg(test)]
 mod objects;
 #[cfg(test)]
+mod settling;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod tombstones;

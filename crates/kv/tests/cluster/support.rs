@@ -161,6 +161,7 @@ pub(crate) struct TestCluster {
     pub(crate) nodes: Vec<TestNode>,
     cut: Arc<Mutex<BTreeSet<(NodeId, NodeId)>>>,
     silent: Arc<Mutex<BTreeSet<NodeId>>>,
+    lost: Arc<Mutex<BTreeSet<(NodeId, NodeId)>>>,
     running: Arc<Mutex<BTreeSet<NodeId>>>,
     clock: Arc<TestClock>,
     seed: u64,
@@ -181,9 +182,11 @@ impl TestCluster {
         let network = Network::new();
         let cut: Arc<Mutex<BTreeSet<(NodeId, NodeId)>>> = Arc::default();
         let silent: Arc<Mutex<BTreeSet<NodeId>>> = Arc::default();
-        let (cuts, quiet) = (cut.clone(), silent.clone());
+        let lost: Arc<Mutex<BTreeSet<(NodeId, NodeId)>>> = Arc::default();
+        let (cuts, quiet, losses) = (cut.clone(), silent.clone(), lost.clone());
         network.set_weather(Box::new(move |from, to| {
-            if quiet.lock().contains(&from) || quiet.lock().contains(&to) {
+            let lost = losses.lock().contains(&(from, to));
+            if lost || quiet.lock().contains(&from) || quiet.lock().contains(&to) {
                 Fate::Lose
             } else if cuts.lock().contains(&(from, to)) {
                 Fate::Refuse
@@ -202,7 +205,7 @@ impl TestCluster {
         let clock = Arc::new(TestClock(Instant::now()));
         let nodes: Vec<TestNode> = nodes.collect();
         let running: Arc<Mutex<BTreeSet<NodeId>>> = Arc::default();
-        let mut this = Self { network, nodes, cut, silent, running, clock, seed, config };
+        let mut this = Self { network, nodes, cut, silent, lost, running, clock, seed, config };
         this.gossip();
         for at in 0..this.nodes.len() {
             this.open(at).await;
@@ -325,10 +328,16 @@ impl TestCluster {
         self.silent.lock().insert(self.id(at));
     }
 
+    /// Loses every message from one node to another.
+    pub(crate) fn lose(&self, from: usize, to: usize) {
+        self.lost.lock().insert((self.id(from), self.id(to)));
+    }
+
     /// All messages pass again, and all see all.
     pub(crate) fn heal(&self) {
         self.cut.lock().clear();
         self.silent.lock().clear();
+        self.lost.lock().clear();
         self.all_see_all();
     }
 

@@ -1,0 +1,147 @@
+//! Coordinators that end between their acknowledgement and the last replica: what a replica lacks is
+//! known to those that have it.
+
+use std::time::Duration;
+
+use mapring_types::{ErrorKind, ObjectId, limits};
+use tokio::time::Instant;
+
+use crate::support::*;
+
+/// Keys whose primaries lie on three nodes.
+fn spread(cluster: &TestCluster, count: usize) -> Vec<ObjectId> {
+    let ids = (0..).map(|n| key(format!("k{n}")));
+    let wide = |id: &ObjectId| {
+        let list = cluster.kv(0).preference(id).unwrap().primaries;
+        list[0].node != list[2].node
+    };
+    ids.filter(wide).take(count).collect()
+}
+
+fn names(ids: &[ObjectId]) -> Vec<String> {
+    let mut names: Vec<String> =
+        ids.iter().map(|id| String::from_utf8_lossy(&id.key).into_owned()).collect();
+    names.sort();
+    names
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_whose_coordinator_died_is_listed_and_brought_to_all() {
+    for asked in [1, 2] {
+        let mut cluster = TestCluster::start(3, 64).await;
+        let ids = spread(&cluster, 20);
+        cluster.lose(0, 2);
+        for id in &ids {
+            put(cluster.kv(0), id, "v").await;
+        }
+        cluster.kill(0);
+        cluster.heal();
+        let lacking = ids.iter().filter(|id| !cluster.converged(id)).count();
+        assert_eq!(lacking, ids.len(), "no write is under way: a weak test");
+        assert_eq!(cluster.list_keys(asked, &bucket()).await.unwrap(), names(&ids));
+        let adopted = cluster.kv(1).stats().adopted;
+        assert!(adopted >= ids.len() as u64, "{adopted}");
+        eventually("adopted writes arrive", || ids.iter().all(|id| cluster.converged(id))).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn writes_of_a_dead_coordinator_are_brought_on_unasked() {
+    let mut cluster = TestCluster::start(3, 64).await;
+    let ids = spread(&cluster, 20);
+    cluster.lose(0, 2);
+    for id in &ids {
+        put(cluster.kv(0), id, "v").await;
+    }
+    cluster.kill(0);
+    cluster.heal();
+    eventually("adopted writes arrive", || ids.iter().all(|id| cluster.converged(id))).await;
+    eventually("nothing is left", || {
+        let lagging = |at| cluster.kv(at).lagging();
+        [1, 2].into_iter().all(|at| lagging(at).witnessed == 0)
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_under_way_when_all_were_killed_is_brought_on_after_the_start() {
+    let mut cluster = TestCluster::start(3, 64).await;
+    let ids = spread(&cluster, 60);
+    for (n, id) in ids.iter().enumerate() {
+        cluster.heal();
+        cluster.lose(n % 3, (n + 2) % 3);
+        put(cluster.kv(n % 3), id, "v").await;
+    }
+    let lacking = ids.iter().filter(|id| !cluster.converged(id)).count();
+    assert!(lacking > 40, "only {lacking} writes are under way");
+    (0..3).for_each(|at| cluster.kill(at));
+    cluster.heal();
+    for at in 0..3 {
+        cluster.restart(at).await;
+    }
+    for at in 0..3 {
+        assert_eq!(cluster.list_keys(at, &bucket()).await.unwrap(), names(&ids), "from {at}");
+    }
+    eventually("all arrive", || ids.iter().all(|id| cluster.converged(id))).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_holds_hints_is_remembered_when_it_dies() {
+    let mut cluster = TestCluster::start(3, 64).await;
+    let ids = spread(&cluster, 20);
+    cluster.partition(&[2], &[0, 1]);
+    for id in &ids {
+        put(cluster.kv(0), id, "v").await;
+    }
+    eventually("the others know", || {
+        let held = cluster.kv(1).lagging().held;
+        held.get(&cluster.id(0)).is_some_and(|vnodes| !vnodes.is_empty())
+            && cluster.kv(1).lagging().witnessed == 0
+    })
+    .await;
+    // The holder dies in the moment in which the one that lacks everything is back.
+    cluster.kill(0);
+    cluster.heal();
+    for at in [1, 2] {
+        assert_eq!(cluster.list_keys(at, &bucket()).await.unwrap(), names(&ids), "from {at}");
+    }
+    cluster.restart(0).await;
+    eventually("hints come home", || ids.iter().all(|id| cluster.converged(id))).await;
+    eventually("nothing is held", || (0..3).all(|at| cluster.kv(at).lagging().held.is_empty()))
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_alone_lists_nothing() {
+    let cluster = TestCluster::start(3, 64).await;
+    let ids = spread(&cluster, 20);
+    for id in &ids {
+        put(cluster.kv(0), id, "v").await;
+    }
+    cluster.partition(&[2], &[0, 1]);
+    let began = Instant::now();
+    let error = cluster.list_keys(2, &bucket()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(error.to_string().contains("partitions 0, 1, 2"), "{error}");
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    for at in [0, 1] {
+        assert_eq!(cluster.list_keys(at, &bucket()).await.unwrap(), names(&ids), "from {at}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_coordinator_delays_a_listing_by_less_than_a_lease() {
+    let cluster = TestCluster::start(3, 64).await;
+    let ids = spread(&cluster, 20);
+    cluster.lose(0, 2);
+    for id in &ids {
+        put(cluster.kv(0), id, "v").await;
+    }
+    cluster.heal();
+    cluster.pause(0);
+    for at in [1, 2] {
+        let began = Instant::now();
+        assert_eq!(cluster.list_keys(at, &bucket()).await.unwrap(), names(&ids), "from {at}");
+        assert!(began.elapsed() <= limits::LEASE, "{:?}", began.elapsed());
+    }
+}
