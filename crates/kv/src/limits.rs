@@ -57,6 +57,13 @@ pub const REAPS_AT_ONCE: usize = 16;
 /// How often a tombstone that could not be reaped is tried again before it is left to a read.
 pub const REAP_ATTEMPTS: u32 = 5;
 
+/// Reaped tombstones that a node remembers, so that a read or a write that was under way does not
+/// bring back what they had replaced. Beyond, the oldest are forgotten.
+pub const REAPED: usize = 65_536;
+
+/// How long it remembers them: longer than any request lasts.
+pub const REAPED_AGE: Duration = Duration::from_secs(120);
+
 /// How often due tombstones are looked for.
 pub const REAP_TICK: Duration = Duration::from_secs(1);
 

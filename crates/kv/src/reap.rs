@@ -160,6 +160,11 @@ async fn reap(shared: &Arc<Shared>, id: &ObjectId, hinted: &BTreeSet<Partition>)
     if !is_tombstone(first, siblings) {
         return Ok(Reaped::Done);
     }
+    // It need not be the one that was scheduled: each stands for the whole time.
+    let age = shared.parts.clock.now_micros().saturating_sub(first.last_modified());
+    if shared.reaper.after.is_some_and(|after| Duration::from_micros(age) < after) {
+        return Ok(Reaped::NotYet);
+    }
     let removals = list
         .primaries
         .iter()

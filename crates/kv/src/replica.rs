@@ -143,7 +143,7 @@ impl Shared {
         self.ask(entry.node, class, Operation::Merge, request, patience).await.flat()
     }
 
-    /// Removes an object from a replica if its clock is the given one.
+    /// Removes a tombstone from a replica if its clock is the given one.
     pub(crate) async fn remove_at(
         &self,
         entry: PreferenceEntry,
@@ -152,7 +152,7 @@ impl Shared {
         patience: Duration,
     ) -> Result<bool> {
         if entry.node == self.me {
-            return within(patience, self.vnodes.remove(entry.vnode, id, clock)).await;
+            return within(patience, self.vnodes.reap(entry.vnode, id, clock)).await;
         }
         let request = wire::Remove { replica: replica(entry), id, clock };
         self.ask(entry.node, Class::Background, Operation::Remove, request, patience).await.flat()

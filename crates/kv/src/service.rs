@@ -82,7 +82,7 @@ async fn remove(shared: &Arc<Shared>, body: &[u8]) -> Result<Bytes> {
     if let Err(error) = shared.admit(&shared.parts.cluster.view(), plan, replica) {
         return pack::<()>(shared, Err(error));
     }
-    pack(shared, shared.vnodes.remove(replica.vnode, id, clock).await)
+    pack(shared, shared.vnodes.reap(replica.vnode, id, clock).await)
 }
 
 fn unpack<T: DeserializeOwned>(body: &[u8]) -> Result<Planned<T>> {

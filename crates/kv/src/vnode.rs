@@ -13,10 +13,11 @@ use mapring_engine::{Engine, StoreKey};
 use mapring_ring::{Partition, RingSize};
 use mapring_types::limits::SIBLINGS;
 use mapring_types::{
-    Clock, Dot, Error, ErrorKind, Object, ObjectId, Record, Result, Sibling, VersionVector,
+    Dot, Error, ErrorKind, Object, ObjectId, Record, Result, Sibling, VersionVector,
 };
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
 
 use crate::actor::Actors;
 use crate::commit::GroupCommit;
@@ -33,6 +34,9 @@ pub(crate) struct Stamping {
     pub(crate) write_id: u64,
     /// The number of the write among this run's.
     pub(crate) number: u64,
+    /// When the client asked, in microseconds. Not when it is stamped: a node that slept must not
+    /// make an old write newer than those that were made meanwhile.
+    pub(crate) asked_at: u64,
     pub(crate) context: VersionVector,
     pub(crate) value: NewValue,
     /// Whether values that the context has not seen stay beside the new one.
@@ -53,12 +57,12 @@ pub(crate) struct Core {
     pub(crate) hinted: Hinted,
     pub(crate) witnesses: Witnesses,
     actors: Actors,
-    clock: Arc<dyn Clock>,
     cluster: Arc<dyn Cluster>,
     ring_size: RingSize,
     commit: GroupCommit,
     stripes: Vec<Mutex<()>>,
     recent: Mutex<Recent>,
+    reaped: Mutex<Reaped>,
 }
 
 impl Vnodes {
@@ -73,12 +77,12 @@ impl Vnodes {
             engine: parts.engine.clone(),
             hinted: Hinted::new(news),
             actors: Actors::new(parts.engine.clone(), parts.entropy.clone()),
-            clock: parts.clock.clone(),
             ring_size: parts.cluster.view().plan().ring_size(),
             cluster: parts.cluster.clone(),
             commit: GroupCommit::new(parts.engine.clone()),
             stripes: (0..limits::STRIPES).map(|_| Mutex::new(())).collect(),
             recent: Mutex::default(),
+            reaped: Mutex::default(),
         };
         Ok(Self { core: Arc::new(core), executor: parts.executor.clone() })
     }
@@ -168,6 +172,24 @@ impl Vnodes {
         self.change(move |core| core.remove(vnode, id, &clock)).await
     }
 
+    /// As [`Vnodes::remove`], of a tombstone: what it had replaced is not taken in again for a while,
+    /// by reads or writes that were under way.
+    pub(crate) async fn reap(
+        &self,
+        vnode: Partition,
+        id: ObjectId,
+        clock: VersionVector,
+    ) -> Result<bool> {
+        self.change(move |core| {
+            let gone = core.remove(vnode, id.clone(), &clock)?;
+            if gone {
+                core.reaped.lock().remember((vnode, id), clock);
+            }
+            Ok(gone)
+        })
+        .await
+    }
+
     /// Gives up the actor of a vnode whose objects are handed away.
     pub(crate) async fn retire(&self, vnode: Partition) -> Result<()> {
         self.run(move |core| core.actors.retire(vnode)).await
@@ -211,7 +233,7 @@ impl Core {
     }
 
     fn stamp(&self, vnode: Partition, write: Stamping) -> Result<Object> {
-        let Stamping { id, write_id, number, mut context, value, siblings } = write;
+        let Stamping { id, write_id, number, asked_at, mut context, value, siblings } = write;
         let place = self.place(id);
         let _lock = self.stripe(vnode, &place).lock();
         let stored = self.stored(vnode, &place)?;
@@ -224,7 +246,7 @@ impl Core {
             context.merge(&object.clock);
         }
         let dot = self.actors.stamp(vnode, [&object.clock, &context])?;
-        let last_modified = self.clock.now_micros().max(object.last_modified().saturating_add(1));
+        let last_modified = asked_at.max(object.last_modified().saturating_add(1));
         let NewValue { metadata, body, deleted } = value;
         let sibling = Sibling { dot, last_modified, deleted, metadata, body };
         object.update(&context, sibling);
@@ -255,6 +277,9 @@ impl Core {
         let place = self.place(id);
         let _lock = self.stripe(vnode, &place).lock();
         let Some(stored) = self.stored(vnode, &place)? else {
+            if self.reaped.lock().covers(vnode, &place.id, &incoming.clock) {
+                return Ok(());
+            }
             return self.store(vnode, &place, record);
         };
         let mut joined = stored.clone();
@@ -329,5 +354,71 @@ impl Recent {
         if self.dots.insert(write, dot).is_none() {
             self.order.push_back(write);
         }
+    }
+}
+
+/// The clocks of the latest tombstones reaped here.
+#[derive(Default)]
+struct Reaped {
+    clocks: HashMap<(Partition, ObjectId), (VersionVector, Instant)>,
+    order: VecDeque<((Partition, ObjectId), Instant)>,
+}
+
+impl Reaped {
+    fn remember(&mut self, object: (Partition, ObjectId), clock: VersionVector) {
+        let now = Instant::now();
+        let old = |at: &Instant| now.duration_since(*at) > limits::REAPED_AGE;
+        while self.order.len() >= limits::REAPED
+            || self.order.front().is_some_and(|(_, at)| old(at))
+        {
+            let Some((object, at)) = self.order.pop_front() else { break };
+            if self.clocks.get(&object).is_some_and(|(_, last)| *last == at) {
+                self.clocks.remove(&object);
+            }
+        }
+        self.order.push_back((object.clone(), now));
+        self.clocks.insert(object, (clock, now));
+    }
+
+    /// Whether a state of an object is older than its tombstone that was reaped.
+    fn covers(&self, vnode: Partition, id: &ObjectId, clock: &VersionVector) -> bool {
+        if self.clocks.is_empty() {
+            return false;
+        }
+        let reaped = self.clocks.get(&(vnode, id.clone()));
+        reaped.is_some_and(|(reaped, _)| reaped.dominates(clock))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mapring_types::{ActorId, BucketId};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_reaped_tombstone_replaced_is_remembered_for_a_while() {
+        let id = |key: &'static str| ObjectId::new(BucketId::untyped("b"), key);
+        let clock = |counter| {
+            let mut clock = VersionVector::new();
+            clock.add(Dot { actor: ActorId(1), counter });
+            clock
+        };
+        let mut reaped = Reaped::default();
+        reaped.remember((Partition(1), id("k")), clock(5));
+        assert!(reaped.covers(Partition(1), &id("k"), &clock(4)));
+        assert!(reaped.covers(Partition(1), &id("k"), &clock(5)));
+        assert!(!reaped.covers(Partition(1), &id("k"), &clock(6)), "a later write");
+        assert!(!reaped.covers(Partition(2), &id("k"), &clock(4)));
+        // Reaped once more, so that the first time does not end the memory of the second.
+        tokio::time::advance(limits::REAPED_AGE).await;
+        reaped.remember((Partition(1), id("k")), clock(9));
+        tokio::time::advance(limits::REAPED_AGE / 2).await;
+        reaped.remember((Partition(1), id("other")), clock(1));
+        assert!(reaped.covers(Partition(1), &id("k"), &clock(8)));
+        tokio::time::advance(limits::REAPED_AGE).await;
+        reaped.remember((Partition(1), id("third")), clock(1));
+        assert!(!reaped.covers(Partition(1), &id("k"), &clock(8)), "too long ago");
+        assert_eq!((reaped.clocks.len(), reaped.order.len()), (2, 2));
     }
 }

@@ -99,6 +99,8 @@ pub(crate) struct Coordinate {
     pub(crate) vnode: Partition,
     pub(crate) id: ObjectId,
     pub(crate) write_id: u64,
+    /// When the client asked, by the clock of the node that it asked, in microseconds.
+    pub(crate) asked_at: u64,
     pub(crate) context: Option<VersionVector>,
     pub(crate) metadata: Metadata,
     pub(crate) body: Bytes,
@@ -109,7 +111,7 @@ pub(crate) struct Coordinate {
     pub(crate) timeout_ms: u64,
 }
 
-/// Removes an object if its clock is the given one: answered by whether it is gone.
+/// Removes a tombstone if its clock is the given one: answered by whether it is gone.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Remove {
     pub(crate) replica: Replica,
