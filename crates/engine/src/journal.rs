@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use bytes::{Buf, Bytes};
-use mapring_types::{Error, Result};
+use mapring_types::{Error, ErrorKind, Result};
 use parking_lot::Mutex;
 
 use crate::limits;
@@ -18,23 +18,28 @@ use crate::meta::{failed, sync_dir};
 /// The segments under one directory. Entries wait in memory until the next [`Journal::write_out`].
 pub(crate) struct Journal {
     dir: PathBuf,
-    state: Mutex<State>,
+    /// Taken before `waiting` by those who write, so that appending never waits for the medium.
+    files: Mutex<Files>,
+    waiting: Mutex<BTreeMap<u64, Vec<u8>>>,
 }
 
 #[derive(Default)]
-struct State {
-    waiting: BTreeMap<u64, Vec<u8>>,
+struct Files {
     /// With their lengths.
-    files: BTreeMap<u64, (File, u64)>,
+    open: BTreeMap<u64, (File, u64)>,
     /// Segments written to since they were last fsynced.
     unsynced: BTreeMap<u64, File>,
+    /// A file was made since the directory was last fsynced.
+    new: bool,
+    /// An entry is torn and could not be taken back: what came behind it would not be read.
+    torn: bool,
 }
 
 impl Journal {
     /// Opens, or makes, the directory.
     pub(crate) fn open(dir: PathBuf) -> Result<Self> {
         fs::create_dir_all(&dir).map_err(|error| failed("make", &dir, error))?;
-        Ok(Self { dir, state: Mutex::default() })
+        Ok(Self { dir, files: Mutex::default(), waiting: Mutex::default() })
     }
 
     /// Adds an entry to a segment.
@@ -46,15 +51,15 @@ impl Journal {
         if entry.len() > limits::JOURNAL_ENTRY_BYTES {
             return Err(Error::invalid(format!("a journal entry of {bytes} bytes is too long")));
         }
-        let mut state = self.state.lock();
-        let waiting = state.waiting.entry(segment).or_default();
-        waiting.extend_from_slice(&bytes.to_le_bytes());
-        waiting.extend_from_slice(&crc32fast::hash(entry).to_le_bytes());
-        waiting.extend_from_slice(entry);
-        if waiting.len() < limits::JOURNAL_BUFFER_BYTES {
-            return Ok(());
-        }
-        self.write(&mut state)
+        let full = {
+            let mut waiting = self.waiting.lock();
+            let waiting = waiting.entry(segment).or_default();
+            waiting.extend_from_slice(&bytes.to_le_bytes());
+            waiting.extend_from_slice(&crc32fast::hash(entry).to_le_bytes());
+            waiting.extend_from_slice(entry);
+            waiting.len() >= limits::JOURNAL_BUFFER_BYTES
+        };
+        if full { self.write(&mut self.files.lock()) } else { Ok(()) }
     }
 
     /// Hands everything appended so far to the operating system; with `fsync`, to the medium.
@@ -62,48 +67,65 @@ impl Journal {
     /// # Errors
     /// `Storage`; the entries are then tried again by the next call.
     pub(crate) fn write_out(&self, fsync: bool) -> Result<()> {
-        let unsynced = {
-            let mut state = self.state.lock();
-            self.write(&mut state)?;
-            if !fsync {
-                state.unsynced.clear();
-                return Ok(());
-            }
-            std::mem::take(&mut state.unsynced)
+        let (unsynced, new) = {
+            let mut files = self.files.lock();
+            self.write(&mut files)?;
+            (std::mem::take(&mut files.unsynced), std::mem::take(&mut files.new))
         };
-        // Appends go on meanwhile; each write-out is for those before it.
+        if !fsync {
+            return Ok(());
+        }
+        // Others write on meanwhile; each write-out is for what was appended before it.
         for (segment, file) in unsynced {
             file.sync_data().map_err(|error| failed("fsync", &self.path(segment), error))?;
+        }
+        if new {
+            sync_dir(&self.dir).map_err(|error| failed("fsync", &self.dir, error))?;
         }
         Ok(())
     }
 
-    fn write(&self, state: &mut State) -> Result<()> {
-        while let Some((segment, bytes)) = state.waiting.pop_first() {
-            if let Err(error) = self.write_to(state, segment, &bytes) {
-                state.waiting.insert(segment, bytes);
+    fn write(&self, files: &mut Files) -> Result<()> {
+        if files.torn {
+            let message = format!("the journal in {} is torn", self.dir.display());
+            return Err(Error::new(ErrorKind::Storage, message));
+        }
+        let mut taken = std::mem::take(&mut *self.waiting.lock());
+        while let Some((segment, bytes)) = taken.pop_first() {
+            if let Err(error) = self.write_to(files, segment, &bytes) {
+                taken.insert(segment, bytes);
+                self.put_back(taken);
                 return Err(failed("write", &self.path(segment), error));
             }
         }
         Ok(())
     }
 
-    fn write_to(&self, state: &mut State, segment: u64, bytes: &[u8]) -> io::Result<()> {
-        if !state.files.contains_key(&segment) {
-            let file = File::options().append(true).create(true).open(self.path(segment))?;
-            sync_dir(&self.dir)?;
-            let length = file.metadata()?.len();
-            state.files.insert(segment, (file, length));
+    /// What was not written, before what was appended since.
+    fn put_back(&self, taken: BTreeMap<u64, Vec<u8>>) {
+        let mut waiting = self.waiting.lock();
+        for (segment, mut bytes) in taken {
+            let later = waiting.entry(segment).or_default();
+            bytes.append(later);
+            *later = bytes;
         }
-        let Some((file, length)) = state.files.get_mut(&segment) else { return Ok(()) };
+    }
+
+    fn write_to(&self, files: &mut Files, segment: u64, bytes: &[u8]) -> io::Result<()> {
+        if !files.open.contains_key(&segment) {
+            let file = File::options().append(true).create(true).open(self.path(segment))?;
+            let length = file.metadata()?.len();
+            files.open.insert(segment, (file, length));
+            files.new = true;
+        }
+        let Some((file, length)) = files.open.get_mut(&segment) else { return Ok(()) };
         if let Err(error) = file.write_all(bytes) {
-            // Nothing behind a torn entry is read.
-            file.set_len(*length)?;
+            files.torn = file.set_len(*length).is_err();
             return Err(error);
         }
         *length += bytes.len() as u64;
-        if !state.unsynced.contains_key(&segment) {
-            state.unsynced.insert(segment, file.try_clone()?);
+        if !files.unsynced.contains_key(&segment) {
+            files.unsynced.insert(segment, file.try_clone()?);
         }
         Ok(())
     }
@@ -113,7 +135,7 @@ impl Journal {
     /// # Errors
     /// `Storage`.
     pub(crate) fn read(&self) -> Result<Vec<(u64, Vec<Bytes>)>> {
-        self.write(&mut self.state.lock())?;
+        self.write(&mut self.files.lock())?;
         let names = fs::read_dir(&self.dir).map_err(|error| failed("read", &self.dir, error))?;
         let mut segments = Vec::new();
         for name in names {
@@ -134,10 +156,12 @@ impl Journal {
     /// # Errors
     /// `Storage`.
     pub(crate) fn remove(&self, segment: u64) -> Result<()> {
-        let mut state = self.state.lock();
-        state.waiting.remove(&segment);
-        state.files.remove(&segment);
-        state.unsynced.remove(&segment);
+        {
+            let mut files = self.files.lock();
+            self.waiting.lock().remove(&segment);
+            files.open.remove(&segment);
+            files.unsynced.remove(&segment);
+        }
         match fs::remove_file(self.path(segment)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(failed("remove", &self.path(segment), error))
@@ -153,7 +177,7 @@ impl Journal {
 
 impl Drop for Journal {
     fn drop(&mut self) {
-        if let Err(error) = self.write(&mut self.state.lock()) {
+        if let Err(error) = self.write(&mut self.files.lock()) {
             tracing::warn!(%error, "the end of the journal is lost");
         }
     }

@@ -14,7 +14,9 @@ use mapring_types::limits::LEASE;
 use mapring_types::{NodeId, ObjectId, Record, Result, VersionVector};
 use tokio::time::sleep;
 
+use crate::coverage::owners;
 use crate::fold::{self, Slice};
+use crate::knowledge::Answer;
 use crate::{Page, Shared, limits};
 
 /// The background task.
@@ -71,8 +73,10 @@ async fn hand_all_over(shared: &Arc<Shared>, owner: NodeId, vnodes: Vec<Partitio
             continue;
         }
         match hand_over(shared, vnode, owner).await {
-            Ok(0) => shared.vnodes.hinted().clear(vnode, mark),
-            Ok(moved) => {
+            Ok(Moved { objects: 0, .. }) => shared.vnodes.hinted().clear(vnode, mark),
+            // Until their writes have settled.
+            Ok(Moved { gone: 0, .. }) => {}
+            Ok(Moved { gone: moved, .. }) => {
                 tracing::info!(%vnode, node = %owner, moved, "handed objects over");
                 shared.kick.notify_one();
             }
@@ -90,17 +94,31 @@ async fn catch_up(shared: &Arc<Shared>) {
     let unheard: Vec<NodeId> =
         shared.unheard().into_iter().filter(|&node| view.is_up(node)).collect();
     let own = |vnode: &Partition| view.plan().owner(*vnode) == Some(shared.me);
-    for (node, behind) in shared.knowledge(&unheard, Class::Background).await.heard {
+    let ask = |node| async move { (node, shared.settled(node, Class::Background).await) };
+    for (node, answer) in join_all(unheard.into_iter().map(ask)).await {
+        let Answer::Settled(behind) = answer else { continue };
+        if let Err(error) = shared.hear(node, &behind.standing).await {
+            tracing::debug!(%node, %error, "a standing is noted later");
+        }
         if !behind.standing.hinted.iter().any(own) {
             shared.heard.lock().insert(node);
         }
     }
 }
 
-/// Joins all that lies here for `vnode` into its owner; gives how many objects were found.
-async fn hand_over(shared: &Arc<Shared>, vnode: Partition, owner: NodeId) -> Result<usize> {
+/// What became of the objects that lay here for a vnode.
+#[derive(Default)]
+struct Moved {
+    /// How many were found.
+    objects: usize,
+    /// How many are here no more.
+    gone: usize,
+}
+
+/// Joins all that lies here for `vnode` into its owner.
+async fn hand_over(shared: &Arc<Shared>, vnode: Partition, owner: NodeId) -> Result<Moved> {
     let ring = shared.parts.cluster.view().plan().ring_size();
-    let mut moved = 0;
+    let mut moved = Moved::default();
     for home in ring.partitions() {
         let mut after = None;
         loop {
@@ -113,8 +131,8 @@ async fn hand_over(shared: &Arc<Shared>, vnode: Partition, owner: NodeId) -> Res
                 })
                 .await?;
             let Page { items, next } = page;
-            moved += items.len();
-            hand_over_page(shared, vnode, owner, items).await?;
+            moved.objects += items.len();
+            moved.gone += hand_over_page(shared, vnode, owner, items).await?;
             match next {
                 Some(last) => after = Some(last),
                 None => break,
@@ -129,9 +147,9 @@ async fn hand_over_page(
     vnode: Partition,
     owner: NodeId,
     items: Vec<(ObjectId, Record)>,
-) -> Result<()> {
+) -> Result<usize> {
     if items.is_empty() {
-        return Ok(());
+        return Ok(0);
     }
     let entry = PreferenceEntry { vnode, node: owner, primary: true };
     let sends = items.into_iter().map(|(id, record)| async move {
@@ -146,11 +164,14 @@ async fn hand_over_page(
     // The actor that stamped some of these objects must not stamp them again once they are gone
     // from here: its next dot would claim to have seen the earlier ones.
     shared.vnodes.retire(vnode).await?;
+    let mut gone = 0;
     for (id, clock) in sent {
-        shared.vnodes.remove(vnode, id, clock).await?;
-        shared.stats.count_handed_over();
+        if shared.vnodes.let_go(vnode, id, clock).await? {
+            gone += 1;
+            shared.stats.count_handed_over();
+        }
     }
-    Ok(())
+    Ok(gone)
 }
 
 impl Shared {
@@ -158,7 +179,9 @@ impl Shared {
     pub(crate) fn unheard(&self) -> Vec<NodeId> {
         let view = self.parts.cluster.view();
         let heard = self.heard.lock();
-        let others = view.state.members.keys().copied().filter(|&node| node != self.me);
+        // Who owns no vnode is nobody's fallback.
+        let owners = owners(view.plan());
+        let others = owners.into_iter().filter(|&node| node != self.me);
         others.filter(|node| !heard.contains(node)).collect()
     }
 

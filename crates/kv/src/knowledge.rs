@@ -45,28 +45,45 @@ impl Shared {
                 Answer::None => {}
             }
         }
-        if known.heard.values().any(|behind| behind.waited) {
-            // What settled meanwhile lies as hints on nodes that may have answered before.
+        if known.heard.len() > 1 {
+            // What settled meanwhile may lie as hints on nodes that had answered before.
             let again = known.heard.keys().map(|&node| (node, Vec::new())).collect();
             known.heard = self.ask_behind(again, class).await;
         }
-        let orphans = orphans(&known.heard);
-        let adopters: Vec<NodeId> = orphans.iter().map(|(node, _)| *node).collect();
-        let mut adopted = self.ask_behind(orphans, class).await;
-        for node in adopters {
-            match adopted.remove(&node) {
-                Some(behind) => known.heard.insert(node, behind),
-                // It cannot say what became of those writes.
-                None => known.heard.remove(&node),
-            };
-        }
-        for (&node, behind) in &known.heard {
-            if let Err(error) = self.hear(node, &behind.standing).await {
-                tracing::debug!(%node, %error, "a standing is noted later");
+        self.adopted(&mut known, class).await;
+        let own = self.board.all().into_iter().chain([(self.me, self.standing())]);
+        known.hinted = hinted(&known.heard, own);
+        known
+    }
+
+    /// Has the nodes that were heard adopt what they witnessed of others that were not.
+    async fn adopted(self: &Arc<Self>, known: &mut Knowledge, class: Class) {
+        let mut asked: BTreeSet<(NodeId, Source)> = BTreeSet::new();
+        loop {
+            for (&node, behind) in &known.heard {
+                if let Err(error) = self.hear(node, &behind.standing).await {
+                    tracing::debug!(%node, %error, "a standing is noted later");
+                }
+            }
+            let mut orphans = orphans(&known.heard);
+            for (node, sources) in &mut orphans {
+                // What more it takes of these is made during the question.
+                sources.retain(|source| asked.insert((*node, *source)));
+            }
+            orphans.retain(|(_, sources)| !sources.is_empty());
+            if orphans.is_empty() {
+                return;
+            }
+            let adopters: Vec<NodeId> = orphans.iter().map(|(node, _)| *node).collect();
+            let mut adopted = self.ask_behind(orphans, class).await;
+            for node in adopters {
+                match adopted.remove(&node) {
+                    Some(behind) => known.heard.insert(node, behind),
+                    // It cannot say what became of those writes. Its own are orphans then.
+                    None => known.heard.remove(&node),
+                };
             }
         }
-        known.hinted = hinted(&known.heard, self.board.all());
-        known
     }
 
     async fn ask_behind(
@@ -83,7 +100,7 @@ impl Shared {
 
     /// Asks a node for what it knows once its writes under way have settled. One that does not even
     /// answer a plain question is not waited for.
-    async fn settled(self: &Arc<Self>, node: NodeId, class: Class) -> Answer {
+    pub(crate) async fn settled(self: &Arc<Self>, node: NodeId, class: Class) -> Answer {
         let ask = |settle, patience| {
             self.behind_at(node, class, AskBehind { settle, adopt: Vec::new() }, patience)
         };
@@ -126,7 +143,9 @@ impl Shared {
     /// What keeps it from adopting: it then knows of writes of which no hint is kept.
     pub(crate) async fn behind_here(self: &Arc<Self>, request: AskBehind) -> Result<Behind> {
         let AskBehind { settle, adopt: mut sources } = request;
-        let waited = settle && self.unsettled.settle().await;
+        if settle {
+            self.unsettled.settle().await;
+        }
         let witnesses = self.vnodes.witnesses();
         if witnesses.first_own().is_some() {
             sources.push(Source { node: self.me, run: witnesses.run() });
@@ -136,11 +155,11 @@ impl Shared {
         let witnessing = witnesses.sources();
         let remembered = self.board.all();
         let standing = self.standing();
-        Ok(Behind { standing, catching_up: self.catching_up(), waited, witnessing, remembered })
+        Ok(Behind { standing, catching_up: self.catching_up(), witnessing, remembered })
     }
 }
 
-enum Answer {
+pub(crate) enum Answer {
     Settled(Behind),
     Unsettled,
     None,
@@ -160,17 +179,19 @@ fn orphans(heard: &BTreeMap<NodeId, Behind>) -> Vec<(NodeId, Vec<Source>)> {
 
 /// The vnodes for which some node holds data: as the nodes that were heard say themselves, and as
 /// the others' last standings say that anybody remembers.
-fn hinted(heard: &BTreeMap<NodeId, Behind>, own: Vec<(NodeId, Standing)>) -> BTreeSet<Partition> {
-    let mut last: BTreeMap<Source, Standing> = BTreeMap::new();
+fn hinted(
+    heard: &BTreeMap<NodeId, Behind>,
+    own: impl Iterator<Item = (NodeId, Standing)>,
+) -> BTreeSet<Partition> {
+    let mut last: BTreeMap<NodeId, Standing> = BTreeMap::new();
     let remembered = heard.values().flat_map(|behind| behind.remembered.iter().cloned());
     for (node, standing) in remembered.chain(own) {
-        // Of two runs of a node nobody knows which is the later.
-        let known = last.entry(Source { node, run: standing.run }).or_default();
-        if known.turn <= standing.turn {
+        let known = last.entry(node).or_default();
+        if (known.run, known.turn) <= (standing.run, standing.turn) {
             *known = standing;
         }
     }
-    last.retain(|source, _| !heard.contains_key(&source.node));
+    last.retain(|node, _| !heard.contains_key(node));
     let said = heard.values().map(|behind| &behind.standing).chain(last.values());
     said.flat_map(|standing| standing.hinted.iter().copied()).collect()
 }
@@ -196,8 +217,8 @@ mod tests {
             behind(standing(2, 2, &[]), &[(3, standing(3, 2, &[7])), (1, standing(1, 1, &[8]))]);
         let heard = BTreeMap::from([(NodeId(1), one), (NodeId(2), two)]);
         let own = vec![(NodeId(3), standing(1, 7, &[9]))];
-        let found = hinted(&heard, own);
-        assert_eq!(found, [4, 7, 9].map(Partition).into(), "of unknown runs both count");
+        let found = hinted(&heard, own.into_iter());
+        assert_eq!(found, [4, 7].map(Partition).into());
     }
 
     #[test]

@@ -213,7 +213,13 @@ impl Kv {
         let view = parts.cluster.view();
         let unsettled = Arc::new(Unsettled::default());
         let (opening, news) = (parts.clone(), unsettled.news());
-        let vnodes = executor::run(&*parts.executor, move || Vnodes::open(&opening, news)).await?;
+        let members: Vec<NodeId> = view.state.members.keys().copied().collect();
+        let (vnodes, board) = executor::run(&*parts.executor, move || {
+            let (board, me) = (Board::default(), opening.cluster.view().me);
+            board.load(&*opening.engine, members.into_iter().filter(|node| *node != me));
+            Ok((Vnodes::open(&opening, news)?, board))
+        })
+        .await?;
         let engine = parts.engine.clone();
         let present = vnodes.run(move |_| Ok(engine.vnodes())).await?;
         for vnode in present.into_iter().map(Partition) {
@@ -228,7 +234,7 @@ impl Kv {
             stats: Stats::default(),
             unsettled,
             heard: Mutex::default(),
-            board: Board::default(),
+            board,
             adopting: tokio::sync::Mutex::default(),
             kick: Arc::default(),
             tails: Arc::new(Semaphore::new(limits::TAIL_UNITS)),

@@ -130,10 +130,10 @@ pub const ADOPT_AFTER: Duration = Duration::from_secs(2);
 
 /// Writes remembered for so long are adopted whatever their coordinator does: no write takes as
 /// long to settle.
-pub const WITNESS_AGE: Duration = Duration::from_secs(60);
+pub const WITNESS_AGE: Duration = Duration::from_secs(20);
 
-/// Objects adopted in one piece of blocking work.
-pub const ADOPT_OBJECTS: usize = 64;
+/// Writes adopted in one piece of blocking work.
+pub const ADOPT_WRITES: usize = 256;
 
 /// How long a stop waits for requests that go on in the background.
 pub const STOP_PATIENCE: Duration = Duration::from_secs(10);

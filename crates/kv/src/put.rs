@@ -15,7 +15,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
-use mapring_cluster::{Change, Outcome};
+use mapring_cluster::{Change, Outcome, View};
 use mapring_net::Class;
 use mapring_ring::{Partition, PreferenceEntry};
 use mapring_types::limits::{KEY_BYTES, OBJECT_BYTES};
@@ -195,8 +195,7 @@ pub(crate) async fn coordinate(shared: &Arc<Shared>, write: Coordinate) -> Resul
     };
     // Who asks may know better which primaries are down: then this node stands in for one.
     let own = PreferenceEntry { node: shared.me, primary: place.node == shared.me, ..*place };
-    let owners = owners(view.plan()).len();
-    let fresh_core = || WriteCore::new(need, &list.primaries, owners);
+    let fresh_core = || WriteCore::new(need, spread(&view, &list.primaries));
     let mut core = fresh_core();
     core.add(own);
     list.entries.iter().for_each(|&entry| {
@@ -235,6 +234,14 @@ pub(crate) async fn coordinate(shared: &Arc<Shared>, write: Coordinate) -> Resul
     // Its own task: a write that has begun reaches all replicas, whoever still waits for it.
     tokio::spawn(writer.run(own, stamping));
     receiver.await.unwrap_or_else(|_| Err(Error::internal("a write ended without a result")))
+}
+
+/// Of how many nodes at least a write is to be acknowledged, as far as its quorum asks. Where there
+/// are three or more, a node whose name stands twice in a list never makes a quorum alone: of two
+/// nodes that acknowledged one is left when the other ends.
+fn spread(view: &View, primaries: &[PreferenceEntry]) -> usize {
+    let distinct = primaries.iter().map(|entry| entry.node).collect::<BTreeSet<_>>().len();
+    if distinct == 2 && owners(view.plan()).len() == 2 { 1 } else { distinct }
 }
 
 /// What the coordinator has stored.

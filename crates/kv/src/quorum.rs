@@ -265,12 +265,8 @@ pub(crate) struct WriteCore {
 }
 
 impl WriteCore {
-    /// `primaries` and `owners`: the list's, and how many nodes own vnodes. Where there are three
-    /// or more, a node whose name stands twice in a list never makes a quorum alone: of two nodes
-    /// that acknowledged one is left when the other ends.
-    pub(crate) fn new(need: WriteNeed, primaries: &[PreferenceEntry], owners: usize) -> Self {
-        let distinct = primaries.iter().map(|entry| entry.node).collect::<BTreeSet<_>>().len();
-        Self { need, spread: if owners > 2 { distinct } else { 1 }, replicas: Vec::new() }
+    pub(crate) fn new(need: WriteNeed, spread: usize) -> Self {
+        Self { need, spread, replicas: Vec::new() }
     }
 
     /// Takes a replica into the list; gives its index unless it was there.

@@ -8,9 +8,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Weak};
 
+use mapring_engine::Engine;
 use mapring_net::Class;
 use mapring_ring::Partition;
-use mapring_types::{NodeId, Result};
+use mapring_types::{Error, NodeId, Result};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep, timeout};
@@ -22,7 +23,7 @@ use crate::{Shared, limits};
 /// See the module.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Standing {
-    /// The run of the node.
+    /// The run of the node: later ones are higher.
     pub(crate) run: u64,
     /// Goes up with each standing of a run.
     pub(crate) turn: u64,
@@ -42,6 +43,8 @@ impl Standing {
 #[derive(Default)]
 pub(crate) struct Board {
     heard: Mutex<BTreeMap<NodeId, Standing>>,
+    /// What is kept on disk of each: for which vnodes it holds data.
+    kept: Mutex<BTreeMap<NodeId, Vec<Partition>>>,
     told: Mutex<BTreeMap<NodeId, Told>>,
     turn: Mutex<u64>,
 }
@@ -56,12 +59,43 @@ impl Board {
     /// Takes a standing in, from its node; gives whether it is news.
     fn hear(&self, node: NodeId, standing: &Standing) -> bool {
         let mut heard = self.heard.lock();
-        let older = |known: &Standing| known.run == standing.run && known.turn >= standing.turn;
+        let older = |known: &Standing| (known.run, known.turn) >= (standing.run, standing.turn);
         if heard.get(&node).is_some_and(older) {
             return false;
         }
         heard.insert(node, standing.clone());
         true
+    }
+
+    /// Reads what was kept of `nodes` over a stop of this node. Blocks.
+    pub(crate) fn load(&self, engine: &dyn Engine, nodes: impl Iterator<Item = NodeId>) {
+        for node in nodes {
+            let read =
+                engine.meta(&name(node)).and_then(|kept| kept.map(|k| decode(&k)).transpose());
+            match read {
+                Ok(Some(standing)) => {
+                    self.kept.lock().insert(node, standing.hinted.clone());
+                    self.hear(node, &standing);
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::warn!(%node, %error, "for whom a node holds data is not remembered");
+                }
+            }
+        }
+    }
+
+    /// Keeps the last standing of a node on disk where it says something else of the vnodes for
+    /// which the node holds data. Blocks.
+    fn keep(&self, engine: &dyn Engine, node: NodeId) -> Result<()> {
+        let mut kept = self.kept.lock();
+        let Some(last) = self.heard.lock().get(&node).cloned() else { return Ok(()) };
+        if kept.get(&node).map_or(&[][..], Vec::as_slice) == last.hinted {
+            return Ok(());
+        }
+        engine.set_meta(&name(node), &encode(&last)?)?;
+        kept.insert(node, last.hinted);
+        Ok(())
     }
 
     /// The last standing of every other member.
@@ -147,10 +181,14 @@ async fn round(shared: &Arc<Shared>) -> bool {
     metrics::gauge!("mapring_witnessed_writes").set(shared.vnodes.witnesses().count() as f64);
     metrics::gauge!("mapring_hinted_vnodes").set(standing.hinted.len() as f64);
     let due = due(shared);
-    if !due.is_empty()
-        && let Err(error) = adopt(shared, &due).await
-    {
-        tracing::warn!(%error, "writes of a node that is gone are not adopted yet");
+    if !due.is_empty() && shared.adopting.try_lock().is_ok() {
+        // Beside this task: standings are told meanwhile.
+        let shared = shared.clone();
+        tokio::spawn(async move {
+            if let Err(error) = adopt(&shared, &due).await {
+                tracing::warn!(%error, "writes of a node that is gone are not adopted yet");
+            }
+        });
     }
     let idle = shared.vnodes.witnesses().count() == 0;
     idle && shared.board.all_told(&up, &shared.standing())
@@ -194,29 +232,28 @@ fn due(shared: &Shared) -> Vec<Source> {
     due
 }
 
-/// Adopts all that this node witnessed of some sources: returns when hints of it are durable.
+/// Adopts what this node has witnessed of some sources by now: returns when hints of it are durable.
 ///
 /// # Errors
-/// `Storage`, `Overloaded`, `NotFound` (a bucket type that this node does not know yet).
+/// What kept it from adopting some of it: `Storage`, `Overloaded`, `Corrupt`, `NotFound` (a bucket
+/// type that this node does not know yet). The rest is adopted all the same.
 pub(crate) async fn adopt(shared: &Arc<Shared>, sources: &[Source]) -> Result<()> {
+    let witnesses = shared.vnodes.witnesses();
+    // Who finds nothing need not wait for others: what they adopt is forgotten once it is durable.
+    let upto = witnesses.last_of(sources);
+    if upto.is_empty() {
+        return Ok(());
+    }
     let _one_at_a_time = shared.adopting.lock().await;
+    let (mut after, mut outcome) = (None, Ok(()));
     loop {
-        let writes = shared.vnodes.witnesses().some_of(sources, limits::ADOPT_OBJECTS);
-        if writes.is_empty() {
-            return Ok(());
-        }
-        let (marks, ids): (Vec<_>, Vec<_>) = writes.into_iter().unzip();
-        let adopted = marks.len();
-        shared.vnodes.adopt(ids).await?;
-        shared
-            .vnodes
-            .run(move |core| {
-                core.witnesses.adopted(&marks);
-                Ok(())
-            })
-            .await?;
+        let writes = witnesses.some_upto(&upto, after, limits::ADOPT_WRITES);
+        let Some((last, _)) = writes.last() else { return outcome };
+        after = Some(*last);
+        let (adopted, failure) = shared.vnodes.adopt(writes).await?;
         shared.stats.count_adopted(adopted);
         shared.kick.notify_one();
+        outcome = failure.map_or(outcome, Err);
     }
 }
 
@@ -251,17 +288,25 @@ impl Shared {
     ///
     /// # Errors
     /// What keeps the storage from noting it: it is then noted with the next.
-    pub(crate) async fn hear(&self, node: NodeId, standing: &Standing) -> Result<()> {
+    pub(crate) async fn hear(self: &Arc<Self>, node: NodeId, standing: &Standing) -> Result<()> {
         if node == self.me || !self.board.hear(node, standing) {
             return Ok(());
         }
-        // After it is remembered: a write is always either witnessed or its hint remembered.
+        // After it is remembered, on disk too: a write is always either witnessed or its hint
+        // remembered.
         let (source, below) = (Source { node, run: standing.run }, standing.below);
+        let (shared, engine) = (self.clone(), self.parts.engine.clone());
         let settle = self.vnodes.run(move |core| {
+            shared.board.keep(&*engine, node)?;
             core.witnesses.settle(source, below);
             Ok(())
         });
-        settle.await
+        settle.await?;
+        if !self.vnodes.hinted().vnodes().is_empty() {
+            // What was kept back because it had not settled can be handed over.
+            self.kick.notify_one();
+        }
+        Ok(())
     }
 
     /// The vnodes for which any other member is known to hold data.
@@ -271,9 +316,49 @@ impl Shared {
     }
 }
 
+/// The first byte of a standing on disk.
+const VERSION: u8 = 1;
+
+/// The name of the engine's meta value for what a node holds.
+fn name(node: NodeId) -> String {
+    format!("kv-held-by-{node}")
+}
+
+fn encode(standing: &Standing) -> Result<Vec<u8>> {
+    postcard::to_extend(standing, vec![VERSION])
+        .map_err(|error| Error::internal("cannot encode a standing").with_source(error))
+}
+
+fn decode(bytes: &[u8]) -> Result<Standing> {
+    match bytes.split_first() {
+        Some((&VERSION, rest)) => postcard::from_bytes(rest)
+            .map_err(|error| Error::corrupt("a standing is damaged").with_source(error)),
+        _ => Err(Error::corrupt("a standing has an unknown version")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use mapring_engine::memory::MemoryEngine;
+
     use super::*;
+
+    #[test]
+    fn for_whom_a_node_holds_data_is_kept_over_a_stop() {
+        let (engine, nodes) = (MemoryEngine::new(), || [1, 2].map(NodeId).into_iter());
+        let holding = Standing { hinted: vec![Partition(7)], ..standing(5, 3) };
+        let board = Board::default();
+        board.hear(NodeId(1), &holding);
+        board.keep(&engine, NodeId(1)).unwrap();
+        let board = Board::default();
+        board.load(&engine, nodes());
+        assert_eq!(board.all(), [(NodeId(1), holding)]);
+        board.hear(NodeId(1), &standing(5, 4));
+        board.keep(&engine, NodeId(1)).unwrap();
+        let board = Board::default();
+        board.load(&engine, nodes());
+        assert_eq!(board.all(), [(NodeId(1), standing(5, 4))]);
+    }
 
     fn standing(run: u64, turn: u64) -> Standing {
         Standing { run, turn, below: turn, hinted: Vec::new() }
@@ -286,6 +371,7 @@ mod tests {
         assert!(!board.hear(NodeId(1), &standing(5, 1)), "older");
         assert!(!board.hear(NodeId(1), &standing(5, 2)), "the same");
         assert!(board.hear(NodeId(1), &standing(6, 1)), "of a new run");
+        assert!(!board.hear(NodeId(1), &standing(5, 9)), "of an old run");
         assert_eq!(board.run_of(NodeId(1)), Some(6));
         board.retain(&BTreeSet::new());
         assert!(board.all().is_empty());

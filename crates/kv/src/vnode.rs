@@ -4,7 +4,7 @@
 //! all within one job of the executor; no lock is held over an await. A change is acknowledged when
 //! the group commit that follows it is durable.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
@@ -71,7 +71,7 @@ impl Vnodes {
     /// # Errors
     /// `Storage`.
     pub(crate) fn open(parts: &KvParts, news: Arc<Notify>) -> Result<Self> {
-        let own = Source { node: parts.cluster.view().me, run: parts.entropy.next_u64() };
+        let own = Source { node: parts.cluster.view().me, run: next_run(parts)? };
         let core = Core {
             witnesses: Witnesses::open(parts.engine.clone(), own)?,
             engine: parts.engine.clone(),
@@ -150,29 +150,60 @@ impl Vnodes {
         mark: Option<WriteMark>,
     ) -> Result<()> {
         self.change(move |core| {
-            mark.map_or(Ok(()), |mark| core.witnesses.note(mark, &id))?;
-            core.merge(vnode, id, &record)
+            let wanted = mark.map_or(Ok(true), |mark| core.witnesses.note(mark, &id))?;
+            if wanted { core.merge(vnode, id, &record) } else { Ok(()) }
         })
         .await
     }
 
-    /// Brings all that lies here of some objects to every vnode that ought to have them: as hints
-    /// where these are other nodes'.
-    pub(crate) async fn adopt(&self, ids: Vec<ObjectId>) -> Result<()> {
-        self.change(move |core| ids.into_iter().try_for_each(|id| core.adopt(id))).await
+    /// Adopts writes: brings all that lies here of their objects to every vnode that ought to have
+    /// them, as hints where these are other nodes'. Gives how many writes were adopted, and what
+    /// kept it from one.
+    pub(crate) async fn adopt(
+        &self,
+        writes: Vec<(WriteMark, ObjectId)>,
+    ) -> Result<(usize, Option<Error>)> {
+        let adopting = self.change(move |core| {
+            let mut objects: BTreeMap<ObjectId, Vec<WriteMark>> = BTreeMap::new();
+            for (mark, id) in writes {
+                objects.entry(id).or_default().push(mark);
+            }
+            let (mut adopted, mut failure) = (Vec::new(), None);
+            for (id, marks) in objects {
+                match core.adopt(id) {
+                    Ok(()) => adopted.extend(marks),
+                    Err(error) => failure = Some(error),
+                }
+            }
+            Ok((adopted, failure))
+        });
+        let (adopted, failure) = adopting.await?;
+        let count = adopted.len();
+        let forget = move |core: &Core| {
+            core.witnesses.adopted(&adopted);
+            Ok(())
+        };
+        self.run(forget).await?;
+        Ok((count, failure))
     }
 
-    /// Removes an object whose clock is exactly `clock`; gives whether it is gone.
-    pub(crate) async fn remove(
+    /// Lets go of what was handed over to its owner, unless it has changed meanwhile, or is part of a
+    /// write that has not settled: this node may have to bring that to further replicas. Gives
+    /// whether it is gone.
+    pub(crate) async fn let_go(
         &self,
         vnode: Partition,
         id: ObjectId,
         clock: VersionVector,
     ) -> Result<bool> {
-        self.change(move |core| core.remove(vnode, id, &clock)).await
+        self.change(move |core| {
+            // Under the lock: what is witnessed later is then also stored again.
+            core.remove(vnode, id, &clock, |id| !core.witnesses.is_open(id))
+        })
+        .await
     }
 
-    /// As [`Vnodes::remove`], of a tombstone: what it had replaced is not taken in again for a while,
+    /// Removes a tombstone whose clock is exactly `clock`; gives whether it is gone. What it had replaced is not taken in again for a while,
     /// by reads or writes that were under way.
     pub(crate) async fn reap(
         &self,
@@ -181,7 +212,7 @@ impl Vnodes {
         clock: VersionVector,
     ) -> Result<bool> {
         self.change(move |core| {
-            let gone = core.remove(vnode, id.clone(), &clock)?;
+            let gone = core.remove(vnode, id.clone(), &clock, |_| true)?;
             if gone {
                 core.reaped.lock().remember((vnode, id), clock);
             }
@@ -312,18 +343,35 @@ impl Core {
         primaries.iter().try_for_each(|entry| self.merge(entry.vnode, place.id.clone(), &record))
     }
 
-    fn remove(&self, vnode: Partition, id: ObjectId, clock: &VersionVector) -> Result<bool> {
+    fn remove(
+        &self,
+        vnode: Partition,
+        id: ObjectId,
+        clock: &VersionVector,
+        may: impl Fn(&ObjectId) -> bool,
+    ) -> Result<bool> {
         let place = self.place(id);
         let _lock = self.stripe(vnode, &place).lock();
         match self.stored(vnode, &place)? {
             None => Ok(true),
-            Some(stored) if stored.clock == *clock => {
+            Some(stored) if stored.clock == *clock && may(&place.id) => {
                 self.engine.delete(vnode.0, &place)?;
                 Ok(true)
             }
             Some(_) => Ok(false),
         }
     }
+}
+
+/// The number of this run of the node: higher than all before it, also where the clock went back,
+/// and where an older copy of the data was put in place.
+fn next_run(parts: &KvParts) -> Result<u64> {
+    const NAME: &str = "kv-run";
+    let last = parts.engine.meta(NAME)?;
+    let last = last.and_then(|bytes| Some(u64::from_be_bytes(*bytes.first_chunk()?)));
+    let run = parts.clock.now_micros().max(last.unwrap_or_default().saturating_add(1));
+    parts.engine.set_meta(NAME, &run.to_be_bytes())?;
+    Ok(run)
 }
 
 /// What must hold of every stored object: it has values, in order, each with a dot of its own that

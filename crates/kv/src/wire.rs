@@ -150,9 +150,6 @@ pub(crate) struct Behind {
     /// Whether the node cannot yet exclude that its own vnodes lack something: it has started, and
     /// not every member has told it since that it holds nothing for it.
     pub(crate) catching_up: bool,
-    /// Whether writes had to settle first: they may have left hints on nodes that were asked
-    /// earlier.
-    pub(crate) waited: bool,
     /// Whose writes the node has taken and does not know to have settled.
     pub(crate) witnessing: Vec<Source>,
     /// The last standings of the other members that it remembers.

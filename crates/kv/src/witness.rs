@@ -7,7 +7,7 @@
 //! other primaries. What is remembered is also in the engine's journal, which is read after an
 //! unclean stop.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,6 +47,8 @@ struct State {
     /// Writes by number. Of this run itself: those whose hints could not be kept.
     open: BTreeMap<Source, BTreeMap<u64, Open>>,
     count: usize,
+    /// How many of them each object has.
+    objects: HashMap<ObjectId, u32>,
     /// Writes of lower numbers have settled.
     settled: BTreeMap<Source, u64>,
     /// The journal's, oldest first; the last is written to.
@@ -121,15 +123,17 @@ impl Witnesses {
         self.own.run
     }
 
-    /// Notes a write that is about to be stored here. Blocks.
+    /// Notes a write that is about to be stored here. Gives whether it is to be: one that comes so
+    /// late that it has settled, or whose coordinator has been started anew, is not. Nobody waits
+    /// for it, this node has it or a hint of it is kept, and what replaced it may be reaped. Blocks.
     ///
     /// # Errors
     /// `Overloaded` at [`limits::WITNESSED_WRITES`], `Storage`.
-    pub(crate) fn note(&self, mark: WriteMark, id: &ObjectId) -> Result<()> {
+    pub(crate) fn note(&self, mark: WriteMark, id: &ObjectId) -> Result<bool> {
         let entry = encode(&Entry::Write { mark, id: id.clone() })?;
         let mut state = self.state.lock();
-        if state.settled.get(&mark.source).is_some_and(|&below| mark.number < below) {
-            return Ok(());
+        if state.is_over(mark) {
+            return Ok(false);
         }
         if state.count >= limits::WITNESSED_WRITES {
             let message = "too many writes of others have not settled";
@@ -141,7 +145,13 @@ impl Witnesses {
         if mark.source != self.own {
             state.insert(mark, id.clone());
         }
-        Ok(())
+        Ok(true)
+    }
+
+    /// Whether a write of an object is remembered.
+    pub(crate) fn is_open(&self, id: &ObjectId) -> bool {
+        let state = self.state.lock();
+        !state.objects.is_empty() && state.objects.contains_key(id)
     }
 
     /// Remembers an own write of which no hint could be kept: it is adopted later.
@@ -158,7 +168,7 @@ impl Witnesses {
     pub(crate) fn settle(&self, source: Source, below: u64) {
         let mut state = self.state.lock();
         // What an earlier run of the node left open is not settled by this one.
-        state.settled.retain(|other, _| other.node != source.node || other.run == source.run);
+        state.settled.retain(|other, _| other.node != source.node || other.run >= source.run);
         let settled = state.settle(source, below);
         let referred = state.segments.iter().any(|segment| segment.last.contains_key(&source));
         if settled && referred {
@@ -179,38 +189,40 @@ impl Witnesses {
 
     /// Removes the segments of the journal of which nothing is open. Blocks.
     pub(crate) fn prune(&self) {
+        while let Some(segment) = self.take_closed() {
+            self.remove_segment(segment);
+        }
+    }
+
+    fn take_closed(&self) -> Option<u64> {
         let mut state = self.state.lock();
-        while state.segments.len() > 1
-            && let Some(segment) = state.segments.front()
-        {
-            let number = segment.number;
-            let closed = |(source, last): (&Source, &u64)| {
-                let low = state.settled.get(source).copied().unwrap_or_default();
-                let own = *source != self.own || low > *last;
-                own && state.first(*source).is_none_or(|first| first > *last)
-            };
-            if !segment.last.iter().all(closed) {
-                return;
-            }
-            if let Err(error) = self.engine.remove_segment(number) {
-                tracing::warn!(%error, "a segment of the journal is not removed");
-                return;
-            }
-            state.segments.pop_front();
+        let segment = state.segments.front().filter(|_| state.segments.len() > 1)?;
+        let closed = |(source, last): (&Source, &u64)| {
+            let low = state.settled.get(source).copied().unwrap_or_default();
+            let own = *source != self.own || low > *last;
+            own && state.first(*source).is_none_or(|first| first > *last)
+        };
+        let closed = segment.last.iter().all(closed);
+        closed.then(|| state.segments.pop_front()).flatten().map(|segment| segment.number)
+    }
+
+    fn remove_segment(&self, number: u64) {
+        if let Err(error) = self.engine.remove_segment(number) {
+            // At worst the next start adopts what is in it: needless, not wrong.
+            tracing::warn!(%error, "a segment of the journal is not removed");
         }
     }
 
     /// After everything has settled: leaves nothing to be adopted at the next start. Blocks.
     pub(crate) fn close(&self) {
-        let mut state = self.state.lock();
-        if state.count > 0 {
-            return;
-        }
-        while let Some(segment) = state.segments.pop_front() {
-            if let Err(error) = self.engine.remove_segment(segment.number) {
-                tracing::warn!(%error, "a segment of the journal is not removed");
+        let segments = {
+            let mut state = self.state.lock();
+            if state.count > 0 {
+                return;
             }
-        }
+            std::mem::take(&mut state.segments)
+        };
+        segments.into_iter().for_each(|segment| self.remove_segment(segment.number));
     }
 
     /// How many writes are remembered.
@@ -232,15 +244,32 @@ impl Witnesses {
         state.open.iter().filter(|(_, open)| old(open)).map(|(source, _)| *source).collect()
     }
 
-    /// Some writes of these sources.
-    pub(crate) fn some_of(&self, sources: &[Source], most: usize) -> Vec<(WriteMark, ObjectId)> {
+    /// The last write remembered of each of these sources that has one.
+    pub(crate) fn last_of(&self, sources: &[Source]) -> BTreeMap<Source, u64> {
         let state = self.state.lock();
-        let of = |source: &Source| {
-            let (source, open) = (*source, state.open.get(source));
-            let writes = open.into_iter().flatten();
+        let last = |source: &Source| {
+            let (&number, _) = state.open.get(source)?.last_key_value()?;
+            Some((*source, number))
+        };
+        sources.iter().filter_map(last).collect()
+    }
+
+    /// At most so many objects, with their writes of some sources above `after` and up to a number
+    /// each.
+    pub(crate) fn some_upto(
+        &self,
+        upto: &BTreeMap<Source, u64>,
+        after: Option<WriteMark>,
+        most: usize,
+    ) -> Vec<(WriteMark, ObjectId)> {
+        let state = self.state.lock();
+        let after = after.map(|mark| (mark.source, mark.number));
+        let of = |(&source, &last): (&Source, &u64)| {
+            let writes = state.open.get(&source).into_iter().flat_map(move |o| o.range(..=last));
             writes.map(move |(&number, open)| (WriteMark { source, number }, open.id.clone()))
         };
-        sources.iter().flat_map(of).take(most).collect()
+        let later = |(mark, _): &(WriteMark, ObjectId)| Some((mark.source, mark.number)) > after;
+        upto.iter().flat_map(of).filter(later).take(most).collect()
     }
 
     /// Forgets writes that were adopted. Blocks.
@@ -288,18 +317,34 @@ impl State {
         }
     }
 
+    /// Whether a write has settled, or its coordinator has been started anew.
+    fn is_over(&self, WriteMark { source, number }: WriteMark) -> bool {
+        let later = Source { run: source.run.saturating_add(1), ..source };
+        let last = Source { run: u64::MAX, ..source };
+        self.settled.get(&source).is_some_and(|&below| number < below)
+            || self.settled.range(later..=last).next().is_some()
+    }
+
     fn insert(&mut self, mark: WriteMark, id: ObjectId) {
-        let open = Open { id, since: Instant::now() };
+        let open = Open { id: id.clone(), since: Instant::now() };
+        // A second replica of the same write: the same object.
         if self.open.entry(mark.source).or_default().insert(mark.number, open).is_none() {
             self.count += 1;
+            *self.objects.entry(id).or_default() += 1;
         }
     }
 
     fn remove(&mut self, mark: WriteMark) {
         if let Some(open) = self.open.get_mut(&mark.source)
-            && open.remove(&mark.number).is_some()
+            && let Some(Open { id, .. }) = open.remove(&mark.number)
         {
             self.count -= 1;
+            if let Some(count) = self.objects.get_mut(&id) {
+                *count -= 1;
+                if *count == 0 {
+                    self.objects.remove(&id);
+                }
+            }
             if open.is_empty() {
                 self.open.remove(&mark.source);
             }
@@ -361,8 +406,8 @@ mod tests {
     }
 
     fn all(witnesses: &Witnesses) -> Vec<WriteMark> {
-        let sources = witnesses.sources();
-        witnesses.some_of(&sources, 99).into_iter().map(|(mark, _)| mark).collect()
+        let upto = witnesses.last_of(&witnesses.sources());
+        witnesses.some_upto(&upto, None, 99).into_iter().map(|(mark, _)| mark).collect()
     }
 
     #[test]
@@ -377,13 +422,19 @@ mod tests {
         assert_eq!(witnesses.count(), 6, "own writes are remembered by those who make them");
         witnesses.settle(A, 2);
         assert_eq!(all(&witnesses), [mark(A, 2), mark(B, 0), mark(B, 1), mark(B, 2)]);
-        witnesses.note(mark(A, 1), &id("late")).unwrap();
+        assert!(!witnesses.note(mark(A, 1), &id("late")).unwrap());
+        assert!(witnesses.is_open(&id("a")) && !witnesses.is_open(&id("late")));
         witnesses.adopted(&[mark(B, 0), mark(B, 2)]);
         assert_eq!(all(&witnesses), [mark(A, 2), mark(B, 1)]);
         witnesses.settle(A, 1);
         witnesses.settle(A, 3);
         witnesses.adopted(&[mark(B, 1)]);
         assert_eq!((witnesses.count(), witnesses.sources()), (0, vec![]));
+        assert!(!witnesses.is_open(&id("a")));
+        // Of an earlier run than the last that was heard of.
+        witnesses.settle(Source { run: 11, ..A }, 0);
+        assert!(!witnesses.note(mark(A, 9), &id("late")).unwrap());
+        assert!(witnesses.note(mark(Source { run: 11, ..A }, 0), &id("a")).unwrap());
     }
 
     #[test]

@@ -105,9 +105,10 @@ impl SledEngine {
         let health = Arc::new(Health::default());
         let path = dir.join("sled");
         let db = open_db(&path, &config, &health)?;
+        // Before the store's directory is fsynced, so that its name survives too.
+        let journal = Arc::new(Journal::open(dir.join("journal"))?);
         let files = Files::open(dir, &path)?;
         let trees = open_trees(&db, &health)?;
-        let journal = Arc::new(Journal::open(dir.join("journal"))?);
         let commit = match config.durability {
             Durability::None => None,
             Durability::Process => Some(GroupCommit::start(&db, &journal, None, &health)?),

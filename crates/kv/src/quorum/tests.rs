@@ -144,12 +144,9 @@ fn write(need: WriteNeed, text: &str, expect: &str) {
     write_of(need, 1, text, expect);
 }
 
-/// With as many nodes that own vnodes.
 #[track_caller]
-fn write_of(need: WriteNeed, owners: usize, text: &str, expect: &str) {
-    let list: Vec<_> = replicas(text).into_iter().map(|(entry, _)| entry).collect();
-    let primaries: Vec<_> = list.into_iter().filter(|entry| entry.primary).collect();
-    let mut core = WriteCore::new(need, &primaries, owners);
+fn write_of(need: WriteNeed, spread: usize, text: &str, expect: &str) {
+    let mut core = WriteCore::new(need, spread);
     for (entry, state) in replicas(text) {
         let index = core.add(entry).unwrap();
         if !state.is_empty() {
@@ -174,11 +171,10 @@ fn writes_answer_at_w_dw_pw() {
     write(need, "1= 2! 3! 4*", "wait");
     write(need, "1= 2 1=", "wait");
     write(need, "1= 2! 1=", "enough");
-    write_of(need, 2, "1= 2! 1=", "enough");
-    write_of(need, 3, "1= 2! 1=", "W-value unsatisfied: 1/2");
-    write_of(need, 3, "1= 2! 1= 3*", "wait");
-    write_of(need, 3, "1= 2! 1 3*=", "enough");
-    write_of(WriteNeed { w: 3, ..need }, 3, "1= 2! 1= 3*=", "enough");
+    write_of(need, 2, "1= 2! 1=", "W-value unsatisfied: 1/2");
+    write_of(need, 2, "1= 2! 1= 3*", "wait");
+    write_of(need, 2, "1= 2! 1 3*=", "enough");
+    write_of(WriteNeed { w: 3, ..need }, 2, "1= 2! 1= 3*=", "enough");
     write(WriteNeed { w: 0, dw: 0, ..need }, "1= 2 3", "enough");
     write(WriteNeed { dw: 3, ..need }, "1= 2= 3", "wait");
     write(WriteNeed { dw: 3, ..need }, "1= 2= 3!", "DW-value unsatisfied: 2/3");

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use mapring_kv::Lagging;
 use mapring_types::{ErrorKind, ObjectId, limits};
 use tokio::time::Instant;
 
@@ -143,5 +144,64 @@ async fn a_silent_coordinator_delays_a_listing_by_less_than_a_lease() {
         let began = Instant::now();
         assert_eq!(cluster.list_keys(at, &bucket()).await.unwrap(), names(&ids), "from {at}");
         assert!(began.elapsed() <= limits::LEASE, "{:?}", began.elapsed());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_started_under_writes_catches_up() {
+    let mut cluster = TestCluster::start(3, 64).await;
+    cluster.kill(2);
+    cluster.restart(2).await;
+    let mut writes = 0;
+    while !cluster.kv(2).lagging().unheard.is_empty() {
+        writes += 1;
+        assert!(writes < 5_000, "never heard of all: {:?}", cluster.kv(2).lagging());
+        put(cluster.kv(writes % 3), &key(format!("k{}", writes % 50)), "v").await;
+    }
+    assert_eq!((0..3).map(|at| cluster.kv(at).stats().adopted).sum::<u64>(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hint_that_was_handed_over_is_still_brought_to_further_replicas() {
+    let mut cluster = TestCluster::start(5, 64).await;
+    let id = key("k");
+    let list = cluster.kv(0).preference(&id).unwrap().primaries;
+    let place = |node| (0..5).find(|at| cluster.id(*at) == node).unwrap();
+    let [first, second, third] = [0, 1, 2].map(|nth: usize| place(list[nth].node));
+    // One primary is down and a fallback takes its part; the other does not get the write.
+    cluster.kill(third);
+    cluster.all_see_all();
+    cluster.lose(first, second);
+    put(cluster.kv(first), &id, "v").await;
+    cluster.restart(third).await;
+    eventually("the fallback hands over", || cluster.stored(&id)[2].is_some()).await;
+    assert!(cluster.stored(&id)[1].is_none(), "it has the write: a weak test");
+    cluster.kill(first);
+    cluster.heal();
+    for at in (0..5).filter(|at| *at != first) {
+        assert_eq!(cluster.list_keys(at, &bucket()).await.unwrap(), ["k"], "from {at}");
+    }
+    eventually("adopted", || cluster.converged(&id)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_holds_hints_is_remembered_over_a_crash() {
+    let mut cluster = TestCluster::start(3, 64).await;
+    let ids = spread(&cluster, 20);
+    cluster.partition(&[2], &[0, 1]);
+    for id in &ids {
+        put(cluster.kv(0), id, "v").await;
+    }
+    eventually("the other knows", || {
+        let Lagging { held, witnessed, .. } = cluster.kv(1).lagging();
+        held.get(&cluster.id(0)).is_some_and(|vnodes| !vnodes.is_empty()) && witnessed == 0
+    })
+    .await;
+    cluster.kill(0);
+    cluster.kill(1);
+    cluster.heal();
+    cluster.restart(1).await;
+    for at in [1, 2] {
+        assert_eq!(cluster.list_keys(at, &bucket()).await.unwrap(), names(&ids), "from {at}");
     }
 }
