@@ -23,7 +23,7 @@ async fn mid_query(nodes: usize, again_at_once: bool) {
         let (client, victim) = rig.client_and_victim();
         let before = rig.units_rerun(client).await;
         let asked = rig.ask(client, query);
-        rig.wait_midst(&asked).await;
+        rig.wait_midst(query).await;
         let in_flight = rig.units_in_flight().await;
         rig.note_of(victim, "is killed");
         rig.cluster.nodes[victim].kill().await;

@@ -8,13 +8,17 @@
 
 mod load;
 mod model;
+mod network;
 mod query;
 mod random;
 mod rig;
 mod wire;
 
+mod cut;
 mod kill;
 mod kill_all;
+mod overwrite;
+mod own_node;
 mod pause;
 
 use std::time::Duration;

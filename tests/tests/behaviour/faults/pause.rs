@@ -24,7 +24,7 @@ async fn mid_query(nodes: usize) {
         let (client, victim) = rig.client_and_victim();
         let before = rig.units_rerun(client).await;
         let asked = rig.ask(client, query);
-        rig.wait_midst(&asked).await;
+        rig.wait_midst(query).await;
         let in_flight = rig.units_in_flight().await;
         rig.note_of(victim, "is stopped");
         rig.cluster.nodes[victim].signal(Signal::STOP);

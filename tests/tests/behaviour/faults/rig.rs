@@ -15,7 +15,7 @@ use super::model::{self, ITEM_BUCKET, ITEMS, Model, TARGET_BUCKET};
 use super::query::{Query, Shape, difference};
 use super::random::Random;
 use super::wire;
-use crate::harness::{Cluster, eventually, holds};
+use crate::harness::{Cluster, PATIENCE, eventually, holds};
 
 /// Tries for each run that is to count, and some besides.
 const TRIES: u32 = 3;
@@ -26,7 +26,13 @@ const WRITERS: usize = 2;
 const PACE: Duration = Duration::from_millis(60);
 
 /// Objects that change before each query.
-const CHANGES: u32 = 8;
+const CHANGES: usize = 8;
+
+/// Objects that are read by way of a node that is cut off.
+const READ_ALONE: usize = 3;
+
+/// How soon a node that starts is asked again.
+const ASK_AGAIN: Duration = Duration::from_millis(10);
 
 /// Requests that prepare a cluster, at once.
 const AT_ONCE: usize = 16;
@@ -69,7 +75,6 @@ pub(super) struct Asked {
     /// Whom it was put to.
     pub(super) node: usize,
     expect: Vec<String>,
-    began: Instant,
     task: JoinHandle<(Result<Vec<String>, Error>, Duration)>,
 }
 
@@ -228,10 +233,17 @@ impl Rig {
 
     /// Changes some items through some nodes, none of which is at fault.
     pub(super) async fn change_some(&mut self, through: &[usize]) {
-        for _ in 0..CHANGES {
-            let item = u32::try_from(self.random.below(ITEMS as usize)).unwrap();
+        for item in self.some_items(CHANGES) {
             self.put_item(item, through).await;
         }
+    }
+
+    /// Items, there or not, each once.
+    pub(super) fn some_items(&mut self, count: usize) -> Vec<u32> {
+        let mut items: Vec<u32> = (0..ITEMS).collect();
+        self.random.shuffle(&mut items);
+        items.truncate(count);
+        items
     }
 
     /// Writes the next version of an item.
@@ -242,39 +254,96 @@ impl Rig {
         self.model.0.insert(item, self.version);
     }
 
-    /// Asks a query by way of a node.
+    pub(super) async fn delete_item(&mut self, item: u32, through: &[usize]) {
+        let node = *self.random.pick(through);
+        let path = format!("/buckets/{ITEM_BUCKET}/keys/{}", model::item_key(item));
+        let answer = wire::request(self.address(node), "DELETE", &path, &[], b"").await.unwrap();
+        assert_eq!(answer.status, 204, "DELETE {path}: {}", answer.text());
+        self.model.0.remove(&item);
+    }
+
+    /// Asks a query by way of a node; again while that starts.
     pub(super) fn ask(&mut self, node: usize, query: Query) -> Asked {
         let (document, expect) = self.model.ask(&query, &mut self.random);
         self.note_of(node, &format!("is asked {query:?}"));
         let client: Client = self.cluster.client(node).clone();
         let began = Instant::now();
         let task = tokio::spawn(async move {
-            let answer = query.run(&client, &document).await;
-            (answer, began.elapsed())
+            loop {
+                match query.run(&client, &document).await {
+                    Err(error) if is_starting(&error) && began.elapsed() < PATIENCE => {
+                        tokio::time::sleep(ASK_AGAIN).await;
+                    }
+                    answer => return (answer, began.elapsed()),
+                }
+            }
         });
-        Asked { query, node, expect, began, task }
+        Asked { query, node, expect, task }
     }
 
-    /// Waits for the time of the fault: anywhere in the usual time of the query.
-    pub(super) async fn wait_midst(&mut self, asked: &Asked) {
-        let at = self.usual[&asked.query.shape].mul_f64(self.random.fraction());
-        tokio::time::sleep_until((asked.began + at).into()).await;
+    /// As [`Rig::ask`], for those who look at the bytes of the answer.
+    pub(super) fn ask_by_hand(&mut self, node: usize, query: Query) -> JoinHandle<wire::Answer> {
+        self.note_of(node, &format!("is asked {query:?}"));
+        let (document, _) = self.model.ask(&query, &mut self.random);
+        let address = self.address(node).to_owned();
+        let path = if query.chunked { "/mapred?chunked=true" } else { "/mapred" };
+        tokio::spawn(async move {
+            let headers = [("Content-Type", "application/json")];
+            let body = document.to_string();
+            let answer = wire::request(&address, "POST", path, &headers, body.as_bytes()).await;
+            answer.unwrap_or_default()
+        })
+    }
+
+    /// Waits for the time of the fault: anywhere in the usual time of a query that has just begun.
+    pub(super) async fn wait_midst(&mut self, query: Query) {
+        let at = self.usual[&query.shape].mul_f64(self.random.fraction());
+        tokio::time::sleep(at).await;
     }
 
     /// Waits for the answer, which must be exact. How long the query took.
     pub(super) async fn judge(&self, asked: Asked) -> Duration {
-        let (answer, took) = asked.task.await.unwrap();
-        let (query, node) = (asked.query, &self.cluster.nodes[asked.node].settings.name);
-        match answer {
-            Ok(found) => assert!(
-                found == asked.expect,
-                "{query:?} by {node} has a wrong answer after {took:?}: {}",
-                difference(&found, &asked.expect)
-            ),
-            Err(error) => panic!("{query:?} by {node} failed after {took:?}: {error}"),
+        let (query, node) = (asked.query, asked.node);
+        match self.judge_or_error(asked).await {
+            (took, None) => took,
+            (took, Some(error)) => {
+                let name = &self.cluster.nodes[node].settings.name;
+                panic!("{query:?} by {name} failed after {took:?}: {error}");
+            }
         }
-        self.note_of(asked.node, &format!("has answered right after {took:.2?}"));
-        took
+    }
+
+    /// As [`Rig::judge`], of a node that may have to answer with an error.
+    pub(super) async fn judge_or_error(&self, asked: Asked) -> (Duration, Option<Error>) {
+        let Asked { query, node, expect, task } = asked;
+        let name = &self.cluster.nodes[node].settings.name;
+        let (answer, took) = task.await.unwrap();
+        match answer {
+            Ok(found) => {
+                let wrong = || difference(&found, &expect);
+                assert!(found == expect, "{query:?} by {name} after {took:?}: {}", wrong());
+                self.note_of(node, &format!("has answered right after {took:.2?}"));
+                (took, None)
+            }
+            Err(error) => {
+                self.note_of(node, &format!("has failed after {took:.2?}: {error}"));
+                (took, Some(error))
+            }
+        }
+    }
+
+    /// Reads some items by way of a node that is cut off: an error or the present version.
+    pub(super) async fn reads_nothing_old(&mut self, node: usize) {
+        for item in self.some_items(READ_ALONE) {
+            let path = format!("/buckets/{ITEM_BUCKET}/keys/{}", model::item_key(item));
+            let answer = wire::get(self.address(node), &path).await.unwrap_or_default();
+            let expect = self.model.0.get(&item).map(|&version| model::item_body(item, version));
+            match answer.status {
+                200 => assert_eq!(Some(answer.text()), expect, "{path}"),
+                404 => assert_eq!(None, expect, "{path}"),
+                _ => {}
+            }
+        }
     }
 
     /// A metric of a node.
@@ -284,6 +353,11 @@ impl Rig {
 
     pub(super) async fn units_rerun(&self, node: usize) -> u64 {
         self.metric(node, "mapring_units_rerun_total").await as u64
+    }
+
+    /// Units that were run again, by all nodes that run.
+    pub(super) async fn all_units_rerun(&self) -> u64 {
+        join_all(self.everyone().into_iter().map(|node| self.units_rerun(node))).await.iter().sum()
     }
 
     /// Units of work that the nodes run now.
@@ -377,6 +451,11 @@ impl Drop for Rig {
 
 /// A read with these needs every primary.
 const ALL_REPLICAS: &str = "?r=all&pr=all";
+
+/// Whether a node is not ready to be asked.
+fn is_starting(error: &Error) -> bool {
+    matches!(error, Error::Connect { .. } | Error::Status { status: 503, .. })
+}
 
 const READ_REPAIRS: &str = "mapring_read_repairs_total";
 

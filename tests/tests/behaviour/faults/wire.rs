@@ -100,7 +100,7 @@ fn unchunk(mut rest: &[u8]) -> (Vec<u8>, bool) {
     (body, false)
 }
 
-/// The value of a metric of a node; 0 while it has none.
+/// The value of a metric of a node; 0 while it has none, or while the node does not answer.
 pub(super) async fn metric(address: &str, name: &str) -> f64 {
     let answer = get(address, "/metrics").await.unwrap_or_default();
     let text = answer.text();
