@@ -14,6 +14,9 @@ use crate::harness::NodeSettings;
 /// Networks at once on one machine.
 const SLOTS: u8 = 60;
 
+/// Nodes of a network.
+const MOST: u8 = 5;
+
 const HTTP: u16 = 8098;
 const CLUSTER: u16 = 8099;
 
@@ -46,7 +49,9 @@ impl Network {
         };
         let found = (1..=SLOTS).find_map(|slot| take(&slot));
         let (slot, lock) = found.ok_or("all slots for networks are taken")?;
-        let network = Self { slot, nodes: u8::try_from(nodes).unwrap(), _lock: lock };
+        let nodes = u8::try_from(nodes).unwrap();
+        assert!(nodes <= MOST);
+        let network = Self { slot, nodes, _lock: lock };
         network.remove();
         network.build()?;
         Ok(network)
@@ -76,11 +81,10 @@ impl Network {
 
     /// Removes what there is of this network.
     fn remove(&self) {
-        // A link goes with either of its ends.
-        for node in 0..SLOTS {
-            if ip(&format!("netns delete {}", self.namespace(node))).is_err() {
-                break;
-            }
+        for node in 0..MOST {
+            // Links go with their namespaces, but not at once.
+            let _ = ip(&format!("link delete {}", self.client_link(node)));
+            let _ = ip(&format!("netns delete {}", self.namespace(node)));
         }
         let _ = ip(&format!("netns delete {}", self.hub()));
     }
