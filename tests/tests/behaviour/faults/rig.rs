@@ -31,6 +31,9 @@ const CHANGES: usize = 8;
 /// Objects that are read by way of a node that is cut off.
 const READ_ALONE: usize = 3;
 
+/// How old a node's metrics may be, at most.
+const LAG: Duration = Duration::from_millis(200);
+
 /// How soon a node that starts is asked again.
 const ASK_AGAIN: Duration = Duration::from_millis(10);
 
@@ -374,10 +377,16 @@ impl Rig {
     pub(super) async fn recover(&self) {
         self.cluster.wait_shared().await;
         self.note("all nodes are back");
-        eventually("hints to be handed over", || async {
+        let none_hinted = async || {
             let addresses = self.addresses();
             let each = addresses.iter().map(|node| wire::metric(node, "mapring_hinted_vnodes"));
-            holds(join_all(each).await.iter().sum::<f64>() == 0.0)
+            join_all(each).await.iter().sum::<f64>() == 0.0
+        };
+        eventually("hints to be handed over", || async {
+            // What nodes say of themselves lags a little behind.
+            let once = none_hinted().await;
+            tokio::time::sleep(LAG).await;
+            holds(once && none_hinted().await)
         })
         .await;
         self.note("all have what they missed");
