@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::network::{Cut, Network};
 use super::pause::requests;
 use super::query::Query;
-use super::rig::{Rig, SETTINGS};
+use super::rig::{Met, Rig, SETTINGS};
 use super::{PROMISED, RUNS, SLACK, SLOW};
 use crate::harness::Cluster;
 
@@ -44,12 +44,9 @@ async fn mid_query(nodes: usize) {
         slowest = slowest.max(requests(&rig, victim, tag).await);
         rig.note("reads and writes are answered");
         let took = rig.judge(asked).await;
-        let delay = rig.delayed(query.shape, took);
-        assert!(delay <= PROMISED + SLACK, "{query:?} was late by {delay:?}");
         let reruns = rig.units_rerun(client).await - before;
-        if in_flight > 0 && reruns > 0 {
-            rig.count(reruns);
-        }
+        let delay = rig.count_if_met(Met { in_flight, reruns }, query, took);
+        assert!(delay <= PROMISED + SLACK, "{query:?} was late by {delay:?}");
         // On its own, after others have gone on, it must not answer from what it has.
         rig.change_some(&rig.others(victim)).await;
         let asked = rig.ask(victim, query);

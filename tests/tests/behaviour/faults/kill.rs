@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::query::{Query, Shape};
-use super::rig::Rig;
+use super::rig::{Met, Rig};
 use super::{RUNS, SLOW};
 
 /// Queries over a node that is down already need not be slow.
@@ -32,11 +32,9 @@ async fn mid_query(nodes: usize, again_at_once: bool) {
             tokio::time::sleep(pause).await;
             rig.cluster.nodes[victim].spawn();
         }
-        rig.judge(asked).await;
+        let took = rig.judge(asked).await;
         let reruns = rig.units_rerun(client).await - before;
-        if in_flight > 0 && reruns > 0 {
-            rig.count(reruns);
-        }
+        rig.count_if_met(Met { in_flight, reruns }, query, took);
         if !again_at_once {
             rig.cluster.nodes[victim].spawn();
         }

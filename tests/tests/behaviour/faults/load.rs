@@ -44,6 +44,7 @@ impl Written {
 pub(super) struct Load {
     bucket: String,
     stop: Arc<AtomicBool>,
+    rests: Arc<AtomicBool>,
     acknowledged: Arc<AtomicUsize>,
     writers: Vec<JoinHandle<BTreeMap<String, Written>>>,
 }
@@ -54,6 +55,7 @@ struct Writer {
     clients: Vec<Client>,
     random: Random,
     stop: Arc<AtomicBool>,
+    rests: Arc<AtomicBool>,
     acknowledged: Arc<AtomicUsize>,
 }
 
@@ -66,7 +68,8 @@ impl Load {
         pace: Duration,
         random: &mut Random,
     ) -> Self {
-        let (stop, acknowledged) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
+        let (stop, rests) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
+        let acknowledged = Arc::<AtomicUsize>::default();
         let start = |name| {
             let writer = Writer {
                 name,
@@ -74,16 +77,22 @@ impl Load {
                 clients: clients.to_vec(),
                 random: random.fork(),
                 stop: stop.clone(),
+                rests: rests.clone(),
                 acknowledged: acknowledged.clone(),
             };
             tokio::spawn(writer.run(pace))
         };
         let writers = (0..writers).map(start).collect();
-        Self { bucket: bucket.to_owned(), stop, acknowledged, writers }
+        Self { bucket: bucket.to_owned(), stop, rests, acknowledged, writers }
     }
 
     pub(super) fn acknowledged(&self) -> usize {
         self.acknowledged.load(Ordering::Relaxed)
+    }
+
+    /// Lets the writers rest after their present writes, or go on.
+    pub(super) fn rest(&self, rests: bool) {
+        self.rests.store(rests, Ordering::Relaxed);
     }
 
     /// Ends the writers; what they have written.
@@ -105,6 +114,9 @@ impl Writer {
                 break;
             }
             ticks.tick().await;
+            if self.rests.load(Ordering::Relaxed) {
+                continue;
+            }
             let again = !settled.is_empty() && self.random.chance(OVERWRITES);
             let key = if again {
                 settled.swap_remove(self.random.below(settled.len()))

@@ -27,7 +27,7 @@ use std::time::Duration;
 const RUNS: u32 = 30;
 
 /// How long the first map takes for each object, where a fault is to meet it.
-const SLOW: Duration = Duration::from_millis(18);
+const SLOW: Duration = Duration::from_millis(12);
 
 /// What a node that falls silent may delay a query, a read or a write by …
 const PROMISED: Duration = Duration::from_secs(5);

@@ -6,7 +6,7 @@ use futures::future::join_all;
 use rustix::process::Signal;
 
 use super::query::Query;
-use super::rig::Rig;
+use super::rig::{Met, Rig};
 use super::{PROMISED, RUNS, SLACK, SLOW, wire};
 use crate::harness::{eventually, holds};
 
@@ -42,12 +42,9 @@ async fn mid_query(nodes: usize) {
             rig.cluster.nodes[victim].signal(Signal::CONT);
         }
         let took = rig.judge(asked).await;
-        let delay = rig.delayed(query.shape, took);
-        assert!(delay <= PROMISED + SLACK, "{query:?} was late by {delay:?}");
         let reruns = rig.units_rerun(client).await - before;
-        if in_flight > 0 && reruns > 0 {
-            rig.count(reruns);
-        }
+        let delay = rig.count_if_met(Met { in_flight, reruns }, query, took);
+        assert!(delay <= PROMISED + SLACK, "{query:?} was late by {delay:?}");
         if !wakes {
             rig.cluster.nodes[victim].signal(Signal::CONT);
         }

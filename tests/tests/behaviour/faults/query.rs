@@ -54,6 +54,10 @@ impl Shape {
 }
 
 impl Query {
+    /// A query that is over at once.
+    pub(super) const COUNT: Self =
+        Self { shape: Shape::Count, keys: false, chunked: false, slow: Duration::ZERO };
+
     /// Each shape with either kind of inputs and answer.
     pub(super) fn all(slow: Duration) -> Vec<Self> {
         let mut all = Vec::new();

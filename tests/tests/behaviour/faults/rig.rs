@@ -34,6 +34,9 @@ const READ_ALONE: usize = 3;
 /// How old a node's metrics may be, at most.
 const LAG: Duration = Duration::from_millis(200);
 
+/// Objects written by way of each node to see that all nodes reach each other.
+const PROBES: usize = 8;
+
 /// How soon a node that starts is asked again.
 const ASK_AGAIN: Duration = Duration::from_millis(10);
 
@@ -61,15 +64,23 @@ pub(super) struct Rig {
     runs: u32,
     counted: u32,
     reruns: u64,
+    /// By how much queries were late that met a fault.
     delays: Vec<Duration>,
     /// Queries that have not had a run that counts.
     deck: Vec<Query>,
     usual: BTreeMap<Shape, Duration>,
+    last_victim: Option<usize>,
     load: Option<Load>,
     began: Instant,
     /// What happened in the present run.
     story: RefCell<Vec<String>>,
     verbose: bool,
+}
+
+/// How a fault met a query: units at that time, and units that were run again.
+pub(super) struct Met {
+    pub(super) in_flight: u64,
+    pub(super) reruns: u64,
 }
 
 /// A query under way.
@@ -113,6 +124,7 @@ impl Rig {
             delays: Vec::new(),
             deck: Vec::new(),
             usual: BTreeMap::new(),
+            last_victim: None,
             load: None,
             began: Instant::now(),
             story: RefCell::default(),
@@ -166,7 +178,7 @@ impl Rig {
             let node = self.random.below(self.cluster.nodes.len());
             let asked = self.ask(node, Query { shape, keys: false, chunked: false, slow });
             let took = self.judge(asked).await;
-            self.usual.insert(shape, took);
+            self.took(shape, took);
         }
     }
 
@@ -212,7 +224,18 @@ impl Rig {
         *self.deck.last().unwrap()
     }
 
-    /// The present run counts: a query that met the fault, with so many units run again.
+    /// A query was answered that took so long, while a fault came; it counts if units were in flight
+    /// then, and some were run again. By how much it was late.
+    pub(super) fn count_if_met(&mut self, met: Met, query: Query, took: Duration) -> Duration {
+        let delay = self.took(query.shape, took);
+        if met.in_flight > 0 && met.reruns > 0 {
+            self.delays.push(delay);
+            self.count(met.reruns);
+        }
+        delay
+    }
+
+    /// The present run counts; so many units were run again in it.
     pub(super) fn count(&mut self, reruns: u64) {
         self.note(&format!("counts, {reruns} units were run again"));
         self.counted += 1;
@@ -220,17 +243,21 @@ impl Rig {
         self.deck.pop();
     }
 
-    /// By how much a query was late.
-    pub(super) fn delayed(&mut self, shape: Shape, took: Duration) -> Duration {
-        let delay = took.saturating_sub(self.usual[&shape]);
-        self.delays.push(delay);
-        delay
+    /// Takes note of how long a query took; by how much it was late.
+    pub(super) fn took(&mut self, shape: Shape, took: Duration) -> Duration {
+        let usual = self.usual.entry(shape).or_insert(took);
+        // The machine was busier when the usual time was measured.
+        *usual = took.min(*usual);
+        took - *usual
     }
 
     /// A node for the client and another one for the fault.
     pub(super) fn client_and_victim(&mut self) -> (usize, usize) {
-        let client = self.random.below(self.cluster.nodes.len());
-        let victim = *self.random.pick(&self.others(client));
+        // Not the one that has just come back: queries use it only when they must.
+        let rested = self.everyone().into_iter().filter(|&node| Some(node) != self.last_victim);
+        let victim = *self.random.pick(&rested.collect::<Vec<_>>());
+        self.last_victim = Some(victim);
+        let client = *self.random.pick(&self.others(victim));
         (client, victim)
     }
 
@@ -372,24 +399,51 @@ impl Rig {
         sum
     }
 
-    /// Waits until all nodes are back, and have been given what they missed: only then another
-    /// fault is the only one.
-    pub(super) async fn recover(&self) {
+    /// Waits until the fault is over for good, so that the next one is the only one: all nodes take
+    /// writes from each other, and have been given what they missed.
+    pub(super) async fn recover(&mut self) {
         self.cluster.wait_shared().await;
         self.note("all nodes are back");
-        let none_hinted = async || {
-            let addresses = self.addresses();
-            let each = addresses.iter().map(|node| wire::metric(node, "mapring_hinted_vnodes"));
-            join_all(each).await.iter().sum::<f64>() == 0.0
-        };
-        eventually("hints to be handed over", || async {
+        self.load.iter().for_each(|load| load.rest(true));
+        let names: Vec<u64> = (0..PROBES).map(|_| self.random.next()).collect();
+        for node in self.everyone() {
+            let writes = names.iter().map(|name| self.is_stored_by_all(node, *name));
+            join_all(writes).await;
+        }
+        self.note("all nodes reach each other");
+        // A query makes nodes bring on at once what others left unfinished.
+        let node = self.random.below(self.cluster.nodes.len());
+        let asked = self.ask(node, Query::COUNT);
+        self.judge(asked).await;
+        eventually("writes to settle and hints to be handed over", || async {
             // What nodes say of themselves lags a little behind.
-            let once = none_hinted().await;
+            let once = self.pending().await;
             tokio::time::sleep(LAG).await;
-            holds(once && none_hinted().await)
+            holds(once == 0.0 && self.pending().await == 0.0)
         })
         .await;
         self.note("all have what they missed");
+        self.load.iter().for_each(|load| load.rest(false));
+    }
+
+    /// Writes an object that all its replicas must acknowledge, until they do.
+    async fn is_stored_by_all(&self, node: usize, name: u64) {
+        let path = format!("/buckets/probes/keys/{name}?w=all");
+        let text = [("Content-Type", "text/plain")];
+        eventually(&format!("all replicas to take {path}"), || async {
+            let answer = wire::request(self.address(node), "PUT", &path, &text, b"x").await;
+            holds(answer.is_ok_and(|answer| answer.status == 204))
+        })
+        .await;
+    }
+
+    /// What nodes know of that not all replicas have.
+    async fn pending(&self) -> f64 {
+        let addresses = self.addresses();
+        let metrics =
+            ["mapring_hinted_vnodes", "mapring_unsettled_writes", "mapring_witnessed_writes"];
+        let of_node = |node| metrics.map(|metric| wire::metric(node, metric));
+        join_all(addresses.iter().flat_map(|node| of_node(node))).await.iter().sum()
     }
 
     /// Reads everything that was acknowledged from all its replicas, through every node, and says
@@ -413,7 +467,7 @@ impl Rig {
         let (kind, took) = (&self.kind, self.began.elapsed());
         eprintln!(
             "{kind}: {} runs, {} counted, {} units re-run, {took:.0?}; {acknowledged} objects \
-             as acknowledged on all replicas, {repaired} replicas repaired by it; seed {}{}",
+             read as acknowledged from all replicas, {repaired} replicas repaired; seed {}{}",
             self.runs,
             self.counted,
             self.reruns,
