@@ -32,8 +32,9 @@ pub(crate) async fn run(shared: Weak<Shared>) {
             if shared.stopping() {
                 return;
             }
-            round(&shared).await;
-            if shared.catching_up() { limits::CATCH_UP_TICK } else { limits::HANDOFF_TICK }
+            let stopped = round(&shared).await;
+            let again = stopped || shared.catching_up();
+            if again { limits::CATCH_UP_TICK } else { limits::HANDOFF_TICK }
         };
         // A change of the view, such as a node that is back, brings the next round forward.
         let changed = async {
@@ -50,8 +51,9 @@ pub(crate) async fn run(shared: Weak<Shared>) {
     }
 }
 
-/// One look at everything. A node that does not answer holds nobody else up.
-async fn round(shared: &Arc<Shared>) {
+/// One look at everything; gives whether a node that seems to be up did not take what it lacks. A
+/// node that does not answer holds nobody else up.
+async fn round(shared: &Arc<Shared>) -> bool {
     let view = shared.parts.cluster.view();
     let mut owners: BTreeMap<NodeId, Vec<Partition>> = BTreeMap::new();
     for vnode in shared.vnodes.hinted().vnodes() {
@@ -61,11 +63,12 @@ async fn round(shared: &Arc<Shared>) {
     }
     let owners = owners.into_iter().filter(|(owner, _)| view.is_up(*owner));
     let hand_overs = join_all(owners.map(|(owner, vnodes)| hand_all_over(shared, owner, vnodes)));
-    tokio::join!(catch_up(shared), hand_overs);
+    let ((), handed_over) = tokio::join!(catch_up(shared), hand_overs);
+    handed_over.contains(&false)
 }
 
-/// Hands the vnodes of one owner over, one after another, until one fails.
-async fn hand_all_over(shared: &Arc<Shared>, owner: NodeId, vnodes: Vec<Partition>) {
+/// Hands the vnodes of one owner over, one after another, until one fails; gives whether none did.
+async fn hand_all_over(shared: &Arc<Shared>, owner: NodeId, vnodes: Vec<Partition>) -> bool {
     for vnode in vnodes {
         let mark = shared.vnodes.hinted().mark(vnode);
         if owner == shared.me {
@@ -82,10 +85,11 @@ async fn hand_all_over(shared: &Arc<Shared>, owner: NodeId, vnodes: Vec<Partitio
             }
             Err(error) => {
                 tracing::debug!(%vnode, node = %owner, %error, "hand-off stopped");
-                return;
+                return false;
             }
         }
     }
+    true
 }
 
 /// Asks the members that have not said yet whether they hold anything for this node.

@@ -71,7 +71,8 @@ pub const REAP_TICK: Duration = Duration::from_secs(1);
 /// no change of the view brings it to look sooner.
 pub const HANDOFF_TICK: Duration = Duration::from_secs(10);
 
-/// How often a node asks, after its start, whether others hold data for it.
+/// How often a node asks, after its start, whether others hold data for it; and how soon it tries
+/// again to hand data over to a node that seems to be up and did not take it.
 pub const CATCH_UP_TICK: Duration = Duration::from_secs(1);
 
 /// Objects read and sent back at once by hand-off.

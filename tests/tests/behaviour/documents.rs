@@ -74,7 +74,8 @@ mapring() { "$PROGRAM" "$@"; }
 async fn run(block: &Block, cluster: &Cluster) -> Result<(), String> {
     let mut commands = block.commands.clone();
     for (printed, node) in ["8098", "8108", "8118"].iter().zip(&cluster.nodes) {
-        commands = commands.replace(&format!(":{printed}"), &format!(":{}", node.settings.http));
+        let port = node.settings.http.rsplit(':').next().unwrap();
+        commands = commands.replace(&format!(":{printed}"), &format!(":{port}"));
     }
     let output = Command::new("bash")
         .args(["-c", &format!("{PRELUDE}{commands}")])

@@ -10,6 +10,7 @@ mod harness;
 mod configuration;
 mod documents;
 mod durability;
+mod faults;
 mod membership;
 mod observation;
 mod playground;

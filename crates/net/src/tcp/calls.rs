@@ -48,8 +48,12 @@ struct Calls {
 
 struct State {
     waiting: HashMap<u64, oneshot::Sender<Result<Reply>>>,
-    /// When the first of the calls now waiting began, or the last one ended.
+    /// When the last call began or ended.
     turned: Instant,
+    /// When the first call began since the peer was last heard. It stays when that call is
+    /// withdrawn: a peer that lets every call time out is as silent as one that lets a single one
+    /// wait.
+    asked: Option<Instant>,
     /// Why the connection is of no use any more.
     closed: Option<WireError>,
 }
@@ -59,7 +63,8 @@ impl CallConnection {
     pub(super) fn start(shared: &Arc<Shared>, stream: TcpStream, peer: String) -> Arc<Self> {
         let (frames, queue) = mpsc::channel(limits::QUEUED_FRAMES);
         let (cancelled, cancellations) = mpsc::unbounded_channel();
-        let state = State { waiting: HashMap::new(), turned: Instant::now(), closed: None };
+        let state =
+            State { waiting: HashMap::new(), turned: Instant::now(), asked: None, closed: None };
         let calls = Arc::new(Calls { peer, state: Mutex::new(state) });
         let driver = Driver {
             shared: shared.clone(),
@@ -149,9 +154,9 @@ impl Calls {
         if let Some(closed) = &state.closed {
             return Err(closed.clone().into());
         }
-        if state.waiting.is_empty() {
-            state.turned = Instant::now();
-        }
+        let now = Instant::now();
+        state.turned = now;
+        state.asked.get_or_insert(now);
         state.waiting.insert(id, sender);
         Ok(())
     }
@@ -196,10 +201,15 @@ impl Calls {
         idle
     }
 
-    /// Since when calls wait; `None` when none does.
-    fn busy_since(&self) -> Option<Instant> {
-        let state = self.state.lock();
-        (!state.waiting.is_empty()).then_some(state.turned)
+    /// The peer has said something.
+    fn heard(&self) {
+        let mut state = self.state.lock();
+        state.asked = (!state.waiting.is_empty()).then(Instant::now);
+    }
+
+    /// For how long the peer has owed an answer, or a sign of life, and said nothing.
+    fn silence(&self) -> Option<Duration> {
+        self.state.lock().asked.map(|asked| asked.elapsed())
     }
 }
 
@@ -252,23 +262,21 @@ async fn read(
     let mut reader = FrameReader::new(socket);
     let mut tick = tokio::time::interval(limits::TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut heard = Instant::now();
     loop {
-        while let Some((header, body)) = reader.take()? {
-            deliver(calls, header, body)?;
-        }
         tokio::select! {
             biased;
             read = reader.fill() => {
                 shared.metrics.received.increment(read? as u64);
-                heard = Instant::now();
+                while let Some((header, body)) = reader.take()? {
+                    deliver(calls, header, body)?;
+                }
+                calls.heard();
             }
             _ = tick.tick() => {
                 if calls.close_if_idle() {
                     return Ok(());
                 }
-                let Some(busy) = calls.busy_since() else { continue };
-                let silence = heard.max(busy).elapsed();
+                let Some(silence) = calls.silence() else { continue };
                 if silence >= mapring_types::limits::LEASE {
                     return Err(Error::unavailable(format!("silent for {silence:?}")));
                 }

@@ -51,9 +51,9 @@ impl Cluster {
         let number = u16::try_from(self.nodes.len()).unwrap();
         let mut settings = NodeSettings {
             name: format!("n{}", number + 1),
-            http: self.ports.port(2 * number),
-            cluster: self.ports.port(2 * number + 1),
-            join: self.nodes.first().map(|first| first.settings.cluster).into_iter().collect(),
+            http: self.ports.address(2 * number),
+            cluster: self.ports.address(2 * number + 1),
+            join: self.nodes.iter().take(1).map(|first| first.settings.cluster.clone()).collect(),
             environment: self.environment.clone(),
             wrapper: Vec::new(),
         };

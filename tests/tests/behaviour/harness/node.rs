@@ -15,9 +15,11 @@ use super::{PATIENCE, PROGRAM, eventually, holds};
 #[derive(Debug, Clone, Default)]
 pub(crate) struct NodeSettings {
     pub(crate) name: String,
-    pub(crate) http: u16,
-    pub(crate) cluster: u16,
-    pub(crate) join: Vec<u16>,
+    /// `HOST:PORT` of both listeners.
+    pub(crate) http: String,
+    pub(crate) cluster: String,
+    /// Where to join, as `HOST:PORT`.
+    pub(crate) join: Vec<String>,
     /// Settings by environment variable.
     pub(crate) environment: Vec<(String, String)>,
     /// A program with arguments that runs the node, such as strace.
@@ -51,13 +53,13 @@ impl Node {
     pub(crate) fn new(settings: NodeSettings, directory: &Path) -> Self {
         let timeouts =
             Timeouts { connect: Duration::from_secs(5), answer: Duration::from_secs(90) };
-        let url = format!("http://127.0.0.1:{}", settings.http);
+        let url = format!("http://{}", settings.http);
         let client = Client::with_timeouts(&url, timeouts).unwrap();
         Self { settings, client, directory: directory.to_path_buf(), child: None, input: None }
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.settings.http)
+        format!("http://{}", self.settings.http)
     }
 
     pub(crate) fn data_dir(&self) -> PathBuf {
@@ -95,14 +97,8 @@ impl Node {
             .args(["--node-name", &settings.name])
             .arg("--data-dir")
             .arg(self.data_dir())
-            .args(["--http", &format!("127.0.0.1:{}", settings.http)])
-            .args(["--cluster", &format!("127.0.0.1:{}", settings.cluster)])
-            .args(
-                settings
-                    .join
-                    .iter()
-                    .flat_map(|port| ["--join".to_owned(), format!("127.0.0.1:{port}")]),
-            )
+            .args(["--http", &settings.http, "--cluster", &settings.cluster])
+            .args(settings.join.iter().flat_map(|member| ["--join", member]))
             .envs(ENVIRONMENT)
             .envs(settings.environment.iter().cloned())
             // The node ends with the test, however that ends.

@@ -32,6 +32,11 @@ impl Ports {
         panic!("no block of {BLOCK} free ports");
     }
 
+    /// An address with a port of the block.
+    pub(crate) fn address(&self, offset: u16) -> String {
+        format!("{}:{}", Ipv4Addr::LOCALHOST, self.port(offset))
+    }
+
     /// A port of the block.
     pub(crate) fn port(&self, offset: u16) -> u16 {
         assert!(offset < BLOCK);

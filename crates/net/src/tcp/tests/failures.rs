@@ -185,6 +185,28 @@ async fn a_paused_peer_is_noticed_within_five_seconds() {
 }
 
 #[tokio::test]
+async fn a_peer_that_lets_short_calls_time_out_is_noticed_as_well() {
+    use crate::{Class, Transport};
+
+    let one = TestNode::start(1).await;
+    let peer = Peer { id: Some(NodeId(2)), address: silent(true).await.to_string() };
+    let (start, short) = (Instant::now(), Duration::from_millis(200));
+    let call = || {
+        // The one class with a single connection.
+        let (class, body) = (Class::Background, bytes::Bytes::new());
+        one.transport.call(&peer, class, operation::ECHO, body, short)
+    };
+    let error = loop {
+        let error = call().await.unwrap_err();
+        if error.kind() != ErrorKind::Timeout {
+            break error;
+        }
+        assert!(start.elapsed() < 2 * WITHIN_LEASE, "the connection is used for ever");
+    };
+    assert!(error.to_string().contains("silent"), "{error}");
+}
+
+#[tokio::test]
 async fn a_short_timeout_is_kept_even_without_a_connection() {
     let one = TestNode::start(1).await;
     let peer = Peer { id: Some(NodeId(2)), address: silent(false).await.to_string() };

@@ -1,0 +1,72 @@
+//! A node is cut off from the others by the network: what they send each other vanishes.
+
+use std::time::Duration;
+
+use super::network::{Cut, Network};
+use super::pause::requests;
+use super::query::Query;
+use super::rig::{Met, Rig, SETTINGS};
+use super::{PROMISED, RUNS, SLACK, SLOW};
+use crate::harness::Cluster;
+
+/// How long a query may take by way of a node that is cut off, in all.
+const LONGEST: Duration = Duration::from_secs(30);
+
+async fn mid_query(nodes: usize) {
+    let network = match Network::make(nodes) {
+        Ok(network) => network,
+        Err(reason) => {
+            eprintln!("SKIPPED: no network namespaces here, so that nothing can be cut: {reason}");
+            return;
+        }
+    };
+    let mut cluster = Cluster::empty(&SETTINGS);
+    for node in 0..nodes {
+        cluster.add_with(|settings| network.place(node, settings));
+    }
+    cluster.wait_shared().await;
+    let mut rig = Rig::with(cluster, "network cut mid-query", RUNS).await.with_load();
+    rig.measure(SLOW).await;
+    let queries = Query::all(SLOW);
+    let mut slowest = Duration::ZERO;
+    while rig.next_run() {
+        let query = rig.draw(&queries);
+        rig.change_some(&rig.everyone()).await;
+        let (client, victim) = rig.client_and_victim();
+        let how = *rig.random.pick(&[Cut::Port, Cut::Link]);
+        let before = rig.units_rerun(client).await;
+        let asked = rig.ask(client, query);
+        rig.wait_midst(query).await;
+        let in_flight = rig.units_in_flight().await;
+        rig.note_of(victim, &format!("is cut off ({how:?})"));
+        network.cut(victim, how);
+        let tag = rig.random.next();
+        slowest = slowest.max(requests(&rig, victim, tag).await);
+        rig.note("reads and writes are answered");
+        let took = rig.judge(asked).await;
+        let reruns = rig.units_rerun(client).await - before;
+        let delay = rig.count_if_met(Met { in_flight, reruns }, query, took);
+        assert!(delay <= PROMISED + SLACK, "{query:?} was late by {delay:?}");
+        // On its own, after others have gone on, it must not answer from what it has.
+        rig.change_some(&rig.others(victim)).await;
+        let asked = rig.ask(victim, query);
+        let (took, _) = rig.judge_or_error(asked).await;
+        assert!(took < LONGEST, "an error came only after {took:?}");
+        rig.reads_nothing_old(victim).await;
+        network.heal(victim, how);
+        rig.note_of(victim, "is back in the network");
+        rig.recover().await;
+    }
+    eprintln!("a GET or PUT during a cut took {slowest:.1?} at most");
+    rig.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mid_query_of_three() {
+    mid_query(3).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mid_query_of_five() {
+    mid_query(5).await;
+}

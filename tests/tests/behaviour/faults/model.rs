@@ -1,0 +1,121 @@
+//! What is stored, as the test knows it, and what every query must answer by that.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::query::{Query, Shape};
+use super::random::Random;
+
+/// Objects that queries map: enough that every partition has some.
+pub(super) const ITEMS: u32 = 150;
+
+/// Objects that items point to.
+const TARGETS: u32 = 40;
+
+pub(super) const ITEM_BUCKET: &str = "items";
+pub(super) const TARGET_BUCKET: &str = "targets";
+
+/// The acknowledged version of each item that exists.
+#[derive(Debug, Default)]
+pub(super) struct Model(pub(super) BTreeMap<u32, u32>);
+
+pub(super) fn item_key(item: u32) -> String {
+    format!("i{item:03}")
+}
+
+pub(super) fn target_key(target: u32) -> String {
+    format!("t{target:02}")
+}
+
+/// What is stored under a target.
+pub(super) fn target_body(target: u32) -> String {
+    format!("target {target}")
+}
+
+pub(super) fn targets() -> std::ops::Range<u32> {
+    0..TARGETS
+}
+
+/// The target that a version of an item points to.
+pub(super) fn pointed_at(item: u32, version: u32) -> u32 {
+    (item * 7 + version) % TARGETS
+}
+
+/// What is stored under an item.
+pub(super) fn item_body(item: u32, version: u32) -> String {
+    let target = target_key(pointed_at(item, version));
+    json!({"n": item, "v": version, "target": target}).to_string()
+}
+
+/// The link of an item to its target, as a header.
+pub(super) fn item_link(item: u32, version: u32) -> String {
+    let target = target_key(pointed_at(item, version));
+    format!("</buckets/{TARGET_BUCKET}/keys/{target}>; riaktag=\"t\"")
+}
+
+/// An input of a query: an item, and its key data when the query lists its inputs.
+type Input = (u32, Option<u32>);
+
+impl Model {
+    /// The document of a query and its answer.
+    pub(super) fn ask(&self, query: &Query, random: &mut Random) -> (Value, Vec<String>) {
+        let mut inputs: Vec<Input> = self.0.keys().map(|&item| (item, None)).collect();
+        if query.keys {
+            // An input that is named twice counts twice.
+            for _ in 0..ITEMS / 10 {
+                let again = *random.pick(&inputs);
+                inputs.push(again);
+            }
+            random.shuffle(&mut inputs);
+            for (at, input) in inputs.iter_mut().enumerate() {
+                input.1 = Some(u32::try_from(at).unwrap());
+            }
+        }
+        let listed = |(item, keydata): &Input| json!([ITEM_BUCKET, item_key(*item), keydata]);
+        let document = json!({
+            "inputs": if query.keys { inputs.iter().map(listed).collect() }
+                else { json!(ITEM_BUCKET) },
+            "query": query.phases(),
+            "timeout": 60_000,
+        });
+        let mut answer = self.answer(query.shape, &inputs);
+        answer.sort_unstable();
+        (document, answer)
+    }
+
+    /// Results as JSON text, in no order.
+    fn answer(&self, shape: Shape, inputs: &[Input]) -> Vec<String> {
+        let target = |item: u32| pointed_at(item, self.0[&item]);
+        let text = |text: String| json!(text).to_string();
+        match shape {
+            Shape::Map | Shape::ReduceNative => {
+                let result = |(item, keydata): &Input| {
+                    let keydata = keydata.map_or(String::new(), |number| format!("#{number}"));
+                    text(format!("{}={}{keydata}", item_key(*item), self.0[item]))
+                };
+                inputs.iter().map(result).collect()
+            }
+            Shape::Reduce | Shape::PreReduce => {
+                let weight = |item: &u32| u64::from(item * 100_000 + self.0[item]);
+                let sum: u64 = inputs.iter().map(|(item, _)| weight(item)).sum();
+                vec![json!({"count": inputs.len(), "sum": sum}).to_string()]
+            }
+            Shape::MapMap => {
+                let result = |(item, _): &Input| {
+                    text(format!("{}<{}", target_key(target(*item)), item_key(*item)))
+                };
+                inputs.iter().map(result).collect()
+            }
+            Shape::MapLinkMap => {
+                let result = |(item, _): &Input| text(format!("{}/t", target_key(target(*item))));
+                inputs.iter().map(result).collect()
+            }
+            Shape::MapNative => {
+                let result = |(item, _): &Input| text(target_body(target(*item)));
+                inputs.iter().map(result).collect()
+            }
+            Shape::Count => vec![inputs.len().to_string()],
+        }
+    }
+}
