@@ -7,9 +7,11 @@
 
 mod harness;
 
+mod answers;
 mod configuration;
 mod documents;
 mod durability;
+mod leaving;
 mod membership;
 mod observation;
 mod playground;
