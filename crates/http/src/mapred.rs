@@ -16,9 +16,13 @@ use mapring_mapred::{PhaseResults, Rejection, Results};
 use mapring_types::limits as shared;
 
 use crate::backend::ParsedQuery;
+use crate::body::Share;
 use crate::reply::{Reply, Stop, media};
 use crate::server::{App, Request};
 use crate::{body, decision, limits, multipart};
+
+/// What a part has besides its results, about.
+const PART_HEAD_BYTES: usize = 256;
 
 /// What is said to those who do not send a query.
 const USAGE: &str = "MapReduce queries are sent here with POST, as a JSON document:\n\
@@ -38,16 +42,19 @@ pub(crate) async fn mapred(app: &App, request: &mut Request) -> Result<Reply, St
         return Err(Reply::bad_request(USAGE).into());
     }
     let query = parse(app, &held.bytes).await?;
-    drop(held);
+    // A query has about the size of its text, for as long as it runs.
+    let share = held.into_share();
     decision::same_origin(&request.headers, app.config.secure_referer_check)?;
     decision::json_body(&request.headers)?;
     // Riak asks for JSON to be acceptable even where it answers in parts.
     decision::representation(&request.headers, &[media::JSON])?;
     if request.params.is_true("chunked") {
         let results = query.stream().await.map_err(refusal)?;
-        return Ok(chunked(app, results));
+        return Ok(chunked(app, results, share));
     }
-    match query.answer().await.map_err(refusal)? {
+    let answer = query.answer().await;
+    drop(share);
+    match answer.map_err(refusal)? {
         Ok(answer) => Ok(Reply::new(StatusCode::OK, media::JSON, Body::from_stream(answer.body))
             .header(CONTENT_LENGTH, answer.length.to_string())),
         Err(failure) => Ok(Reply::json(StatusCode::INTERNAL_SERVER_ERROR, failure.body)),
@@ -75,14 +82,14 @@ fn refusal(rejection: Rejection) -> Stop {
     }
 }
 
-fn chunked(app: &App, results: Results) -> Reply {
+fn chunked(app: &App, results: Results, share: Share) -> Reply {
     let boundary = multipart::random_name(app.node.entropy.as_ref());
     // No space here: Riak writes none, and some clients split at ";boundary=".
     let content_type = format!("{};boundary={boundary}", media::MULTIPART);
-    let pieces = stream::unfold(Some((results, boundary)), |state| async move {
-        let (mut results, boundary) = state?;
+    let pieces = stream::unfold(Some((results, boundary, share)), |state| async move {
+        let (mut results, boundary, share) = state?;
         let (piece, more) = next_piece(&mut results, &boundary).await;
-        Some((Ok::<_, Infallible>(piece), more.then_some((results, boundary))))
+        Some((Ok::<_, Infallible>(piece), more.then_some((results, boundary, share))))
     });
     Reply::new(StatusCode::OK, &content_type, Body::from_stream(pieces))
 }
@@ -129,6 +136,9 @@ struct Piece<'a> {
 
 impl Piece<'_> {
     fn add(&mut self, results: &PhaseResults) {
+        // Growing step by step would take twice the memory.
+        let text: usize = results.values.iter().map(|value| value.0.len() + 1).sum();
+        self.out.reserve(text + PART_HEAD_BYTES);
         for value in &results.values {
             match self.open {
                 Some((phase, start))

@@ -441,24 +441,30 @@ impl Kv {
         self.inner.vnodes.run(work).await
     }
 
-    /// Reads objects from a vnode of this node, one answer for each, as [`Kv::fold_page`] gives
-    /// them.
+    /// Reads objects from vnodes of this node, as [`Kv::fold_page`] gives them: the first of the
+    /// named, at least one, until they have `most_bytes` together.
     ///
     /// # Errors
     /// `Storage`, `Corrupt`, `Overloaded`.
     pub async fn read_local(
         &self,
-        vnode: Partition,
-        ids: Vec<ObjectId>,
+        places: Vec<(Partition, ObjectId)>,
+        most_bytes: usize,
     ) -> Result<Vec<Option<Record>>> {
         let shared = self.inner.clone();
         let work = move |core: &vnode::Core| {
-            let read = |id: ObjectId| {
+            let (mut records, mut bytes) = (Vec::with_capacity(places.len()), 0);
+            for (vnode, id) in places {
                 let siblings = shared.siblings(&id.bucket);
                 let record = core.engine.get(vnode.0, &core.place(id))?;
-                record.map(|record| resolved(record, siblings)).transpose()
-            };
-            ids.into_iter().map(read).collect()
+                let record = record.map(|record| resolved(record, siblings)).transpose()?;
+                bytes += record.as_ref().map_or(0, Record::len);
+                records.push(record);
+                if bytes >= most_bytes {
+                    break;
+                }
+            }
+            Ok(records)
         };
         self.inner.vnodes.run(work).await
     }

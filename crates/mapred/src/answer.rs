@@ -3,13 +3,15 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes, BytesMut};
 use futures::stream::BoxStream;
 use futures::{StreamExt, stream};
 use mapring_kv::{Executor, executor};
+use mapring_script::JsonText;
 use mapring_types::{Error, ErrorKind};
 
 use crate::failure::Failure;
@@ -24,90 +26,125 @@ pub struct Answer {
     pub body: BoxStream<'static, io::Result<Bytes>>,
 }
 
-/// Runs a query to its end and gives its plain answer.
-///
-/// # Errors
-/// The query's failure, or that the answer is too large.
-pub(crate) async fn collect(
-    query: &Query,
-    mut results: Results,
-    config: &MapredConfig,
-    executor: &Arc<dyn Executor>,
-) -> Result<Answer, Failure> {
-    let mut collector = Collector {
-        config: config.clone(),
-        executor: executor.clone(),
-        phases: BTreeMap::new(),
-        in_memory: 0,
-        on_disk: 0,
-    };
-    while let Some(results) = results.next().await {
-        collector.add(results?).await?;
-    }
-    collector.finish(query.kept_phases()).await
-}
-
-struct Collector {
+/// The plain answers of a node.
+pub(crate) struct Answers {
     config: MapredConfig,
     executor: Arc<dyn Executor>,
-    phases: BTreeMap<usize, Part>,
-    in_memory: u64,
-    on_disk: u64,
+    /// Bytes in the files of all answers.
+    on_disk: Arc<AtomicU64>,
 }
 
-/// The values of one phase, separated by commas: first those in the file, then those in memory.
+impl Answers {
+    pub(crate) fn new(config: MapredConfig, executor: Arc<dyn Executor>) -> Self {
+        Self { config, executor, on_disk: Arc::default() }
+    }
+
+    /// Runs a query to its end and gives its plain answer.
+    ///
+    /// # Errors
+    /// The query's failure, or that there is no room for the answer.
+    pub(crate) async fn collect(
+        &self,
+        query: &Query,
+        mut results: Results,
+    ) -> Result<Answer, Failure> {
+        let mut collector = Collector {
+            answers: self,
+            phases: BTreeMap::new(),
+            in_memory: 0,
+            on_disk: Share { all: self.on_disk.clone(), own: 0 },
+        };
+        while let Some(results) = results.next().await {
+            collector.add(results?).await?;
+        }
+        Ok(collector.finish(query.kept_phases()))
+    }
+}
+
+/// What an answer has of the bytes on disk. Given back with it.
+struct Share {
+    all: Arc<AtomicU64>,
+    own: u64,
+}
+
+impl Share {
+    /// # Errors
+    /// When all answers together would have more than `most`.
+    fn grow(&mut self, bytes: u64, most: u64) -> Result<(), Failure> {
+        let room = |all: u64| all.checked_add(bytes).filter(|&all| all <= most);
+        if self.all.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room).is_ok() {
+            self.own += bytes;
+            return Ok(());
+        }
+        let whose = if self.own + bytes > most { "this answer" } else { "all answers together" };
+        Err(Failure::query(format_args!(
+            "no more than {most} bytes of plain answers are put aside on this node, and {whose} \
+             would be more: ask with ?chunked=true to get results as they come"
+        )))
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.all.fetch_sub(self.own, Ordering::Relaxed);
+    }
+}
+
+struct Collector<'a> {
+    answers: &'a Answers,
+    phases: BTreeMap<usize, Part>,
+    in_memory: u64,
+    on_disk: Share,
+}
+
+/// The values of one phase: first those in the file, then those in memory.
 #[derive(Default)]
 struct Part {
     file: Option<File>,
     file_bytes: u64,
-    memory: Vec<u8>,
+    memory: Vec<JsonText>,
 }
 
-impl Collector {
+impl Collector<'_> {
     async fn add(&mut self, results: PhaseResults) -> Result<(), Failure> {
         let part = self.phases.entry(results.phase).or_default();
-        for value in results.values {
-            let before = part.memory.len();
-            if before > 0 || part.file_bytes > 0 {
-                part.memory.push(b',');
-            }
-            part.memory.extend_from_slice(value.0.as_bytes());
-            self.in_memory += (part.memory.len() - before) as u64;
-        }
-        if self.in_memory > self.config.answer_memory_bytes {
-            self.spill().await?;
-        }
-        Ok(())
+        self.in_memory += separated(&results.values);
+        part.memory.extend(results.values);
+        let most = self.answers.config.answer_memory_bytes;
+        // Once there is a file, memory is only for making few and long writes.
+        let most = if self.on_disk.own > 0 { most.min(limits::SPILL_BYTES) } else { most };
+        if self.in_memory > most { self.spill().await } else { Ok(()) }
     }
 
     /// Writes everything that is in memory to the files.
     async fn spill(&mut self) -> Result<(), Failure> {
-        if self.on_disk + self.in_memory > self.config.answer_disk_bytes {
-            return Err(Failure::query(format_args!(
-                "the answer is larger than {} bytes: ask with ?chunked=true to get results as \
-                 they come",
-                self.config.answer_disk_bytes
-            )));
-        }
+        let config = &self.answers.config;
+        self.on_disk.grow(self.in_memory, config.answer_disk_bytes)?;
         for part in self.phases.values_mut() {
             if part.memory.is_empty() {
                 continue;
             }
-            let (bytes, file) = (std::mem::take(&mut part.memory), part.file.take());
-            let (length, directory) = (bytes.len() as u64, self.config.spill_dir.clone());
-            let written = off_reactor(&self.executor, move || {
-                let mut file = match file {
+            let (values, file) = (std::mem::take(&mut part.memory), part.file.take());
+            let (length, directory) = (separated(&values), config.spill_dir.clone());
+            let written = off_reactor(&self.answers.executor, move || {
+                let file = match file {
                     Some(file) => file,
                     None => tempfile::tempfile_in(&directory)?,
                 };
-                file.write_all(&bytes)?;
-                Ok(file)
+                let mut file = BufWriter::with_capacity(limits::ANSWER_CHUNK, file);
+                for value in values {
+                    file.write_all(value.0.as_bytes())?;
+                    file.write_all(b",")?;
+                }
+                file.into_inner().map_err(io::IntoInnerError::into_error)
             });
             part.file = Some(written.await.map_err(|error| {
-                Failure::query(format_args!("the answer cannot be put aside: {error}"))
+                Failure::query(format_args!(
+                    "the answer cannot be put aside: {error}; ask with ?chunked=true to get \
+                     results as they come"
+                ))
             })?);
             part.file_bytes += length;
-            self.on_disk += length;
         }
         self.in_memory = 0;
         Ok(())
@@ -115,65 +152,109 @@ impl Collector {
 
     /// No kept phase gives `[]`, one a flat list, several a list of lists in which phases without
     /// results are left out.
-    async fn finish(self, kept_phases: usize) -> Result<Answer, Failure> {
+    fn finish(self, kept_phases: usize) -> Answer {
         let nested = kept_phases > 1;
-        let mut pieces = vec![Piece::Bytes(Bytes::from_static(b"["))];
+        let mut pieces = vec![Piece::Text("[")];
         for (number, part) in self.phases.into_values().enumerate() {
             if nested {
-                let open: &'static [u8] = if number == 0 { b"[" } else { b",[" };
-                pieces.push(Piece::Bytes(Bytes::from_static(open)));
+                pieces.push(Piece::Text(if number == 0 { "[" } else { ",[" }));
             }
+            let in_memory = separated(&part.memory);
+            // Every value is followed by a comma, but for the last one.
+            let last = u64::from(in_memory == 0);
             if let Some(file) = part.file {
-                pieces.push(Piece::File { file, left: part.file_bytes, rewound: false });
+                let left = part.file_bytes.saturating_sub(last);
+                pieces.push(Piece::File { file, left, rewound: false });
             }
-            pieces.push(Piece::Bytes(part.memory.into()));
+            let left = in_memory.saturating_sub(1);
+            pieces.push(Piece::Values { values: part.memory.into_iter(), left });
             if nested {
-                pieces.push(Piece::Bytes(Bytes::from_static(b"]")));
+                pieces.push(Piece::Text("]"));
             }
         }
-        pieces.push(Piece::Bytes(Bytes::from_static(b"]")));
+        pieces.push(Piece::Text("]"));
         let length = pieces.iter().map(Piece::length).sum();
-        let body = stream::try_unfold(
-            (pieces.into_iter(), None, self.executor),
-            |(mut pieces, current, executor)| async move {
-                let mut current: Option<Piece> = current;
-                loop {
-                    let Some(piece) = current.take().or_else(|| pieces.next()) else {
-                        return Ok(None);
-                    };
-                    let (bytes, rest) = piece.read(&executor).await?;
-                    current = rest;
-                    if !bytes.is_empty() {
-                        return Ok(Some((bytes, (pieces, current, executor))));
-                    }
-                }
-            },
-        );
-        Ok(Answer { length, body: body.boxed() })
+        let source = Source {
+            pieces: pieces.into_iter(),
+            current: None,
+            executor: self.answers.executor.clone(),
+            _on_disk: self.on_disk,
+        };
+        let body = stream::try_unfold(source, |mut source| async move {
+            Ok(source.next().await?.map(|bytes| (bytes, source)))
+        });
+        Answer { length, body: body.boxed() }
+    }
+}
+
+/// The length of values with a comma after each.
+fn separated(values: &[JsonText]) -> u64 {
+    values.iter().map(|value| value.0.len() as u64 + 1).sum()
+}
+
+/// An answer on its way to the client.
+struct Source {
+    pieces: std::vec::IntoIter<Piece>,
+    current: Option<Piece>,
+    executor: Arc<dyn Executor>,
+    _on_disk: Share,
+}
+
+impl Source {
+    async fn next(&mut self) -> io::Result<Option<Bytes>> {
+        loop {
+            let Some(piece) = self.current.take().or_else(|| self.pieces.next()) else {
+                return Ok(None);
+            };
+            let (bytes, rest) = piece.read(&self.executor).await?;
+            self.current = rest;
+            if !bytes.is_empty() {
+                return Ok(Some(bytes));
+            }
+        }
     }
 }
 
 /// A stretch of an answer.
 enum Piece {
-    Bytes(Bytes),
-    File { file: File, left: u64, rewound: bool },
+    Text(&'static str),
+    /// Values with commas between them, `left` bytes.
+    Values {
+        values: std::vec::IntoIter<JsonText>,
+        left: u64,
+    },
+    File {
+        file: File,
+        left: u64,
+        rewound: bool,
+    },
 }
 
 impl Piece {
     fn length(&self) -> u64 {
         match self {
-            Self::Bytes(bytes) => bytes.len() as u64,
-            Self::File { left, .. } => *left,
+            Self::Text(text) => text.len() as u64,
+            Self::Values { left, .. } | Self::File { left, .. } => *left,
         }
     }
 
     /// The next chunk, and what is left of the piece.
     async fn read(self, executor: &Arc<dyn Executor>) -> io::Result<(Bytes, Option<Self>)> {
         match self {
-            Self::Bytes(mut bytes) => {
-                let chunk = bytes.split_to(bytes.len().min(limits::ANSWER_CHUNK));
-                let rest = (!bytes.is_empty()).then_some(Self::Bytes(bytes));
-                Ok((chunk, rest))
+            Self::Text(text) => Ok((text.into(), None)),
+            Self::Values { mut values, left } => {
+                let mut chunk = BytesMut::new();
+                while chunk.len() < limits::ANSWER_CHUNK
+                    && let Some(value) = values.next()
+                {
+                    chunk.put_slice(value.0.as_bytes());
+                    if values.len() > 0 {
+                        chunk.put_u8(b',');
+                    }
+                }
+                let left = left - chunk.len() as u64;
+                let rest = (left > 0).then_some(Self::Values { values, left });
+                Ok((chunk.freeze(), rest))
             }
             Self::File { mut file, left, rewound } => {
                 let read = off_reactor(executor, move || {
@@ -210,7 +291,6 @@ async fn off_reactor<T: Send + 'static>(
 #[cfg(test)]
 mod tests {
     use mapring_kv::executor::Inline;
-    use mapring_script::JsonText;
 
     use super::*;
     use crate::grammar;
@@ -238,13 +318,15 @@ mod tests {
         results: Results,
         config: &MapredConfig,
     ) -> Result<String, Failure> {
-        let executor: Arc<dyn Executor> = Arc::new(Inline);
-        let mut answer = collect(query, results, config, &executor).await?;
+        let answers = Answers::new(config.clone(), Arc::new(Inline));
+        let mut answer = answers.collect(query, results).await?;
         let mut body = Vec::new();
         while let Some(chunk) = answer.body.next().await {
             body.extend_from_slice(&chunk.unwrap());
         }
         assert_eq!(body.len() as u64, answer.length);
+        drop(answer);
+        assert_eq!(answers.on_disk.load(Ordering::Relaxed), 0);
         Ok(String::from_utf8(body).unwrap())
     }
 
@@ -280,6 +362,23 @@ mod tests {
         let many: Vec<(usize, &[&str])> = vec![(0, &["1234567890"]); 20];
         let failure = futures::executor::block_on(body(&query(&[true]), results(&many), &config));
         assert!(failure.unwrap_err().body.contains("chunked=true"));
+    }
+
+    #[test]
+    fn all_answers_together_are_bounded() {
+        let config = MapredConfig {
+            answer_memory_bytes: 10,
+            answer_disk_bytes: 100,
+            ..MapredConfig::default()
+        };
+        let answers = Answers::new(config, Arc::new(Inline));
+        let some: Vec<(usize, &[&str])> = vec![(0, &["1234567890"]); 8];
+        let ask = || futures::executor::block_on(answers.collect(&query(&[true]), results(&some)));
+        let first = ask().unwrap();
+        let refused = ask().err().unwrap().body;
+        assert!(refused.contains("together") && refused.contains("chunked=true"), "{refused}");
+        drop(first);
+        assert!(ask().is_ok());
     }
 
     #[test]

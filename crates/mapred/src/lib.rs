@@ -66,7 +66,8 @@ pub struct Parts {
 pub struct MapredConfig {
     /// A plain answer is kept in memory up to so many bytes, …
     pub answer_memory_bytes: u64,
-    /// … then in an unlinked temporary file up to so many, then the query fails.
+    /// … then in an unlinked temporary file. All such files together may have so many bytes; a
+    /// query that needs more fails.
     pub answer_disk_bytes: u64,
     /// Where that file is made.
     pub spill_dir: std::path::PathBuf,
@@ -83,7 +84,7 @@ pub struct MapredConfig {
 impl Default for MapredConfig {
     fn default() -> Self {
         Self {
-            answer_memory_bytes: 16 << 20,
+            answer_memory_bytes: 8 << 20,
             answer_disk_bytes: 16 << 30,
             spill_dir: std::env::temp_dir(),
             concurrent_queries: 256,
@@ -100,6 +101,13 @@ pub struct PhaseResults {
     pub phase: usize,
     /// The values, in Riak's JSON (non-ASCII escaped).
     pub values: Vec<JsonText>,
+}
+
+impl PhaseResults {
+    /// The length of all values.
+    pub(crate) fn bytes(&self) -> usize {
+        self.values.iter().map(|value| value.0.len()).sum()
+    }
 }
 
 /// Kept results as they come. Ends with `None` when the query is complete, or with one failure.

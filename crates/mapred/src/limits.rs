@@ -21,8 +21,15 @@ pub const QUERY_TIMEOUT: Duration = Duration::from_secs(60);
 /// Most queries that wait for their turn to be coordinated. More: they fail at once.
 pub const WAITING_QUERIES: usize = 4_096;
 
-/// Batches of kept results that wait for the client. A full queue holds the query back.
+/// Batches of kept results that wait for the client; when either bound is reached, the phases that
+/// make them are held back.
 pub const RESULTS_AHEAD: usize = 4;
+
+/// See [`RESULTS_AHEAD`]: bytes.
+pub const RESULTS_AHEAD_BYTES: usize = 2 << 20;
+
+/// A batch of kept results ends at so many bytes; one value may be larger.
+pub const RESULTS_BYTES: usize = 1 << 20;
 
 /// A phase's waiting inputs at the coordinator; when either bound is passed, the phase before it is
 /// held back until it is no longer.
@@ -52,6 +59,20 @@ pub const REDUCE_BYTES: usize = 1 << 20;
 /// Finished pages that wait in a node for the coordinator to take them, a stream.
 pub const FRAMES_AHEAD: usize = 1;
 
+/// Turns of units that all streams of a node share, beside the one that each has of its own. More
+/// units wait.
+pub const TURNS: usize = 256;
+
+/// While a turn holds more bytes of objects or results than this, its stream takes no others.
+pub const TURN_BYTES: usize = 4 << 20;
+
+/// Reads of objects for units that a node makes at once. More wait: the queue of blocking work is
+/// not theirs alone.
+pub const READS: usize = 64;
+
+/// A batch of named objects is read until it has so many bytes; one object may be larger.
+pub const READ_BYTES: usize = limits::PAGE_BYTES;
+
 /// Objects read from the store at once by a fold.
 pub const READ_INPUTS: usize = 250;
 
@@ -64,6 +85,9 @@ pub const PAGE_RESULT_BYTES: usize = 1 << 20;
 /// … or after so long, so that results of slow functions reach the client while the query runs,
 /// and a lost node costs little.
 pub const PAGE_TIME: Duration = Duration::from_millis(250);
+
+/// A unit that waits for its turn holds results of less than this.
+pub const PAGE_KEPT_BYTES: usize = 64 << 10;
 
 /// Inputs of one call to the workers: in batches of this size crossing into a worker costs a
 /// fraction of the cheapest function.
@@ -94,6 +118,9 @@ pub const KNOWN_BUCKETS: usize = 1_000;
 /// Results smaller than this are rewritten on the spot; larger ones off the reactor.
 pub const INLINE_BYTES: usize = 16 << 10;
 
+/// An answer that has outgrown the memory is written to its file when so much more has come.
+pub const SPILL_BYTES: u64 = 1 << 20;
+
 /// Chunks in which a plain answer is written to its file and read back.
 pub const ANSWER_CHUNK: usize = 256 << 10;
 
@@ -102,4 +129,6 @@ const _: () = assert!(RENEW.as_millis() * 3 <= limits::LEASE.as_millis());
 // A node may fail for as long as a lease without exhausting the tries of a unit.
 const _: () = assert!(TRIES >= 5);
 const _: () = assert!(BATCH_BYTES < limits::UNARY_BYTES);
+// What is usual leaves the streams their turns.
+const _: () = assert!(TURN_BYTES > limits::PAGE_BYTES && TURN_BYTES > 2 * PAGE_RESULT_BYTES);
 const _: () = assert!(BATCH_BYTES > 2 * limits::KEY_BYTES - 4_096);

@@ -23,8 +23,11 @@ pub(crate) trait Objects: Send + Sync + 'static {
         most: usize,
     ) -> Result<Page>;
 
-    async fn read_local(&self, vnode: Partition, ids: Vec<ObjectId>)
-    -> Result<Vec<Option<Record>>>;
+    async fn read_local(
+        &self,
+        places: Vec<(Partition, ObjectId)>,
+        most_bytes: usize,
+    ) -> Result<Vec<Option<Record>>>;
 
     async fn read_elsewhere(&self, vnode: Partition, id: &ObjectId) -> Result<Option<Record>>;
 
@@ -58,10 +61,10 @@ impl Objects for Kv {
 
     async fn read_local(
         &self,
-        vnode: Partition,
-        ids: Vec<ObjectId>,
+        places: Vec<(Partition, ObjectId)>,
+        most_bytes: usize,
     ) -> Result<Vec<Option<Record>>> {
-        self.read_local(vnode, ids).await
+        self.read_local(places, most_bytes).await
     }
 
     async fn read_elsewhere(&self, vnode: Partition, id: &ObjectId) -> Result<Option<Record>> {

@@ -9,16 +9,17 @@ use mapring_kv::{Executor, executor};
 use mapring_net::{Service, Transport};
 use mapring_script::JsonText;
 use mapring_types::Entropy;
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::admission::Admission;
-use crate::answer::{self, Answer};
+use crate::answer::{Answer, Answers};
 use crate::coordinator::{self, Coordinator, Shared};
 use crate::failure::{Failure, Rejection};
 use crate::grammar::Query;
 use crate::metered::{self, Counted, count};
-use crate::node::{EndOnDrop, LaneService, Node};
+use crate::node::{EndOnDrop, LaneService, Node, NodeTurns};
 use crate::objects::Objects;
 use crate::workers::Workers;
 use crate::{MapredConfig, PhaseResults, Results, json, limits, natives};
@@ -31,7 +32,7 @@ pub(crate) struct Engine {
     transport: Arc<dyn Transport>,
     executor: Arc<dyn Executor>,
     entropy: Arc<dyn Entropy>,
-    config: MapredConfig,
+    answers: Answers,
     admission: Admission,
 }
 
@@ -48,10 +49,13 @@ impl Engine {
         metered::describe();
         let (units_at_once, page_inputs) = (config.units_at_once, config.page_inputs as u64);
         let (units, lanes) = (Arc::default(), Arc::default());
-        let node = Node { objects, cluster, workers, units_at_once, page_inputs, units, lanes };
+        let turns = NodeTurns::default();
+        let node =
+            Node { objects, cluster, workers, units_at_once, turns, page_inputs, units, lanes };
         let admission = Admission::new(config.concurrent_queries);
         let (node, running) = (Arc::new(node), Arc::default());
-        Self { node, running, transport, executor, entropy, config, admission }
+        let answers = Answers::new(config, executor.clone());
+        Self { node, running, transport, executor, entropy, answers, admission }
     }
 
     pub(crate) fn service(&self) -> Arc<dyn Service> {
@@ -61,7 +65,7 @@ impl Engine {
     pub(crate) fn start(self: &Arc<Self>, query: Query) -> Result<Results, Rejection> {
         natives::check(&query)?;
         let deadline = Instant::now() + query.timeout();
-        let (sender, receiver) = mpsc::channel(limits::RESULTS_AHEAD);
+        let (sender, receiver) = mpsc::channel(1);
         let engine = self.clone();
         let task = tokio::spawn(async move {
             let ended = engine.run(query, deadline, sender.clone()).await;
@@ -82,7 +86,7 @@ impl Engine {
             let executor = executor.clone();
             async move {
                 let PhaseResults { phase, values } = results?;
-                Ok(PhaseResults { phase, values: encode(&executor, values).await })
+                Ok(PhaseResults { phase, values: encode(&executor, values).await? })
             }
         });
         Ok(encoded.boxed())
@@ -115,24 +119,34 @@ impl Engine {
     }
 
     pub(crate) async fn collect(&self, query: &Query, results: Results) -> Result<Answer, Failure> {
-        answer::collect(query, results, &self.config, &self.executor).await
+        self.answers.collect(query, results).await
     }
 }
 
 /// Rewrites values in Riak's form, off the reactor when there is much to do.
-async fn encode(executor: &Arc<dyn Executor>, values: Vec<JsonText>) -> Vec<JsonText> {
+async fn encode(
+    executor: &Arc<dyn Executor>,
+    values: Vec<JsonText>,
+) -> Result<Vec<JsonText>, Failure> {
     let bytes: usize = values.iter().map(|value| value.0.len()).sum();
     if bytes <= limits::INLINE_BYTES {
-        return values.into_iter().map(rewrite).collect();
+        return Ok(rewrite_all(values));
     }
-    let values = Arc::new(values);
+    let values = Arc::new(Mutex::new(values));
     let shared = values.clone();
-    let work = move || Ok(shared.iter().cloned().map(rewrite).collect());
+    let work = move || Ok(rewrite_all(std::mem::take(&mut *shared.lock())));
     match executor::run(executor.as_ref(), work).await {
-        Ok(rewritten) => rewritten,
-        // No room in the executor's queue: better here than not at all.
-        Err(_) => values.iter().cloned().map(rewrite).collect(),
+        Ok(rewritten) => Ok(rewritten),
+        Err(error) => match std::mem::take(&mut *values.lock()) {
+            lost if lost.is_empty() => Err(Failure::query(error)),
+            // No room in the executor's queue: better here than not at all.
+            untouched => Ok(rewrite_all(untouched)),
+        },
     }
+}
+
+fn rewrite_all(values: Vec<JsonText>) -> Vec<JsonText> {
+    values.into_iter().map(rewrite).collect()
 }
 
 fn rewrite(value: JsonText) -> JsonText {

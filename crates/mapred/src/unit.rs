@@ -180,6 +180,21 @@ pub(crate) fn encode<T: Serialize>(message: &T) -> Bytes {
     postcard::to_extend(message, vec![VERSION]).unwrap_or_default().into()
 }
 
+/// Encodes a page, in no more memory than it needs.
+pub(crate) fn encode_page(page: Page) -> Bytes {
+    let values = page.results.iter().chain(page.reduced.iter().flatten());
+    let bytes: usize = values.map(|value| value.0.len() + LENGTH_BYTES).sum();
+    let mut frame = Vec::with_capacity(bytes + PAGE_HEAD_BYTES);
+    frame.push(VERSION);
+    postcard::to_extend(&Frame::Page(page), frame).unwrap_or_default().into()
+}
+
+/// What the length of a value takes in a frame, at most.
+const LENGTH_BYTES: usize = 5;
+
+/// What a page has besides its results, but for long names.
+const PAGE_HEAD_BYTES: usize = 512;
+
 /// Decodes a request or frame.
 ///
 /// # Errors
@@ -210,9 +225,11 @@ mod tests {
             reduced: Some(Vec::new()),
             inputs: 3,
         });
-        for frame in [Frame::Renew, page] {
+        for frame in [Frame::Renew, page.clone()] {
             assert_eq!(decode::<Frame>(&encode(&frame)).unwrap(), frame);
         }
+        let Frame::Page(inner) = page.clone() else { panic!("no page") };
+        assert_eq!(encode_page(inner), encode(&page));
     }
 
     #[test]

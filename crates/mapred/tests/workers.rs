@@ -196,6 +196,21 @@ async fn the_limit_is_for_a_call_and_not_for_a_batch() {
     workers.shutdown().await;
 }
 
+#[tokio::test]
+async fn large_results_end_a_batch() {
+    let workers = start_patient(1, 20_000).await;
+    let large = source("function(v) { return [v.key, 'x'.repeat(600 << 10)]; }");
+    let bodies = ["0", "1", "2", "3", "4"];
+    let results = map(workers.as_ref(), &large, &bodies).await.unwrap();
+    let keys: Vec<&str> = results.iter().map(|values| values[0].0.as_str()).collect();
+    assert_eq!(keys, ["\"0\"", "\"1\""], "the rest has to be asked for again");
+    let one = source("function(v) { return ['x'.repeat(3 << 20)]; }");
+    assert_eq!(map(workers.as_ref(), &one, &bodies).await.unwrap().len(), 1);
+    let small = source("function(v) { return [v.key]; }");
+    assert_eq!(map(workers.as_ref(), &small, &bodies).await.unwrap().len(), 5);
+    workers.shutdown().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_wait_for_workers_and_later_phases_come_first() {
     let workers = start_patient(1, 60_000).await;

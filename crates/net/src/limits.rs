@@ -83,6 +83,10 @@ pub const CONNECTION_WINDOW: u32 = 128 << 20;
 /// more than one piece waits for the window.
 pub const CHUNK_BYTES: usize = 64 << 10;
 
+/// Room that is made at once for a piece of a stream that has begun to arrive. Longer ones get more
+/// as their bytes come.
+pub const EXPECTED_BYTES: usize = 2 << 20;
+
 /// Largest header list of an HTTP/2 request.
 pub const HEADER_BYTES: u32 = 4 << 10;
 

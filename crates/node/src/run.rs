@@ -7,7 +7,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::Config;
 use crate::node::Node;
-use crate::telemetry;
+use crate::{machine, telemetry};
 
 /// Runs a node until SIGTERM, SIGINT or `stop`, then stops it in order. A second signal ends the
 /// stop.
@@ -16,6 +16,7 @@ use crate::telemetry;
 /// When the node cannot be started, or the stop was cut short.
 pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<()> {
     telemetry::start_logging(&config.log)?;
+    machine::use_small_pages();
     let mut signals = Signals::listen()?;
     tokio::pin!(stop);
     let node = tokio::select! {

@@ -145,6 +145,25 @@ impl std::fmt::Display for ScriptError {
 
 impl std::error::Error for ScriptError {}
 
+/// Calls `one` on input after input, until the results have reached
+/// [`limits::BATCH_RESULT_BYTES`].
+pub(crate) fn map_batch(
+    inputs: &[MapInput],
+    mut one: impl FnMut(usize, &MapInput) -> Result<Vec<JsonText>, ScriptError>,
+) -> Result<Vec<Vec<JsonText>>, ScriptError> {
+    let mut results = Vec::with_capacity(inputs.len());
+    let mut bytes = 0;
+    for (at, input) in inputs.iter().enumerate() {
+        let result = one(at, input).map_err(|error| error.at(at))?;
+        bytes += result.iter().map(|value| value.0.len()).sum::<usize>();
+        results.push(result);
+        if bytes >= limits::BATCH_RESULT_BYTES {
+            break;
+        }
+    }
+    Ok(results)
+}
+
 /// Cuts text of foreign origin to [`limits::ERROR_BYTES`].
 fn cut(mut text: String) -> String {
     if text.len() > limits::ERROR_BYTES {
@@ -186,7 +205,9 @@ pub type QueryTag = u64;
 ///
 /// A runtime holds at most one reduce at a time; maps of the same query may come in between.
 pub trait Runtime {
-    /// Calls the function on every input; the outer list answers the inputs one by one.
+    /// Calls the function on the inputs; the outer list answers them one by one. It may be shorter
+    /// than the inputs, but not empty: the batch ends where its results have reached
+    /// [`limits::BATCH_RESULT_BYTES`].
     ///
     /// # Errors
     /// The first failure, with its input's number.

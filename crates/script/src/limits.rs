@@ -37,6 +37,10 @@ pub const NATIVE_REDUCE_BYTES: u64 = 64 << 20;
 /// Memory of a worker beside what its limit gives to user code, in bytes: code, threads, frames.
 pub const WORKER_BASE_BYTES: u64 = 96 << 20;
 
+/// A batch of map calls is broken off when its results have reached so many bytes; the caller asks
+/// again for the inputs that are left. One call's result may be larger.
+pub const BATCH_RESULT_BYTES: usize = 1 << 20;
+
 /// Files that a worker may open: its socket, its standard streams and little else.
 pub const WORKER_FILES: u64 = 32;
 

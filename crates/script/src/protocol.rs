@@ -78,7 +78,7 @@ pub enum Response {
         /// For how long this call has run, in milliseconds.
         call_ms: u64,
     },
-    /// To `Map`.
+    /// To `Map`: the results of the first inputs.
     Mapped(Vec<Vec<JsonText>>),
     /// To `ReduceOpen` and `ReducePush`.
     Done,

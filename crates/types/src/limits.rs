@@ -32,7 +32,7 @@ pub const MESSAGE_BYTES: usize = 256 << 20;
 pub const PAGE_INPUTS: usize = 1_000;
 
 /// See [`PAGE_INPUTS`]: bytes of objects read into one page.
-pub const PAGE_BYTES: usize = 4 << 20;
+pub const PAGE_BYTES: usize = 1 << 20;
 
 /// How long a request may take when it does not say (Riak's default).
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);

@@ -7,10 +7,12 @@
 
 mod harness;
 
+mod answers;
 mod configuration;
 mod documents;
 mod durability;
 mod faults;
+mod leaving;
 mod membership;
 mod observation;
 mod playground;

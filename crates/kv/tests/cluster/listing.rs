@@ -148,9 +148,12 @@ async fn pages_meet_every_object_of_a_slice() {
     assert_eq!(tombstones.count(), 1);
     let ids = vec![key("k001"), key("none")];
     let home = kv.preference(&ids[0]).unwrap().primaries[0].vnode;
-    let read = kv.read_local(home, ids).await.unwrap();
+    let places: Vec<_> = ids.into_iter().map(|id| (home, id)).collect();
+    let read = kv.read_local(places.clone(), 1_000).await.unwrap();
     assert_eq!(bodies(&read[0].as_ref().unwrap().decode().unwrap()), ["v1"]);
     assert!(read[1].is_none());
+    // As many as fit, and one whatever its size.
+    assert_eq!(kv.read_local(places, 1).await.unwrap(), read[..1]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -113,7 +113,19 @@ impl Coordinator {
         };
         let out = std::collections::VecDeque::new();
         let (planning, wake) = (None, None);
-        Ok(Self { shared, query, router, stages, source, out, results, changes, planning, wake })
+        Ok(Self {
+            shared,
+            query,
+            router,
+            stages,
+            source,
+            out,
+            out_bytes: 0,
+            results,
+            changes,
+            planning,
+            wake,
+        })
     }
 }
 

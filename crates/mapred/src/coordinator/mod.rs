@@ -58,8 +58,10 @@ pub(crate) struct Coordinator {
     stages: Vec<Stage>,
     /// Where to go on in the query's own list of inputs; `None` when all are taken.
     source: Option<usize>,
-    /// Kept results that the client has not taken.
+    /// Kept results that the client has not taken, …
     out: VecDeque<PhaseResults>,
+    /// … and how many bytes they have.
+    out_bytes: usize,
     results: mpsc::Sender<Result<PhaseResults, Failure>>,
     changes: watch::Receiver<Arc<View>>,
     /// Finding complete replicas, under way.
@@ -137,7 +139,7 @@ impl Coordinator {
 
     /// Waits for the next thing that happens.
     async fn next(&mut self) -> Event {
-        let client_has_room = self.out.len() < limits::RESULTS_AHEAD;
+        let client_has_room = self.client_has_room();
         let (stages, out, planning) = (&mut self.stages, &mut self.out, &mut self.planning);
         let waits = !out.is_empty();
         tokio::select! {
@@ -145,6 +147,7 @@ impl Coordinator {
             () = tokio::time::sleep_until(self.shared.deadline) => Event::Deadline,
             room = self.results.reserve(), if waits => match (room, out.pop_front()) {
                 (Ok(room), Some(oldest)) => {
+                    self.out_bytes -= oldest.bytes();
                     room.send(Ok(oldest));
                     Event::Sent
                 }
@@ -239,9 +242,30 @@ impl Coordinator {
 
     fn keep(&mut self, phase: usize, values: Vec<JsonText>) {
         count("mapring_query_results_total", values.len() as u64);
-        let bytes: usize = values.iter().map(|value| value.0.len()).sum();
+        let mut batch = PhaseResults { phase, values: Vec::new() };
+        let mut bytes = 0;
+        for value in values {
+            bytes += value.0.len();
+            batch.values.push(value);
+            if bytes >= limits::RESULTS_BYTES {
+                let full = PhaseResults { phase, values: std::mem::take(&mut batch.values) };
+                self.put_out(full, bytes);
+                bytes = 0;
+            }
+        }
+        if !batch.values.is_empty() {
+            self.put_out(batch, bytes);
+        }
+    }
+
+    fn put_out(&mut self, batch: PhaseResults, bytes: usize) {
         count("mapring_query_result_bytes_total", bytes as u64);
-        self.out.push_back(PhaseResults { phase, values });
+        self.out_bytes += bytes;
+        self.out.push_back(batch);
+    }
+
+    fn client_has_room(&self) -> bool {
+        self.out.len() < limits::RESULTS_AHEAD && self.out_bytes < limits::RESULTS_AHEAD_BYTES
     }
 
     fn pass_on(
@@ -282,15 +306,16 @@ impl Coordinator {
             match self.stages.first_mut().map(|stage| &mut stage.kind) {
                 Some(StageKind::Lanes(lanes)) => lanes.push(input, &mut self.router)?,
                 Some(StageKind::Reduce(reduce)) => reduce.push([as_json()?]),
-                None => match self.out.back_mut() {
-                    Some(last) if last.values.len() < limits::BATCH_INPUTS => {
-                        last.values.push(as_json()?);
+                None => {
+                    let value = as_json()?;
+                    match self.out.back_mut() {
+                        Some(last) if last.values.len() < limits::BATCH_INPUTS => {
+                            self.out_bytes += value.0.len();
+                            last.values.push(value);
+                        }
+                        _ => self.keep(0, vec![value]),
                     }
-                    _ => {
-                        let values = vec![as_json()?];
-                        self.keep(0, values);
-                    }
-                },
+                }
             }
         }
         Ok(())
@@ -299,7 +324,7 @@ impl Coordinator {
     fn first_has_room(&self) -> bool {
         match self.stages.first() {
             Some(stage) => stage.has_room(),
-            None => self.out.len() < limits::RESULTS_AHEAD,
+            None => self.client_has_room(),
         }
     }
 }

@@ -1,18 +1,20 @@
 //! One lane: its units, each read in order and worked on page by page.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 use mapring_engine::ScanDepth;
+use mapring_kv::Page;
 use mapring_ring::Partition;
-use mapring_script::{MapInput, PhaseFunction};
+use mapring_script::{JsonText, MapInput, PhaseFunction};
 use mapring_types::{BucketId, Error, ErrorKind, ObjectId, Record, Result};
 use tokio::sync::mpsc;
 
 use super::Node;
 use super::page::{Pager, UnitEnd};
+use super::turns::LaneTurns;
 use super::work::CallSize;
 use crate::limits;
 use crate::metered::{Counted, count};
@@ -27,6 +29,7 @@ pub(super) struct Lane {
     pub(super) request: LaneRequest,
     /// The phase's function, when it is a map.
     pub(super) function: Option<Arc<PhaseFunction>>,
+    turns: LaneTurns,
     pub(super) frames: mpsc::Sender<Bytes>,
 }
 
@@ -37,7 +40,8 @@ pub(super) async fn run(node: Arc<Node>, request: LaneRequest, frames: mpsc::Sen
         Work::Link(_) | Work::Keys => None,
     };
     let at_once = node.units_at_once.max(1);
-    let lane = &Lane { node, request, function, frames };
+    let turns = LaneTurns::new(&node.turns);
+    let lane = &Lane { node, request, function, turns, frames };
     match &lane.request.source {
         Source::Folds { bucket, units } => {
             stream::iter(units)
@@ -94,18 +98,17 @@ impl Lane {
         let mut size = CallSize::new();
         let mut after = unit.after.clone();
         loop {
-            let objects = &self.node.objects;
-            let read = objects.fold_page(slice, after.clone(), depth, limits::READ_INPUTS).await?;
+            let turn = self.turns.take().await?;
+            let read = self.read_slice(slice, after.clone(), depth).await?;
             let mut items: VecDeque<MapInput> = read.items.into_iter().map(object).collect();
             while !items.is_empty() {
-                let call = size.take(&mut items);
-                let ids: Vec<ObjectId> = call.iter().map(|input| input.id.clone()).collect();
-                let results = self.work(call, &mut size).await?;
-                for (id, results) in ids.into_iter().zip(results) {
+                for (id, results) in self.step(&mut items, &mut size).await? {
                     pager.add(results, Progress::After(id)).await?;
                 }
                 pager.end_if_late().await?;
             }
+            pager.end_if_large().await?;
+            drop(turn);
             match read.next {
                 // A cursor that does not move would make this go on for ever.
                 Some(next) if after.as_ref().is_none_or(|after| next > *after) => {
@@ -129,17 +132,21 @@ impl Lane {
         let mut rest = unit.inputs.as_slice();
         let mut taken = 0u64;
         while !rest.is_empty() {
-            let (now, later) = rest.split_at(size.next().min(rest.len()));
-            rest = later;
+            let turn = self.turns.take().await?;
+            let (now, _) = rest.split_at(size.next().min(rest.len()));
             let mut items: VecDeque<MapInput> = self.read(now).await?.into();
+            if items.is_empty() {
+                return Err(Error::internal("nothing was read, not even that it is missing").into());
+            }
+            rest = rest.get(items.len()..).unwrap_or_default();
             while !items.is_empty() {
-                let call = size.take(&mut items);
-                for results in self.work(call, &mut size).await? {
+                for (_, results) in self.step(&mut items, &mut size).await? {
                     taken += 1;
                     pager.add(results, Progress::Taken(taken)).await?;
                 }
             }
             pager.end_if_late().await?;
+            drop(turn);
         }
         pager.end(Progress::Done).await
     }
@@ -149,34 +156,63 @@ impl Lane {
         Counted::new(&self.node.units, "mapring_units_in_flight")
     }
 
-    /// Reads named objects; one that its vnode here lacks is looked for on the other primaries.
+    /// Works on the first of `items`, as many as a call takes; gives their results.
+    async fn step(
+        &self,
+        items: &mut VecDeque<MapInput>,
+        size: &mut CallSize,
+    ) -> Result<Vec<(ObjectId, Vec<JsonText>)>, UnitEnd> {
+        let waiting: usize = items.iter().map(bytes).sum();
+        let mut call = size.take(items);
+        let results = self.work(&call, size).await?;
+        let made: usize = results.iter().flatten().map(|value| value.0.len()).sum();
+        self.turns.holds(waiting + made);
+        // Where results became large the call ended before its inputs did.
+        call.drain(results.len()..).rev().for_each(|input| items.push_front(input));
+        Ok(call.into_iter().map(|input| input.id).zip(results).collect())
+    }
+
+    async fn read_slice(
+        &self,
+        slice: Slice<'_>,
+        after: Option<ObjectId>,
+        depth: ScanDepth,
+    ) -> Result<Page> {
+        let _read = self.node.turns.read().await?;
+        self.node.objects.fold_page(slice, after, depth, limits::READ_INPUTS).await
+    }
+
+    /// Reads the first of the named objects, up to [`limits::READ_BYTES`]; one that its vnode here
+    /// lacks is looked for on the other primaries.
     async fn read(&self, inputs: &[LaneInput]) -> Result<Vec<MapInput>> {
-        let mut places: BTreeMap<Partition, Vec<usize>> = BTreeMap::new();
-        let mut found: Vec<MapInput> = Vec::with_capacity(inputs.len());
-        for (at, input) in inputs.iter().enumerate() {
-            found.push(MapInput {
-                id: input.id.clone(),
-                keydata: input.keydata.clone(),
-                record: None,
-            });
-            // Nothing can be stored under an empty name.
-            if !input.id.key.is_empty() && !input.id.bucket.name.is_empty() {
-                places.entry(input.vnode).or_default().push(at);
+        // Nothing can be stored under an empty name.
+        let has_name =
+            |input: &LaneInput| !input.id.key.is_empty() && !input.id.bucket.name.is_empty();
+        let named: Vec<(usize, &LaneInput)> =
+            inputs.iter().enumerate().filter(|(_, input)| has_name(input)).collect();
+        let names = named.iter().map(|(_, input)| (input.vnode, input.id.clone())).collect();
+        let records = {
+            let _read = self.node.turns.read().await?;
+            self.node.objects.read_local(names, limits::READ_BYTES).await?
+        };
+        let mut end = named.get(records.len()).map_or(inputs.len(), |(at, _)| *at);
+        let mut found: Vec<MapInput> = inputs.iter().take(end).map(without_object).collect();
+        let mut total = 0;
+        for ((at, input), record) in named.into_iter().zip(records) {
+            let record = match record {
+                Some(record) => Some(record),
+                None => self.look_elsewhere(input.vnode, &input.id).await?,
+            };
+            total += record.as_ref().map_or(0, Record::len);
+            if let Some(input) = found.get_mut(at) {
+                input.record = record;
+            }
+            if total >= limits::READ_BYTES {
+                end = end.min(at + 1);
+                break;
             }
         }
-        for (vnode, places) in places {
-            let names = places.iter().filter_map(|&at| inputs.get(at));
-            let ids = names.map(|input| input.id.clone()).collect();
-            let records = self.node.objects.read_local(vnode, ids).await?;
-            for (at, record) in places.into_iter().zip(records) {
-                if let Some(input) = found.get_mut(at) {
-                    input.record = match record {
-                        Some(record) => Some(record),
-                        None => self.look_elsewhere(vnode, &input.id).await?,
-                    };
-                }
-            }
-        }
+        found.truncate(end);
         Ok(found)
     }
 
@@ -191,6 +227,14 @@ impl Lane {
             }
         }
     }
+}
+
+fn without_object(input: &LaneInput) -> MapInput {
+    MapInput { id: input.id.clone(), keydata: input.keydata.clone(), record: None }
+}
+
+fn bytes(input: &MapInput) -> usize {
+    input.record.as_ref().map_or(0, Record::len)
 }
 
 fn object((id, record): (ObjectId, Record)) -> MapInput {

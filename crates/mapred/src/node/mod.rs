@@ -2,6 +2,7 @@
 
 mod lane;
 mod page;
+mod turns;
 mod work;
 
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use crate::metered::Counted;
 use crate::objects::Objects;
 use crate::unit::{self, Frame, LaneRequest};
 use crate::workers::Workers;
+pub(crate) use turns::NodeTurns;
 
 /// What lanes are run with.
 pub(crate) struct Node {
@@ -31,6 +33,8 @@ pub(crate) struct Node {
     pub(crate) workers: Arc<dyn Workers>,
     /// Units of one lane that run at once.
     pub(crate) units_at_once: usize,
+    /// What all lanes may hold.
+    pub(crate) turns: NodeTurns,
     /// Inputs after which a page ends.
     pub(crate) page_inputs: u64,
     /// Units that run here now.

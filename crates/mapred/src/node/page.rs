@@ -8,7 +8,7 @@ use super::lane::Lane;
 use super::work::worker_lost;
 use crate::limits;
 use crate::metered::count;
-use crate::unit::{self, Broken, Frame, Page, Progress, Work};
+use crate::unit::{self, Broken, Page, Progress, Work};
 
 /// Why a unit ended before its end.
 pub(super) enum UnitEnd {
@@ -67,6 +67,11 @@ impl<'l> Pager<'l> {
         if self.began.elapsed() >= limits::PAGE_TIME { self.send().await } else { Ok(()) }
     }
 
+    /// Ends the page when it holds much: its unit gives up its turn.
+    pub(super) async fn end_if_large(&mut self) -> Result<(), UnitEnd> {
+        if self.bytes >= limits::PAGE_KEPT_BYTES { self.send().await } else { Ok(()) }
+    }
+
     /// Ends the unit.
     pub(super) async fn end(mut self, progress: Progress) -> Result<(), UnitEnd> {
         self.reached = Some(progress);
@@ -84,7 +89,7 @@ impl<'l> Pager<'l> {
         }
         let (unit, attempt) = (self.unit, self.attempt);
         let page = Page { unit, attempt, progress, results, reduced, inputs };
-        let frame = unit::encode(&Frame::Page(page));
+        let frame = unit::encode_page(page);
         let sent = self.lane.frames.send(frame).await;
         // Waiting for the coordinator to take a page is no work on the next one.
         self.began = Instant::now();

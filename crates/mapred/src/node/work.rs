@@ -13,10 +13,11 @@ use crate::unit::{Broken, Work};
 use crate::{keys, limits};
 
 impl Lane {
-    /// One list of results for each input.
+    /// One list of results for each of the first inputs: for all of them, unless results became
+    /// large.
     pub(super) async fn work(
         &self,
-        call: Vec<MapInput>,
+        call: &[MapInput],
         size: &mut CallSize,
     ) -> Result<Vec<Vec<JsonText>>, UnitEnd> {
         Ok(match (&self.request.work, &self.function) {
@@ -30,17 +31,15 @@ impl Lane {
 
     async fn map(
         &self,
-        call: Vec<MapInput>,
+        call: &[MapInput],
         size: &mut CallSize,
     ) -> Result<Vec<Vec<JsonText>>, UnitEnd> {
         let Some(function) = &self.function else {
             return Err(Error::internal("a map phase without a function").into());
         };
         let phase = usize::try_from(self.request.phase).unwrap_or(usize::MAX);
-        let names: Vec<_> =
-            call.iter().map(|input| (input.id.clone(), input.keydata.clone())).collect();
-        let workers = &self.node.workers;
-        let (results, took) = workers.map_timed(self.request.query, phase, function, call).await;
+        let (query, workers) = (self.request.query, &self.node.workers);
+        let (results, took) = workers.map_timed(query, phase, function, call.to_vec()).await;
         size.took(took);
         let results = results.map_err(|error| {
             let at = error.input.and_then(|at| usize::try_from(at).ok());
@@ -48,13 +47,17 @@ impl Lane {
             if error.cause == FailureCause::Worker {
                 return UnitEnd::Unable(worker_lost(&error));
             }
-            let at = at.or((names.len() == 1).then_some(0));
-            let input = at.and_then(|at| names.get(at).cloned());
+            let at = at.or((call.len() == 1).then_some(0));
+            let input = at.and_then(|at| call.get(at));
+            let input = input.map(|input| (input.id.clone(), input.keydata.clone()));
             UnitEnd::Broken(Box::new(Broken { phase: self.request.phase, error, input }))
         })?;
-        if results.len() != names.len() {
-            let message = format!("{} answers for {} inputs", results.len(), names.len());
+        if !(1..=call.len()).contains(&results.len()) {
+            let message = format!("{} answers for {} inputs", results.len(), call.len());
             return Err(Error::internal(message).into());
+        }
+        if results.len() < call.len() {
+            size.fits(results.len());
         }
         Ok(results)
     }
@@ -120,6 +123,11 @@ impl CallSize {
             call.extend(items.pop_front());
         }
         call
+    }
+
+    /// A call was broken off after so many inputs.
+    fn fits(&mut self, inputs: usize) {
+        self.0 = self.0.min(inputs).max(1);
     }
 
     fn took(&mut self, time: Duration) {

@@ -17,8 +17,10 @@ use tokio::time::Instant;
 /// with its worker.
 #[async_trait]
 pub trait Workers: Send + Sync + 'static {
-    /// Calls the function on every input; the outer list answers the inputs one by one. `phase` is
-    /// the phase's number, for fairness: calls of later phases are served first.
+    /// Calls the function on the inputs; the outer list answers them one by one. It may end before
+    /// the inputs do, after at least one, when the results have become large: the caller asks again
+    /// for the rest. `phase` is the phase's number, for fairness: calls of later phases are served
+    /// first.
     ///
     /// # Errors
     /// The first failure, with its input's number.

@@ -111,6 +111,9 @@ impl Decoder {
             return Err(Error::corrupt(format!("a piece of {length} bytes in a stream")));
         }
         if self.buffer.len() < HEAD_BYTES + length {
+            // Room for all of it at once: growing step by step takes twice the memory.
+            let missing = HEAD_BYTES + length - self.buffer.len();
+            self.buffer.reserve(missing.min(limits::EXPECTED_BYTES));
             return Ok(None);
         }
         self.buffer.advance(HEAD_BYTES);

@@ -98,7 +98,7 @@ pub struct MapredConfig {
     pub concurrent_queries: usize,
     /// Bytes of a plain answer that are kept in memory.
     pub answer_memory: u64,
-    /// Bytes of a plain answer that are kept on disk beyond that.
+    /// Bytes of all plain answers that are kept on disk beyond that.
     pub answer_disk: u64,
 }
 
@@ -169,7 +169,7 @@ impl Default for Config {
             },
             mapred: MapredConfig {
                 concurrent_queries: 256,
-                answer_memory: 16 << 20,
+                answer_memory: 8 << 20,
                 answer_disk: 16 << 30,
             },
             script: ScriptConfig {

@@ -161,16 +161,14 @@ impl Runtime for JsRuntime {
             let _compiling = call.call(None);
             self.context(query)?.function(&function.function)?
         };
-        let mut results = Vec::with_capacity(inputs.len());
-        for (at, input) in inputs.iter().enumerate() {
+        crate::map_batch(&inputs, |at, input| {
             let _call = call.call(Some(at));
             self.garbage.count(input.record.as_ref().map_or(0, mapring_types::Record::len));
             let began = Instant::now();
             let result = self.map_one(query, &callable, function.arg.as_ref(), input);
             self.garbage.look(began);
-            results.push(result.map_err(|error| error.at(at))?);
-        }
-        Ok(results)
+            result
+        })
     }
 
     fn reduce_open(

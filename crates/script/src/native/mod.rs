@@ -167,10 +167,7 @@ impl Runtime for NativeRuntime {
     ) -> Result<Vec<Vec<JsonText>>, ScriptError> {
         let native = Native::require(function, Kind::Map)?;
         let arg = function.arg.as_ref().map(read).transpose()?;
-        let one = |(at, input): (usize, &MapInput)| {
-            native.map(input, arg.as_ref()).map_err(|error| error.at(at))
-        };
-        inputs.iter().enumerate().map(one).collect()
+        crate::map_batch(&inputs, |_, input| native.map(input, arg.as_ref()))
     }
 
     fn reduce_open(

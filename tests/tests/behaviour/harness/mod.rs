@@ -1,8 +1,10 @@
 //! Clusters of real processes.
 
 mod cluster;
+mod memory;
 mod node;
 mod ports;
+mod raw;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,8 +12,10 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 pub(crate) use cluster::Cluster;
+pub(crate) use memory::{Memory, Watch, workers};
 pub(crate) use node::{Node, NodeSettings, worker_ticks};
 pub(crate) use ports::Ports;
+pub(crate) use raw::{Exchange, metrics};
 
 /// The program under test.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_mapring-under-test");

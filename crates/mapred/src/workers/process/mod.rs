@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use mapring_script::limits::BATCH_RESULT_BYTES;
 use mapring_script::protocol::{Request, Response};
 use mapring_script::{
     FailureCause, JsonText, MapInput, PhaseFunction, QueryTag, ReduceState, ReduceTiming,
@@ -93,13 +94,16 @@ impl ProcessWorkers {
     ) -> Result<Vec<Vec<JsonText>>, ScriptError> {
         let mut results = Vec::with_capacity(inputs.len());
         for part in parts(inputs, |input| input.record.as_ref().map_or(0, |record| record.len())) {
-            let before = results.len();
+            let (before, count) = (results.len(), part.len());
             let failed = |error: ScriptError| ScriptError {
                 input: error.input.and_then(|at| at.checked_add(u32::try_from(before).ok()?)),
                 ..error
             };
             let mapped = self.map_part(query, phase, function, part, busy).await;
             results.extend(mapped.map_err(failed)?);
+            if results.len() < before + count {
+                break;
+            }
         }
         Ok(results)
     }
@@ -144,7 +148,11 @@ impl ProcessWorkers {
     ) -> Result<Vec<Vec<JsonText>>, ScriptError> {
         let mut lease: Option<Lease> = None;
         let mut results = Vec::with_capacity(inputs.len());
+        let mut bytes = 0;
         for (at, input) in inputs.into_iter().enumerate() {
+            if bytes >= BATCH_RESULT_BYTES {
+                break;
+            }
             let mut own = match lease.take() {
                 Some(lease) => lease,
                 None => self.pool.acquire(query, phase).await?,
@@ -155,7 +163,10 @@ impl ProcessWorkers {
                 let error = failure.into_error();
                 ScriptError { input: u32::try_from(at).ok(), ..error }
             })?;
-            results.extend(mapped(response, 1)?);
+            for result in mapped(response, 1)? {
+                bytes += result.iter().map(|value| value.0.len()).sum::<usize>();
+                results.push(result);
+            }
             lease = Some(own);
         }
         Ok(results)
@@ -230,7 +241,7 @@ fn is_blind(error: &ScriptError) -> bool {
 
 fn mapped(response: Response, count: usize) -> Result<Vec<Vec<JsonText>>, ScriptError> {
     match response {
-        Response::Mapped(results) if results.len() == count => Ok(results),
+        Response::Mapped(results) if (1..=count).contains(&results.len()) => Ok(results),
         _ => Err(unexpected()),
     }
 }

@@ -6,6 +6,7 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use mapring_script::limits::BATCH_RESULT_BYTES;
 use mapring_script::protocol::{self, HEADER_BYTES, Request, Response, VERSION};
 use mapring_script::{FailureCause, QueryTag, ScriptError, worker::LOG_MARK};
 use parking_lot::Mutex;
@@ -34,6 +35,9 @@ const KEPT_LINE_BYTES: usize = 2_048;
 
 /// Most lines of user code that one worker logs in a second; more are dropped.
 const LOG_LINES: u32 = 100;
+
+/// Room that is made for an answer before it comes: most answers fit, since batches end in time.
+const EXPECTED: usize = 2 * BATCH_RESULT_BYTES;
 
 /// Memory that the allocator reserves at once. Its default of 1 GB would count against the limit.
 const RESERVE: (&str, &str) = ("MIMALLOC_ARENA_RESERVE", "32M");
@@ -155,7 +159,7 @@ impl Worker {
         let mut header = [0; HEADER_BYTES];
         self.stream.read_exact(&mut header).await?;
         let length = protocol::body_length(header)?;
-        let mut body = Vec::with_capacity(length.min(64 << 10));
+        let mut body = Vec::with_capacity(length.min(EXPECTED));
         (&mut self.stream).take(length as u64).read_to_end(&mut body).await?;
         if body.len() < length {
             return Err(std::io::ErrorKind::UnexpectedEof.into());

@@ -1,0 +1,70 @@
+//! HTTP by hand: answers that are read at any pace or not at all, connections that break.
+
+use std::collections::BTreeMap;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::TcpStream;
+
+use super::Node;
+
+/// What a node counts, by name; with several labels their sum.
+pub(crate) async fn metrics(node: &Node) -> BTreeMap<String, f64> {
+    let text = Exchange::get(node, "/metrics").await.text().await;
+    let mut metrics = BTreeMap::new();
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        let Some((name, value)) = line.rsplit_once(' ') else { continue };
+        let name = name.split('{').next().unwrap_or(name).to_owned();
+        *metrics.entry(name).or_default() += value.parse().unwrap_or(0.0);
+    }
+    metrics
+}
+
+/// A request whose answer is read byte by byte. Dropping it breaks the connection.
+pub(crate) struct Exchange {
+    stream: BufReader<TcpStream>,
+}
+
+impl Exchange {
+    /// Sends a query.
+    pub(crate) async fn query(node: &Node, chunked: bool, body: &str) -> Self {
+        let mut stream = TcpStream::connect(("127.0.0.1", node.settings.http)).await.unwrap();
+        let head = format!(
+            "POST /mapred?chunked={chunked} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(body.as_bytes()).await.unwrap();
+        Self { stream: BufReader::with_capacity(256 << 10, stream) }
+    }
+
+    /// Asks for a resource.
+    pub(crate) async fn get(node: &Node, path: &str) -> Self {
+        let mut stream = TcpStream::connect(("127.0.0.1", node.settings.http)).await.unwrap();
+        let head = format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        Self { stream: BufReader::new(stream) }
+    }
+
+    /// The status and headers, when they come.
+    pub(crate) async fn head(&mut self) -> String {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(self.stream.read_u8().await.unwrap());
+        }
+        String::from_utf8(head).unwrap()
+    }
+
+    /// All of the body.
+    pub(crate) async fn text(mut self) -> String {
+        self.head().await;
+        let mut text = String::new();
+        self.stream.read_to_string(&mut text).await.unwrap();
+        text
+    }
+
+    /// Reads some bytes of the body; none at its end.
+    pub(crate) async fn read(&mut self, bytes: &mut [u8]) -> usize {
+        self.stream.read(bytes).await.unwrap()
+    }
+}
