@@ -4,6 +4,7 @@
 //! crash tore off at the end of a segment is not there; nothing behind a torn entry is read.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -112,10 +113,10 @@ impl Journal {
     }
 
     fn write_to(&self, files: &mut Files, segment: u64, bytes: &[u8]) -> io::Result<()> {
-        if !files.open.contains_key(&segment) {
+        if let Entry::Vacant(place) = files.open.entry(segment) {
             let file = File::options().append(true).create(true).open(self.path(segment))?;
             let length = file.metadata()?.len();
-            files.open.insert(segment, (file, length));
+            place.insert((file, length));
             files.new = true;
         }
         let Some((file, length)) = files.open.get_mut(&segment) else { return Ok(()) };
@@ -124,8 +125,8 @@ impl Journal {
             return Err(error);
         }
         *length += bytes.len() as u64;
-        if !files.unsynced.contains_key(&segment) {
-            files.unsynced.insert(segment, file.try_clone()?);
+        if let Entry::Vacant(place) = files.unsynced.entry(segment) {
+            place.insert(file.try_clone()?);
         }
         Ok(())
     }

@@ -203,8 +203,8 @@ impl Vnodes {
         .await
     }
 
-    /// Removes a tombstone whose clock is exactly `clock`; gives whether it is gone. What it had replaced is not taken in again for a while,
-    /// by reads or writes that were under way.
+    /// Removes a tombstone whose clock is exactly `clock`; gives whether it is gone. What it had
+    /// replaced is not taken in again for a while, by reads or writes that were under way.
     pub(crate) async fn reap(
         &self,
         vnode: Partition,
