@@ -180,6 +180,12 @@ async fn round(shared: &Arc<Shared>) -> bool {
     metrics::gauge!("mapring_unsettled_writes").set(shared.unsettled.count() as f64);
     metrics::gauge!("mapring_witnessed_writes").set(shared.vnodes.witnesses().count() as f64);
     metrics::gauge!("mapring_hinted_vnodes").set(standing.hinted.len() as f64);
+    let view = shared.parts.cluster.view();
+    let mut owners = standing.hinted.iter().filter_map(|vnode| view.plan().owner(*vnode));
+    if owners.any(|owner| view.is_up(owner)) {
+        // A write that a node stood in for has settled, or its owner was taken for down in error.
+        shared.kick.notify_one();
+    }
     let due = due(shared);
     if !due.is_empty() && shared.adopting.try_lock().is_ok() {
         // Beside this task: standings are told meanwhile.

@@ -27,7 +27,7 @@ pub(crate) struct Exchange {
 impl Exchange {
     /// Sends a query.
     pub(crate) async fn query(node: &Node, chunked: bool, body: &str) -> Self {
-        let mut stream = TcpStream::connect(("127.0.0.1", node.settings.http)).await.unwrap();
+        let mut stream = TcpStream::connect(&node.settings.http).await.unwrap();
         let head = format!(
             "POST /mapred?chunked={chunked} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\
              Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
@@ -40,7 +40,7 @@ impl Exchange {
 
     /// Asks for a resource.
     pub(crate) async fn get(node: &Node, path: &str) -> Self {
-        let mut stream = TcpStream::connect(("127.0.0.1", node.settings.http)).await.unwrap();
+        let mut stream = TcpStream::connect(&node.settings.http).await.unwrap();
         let head = format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
         stream.write_all(head.as_bytes()).await.unwrap();
         Self { stream: BufReader::new(stream) }
