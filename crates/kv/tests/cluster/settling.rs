@@ -86,6 +86,29 @@ async fn what_was_under_way_when_all_were_killed_is_brought_on_after_the_start()
     eventually("all arrive", || ids.iter().all(|id| cluster.converged(id))).await;
 }
 
+/// A node that has started asks those whose hints it waits for. They must not take coordinators that
+/// are alive for gone: the hints that they would then keep are for that node, too, for ever.
+#[tokio::test(start_paused = true)]
+async fn a_node_that_catches_up_lets_nobody_adopt_writes_of_the_living() {
+    let mut cluster = TestCluster::start(3, 64).await;
+    let ids = spread(&cluster, 20);
+    cluster.kill(0);
+    for id in &ids {
+        put(cluster.kv(1), id, "v").await;
+    }
+    cluster.restart(0).await;
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(5) {
+        for id in &ids {
+            put(cluster.kv(2), id, "w").await;
+        }
+    }
+    let adopted: Vec<u64> = (0..3).map(|at| cluster.kv(at).stats().adopted).collect();
+    assert_eq!(adopted, [0, 0, 0]);
+    eventually("nothing is held", || (0..3).all(|at| cluster.kv(at).lagging().held.is_empty()))
+        .await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn who_holds_hints_is_remembered_when_it_dies() {
     let mut cluster = TestCluster::start(3, 64).await;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::query::{Query, Shape};
 use super::rig::{Met, Rig};
-use super::{RUNS, SLOW};
+use super::{RUNS, RUNS_OF_FIVE, SLOW};
 
 /// Queries over a node that is down already need not be slow.
 const QUICK: Duration = Duration::from_millis(2);
@@ -12,9 +12,9 @@ const QUICK: Duration = Duration::from_millis(2);
 /// The longest time from a kill to the query after it.
 const LATEST: Duration = Duration::from_millis(400);
 
-async fn mid_query(nodes: usize, again_at_once: bool) {
+async fn mid_query(nodes: usize, runs: u32, again_at_once: bool) {
     let kind = if again_at_once { "restart during a query" } else { "kill -9 mid-query" };
-    let mut rig = Rig::start(kind, nodes, RUNS).await.with_load();
+    let mut rig = Rig::start(kind, nodes, runs).await.with_load();
     rig.measure(SLOW).await;
     let queries = Query::all(SLOW);
     while rig.next_run() {
@@ -43,8 +43,8 @@ async fn mid_query(nodes: usize, again_at_once: bool) {
     rig.finish().await;
 }
 
-async fn before_query(nodes: usize) {
-    let mut rig = Rig::start("kill -9 before a query", nodes, RUNS).await.with_load();
+async fn before_query(nodes: usize, runs: u32) {
+    let mut rig = Rig::start("kill -9 before a query", nodes, runs).await.with_load();
     let mut queries = Query::all(QUICK);
     queries.extend([false, true].map(|chunked| Query {
         shape: Shape::Count,
@@ -81,30 +81,30 @@ async fn before_query(nodes: usize) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn mid_query_of_three() {
-    mid_query(3, false).await;
+    mid_query(3, RUNS, false).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn mid_query_of_five() {
-    mid_query(5, false).await;
+    mid_query(5, RUNS_OF_FIVE, false).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn started_again_mid_query_of_three() {
-    mid_query(3, true).await;
+    mid_query(3, RUNS, true).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn started_again_mid_query_of_five() {
-    mid_query(5, true).await;
+    mid_query(5, RUNS_OF_FIVE, true).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn before_a_query_of_three() {
-    before_query(3).await;
+    before_query(3, RUNS).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn before_a_query_of_five() {
-    before_query(5).await;
+    before_query(5, RUNS_OF_FIVE).await;
 }

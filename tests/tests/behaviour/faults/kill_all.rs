@@ -6,9 +6,9 @@ use mapring_client::Client;
 use rustix::process::Signal;
 use serde_json::json;
 
-use super::RUNS;
 use super::load::{Contents, Load};
 use super::rig::Rig;
+use super::{RUNS, RUNS_OF_FIVE};
 use crate::harness::{eventually, holds};
 
 /// Writers at once, which do not wait between their writes.
@@ -19,8 +19,8 @@ const PACE: Duration = Duration::from_millis(1);
 const FEWEST: usize = 30;
 const MOST: usize = 250;
 
-async fn under_load(nodes: usize) {
-    let mut rig = Rig::start("kill -9 of all nodes", nodes, RUNS).await;
+async fn under_load(nodes: usize, runs: u32) {
+    let mut rig = Rig::start("kill -9 of all nodes", nodes, runs).await;
     while rig.next_run() {
         let bucket = format!("load-{}", rig.run());
         let enough = FEWEST + rig.random.below(MOST - FEWEST);
@@ -46,12 +46,12 @@ async fn under_load(nodes: usize) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn under_load_of_three() {
-    under_load(3).await;
+    under_load(3, RUNS).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn under_load_of_five() {
-    under_load(5).await;
+    under_load(5, RUNS_OF_FIVE).await;
 }
 
 /// A query over the bucket finds each acknowledged write once.

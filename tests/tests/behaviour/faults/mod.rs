@@ -23,8 +23,14 @@ mod pause;
 
 use std::time::Duration;
 
-/// Runs of each kind that must count.
+/// Runs of each kind that must count with three nodes …
 const RUNS: u32 = 30;
+
+/// … and with five, whose processes share the same few cores.
+const RUNS_OF_FIVE: u32 = 10;
+
+/// Where every run waits for a silent node to be given up, the two together make as many.
+const SILENT_RUNS: u32 = RUNS - RUNS_OF_FIVE;
 
 /// How long the first map takes for each object, where a fault is to meet it.
 const SLOW: Duration = Duration::from_millis(12);

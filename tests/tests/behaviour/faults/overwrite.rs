@@ -5,18 +5,18 @@ use std::time::Duration;
 
 use futures::future::join_all;
 
-use super::RUNS;
 use super::query::{Query, Shape};
 use super::rig::Rig;
+use super::{RUNS, RUNS_OF_FIVE};
 
 const QUICK: Duration = Duration::from_millis(1);
 
 /// Objects that change while the node is away.
 const CHANGES: usize = 24;
 
-async fn while_away(nodes: usize) {
+async fn while_away(nodes: usize, runs: u32) {
     let kind = "kill -9, overwrite, delete, restart, query";
-    let mut rig = Rig::start(kind, nodes, RUNS).await.with_load();
+    let mut rig = Rig::start(kind, nodes, runs).await.with_load();
     let mut queries = Query::all(QUICK);
     let count = |chunked| Query { shape: Shape::Count, keys: false, chunked, slow: QUICK };
     queries.extend([false, true].map(count));
@@ -47,10 +47,10 @@ async fn while_away(nodes: usize) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn while_one_of_three_is_away() {
-    while_away(3).await;
+    while_away(3, RUNS).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn while_one_of_five_is_away() {
-    while_away(5).await;
+    while_away(5, RUNS_OF_FIVE).await;
 }

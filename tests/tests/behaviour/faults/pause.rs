@@ -7,14 +7,14 @@ use rustix::process::Signal;
 
 use super::query::Query;
 use super::rig::{Met, Rig};
-use super::{PROMISED, RUNS, SLACK, SLOW, wire};
+use super::{PROMISED, RUNS_OF_FIVE, SILENT_RUNS, SLACK, SLOW, wire};
 use crate::harness::{eventually, holds};
 
 /// Objects written and read through each of the other nodes during a pause.
 const REQUESTS: usize = 4;
 
-async fn mid_query(nodes: usize) {
-    let mut rig = Rig::start("SIGSTOP mid-query", nodes, RUNS).await.with_load();
+async fn mid_query(nodes: usize, runs: u32) {
+    let mut rig = Rig::start("SIGSTOP mid-query", nodes, runs).await.with_load();
     rig.measure(SLOW).await;
     let queries = Query::all(SLOW);
     let mut slowest = Duration::ZERO;
@@ -80,10 +80,10 @@ pub(super) async fn requests(rig: &Rig, without: usize, tag: u64) -> Duration {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn mid_query_of_three() {
-    mid_query(3).await;
+    mid_query(3, SILENT_RUNS).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn mid_query_of_five() {
-    mid_query(5).await;
+    mid_query(5, RUNS_OF_FIVE).await;
 }
