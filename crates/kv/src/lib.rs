@@ -35,7 +35,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::stream::BoxStream;
+use futures::StreamExt;
+use futures::stream::{BoxStream, FuturesUnordered};
 use mapring_cluster::{Cluster, View};
 use mapring_engine::{Engine, ScanDepth};
 use mapring_net::{Class, Service, Transport};
@@ -469,9 +470,9 @@ impl Kv {
         self.inner.vnodes.run(work).await
     }
 
-    /// Reads an object from the other primaries than `vnode`, one after another, until one has it:
-    /// what a map phase does when its own replica lacks an input. `None` when none has it and a
-    /// majority of all primaries (`vnode` among them) has said so.
+    /// Reads an object from the other primaries than `vnode`, until one has it: what a map phase does
+    /// when its own replica lacks an input. `None` when none has it and a majority of all primaries
+    /// (`vnode` among them) has said so; the others are then waited for only for a moment.
     ///
     /// # Errors
     /// `Unavailable` or `Timeout` when too many primaries could not be asked and none that could
@@ -481,27 +482,32 @@ impl Kv {
         let view = shared.parts.cluster.view();
         let n_val = shared.props(&view, &id.bucket)?.n_val;
         let list = view.preference_list(&id.bucket, &id.key, n_val);
-        let (mut up, down): (Vec<PreferenceEntry>, Vec<_>) =
-            list.primaries.iter().partition(|entry| view.is_up(entry.node));
-        up.extend(down);
-        up.retain(|entry| entry.vnode != vnode);
+        let others = list.primaries.iter().filter(|entry| entry.vnode != vnode);
+        let (up, down): (Vec<PreferenceEntry>, Vec<_>) =
+            others.partition(|entry| view.is_up(entry.node));
+        let read = |entry| {
+            shared.read_record_at(entry, id.clone(), Class::Foreground, limits::REPLICA_PATIENCE)
+        };
+        let majority = list.primaries.len() / 2 + 1;
         let (mut missing, mut failure) = (1, None);
-        for entry in up {
-            let patience = limits::REPLICA_PATIENCE;
-            let read = shared.read_record_at(entry, id.clone(), Class::Foreground, patience);
-            match read.await {
-                Ok(Some(record)) => return resolved(record, shared.siblings(&id.bucket)).map(Some),
-                Ok(None) => missing += 1,
-                Err(error) => failure = Some(error),
+        for nodes in [up, down] {
+            let mut answers: FuturesUnordered<_> = nodes.into_iter().map(read).collect();
+            loop {
+                let patience = if missing < majority { REQUEST_TIMEOUT } else { limits::HEDGE };
+                match tokio::time::timeout(patience, answers.next()).await {
+                    Ok(Some(Ok(Some(record)))) => {
+                        return resolved(record, shared.siblings(&id.bucket)).map(Some);
+                    }
+                    Ok(Some(Ok(None))) => missing += 1,
+                    Ok(Some(Err(error))) => failure = Some(error),
+                    Ok(None) | Err(_) => break,
+                }
             }
-            if missing > list.primaries.len() / 2 && failure.is_some() {
-                break;
+            if missing >= majority {
+                return Ok(None);
             }
         }
-        match failure {
-            Some(error) if missing <= list.primaries.len() / 2 => Err(error.context(id)),
-            _ => Ok(None),
-        }
+        failure.map_or(Ok(None), |error| Err(error.context(id)))
     }
 }
 
