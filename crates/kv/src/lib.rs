@@ -4,7 +4,7 @@
 //! `actor` (who stamps dots) and `commit` (shared syncs) beneath it; `fold` reads pages; `wire`,
 //! `replica` and `service` are what nodes ask of each other; `quorum` decides and `get`, `put`,
 //! `delete` coordinate; `settle`, `witness`, `standing` and `knowledge` know which replicas lack
-//! writes, `handoff`, `coverage` and `reap` act on it; `list` walks the ring.
+//! writes, `handoff`, `coverage` and `reap` act on it, `holdings` tells; `list` walks the ring.
 
 mod actor;
 mod commit;
@@ -14,6 +14,7 @@ pub mod executor;
 mod fold;
 mod get;
 mod handoff;
+mod holdings;
 mod knowledge;
 pub mod limits;
 mod list;
@@ -59,6 +60,7 @@ use stats::Stats;
 use vnode::Vnodes;
 
 pub use executor::Executor;
+pub use holdings::Holdings;
 pub use stats::KvStats;
 
 /// What a [`Kv`] is made of.
@@ -201,6 +203,8 @@ pub struct Lagging {
     pub witnessed: usize,
     /// Members that have not said since this node's start that they hold nothing for it.
     pub unheard: Vec<NodeId>,
+    /// Replicas that this node brings up to date after reads just now.
+    pub read_repairs: usize,
 }
 
 impl Kv {
@@ -250,6 +254,7 @@ impl Kv {
         }
         tokio::spawn(standing::run(Arc::downgrade(&inner)));
         tokio::spawn(handoff::run(Arc::downgrade(&inner)));
+        tokio::spawn(holdings::run(Arc::downgrade(&inner)));
         tokio::spawn(reap::run(Arc::downgrade(&inner)));
         Ok(Self { inner })
     }
@@ -292,16 +297,15 @@ impl Kv {
 
     /// What this node knows of replicas that lack writes.
     pub fn lagging(&self) -> Lagging {
-        let shared = &self.inner;
-        let others = shared.board.all().into_iter();
-        let own = (shared.me, shared.standing());
-        let holding = others.chain([own]).filter(|(_, standing)| !standing.hinted.is_empty());
-        Lagging {
-            held: holding.map(|(node, standing)| (node, standing.hinted)).collect(),
-            unsettled: shared.unsettled.count(),
-            witnessed: shared.vnodes.witnesses().count(),
-            unheard: shared.unheard(),
-        }
+        self.inner.lagging()
+    }
+
+    /// As [`Kv::lagging`], and how much the members hold, as far as they answer: asks those that
+    /// hold anything.
+    pub async fn holdings(&self) -> (Lagging, BTreeMap<NodeId, Holdings>) {
+        let lagging = self.lagging();
+        let held = holdings::ask(&self.inner, &lagging).await;
+        (lagging, held)
     }
 
     /// The preference list of an object as this node sees it now.
