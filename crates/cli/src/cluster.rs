@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use mapring_client::{Client, ClusterStatus, Timeouts};
+use mapring_client::{Client, ClusterStatus, Hints, Repairs, Timeouts, Unfit};
 use tokio::time::Instant;
 
 use crate::Target;
@@ -75,7 +75,65 @@ fn table(status: &ClusterStatus) -> String {
             member.http_address
         ));
     }
+    text.push('\n');
+    text.push_str(&replicas(status));
     text
+}
+
+/// Which replicas lack something, and what becomes of it.
+fn replicas(status: &ClusterStatus) -> String {
+    let ClusterStatus { hints, unfit, repairs, .. } = status;
+    let mut text = String::new();
+    for Hints { holder, owner, vnodes, objects, at_least, state } in hints {
+        let owner = owner.as_deref().unwrap_or("nobody");
+        let many = match (objects, at_least) {
+            (Some(objects), false) => format!("{objects} objects"),
+            (Some(objects), true) => format!("at least {objects} objects"),
+            (None, _) => "objects".to_owned(),
+        };
+        let state = if state == "waiting" { "waiting for both to be up" } else { "handing over" };
+        text.push_str(&format!(
+            "hints    {holder} holds {many} for {owner} (vnodes {}): {state}\n",
+            ranges(vnodes)
+        ));
+    }
+    for Unfit { node, vnodes, why, nodes } in unfit {
+        let node = node.as_deref().unwrap_or("nobody");
+        let others = nodes.join(", ");
+        let why = match why.as_str() {
+            "hints" => format!("they lack what {others} holds for them"),
+            "lost_data" => "the node came back without its data".to_owned(),
+            _ => format!("{others} may hold something for them, and has not been asked yet"),
+        };
+        text.push_str(&format!("unfit    {node}, vnodes {}: {why}\n", ranges(vnodes)));
+    }
+    let Repairs { unsettled_writes, witnessed_writes, read_repairs } = repairs;
+    if unsettled_writes + witnessed_writes + read_repairs > 0 {
+        text.push_str(&format!(
+            "repairs  {unsettled_writes} own writes and {witnessed_writes} of others on their way, \
+             {read_repairs} read repairs\n"
+        ));
+    }
+    if hints.is_empty() && unfit.is_empty() {
+        text.push_str("all replicas are complete, as far as this node knows\n");
+    }
+    text
+}
+
+/// `1-3, 7`.
+fn ranges(numbers: &[u16]) -> String {
+    let mut ranges: Vec<(u16, u16)> = Vec::new();
+    for &number in numbers {
+        match ranges.last_mut() {
+            Some((_, last)) if last.checked_add(1) == Some(number) => *last = number,
+            _ => ranges.push((number, number)),
+        }
+    }
+    let written = ranges.into_iter().map(|(first, last)| match last - first {
+        0 => first.to_string(),
+        _ => format!("{first}-{last}"),
+    });
+    written.collect::<Vec<_>>().join(", ")
 }
 
 pub(crate) async fn ready(arguments: &ReadyArguments) -> Outcome {
@@ -92,5 +150,39 @@ pub(crate) async fn ready(arguments: &ReadyArguments) -> Outcome {
             return Err(Failure::failed(why));
         }
         tokio::time::sleep(ASK_EVERY).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_short() {
+        for (numbers, written) in [
+            (&[][..], ""),
+            (&[7], "7"),
+            (&[1, 2, 3, 7, 9, 10], "1-3, 7, 9-10"),
+            (&[3, 1, 65_535], "3, 1, 65535"),
+        ] {
+            assert_eq!(ranges(numbers), written);
+        }
+    }
+
+    #[test]
+    fn what_lacks_is_told() {
+        let json = r#"{"cluster":"c","ring_size":8,"plan_version":2,"sealed":true,"members":[],
+            "hints":[{"holder":"n1","for":"n3","vnodes":[2,5],"objects":7,"at_least":false,
+                "state":"waiting"}],
+            "unfit":[{"node":"n3","vnodes":[2,5],"why":"hints","nodes":["n1"]},
+                {"node":"n2","vnodes":[1],"why":"lost_data"}],
+            "repairs":{"unsettled_writes":1,"witnessed_writes":0,"read_repairs":0}}"#;
+        let text = replicas(&serde_json::from_str(json).unwrap());
+        let expected = "\
+            hints    n1 holds 7 objects for n3 (vnodes 2, 5): waiting for both to be up\n\
+            unfit    n3, vnodes 2, 5: they lack what n1 holds for them\n\
+            unfit    n2, vnodes 1: the node came back without its data\n\
+            repairs  1 own writes and 0 of others on their way, 0 read repairs\n";
+        assert_eq!(text, expected);
     }
 }

@@ -23,6 +23,58 @@ pub struct ClusterStatus {
     pub sealed: bool,
     /// All members.
     pub members: Vec<MemberStatus>,
+    /// Objects that members hold for others which missed them.
+    #[serde(default)]
+    pub hints: Vec<Hints>,
+    /// Replicas that queries do not use.
+    #[serde(default)]
+    pub unfit: Vec<Unfit>,
+    /// What is under way to make replicas complete.
+    #[serde(default)]
+    pub repairs: Repairs,
+}
+
+/// What one member holds for another.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Hints {
+    /// The member that holds it.
+    pub holder: String,
+    /// The member that it is for; `None` when nobody owns the vnodes.
+    #[serde(rename = "for")]
+    pub owner: Option<String>,
+    /// The vnodes that lack it.
+    pub vnodes: Vec<u16>,
+    /// How many objects; `None` when the holder did not say.
+    pub objects: Option<u64>,
+    /// Whether there are more objects than were counted.
+    pub at_least: bool,
+    /// `handing_over` or `waiting`.
+    pub state: String,
+}
+
+/// Vnodes of a member that are known to lack writes, or may.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Unfit {
+    /// The member.
+    pub node: Option<String>,
+    /// Its vnodes.
+    pub vnodes: Vec<u16>,
+    /// `hints`, `lost_data` or `catching_up`.
+    pub why: String,
+    /// The members that hold what is lacking, or have not said yet that they hold nothing.
+    #[serde(default)]
+    pub nodes: Vec<String>,
+}
+
+/// What the answering node does to make replicas complete.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+pub struct Repairs {
+    /// Own writes on their way to replicas or hints.
+    pub unsettled_writes: u64,
+    /// Writes of other coordinators that are not known to have settled.
+    pub witnessed_writes: u64,
+    /// Replicas being brought up to date after reads.
+    pub read_repairs: u64,
 }
 
 /// One member.

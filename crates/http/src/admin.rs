@@ -9,6 +9,7 @@ use crate::decision;
 use crate::listing::ascii;
 use crate::reply::{Reply, Stop, VARY_BOTH, media};
 use crate::server::{App, Request, StorageFacts};
+use crate::status;
 
 /// The version of Riak whose interface this is: clients turn features on by it.
 const RIAK_KV_VERSION: &str = "2.1.8";
@@ -113,33 +114,12 @@ pub(crate) fn metrics(app: &App, request: &Request) -> Result<Reply, Stop> {
     Ok(Reply::new(StatusCode::OK, "text/plain; version=0.0.4", (app.metrics)()))
 }
 
-/// `/admin/cluster`: the cluster as this node knows it.
-pub(crate) fn cluster(app: &App, request: &Request) -> Result<Reply, Stop> {
+/// `/admin/cluster`.
+pub(crate) async fn cluster(app: &App, request: &Request) -> Result<Reply, Stop> {
     decision::allow(&request.method, READ)?;
+    let lacking = app.objects.lacking().await;
     let view = app.objects.view();
-    let members = view.state.members.iter().map(|(&id, member)| {
-        json!({
-            "id": id.to_string(),
-            "name": member.name,
-            "status": member.status,
-            "up": view.is_up(id),
-            "me": id == view.me,
-            "cluster_address": member.cluster_address,
-            "http_address": member.http_address,
-            "partitions": view.plan().owned_by(id).count(),
-            "share": view.plan().share(id),
-        })
-    });
-    let document = json!({
-        "cluster": view.state.name,
-        "node": view.state.members.get(&view.me).map(|member| member.name.as_str()),
-        "id": view.me.to_string(),
-        "ready": is_ready(app, &view),
-        "ring_size": view.plan().ring_size().get(),
-        "plan_version": view.plan().version(),
-        "sealed": view.state.sealed,
-        "members": members.collect::<Vec<_>>(),
-    });
+    let document = status::document(&view, is_ready(app, &view), &lacking);
     Ok(Reply::json(StatusCode::OK, ascii(&document.to_string())))
 }
 

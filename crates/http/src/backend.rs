@@ -12,6 +12,8 @@ use mapring_kv::{DeleteOptions, GetOptions, Kv, NewValue, PutOptions};
 use mapring_mapred::{Answer, Failure, MapReduce, Query, Rejection, Results};
 use mapring_types::{BucketId, Object, ObjectId, Result, VersionVector};
 
+use crate::status::Lacking;
+
 /// Objects, listings and properties. Each method is the one of [`Kv`] or of its cluster with the
 /// same name.
 #[async_trait]
@@ -21,6 +23,9 @@ pub trait Objects: Send + Sync + 'static {
 
     /// See [`mapring_cluster::Cluster::propose`].
     async fn propose(&self, change: Change) -> Result<Outcome>;
+
+    /// See [`Kv::holdings`].
+    async fn lacking(&self) -> Lacking;
 
     /// See [`Kv::get`].
     async fn get(&self, id: &ObjectId, options: &GetOptions) -> Result<Option<Object>>;
@@ -65,6 +70,10 @@ impl Objects for Kv {
 
     async fn propose(&self, change: Change) -> Result<Outcome> {
         self.cluster().propose(change).await
+    }
+
+    async fn lacking(&self) -> Lacking {
+        self.holdings().await
     }
 
     async fn get(&self, id: &ObjectId, options: &GetOptions) -> Result<Option<Object>> {

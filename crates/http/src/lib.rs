@@ -29,6 +29,7 @@ pub mod reply;
 pub mod route;
 pub mod server;
 mod stats;
+pub mod status;
 
 pub use server::{HttpConfig, HttpParts, HttpServer, NodeFacts, StorageFacts};
 

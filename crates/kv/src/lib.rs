@@ -4,7 +4,7 @@
 //! `actor` (who stamps dots) and `commit` (shared syncs) beneath it; `fold` reads pages; `wire`,
 //! `replica` and `service` are what nodes ask of each other; `quorum` decides and `get`, `put`,
 //! `delete` coordinate; `settle`, `witness`, `standing` and `knowledge` know which replicas lack
-//! writes, `handoff`, `coverage` and `reap` act on it; `list` walks the ring.
+//! writes, `handoff`, `coverage` and `reap` act on it, `holdings` tells; `list` walks the ring.
 
 mod actor;
 mod commit;
@@ -14,6 +14,7 @@ pub mod executor;
 mod fold;
 mod get;
 mod handoff;
+mod holdings;
 mod knowledge;
 pub mod limits;
 mod list;
@@ -35,7 +36,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::stream::BoxStream;
+use futures::StreamExt;
+use futures::stream::{BoxStream, FuturesUnordered};
 use mapring_cluster::{Cluster, View};
 use mapring_engine::{Engine, ScanDepth};
 use mapring_net::{Class, Service, Transport};
@@ -58,6 +60,7 @@ use stats::Stats;
 use vnode::Vnodes;
 
 pub use executor::Executor;
+pub use holdings::Holdings;
 pub use stats::KvStats;
 
 /// What a [`Kv`] is made of.
@@ -200,6 +203,8 @@ pub struct Lagging {
     pub witnessed: usize,
     /// Members that have not said since this node's start that they hold nothing for it.
     pub unheard: Vec<NodeId>,
+    /// Replicas that this node brings up to date after reads just now.
+    pub read_repairs: usize,
 }
 
 impl Kv {
@@ -249,6 +254,7 @@ impl Kv {
         }
         tokio::spawn(standing::run(Arc::downgrade(&inner)));
         tokio::spawn(handoff::run(Arc::downgrade(&inner)));
+        tokio::spawn(holdings::run(Arc::downgrade(&inner)));
         tokio::spawn(reap::run(Arc::downgrade(&inner)));
         Ok(Self { inner })
     }
@@ -291,16 +297,15 @@ impl Kv {
 
     /// What this node knows of replicas that lack writes.
     pub fn lagging(&self) -> Lagging {
-        let shared = &self.inner;
-        let others = shared.board.all().into_iter();
-        let own = (shared.me, shared.standing());
-        let holding = others.chain([own]).filter(|(_, standing)| !standing.hinted.is_empty());
-        Lagging {
-            held: holding.map(|(node, standing)| (node, standing.hinted)).collect(),
-            unsettled: shared.unsettled.count(),
-            witnessed: shared.vnodes.witnesses().count(),
-            unheard: shared.unheard(),
-        }
+        self.inner.lagging()
+    }
+
+    /// As [`Kv::lagging`], and how much the members hold, as far as they answer: asks those that
+    /// hold anything.
+    pub async fn holdings(&self) -> (Lagging, BTreeMap<NodeId, Holdings>) {
+        let lagging = self.lagging();
+        let held = holdings::ask(&self.inner, &lagging).await;
+        (lagging, held)
     }
 
     /// The preference list of an object as this node sees it now.
@@ -469,9 +474,9 @@ impl Kv {
         self.inner.vnodes.run(work).await
     }
 
-    /// Reads an object from the other primaries than `vnode`, one after another, until one has it:
-    /// what a map phase does when its own replica lacks an input. `None` when none has it and a
-    /// majority of all primaries (`vnode` among them) has said so.
+    /// Reads an object from the other primaries than `vnode`, until one has it: what a map phase does
+    /// when its own replica lacks an input. `None` when none has it and a majority of all primaries
+    /// (`vnode` among them) has said so; the others are then waited for only for a moment.
     ///
     /// # Errors
     /// `Unavailable` or `Timeout` when too many primaries could not be asked and none that could
@@ -481,27 +486,32 @@ impl Kv {
         let view = shared.parts.cluster.view();
         let n_val = shared.props(&view, &id.bucket)?.n_val;
         let list = view.preference_list(&id.bucket, &id.key, n_val);
-        let (mut up, down): (Vec<PreferenceEntry>, Vec<_>) =
-            list.primaries.iter().partition(|entry| view.is_up(entry.node));
-        up.extend(down);
-        up.retain(|entry| entry.vnode != vnode);
+        let others = list.primaries.iter().filter(|entry| entry.vnode != vnode);
+        let (up, down): (Vec<PreferenceEntry>, Vec<_>) =
+            others.partition(|entry| view.is_up(entry.node));
+        let read = |entry| {
+            shared.read_record_at(entry, id.clone(), Class::Foreground, limits::REPLICA_PATIENCE)
+        };
+        let majority = list.primaries.len() / 2 + 1;
         let (mut missing, mut failure) = (1, None);
-        for entry in up {
-            let patience = limits::REPLICA_PATIENCE;
-            let read = shared.read_record_at(entry, id.clone(), Class::Foreground, patience);
-            match read.await {
-                Ok(Some(record)) => return resolved(record, shared.siblings(&id.bucket)).map(Some),
-                Ok(None) => missing += 1,
-                Err(error) => failure = Some(error),
+        for nodes in [up, down] {
+            let mut answers: FuturesUnordered<_> = nodes.into_iter().map(read).collect();
+            loop {
+                let patience = if missing < majority { REQUEST_TIMEOUT } else { limits::HEDGE };
+                match tokio::time::timeout(patience, answers.next()).await {
+                    Ok(Some(Ok(Some(record)))) => {
+                        return resolved(record, shared.siblings(&id.bucket)).map(Some);
+                    }
+                    Ok(Some(Ok(None))) => missing += 1,
+                    Ok(Some(Err(error))) => failure = Some(error),
+                    Ok(None) | Err(_) => break,
+                }
             }
-            if missing > list.primaries.len() / 2 && failure.is_some() {
-                break;
+            if missing >= majority {
+                return Ok(None);
             }
         }
-        match failure {
-            Some(error) if missing <= list.primaries.len() / 2 => Err(error.context(id)),
-            _ => Ok(None),
-        }
+        failure.map_or(Ok(None), |error| Err(error.context(id)))
     }
 }
 

@@ -136,6 +136,12 @@ pub const WITNESS_AGE: Duration = Duration::from_secs(20);
 /// Writes adopted in one piece of blocking work.
 pub const ADOPT_WRITES: usize = 256;
 
+/// How often a node counts what it holds for others, to show it.
+pub const HOLDINGS_TICK: Duration = Duration::from_secs(5);
+
+/// Objects counted then, at most. More are told as at least so many.
+pub const HOLDINGS_COUNTED: u64 = 100_000;
+
 /// How long a stop waits for requests that go on in the background.
 pub const STOP_PATIENCE: Duration = Duration::from_secs(10);
 

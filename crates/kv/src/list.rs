@@ -15,6 +15,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use mapring_ring::CoverageEntry;
 use mapring_types::limits::MAX_TIMEOUT;
 use mapring_types::{BucketId, Error, ErrorKind, NodeId, ObjectId, Result};
+use parking_lot::Mutex;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::coverage::coverage;
@@ -30,8 +31,9 @@ pub(crate) fn keys(shared: Arc<Shared>, bucket: BucketId, timeout: Duration) -> 
         let n_val = shared.props(&view, &bucket)?.n_val;
         let n_val = view.least_n_val(&bucket).unwrap_or(n_val);
         let plan = coverage(&shared, n_val, &BTreeSet::new()).await?;
+        let avoided = Avoided::default();
         let slices = stream::iter(plan.entries).map(move |entry| {
-            let cursor = Cursor::new(shared.clone(), n_val, entry);
+            let cursor = Cursor::new(shared.clone(), n_val, entry, avoided.clone());
             key_pages(cursor, bucket.clone())
         });
         Ok::<_, Error>(slices.flatten_unordered(limits::SLICES_AT_ONCE))
@@ -44,7 +46,8 @@ pub(crate) fn buckets(shared: Arc<Shared>, bucket_type: Bytes, timeout: Duration
     let merged = async move {
         let n_val = smallest_n_val(&shared, &bucket_type)?;
         let plan = coverage(&shared, n_val, &BTreeSet::new()).await?;
-        let cursor = |entry| Cursor::new(shared.clone(), n_val, entry);
+        let avoided = Avoided::default();
+        let cursor = |entry| Cursor::new(shared.clone(), n_val, entry, avoided.clone());
         let homes = plan.entries.into_iter().map(cursor).collect();
         let merge = Merge { bucket_type, homes };
         Ok::<_, Error>(try_unfold(merge, |mut merge| async move {
@@ -83,6 +86,10 @@ fn smallest_n_val(shared: &Shared, bucket_type: &Bytes) -> Result<u32> {
     Ok(least.chain(view.least_n_val(&any)).fold(of_type, u32::min))
 }
 
+/// Nodes that failed any cursor of a listing: one that has fallen silent is waited for once, and
+/// not once a partition.
+type Avoided = Arc<Mutex<BTreeSet<NodeId>>>;
+
 /// Where the walk over one home partition stands.
 struct Cursor {
     shared: Arc<Shared>,
@@ -93,11 +100,14 @@ struct Cursor {
     /// Names fetched and not yet given out.
     names: VecDeque<Bytes>,
     failed: BTreeSet<NodeId>,
+    avoided: Avoided,
+    /// Whether it has turned from an avoided node: tried once.
+    has_left: bool,
     attempts: u32,
 }
 
 impl Cursor {
-    fn new(shared: Arc<Shared>, n_val: u32, entry: CoverageEntry) -> Self {
+    fn new(shared: Arc<Shared>, n_val: u32, entry: CoverageEntry, avoided: Avoided) -> Self {
         Self {
             shared,
             n_val,
@@ -106,6 +116,8 @@ impl Cursor {
             ended: false,
             names: VecDeque::new(),
             failed: BTreeSet::new(),
+            avoided,
+            has_left: false,
             attempts: 0,
         }
     }
@@ -121,6 +133,10 @@ impl Cursor {
         Fut: Future<Output = Result<Names>>,
     {
         loop {
+            if !self.has_left && self.avoided.lock().contains(&self.entry.node) {
+                self.has_left = true;
+                self.leave().await;
+            }
             match fetch(self.shared.clone(), self.entry.node, self.slice()).await {
                 Ok(Names { names, next }) => {
                     self.names.extend(names);
@@ -147,13 +163,29 @@ impl Cursor {
             return Ok(());
         }
         self.failed.insert(self.entry.node);
-        let plan = coverage(&self.shared, self.n_val, &self.failed).await?;
-        let mut entries = plan.entries.into_iter();
-        match entries.find(|entry| entry.home == self.entry.home) {
-            Some(entry) => self.entry = entry,
-            None => return Err(error),
+        self.avoided.lock().insert(self.entry.node);
+        if self.leave().await {
+            return Ok(());
         }
+        // Others may have failed other cursors for a moment only.
+        self.entry = self.another(&self.failed).await?.ok_or(error)?;
         Ok(())
+    }
+
+    /// Turns to a replica on a node that is not avoided; gives whether there is one.
+    async fn leave(&mut self) -> bool {
+        let avoided = self.avoided.lock().clone();
+        match self.another(&avoided).await {
+            Ok(Some(entry)) => self.entry = entry,
+            Ok(None) | Err(_) => return false,
+        }
+        true
+    }
+
+    /// A complete replica on other nodes than those in `without`.
+    async fn another(&self, without: &BTreeSet<NodeId>) -> Result<Option<CoverageEntry>> {
+        let plan = coverage(&self.shared, self.n_val, without).await?;
+        Ok(plan.entries.into_iter().find(|entry| entry.home == self.entry.home))
     }
 }
 

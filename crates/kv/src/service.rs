@@ -47,6 +47,7 @@ impl Service for KvService {
                 let standing = unpack::<Standing>(&body)?.body;
                 pack(&shared, shared.hear(from, &standing).await)
             }
+            Operation::Holdings => pack(&shared, shared.holdings_here().await),
         }
     }
 

@@ -133,6 +133,10 @@ pub(crate) fn describe() {
             ("mapring_unsettled_writes", "Own writes on their way to replicas or hints"),
             ("mapring_witnessed_writes", "Writes of others not known to have settled"),
             ("mapring_hinted_vnodes", "Vnodes of others for which this node holds data"),
+            ("mapring_hinted_objects", "Objects that this node holds for others, by owner"),
+            ("mapring_unfit_vnodes", "Vnodes that lack writes which other members hold"),
+            ("mapring_unheard_members", "Members that may still hold data for this node"),
+            ("mapring_read_repairs_running", "Replicas being brought up to date after reads"),
         ] {
             metrics::describe_gauge!(name, Unit::Count, text);
         }

@@ -33,10 +33,11 @@ pub(crate) enum Operation {
     Buckets = 6,
     Behind = 7,
     Standing = 8,
+    Holdings = 9,
 }
 
 impl Operation {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Read,
         Self::Merge,
         Self::Coordinate,
@@ -45,6 +46,7 @@ impl Operation {
         Self::Buckets,
         Self::Behind,
         Self::Standing,
+        Self::Holdings,
     ];
 
     /// # Errors

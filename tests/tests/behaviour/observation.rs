@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use mapring_client::{NewObject, Place};
+use mapring_client::{ClusterStatus, NewObject, Place};
 use serde_json::Value;
 use tokio::process::Command;
 
-use crate::harness::Cluster;
+use crate::harness::{Cluster, PROGRAM, eventually, holds, metrics};
 
 async fn curl(url: &str) -> String {
     let output = Command::new("curl").args(["-fsS", url]).output().await.unwrap();
@@ -41,4 +41,62 @@ async fn metrics_statistics_and_logs_can_be_read() {
         let event: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"));
         assert!(event["level"].is_string() && event["message"].is_string(), "{line}");
     }
+}
+
+/// Who lacks what is shown while a node is away, and gone when it has it back.
+#[tokio::test]
+async fn what_a_node_misses_is_shown_until_it_has_it() {
+    let mut cluster = Cluster::start(3).await;
+    cluster.nodes[2].kill().await;
+    let client = cluster.client(0).clone();
+    let written = 40;
+    for number in 0..written {
+        let object = NewObject {
+            body: "1".into(),
+            content_type: "text/plain".into(),
+            ..NewObject::default()
+        };
+        client.put(&Place::new("b", format!("{number}")), object).await.unwrap();
+    }
+    let url = format!("{}/admin/cluster", cluster.nodes[0].url());
+    eventually("all hints to be shown", || async {
+        let status: ClusterStatus = serde_json::from_str(&curl(&url).await).unwrap();
+        let hints = status.hints.iter().filter(|hint| hint.owner.as_deref() == Some("n3"));
+        let objects: u64 = hints.filter_map(|hint| hint.objects).sum();
+        let unfit = status.unfit.iter().any(|unfit| unfit.node.as_deref() == Some("n3"));
+        let down = status.members.iter().any(|member| member.name == "n3" && !member.up);
+        // With three nodes every object has a replica on each.
+        holds(objects >= written && unfit && down)
+    })
+    .await;
+    let table = status_table(&cluster).await;
+    assert!(table.contains("objects for n3") && table.contains("\nunfit    n3, vnodes"), "{table}");
+    eventually("the objects to be counted", || async {
+        let mut objects = 0.0;
+        for node in &cluster.nodes[..2] {
+            objects += metrics(node).await.get("mapring_hinted_objects").copied().unwrap_or(0.0);
+        }
+        holds(objects >= written as f64)
+    })
+    .await;
+    cluster.restart(2).await;
+    eventually("nothing to be lacking", || async {
+        let table = status_table(&cluster).await;
+        holds(table.contains("all replicas are complete"))
+    })
+    .await;
+    eventually("nothing to be counted", || async {
+        let metrics = metrics(&cluster.nodes[0]).await;
+        let zero = |name: &str| metrics.get(name).is_none_or(|&value| value == 0.0);
+        holds(zero("mapring_hinted_objects") && zero("mapring_unfit_vnodes"))
+    })
+    .await;
+}
+
+async fn status_table(cluster: &Cluster) -> String {
+    let url = cluster.nodes[0].url();
+    let output =
+        Command::new(PROGRAM).args(["cluster", "status", "--url", &url]).output().await.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
 }

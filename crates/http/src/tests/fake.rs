@@ -21,6 +21,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc};
 
 use crate::backend::{Objects, ParsedQuery, Queries};
+use crate::status::Lacking;
 
 pub(crate) struct Store {
     cluster: Arc<FixedCluster>,
@@ -32,6 +33,7 @@ pub(crate) struct Store {
     pub(crate) hold: Mutex<bool>,
     pub(crate) go_on: Notify,
     pub(crate) waiting: Notify,
+    pub(crate) lacking: Mutex<Lacking>,
 }
 
 impl Store {
@@ -45,6 +47,7 @@ impl Store {
             hold: Mutex::default(),
             go_on: Notify::new(),
             waiting: Notify::new(),
+            lacking: Mutex::default(),
         }
     }
 
@@ -79,6 +82,10 @@ impl Objects for Store {
     async fn propose(&self, change: Change) -> Result<Outcome> {
         self.check()?;
         self.cluster.propose(change).await
+    }
+
+    async fn lacking(&self) -> Lacking {
+        self.lacking.lock().clone()
     }
 
     async fn get(&self, id: &ObjectId, _: &GetOptions) -> Result<Option<Object>> {

@@ -1,12 +1,15 @@
 //! Buckets, properties, listings, queries and the administrative resources.
 
+use mapring_kv::{Holdings, Lagging};
 use mapring_mapred::{Failure, PhaseResults};
+use mapring_ring::Partition;
 use mapring_script::JsonText;
-use mapring_types::Error;
+use mapring_types::{Error, NodeId};
 use serde_json::{Value, json};
 
 use super::Fixture;
 use super::wire::{Client, Response};
+use crate::backend::Objects as _;
 
 const JSON: &[&str] = &["Content-Type: application/json"];
 const TEXT: &[&str] = &["Content-Type: text/plain"];
@@ -175,6 +178,41 @@ async fn administrative_resources_answer() {
     let list = parsed(&client.get("/buckets/b/keys/k/preflist").await);
     assert_eq!(list["preflist"][0]["partition"], 28);
     assert_eq!(list["preflist"].as_array().unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn replicas_that_lack_writes_are_shown() {
+    let fixture = Fixture::start().await;
+    let view = fixture.store.view();
+    let [first, second, third] = [1, 2, 3].map(NodeId);
+    let of_third: Vec<Partition> = view.plan().owned_by(third).take(2).collect();
+    let of_second: Vec<Partition> = view.plan().owned_by(second).take(1).collect();
+    let held = [(first, [of_third.clone(), of_second].concat()), (second, of_third.clone())];
+    let lagging = Lagging {
+        held: held.into(),
+        unsettled: 1,
+        witnessed: 2,
+        unheard: vec![second],
+        read_repairs: 3,
+    };
+    let objects = of_third.iter().map(|vnode| (*vnode, 5)).collect();
+    let holdings = [(first, Holdings { objects, at_least: false })].into();
+    *fixture.store.lacking.lock() = (lagging, holdings);
+    let cluster = parsed(&fixture.connect().await.get("/admin/cluster").await);
+    let hints: Vec<_> = cluster["hints"].as_array().unwrap().iter().collect();
+    let words = |hint: &serde_json::Value| {
+        (hint["holder"].clone(), hint["for"].clone(), hint["objects"].clone())
+    };
+    assert_eq!(hints.len(), 3);
+    assert_eq!(words(hints[0]), (json!("n1"), json!("n2"), json!(0)));
+    assert_eq!(words(hints[1]), (json!("n1"), json!("n3"), json!(10)));
+    assert_eq!(words(hints[2]), (json!("n2"), json!("n3"), json!(null)), "it did not answer");
+    let why: Vec<_> = cluster["unfit"].as_array().unwrap().iter().map(|u| &u["why"]).collect();
+    assert_eq!(why, ["hints", "hints", "catching_up"]);
+    assert_eq!(cluster["unfit"][1]["nodes"], json!(["n1", "n2"]));
+    assert_eq!(cluster["unfit"][1]["vnodes"], json!(of_third));
+    let expected = json!({"unsettled_writes": 1, "witnessed_writes": 2, "read_repairs": 3});
+    assert_eq!(cluster["repairs"], expected);
 }
 
 fn values(phase: usize, values: &[&str]) -> Result<PhaseResults, Failure> {

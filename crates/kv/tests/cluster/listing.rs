@@ -177,3 +177,44 @@ async fn an_object_is_found_on_another_primary() {
     let error = cluster.kv(0).read_elsewhere(vnode, &none).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_node_delays_a_listing_once() {
+    let cluster = TestCluster::start(3, 64).await;
+    let total = 3_000;
+    for n in 0..total {
+        put(cluster.kv(0), &key(format!("k{n}")), "v").await;
+    }
+    for buckets in [false, true] {
+        let kv = cluster.kv(0);
+        let mut pages = match buckets {
+            false => kv.list_keys(bucket(), Duration::from_secs(60)),
+            true => kv.list_buckets("default".into(), Duration::from_secs(60)),
+        };
+        let mut found = 0;
+        if !buckets {
+            found += pages.next().await.unwrap().unwrap().len();
+        }
+        cluster.pause(2);
+        let began = tokio::time::Instant::now();
+        while let Some(page) = pages.try_next().await.unwrap() {
+            found += page.len();
+        }
+        let took = began.elapsed();
+        cluster.heal();
+        assert_eq!(found, if buckets { 1 } else { total });
+        assert!(took < Duration::from_secs(5), "{took:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_node_is_not_waited_for_when_a_majority_lacks_an_object() {
+    let cluster = TestCluster::start(3, 64).await;
+    let id = cluster.key_where(&bucket(), |nodes| nodes[0] != nodes[2]);
+    let list = cluster.kv(0).preference(&id).unwrap();
+    let vnode = list.primaries.iter().find(|e| e.node == cluster.id(0)).unwrap().vnode;
+    cluster.pause(2);
+    let began = tokio::time::Instant::now();
+    assert!(cluster.kv(0).read_elsewhere(vnode, &id).await.unwrap().is_none());
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+}

@@ -4,7 +4,8 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::{StreamExt, stream};
+use futures::future::BoxFuture;
+use futures::{StreamExt, TryStreamExt, stream};
 use mapring_engine::ScanDepth;
 use mapring_kv::Page;
 use mapring_ring::Partition;
@@ -197,12 +198,18 @@ impl Lane {
         };
         let mut end = named.get(records.len()).map_or(inputs.len(), |(at, _)| *at);
         let mut found: Vec<MapInput> = inputs.iter().take(end).map(without_object).collect();
-        let mut total = 0;
+        let mut looked_for: Vec<BoxFuture<'_, Result<_>>> = Vec::with_capacity(records.len());
         for ((at, input), record) in named.into_iter().zip(records) {
-            let record = match record {
-                Some(record) => Some(record),
-                None => self.look_elsewhere(input.vnode, &input.id).await?,
-            };
+            looked_for.push(Box::pin(async move {
+                Ok(match record {
+                    Some(record) => (at, Some(record)),
+                    None => (at, self.look_elsewhere(input.vnode, &input.id).await?),
+                })
+            }));
+        }
+        let mut looked_for = stream::iter(looked_for).buffered(limits::ELSEWHERE);
+        let mut total = 0;
+        while let Some((at, record)) = looked_for.try_next().await? {
             total += record.as_ref().map_or(0, Record::len);
             if let Some(input) = found.get_mut(at) {
                 input.record = record;

@@ -1,0 +1,112 @@
+//! `/admin/cluster`: the cluster as this node knows it, and which replicas lack what.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use mapring_cluster::View;
+use mapring_kv::{Holdings, Lagging};
+use mapring_ring::Partition;
+use mapring_types::NodeId;
+use serde_json::{Value, json};
+
+/// What the store knows of replicas that lack writes.
+pub type Lacking = (Lagging, BTreeMap<NodeId, Holdings>);
+
+/// The document.
+pub(crate) fn document(view: &View, ready: bool, lacking: &Lacking) -> Value {
+    let (lagging, holdings) = lacking;
+    let members = view.state.members.iter().map(|(&id, member)| {
+        json!({
+            "id": id.to_string(),
+            "name": member.name,
+            "status": member.status,
+            "up": view.is_up(id),
+            "me": id == view.me,
+            "cluster_address": member.cluster_address,
+            "http_address": member.http_address,
+            "partitions": view.plan().owned_by(id).count(),
+            "share": view.plan().share(id),
+        })
+    });
+    json!({
+        "cluster": view.state.name,
+        "node": view.state.members.get(&view.me).map(|member| member.name.as_str()),
+        "id": view.me.to_string(),
+        "ready": ready,
+        "ring_size": view.plan().ring_size().get(),
+        "plan_version": view.plan().version(),
+        "sealed": view.state.sealed,
+        "members": members.collect::<Vec<_>>(),
+        "hints": hints(view, lagging, holdings),
+        "unfit": unfit(view, lagging),
+        "repairs": {
+            "unsettled_writes": lagging.unsettled,
+            "witnessed_writes": lagging.witnessed,
+            "read_repairs": lagging.read_repairs,
+        },
+    })
+}
+
+/// Who holds how much for whom. The number of objects is null where the holder does not answer.
+fn hints(view: &View, lagging: &Lagging, holdings: &BTreeMap<NodeId, Holdings>) -> Vec<Value> {
+    let mut hints = Vec::new();
+    for (&holder, vnodes) in &lagging.held {
+        for (owner, vnodes) in by_owner(view, vnodes.iter().copied()) {
+            let counted = holdings.get(&holder);
+            let objects = counted
+                .map(|held| vnodes.iter().filter_map(|vnode| held.objects.get(vnode)).sum::<u64>());
+            let up = owner.is_some_and(|owner| view.is_up(owner)) && view.is_up(holder);
+            hints.push(json!({
+                "holder": name(view, holder),
+                "for": owner.map(|owner| name(view, owner)),
+                "vnodes": vnodes,
+                "objects": objects,
+                "at_least": counted.is_some_and(|held| held.at_least),
+                "state": if up { "handing_over" } else { "waiting" },
+            }));
+        }
+    }
+    hints
+}
+
+/// Replicas that queries and listings do not use, and why.
+fn unfit(view: &View, lagging: &Lagging) -> Vec<Value> {
+    let hinted: BTreeSet<Partition> = lagging.held.values().flatten().copied().collect();
+    let mut unfit: Vec<Value> = by_owner(view, hinted.into_iter())
+        .into_iter()
+        .map(|(owner, vnodes)| {
+            let holds = |held: &Vec<Partition>| held.iter().any(|vnode| vnodes.contains(vnode));
+            let holders = lagging.held.iter().filter(|(_, held)| holds(held));
+            let holders: Vec<String> = holders.map(|(holder, _)| name(view, *holder)).collect();
+            let owner = owner.map(|owner| name(view, owner));
+            json!({ "node": owner, "vnodes": vnodes, "why": "hints", "nodes": holders })
+        })
+        .collect();
+    for (&id, member) in view.state.members.iter().filter(|(_, member)| member.incomplete) {
+        let vnodes: Vec<Partition> = view.plan().owned_by(id).collect();
+        unfit.push(json!({ "node": member.name, "vnodes": vnodes, "why": "lost_data" }));
+    }
+    if !lagging.unheard.is_empty() {
+        let vnodes: Vec<Partition> = view.plan().owned_by(view.me).collect();
+        let unheard: Vec<String> = lagging.unheard.iter().map(|node| name(view, *node)).collect();
+        unfit.push(json!({
+            "node": name(view, view.me), "vnodes": vnodes, "why": "catching_up", "nodes": unheard,
+        }));
+    }
+    unfit
+}
+
+fn by_owner(
+    view: &View,
+    vnodes: impl Iterator<Item = Partition>,
+) -> BTreeMap<Option<NodeId>, Vec<Partition>> {
+    let mut owners: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for vnode in vnodes {
+        owners.entry(view.plan().owner(vnode)).or_default().push(vnode);
+    }
+    owners
+}
+
+fn name(view: &View, node: NodeId) -> String {
+    let member = view.state.members.get(&node);
+    member.map_or_else(|| node.to_string(), |member| member.name.clone())
+}
