@@ -247,9 +247,9 @@ impl Kv {
             // The background work, and every question for what this node knows, tries again.
             tracing::warn!(%error, "writes that were under way are not adopted yet");
         }
-        tokio::spawn(standing::run(Arc::downgrade(&inner)));
-        tokio::spawn(handoff::run(Arc::downgrade(&inner)));
-        tokio::spawn(reap::run(Arc::downgrade(&inner)));
+        mapring_net::task::spawn(standing::run(Arc::downgrade(&inner)));
+        mapring_net::task::spawn(handoff::run(Arc::downgrade(&inner)));
+        mapring_net::task::spawn(reap::run(Arc::downgrade(&inner)));
         Ok(Self { inner })
     }
 

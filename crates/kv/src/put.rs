@@ -232,7 +232,7 @@ pub(crate) async fn coordinate(shared: &Arc<Shared>, write: Coordinate) -> Resul
         reply: Some(sender),
     };
     // Its own task: a write that has begun reaches all replicas, whoever still waits for it.
-    tokio::spawn(writer.run(own, stamping));
+    mapring_net::task::spawn(writer.run(own, stamping));
     receiver.await.unwrap_or_else(|_| Err(Error::internal("a write ended without a result")))
 }
 

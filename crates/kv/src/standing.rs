@@ -204,7 +204,7 @@ fn tell(shared: &Arc<Shared>, standing: &Standing) -> Vec<NodeId> {
             continue;
         }
         let (shared, standing) = (shared.clone(), standing.clone());
-        tokio::spawn(async move {
+        mapring_net::task::spawn(async move {
             let class = Class::Background;
             let patience = limits::PROBE_PATIENCE;
             let told = shared.ask::<()>(node, class, Operation::Standing, &standing, patience);

@@ -63,7 +63,7 @@ impl Engine {
         let deadline = Instant::now() + query.timeout();
         let (sender, receiver) = mpsc::channel(limits::RESULTS_AHEAD);
         let engine = self.clone();
-        let task = tokio::spawn(async move {
+        let task = mapring_net::task::spawn(async move {
             let ended = engine.run(query, deadline, sender.clone()).await;
             if let Err(failure) = ended {
                 count("mapring_queries_failed_total", 1);
