@@ -383,7 +383,7 @@ impl Writer {
     async fn hint(&mut self) {
         self.shared.stats.count_fallback_writes(self.core.fallbacks());
         for primary in self.shared.primaries(&self.id, self.need.n) {
-            if self.core.covers(primary.vnode) {
+            if self.core.covers(primary.vnode) || mapring_types::planted!(LostHint) {
                 continue;
             }
             let mut outcome = self.keep_hint(primary.vnode).await;

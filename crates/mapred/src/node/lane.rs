@@ -93,8 +93,12 @@ impl Lane {
         let mut pager = Pager::new(self, unit.unit, unit.attempt);
         let mut size = CallSize::new();
         let mut after = unit.after.clone();
+        let objects = &self.node.objects;
+        if mapring_types::planted!(PageSkipped) && after.is_some() && unit.attempt > 1 {
+            let skipped = objects.fold_page(slice, after.clone(), depth, 1).await?;
+            after = skipped.next.or(after);
+        }
         loop {
-            let objects = &self.node.objects;
             let read = objects.fold_page(slice, after.clone(), depth, limits::READ_INPUTS).await?;
             let mut items: VecDeque<MapInput> = read.items.into_iter().map(object).collect();
             while !items.is_empty() {
