@@ -26,15 +26,20 @@ struct Arguments {
     /// Run every seed twice, and compare.
     #[arg(long)]
     twice: bool,
-    /// More faults, one upon the other, and messages lost by chance.
-    #[arg(long)]
-    harsh: bool,
-    /// Judge queries also by writes made in trouble.
-    #[arg(long)]
-    strict: bool,
     /// Print every event, messages too.
     #[arg(long)]
     verbose: bool,
+    /// The bug to plant in all nodes.
+    #[cfg(feature = "planted-bugs")]
+    #[arg(long, value_parser = bug)]
+    plant: Option<mapring_sim::Bug>,
+}
+
+/// Reads the name of a planted bug.
+#[cfg(feature = "planted-bugs")]
+fn bug(name: &str) -> std::result::Result<mapring_sim::Bug, String> {
+    let found = mapring_sim::Bug::ALL.into_iter().find(|bug| bug.name() == name);
+    found.ok_or_else(|| format!("one of {:?}", mapring_sim::Bug::ALL.map(mapring_sim::Bug::name)))
 }
 
 fn main() -> ExitCode {
@@ -82,12 +87,18 @@ fn simulate_all(first: u64, arguments: &Arguments) -> u64 {
     })
 }
 
+/// Most violations of a seed that are told of.
+const TOLD: usize = 10;
+
 /// What became of one seed; the second time too, if it was run twice.
 type Outcome = Result<(Report, Option<Report>)>;
 
 fn simulate(seed: u64, arguments: &Arguments) -> Outcome {
-    let Arguments { verbose, harsh, strict, .. } = *arguments;
-    let options = Options { verbose, harsh, strict };
+    let options = Options {
+        verbose: arguments.verbose,
+        #[cfg(feature = "planted-bugs")]
+        plant: arguments.plant,
+    };
     let report = run(seed, options)?;
     let again = arguments.twice.then(|| run(seed, Options { verbose: false, ..options }));
     Ok((report, again.transpose()?))
@@ -116,9 +127,11 @@ fn tell(seed: u64, outcome: Outcome, arguments: &Arguments) -> bool {
     if !arguments.verbose {
         report.history.iter().for_each(|line| println!("{line}"));
     }
-    report.violations.iter().for_each(|violation| println!("VIOLATION {violation}"));
-    let harsh = if arguments.harsh { " --harsh" } else { "" };
-    let strict = if arguments.strict { " --strict" } else { "" };
-    println!("again with: mapring-sim --seed {seed}{harsh}{strict} --verbose");
+    report.violations.iter().take(TOLD).for_each(|violation| println!("VIOLATION {violation}"));
+    let more = report.violations.len().saturating_sub(TOLD);
+    if more > 0 {
+        println!("… and {more} more");
+    }
+    println!("again with: mapring-sim --seed {seed} --verbose");
     false
 }
