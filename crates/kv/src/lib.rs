@@ -202,6 +202,17 @@ pub struct Lagging {
     pub unheard: Vec<NodeId>,
 }
 
+/// What waits in a node or goes on in its background, each with a bound in [`limits`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// What requests hold that go on after their answer ([`limits::TAIL_UNITS`]).
+    pub tail_units: usize,
+    /// Read repairs under way ([`limits::REPAIRS`]).
+    pub repairs: usize,
+    /// Tombstones that wait to be reaped ([`limits::REAPS`]).
+    pub reaps: usize,
+}
+
 impl Kv {
     /// Opens the store and starts its background work (hand-off, reaping), which ends when the store
     /// is shut down or dropped. Silent on the network until the transport serves.
@@ -300,6 +311,16 @@ impl Kv {
             unsettled: shared.unsettled.count(),
             witnessed: shared.vnodes.witnesses().count(),
             unheard: shared.unheard(),
+        }
+    }
+
+    /// What waits in this node or goes on in its background.
+    pub fn backlog(&self) -> Backlog {
+        let shared = &self.inner;
+        Backlog {
+            tail_units: limits::TAIL_UNITS.saturating_sub(shared.tails.available_permits()),
+            repairs: limits::REPAIRS.saturating_sub(shared.repairs.available_permits()),
+            reaps: shared.reaper.waiting(),
         }
     }
 

@@ -72,6 +72,11 @@ impl Reaper {
         queue.due.insert((at, id));
     }
 
+    /// How many tombstones wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.queue.lock().tries.len()
+    }
+
     fn any_due(&self, now: Instant) -> bool {
         self.queue.lock().due.first().is_some_and(|(at, _)| *at <= now)
     }

@@ -32,7 +32,7 @@ pub(crate) struct Engine {
     executor: Arc<dyn Executor>,
     entropy: Arc<dyn Entropy>,
     config: MapredConfig,
-    admission: Admission,
+    pub(crate) admission: Admission,
 }
 
 impl Engine {

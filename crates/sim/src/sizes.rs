@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use mapring_kv::{Backlog, limits as kv_limits};
+use mapring_mapred::limits as mapred_limits;
 use tokio::time::{Instant, sleep};
 
 use crate::limits;
@@ -11,23 +13,43 @@ use crate::sharers::SHARED;
 use crate::world::World;
 use crate::writers::{NUMBERS, POINTERS};
 
+/// Something that can be counted at a node: its name, how much there is, and how much there may be.
+type Size = (&'static str, u64, u64);
+
 /// Looks until the end.
 pub(crate) async fn look(world: &World, end: Instant) {
     while Instant::now() < end {
         sleep(limits::SIZE_TICK).await;
         for life in lives(world) {
-            let running = life.mapred.queries_running();
-            let most = world.shape.concurrent_queries as u64;
-            if running > most {
-                let node = life.name();
-                let fault = format!("I6: {running} queries run at {node}, more than {most}");
-                world.trace.violation(fault);
+            for (what, size, most) in sizes(world, &life) {
+                if size > most {
+                    let node = life.name();
+                    world.trace.violation(format!("I6: {size} {what} at {node}, above {most}"));
+                }
             }
         }
     }
 }
 
-/// Waits until nothing is under way any more and no node keeps anything for another.
+fn sizes(world: &World, life: &Life) -> Vec<Size> {
+    let (mapred, kv) = (&life.mapred, &life.kv);
+    let Backlog { tail_units, repairs, reaps } = kv.backlog();
+    let lagging = kv.lagging();
+    let units_at_once = world.shape.units_at_once as u64;
+    vec![
+        ("queries run", mapred.queries_running(), world.shape.concurrent_queries as u64),
+        ("queries wait", mapred.queries_waiting(), mapred_limits::WAITING_QUERIES as u64),
+        ("lanes are open", mapred.lanes(), mapred_limits::LANES as u64),
+        ("units are in flight", mapred.units_in_flight(), mapred.lanes() * units_at_once),
+        ("units of requests after their answers", tail_units as u64, kv_limits::TAIL_UNITS as u64),
+        ("writes have not settled", lagging.unsettled as u64, kv_limits::TAIL_UNITS as u64),
+        ("writes are witnessed", lagging.witnessed as u64, kv_limits::WITNESSED_WRITES as u64),
+        ("read repairs are under way", repairs as u64, kv_limits::REPAIRS as u64),
+        ("tombstones wait", reaps as u64, kv_limits::REAPS as u64),
+    ]
+}
+
+/// Waits until nothing is under way any more, no node keeps anything for another, and all know so.
 pub(crate) async fn come_to_rest(world: &World) {
     let ends = Instant::now() + limits::REST;
     loop {
@@ -55,12 +77,13 @@ fn left_over(world: &World) -> Vec<String> {
         }
     }
     for life in lives(world) {
-        for (what, number) in [
-            ("queries run", life.mapred.queries_running()),
-            ("units are in flight", life.mapred.units_in_flight()),
-        ] {
-            if number > 0 {
-                left.push(format!("{number} {what} at {}", life.name()));
+        let (node, lagging) = (life.name(), life.kv.lagging());
+        if !lagging.held.is_empty() || !lagging.unheard.is_empty() {
+            left.push(format!("{node} takes replicas for incomplete: {lagging:?}"));
+        }
+        for (what, size, _) in sizes(world, &life) {
+            if size > 0 {
+                left.push(format!("{size} {what} at {node}"));
             }
         }
     }
