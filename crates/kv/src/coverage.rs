@@ -62,7 +62,7 @@ pub(crate) async fn coverage(
             |node: &NodeId| view.state.members.get(node).is_some_and(|member| member.incomplete);
         let complete = |entry: &CoverageEntry| {
             known.heard.contains_key(&entry.node)
-                && !known.hinted.contains(&entry.vnode)
+                && (!known.hinted.contains(&entry.vnode) || mapring_types::planted!(UnfitTrusted))
                 && !has_lost_data(&entry.node)
         };
         let settled = |entry: &CoverageEntry| {

@@ -66,7 +66,7 @@ pub(crate) async fn get(shared: &Arc<Shared>, id: &ObjectId, options: &GetOption
         tail: None,
     };
     // Its own task: the replicas that answer after the reply are repaired.
-    tokio::spawn(reader.run());
+    mapring_net::task::spawn(reader.run());
     receiver.await.unwrap_or_else(|_| Err(Error::internal("a read ended without a result")))
 }
 

@@ -207,6 +207,17 @@ pub struct Lagging {
     pub read_repairs: usize,
 }
 
+/// What waits in a node or goes on in its background, each with a bound in [`limits`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// What requests hold that go on after their answer ([`limits::TAIL_UNITS`]).
+    pub tail_units: usize,
+    /// Read repairs under way ([`limits::REPAIRS`]).
+    pub repairs: usize,
+    /// Tombstones that wait to be reaped ([`limits::REAPS`]).
+    pub reaps: usize,
+}
+
 impl Kv {
     /// Opens the store and starts its background work (hand-off, reaping), which ends when the store
     /// is shut down or dropped. Silent on the network until the transport serves.
@@ -252,10 +263,10 @@ impl Kv {
             // The background work, and every question for what this node knows, tries again.
             tracing::warn!(%error, "writes that were under way are not adopted yet");
         }
-        tokio::spawn(standing::run(Arc::downgrade(&inner)));
-        tokio::spawn(handoff::run(Arc::downgrade(&inner)));
-        tokio::spawn(holdings::run(Arc::downgrade(&inner)));
-        tokio::spawn(reap::run(Arc::downgrade(&inner)));
+        mapring_net::task::spawn(standing::run(Arc::downgrade(&inner)));
+        mapring_net::task::spawn(handoff::run(Arc::downgrade(&inner)));
+        mapring_net::task::spawn(holdings::run(Arc::downgrade(&inner)));
+        mapring_net::task::spawn(reap::run(Arc::downgrade(&inner)));
         Ok(Self { inner })
     }
 
@@ -306,6 +317,16 @@ impl Kv {
         let lagging = self.lagging();
         let held = holdings::ask(&self.inner, &lagging).await;
         (lagging, held)
+    }
+
+    /// What waits in this node or goes on in its background.
+    pub fn backlog(&self) -> Backlog {
+        let shared = &self.inner;
+        Backlog {
+            tail_units: limits::TAIL_UNITS.saturating_sub(shared.tails.available_permits()),
+            repairs: limits::REPAIRS.saturating_sub(shared.repairs.available_permits()),
+            reaps: shared.reaper.waiting(),
+        }
     }
 
     /// The preference list of an object as this node sees it now.

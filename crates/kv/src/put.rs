@@ -232,7 +232,7 @@ pub(crate) async fn coordinate(shared: &Arc<Shared>, write: Coordinate) -> Resul
         reply: Some(sender),
     };
     // Its own task: a write that has begun reaches all replicas, whoever still waits for it.
-    tokio::spawn(writer.run(own, stamping));
+    mapring_net::task::spawn(writer.run(own, stamping));
     receiver.await.unwrap_or_else(|_| Err(Error::internal("a write ended without a result")))
 }
 
@@ -383,7 +383,7 @@ impl Writer {
     async fn hint(&mut self) {
         self.shared.stats.count_fallback_writes(self.core.fallbacks());
         for primary in self.shared.primaries(&self.id, self.need.n) {
-            if self.core.covers(primary.vnode) {
+            if self.core.covers(primary.vnode) || mapring_types::planted!(LostHint) {
                 continue;
             }
             let mut outcome = self.keep_hint(primary.vnode).await;

@@ -185,7 +185,9 @@ impl ReadCore {
         let primary_waits =
             self.replicas.iter().any(|(e, state)| e.primary && *state == ReadState::Waiting);
         // A fallback that lacks the object says nothing while a primary may still have it.
-        let early = |entry: &PreferenceEntry| !entry.primary && primary_waits;
+        let early = |entry: &PreferenceEntry| {
+            !entry.primary && primary_waits && !mapring_types::planted!(NotFoundOutvotes)
+        };
         let good = |(entry, state): &&(PreferenceEntry, ReadState)| match state {
             ReadState::Found(_) => true,
             ReadState::Missing => self.need.notfound_ok && !early(entry),

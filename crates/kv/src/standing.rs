@@ -190,7 +190,7 @@ async fn round(shared: &Arc<Shared>) -> bool {
     if !due.is_empty() && shared.adopting.try_lock().is_ok() {
         // Beside this task: standings are told meanwhile.
         let shared = shared.clone();
-        tokio::spawn(async move {
+        mapring_net::task::spawn(async move {
             if let Err(error) = adopt(&shared, &due).await {
                 tracing::warn!(%error, "writes of a node that is gone are not adopted yet");
             }
@@ -210,7 +210,7 @@ fn tell(shared: &Arc<Shared>, standing: &Standing) -> Vec<NodeId> {
             continue;
         }
         let (shared, standing) = (shared.clone(), standing.clone());
-        tokio::spawn(async move {
+        mapring_net::task::spawn(async move {
             let class = Class::Background;
             let patience = limits::PROBE_PATIENCE;
             let told = shared.ask::<()>(node, class, Operation::Standing, &standing, patience);

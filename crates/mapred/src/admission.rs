@@ -22,6 +22,11 @@ impl Admission {
         Self { places: Arc::new(Semaphore::new(places)), waiting: Arc::default() }
     }
 
+    /// How many wait for a place.
+    pub(crate) fn waiting(&self) -> u64 {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
     /// Waits for a place, first come, first served.
     pub(crate) async fn enter(&self) -> Result<OwnedSemaphorePermit, Failure> {
         if self.waiting.load(Ordering::Relaxed) >= limits::WAITING_QUERIES as u64 {

@@ -164,6 +164,16 @@ impl MapReduce {
         self.engine.node.units.load(Ordering::Relaxed)
     }
 
+    /// Streams of units of work that this node serves now.
+    pub fn lanes(&self) -> u64 {
+        self.engine.node.lanes.load(Ordering::Relaxed)
+    }
+
+    /// Queries that wait for their turn on this node.
+    pub fn queries_waiting(&self) -> u64 {
+        self.engine.admission.waiting()
+    }
+
     /// Queries that this node coordinates now.
     pub fn queries_running(&self) -> u64 {
         self.engine.running.load(Ordering::Relaxed)

@@ -33,7 +33,7 @@ pub(crate) struct Engine {
     executor: Arc<dyn Executor>,
     entropy: Arc<dyn Entropy>,
     answers: Answers,
-    admission: Admission,
+    pub(crate) admission: Admission,
 }
 
 impl Engine {
@@ -67,7 +67,7 @@ impl Engine {
         let deadline = Instant::now() + query.timeout();
         let (sender, receiver) = mpsc::channel(1);
         let engine = self.clone();
-        let task = tokio::spawn(async move {
+        let task = mapring_net::task::spawn(async move {
             let ended = engine.run(query, deadline, sender.clone()).await;
             if let Err(failure) = ended {
                 count("mapring_queries_failed_total", 1);

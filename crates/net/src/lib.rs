@@ -3,6 +3,7 @@
 
 pub mod limits;
 pub mod simulated;
+pub mod task;
 pub mod tcp;
 
 use std::collections::BTreeMap;

@@ -3,7 +3,9 @@
 //!
 //! It fails as the TCP transport does: a call to a node that goes is `Unavailable` at once, a lost
 //! message breaks what it belongs to after the lease, dropped calls and streams end the work
-//! behind them. Nothing here runs by itself but the producers of open streams.
+//! behind them. A node may stand still ([`Network::connect_through`]): messages to it wait, also
+//! those whose senders do not wait any more, and are worked on when it goes on. Nothing here runs
+//! by itself but what nodes are asked to do and the producers of open streams.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -20,6 +22,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 
+use crate::task::Gate;
 use crate::{Class, FrameStream, Method, Peer, Services, Transport, limits};
 
 /// What becomes of one message.
@@ -83,6 +86,7 @@ pub struct Network {
 #[derive(Default)]
 struct Place {
     services: Option<Services>,
+    gate: Arc<Gate>,
     state: State,
 }
 
@@ -119,8 +123,14 @@ impl Network {
 
     /// Connects a node, or what it has become after a restart.
     pub fn connect(&self, node: NodeId, services: Services) {
+        self.connect_through(node, services, Gate::new());
+    }
+
+    /// Connects a node whose work goes through a gate.
+    pub fn connect_through(&self, node: NodeId, services: Services, gate: Arc<Gate>) {
         self.change(node, |place| {
             place.services = Some(services);
+            place.gate = gate;
             place.state.connection += 1;
         });
     }
@@ -158,9 +168,15 @@ impl Network {
         self.nodes.lock().get(&node).map(|place| place.state).unwrap_or_default()
     }
 
-    fn services(&self, node: NodeId) -> Result<Services> {
+    fn services(&self, node: NodeId) -> Result<(Services, Arc<Gate>)> {
         let nodes = self.nodes.lock();
-        nodes.get(&node).and_then(|place| place.services.clone()).ok_or_else(|| refused(node))
+        let place = nodes.get(&node).ok_or_else(|| refused(node))?;
+        let services = place.services.clone().ok_or_else(|| refused(node))?;
+        Ok((services, place.gate.clone()))
+    }
+
+    fn stands_still(&self, node: NodeId) -> bool {
+        self.nodes.lock().get(&node).is_some_and(|place| place.gate.is_closed())
     }
 }
 
@@ -267,18 +283,18 @@ impl Transport for SimulatedTransport {
         timeout: Duration,
     ) -> Result<Bytes> {
         let exchange = self.exchange(to, method)?;
-        let work = async {
+        let target = exchange.target;
+        let asked = Errand::send(exchange.clone(), async move {
             exchange.travel(Leg::Call, &body).await?;
-            let services = exchange.network.services(exchange.target)?;
+            let (services, gate) = exchange.network.services(target)?;
             let service = services.get(method.service)?;
-            let answer = service.call(self.me, method.operation, body.clone()).await;
+            let from = exchange.me;
+            let answer = gate.run(service.call(from, method.operation, body.clone())).await;
             let carried = answer.as_ref().map_or(&[][..], |body| body);
             exchange.travel(Leg::Answer, carried).await?;
             answer
-        };
-        tokio::time::timeout(timeout, exchange.unless_gone(work))
-            .await
-            .unwrap_or_else(|_| Err(late(exchange.target)))
+        });
+        tokio::time::timeout(timeout, asked.done()).await.unwrap_or_else(|_| Err(late(target)))
     }
 
     async fn open(
@@ -290,16 +306,50 @@ impl Transport for SimulatedTransport {
         timeout: Duration,
     ) -> Result<FrameStream> {
         let exchange = self.exchange(to, method)?;
-        let opening = async {
-            exchange.travel(Leg::Open, &body).await?;
-            let services = exchange.network.services(exchange.target)?;
+        let target = exchange.target;
+        let opening = exchange.clone();
+        let asked = Errand::send(exchange.clone(), async move {
+            opening.travel(Leg::Open, &body).await?;
+            let (services, gate) = opening.network.services(target)?;
             let service = services.get(method.service)?;
-            service.open(self.me, method.operation, body.clone()).await
-        };
-        let frames = tokio::time::timeout(timeout, exchange.unless_gone(opening))
-            .await
-            .unwrap_or_else(|_| Err(late(exchange.target)))?;
-        Ok(pumped(exchange, frames))
+            let frames = gate.run(service.open(opening.me, method.operation, body.clone())).await?;
+            Ok((frames, gate))
+        });
+        let opened = tokio::time::timeout(timeout, asked.done()).await;
+        let (frames, gate) = opened.unwrap_or_else(|_| Err(late(target)))?;
+        Ok(pumped(exchange, frames, gate))
+    }
+}
+
+/// Something that a node is asked to do. It runs beside the one who asks, who may stand still or
+/// wait no longer: then it ends, unless the message lies before a node that stands still.
+struct Errand<T> {
+    network: Arc<Network>,
+    target: NodeId,
+    task: JoinHandle<Result<T>>,
+}
+
+impl<T: Send + 'static> Errand<T> {
+    fn send(exchange: Exchange, work: impl Future<Output = Result<T>> + Send + 'static) -> Self {
+        let (network, target) = (exchange.network.clone(), exchange.target);
+        let task = tokio::spawn(async move { exchange.unless_gone(work).await });
+        Self { network, target, task }
+    }
+
+    async fn done(mut self) -> Result<T> {
+        match (&mut self.task).await {
+            Ok(done) => done,
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            Err(_) => Err(ended(self.target)),
+        }
+    }
+}
+
+impl<T> Drop for Errand<T> {
+    fn drop(&mut self) {
+        if !self.network.stands_still(self.target) {
+            self.task.abort();
+        }
     }
 }
 
@@ -317,12 +367,12 @@ impl Drop for Pump {
 }
 
 /// Lets the producer run by itself, ahead of the reader by a bounded number of frames.
-fn pumped(exchange: Exchange, mut frames: FrameStream) -> FrameStream {
+fn pumped(exchange: Exchange, mut frames: FrameStream, gate: Arc<Gate>) -> FrameStream {
     let (sender, receiver) = mpsc::channel(limits::LOCAL_FRAMES);
     let target = exchange.target;
     let pump = tokio::spawn(async move {
         let moving = async {
-            while let Some(frame) = frames.next().await {
+            while let Some(frame) = gate.run(frames.next()).await {
                 let carried = frame.as_ref().map_or(&[][..], |body| body);
                 exchange.travel(Leg::Frame, carried).await?;
                 let last = frame.is_err();
@@ -365,13 +415,14 @@ mod tests {
     const LONG: Duration = Duration::from_secs(60);
     const METHOD: Method = Method { service: ServiceId::Kv, operation: 0 };
 
-    /// Echoes; hangs when asked nothing; streams without end.
+    /// Echoes; hangs when asked nothing; streams without end. Counts frames and calls.
     #[derive(Default)]
-    struct Probe(Arc<AtomicUsize>);
+    struct Probe(Arc<AtomicUsize>, AtomicUsize);
 
     #[async_trait]
     impl Service for Probe {
         async fn call(&self, _from: NodeId, _operation: u8, body: Bytes) -> Result<Bytes> {
+            self.1.fetch_add(1, Ordering::SeqCst);
             if body.is_empty() { future::pending().await } else { Ok(body) }
         }
 
@@ -450,6 +501,28 @@ mod tests {
             let produced = probe.0.load(Ordering::SeqCst);
             assert!(produced <= taken + limits::LOCAL_FRAMES + 1, "{produced} of {taken}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_node_that_stands_still_does_later_what_nobody_waits_for() {
+        let (network, probe) = network();
+        let gate = Gate::new();
+        let service: Arc<dyn Service> = probe.clone();
+        let services = Services::new([(ServiceId::Kv, service)]);
+        network.connect_through(NodeId(2), services, gate.clone());
+        let one = network.transport(NodeId(1));
+        let mut frames = open(&one).await;
+        frames.next().await.unwrap().unwrap();
+        gate.close();
+        let (two, body) = (two(), Bytes::from_static(b"x"));
+        let patience = Duration::from_secs(1);
+        let calling = one.call(&two, Class::Foreground, METHOD, body, patience);
+        assert_eq!(calling.await.unwrap_err().kind(), ErrorKind::Timeout);
+        assert_eq!(probe.1.load(Ordering::SeqCst), 0);
+        gate.open();
+        assert_eq!(call(&one, b"x").await.unwrap(), "x");
+        assert_eq!(probe.1.load(Ordering::SeqCst), 2);
+        frames.next().await.unwrap().unwrap();
     }
 
     #[tokio::test]

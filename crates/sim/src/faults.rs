@@ -1,4 +1,4 @@
-//! When what breaks: a schedule from the seed, with at least one crash and one partition.
+//! When what breaks: a schedule from the seed.
 
 use std::time::Duration;
 
@@ -7,87 +7,127 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::limits;
 use crate::random::Random;
-use crate::weather::Cut;
+use crate::weather::{Cut, Storm};
 use crate::world::World;
 
 /// One change for the worse or the better.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Event {
     Crash(NodeId),
+    /// In the midst of its next write.
+    CrashWriting(NodeId),
     Restart(NodeId),
+    /// It stands still.
+    Pause(NodeId),
+    Resume(NodeId),
     Cut(Vec<Cut>),
     Mend(Vec<Cut>),
+    StormBegins(Storm),
+    StormEnds(Storm),
+    /// Its clock is set: so many microseconds are added.
+    Clock(NodeId, i64),
 }
 
-/// What happens when, after the clients have begun; all is mended before they end. A calm schedule
-/// has one crash and one partition, with time to get over the first before the second; a harsh one
-/// has up to four faults, one upon the other or even at once.
-pub(crate) fn schedule(random: &Random, nodes: &[NodeId], harsh: bool) -> Vec<(Duration, Event)> {
-    let crash_first = random.per_mille(500);
-    let spans = if harsh { harsh_spans(random) } else { calm_spans(random) };
-    let mut events = Vec::new();
-    for (number, (from, to)) in spans.into_iter().enumerate() {
-        let crash = if number < 2 { crash_first == (number == 0) } else { random.per_mille(500) };
-        let (begin, end) = if crash { crash_of(random, nodes) } else { cut_of(random, nodes) };
-        events.push((Duration::from_millis(from), begin));
-        events.push((Duration::from_millis(to), end));
+/// What happens when, after the clients have begun.
+pub(crate) type Schedule = Vec<(Duration, Event)>;
+
+/// How faults follow each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Manner {
+    /// With time to get over each.
+    OneByOne,
+    /// Each shortly after the one before.
+    InRow,
+    /// At any time.
+    Overlapping,
+    /// All nodes crash at once, beside something else.
+    AllAtOnce,
+}
+
+/// A schedule: all is mended before the clients end.
+pub(crate) fn schedule(random: &Random, nodes: &[NodeId], bad_clocks: bool) -> Schedule {
+    use Manner::{AllAtOnce, InRow, OneByOne, Overlapping};
+    let manners = [OneByOne, OneByOne, OneByOne, InRow, InRow, Overlapping, Overlapping, AllAtOnce];
+    let manner = random.choose(&manners).copied().unwrap_or(OneByOne);
+    let mut events = Schedule::new();
+    let mut add = |at: u64, event| events.push((Duration::from_millis(at), event));
+    for (from, to) in spans(random, manner) {
+        let (begin, end) = fault(random, nodes);
+        add(from, begin);
+        add(to, end);
+    }
+    if manner == AllAtOnce {
+        let at = random.within(2_000..latest() / 2);
+        for &node in nodes {
+            add(at, Event::Crash(node));
+            add(at + random.within(limits::FAULT_MS), Event::Restart(node));
+        }
+    }
+    for _ in 0..if bad_clocks { random.within(1..5) } else { 0 } {
+        let node = random.choose(nodes).copied().unwrap_or_default();
+        let most = i64::try_from(limits::WIDE_SKEW_MICROS).unwrap_or(0);
+        let by = i64::try_from(random.below(2 * limits::WIDE_SKEW_MICROS)).unwrap_or(0) - most;
+        add(random.within(0..latest()), Event::Clock(node, by));
     }
     events.sort_by_key(|(at, _)| *at);
     events
 }
 
-/// From when to when, in milliseconds.
-fn calm_spans(random: &Random) -> Vec<(u64, u64)> {
-    let mut free = 3_000;
-    let span = |_| {
-        let from = free + random.within(0..2_000);
-        let to = from + random.within(limits::FAULT_MS);
-        free = to + limits::RECOVERY_MS;
-        (from, to)
-    };
-    (0..2).map(span).collect()
+/// When the last fault has ended, in milliseconds.
+fn latest() -> u64 {
+    u64::try_from(limits::WORK.as_millis()).unwrap_or(0) - limits::LAST_WORDS_MS
 }
 
-fn harsh_spans(random: &Random) -> Vec<(u64, u64)> {
-    let overlapping = random.per_mille(400);
-    let latest = u64::try_from(limits::WORK.as_millis()).unwrap_or(0) - 1_000;
+/// From when to when faults last, in milliseconds.
+fn spans(random: &Random, manner: Manner) -> Vec<(u64, u64)> {
+    let number = match manner {
+        Manner::OneByOne => 2,
+        Manner::InRow | Manner::Overlapping => 2 + random.below(3),
+        Manner::AllAtOnce => random.below(2),
+    };
     let mut free = 1_000;
     let span = |_| {
-        let from = if overlapping {
-            random.within(1_000..latest / 2)
-        } else {
-            free + random.within(200..2_000)
+        let from = match manner {
+            Manner::Overlapping | Manner::AllAtOnce => random.within(1_000..latest() / 2),
+            Manner::OneByOne | Manner::InRow => free + random.within(200..2_000),
         };
         let to = from + random.within(limits::FAULT_MS);
-        free = to;
+        free = to + if manner == Manner::OneByOne { limits::RECOVERY_MS } else { 0 };
         (from, to)
     };
-    let spans = (0..2 + random.below(3)).map(span);
-    spans.filter(|(_, to)| *to < latest).collect()
+    let spans: Vec<(u64, u64)> = (0..number).map(span).collect();
+    spans.into_iter().filter(|(_, to)| *to < latest()).collect()
 }
 
-fn crash_of(random: &Random, nodes: &[NodeId]) -> (Event, Event) {
+/// How a fault begins and ends.
+fn fault(random: &Random, nodes: &[NodeId]) -> (Event, Event) {
     let node = random.choose(nodes).copied().unwrap_or_default();
-    (Event::Crash(node), Event::Restart(node))
+    match random.below(100) {
+        0..25 => (Event::Crash(node), Event::Restart(node)),
+        25..35 => (Event::CrashWriting(node), Event::Restart(node)),
+        35..65 => (Event::Pause(node), Event::Resume(node)),
+        65..90 => cut_of(random, node, nodes),
+        _ => {
+            let (lost, late) = (random.below(30), random.below(300));
+            let storm = Storm { lost, late, late_ms: random.within(100..3_000) };
+            (Event::StormBegins(storm), Event::StormEnds(storm))
+        }
+    }
 }
 
 /// A node is cut off from all others, or from one.
-fn cut_of(random: &Random, nodes: &[NodeId]) -> (Event, Event) {
-    let one = random.choose(nodes).copied().unwrap_or_default();
-    let silent = random.per_mille(500);
+fn cut_of(random: &Random, one: NodeId, nodes: &[NodeId]) -> (Event, Event) {
+    let (silent, one_way) = (random.per_mille(500), random.per_mille(150));
     let others = nodes.iter().filter(|other| **other != one);
-    let mut cuts: Vec<Cut> = others.map(|&other| Cut { one, other, silent }).collect();
+    let mut cuts: Vec<Cut> = others.map(|&other| Cut { one, other, silent, one_way }).collect();
     if random.per_mille(250) {
         cuts.truncate(1);
     }
     (Event::Cut(cuts.clone()), Event::Mend(cuts))
 }
 
-/// Lets the schedule happen, and then mends what is left.
-pub(crate) async fn run(
-    world: &World,
-    schedule: Vec<(Duration, Event)>,
-) -> mapring_types::Result<()> {
+/// Lets the schedule happen.
+pub(crate) async fn run(world: &World, schedule: Schedule) -> mapring_types::Result<()> {
     let start = Instant::now();
     for (after, event) in schedule {
         sleep_until(start + after).await;
@@ -101,18 +141,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_schedule_has_a_crash_and_a_partition_and_an_end() {
+    fn every_fault_has_an_end_and_every_kind_happens() {
         let nodes = [1, 2, 3].map(NodeId);
+        let mut kinds = std::collections::BTreeSet::new();
         for seed in 0..500 {
             let events = schedule(&Random::new(seed), &nodes, seed % 2 == 0);
             let count = |wanted: fn(&Event) -> bool| events.iter().filter(|e| wanted(&e.1)).count();
-            let crashes = count(|event| matches!(event, Event::Crash(_)));
-            let cuts = count(|event| matches!(event, Event::Cut(_)));
-            assert!(crashes > 0 && cuts > 0, "seed {seed}: {events:?}");
-            assert_eq!(count(|event| matches!(event, Event::Restart(_))), crashes);
-            assert_eq!(count(|event| matches!(event, Event::Mend(_))), cuts);
+            let pairs = [
+                (
+                    count(|e| matches!(e, Event::Crash(_) | Event::CrashWriting(_))),
+                    count(|e| matches!(e, Event::Restart(_))),
+                ),
+                (count(|e| matches!(e, Event::Pause(_))), count(|e| matches!(e, Event::Resume(_)))),
+                (count(|e| matches!(e, Event::Cut(_))), count(|e| matches!(e, Event::Mend(_)))),
+                (
+                    count(|e| matches!(e, Event::StormBegins(_))),
+                    count(|e| matches!(e, Event::StormEnds(_))),
+                ),
+            ];
+            assert!(pairs.iter().all(|(begun, ended)| begun == ended), "seed {seed}: {events:?}");
             assert!(events.windows(2).all(|pair| pair[0].0 <= pair[1].0));
             assert!(events.iter().all(|(at, _)| *at < limits::WORK), "seed {seed}: {events:?}");
+            kinds.extend(
+                events
+                    .iter()
+                    .map(|(_, event)| std::mem::discriminant(event))
+                    .map(|kind| format!("{kind:?}")),
+            );
         }
+        assert_eq!(kinds.len(), 10);
     }
 }

@@ -3,9 +3,6 @@
 //! Each key has one writer, which does one thing after the other and leaves a key alone for ever
 //! once it does not know what became of a write. So the states of a key form a sequence, and a query
 //! may see the last one acknowledged before it began, or any that was begun since (invariant I5).
-//!
-//! Unless the judgement is strict, a query may see any state since the last that had settled: one
-//! that all replicas had, because nothing was wrong for a while after it was acknowledged.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -67,16 +64,20 @@ impl History {
         begun.chain([first]).collect()
     }
 
-    /// Judges what a read of a key gave.
+    /// Judges what somebody found of a key.
     pub(crate) fn judge_read(&self, key: &str, seen: Option<u64>, span: Span) -> Option<String> {
         let writes = self.keys.get(key).map(Vec::as_slice).unwrap_or_default();
         let visible = self.visible(writes, span);
-        (!visible.contains(&seen))
-            .then(|| format!("I1: a read of {key} gave {seen:?}, not one of {visible:?}"))
+        (!visible.contains(&seen)).then(|| format!("I1: {key} is {seen:?}, not one of {visible:?}"))
     }
 
-    /// Judges the values that a query over the whole bucket gave (I5).
-    pub(crate) fn judge_values(&self, seen: &[u64], span: Span) -> Vec<String> {
+    /// Judges the values that a query gave of all keys, or of some (I5).
+    pub(crate) fn judge_values(
+        &self,
+        seen: &[u64],
+        asked: Option<&BTreeSet<String>>,
+        span: Span,
+    ) -> Vec<String> {
         let mut faults = Vec::new();
         let mut by_key: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
         for value in seen {
@@ -85,7 +86,10 @@ impl History {
                 None => faults.push(format!("I5: nobody ever wrote {value}")),
             }
         }
-        for (key, writes) in &self.keys {
+        let wanted = |key: &str| asked.is_none_or(|asked| asked.contains(key));
+        let others = by_key.keys().filter(|key| !wanted(key));
+        faults.extend(others.map(|key| format!("I5: nobody asked for {key}")));
+        for (key, writes) in self.keys.iter().filter(|(key, _)| wanted(key)) {
             let visible = self.visible(writes, span);
             let found = by_key.get(key.as_str()).map(Vec::as_slice).unwrap_or_default();
             let fault = match found {
@@ -173,7 +177,7 @@ mod tests {
 
     #[track_caller]
     fn check(from: Moment, to: Moment, seen: &[u64], faults: &[&str]) {
-        let found = history().judge_values(seen, Span { from, to });
+        let found = history().judge_values(seen, None, Span { from, to });
         assert_eq!(found.len(), faults.len(), "{found:?}");
         for (found, fault) in found.iter().zip(faults) {
             assert!(found.contains(fault), "{found} for {fault}");
@@ -201,6 +205,15 @@ mod tests {
         // While it is first written an object may be there or not.
         check(7, 9, &[], &[]);
         check(7, 9, &[1], &[]);
+    }
+
+    #[test]
+    fn a_query_for_some_keys_is_about_those_alone() {
+        let (asked, span) = (["a".to_owned()].into(), Span { from: 25, to: 28 });
+        let judge = |seen: &[u64]| history().judge_values(seen, Some(&asked), span);
+        assert_eq!(judge(&[1]), Vec::<String>::new());
+        assert_eq!(judge(&[]).len(), 1);
+        assert_eq!(judge(&[1, 5]), ["I5: nobody asked for b"]);
     }
 
     #[test]

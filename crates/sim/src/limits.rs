@@ -2,57 +2,81 @@
 
 use std::time::Duration;
 
-/// Nodes of the cluster.
-pub(crate) const NODES: u64 = 3;
-
-/// Replicas of each object.
-pub(crate) const N_VAL: u32 = 3;
-
 /// How long the clients work, faults included.
-pub(crate) const WORK: Duration = Duration::from_secs(55);
+pub(crate) const WORK: Duration = Duration::from_secs(40);
 
-/// How long the cluster is then left in peace, before everything must be right: longer than every
-/// patience, retry and hand-off tick.
-pub(crate) const PEACE: Duration = Duration::from_secs(60);
+/// Faults that last end so long before the clients do at the latest.
+pub(crate) const LAST_WORDS_MS: u64 = 1_000;
 
-/// Clients that write, one at a time each.
+/// How long after the last fault the cluster has come to rest at the latest: longer than every
+/// patience, retry and round of hand-off.
+pub(crate) const REST: Duration = Duration::from_secs(60);
+
+/// How often it is looked whether the cluster has come to rest.
+pub(crate) const REST_TICK: Duration = Duration::from_secs(1);
+
+/// Clients that write keys of their own, one at a time each.
 pub(crate) const WRITERS: u64 = 3;
+
+/// Clients that write keys that others write too.
+pub(crate) const SHARERS: u64 = 3;
+
+/// Keys that are written by several.
+pub(crate) const SHARED_KEYS: u64 = 5;
 
 /// Clients that ask queries, one at a time each.
 pub(crate) const QUERIERS: u64 = 2;
 
 /// Fewest and most objects that each writer begins with.
-pub(crate) const OBJECTS: std::ops::Range<u64> = 20..250;
+pub(crate) const OBJECTS: std::ops::Range<u64> = 20..120;
 
-/// How long a client waits for a write or read.
+/// Most objects that point to others.
+pub(crate) const POINTERS: usize = 40;
+
+/// Most keys that a query lists.
+pub(crate) const LISTED: u64 = 30;
+
+/// How long a client asks a node to take at most over a write or read.
 pub(crate) const CLIENT_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How much longer than it was asked to a node may take.
+pub(crate) const GRACE: Duration = Duration::from_secs(2);
 
 /// How long a query may take, in milliseconds.
 pub(crate) const QUERY_MS: u64 = 20_000;
 
+/// How long another node's pause or absence may delay a read, write or query …
+pub(crate) const DELAY: Duration = Duration::from_secs(5);
+
+/// … beside what a read or write takes anyway, and messages that are slow by chance …
+pub(crate) const ALLOWANCE: Duration = Duration::from_millis(1_000);
+
+/// … or a query.
+pub(crate) const QUERY_ALLOWANCE: Duration = Duration::from_secs(4);
+
+/// For so long after a fault the next one does not count as alone.
+pub(crate) const AFTERMATH_MICROS: u64 = 25_000_000;
+
 /// Fewest and most milliseconds between two operations of a client. The fewest are well above twice
-/// the skew of clocks: the last write wins by clock.
+/// the small skew of clocks: where writers do not say what they have seen the last write wins by
+/// clock.
 pub(crate) const THINKING_MS: std::ops::Range<u64> = 60..500;
 
-/// How far a node's clock is off at most, in microseconds, to either side.
+/// How far a node's clock is off at most, in microseconds, to either side …
 pub(crate) const SKEW_MICROS: u64 = 20_000;
 
+/// … or where clocks are bad.
+pub(crate) const WIDE_SKEW_MICROS: u64 = 5_000_000;
+
 /// Fewest and most milliseconds that a fault lasts.
-pub(crate) const FAULT_MS: std::ops::Range<u64> = 500..12_000;
+pub(crate) const FAULT_MS: std::ops::Range<u64> = 500..10_000;
 
-/// What the cluster is given to get over a fault before the next, in milliseconds, when the faults
-/// are calm: gossip and a round of hand-off (10 s) take part of it.
-pub(crate) const RECOVERY_MS: u64 = 20_000;
+/// What the cluster is given to get over a fault before the next, in milliseconds, when faults come
+/// one by one.
+pub(crate) const RECOVERY_MS: u64 = 12_000;
 
-/// How long after its acknowledgement a write has settled on all replicas when nothing is wrong, in
-/// microseconds: longer than the slowest message takes …
-pub(crate) const SETTLING_MICROS: u64 = 2_000_000;
-
-/// … or, where messages are lost by chance, than a round of hand-off.
-pub(crate) const HARSH_SETTLING_MICROS: u64 = 15_000_000;
-
-// Calm faults end before the clients do.
-const _: () = assert!(WORK.as_millis() > 7_000 + 2 * FAULT_MS.end as u128 + RECOVERY_MS as u128);
+// Faults that come one by one end before the clients do.
+const _: () = assert!(WORK.as_millis() > 5_000 + 2 * FAULT_MS.end as u128 + RECOVERY_MS as u128);
 
 /// Fewest and most milliseconds until a node that has gone counts as down.
 pub(crate) const SUSPICION_MS: std::ops::Range<u64> = 200..3_000;
@@ -70,4 +94,7 @@ pub(crate) const REPORT_HOLD: Duration = Duration::from_secs(1);
 pub(crate) const PLANS_AT_ONCE: usize = 10;
 
 /// How often coverage plans are looked at.
-pub(crate) const PLAN_TICK: Duration = Duration::from_millis(700);
+pub(crate) const PLAN_TICK: Duration = Duration::from_millis(1_500);
+
+/// How often the sizes of queues are looked at.
+pub(crate) const SIZE_TICK: Duration = Duration::from_millis(500);

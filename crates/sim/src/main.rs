@@ -1,9 +1,13 @@
 //! Runs simulations from the command line.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc;
 
 use clap::Parser;
-use mapring_sim::{Options, run};
+use mapring_sim::{Options, Report, run};
+use mapring_types::Result;
 
 /// Runs whole clusters under simulated time and network, from seeds.
 #[derive(Parser)]
@@ -12,63 +16,122 @@ struct Arguments {
     /// The first seed; a random one when absent.
     #[arg(long)]
     seed: Option<u64>,
-    /// How many seeds to run, one after the other.
+    /// How many seeds to run, from the first one on.
     #[arg(long, default_value_t = 1)]
     runs: u64,
+    /// How many seeds to run at once, each in a thread of its own; as many as there are cores when
+    /// absent.
+    #[arg(long)]
+    jobs: Option<u64>,
     /// Run every seed twice, and compare.
     #[arg(long)]
     twice: bool,
-    /// More faults, one upon the other, and messages lost by chance.
-    #[arg(long)]
-    harsh: bool,
-    /// Judge queries also by writes made in trouble.
-    #[arg(long)]
-    strict: bool,
     /// Print every event, messages too.
     #[arg(long)]
     verbose: bool,
+    /// The bug to plant in all nodes.
+    #[cfg(feature = "planted-bugs")]
+    #[arg(long, value_parser = bug)]
+    plant: Option<mapring_sim::Bug>,
+}
+
+/// Reads the name of a planted bug.
+#[cfg(feature = "planted-bugs")]
+fn bug(name: &str) -> std::result::Result<mapring_sim::Bug, String> {
+    let found = mapring_sim::Bug::ALL.into_iter().find(|bug| bug.name() == name);
+    found.ok_or_else(|| format!("one of {:?}", mapring_sim::Bug::ALL.map(mapring_sim::Bug::name)))
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     // Small, so that it is easily typed again.
     let first = arguments.seed.unwrap_or_else(|| u64::from(rand::random::<u32>()));
-    let mut good = true;
-    for seed in (0..arguments.runs).map(|number| first.wrapping_add(number)) {
-        good &= simulate(seed, &arguments);
+    let bad = simulate_all(first, &arguments);
+    if arguments.runs > 1 {
+        println!("{} seeds from {first} on, {bad} of them bad", arguments.runs);
     }
-    if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if bad == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Runs one seed and tells what became of it.
-fn simulate(seed: u64, arguments: &Arguments) -> bool {
-    let Arguments { verbose, harsh, strict, .. } = *arguments;
-    let options = Options { verbose, harsh, strict };
-    let report = match run(seed, options) {
-        Ok(report) => report,
+/// Runs all seeds, several at once, and tells of them in order. Returns how many are bad.
+fn simulate_all(first: u64, arguments: &Arguments) -> u64 {
+    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
+    // The events of several runs could not be told apart.
+    let at_once = if arguments.verbose { 1 } else { arguments.jobs.unwrap_or(cores) };
+    let next = &AtomicU64::new(0);
+    let (sender, receiver) = mpsc::channel();
+    std::thread::scope(|scope| {
+        for _ in 0..at_once.clamp(1, arguments.runs.max(1)) {
+            let sender = sender.clone();
+            scope.spawn(move || {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    if number >= arguments.runs {
+                        return;
+                    }
+                    let seed = first.wrapping_add(number);
+                    let _ = sender.send((number, seed, simulate(seed, arguments)));
+                }
+            });
+        }
+        drop(sender);
+        let (mut waiting, mut due, mut bad) = (BTreeMap::new(), 0, 0);
+        for (number, seed, outcome) in receiver {
+            waiting.insert(number, (seed, outcome));
+            while let Some((seed, outcome)) = waiting.remove(&due) {
+                bad += u64::from(!tell(seed, outcome, arguments));
+                due += 1;
+            }
+        }
+        bad
+    })
+}
+
+/// Most violations of a seed that are told of.
+const TOLD: usize = 10;
+
+/// What became of one seed; the second time too, if it was run twice.
+type Outcome = Result<(Report, Option<Report>)>;
+
+fn simulate(seed: u64, arguments: &Arguments) -> Outcome {
+    let options = Options {
+        verbose: arguments.verbose,
+        #[cfg(feature = "planted-bugs")]
+        plant: arguments.plant,
+    };
+    let report = run(seed, options)?;
+    let again = arguments.twice.then(|| run(seed, Options { verbose: false, ..options }));
+    Ok((report, again.transpose()?))
+}
+
+/// Prints what became of a seed. Returns whether it is good.
+fn tell(seed: u64, outcome: Outcome, arguments: &Arguments) -> bool {
+    let report = match outcome {
+        Ok((report, again)) => {
+            if let Some(again) = again.filter(|again| *again != report) {
+                let (first, second) = (report.hash, again.hash);
+                println!("seed {seed} is not the same twice: {first:016x}, then {second:016x}");
+                return false;
+            }
+            report
+        }
         Err(error) => {
-            eprintln!("seed {seed} cannot be run: {error}");
+            println!("seed {seed} cannot be run: {}", error);
             return false;
         }
     };
     println!("{report}");
-    if !report.violations.is_empty() {
-        if !arguments.verbose {
-            report.history.iter().for_each(|line| println!("{line}"));
-        }
-        report.violations.iter().for_each(|violation| println!("VIOLATION {violation}"));
-        let harsh = if harsh { " --harsh" } else { "" };
-        let strict = if strict { " --strict" } else { "" };
-        println!("again with: mapring-sim --seed {seed}{harsh}{strict} --verbose");
-        return false;
+    if report.violations.is_empty() {
+        return true;
     }
-    if arguments.twice {
-        let again = run(seed, Options { verbose: false, ..options });
-        if again.as_ref().ok() != Some(&report) {
-            let hash = again.map(|again| again.hash);
-            println!("seed {seed} is not the same twice: {:016x}, then {hash:x?}", report.hash);
-            return false;
-        }
+    if !arguments.verbose {
+        report.history.iter().for_each(|line| println!("{line}"));
     }
-    true
+    report.violations.iter().take(TOLD).for_each(|violation| println!("VIOLATION {violation}"));
+    let more = report.violations.len().saturating_sub(TOLD);
+    if more > 0 {
+        println!("… and {more} more");
+    }
+    println!("again with: mapring-sim --seed {seed} --verbose");
+    false
 }

@@ -3,15 +3,15 @@
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use mapring_cluster::Cluster;
 use mapring_cluster::fixed::FixedCluster;
-use mapring_kv::executor::Inline;
 use mapring_kv::{Executor, Kv, KvConfig, KvParts};
 use mapring_mapred::workers::inline::InlineWorkers;
 use mapring_mapred::{MapReduce, MapredConfig, Parts};
 use mapring_net::simulated::Network;
+use mapring_net::task::Gate;
 use mapring_net::{ServiceId, Services};
 use mapring_script::ScriptLimits;
 use mapring_types::{Clock, Entropy, Error, NodeId, Result};
@@ -20,28 +20,32 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::gossip::Eyes;
-use crate::limits;
 use crate::random::Random;
-use crate::storage::Disk;
+use crate::shape::Shape;
+use crate::storage::{Disk, SlowDisk};
 use crate::workers::SlowWorkers;
 
 /// A machine on which a node runs, or has run.
 pub(crate) struct Host {
     pub(crate) id: NodeId,
     pub(crate) cluster: Arc<FixedCluster>,
+    pub(crate) disk: Arc<Disk>,
     network: Arc<Network>,
-    disk: Arc<Disk>,
     random: Random,
-    epoch: Instant,
-    slowest_ms: u64,
+    shape: Shape,
+    clock: Arc<WrongClock>,
     life: Mutex<Option<Arc<Life>>>,
 }
 
-/// A running node.
+/// A node that runs, or stands still.
 pub(crate) struct Life {
+    pub(crate) node: NodeId,
     pub(crate) kv: Kv,
     pub(crate) mapred: MapReduce,
     pub(crate) eyes: Arc<Eyes>,
+    gate: Arc<Gate>,
+    /// How often the node has begun or ended to stand still.
+    pauses: AtomicU64,
     over: Flag,
 }
 
@@ -67,17 +71,18 @@ impl Flag {
     }
 }
 
-/// Simulated time, a little wrong.
-struct SkewedClock {
+/// Simulated time, more or less wrong.
+struct WrongClock {
     epoch: Instant,
-    ahead_micros: u64,
+    ahead_micros: AtomicI64,
 }
 
-impl Clock for SkewedClock {
+impl Clock for WrongClock {
     fn now_micros(&self) -> u64 {
         const START: u64 = 1_700_000_000_000_000;
         let since = u64::try_from(self.epoch.elapsed().as_micros()).unwrap_or(u64::MAX);
-        START.saturating_add(since).saturating_add(self.ahead_micros)
+        let ahead = self.ahead_micros.load(Ordering::Relaxed);
+        START.saturating_add(since).saturating_add_signed(ahead)
     }
 }
 
@@ -87,26 +92,48 @@ impl Host {
         network: Arc<Network>,
         random: Random,
         epoch: Instant,
-        slowest_ms: u64,
+        shape: Shape,
     ) -> Self {
         let (id, disk, life) = (cluster.view().me, Disk::new(), Mutex::new(None));
-        Self { id, cluster, network, disk, random, epoch, slowest_ms, life }
+        let clock = Arc::new(WrongClock { epoch, ahead_micros: AtomicI64::new(0) });
+        Self { id, cluster, disk, network, random, shape, clock, life }
     }
 
-    /// The node, when it runs.
+    /// The node's name.
+    pub(crate) fn name(&self) -> String {
+        format!("n{}", self.id.0)
+    }
+
+    /// The node, when it runs or stands still.
     pub(crate) fn life(&self) -> Option<Arc<Life>> {
         self.life.lock().clone()
     }
 
     /// Starts the node on what its disk holds.
     pub(crate) async fn start(&self) -> Result<()> {
+        let gate = Gate::new();
+        let life = gate.run(self.assemble(gate.clone())).await?;
+        self.network.connect_through(
+            self.id,
+            Services::new([
+                (ServiceId::Kv, life.kv.service()),
+                (ServiceId::MapReduce, life.mapred.service()),
+            ]),
+            gate,
+        );
+        *self.life.lock() = Some(Arc::new(life));
+        Ok(())
+    }
+
+    async fn assemble(&self, gate: Arc<Gate>) -> Result<Life> {
         let eyes = Eyes::open(self.cluster.clone());
         let transport = self.network.transport(self.id);
-        let executor: Arc<dyn Executor> = Arc::new(Inline);
-        let clock: Arc<dyn Clock> = Arc::new(SkewedClock {
-            epoch: self.epoch,
-            ahead_micros: self.random.within(0..2 * limits::SKEW_MICROS + 1),
-        });
+        let executor: Arc<dyn Executor> =
+            Arc::new(SlowDisk::new(self.random.fork(), self.shape.slow_disks));
+        let most = i64::try_from(self.shape.skew_micros()).unwrap_or(0);
+        let ahead = i64::try_from(self.random.below(2 * most.unsigned_abs() + 1)).unwrap_or(0);
+        self.clock.ahead_micros.store(ahead - most, Ordering::Relaxed);
+        let clock: Arc<dyn Clock> = self.clock.clone();
         let entropy: Arc<dyn Entropy> = Arc::new(self.random.fork());
         let kv = Kv::open(KvParts {
             cluster: eyes.clone(),
@@ -121,7 +148,7 @@ impl Host {
         let workers = SlowWorkers {
             workers: InlineWorkers::new(executor.clone(), ScriptLimits::default()),
             random: self.random.fork(),
-            slowest_ms: self.slowest_ms,
+            slowest_ms: self.shape.slowest_ms,
         };
         let mapred = MapReduce::new(Parts {
             kv: kv.clone(),
@@ -130,37 +157,77 @@ impl Host {
             executor,
             clock,
             entropy,
-            config: MapredConfig::default(),
+            config: MapredConfig {
+                page_inputs: self.shape.page_inputs,
+                units_at_once: self.shape.units_at_once,
+                concurrent_queries: self.shape.concurrent_queries,
+                ..MapredConfig::default()
+            },
         });
-        self.network.connect(
-            self.id,
-            Services::new([
-                (ServiceId::Kv, kv.service()),
-                (ServiceId::MapReduce, mapred.service()),
-            ]),
-        );
-        let over = Flag::default();
-        *self.life.lock() = Some(Arc::new(Life { kv, mapred, eyes, over }));
-        Ok(())
+        Ok(Life {
+            node: self.id,
+            kv,
+            mapred,
+            eyes,
+            gate,
+            pauses: AtomicU64::new(0),
+            over: Flag::default(),
+        })
     }
 
-    /// Ends the node as `kill -9` does. Returns how many unsynced writes are lost.
-    pub(crate) fn crash(&self) -> Result<usize> {
-        let Some(life) = self.life.lock().take() else { return Ok(0) };
+    /// Ends the node as `kill -9` does. Returns how many unsynced writes are lost; `None` when it
+    /// did not run.
+    pub(crate) fn crash(&self) -> Result<Option<usize>> {
+        let Some(life) = self.life.lock().take() else { return Ok(None) };
         self.network.crash(self.id);
         life.eyes.close();
+        // What it had under way is never gone on with.
+        life.gate.close();
         life.over.raise();
-        self.disk.crash(&self.random)
+        self.disk.crash(&self.random).map(Some)
+    }
+
+    /// Sets the node's clock: adds so many microseconds.
+    pub(crate) fn set_clock(&self, by: i64) {
+        self.clock.ahead_micros.fetch_add(by, Ordering::Relaxed);
     }
 }
 
 impl Life {
-    /// Does `work` as a client of this node: it fails when the node crashes.
+    /// Does `work` as a client of this node: it fails when the node crashes, and waits while the
+    /// node stands still.
     pub(crate) async fn serve<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         tokio::select! {
             biased;
             () = self.over.raised() => Err(Error::unavailable("the node has crashed")),
-            done = work => done,
+            done = self.gate.run(work) => done,
         }
+    }
+
+    /// The node's name.
+    pub(crate) fn name(&self) -> String {
+        format!("n{}", self.node.0)
+    }
+
+    /// Has the node stand still.
+    pub(crate) fn pause(&self) {
+        self.pauses.fetch_add(1, Ordering::Relaxed);
+        self.gate.close();
+    }
+
+    /// How often the node has begun or ended to stand still.
+    pub(crate) fn pauses(&self) -> u64 {
+        self.pauses.load(Ordering::Relaxed)
+    }
+
+    /// Has the node go on.
+    pub(crate) fn resume(&self) {
+        self.pauses.fetch_add(1, Ordering::Relaxed);
+        self.gate.open();
+    }
+
+    /// Whether the node stands still.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.gate.is_closed()
     }
 }

@@ -1,13 +1,18 @@
-//! A disk that survives a crash of its node, without the writes that were not yet synced.
+//! A disk that survives a crash of its node, without the writes that were not yet synced, and may be
+//! slow.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use mapring_engine::memory::MemoryEngine;
 use mapring_engine::{Engine, EngineStats, ScanDepth, ScanRange, StoreKey};
+use mapring_kv::Executor;
+use mapring_kv::executor::{Inline, Job};
 use mapring_types::{Entropy, Error, ErrorKind, Record, Result};
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 use crate::random::Random;
 
@@ -15,6 +20,8 @@ use crate::random::Random;
 pub(crate) struct Disk {
     engine: MemoryEngine,
     state: Mutex<State>,
+    /// Told when the disk has failed in a write, as it was asked to.
+    pub(crate) failed: Notify,
 }
 
 #[derive(Default)]
@@ -25,6 +32,8 @@ struct State {
     unsynced: Vec<Undo>,
     /// The segments of the journal's entries since the last sync, oldest first.
     unsynced_entries: Vec<u64>,
+    /// Whether the next write is the last of this life.
+    failing: bool,
 }
 
 struct Undo {
@@ -35,7 +44,8 @@ struct Undo {
 
 impl Disk {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self { engine: MemoryEngine::new(), state: Mutex::default() })
+        let (engine, state, failed) = (MemoryEngine::new(), Mutex::default(), Notify::new());
+        Arc::new(Self { engine, state, failed })
     }
 
     /// The engine of a node's next life.
@@ -44,11 +54,23 @@ impl Disk {
         Arc::new(DiskEngine { disk: self.clone(), life })
     }
 
+    /// What lies on the disk, whether its node runs or not.
+    pub(crate) fn look(&self) -> &MemoryEngine {
+        &self.engine
+    }
+
+    /// Makes the next write the last one: it is written, but nothing is synced any more. To be
+    /// followed by a crash.
+    pub(crate) fn fail_at_next_write(&self) {
+        self.state.lock().failing = true;
+    }
+
     /// Ends the life of all engines: as after `kill -9`, the log ends somewhere behind the last sync.
     /// Returns how many writes are lost.
     pub(crate) fn crash(&self, random: &Random) -> Result<usize> {
         let mut state = self.state.lock();
         state.life += 1;
+        state.failing = false;
         let mut unsynced = std::mem::take(&mut state.unsynced);
         let kept = usize::try_from(random.below(unsynced.len() as u64 + 1)).unwrap_or(0);
         let lost = unsynced.split_off(kept);
@@ -100,6 +122,17 @@ impl DiskEngine {
         self.disk.state.lock().unsynced.push(Undo { vnode, key: key.clone(), before });
         Ok(())
     }
+
+    /// The end of this life, if the write that was just made was to be its last.
+    fn survive(&self) -> Result<()> {
+        let mut state = self.disk.state.lock();
+        if !std::mem::take(&mut state.failing) {
+            return Ok(());
+        }
+        state.life += 1;
+        self.disk.failed.notify_one();
+        Err(Error::new(ErrorKind::Storage, "the node crashes"))
+    }
 }
 
 impl Engine for DiskEngine {
@@ -109,7 +142,8 @@ impl Engine for DiskEngine {
 
     fn put(&self, vnode: u16, key: &StoreKey, record: &Record) -> Result<()> {
         self.remember(vnode, key)?;
-        self.alive()?.put(vnode, key, record)
+        self.alive()?.put(vnode, key, record)?;
+        self.survive()
     }
 
     fn delete(&self, vnode: u16, key: &StoreKey) -> Result<()> {
@@ -165,6 +199,35 @@ impl Engine for DiskEngine {
 
     fn stats(&self) -> EngineStats {
         self.disk.engine.stats()
+    }
+}
+
+/// Where storage work runs: at once, or a little later each, in any order.
+pub(crate) struct SlowDisk {
+    random: Random,
+    slow: bool,
+}
+
+impl SlowDisk {
+    pub(crate) fn new(random: Random, slow: bool) -> Self {
+        Self { random, slow }
+    }
+}
+
+impl Executor for SlowDisk {
+    fn submit(&self, job: Job) -> Result<()> {
+        if !self.slow {
+            return Inline.submit(job);
+        }
+        let hiccup = if self.random.per_mille(5) { self.random.within(0..300) } else { 0 };
+        let after = Duration::from_millis(self.random.within(0..4) + hiccup);
+        mapring_net::task::spawn(async move {
+            if !after.is_zero() {
+                tokio::time::sleep(after).await;
+            }
+            job();
+        });
+        Ok(())
     }
 }
 

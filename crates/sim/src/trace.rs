@@ -74,7 +74,7 @@ impl Trace {
             mix(BASIS, body)
         );
         if self.verbose {
-            println!("{line}");
+            println!("{line} {}", words(body));
         }
         self.state.lock().add(line.as_bytes());
     }
@@ -94,6 +94,16 @@ impl Trace {
             violations: std::mem::take(&mut state.violations),
         }
     }
+}
+
+/// What a human can read of a message: names and values.
+fn words(body: &[u8]) -> String {
+    const LONGEST: usize = 120;
+    let readable = |byte: &u8| byte.is_ascii_graphic();
+    let runs = body.chunk_by(|one, other| readable(one) == readable(other));
+    let words = runs.filter(|run| run.len() > 1 && run.iter().all(readable));
+    let words: Vec<_> = words.map(String::from_utf8_lossy).collect();
+    words.join(" ").chars().take(LONGEST).collect()
 }
 
 impl State {

@@ -1,7 +1,6 @@
 //! What becomes of messages: links with their delays, losses and cuts.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use mapring_net::simulated::{Fate, Weather};
@@ -13,80 +12,125 @@ use crate::random::Random;
 /// The state of all links.
 pub(crate) struct Sky {
     random: Random,
-    /// Messages lost of a thousand.
-    loss: AtomicU64,
     /// The usual delay of this cluster, in milliseconds.
     delay_ms: u64,
-    cuts: Mutex<Vec<Cut>>,
+    state: Mutex<State>,
 }
 
-/// A broken link, in both directions.
+#[derive(Default)]
+struct State {
+    cuts: Vec<Cut>,
+    storms: Vec<Storm>,
+}
+
+/// A broken link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Cut {
     pub(crate) one: NodeId,
     pub(crate) other: NodeId,
     /// Whether messages vanish, or are refused.
     pub(crate) silent: bool,
+    /// Whether messages still get from `one` to `other`.
+    pub(crate) one_way: bool,
+}
+
+/// A time in which messages are lost and late, and overtake each other, on all links.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Storm {
+    /// Messages lost of a thousand.
+    pub(crate) lost: u64,
+    /// Messages that are late, of a thousand, …
+    pub(crate) late: u64,
+    /// … by up to so many milliseconds.
+    pub(crate) late_ms: u64,
 }
 
 impl Cut {
     fn concerns(&self, from: NodeId, to: NodeId) -> bool {
-        (self.one, self.other) == (from, to) || (self.one, self.other) == (to, from)
+        let back = (self.other, self.one) == (from, to);
+        back || (!self.one_way && (self.one, self.other) == (from, to))
     }
 }
 
 impl Sky {
-    pub(crate) fn new(random: Random, harsh: bool) -> Arc<Self> {
-        let loss = if harsh && random.per_mille(500) { random.within(1..8) } else { 0 };
-        let delay_ms = random.within(1..6);
-        Arc::new(Self { random, loss: AtomicU64::new(loss), delay_ms, cuts: Mutex::default() })
+    pub(crate) fn new(random: Random, delay_ms: u64) -> Arc<Self> {
+        Arc::new(Self { random, delay_ms, state: Mutex::default() })
     }
 
     pub(crate) fn cut(&self, cut: Cut) {
-        self.cuts.lock().push(cut);
+        self.state.lock().cuts.push(cut);
     }
 
     /// Mends a link as often as it was cut.
     pub(crate) fn mend(&self, cut: Cut) {
-        let mut cuts = self.cuts.lock();
-        if let Some(at) = cuts.iter().position(|known| *known == cut) {
-            cuts.remove(at);
-        }
+        take(&mut self.state.lock().cuts, &cut);
     }
 
+    pub(crate) fn begin_storm(&self, storm: Storm) {
+        self.state.lock().storms.push(storm);
+    }
+
+    pub(crate) fn end_storm(&self, storm: Storm) {
+        take(&mut self.state.lock().storms, &storm);
+    }
+
+    /// Whether messages do not get from one node to another.
     pub(crate) fn is_cut(&self, from: NodeId, to: NodeId) -> bool {
-        self.cuts.lock().iter().any(|cut| cut.concerns(from, to))
+        self.state.lock().cuts.iter().any(|cut| cut.concerns(from, to))
     }
 
-    /// Whether all links are whole.
-    pub(crate) fn is_clear(&self) -> bool {
-        self.cuts.lock().is_empty()
-    }
-
-    /// From now on nothing is lost by chance.
-    pub(crate) fn calm(&self) {
-        self.loss.store(0, Ordering::Relaxed);
+    /// Whether messages are lost and late.
+    pub(crate) fn is_stormy(&self) -> bool {
+        !self.state.lock().storms.is_empty()
     }
 
     fn fate(&self, from: NodeId, to: NodeId) -> Fate {
         if from == to {
             return Fate::Deliver(Duration::ZERO);
         }
-        let cut = self.cuts.lock().iter().find(|cut| cut.concerns(from, to)).copied();
-        if let Some(Cut { silent, .. }) = cut {
-            return if silent { Fate::Lose } else { Fate::Refuse };
+        let state = self.state.lock();
+        if let Some(Cut { silent, .. }) = state.cuts.iter().find(|cut| cut.concerns(from, to)) {
+            return if *silent { Fate::Lose } else { Fate::Refuse };
         }
-        if self.random.per_mille(self.loss.load(Ordering::Relaxed)) {
+        // Now and then something is slow in the best of weathers.
+        let fair = Storm { lost: 0, late: 10, late_ms: 400 };
+        let Storm { lost, late, late_ms } = state.storms.last().copied().unwrap_or(fair);
+        if self.random.per_mille(lost) {
             return Fate::Lose;
         }
-        // Now and then something is very slow.
-        let slow = if self.random.per_mille(10) { self.random.within(20..400) } else { 0 };
+        let late = if self.random.per_mille(late) { self.random.within(20..late_ms) } else { 0 };
         let delay = self.random.within(self.delay_ms..3 * self.delay_ms + 1);
-        Fate::Deliver(Duration::from_millis(delay + slow))
+        Fate::Deliver(Duration::from_millis(delay + late))
     }
 
     pub(crate) fn weather(self: &Arc<Self>) -> Weather {
         let sky = self.clone();
         Box::new(move |from, to| sky.fate(from, to))
+    }
+}
+
+fn take<T: PartialEq>(all: &mut Vec<T>, one: &T) {
+    if let Some(at) = all.iter().position(|known| known == one) {
+        all.remove(at);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cut_may_let_one_direction_through() {
+        let sky = Sky::new(Random::new(1), 1);
+        let (one, other) = (NodeId(1), NodeId(2));
+        let cut = Cut { one, other, silent: true, one_way: true };
+        sky.cut(cut);
+        assert!(!sky.is_cut(one, other) && sky.is_cut(other, one));
+        assert_eq!(sky.fate(other, one), Fate::Lose);
+        sky.cut(Cut { one_way: false, ..cut });
+        assert!(sky.is_cut(one, other));
+        sky.mend(cut);
+        sky.mend(Cut { one_way: false, ..cut });
+        assert!(!sky.is_cut(other, one));
     }
 }

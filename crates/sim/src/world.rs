@@ -1,84 +1,98 @@
 //! The whole: nodes, network, clients and faults of one seed, from beginning to end.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use mapring_cluster::fixed::FixedGroup;
 use mapring_cluster::{Change, Cluster};
 use mapring_net::simulated::Network;
 use mapring_ring::RingSize;
-use mapring_types::{Error, NodeId, Result};
+use mapring_types::props::PropChanges;
+use mapring_types::{BucketId, Error, NodeId, ObjectId, Result};
 use parking_lot::Mutex;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
-use crate::clients::{self, Question, Writer};
 use crate::faults::{self, Event};
 use crate::gossip::Gossip;
-use crate::history::{History, Moment, Span};
+use crate::history::{History, Moment};
 use crate::node::{Host, Life};
-use crate::quiet::Quiet;
+use crate::queries::{self, Question};
 use crate::random::Random;
+use crate::replicas::{self, Witnesses};
+use crate::shape::Shape;
+use crate::sharers::{self, SHARED, Sharer};
+use crate::siblings::{Found, Shared};
 use crate::trace::{Outcome, Trace};
-use crate::weather::Sky;
-use crate::{Figures, Options, Report, limits, plans};
+use crate::troubles::Troubles;
+use crate::weather::{Cut, Sky};
+use crate::writers::{self, NUMBERS, Writer};
+use crate::{Figures, Options, Report, limits, plans, sizes};
 
 /// What all parts of a simulation share.
 pub(crate) struct World {
-    hosts: Vec<Host>,
-    sky: Arc<Sky>,
+    pub(crate) hosts: Vec<Host>,
+    pub(crate) shape: Shape,
     pub(crate) trace: Arc<Trace>,
+    sky: Arc<Sky>,
     history: Mutex<History>,
+    shared: Mutex<Shared>,
     figures: Mutex<Figures>,
     gossip: Mutex<Gossip>,
+    troubles: Mutex<Troubles>,
     values: Mutex<u64>,
-    quiet: Mutex<Quiet>,
-    /// Whether clients delete.
-    pub(crate) deletes: bool,
-    strict: bool,
+    /// Keys that objects point to.
+    pointed: Mutex<BTreeSet<String>>,
 }
 
 impl World {
     fn new(random: &Random, options: Options) -> Result<Arc<Self>> {
+        let shape = Shape::new(random);
         let network = Network::new();
         let (trace, sky) =
-            (Arc::new(Trace::new(options.verbose)), Sky::new(random.fork(), options.harsh));
+            (Arc::new(Trace::new(options.verbose)), Sky::new(random.fork(), shape.delay_ms));
         network.set_weather(sky.weather());
         let observer = trace.clone();
         network.set_observer(Box::new(move |message| observer.message(message)));
-        let partitions = random.choose(&[8, 16, 32, 64]).copied().unwrap_or(8);
-        let ring = RingSize::new(partitions).ok_or_else(|| Error::internal("no ring size"))?;
-        let slowest_ms = random.choose(&[0, 4, 50]).copied().unwrap_or(0);
-        let settling = match options.harsh {
-            true => limits::HARSH_SETTLING_MICROS,
-            false => limits::SETTLING_MICROS,
-        };
+        let ring =
+            RingSize::new(shape.partitions).ok_or_else(|| Error::internal("no ring size"))?;
         let epoch = Instant::now();
-        let host = |cluster| Host::new(cluster, network.clone(), random.fork(), epoch, slowest_ms);
-        let hosts = FixedGroup::start(limits::NODES, ring).into_iter().map(host).collect();
-        trace.note(format!("{partitions} partitions, up to {slowest_ms} ms an input"));
+        let host = |cluster| Host::new(cluster, network.clone(), random.fork(), epoch, shape);
+        let hosts = FixedGroup::start(shape.nodes, ring).into_iter().map(host).collect();
+        trace.note(shape.to_string());
         Ok(Arc::new(Self {
             hosts,
-            sky,
+            shape,
             trace,
+            sky,
             history: Mutex::default(),
+            shared: Mutex::default(),
             figures: Mutex::default(),
             gossip: Mutex::new(Gossip::new(random.fork())),
+            troubles: Mutex::default(),
             values: Mutex::new(1_000),
-            quiet: Mutex::new(Quiet::new(settling)),
-            deletes: random.per_mille(500),
-            strict: options.strict,
+            pointed: Mutex::default(),
         }))
     }
 
-    fn host(&self, id: NodeId) -> Result<&Host> {
+    pub(crate) fn host(&self, id: NodeId) -> Result<&Host> {
         let host = self.hosts.iter().find(|host| host.id == id);
         host.ok_or_else(|| Error::internal(format!("there is no node {id}")))
     }
 
-    /// A node that runs, with its name.
-    pub(crate) fn somebody(&self, random: &Random) -> Option<(String, Arc<Life>)> {
-        let host = random.choose(&self.hosts)?;
-        Some((format!("n{}", host.id.0), host.life()?))
+    /// A node that has not crashed.
+    pub(crate) fn somebody(&self, random: &Random) -> Option<Arc<Life>> {
+        random.choose(&self.hosts)?.life()
+    }
+
+    /// A node that has not crashed and owns a replica of an object.
+    pub(crate) fn primary(&self, random: &Random, id: &ObjectId, n_val: u32) -> Option<Arc<Life>> {
+        let lives: Vec<Arc<Life>> = replicas::primaries(self, id, n_val)
+            .into_iter()
+            .filter_map(|(_, node)| self.host(node).ok()?.life())
+            .collect();
+        random.choose(&lives).cloned()
     }
 
     /// A value that was never written.
@@ -89,8 +103,8 @@ impl World {
     }
 
     /// A write begins.
-    pub(crate) fn begin(&self, key: &str, value: Option<u64>, node: &str) {
-        self.trace.note(format!("write {key} = {value:?} at {node}"));
+    pub(crate) fn begin(&self, key: &str, value: Option<u64>, life: &Life) {
+        self.trace.note(format!("write {key} = {value:?} at {}", life.name()));
         self.history.lock().begin(key, value, self.trace.now());
     }
 
@@ -109,74 +123,188 @@ impl World {
         }
     }
 
+    /// A write or delete of a shared key begins, by somebody who has seen some values of it.
+    pub(crate) fn begin_shared(
+        &self,
+        key: &str,
+        value: u64,
+        deletes: bool,
+        seen: &Found,
+        life: &Life,
+    ) {
+        let (seen, values) = (seen.clone(), seen.iter().map(|(value, _)| *value));
+        let values: BTreeSet<u64> = values.collect();
+        let (verb, node) = (if deletes { "delete" } else { "write" }, life.name());
+        self.trace.note(format!("{verb} {key} = {value} at {node} in place of {values:?}"));
+        self.shared.lock().begin(key, value, deletes, seen, self.trace.now());
+    }
+
+    /// It has ended.
+    pub(crate) fn ended_shared(&self, key: &str, value: u64, acknowledged: bool) {
+        let end = if acknowledged { "written" } else { "unknown" };
+        self.trace.note(format!("{end} {key} = {value}"));
+        if acknowledged {
+            self.shared.lock().acknowledge(key, value, self.trace.now());
+        }
+        self.count(|figures| match acknowledged {
+            true => figures.writes += 1,
+            false => figures.failed_writes += 1,
+        });
+    }
+
     pub(crate) fn count(&self, how: impl FnOnce(&mut Figures)) {
         how(&mut self.figures.lock());
     }
 
-    pub(crate) fn judge(&self, how: impl FnOnce(&History) -> Vec<String>) {
-        let faults = how(&self.history.lock());
-        for fault in faults {
-            self.trace.violation(fault);
-        }
+    /// Looks at what was written to keys with one writer.
+    pub(crate) fn look_back<T>(&self, how: impl FnOnce(&History) -> T) -> T {
+        how(&self.history.lock())
     }
 
-    /// The span in which a query that has just ended must have seen what it saw.
-    pub(crate) fn span_since(&self, from: Moment) -> Span {
-        let settled = if self.strict { from } else { self.quiet.lock().settled(from) };
-        Span { from: settled, to: self.trace.now() }
+    /// Looks at what was written to shared keys.
+    pub(crate) fn with_shared<T>(&self, how: impl FnOnce(&mut Shared) -> T) -> T {
+        how(&mut self.shared.lock())
+    }
+
+    pub(crate) fn judge(&self, how: impl FnOnce(&History) -> Vec<String>) {
+        self.look_back(how).into_iter().for_each(|fault| self.trace.violation(fault));
+    }
+
+    pub(crate) fn judge_shared(&self, how: impl FnOnce(&mut Shared) -> Vec<String>) {
+        self.with_shared(how).into_iter().for_each(|fault| self.trace.violation(fault));
+    }
+
+    /// An object points to a key.
+    pub(crate) fn points_to(&self, key: String) {
+        self.pointed.lock().insert(key);
+    }
+
+    /// All keys that objects point to.
+    pub(crate) fn pointed(&self) -> BTreeSet<String> {
+        self.pointed.lock().clone()
+    }
+
+    /// Some keys with one writer, and one that does not exist.
+    pub(crate) fn some_keys(&self, random: &Random) -> BTreeSet<String> {
+        let all: Vec<String> = self.look_back(|history| history.keys().cloned().collect());
+        let chosen = (0..random.within(1..limits::LISTED)).filter_map(|_| random.choose(&all));
+        chosen.cloned().chain(["nobody's".to_owned()]).collect()
     }
 
     /// Whether there was any trouble since then.
     pub(crate) fn trouble_since(&self, from: Moment) -> bool {
-        self.quiet.lock().disturbed_since(from)
+        self.troubles.lock().any_since(from)
     }
 
-    /// Whether a node is down or a link is cut.
-    fn in_trouble(&self) -> bool {
-        !self.sky.is_clear() || self.hosts.iter().any(|host| host.life().is_none())
+    /// See [`Troubles::others_alone`].
+    pub(crate) fn others_alone(&self, asked: NodeId, from: Moment) -> bool {
+        self.troubles.lock().others_alone(asked, from)
+    }
+
+    /// Whether messages go both ways between two nodes, and both run.
+    pub(crate) fn hear_each_other(&self, one: NodeId, other: NodeId) -> bool {
+        let runs = |id| self.host(id).ok().and_then(Host::life).is_some_and(|l| !l.is_paused());
+        let cut = self.sky.is_cut(one, other) || self.sky.is_cut(other, one);
+        runs(one) && runs(other) && !cut
+    }
+
+    /// The replicas of an object that a node can ask, and whether they hold it.
+    pub(crate) fn witnesses(&self, life: &Life, id: &ObjectId, n_val: u32) -> Witnesses {
+        let storm = self.sky.is_stormy();
+        if storm { Witnesses::default() } else { Witnesses::of(self, life, id, n_val) }
     }
 
     /// Lets a fault happen, or end.
     pub(crate) async fn suffer(&self, event: Event) -> Result<()> {
+        if !matches!(event, Event::CrashWriting(_)) {
+            self.trace.note(format!("FAULT {event:?}"));
+        }
+        let now = self.trace.now();
+        let one = |id: NodeId| BTreeSet::from([id]);
         match event {
-            Event::Crash(id) => {
-                let lost = self.host(id)?.crash()?;
-                self.trace.note(format!("FAULT n{} crashes, {lost} unsynced writes lost", id.0));
-                self.count(|figures| figures.crashes += 1);
+            Event::Crash(id) => self.crash(id)?,
+            Event::CrashWriting(id) => {
+                let host = self.host(id)?;
+                if host.life().is_some() {
+                    host.disk.fail_at_next_write();
+                    let _ = timeout(Duration::from_secs(1), host.disk.failed.notified()).await;
+                }
+                self.trace.note(format!("FAULT n{} crashes writing", id.0));
+                self.crash(id)?;
             }
             Event::Restart(id) => {
                 if self.host(id)?.life().is_none() {
                     self.gossip.lock().forget(id);
                     self.host(id)?.start().await?;
-                    self.trace.note(format!("FAULT n{} is back", id.0));
                 }
+                self.troubles.lock().end(&one(id), now);
+            }
+            Event::Pause(id) => {
+                self.troubles.lock().begin(one(id));
+                self.count(|figures| figures.pauses += 1);
+                self.host(id)?.life().inspect(|life| life.pause());
+            }
+            Event::Resume(id) => {
+                self.troubles.lock().end(&one(id), now);
+                self.host(id)?.life().inspect(|life| life.resume());
             }
             Event::Cut(cuts) => {
-                self.trace.note(format!("FAULT cut {cuts:?}"));
+                self.troubles.lock().begin(self.concerned(&cuts));
                 self.count(|figures| figures.partitions += 1);
                 cuts.into_iter().for_each(|cut| self.sky.cut(cut));
             }
             Event::Mend(cuts) => {
-                self.trace.note(format!("FAULT mended {cuts:?}"));
+                self.troubles.lock().end(&self.concerned(&cuts), now);
                 cuts.into_iter().for_each(|cut| self.sky.mend(cut));
             }
+            Event::StormBegins(storm) => {
+                self.troubles.lock().begin(self.everybody());
+                self.count(|figures| figures.storms += 1);
+                self.sky.begin_storm(storm);
+            }
+            Event::StormEnds(storm) => {
+                self.troubles.lock().end(&self.everybody(), now);
+                self.sky.end_storm(storm);
+            }
+            Event::Clock(id, by) => self.host(id)?.set_clock(by),
         }
-        self.quiet.lock().note(self.in_trouble(), self.trace.now());
         Ok(())
+    }
+
+    fn crash(&self, id: NodeId) -> Result<()> {
+        self.troubles.lock().begin(BTreeSet::from([id]));
+        if let Some(lost) = self.host(id)?.crash()? {
+            self.trace.note(format!("n{} is down, {lost} unsynced writes lost", id.0));
+            self.count(|figures| figures.crashes += 1);
+        }
+        Ok(())
+    }
+
+    /// The nodes that cuts concern: the one that is cut off from all others. Where some still hear it,
+    /// or it hears them, they tell each other contradictory things.
+    fn concerned(&self, cuts: &[Cut]) -> BTreeSet<NodeId> {
+        if cuts.iter().any(|cut| cut.one_way) || cuts.len() + 1 < self.hosts.len() {
+            return self.everybody();
+        }
+        cuts.iter().map(|cut| cut.one).collect()
+    }
+
+    fn everybody(&self) -> BTreeSet<NodeId> {
+        self.hosts.iter().map(|host| host.id).collect()
     }
 
     /// Tells every node whom gossip takes for alive, again and again.
     async fn gossip(&self) {
         loop {
-            let running: Vec<(NodeId, Arc<Life>)> =
-                self.hosts.iter().filter_map(|host| Some((host.id, host.life()?))).collect();
-            for (me, life) in &running {
-                let others = self.hosts.iter().map(|host| host.id).filter(|other| other != me);
+            let running: Vec<Arc<Life>> = self.hosts.iter().filter_map(Host::life).collect();
+            for life in running.iter().filter(|life| !life.is_paused()) {
+                let me = life.node;
+                let others = self.hosts.iter().map(|host| host.id).filter(|other| *other != me);
                 let heard = others.map(|other| {
-                    let runs = running.iter().any(|(id, _)| *id == other);
-                    (other, runs && !self.sky.is_cut(*me, other))
+                    let speaks = running.iter().any(|life| life.node == other && !life.is_paused());
+                    (other, speaks && !self.sky.is_cut(other, me))
                 });
-                let alive = self.gossip.lock().round(*me, heard);
+                let alive = self.gossip.lock().round(me, heard);
                 life.eyes.see(alive);
             }
             sleep(limits::GOSSIP_TICK).await;
@@ -185,10 +313,11 @@ impl World {
 
     /// Looks at coverage plans, made by the nodes and for random sets of nodes.
     async fn look_at_plans(&self, random: Random, end: Instant) {
+        let n_val = self.shape.n_val;
         while Instant::now() < end {
             sleep(limits::PLAN_TICK).await;
-            let Some((node, life)) = self.somebody(&random) else { continue };
-            let made = life.serve(life.kv.coverage(limits::N_VAL)).await;
+            let Some(life) = self.somebody(&random) else { continue };
+            let made = life.serve(life.kv.coverage(n_val)).await;
             let view = life.kv.cluster().view();
             let tried =
                 (0..limits::PLANS_AT_ONCE).flat_map(|_| plans::try_one(view.plan(), &random));
@@ -196,29 +325,23 @@ impl World {
             match made {
                 Ok(coverage) => {
                     self.count(|figures| figures.plans += 1);
-                    faults.extend(plans::judge(view.plan(), limits::N_VAL, &coverage));
+                    faults.extend(plans::judge(view.plan(), n_val, &coverage));
                 }
-                Err(error) => self.trace.note(format!("no plan at {node}: {error}")),
+                Err(error) => self.trace.note(format!("no plan at {}: {error}", life.name())),
             }
             faults.into_iter().for_each(|fault| self.trace.violation(fault));
         }
     }
 
     /// All is well again: every question must be answered, and right.
-    async fn last_questions(&self) {
-        for host in &self.hosts {
-            let Some(life) = host.life() else { continue };
-            let node = format!("n{}", host.id.0);
-            for &question in Question::all(self) {
-                if let Err(error) = clients::ask(self, &node, &life, question).await {
+    async fn last_questions(&self, random: &Random) {
+        for life in self.hosts.iter().filter_map(Host::life) {
+            for question in Question::all(self, random) {
+                if let Err(error) = queries::ask(self, &life, &question).await {
+                    let node = life.name();
                     self.trace.violation(format!("{question:?} fails at {node} in peace: {error}"));
                 }
             }
-        }
-        let keys: Vec<String> = self.history.lock().keys().cloned().collect();
-        let Some(life) = self.hosts.first().and_then(Host::life) else { return };
-        for key in keys {
-            clients::read_all(self, &life, &key).await;
         }
     }
 }
@@ -232,34 +355,50 @@ pub(crate) async fn simulate(seed: u64, options: Options) -> Result<Report> {
     }
     let watcher = world.clone();
     let gossip = tokio::spawn(async move { watcher.gossip().await });
-    sleep(std::time::Duration::from_millis(2 * limits::TRUST_MS.end)).await;
-    if let Some(host) = world.hosts.first() {
-        host.cluster.propose(Change::Seal).await?;
-    }
+    sleep(Duration::from_millis(2 * limits::TRUST_MS.end)).await;
+    found(&world).await?;
     let mut writers = Vec::new();
     for number in 1..=limits::WRITERS {
         let mut writer = Writer::new(number, random.fork());
         writer.load(&world).await;
         writers.push(writer);
     }
-    work(&world, &random, writers, options.harsh).await?;
+    let mut keys: Vec<String> = world.look_back(|history| history.keys().cloned().collect());
+    keys.truncate(limits::POINTERS);
+    writers::point_to(&world, &random, keys).await;
+    work(&world, &random, writers).await?;
     world.trace.note("peace");
-    world.sky.calm();
-    sleep(limits::PEACE).await;
-    world.last_questions().await;
+    sizes::come_to_rest(&world).await;
+    replicas::judge(&world)?;
+    world.last_questions(&random).await;
     gossip.abort();
     let Outcome { hash, events, history, violations } = world.trace.outcome();
     let figures = *world.figures.lock();
     Ok(Report { seed, hash, events, figures, violations, history })
 }
 
+/// Decides what the cluster is to be before anything is stored.
+async fn found(world: &World) -> Result<()> {
+    let Some(host) = world.hosts.first() else { return Ok(()) };
+    let set = |bucket: &str, name: &str, value: serde_json::Value| {
+        let bucket = BucketId::untyped(bucket.to_owned());
+        let changes = PropChanges([(name.to_owned(), value)].into_iter().collect());
+        Change::SetBucket { bucket, changes }
+    };
+    let changes = [
+        set(NUMBERS, "n_val", world.shape.n_val.into()),
+        set(SHARED, "allow_mult", true.into()),
+        Change::Seal,
+    ];
+    for change in changes {
+        host.cluster.propose(change).await?;
+    }
+    debug_assert_eq!(sharers::N_VAL, mapring_types::BucketProps::default().n_val);
+    Ok(())
+}
+
 /// Clients work while things break.
-async fn work(
-    world: &Arc<World>,
-    random: &Random,
-    writers: Vec<Writer>,
-    harsh: bool,
-) -> Result<()> {
+async fn work(world: &Arc<World>, random: &Random, writers: Vec<Writer>) -> Result<()> {
     let end = Instant::now() + limits::WORK;
     let mut tasks: JoinSet<Result<()>> = JoinSet::new();
     for writer in writers {
@@ -269,10 +408,17 @@ async fn work(
             Ok(())
         });
     }
+    for _ in 0..limits::SHARERS {
+        let (world, sharer) = (world.clone(), Sharer::new(random.fork()));
+        tasks.spawn(async move {
+            sharer.work(&world, end).await;
+            Ok(())
+        });
+    }
     for _ in 0..limits::QUERIERS {
         let (world, random) = (world.clone(), random.fork());
         tasks.spawn(async move {
-            clients::query(&world, random, end).await;
+            queries::work(&world, random, end).await;
             Ok(())
         });
     }
@@ -281,8 +427,14 @@ async fn work(
         planner.look_at_plans(planning, end).await;
         Ok(())
     });
+    let measurer = world.clone();
+    tasks.spawn(async move {
+        sizes::look(&measurer, end).await;
+        Ok(())
+    });
     let nodes: Vec<NodeId> = world.hosts.iter().map(|host| host.id).collect();
-    let (sufferer, schedule) = (world.clone(), faults::schedule(&random.fork(), &nodes, harsh));
+    let schedule = faults::schedule(&random.fork(), &nodes, world.shape.bad_clocks);
+    let sufferer = world.clone();
     tasks.spawn(async move { faults::run(&sufferer, schedule).await });
     while let Some(ended) = tasks.join_next().await {
         ended.map_err(|error| {

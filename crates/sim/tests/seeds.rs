@@ -1,39 +1,87 @@
 //! Seeds that must stay good, and some that nobody has tried before.
 
-use mapring_sim::{Options, Report, run};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use mapring_sim::{Figures, Options, Report, run};
 use mapring_types::Result;
+
+/// Seeds that once failed, each with what was wrong.
+const FAILED_ONCE: [(u64, &str); 5] = [
+    (36, "a write that a paused node made late overtook a later one"),
+    (82, "read repair brought back what had been reaped"),
+    (341, "after a crash of all nodes nobody who was back knew who lacked a write"),
+    (415, "the same, by another way"),
+    (670, "a fallback kept what the owner had for a whole round of hand-off"),
+];
 
 fn good(seed: u64) -> Result<Report> {
     let report = run(seed, Options::default())?;
     println!("{report}");
+    let beginning = report.violations.iter().take(10).cloned().collect::<Vec<_>>().join("\n");
     assert!(
         report.violations.is_empty(),
-        "seed {seed}: {:#?}\n{}\nagain with: cargo run -p mapring-sim -- --seed {seed}",
-        report.violations,
+        "seed {seed}: {} violations\n{}\n{beginning}\nagain with: cargo run -p mapring-sim -- \
+         --seed {seed}",
+        report.violations.len(),
         report.history.join("\n")
     );
     Ok(report)
 }
 
+/// Runs seeds on all cores. The first failure ends it.
+fn all_good(seeds: impl IntoIterator<Item = u64>) -> Result<Vec<Figures>> {
+    let seeds: Vec<u64> = seeds.into_iter().collect();
+    let next = AtomicU64::new(0);
+    let worker = || -> Result<Vec<Figures>> {
+        let mut figures = Vec::new();
+        loop {
+            let at = usize::try_from(next.fetch_add(1, Ordering::Relaxed)).unwrap_or(usize::MAX);
+            let Some(&seed) = seeds.get(at) else { return Ok(figures) };
+            figures.push(good(seed)?.figures);
+        }
+    };
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..cores).map(|_| scope.spawn(worker)).collect();
+        let mut all = Vec::new();
+        for worker in workers {
+            match worker.join() {
+                Ok(figures) => all.extend(figures?),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        Ok(all)
+    })
+}
+
 #[test]
-fn known_seeds_are_good_and_faults_really_happen() -> Result<()> {
-    let mut in_trouble = 0;
-    for seed in 1..=6 {
-        let figures = good(seed)?.figures;
-        assert!(figures.crashes > 0 && figures.partitions > 0, "seed {seed}");
-        assert!(figures.writes > 100 && figures.reads > 20 && figures.plans > 10, "seed {seed}");
-        // The last ones, in peace, are 9 or 12.
-        assert!(figures.queries > 40, "seed {seed}: {figures:?}");
-        in_trouble += figures.queries_in_trouble;
+fn known_seeds_are_good_and_all_kinds_of_faults_happen() -> Result<()> {
+    let all = all_good(1..=40)?;
+    let sum = |of: fn(&Figures) -> u64| all.iter().map(of).sum::<u64>();
+    for (what, of) in [
+        ("crashes", (|f| f.crashes) as fn(&Figures) -> u64),
+        ("partitions", |f| f.partitions),
+        ("pauses", |f| f.pauses),
+        ("storms", |f| f.storms),
+    ] {
+        assert!(sum(of) >= 5, "only {} {what}", sum(of));
     }
-    assert!(in_trouble > 60, "only {in_trouble} queries were answered in trouble");
+    let runs = all.len() as u64;
+    assert!(sum(|f| f.writes) > 400 * runs && sum(|f| f.reads) > 100 * runs);
+    assert!(sum(|f| f.queries) > 70 * runs && sum(|f| f.plans) > 10 * runs);
+    assert!(sum(|f| f.queries_in_trouble) > 10 * runs, "{}", sum(|f| f.queries_in_trouble));
     Ok(())
+}
+
+#[test]
+fn seeds_that_failed_once_are_good() -> Result<()> {
+    all_good(FAILED_ONCE.map(|(seed, _)| seed)).map(|_| ())
 }
 
 #[test]
 fn a_seed_gives_the_same_run_again() -> Result<()> {
     let mut hashes = Vec::new();
-    for seed in 7..=9 {
+    for seed in 41..=44 {
         let (first, second) = (good(seed)?, good(seed)?);
         // The history tells where they part.
         assert_eq!(first.history, second.history, "seed {seed}");
@@ -41,7 +89,7 @@ fn a_seed_gives_the_same_run_again() -> Result<()> {
         hashes.push(first.hash);
     }
     hashes.dedup();
-    assert_eq!(hashes.len(), 3, "{hashes:x?}");
+    assert_eq!(hashes.len(), 4, "{hashes:x?}");
     Ok(())
 }
 
@@ -49,9 +97,6 @@ fn a_seed_gives_the_same_run_again() -> Result<()> {
 fn fresh_seeds_are_good() -> Result<()> {
     let now = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
     let first = u64::from(now.subsec_nanos());
-    for seed in first..first + 3 {
-        println!("seed {seed}");
-        good(seed)?;
-    }
-    Ok(())
+    println!("seeds from {first} on");
+    all_good(first..first + 20).map(|_| ())
 }

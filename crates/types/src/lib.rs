@@ -10,6 +10,7 @@ pub mod error;
 pub mod limits;
 pub mod name;
 pub mod object;
+pub mod planted;
 pub mod props;
 pub mod quorum;
 pub mod record;

@@ -349,6 +349,9 @@ impl LaneStage {
                 let Some(fold) =
                     fold.filter(|fold| fold.lane == Some(id) && fold.attempt == page.attempt)
                 else {
+                    if mapring_types::planted!(OldFrameAccepted) {
+                        return Ok(Accepted { results: page.results, reduced: page.reduced });
+                    }
                     return Ok(stale());
                 };
                 match page.progress {
@@ -475,6 +478,10 @@ impl LaneStage {
         let lost: Vec<u64> =
             self.lanes.iter().filter(|(_, lane)| is_down(lane)).map(|(&id, _)| id).collect();
         for id in lost {
+            if mapring_types::planted!(OldFrameAccepted) {
+                self.forsake(id, router)?;
+                continue;
+            }
             self.lose(id, &Error::unavailable("the node is down"), router)?;
         }
         for fold in self.folds.values_mut().filter(|fold| fold.lane.is_none()) {
@@ -489,6 +496,21 @@ impl LaneStage {
                 self.queued -= 1;
                 self.queued_bytes -= waiting.bytes();
                 self.enqueue(waiting, router);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl LaneStage {
+    /// Gives the units of a lane to others, and goes on listening to it: a planted bug's part.
+    fn forsake(&mut self, id: u64, router: &mut Router) -> Result<(), Failure> {
+        let Some(Lane { load: Load::Folds(units), .. }) = self.lanes.get(&id) else {
+            return Ok(());
+        };
+        for unit in units.clone() {
+            if self.folds.get(&unit).is_some_and(|fold| fold.lane == Some(id)) {
+                self.fold_again(unit, &Error::unavailable("the node is down"), router)?;
             }
         }
         Ok(())

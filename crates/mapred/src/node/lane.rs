@@ -98,6 +98,11 @@ impl Lane {
         let mut pager = Pager::new(self, unit.unit, unit.attempt);
         let mut size = CallSize::new();
         let mut after = unit.after.clone();
+        let objects = &self.node.objects;
+        if mapring_types::planted!(PageSkipped) && after.is_some() && unit.attempt > 1 {
+            let skipped = objects.fold_page(slice, after.clone(), depth, 1).await?;
+            after = skipped.next.or(after);
+        }
         loop {
             let turn = self.turns.take().await?;
             let read = self.read_slice(slice, after.clone(), depth).await?;

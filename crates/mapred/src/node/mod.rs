@@ -71,7 +71,7 @@ fn serve(node: Arc<Node>, request: LaneRequest) -> FrameStream {
     let counted = Counted::new(&node.lanes, "mapring_lanes");
     let (sender, receiver) = mpsc::channel(limits::FRAMES_AHEAD);
     let time_left = Duration::from_millis(request.time_left_ms);
-    let task = tokio::spawn(async move {
+    let task = mapring_net::task::spawn(async move {
         // The coordinator has its own clock for this and tells the client.
         let _ = tokio::time::timeout(time_left, lane::run(node, request, sender)).await;
     });

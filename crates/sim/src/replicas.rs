@@ -1,0 +1,135 @@
+//! What lies on the disks: looked at from outside, by nobody who could be wrong.
+
+use mapring_cluster::Cluster;
+use mapring_engine::{Engine, ScanDepth, ScanRange, StoreKey};
+use mapring_ring::{Partition, hash};
+use mapring_types::{BucketId, NodeId, Object, ObjectId, Result};
+
+use crate::history::Span;
+use crate::node::{Host, Life};
+use crate::sharers::{self, SHARED};
+use crate::siblings;
+use crate::world::World;
+use crate::writers::{self, NUMBERS};
+
+/// The vnodes that hold an object, with their owners.
+pub(crate) fn primaries(world: &World, id: &ObjectId, n_val: u32) -> Vec<(Partition, NodeId)> {
+    let Some(host) = world.hosts.first() else { return Vec::new() };
+    let list = host.cluster.view().preference_list(&id.bucket, &id.key, n_val);
+    list.primaries.into_iter().map(|entry| (entry.vnode, entry.node)).collect()
+}
+
+/// An object as a vnode has it on the disk of a host.
+fn stored(host: &Host, vnode: Partition, id: &ObjectId) -> Result<Option<Object>> {
+    let ring = host.cluster.view().plan().ring_size();
+    let place = StoreKey { home: hash::home(ring, &id.bucket, &id.key).0, id: id.clone() };
+    let record = host.disk.look().get(vnode.0, &place)?;
+    record.map(|record| record.decode()).transpose()
+}
+
+/// Replicas of an object that a node can ask, and what they have.
+#[derive(Debug, Default)]
+pub(crate) struct Witnesses {
+    /// Those with a value.
+    holders: Vec<NodeId>,
+    /// How many there are without.
+    lacking: usize,
+}
+
+impl Witnesses {
+    /// The primaries that a node takes for up and can really ask.
+    pub(crate) fn of(world: &World, life: &Life, id: &ObjectId, n_val: u32) -> Self {
+        let mut witnesses = Self::default();
+        let view = life.kv.cluster().view();
+        for (vnode, node) in primaries(world, id, n_val) {
+            let asked = node == life.node || view.is_up(node);
+            let (true, true, Ok(host)) =
+                (asked, world.hear_each_other(life.node, node), world.host(node))
+            else {
+                continue;
+            };
+            let held = stored(host, vnode, id).ok().flatten();
+            match held.as_ref().and_then(Object::newest).filter(|newest| !newest.deleted) {
+                Some(_) => witnesses.holders.push(node),
+                None => witnesses.lacking += 1,
+            }
+        }
+        witnesses
+    }
+
+    /// The holders without whom a read that found nothing cannot have been answered: they could be
+    /// asked before it and after it, and too few other replicas lack the object for the answers that
+    /// it wanted. Whoever said so beside these stood in for others.
+    pub(crate) fn outvoted(&self, before: &Self, wanted: usize) -> Option<Vec<NodeId>> {
+        let same = self.holders == before.holders && self.lacking == before.lacking;
+        let outvoted = same && !self.holders.is_empty() && self.lacking < wanted;
+        outvoted.then(|| self.holders.clone())
+    }
+}
+
+/// After everything: every replica has every acknowledged write, and no node has anything left of
+/// another's (I1).
+pub(crate) fn judge(world: &World) -> Result<()> {
+    let now = world.trace.now();
+    let span = Span { from: now, to: now };
+    let keys: Vec<String> = world.look_back(|history| history.keys().cloned().collect());
+    for key in keys {
+        let id = writers::id(&key);
+        judge_object(world, &id, world.shape.n_val, |object| {
+            let newest = object.and_then(Object::newest).filter(|newest| !newest.deleted);
+            let text = newest.map(|newest| String::from_utf8_lossy(&newest.body).into_owned());
+            let seen = text.map(|text| text.parse().unwrap_or(u64::MAX));
+            world.look_back(|h| h.judge_read(&key, seen, span).into_iter().collect())
+        })?;
+    }
+    let keys: Vec<String> = world.with_shared(|shared| shared.keys().cloned().collect());
+    for key in keys {
+        judge_object(world, &sharers::id(&key), sharers::N_VAL, |object| {
+            world.with_shared(|shared| shared.judge(&key, &siblings::found(object), span))
+        })?;
+    }
+    for host in &world.hosts {
+        for (vnode, id) in strangers(host, &[NUMBERS, SHARED])? {
+            let node = host.name();
+            world.trace.violation(format!("{node} still has {id} for vnode {vnode} of another"));
+        }
+    }
+    Ok(())
+}
+
+fn judge_object(
+    world: &World,
+    id: &ObjectId,
+    n_val: u32,
+    judge: impl Fn(Option<&Object>) -> Vec<String>,
+) -> Result<()> {
+    for (vnode, node) in primaries(world, id, n_val) {
+        let object = stored(world.host(node)?, vnode, id)?;
+        for fault in judge(object.as_ref()) {
+            world.trace.violation(format!("on disk at n{}, vnode {vnode}: {fault}", node.0));
+        }
+    }
+    Ok(())
+}
+
+/// Objects of some buckets that a host keeps for vnodes of others.
+pub(crate) fn strangers(host: &Host, buckets: &[&str]) -> Result<Vec<(Partition, ObjectId)>> {
+    let view = host.cluster.view();
+    let mut found = Vec::new();
+    for vnode in host.disk.look().vnodes().into_iter().map(Partition) {
+        if view.plan().owner(vnode) == Some(host.id) {
+            continue;
+        }
+        for home in view.plan().ring_size().partitions() {
+            for bucket in buckets {
+                let bucket = Some(BucketId::untyped((*bucket).to_owned()));
+                let range = ScanRange { home: home.0, bucket, after: None };
+                host.disk.look().scan(vnode.0, &range, ScanDepth::Heads, &mut |place, _| {
+                    found.push((vnode, place.id));
+                    std::ops::ControlFlow::Continue(())
+                })?;
+            }
+        }
+    }
+    Ok(found)
+}
