@@ -252,17 +252,25 @@ pub(crate) async fn round(shared: &Arc<Shared>) -> Result<()> {
         declare(shared).await?;
         integrity.state.lock().declared = Some(loss.clone());
     }
-    integrity.set_tried();
     let Some(member) = own(shared) else { return Ok(()) };
-    if member.incomplete {
-        integrity.set_lacking(true);
-        repair::fill(shared, member.losses).await?;
-        propose(shared, Change::Filled { id: shared.me, losses: member.losses }).await?;
-        tracing::info!("everything that was missing here has been filled again");
+    if !member.incomplete {
+        // Before there is data nothing is lost.
+        return settle(shared, loss).await;
     }
+    integrity.set_lacking(true);
+    integrity.set_tried();
+    repair::fill(shared, member.losses).await?;
+    propose(shared, Change::Filled { id: shared.me, losses: member.losses }).await?;
+    tracing::info!("everything that was missing here has been filled again");
+    settle(shared, loss).await
+}
+
+/// Nothing is missing any more, unless something else has been lost meanwhile.
+async fn settle(shared: &Arc<Shared>, mended: Option<Loss>) -> Result<()> {
+    let integrity = &shared.integrity;
     let whole = match shared.parts.engine.loss() {
         None => true,
-        Some(now) if Some(&now) == loss.as_ref() => {
+        Some(now) if Some(&now) == mended.as_ref() => {
             let engine = shared.parts.engine.clone();
             shared.vnodes.run(move |_| engine.mend(&now)).await?
         }
@@ -274,6 +282,7 @@ pub(crate) async fn round(shared: &Arc<Shared>) -> Result<()> {
     } else {
         integrity.kick.notify_one();
     }
+    integrity.set_tried();
     Ok(())
 }
 

@@ -192,7 +192,7 @@ impl Slice {
             let Some(behind) = known.heard.get(&node) else { return Worth::None };
             let incomplete = view.state.members.get(&node).is_none_or(|member| member.incomplete);
             match (known.hinted.contains(&vnode), behind.catching_up || incomplete) {
-                (true, _) => Worth::None,
+                (true, _) => Worth::Hinted,
                 (false, true) => Worth::Some,
                 (false, false) => Worth::Complete,
             }

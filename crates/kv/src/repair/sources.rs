@@ -12,7 +12,9 @@ pub(crate) enum Worth {
     Complete,
     /// It answers, and no hints for it are outstanding; but it may lack something.
     Some,
-    /// It cannot be asked, or hints for it are outstanding.
+    /// It answers, and lacks what hints hold for it.
+    Hinted,
+    /// It does not answer.
     None,
 }
 
@@ -29,7 +31,9 @@ pub(crate) struct Sources {
 ///
 /// An object of a bucket with `n` replicas lies in the first `n` vnodes from its home on. For each
 /// `n` in use that reaches this vnode one complete replica of the others is enough, or else all
-/// others are needed. `None` when too few can be asked.
+/// others are needed. That a replica is complete is known only when so many of the others answer
+/// that each write acknowledged by a majority was known to one of them. `None` when too few can be
+/// asked.
 pub(crate) fn sources(
     plan: &OwnershipPlan,
     me: NodeId,
@@ -47,6 +51,11 @@ pub(crate) fn sources(
             .filter_map(|vnode| Some((vnode, plan.owner(vnode)?)))
             .filter(|(_, node)| *node != me)
             .collect();
+        let answers = |(vnode, node): &&(Partition, NodeId)| worth(*vnode, *node) != Worth::None;
+        let enough = others.len().min(usize::from(n - (n / 2 + 1) + 1));
+        if others.iter().filter(answers).count() < enough {
+            return None;
+        }
         let complete =
             |(vnode, node): &&(Partition, NodeId)| worth(*vnode, *node) == Worth::Complete;
         let known = others.iter().any(|other| chosen.vnodes.contains(other) && complete(&other));
@@ -104,18 +113,22 @@ mod tests {
 
     #[test]
     fn one_complete_replica_or_all_others() {
-        use Worth::{Complete as C, None as N, Some as S};
+        use Worth::{Complete as C, Hinted as H, None as N, Some as S};
         check(&[3], &[C, C], Some((&[1], false)));
-        check(&[3], &[N, C], Some((&[2], false)));
+        check(&[3], &[H, C], Some((&[2], false)));
         check(&[3], &[S, C], Some((&[2], false)));
         check(&[3], &[S, S], Some((&[1, 2], true)));
-        check(&[3], &[S, N], None);
+        check(&[3], &[S, H], None);
+        check(&[3], &[H, H], None);
+        // Who does not answer may know of a write that the other one lacks.
+        check(&[3], &[N, C], None);
         check(&[3], &[N, N], None);
         // Objects with two replicas are not on the third vnode.
         check(&[2, 3], &[S, C], Some((&[1, 2], true)));
-        check(&[2, 3], &[N, C], None);
-        check(&[2, 3], &[C, N], Some((&[1], false)));
-        check(&[3, 5], &[N, C, N, N], Some((&[2], false)));
+        check(&[2, 3], &[H, C], None);
+        check(&[2, 3], &[C, H], Some((&[1], false)));
+        check(&[3, 5], &[H, C, N, N], None);
+        check(&[3, 5], &[H, C, H, N], Some((&[2], false)));
         check(&[3, 5], &[S, S, N, C], Some((&[1, 2, 4], true)));
         // Of a single replica nobody else has anything.
         check(&[1], &[], Some((&[], true)));
