@@ -14,7 +14,7 @@ mod multipart;
 mod object;
 mod query;
 
-pub use cluster::{ClusterStatus, MemberStatus};
+pub use cluster::{ClusterStatus, MemberStatus, Repair};
 pub use connection::{Client, Timeouts};
 pub use error::{Error, QueryFailure, Result};
 pub use listing::Keys;

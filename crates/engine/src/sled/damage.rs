@@ -25,7 +25,7 @@ fn place(number: u32) -> (u16, StoreKey) {
 }
 
 fn size(number: u32) -> usize {
-    if number % 500 == 0 { 70_000 } else { 700 + (number % 13) as usize * 40 }
+    if number.is_multiple_of(500) { 70_000 } else { 700 + (number % 13) as usize * 40 }
 }
 
 /// A store with several segments, some of them old, some written since the last start, and what each

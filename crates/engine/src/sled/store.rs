@@ -49,12 +49,13 @@ impl Store {
                 open_all(dir, config)?
             }
             Err(error) if error.kind() == ErrorKind::Corrupt => {
-                let known: Vec<String> = found.into_iter().map(|loss| loss.what).collect();
+                let known: String =
+                    found.into_iter().map(|loss| format!(" ({})", loss.what)).collect();
                 return Err(error.context(format!(
-                    "the store in {} cannot be opened ({}); it can be moved aside at a start with \
+                    "the store in {} cannot be opened{}; it can be moved aside at a start with \
                      storage.set_aside, and is then filled from the other nodes",
                     dir.display(),
-                    known.join("; ")
+                    known
                 )));
             }
             other => {
