@@ -489,7 +489,7 @@ impl Kv {
         most_bytes: usize,
     ) -> Result<Vec<Option<Record>>> {
         let shared = self.inner.clone();
-        ids.iter().try_for_each(|id| shared.admit_slice(vnode, id))?;
+        places.iter().try_for_each(|(vnode, id)| shared.admit_slice(*vnode, id))?;
         let work = move |core: &vnode::Core| {
             let (mut records, mut bytes) = (Vec::with_capacity(places.len()), 0);
             for (vnode, id) in places {
