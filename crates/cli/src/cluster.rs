@@ -66,8 +66,9 @@ fn table(status: &ClusterStatus) -> String {
     text.push_str(&format!("status   up      ring  partitions  {:width$}  http\n", "node"));
     for member in members {
         let up = if member.up { "up" } else { "down" };
+        let incomplete = if member.incomplete { "  incomplete" } else { "" };
         text.push_str(&format!(
-            "{:<7}  {up:<4}  {:>5.1}%  {:>10}  {:width$}  {}\n",
+            "{:<7}  {up:<4}  {:>5.1}%  {:>10}  {:width$}  {}{incomplete}\n",
             member.status,
             member.share * 100.0,
             member.partitions,

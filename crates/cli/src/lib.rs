@@ -11,6 +11,7 @@ mod load;
 mod mapred;
 mod object;
 mod playground;
+mod repair;
 mod server;
 
 use std::process::ExitCode;
@@ -55,6 +56,8 @@ enum Command {
     /// Create and list bucket types.
     #[command(subcommand)]
     BucketType(bucket_type::Command),
+    /// Have a node fill itself again from the others, and wait until it has.
+    Repair(repair::Arguments),
     /// Succeed if a node serves requests.
     Ready(cluster::ReadyArguments),
     /// Run phase functions for a node, which starts this itself.
@@ -96,6 +99,7 @@ pub fn main() -> ExitCode {
         Command::Del(arguments) => on_one_thread(object::del(&arguments)),
         Command::Cluster(command) => on_one_thread(cluster::run(&command)),
         Command::BucketType(command) => on_one_thread(bucket_type::run(&command)),
+        Command::Repair(arguments) => on_one_thread(repair::run(&arguments)),
         Command::Ready(arguments) => on_one_thread(cluster::ready(&arguments)),
     };
     match outcome {

@@ -96,6 +96,30 @@ pub struct MemberStatus {
     pub partitions: u64,
     /// Their share of the ring, 0 to 1.
     pub share: f64,
+    /// Whether it has lost data and is not yet filled again.
+    #[serde(default)]
+    pub incomplete: bool,
+}
+
+/// How far a node is with filling itself again from the others.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct Repair {
+    /// Its name.
+    pub node: String,
+    /// Whether it lacks nothing.
+    pub complete: bool,
+    /// What was found to be missing.
+    pub lost: Option<String>,
+    /// Parts that have to be filled.
+    pub slices: u64,
+    /// Parts that lack nothing any more.
+    pub filled: u64,
+    /// Objects that were compared.
+    pub compared: u64,
+    /// Objects that were fetched.
+    pub fetched: u64,
+    /// Why it does not go on at present.
+    pub waits_for: Option<String>,
 }
 
 impl ClusterStatus {
@@ -122,6 +146,36 @@ impl Client {
         let path = "/admin/cluster";
         let answer = self.send(Method::GET, path, HeaderMap::new(), Bytes::new()).await?;
         answer.expect(&[StatusCode::OK]).await?.body.collect(limits::ANSWER_BYTES).await
+    }
+
+    /// Has a node, by its name, fill itself again from the others.
+    ///
+    /// # Errors
+    /// As for any request; 404 for a name that no member has.
+    pub async fn start_repair(&self, node: &str) -> Result<()> {
+        let path = format!("/admin/repair/{}", escape(node));
+        let answer = self.send(Method::POST, &path, HeaderMap::new(), Bytes::new()).await?;
+        let body = answer.expect(&[StatusCode::ACCEPTED]).await?.body;
+        body.collect(limits::ANSWER_BYTES).await?;
+        Ok(())
+    }
+
+    /// How far a node is with that, as the answering node wrote it.
+    ///
+    /// # Errors
+    /// As for any request; 503 while the node cannot be asked.
+    pub async fn repair_json(&self, node: &str) -> Result<Bytes> {
+        let path = format!("/admin/repair/{}", escape(node));
+        let answer = self.send(Method::GET, &path, HeaderMap::new(), Bytes::new()).await?;
+        answer.expect(&[StatusCode::OK]).await?.body.collect(limits::ANSWER_BYTES).await
+    }
+
+    /// As [`Client::repair_json`], read.
+    ///
+    /// # Errors
+    /// As [`Client::repair_json`].
+    pub async fn repair(&self, node: &str) -> Result<Repair> {
+        serde_json::from_slice(&self.repair_json(node).await?).map_err(Error::form)
     }
 
     /// Creates a bucket type with `props`, a JSON object of the form `{"props": {…}}`, or with the

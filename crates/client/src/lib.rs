@@ -14,7 +14,7 @@ mod multipart;
 mod object;
 mod query;
 
-pub use cluster::{ClusterStatus, Hints, MemberStatus, Repairs, Unfit};
+pub use cluster::{ClusterStatus, Hints, MemberStatus, Repair, Repairs, Unfit};
 pub use connection::{Client, Timeouts};
 pub use error::{Error, QueryFailure, Result};
 pub use listing::Keys;

@@ -37,6 +37,8 @@ impl FixedGroup {
                 http_address: format!("n{id}"),
                 status: MemberStatus::Valid,
                 incomplete: false,
+                losses: 0,
+                start: 0,
             };
             state.apply(&Change::Join { id: NodeId(id), member, replaces: None });
         }

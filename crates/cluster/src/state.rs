@@ -30,10 +30,16 @@ pub struct Member {
     pub http_address: String,
     /// Where the member stands.
     pub status: MemberStatus,
-    /// Whether it took the place of a node whose data it does not have: its vnodes have missed
-    /// writes. Decided here, like the status.
+    /// Whether its vnodes lack writes that they once had: it has lost data, or took the place of a
+    /// node whose data it does not have. Decided here, like the status.
     #[serde(default)]
     pub incomplete: bool,
+    /// How often it was found to have lost data. Decided here.
+    #[serde(default)]
+    pub losses: u64,
+    /// The number that its data directory was given at its last start. Decided here.
+    #[serde(default)]
+    pub start: u64,
 }
 
 /// The metadata of a cluster.
@@ -83,6 +89,28 @@ pub enum Change {
     },
     /// The first write is about to be taken.
     Seal,
+    /// A node has lost data, or is to be filled again for another reason.
+    Lost {
+        /// The node.
+        id: NodeId,
+    },
+    /// A node has been filled again from the others.
+    Filled {
+        /// The node.
+        id: NodeId,
+        /// Its losses when the filling began: it may have lost something since.
+        losses: u64,
+    },
+    /// A node has started on a data directory.
+    Start {
+        /// The node.
+        id: NodeId,
+        /// The numbers that the directory may have been given last: another one belongs to a copy
+        /// of an earlier time.
+        known: Vec<u64>,
+        /// The number that it is given now.
+        next: u64,
+    },
     /// Properties of a bucket are changed.
     SetBucket {
         /// The bucket.
@@ -191,6 +219,31 @@ impl ClusterState {
                 self.sealed = true;
                 Ok(())
             }
+            Change::Lost { id } => {
+                let sealed = self.sealed;
+                let member = self.member_mut(*id)?;
+                member.losses += 1;
+                member.incomplete = sealed && member.status == MemberStatus::Valid;
+                Ok(())
+            }
+            Change::Filled { id, losses } => {
+                let member = self.member_mut(*id)?;
+                if member.losses != *losses {
+                    return Err(Error::invalid(format!("node {id} has lost data since")));
+                }
+                member.incomplete = false;
+                Ok(())
+            }
+            Change::Start { id, known, next } => {
+                let member = self.member_mut(*id)?;
+                if member.start != *next && !known.contains(&member.start) {
+                    return Err(Error::invalid(format!(
+                        "node {id} was started on a later state of its data directory before"
+                    )));
+                }
+                member.start = *next;
+                Ok(())
+            }
             Change::SetBucket { bucket, changes } => {
                 let new = !self.buckets.contains_key(bucket);
                 room(new, self.buckets.len(), limits::BUCKETS, "buckets with own properties")?;
@@ -237,13 +290,14 @@ impl ClusterState {
             None => {}
         }
         if let Some(known) = self.members.get_mut(&id) {
-            let (status, incomplete) = (known.status, known.incomplete);
-            *known = Member { status, incomplete, ..member.clone() };
+            let Member { status, incomplete, losses, start, .. } = *known;
+            *known = Member { status, incomplete, losses, start, ..member.clone() };
             return Ok(());
         }
         room(true, self.members.len(), limits::MEMBERS, "members")?;
         let status = if self.sealed { MemberStatus::Joining } else { MemberStatus::Valid };
-        self.members.insert(id, Member { status, incomplete: false, ..member.clone() });
+        let own = Member { status, incomplete: false, losses: 0, start: 0, ..member.clone() };
+        self.members.insert(id, own);
         if status == MemberStatus::Valid {
             let valid: Vec<NodeId> = self
                 .members
@@ -256,6 +310,11 @@ impl ClusterState {
         Ok(())
     }
 
+    fn member_mut(&mut self, id: NodeId) -> Result<&mut Member> {
+        let unknown = || Error::invalid(format!("node {id} is no member"));
+        self.members.get_mut(&id).ok_or_else(unknown)
+    }
+
     /// The member called `name`.
     pub fn holder(&self, name: &str) -> Option<NodeId> {
         self.members.iter().find(|(_, member)| member.name == name).map(|(id, _)| *id)
@@ -265,7 +324,8 @@ impl ClusterState {
     fn replace(&mut self, old: NodeId, id: NodeId, member: &Member) {
         let Some(former) = self.members.remove(&old) else { return };
         let incomplete = self.sealed && former.status == MemberStatus::Valid;
-        self.members.insert(id, Member { status: former.status, incomplete, ..member.clone() });
+        let (status, losses) = (former.status, u64::from(incomplete));
+        self.members.insert(id, Member { status, incomplete, losses, start: 0, ..member.clone() });
         let owned = self.plan.owners().contains(&Some(old));
         let owners = self.plan.owners().iter().map(|owner| match owner {
             Some(owner) if *owner == old => Some(id),
@@ -317,6 +377,8 @@ mod tests {
             http_address: format!("{address}0"),
             status: MemberStatus::Valid,
             incomplete: false,
+            losses: 0,
+            start: 0,
         }
     }
 
@@ -419,6 +481,44 @@ mod tests {
         let new = &state.members[&NodeId(5)];
         assert_eq!((new.status, new.incomplete), (MemberStatus::Joining, false));
         assert_eq!(state.plan, plan);
+    }
+
+    #[test]
+    fn a_node_that_lost_data_is_incomplete_until_that_loss_is_filled() {
+        let lost = Change::Lost { id: NodeId(2) };
+        let filled = |losses| Change::Filled { id: NodeId(2), losses };
+        let mut state = three();
+        state.apply(&lost);
+        assert!(!state.members[&NodeId(2)].incomplete, "before there is data nothing is lost");
+        state.apply(&Change::Seal);
+        state.apply(&lost);
+        assert!(state.members[&NodeId(2)].incomplete);
+        state.apply(&lost);
+        check_refused(&mut state, &filled(2));
+        assert_eq!(state.apply(&filled(3)), Outcome::Applied);
+        assert!(!state.members[&NodeId(2)].incomplete);
+        state.apply(&join(4, "n4", None));
+        state.apply(&Change::Lost { id: NodeId(4) });
+        assert!(!state.members[&NodeId(4)].incomplete, "who owns nothing lacks nothing");
+        check_refused(&mut state, &Change::Lost { id: NodeId(9) });
+        // Joining again, as at every start, changes nothing of it.
+        state.apply(&lost);
+        state.apply(&join(2, "n2", None));
+        assert!(state.members[&NodeId(2)].incomplete && state.members[&NodeId(2)].losses == 4);
+    }
+
+    #[test]
+    fn a_copy_of_a_data_directory_is_known_by_its_number() {
+        let start =
+            |known: &[u64], next| Change::Start { id: NodeId(1), known: known.to_vec(), next };
+        let mut state = three();
+        assert_eq!(state.apply(&start(&[0], 7)), Outcome::Applied);
+        // The answer may not have arrived.
+        assert_eq!(state.apply(&start(&[0], 7)), Outcome::Applied);
+        assert_eq!(state.apply(&start(&[0, 7], 8)), Outcome::Applied);
+        check_refused(&mut state, &start(&[0, 7], 9));
+        check_refused(&mut state, &start(&[0], 9));
+        assert_eq!(state.members[&NodeId(1)].start, 8);
     }
 
     #[test]

@@ -26,7 +26,7 @@ fn main() -> Result<()> {
         |default: u64| arguments.next().and_then(|text| text.parse().ok()).unwrap_or(default);
     let (objects, bytes) = (number(200_000), number(300));
     let rounds = number(1);
-    let config = SledConfig { durability, cache_bytes: 1 << 30 };
+    let config = SledConfig { durability, cache_bytes: 1 << 30, ..SledConfig::default() };
     let engine = SledEngine::open(&dir, config.clone())?;
     let raw = objects * (bytes + 60);
     for round in 0..rounds {

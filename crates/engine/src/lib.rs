@@ -10,6 +10,7 @@ mod conformance;
 mod journal;
 mod key;
 pub mod limits;
+mod loss;
 pub mod memory;
 mod meta;
 pub mod sled;
@@ -20,6 +21,7 @@ use std::ops::ControlFlow;
 use bytes::Bytes;
 use mapring_types::{BucketId, ObjectId, Record, Result};
 
+pub use self::loss::{Loss, LossKind};
 pub use self::memory::MemoryEngine;
 pub use self::sled::{Durability, SledConfig, SledEngine};
 
@@ -132,6 +134,36 @@ pub trait Engine: Send + Sync + 'static {
 
     /// Figures for `/stats` and `/metrics`.
     fn stats(&self) -> EngineStats;
+
+    /// What is missing of what was once stored, or cannot be read; kept until [`Engine::mend`], also
+    /// over restarts.
+    fn loss(&self) -> Option<Loss> {
+        None
+    }
+
+    /// Forgets `loss`: everything has been filled in again. Gives whether nothing is missing now;
+    /// another loss may have been found meanwhile.
+    ///
+    /// # Errors
+    /// `Storage`.
+    fn mend(&self, _loss: &Loss) -> Result<bool> {
+        Ok(true)
+    }
+
+    /// Sets all records aside and begins with none; meta values and the journal stay. The loss is
+    /// then [`LossKind::Empty`].
+    ///
+    /// # Errors
+    /// `Storage` when it cannot be done; `Invalid` when the engine cannot do this at all.
+    fn renew(&self) -> Result<()> {
+        Err(mapring_types::Error::invalid("this storage cannot be begun anew"))
+    }
+
+    /// A number that changes whenever records may have gone back to an earlier state while the
+    /// engine was in use.
+    fn life(&self) -> u64 {
+        0
+    }
 }
 
 /// What an engine knows of itself.

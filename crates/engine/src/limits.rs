@@ -46,6 +46,10 @@ pub const JOURNAL_ENTRY_BYTES: usize = 256 << 10;
 /// written at once.
 pub const JOURNAL_BUFFER_BYTES: usize = 256 << 10;
 
+/// Damaged databases that may lie set aside in a store. With more, the medium itself is broken, and
+/// the node does not begin yet another one.
+pub const SET_ASIDE: u32 = 4;
+
 /// Longest file name of a meta value, in bytes.
 pub const META_NAME_BYTES: usize = 200;
 

@@ -1,7 +1,7 @@
 //! `/`, `/ping`, `/stats`, `/metrics`, `/admin/…` (reference §8).
 
-use http::StatusCode;
 use http::header::LINK;
+use http::{Method, StatusCode};
 use mapring_cluster::View;
 use serde_json::{Map, Value, json};
 
@@ -121,6 +121,42 @@ pub(crate) async fn cluster(app: &App, request: &Request) -> Result<Reply, Stop>
     let view = app.objects.view();
     let document = status::document(&view, is_ready(app, &view), &lacking);
     Ok(Reply::json(StatusCode::OK, ascii(&document.to_string())))
+}
+
+/// `/admin/repair/NODE`: how far a node is with filling itself from the others; a POST has it do so.
+pub(crate) async fn repair(app: &App, request: &Request, node: &[u8]) -> Result<Reply, Stop> {
+    decision::allow(&request.method, "GET, HEAD, POST")?;
+    let view = app.objects.view();
+    let text = String::from_utf8_lossy(node);
+    let id = view.state.holder(&text).or_else(|| {
+        let ids = view.state.members.keys().copied();
+        ids.into_iter().find(|id| id.to_string() == text)
+    });
+    let Some(id) = id else {
+        let message = format!("there is no node {text}\n");
+        return Ok(Reply::text(StatusCode::NOT_FOUND, message));
+    };
+    let starts = request.method == Method::POST;
+    if starts {
+        app.objects.repair(id).await?;
+    }
+    let progress = app.objects.repair_status(id).await?;
+    let view = app.objects.view();
+    let done = progress.is_none();
+    let progress = progress.unwrap_or_default();
+    let document = json!({
+        "node": view.state.members.get(&id).map(|member| member.name.as_str()),
+        "id": id.to_string(),
+        "complete": done,
+        "lost": progress.lost,
+        "slices": progress.slices,
+        "filled": progress.filled,
+        "compared": progress.compared,
+        "fetched": progress.fetched,
+        "waits_for": progress.waits_for,
+    });
+    let status = if starts { StatusCode::ACCEPTED } else { StatusCode::OK };
+    Ok(Reply::json(status, ascii(&document.to_string())))
 }
 
 /// `/admin/ready`: whether requests should be sent here.

@@ -8,9 +8,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use mapring_cluster::{Change, Outcome, View};
-use mapring_kv::{DeleteOptions, GetOptions, Kv, NewValue, PutOptions};
+use mapring_kv::{DeleteOptions, GetOptions, Kv, NewValue, Progress, PutOptions};
 use mapring_mapred::{Answer, Failure, MapReduce, Query, Rejection, Results};
-use mapring_types::{BucketId, Object, ObjectId, Result, VersionVector};
+use mapring_types::{BucketId, NodeId, Object, ObjectId, Result, VersionVector};
 
 use crate::status::Lacking;
 
@@ -60,6 +60,12 @@ pub trait Objects: Send + Sync + 'static {
         bucket_type: Bytes,
         timeout: Duration,
     ) -> BoxStream<'static, Result<Vec<Bytes>>>;
+
+    /// See [`Kv::repair`].
+    async fn repair(&self, node: NodeId) -> Result<()>;
+
+    /// See [`Kv::repair_status`].
+    async fn repair_status(&self, node: NodeId) -> Result<Option<Progress>>;
 }
 
 #[async_trait]
@@ -113,6 +119,14 @@ impl Objects for Kv {
         timeout: Duration,
     ) -> BoxStream<'static, Result<Vec<Bytes>>> {
         Kv::list_buckets(self, bucket_type, timeout)
+    }
+
+    async fn repair(&self, node: NodeId) -> Result<()> {
+        Kv::repair(self, node).await
+    }
+
+    async fn repair_status(&self, node: NodeId) -> Result<Option<Progress>> {
+        Kv::repair_status(self, node).await
     }
 }
 

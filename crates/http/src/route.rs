@@ -29,6 +29,8 @@ pub enum Route {
     AdminCluster,
     /// `/admin/ready`.
     AdminReady,
+    /// `/admin/repair/NODE`.
+    AdminRepair(Bytes),
     /// `/admin/bucket-types`.
     AdminBucketTypes,
     /// `/admin/bucket-types/T`.
@@ -70,6 +72,7 @@ pub fn route(path: &str) -> Route {
         [b"mapred"] => Route::Mapred,
         [b"admin", b"cluster"] => Route::AdminCluster,
         [b"admin", b"ready"] => Route::AdminReady,
+        [b"admin", b"repair", _] => Route::AdminRepair(take(2)),
         [b"admin", b"bucket-types"] => Route::AdminBucketTypes,
         [b"admin", b"bucket-types", _] => Route::AdminBucketType(take(2)),
         [b"riak"] => Route::Buckets(default_type()),

@@ -9,6 +9,11 @@
 //! use the actor is also given up when a clock shows a later dot of it than was ever given here
 //! (restored data), and when hand-off takes objects away.
 //!
+//! A directory that was copied after a clean stop and put back later looks like the one that was
+//! stopped. So no actor is carried over before the cluster's metadata has confirmed that this is the
+//! directory's last state (see `integrity`); and when it says otherwise, or the engine has gone back
+//! to an earlier state, all actors are given up.
+//!
 //! The price is one vector entry for each unclean start, on objects written after it. No write ever
 //! waits for a lease of counters.
 
@@ -17,7 +22,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use mapring_engine::{Engine, StoreKey};
-use mapring_ring::Partition;
+use mapring_ring::{Partition, RingSize};
 use mapring_types::{
     ActorId, BucketId, Dot, Entropy, Error, ObjectId, Record, Result, VersionVector,
 };
@@ -33,6 +38,10 @@ pub(crate) struct Actors {
 
 #[derive(Default)]
 struct State {
+    /// Whether the data is known to be what the last stop left.
+    confirmed: bool,
+    /// The engine's life that the actors belong to.
+    life: u64,
     /// `None`: whatever is stored is given up; the next dot begins a new actor.
     actors: BTreeMap<Partition, Option<Actor>>,
     stopped: bool,
@@ -58,7 +67,29 @@ const VERSION: u8 = 1;
 
 impl Actors {
     pub(crate) fn new(engine: Arc<dyn Engine>, entropy: Arc<dyn Entropy>) -> Self {
-        Self { engine, entropy, state: Mutex::default() }
+        let state = State { life: engine.life(), ..State::default() };
+        Self { engine, entropy, state: Mutex::new(state) }
+    }
+
+    /// The data is what the last stop left: its actors may go on.
+    pub(crate) fn confirm(&self) {
+        self.state.lock().confirmed = true;
+    }
+
+    /// Gives all actors up, those of later starts as well: the data is of an earlier time.
+    ///
+    /// # Errors
+    /// `Storage`.
+    pub(crate) fn retire_all(&self, ring_size: RingSize) -> Result<()> {
+        let mut state = self.state.lock();
+        state.confirmed = false;
+        for vnode in ring_size.partitions() {
+            state.actors.insert(vnode, None);
+            if self.engine.meta(&name(vnode))?.is_some() {
+                self.note(vnode, &Stored { actor: ActorId(0), counter: 0, seal: None })?;
+            }
+        }
+        Ok(())
     }
 
     /// The next dot of `vnode` for an object whose stored clock and writer's context are `seen`.
@@ -70,9 +101,17 @@ impl Actors {
         if state.stopped {
             return Err(Error::unavailable("this node is stopping"));
         }
+        let life = self.engine.life();
+        if state.life != life {
+            // What these actors stamped may be gone.
+            state.life = life;
+            state.confirmed = false;
+            state.actors.values_mut().for_each(|actor| *actor = None);
+        }
         let known = match state.actors.get(&vnode) {
             Some(known) => *known,
-            None => self.resume(vnode)?,
+            None if state.confirmed => self.resume(vnode)?,
+            None => None,
         };
         let regressed =
             |actor: &Actor| seen.iter().any(|clock| clock.get(actor.id) > actor.counter);
@@ -204,8 +243,14 @@ mod tests {
             Self { engine: Arc::new(MemoryEngine::new()), entropy: Arc::default() }
         }
 
-        fn start(&self) -> Actors {
+        fn start_unconfirmed(&self) -> Actors {
             Actors::new(self.engine.clone(), self.entropy.clone())
+        }
+
+        fn start(&self) -> Actors {
+            let actors = self.start_unconfirmed();
+            actors.confirm();
+            actors
         }
     }
 
@@ -262,6 +307,22 @@ mod tests {
         actors.stop().unwrap();
         // Put back to an older state.
         vnode.engine.put(5, &marker(), &older).unwrap();
+        let third = stamp(&vnode.start());
+        assert!(third.actor != first.actor && third.actor != second.actor);
+    }
+
+    #[test]
+    fn nothing_goes_on_before_it_is_confirmed_or_after_it_was_refused() {
+        let vnode = Vnode::new();
+        let actors = vnode.start();
+        let first = stamp(&actors);
+        actors.stop().unwrap();
+        let actors = vnode.start_unconfirmed();
+        let second = stamp(&actors);
+        assert_ne!(second.actor, first.actor);
+        actors.stop().unwrap();
+        vnode.start_unconfirmed().retire_all(RingSize::new(8).unwrap()).unwrap();
+        // Refused once, it is refused for ever, whatever a later start is told.
         let third = stamp(&vnode.start());
         assert!(third.actor != first.actor && third.actor != second.actor);
     }

@@ -15,12 +15,14 @@ mod fold;
 mod get;
 mod handoff;
 mod holdings;
+mod integrity;
 mod knowledge;
 pub mod limits;
 mod list;
 mod put;
 mod quorum;
 mod reap;
+mod repair;
 mod replica;
 mod service;
 mod settle;
@@ -52,6 +54,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use fold::Slice;
+use integrity::{Integrity, Numbers};
 use quorum::keeps_siblings;
 use reap::Reaper;
 use settle::Unsettled;
@@ -61,6 +64,7 @@ use vnode::Vnodes;
 
 pub use executor::Executor;
 pub use holdings::Holdings;
+pub use repair::Progress;
 pub use stats::KvStats;
 
 /// What a [`Kv`] is made of.
@@ -178,6 +182,8 @@ pub(crate) struct Shared {
     pub(crate) kick: Arc<Notify>,
     tails: Arc<Semaphore>,
     pub(crate) repairs: Semaphore,
+    /// Whether this node has what it once stored.
+    pub(crate) integrity: Arc<Integrity>,
     stopping: AtomicBool,
 }
 
@@ -243,6 +249,10 @@ impl Kv {
                 vnodes.hinted().note(vnode);
             }
         }
+        let (engine, entropy) = (parts.engine.clone(), parts.entropy.clone());
+        let numbers = vnodes.run(move |_| Numbers::take(&*engine, &*entropy)).await?;
+        let incomplete = view.state.members.get(&view.me).is_some_and(|member| member.incomplete);
+        let lacking = incomplete || parts.engine.loss().is_some();
         let inner = Arc::new(Shared {
             me: view.me,
             vnodes,
@@ -255,6 +265,7 @@ impl Kv {
             kick: Arc::default(),
             tails: Arc::new(Semaphore::new(limits::TAIL_UNITS)),
             repairs: Semaphore::new(limits::REPAIRS),
+            integrity: Arc::new(Integrity::new(numbers, lacking)),
             stopping: AtomicBool::new(false),
             parts,
         });
@@ -267,6 +278,9 @@ impl Kv {
         mapring_net::task::spawn(handoff::run(Arc::downgrade(&inner)));
         mapring_net::task::spawn(holdings::run(Arc::downgrade(&inner)));
         mapring_net::task::spawn(reap::run(Arc::downgrade(&inner)));
+        // Where the metadata answers at once, the data is known before anything is served.
+        let _ = tokio::time::timeout(Duration::ZERO, integrity::round(&inner)).await;
+        mapring_net::task::spawn(integrity::run(Arc::downgrade(&inner)));
         Ok(Self { inner })
     }
 
@@ -327,6 +341,28 @@ impl Kv {
             repairs: limits::REPAIRS.saturating_sub(shared.repairs.available_permits()),
             reaps: shared.reaper.waiting(),
         }
+    }
+
+    /// Returns when it is known, as far as the metadata can be reached, whether what is stored here
+    /// is what once was: before that nothing is read here.
+    pub async fn proven(&self) {
+        self.inner.integrity.tried().await;
+    }
+
+    /// Has a node fill itself again from the others, as it does when it finds that it lost data.
+    ///
+    /// # Errors
+    /// `NotFound` for who is no member; `Unavailable` without a majority of the metadata group.
+    pub async fn repair(&self, node: NodeId) -> Result<()> {
+        self.inner.repair(node).await
+    }
+
+    /// How far a node is with filling itself; `None` when it lacks nothing.
+    ///
+    /// # Errors
+    /// `Unavailable` or `Timeout` when it cannot be asked.
+    pub async fn repair_status(&self, node: NodeId) -> Result<Option<Progress>> {
+        self.inner.repair_status(node).await
     }
 
     /// The preference list of an object as this node sees it now.
@@ -453,6 +489,7 @@ impl Kv {
         depth: ScanDepth,
         most: usize,
     ) -> Result<Page> {
+        self.inner.integrity.admit(vnode, home)?;
         let siblings = self.inner.siblings(bucket);
         let (slice, bucket) = (Slice { vnode, home, after }, bucket.clone());
         let work = move |core: &vnode::Core| {
@@ -478,6 +515,7 @@ impl Kv {
         most_bytes: usize,
     ) -> Result<Vec<Option<Record>>> {
         let shared = self.inner.clone();
+        places.iter().try_for_each(|(vnode, id)| shared.admit_slice(*vnode, id))?;
         let work = move |core: &vnode::Core| {
             let (mut records, mut bytes) = (Vec::with_capacity(places.len()), 0);
             for (vnode, id) in places {
@@ -583,6 +621,15 @@ impl Shared {
     /// bound.
     pub(crate) fn tail(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
         self.tails.clone().try_acquire_many_owned(limits::tail_units(bytes)).ok()
+    }
+
+    /// Refuses to answer for an object whose slice here may lack something.
+    pub(crate) fn admit_slice(&self, vnode: Partition, id: &ObjectId) -> Result<()> {
+        if !self.integrity.lacking() {
+            return Ok(());
+        }
+        let ring_size = self.parts.cluster.view().plan().ring_size();
+        self.integrity.admit(vnode, mapring_ring::hash::home(ring_size, &id.bucket, &id.key))
     }
 
     /// Whether the store is being shut down.

@@ -166,3 +166,24 @@ pub fn transfer(bytes: usize) -> Duration {
 /// How long after its deadline a write waits for the storage of its own node, whose own answer says
 /// more than that the time is up.
 pub const STORAGE_GRACE: Duration = Duration::from_millis(100);
+
+/// Names and clocks in one page of a comparison with another replica: a page of empty objects
+/// takes a few milliseconds to read.
+pub const REPAIR_PAGE: usize = 1_000;
+
+/// See [`REPAIR_PAGE`]: about so many bytes.
+pub const REPAIR_PAGE_BYTES: usize = 1 << 20;
+
+/// How often a node looks whether it lacks something, when nothing brings it to look sooner.
+pub const INTEGRITY_TICK: Duration = Duration::from_secs(1);
+
+/// How long a node waits after its start until the metadata has said whether its data directory is
+/// the last one. Then it serves what it has, and writes as a new actor.
+pub const CONFIRM_PATIENCE: Duration = Duration::from_secs(3);
+
+/// How often it asks meanwhile.
+pub const CONFIRM_TICK: Duration = Duration::from_millis(50);
+
+/// Numbers of starts that the metadata has not confirmed. With more the oldest unconfirmed one is
+/// forgotten; was it the one that counts, the node is filled again without need.
+pub const UNCONFIRMED_STARTS: usize = 16;

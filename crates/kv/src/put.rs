@@ -195,6 +195,13 @@ pub(crate) async fn coordinate(shared: &Arc<Shared>, write: Coordinate) -> Resul
     };
     // Who asks may know better which primaries are down: then this node stands in for one.
     let own = PreferenceEntry { node: shared.me, primary: place.node == shared.me, ..*place };
+    if own.primary {
+        let home =
+            mapring_ring::hash::home(view.plan().ring_size(), &write.id.bucket, &write.id.key);
+        // Right after the start a little is waited for what is known of the data here.
+        let _ = tokio::time::timeout(limits::CONFIRM_PATIENCE, shared.integrity.tried()).await;
+        shared.integrity.admit(own.vnode, home)?;
+    }
     let fresh_core = || WriteCore::new(need, spread(&view, &list.primaries));
     let mut core = fresh_core();
     core.add(own);

@@ -101,6 +101,9 @@ impl Shared {
     /// a write that it acknowledged in place of one node would not be seen through it when it
     /// stands in for another.
     pub(crate) async fn read_here(&self, replica: Replica, id: ObjectId) -> Result<Option<Record>> {
+        if replica.primary {
+            self.admit_slice(replica.vnode, &id)?;
+        }
         let own = self.vnodes.read(replica.vnode, id.clone()).await?;
         if replica.primary {
             return Ok(own);
@@ -176,6 +179,7 @@ impl Shared {
         let view = self.parts.cluster.view();
         let siblings = view.props(&request.bucket).is_none_or(|props| keeps_siblings(&props));
         let wire::Keys { slice, bucket } = request;
+        self.integrity.admit(slice.vnode, slice.home)?;
         self.vnodes.run(move |core| fold::keys(core, slice, bucket, siblings)).await
     }
 
@@ -199,6 +203,7 @@ impl Shared {
             view.props(bucket).is_none_or(|props| keeps_siblings(&props))
         };
         let wire::Buckets { slice, bucket_type } = request;
+        self.integrity.admit(slice.vnode, slice.home)?;
         self.vnodes.run(move |core| fold::buckets(core, slice, &bucket_type, &siblings)).await
     }
 

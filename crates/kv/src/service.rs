@@ -43,6 +43,15 @@ impl Service for KvService {
                 let request = unpack::<wire::AskBehind>(&body)?.body;
                 pack(&shared, shared.behind_here(request).await)
             }
+            Operation::Heads => {
+                let request = unpack::<wire::AskHeads>(&body)?.body;
+                pack(&shared, shared.heads_here(request).await)
+            }
+            Operation::Fetch => {
+                let request = unpack::<wire::Fetch>(&body)?.body;
+                pack(&shared, shared.fetch_here(request).await)
+            }
+            Operation::Repair => pack(&shared, Ok(shared.repair_here())),
             Operation::Standing => {
                 let standing = unpack::<Standing>(&body)?.body;
                 pack(&shared, shared.hear(from, &standing).await)

@@ -56,7 +56,7 @@ pub(crate) struct Core {
     /// Vnodes of other nodes that have data here.
     pub(crate) hinted: Hinted,
     pub(crate) witnesses: Witnesses,
-    actors: Actors,
+    pub(crate) actors: Actors,
     cluster: Arc<dyn Cluster>,
     ring_size: RingSize,
     commit: GroupCommit,
@@ -154,6 +154,17 @@ impl Vnodes {
             if wanted { core.merge(vnode, id, &record) } else { Ok(()) }
         })
         .await
+    }
+
+    /// Joins several objects into what is stored here.
+    pub(crate) async fn merge_all(
+        &self,
+        vnode: Partition,
+        records: Vec<(ObjectId, Record)>,
+    ) -> Result<()> {
+        let mut records = records.into_iter();
+        self.change(move |core| records.try_for_each(|(id, record)| core.merge(vnode, id, &record)))
+            .await
     }
 
     /// Adopts writes: brings all that lies here of their objects to every vnode that ought to have

@@ -34,10 +34,13 @@ pub(crate) enum Operation {
     Behind = 7,
     Standing = 8,
     Holdings = 9,
+    Heads = 20,
+    Fetch = 21,
+    Repair = 22,
 }
 
 impl Operation {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Read,
         Self::Merge,
         Self::Coordinate,
@@ -47,6 +50,9 @@ impl Operation {
         Self::Behind,
         Self::Standing,
         Self::Holdings,
+        Self::Heads,
+        Self::Fetch,
+        Self::Repair,
     ];
 
     /// # Errors
@@ -157,6 +163,33 @@ pub(crate) struct Behind {
     /// The last standings of the other members that it remembers.
     pub(crate) remembered: Vec<(NodeId, Standing)>,
 }
+
+/// A slice of a replica, for one that has to be filled from it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Donor {
+    pub(crate) vnode: Partition,
+    pub(crate) home: Partition,
+    /// Whether it may itself be one that has lost data: there is no better one.
+    pub(crate) incomplete_too: bool,
+}
+
+/// Asks for a page of names and clocks: answered by `repair::Heads`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct AskHeads {
+    pub(crate) donor: Donor,
+    pub(crate) after: Option<ObjectId>,
+}
+
+/// Asks for objects: answered by a `Vec<Option<Record>>` of at least one, for the first of them.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Fetch {
+    pub(crate) donor: Donor,
+    pub(crate) ids: Vec<ObjectId>,
+}
+
+/// Asks for how far the node's filling is: answered by `RepairStatus`.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct AskRepair;
 
 /// Encodes a message.
 ///

@@ -60,6 +60,9 @@ pub struct Addresses {
 /// Connections that wait to be accepted; the system cuts it to its own limit.
 const BACKLOG: u32 = 1_024;
 
+/// How long the public interface waits for what the cluster knows of the data here.
+const PROOF: Duration = Duration::from_secs(5);
+
 /// How long each step of a stop may take; then it is given up, so that a stop always ends.
 const STOP_STEP: Duration = Duration::from_secs(15);
 
@@ -108,6 +111,10 @@ impl Node {
                 return Err(error);
             }
         };
+        // Before it is known whether the data is all there, reads would be refused.
+        if tokio::time::timeout(PROOF, inner.kv.proven()).await.is_err() {
+            tracing::warn!("whether the data is all there is not known yet");
+        }
         let serving = Arc::new(AtomicBool::new(true));
         let parts = build.http(&inner, mapred, metrics.clone(), serving.clone());
         let http = HttpServer::start(parts, http);
@@ -223,6 +230,8 @@ impl Build<'_> {
         let settings = SledConfig {
             durability: self.config.storage.durability,
             cache_bytes: self.config.storage.cache,
+            set_aside: self.config.storage.set_aside,
+            read_whole: false,
         };
         let engine =
             executor::run(executor, move || SledEngine::open(&directory, settings)).await?;

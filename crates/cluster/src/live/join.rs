@@ -298,6 +298,8 @@ impl LiveCluster {
             http_address: request.http_address.clone(),
             status: MemberStatus::Joining,
             incomplete: false,
+            losses: 0,
+            start: 0,
         };
         let change = Change::Join { id: request.id, member, replaces };
         Ok(match self.decide_here(&change).await? {

@@ -153,6 +153,8 @@ mod tests {
             http_address: String::new(),
             status: MemberStatus::Valid,
             incomplete: false,
+            losses: 0,
+            start: 0,
         }
     }
 

@@ -13,6 +13,7 @@ use crate::limits;
 
 use super::files::Files;
 use super::health::Health;
+use super::store::LogEnd;
 
 /// The flushing thread and those who wait for it.
 pub(super) struct GroupCommit {
@@ -24,6 +25,7 @@ struct Shared {
     db: db::Db,
     journal: Arc<Journal>,
     health: Arc<Health>,
+    end: LogEnd,
     tickets: Mutex<Tickets>,
     /// Somebody wants a flush.
     wanted: Condvar,
@@ -47,11 +49,13 @@ impl GroupCommit {
         journal: &Arc<Journal>,
         files: Option<Files>,
         health: &Arc<Health>,
+        end: &LogEnd,
     ) -> Result<Self> {
         let shared = Arc::new(Shared {
             db: db.clone(),
             journal: Arc::clone(journal),
             health: Arc::clone(health),
+            end: end.clone(),
             tickets: Mutex::default(),
             wanted: Condvar::new(),
             over: Condvar::new(),
@@ -129,7 +133,13 @@ impl Shared {
         loop {
             let mut tickets = self.tickets.lock();
             while tickets.taken == tickets.served && !tickets.stop {
-                self.wanted.wait(&mut tickets);
+                let idle = self.wanted.wait_for(&mut tickets, limits::FLUSHER_INTERVAL);
+                // sled may have shortened its file meanwhile.
+                if idle.timed_out()
+                    && let Err(error) = self.end.advance(self.end.now())
+                {
+                    tracing::warn!(%error, "the mark does not follow the log");
+                }
             }
             if tickets.stop {
                 tickets.stopped = true;
@@ -145,7 +155,11 @@ impl Shared {
                 .journal
                 .write_out(files.is_some())
                 .and_then(|()| self.health.call("flush", || self.db.flush()))
-                .and_then(|_| files.as_mut().map_or(Ok(()), Files::sync));
+                .and_then(|_| {
+                    let end = self.end.now();
+                    files.as_mut().map_or(Ok(()), Files::sync)?;
+                    self.end.advance(end)
+                });
             metrics::counter!("mapring_engine_flushes_total").increment(1);
             metrics::histogram!("mapring_engine_flush_seconds").record(begun.elapsed());
 

@@ -84,6 +84,34 @@ impl Files {
     }
 }
 
+/// Moves the database of the store in `dir` aside, with its mark; gives where it is now.
+///
+/// # Errors
+/// `Storage` when it cannot be moved, or when so many lie there already that something must be wrong
+/// with the medium.
+pub(super) fn set_aside(dir: &Path) -> Result<PathBuf> {
+    let places = (1..=limits::SET_ASIDE).map(|number| dir.join(format!("damaged-{number}")));
+    let Some(aside) = places.into_iter().find(|place| !place.exists()) else {
+        let message = format!(
+            "{} stores lie set aside in {}: look at the disk, and remove them",
+            limits::SET_ASIDE,
+            dir.display()
+        );
+        return Err(Error::new(ErrorKind::Storage, message));
+    };
+    let sled = dir.join("sled");
+    fs::rename(&sled, &aside).map_err(|error| failed("move aside", &sled, error))?;
+    match fs::rename(dir.join("mark"), aside.join("mark")) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(failed("move aside the mark of", &sled, error));
+        }
+        _ => {}
+    }
+    sync_dir(dir).map_err(|error| failed("fsync", dir, error))?;
+    tracing::error!(to = %aside.display(), "the damaged store was moved aside");
+    Ok(aside)
+}
+
 /// Fsyncs the files of a directory that are not in `synced`, and the directory if there were any.
 fn sync_new(
     dir: &Path,

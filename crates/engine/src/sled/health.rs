@@ -19,6 +19,11 @@ impl Health {
         self.writes_failed.get().map_or(Ok(()), |why| Err(refused(why)))
     }
 
+    /// Whether sled has panicked.
+    pub(super) fn has_panicked(&self) -> bool {
+        self.panicked.get().is_some()
+    }
+
     /// From now on writes are refused.
     pub(super) fn fail_writes(&self, why: &str) {
         if self.writes_failed.set(why.to_owned()).is_ok() {

@@ -7,16 +7,22 @@
 //! a broken one), so the engine must be opened again, normally by restarting the node. Where sled
 //! panics instead (damage that its checksums miss, internal assertions), the panic is caught here
 //! and the engine refuses all further work.
+//!
+//! `log` and `mark` notice what sled loses silently; see `docs/adr/006`.
 
 mod commit;
 mod files;
 mod health;
+mod log;
+mod mark;
+mod store;
 mod tree;
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use ::sled as db;
@@ -26,12 +32,13 @@ use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
 
 use crate::journal::Journal;
+use crate::loss::{Loss, LossKind, Losses};
 use crate::meta::{self, MetaFiles};
-use crate::{Engine, EngineStats, ScanDepth, ScanRange, StoreKey, key, limits};
+use crate::{Engine, EngineStats, ScanDepth, ScanRange, StoreKey, limits};
 
-use self::commit::GroupCommit;
-use self::files::{Files, StoreLock};
+use self::files::StoreLock;
 use self::health::Health;
+use self::store::Store;
 use self::tree::VnodeTree;
 
 /// What [`Engine::sync`] waits for: what an acknowledged write survives.
@@ -54,11 +61,22 @@ pub struct SledConfig {
     pub durability: Durability,
     /// Memory for cached pages, in bytes. sled counts about four times the bytes of the objects.
     pub cache_bytes: u64,
+    /// Whether a store that is found damaged when it is opened is moved aside, and an empty one
+    /// begun in its place, to be filled from other nodes. Else it is opened as far as it can be.
+    pub set_aside: bool,
+    /// Whether all of the log is read and checked before the store is opened, not only what its
+    /// recovery reads.
+    pub read_whole: bool,
 }
 
 impl Default for SledConfig {
     fn default() -> Self {
-        Self { durability: Durability::default(), cache_bytes: 1 << 30 }
+        Self {
+            durability: Durability::default(),
+            cache_bytes: 1 << 30,
+            set_aside: false,
+            read_whole: false,
+        }
     }
 }
 
@@ -71,19 +89,22 @@ const LEAST_CACHE: u64 = 1 << 20;
 
 /// The engine that keeps a node's objects on disk.
 pub struct SledEngine {
-    /// Ends first: its thread uses the database.
-    commit: Option<GroupCommit>,
-    trees: RwLock<BTreeMap<u16, Arc<VnodeTree>>>,
-    db: db::Db,
-    meta: MetaFiles,
+    dir: PathBuf,
+    config: SledConfig,
+    /// `None` while it is closed to be opened again.
+    store: RwLock<Option<Arc<Store>>>,
+    /// Goes up each time it is opened again.
+    life: AtomicU64,
+    meta: Arc<MetaFiles>,
     journal: Arc<Journal>,
-    health: Arc<Health>,
+    losses: Losses,
     /// Let go last, when the database is closed.
     _lock: StoreLock,
 }
 
 impl SledEngine {
-    /// Opens, or makes, the store in `dir`, for this process alone.
+    /// Opens, or makes, the store in `dir`, for this process alone. What it is found to lack is told
+    /// by [`Engine::loss`].
     ///
     /// # Errors
     /// `Storage` when another process holds the store or a file cannot be used, `Corrupt` when
@@ -92,7 +113,7 @@ impl SledEngine {
         describe_metrics();
         std::fs::create_dir_all(dir).map_err(|error| meta::failed("make", dir, error))?;
         let lock = StoreLock::take(dir)?;
-        let meta = MetaFiles::open(dir.join("meta"))?;
+        let meta = Arc::new(MetaFiles::open(dir.join("meta"))?);
         match meta.get(FORMAT_NAME)? {
             Some(format) if format != FORMAT => {
                 let format = String::from_utf8_lossy(&format).into_owned();
@@ -102,59 +123,75 @@ impl SledEngine {
             Some(_) => {}
             None => meta.set(FORMAT_NAME, FORMAT)?,
         }
-        let health = Arc::new(Health::default());
-        let path = dir.join("sled");
-        let db = open_db(&path, &config, &health)?;
-        // Before the store's directory is fsynced, so that its name survives too.
+        let losses = Losses::open(&meta);
         let journal = Arc::new(Journal::open(dir.join("journal"))?);
-        let files = Files::open(dir, &path)?;
-        let trees = open_trees(&db, &health)?;
-        let commit = match config.durability {
-            Durability::None => None,
-            Durability::Process => Some(GroupCommit::start(&db, &journal, None, &health)?),
-            Durability::Disk => Some(GroupCommit::start(&db, &journal, Some(files), &health)?),
-        };
-        Ok(Self { commit, trees: RwLock::new(trees), db, meta, journal, health, _lock: lock })
+        let store = Store::open(dir, &config, &journal, &losses)?;
+        Ok(Self {
+            dir: dir.to_owned(),
+            config,
+            store: RwLock::new(Some(Arc::new(store))),
+            life: AtomicU64::new(0),
+            meta,
+            journal,
+            losses,
+            _lock: lock,
+        })
     }
 
-    fn tree(&self, vnode: u16) -> Option<Arc<VnodeTree>> {
-        self.trees.read().get(&vnode).cloned()
+    fn store(&self) -> Result<Arc<Store>> {
+        self.store.read().clone().ok_or_else(|| {
+            Error::new(ErrorKind::Storage, "the storage is closed, to be opened again")
+        })
     }
 
-    fn tree_or_new(&self, vnode: u16) -> Result<Arc<VnodeTree>> {
-        if let Some(tree) = self.tree(vnode) {
-            return Ok(tree);
+    /// Passes on what a call gave; of damage that it met a note is kept.
+    fn heed<T>(&self, outcome: Result<T>) -> Result<T> {
+        if let Err(error) = &outcome
+            && error.kind() == ErrorKind::Corrupt
+        {
+            self.losses.note(Loss::new(LossKind::Damaged, error.to_string()));
         }
-        let mut trees = self.trees.write();
-        if let Some(tree) = trees.get(&vnode) {
-            return Ok(Arc::clone(tree));
+        outcome
+    }
+
+    /// Closes the store and opens it again after `between`.
+    fn reopen(&self, between: impl FnOnce() -> Result<()>) -> Result<()> {
+        let closed = self.store.write().take();
+        if let Some(mut store) = closed {
+            let begun = Instant::now();
+            // Readers end at their next page; a scan holds its store for long.
+            let store = loop {
+                match Arc::try_unwrap(store) {
+                    Ok(store) => break store,
+                    Err(shared) if begun.elapsed() < limits::REOPEN_PATIENCE => store = shared,
+                    Err(shared) => {
+                        *self.store.write() = Some(shared);
+                        return Err(Error::new(ErrorKind::Storage, "the storage is in use"));
+                    }
+                }
+                std::thread::sleep(limits::FLUSH_LOOK);
+            };
+            drop(store);
         }
-        let tree = Arc::new(VnodeTree::open(&self.db, vnode, &self.health)?);
-        trees.insert(vnode, Arc::clone(&tree));
-        Ok(tree)
+        let done = between();
+        let opened = Store::open(&self.dir, &self.config, &self.journal, &self.losses)?;
+        self.life.fetch_add(1, Ordering::AcqRel);
+        *self.store.write() = Some(Arc::new(opened));
+        done
     }
 }
 
 impl Engine for SledEngine {
     fn get(&self, vnode: u16, key: &StoreKey) -> Result<Option<Record>> {
-        match self.tree(vnode) {
-            Some(tree) => tree.get(&key::head(key)),
-            None => Ok(None),
-        }
+        self.heed(self.store()?.get(vnode, key))
     }
 
     fn put(&self, vnode: u16, key: &StoreKey, record: &Record) -> Result<()> {
-        self.health.check_writes()?;
-        let generation = || self.health.call("number a write", || self.db.generate_id());
-        self.tree_or_new(vnode)?.put(&key::head(key), record, generation)
+        self.heed(self.store()?.put(vnode, key, record))
     }
 
     fn delete(&self, vnode: u16, key: &StoreKey) -> Result<()> {
-        self.health.check_writes()?;
-        match self.tree(vnode) {
-            Some(tree) => tree.delete(&key::head(key)),
-            None => Ok(()),
-        }
+        self.heed(self.store()?.delete(vnode, key))
     }
 
     fn scan(
@@ -164,20 +201,15 @@ impl Engine for SledEngine {
         depth: ScanDepth,
         visit: &mut dyn FnMut(StoreKey, Record) -> ControlFlow<()>,
     ) -> Result<()> {
-        match self.tree(vnode) {
-            Some(tree) => tree.scan(range, depth, visit),
-            None => Ok(()),
-        }
+        self.heed(self.store()?.scan(vnode, range, depth, visit))
     }
 
     fn sync(&self) -> Result<()> {
-        self.health.check_writes()?;
-        self.commit.as_ref().map_or(Ok(()), GroupCommit::wait)
+        self.store()?.sync()
     }
 
     fn vnodes(&self) -> Vec<u16> {
-        let trees = self.trees.read();
-        trees.iter().filter(|(_, tree)| tree.has_data()).map(|(&vnode, _)| vnode).collect()
+        self.store().map(|store| store.vnodes()).unwrap_or_default()
     }
 
     fn meta(&self, name: &str) -> Result<Option<Bytes>> {
@@ -189,7 +221,7 @@ impl Engine for SledEngine {
     }
 
     fn append(&self, segment: u64, entry: &[u8]) -> Result<()> {
-        self.health.check_writes()?;
+        self.store()?.check_writes()?;
         self.journal.append(segment, entry)
     }
 
@@ -202,8 +234,28 @@ impl Engine for SledEngine {
     }
 
     fn stats(&self) -> EngineStats {
-        let disk_bytes = self.health.call("measure the store", || self.db.size_on_disk());
-        EngineStats { name: "sled", disk_bytes: disk_bytes.unwrap_or(0) }
+        let disk_bytes = self.store().map_or(0, |store| store.disk_bytes());
+        EngineStats { name: "sled", disk_bytes }
+    }
+
+    fn loss(&self) -> Option<Loss> {
+        self.losses.get()
+    }
+
+    fn mend(&self, loss: &Loss) -> Result<bool> {
+        self.losses.clear(loss)
+    }
+
+    fn renew(&self) -> Result<()> {
+        self.reopen(|| {
+            let aside = files::set_aside(&self.dir)?;
+            let what = format!("what was there is now in {}", aside.display());
+            self.losses.replace(Loss::new(LossKind::Empty, what))
+        })
+    }
+
+    fn life(&self) -> u64 {
+        self.life.load(Ordering::Acquire)
     }
 }
 
@@ -236,7 +288,11 @@ fn open_trees(db: &db::Db, health: &Arc<Health>) -> Result<BTreeMap<u16, Arc<Vno
 /// An error of sled in our words.
 fn translate(what: &str, error: db::Error) -> Error {
     let kind = match error {
-        db::Error::Corruption { .. } => ErrorKind::Corrupt,
+        db::Error::Corruption { .. } | db::Error::ReportableBug(_) => ErrorKind::Corrupt,
+        // A page beyond the end of the file.
+        db::Error::Io(ref error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+            ErrorKind::Corrupt
+        }
         _ => ErrorKind::Storage,
     };
     Error::new(kind, format!("cannot {what}")).with_source(error)
@@ -245,6 +301,10 @@ fn translate(what: &str, error: db::Error) -> Error {
 fn describe_metrics() {
     metrics::describe_counter!("mapring_engine_syncs_total", "Writers that waited for a flush");
     metrics::describe_counter!("mapring_engine_flushes_total", "Flushes that writers shared");
+    metrics::describe_counter!(
+        "mapring_engine_losses_total",
+        "Times that the store was found to lack or to have damaged what it held"
+    );
     metrics::describe_histogram!(
         "mapring_engine_flush_seconds",
         metrics::Unit::Seconds,
@@ -252,5 +312,7 @@ fn describe_metrics() {
     );
 }
 
+#[cfg(test)]
+mod damage;
 #[cfg(test)]
 mod tests;

@@ -3,10 +3,10 @@ use std::time::Duration;
 
 use super::*;
 use crate::conformance::{self, at, collect, object, record, whole_home};
-use crate::value;
+use crate::{key, value};
 
 fn config(durability: Durability) -> SledConfig {
-    SledConfig { durability, cache_bytes: 64 << 20 }
+    SledConfig { durability, cache_bytes: 64 << 20, ..SledConfig::default() }
 }
 
 fn open(dir: &Path) -> SledEngine {
@@ -205,11 +205,11 @@ fn overwriting_leaves_the_disk_bounded() {
 }
 
 fn chunks_in(engine: &SledEngine, vnode: u16) -> usize {
-    engine.tree(vnode).unwrap().count(&key::all_chunks())
+    engine.store().unwrap().tree(vnode).unwrap().count(&key::all_chunks())
 }
 
 fn notes_in(engine: &SledEngine, vnode: u16) -> usize {
-    engine.tree(vnode).unwrap().count(&[key::NOTES])
+    engine.store().unwrap().tree(vnode).unwrap().count(&[key::NOTES])
 }
 
 #[test]
@@ -235,9 +235,13 @@ fn torn_writes_of_large_records_are_swept_at_open() {
     engine.put(0, &keys[3], &record(10, 80_000, 1)).unwrap();
     // Writes that end between their chunks and their head record.
     for key in &keys[..3] {
-        let generation = engine.db.generate_id().unwrap();
+        let generation = engine.store().unwrap().db.generate_id().unwrap();
         let new = record(10, 100_000, 2);
-        engine.tree(0).unwrap().write_without_head(&key::head(key), &new, generation);
+        engine.store().unwrap().tree(0).unwrap().write_without_head(
+            &key::head(key),
+            &new,
+            generation,
+        );
     }
     let expect = [None, Some(record(10, 100, 1)), Some(record(10, 70_000, 1))];
     assert!(chunks_in(&engine, 0) > 6 && notes_in(&engine, 0) == 3);
@@ -257,7 +261,11 @@ fn an_unfinished_write_is_swept_by_the_next() {
     let engine = open(dir.path());
     let key = at(0, object("b", "k"));
     engine.put(0, &key, &record(10, 70_000, 1)).unwrap();
-    engine.tree(0).unwrap().write_without_head(&key::head(&key), &record(1, 90_000, 2), 77_777);
+    engine.store().unwrap().tree(0).unwrap().write_without_head(
+        &key::head(&key),
+        &record(1, 90_000, 2),
+        77_777,
+    );
     engine.put(0, &key, &record(10, 40_000, 3)).unwrap();
     assert_eq!((chunks_in(&engine, 0), notes_in(&engine, 0)), (2, 0));
     assert!(engine.get(0, &key).unwrap() == Some(record(10, 40_000, 3)));
@@ -281,20 +289,20 @@ fn damage_is_named_and_can_be_written_over() {
         assert_eq!(engine.get(7, key).unwrap(), Some(record(5, 50, 2)));
     };
     engine.put(7, &small, &record(5, 50, 1)).unwrap();
-    engine.tree(7).unwrap().damage(&key::head(&small));
+    engine.store().unwrap().tree(7).unwrap().damage(&key::head(&small));
     check(&small, "is damaged");
 
     engine.put(7, &large, &record(5, 80_000, 1)).unwrap();
-    engine.tree(7).unwrap().damage(&key::head(&large));
+    engine.store().unwrap().tree(7).unwrap().damage(&key::head(&large));
     check(&large, "is damaged");
     assert_eq!(chunks_in(&engine, 7), 0);
 
     engine.put(7, &large, &record(5, 80_000, 1)).unwrap();
-    engine.tree(7).unwrap().damage_first(&key::all_chunks());
+    engine.store().unwrap().tree(7).unwrap().damage_first(&key::all_chunks());
     check(&large, "damaged body");
 
     engine.put(7, &large, &record(5, 80_000, 1)).unwrap();
-    engine.tree(7).unwrap().remove_first(&key::all_chunks());
+    engine.store().unwrap().tree(7).unwrap().remove_first(&key::all_chunks());
     check(&large, "lacks a part");
 }
 

@@ -11,11 +11,11 @@ use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
 use mapring_cluster::fixed::{FixedCluster, FixedGroup};
 use mapring_cluster::{Change, Cluster as _, Outcome, View};
-use mapring_kv::{DeleteOptions, GetOptions, NewValue, PutOptions};
+use mapring_kv::{DeleteOptions, GetOptions, NewValue, Progress, PutOptions};
 use mapring_mapred::{Answer, Failure, PhaseResults, Rejection, Results};
 use mapring_ring::hash::RingSize;
 use mapring_types::{
-    ActorId, BucketId, Dot, Error, Object, ObjectId, Result, Sibling, VersionVector,
+    ActorId, BucketId, Dot, Error, NodeId, Object, ObjectId, Result, Sibling, VersionVector,
 };
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc};
@@ -140,6 +140,16 @@ impl Objects for Store {
             .map(|id| id.bucket.name.clone())
             .collect();
         stream::iter([Ok(names.into_iter().collect())]).boxed()
+    }
+
+    async fn repair(&self, node: NodeId) -> Result<()> {
+        self.propose(Change::Seal).await?;
+        self.propose(Change::Lost { id: node }).await.map(drop)
+    }
+
+    async fn repair_status(&self, node: NodeId) -> Result<Option<Progress>> {
+        let incomplete = self.view().state.members[&node].incomplete;
+        Ok(incomplete.then(|| Progress { slices: 66, filled: 5, ..Progress::default() }))
     }
 }
 

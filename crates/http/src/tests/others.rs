@@ -172,6 +172,12 @@ async fn administrative_resources_answer() {
     assert!(text.text().contains("\n  \"node_gets\""));
     assert_eq!(client.get("/metrics").await.text(), "mapring_up 1\n");
     assert_eq!(client.get("/admin/ready").await.status, 200);
+    assert_eq!(client.get("/admin/repair/nobody").await.status, 404);
+    let repair = parsed(&client.get("/admin/repair/n2").await);
+    assert_eq!((&repair["node"], &repair["complete"]), (&json!("n2"), &json!(true)));
+    assert_eq!(client.request("POST", "/admin/repair/n2", &[], b"").await.status, 202);
+    let repair = parsed(&client.get("/admin/repair/n2").await);
+    assert_eq!((&repair["complete"], &repair["filled"]), (&json!(false), &json!(5)));
     let cluster = parsed(&client.get("/admin/cluster").await);
     assert_eq!(cluster["members"].as_array().unwrap().len(), 3);
     assert_eq!(cluster["members"][0]["status"], "valid");

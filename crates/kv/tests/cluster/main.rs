@@ -6,6 +6,7 @@ mod faults;
 mod histories;
 #[cfg(test)]
 mod listing;
+mod losses;
 #[cfg(test)]
 mod objects;
 #[cfg(test)]

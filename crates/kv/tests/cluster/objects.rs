@@ -183,8 +183,9 @@ async fn concurrent_writes_on_threads() {
 async fn objects_survive_a_restart_on_disk() {
     let dir = tempfile::tempdir().unwrap();
     let mut actors = Vec::new();
+    let cluster = alone();
     for round in 0..2 {
-        let kv = on_sled(dir.path()).await;
+        let kv = on_sled(&cluster, dir.path()).await;
         let ids = [key("small"), key("large")];
         let texts = ["v".to_owned(), "large ".repeat(100_000)];
         for (id, text) in ids.iter().zip(&texts) {

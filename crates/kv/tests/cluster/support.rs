@@ -298,6 +298,17 @@ impl TestCluster {
         self.all_see_all();
     }
 
+    /// Takes all that a killed node has stored.
+    pub(crate) fn empty(&mut self, at: usize) {
+        assert!(self.nodes[at].kv.is_none());
+        self.nodes[at].engine = Arc::new(MemoryEngine::new());
+    }
+
+    /// Whether a node counts as one that has lost data.
+    pub(crate) fn incomplete(&self, at: usize) -> bool {
+        self.nodes[0].cluster.view().state.members[&self.id(at)].incomplete
+    }
+
     /// Has a node stop in good order.
     pub(crate) async fn stop(&mut self, at: usize) {
         self.kv(at).shutdown().await.unwrap();
@@ -476,12 +487,16 @@ pub(crate) fn eventually<'a>(
     }
 }
 
+/// The metadata of a node alone.
+pub(crate) fn alone() -> Arc<FixedCluster> {
+    FixedGroup::start(1, RingSize::new(8).unwrap()).remove(0)
+}
+
 /// A node alone, on sled and threads.
-pub(crate) async fn on_sled(dir: &std::path::Path) -> Kv {
+pub(crate) async fn on_sled(cluster: &Arc<FixedCluster>, dir: &std::path::Path) -> Kv {
     let config = SledConfig { durability: Durability::Process, ..SledConfig::default() };
-    let cluster = FixedGroup::start(1, RingSize::new(8).unwrap()).remove(0);
-    Kv::open(KvParts {
-        cluster,
+    let kv = Kv::open(KvParts {
+        cluster: cluster.clone(),
         engine: Arc::new(SledEngine::open(dir, config).unwrap()),
         transport: Network::new().transport(NodeId(1)),
         clock: Arc::new(SystemClock),
@@ -490,5 +505,7 @@ pub(crate) async fn on_sled(dir: &std::path::Path) -> Kv {
         config: KvConfig::default(),
     })
     .await
-    .unwrap()
+    .unwrap();
+    kv.proven().await;
+    kv
 }

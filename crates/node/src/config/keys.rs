@@ -74,6 +74,7 @@ pub const KEYS: &[Key] = &[
     key!(storage.cache, |raw| raw.bytes(MB)),
     key!(storage.threads, |raw| raw.count(1, 1_024)),
     key!(storage.queue, |raw| raw.count(16, 1_000_000)),
+    key!(storage.set_aside, |raw| raw.flag()),
     key!(storage.reap_after, |raw| reap_after(raw)),
     key!(mapred.concurrent_queries, |raw| raw.count(1, 100_000)),
     key!(mapred.answer_memory, |raw| raw.bytes(KB)),

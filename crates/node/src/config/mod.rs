@@ -87,6 +87,8 @@ pub struct StorageConfig {
     pub threads: usize,
     /// Storage work that may wait for a thread.
     pub queue: usize,
+    /// Whether a store that is found damaged at the start is moved aside, to be filled anew.
+    pub set_aside: bool,
     /// How long a tombstone stays before it may be reaped; `None`: for ever.
     pub reap_after: Option<Duration>,
 }
@@ -165,6 +167,7 @@ impl Default for Config {
                 cache: machine::default_cache_bytes(),
                 threads: (4 * cores).clamp(8, 64),
                 queue: 4_096,
+                set_aside: false,
                 reap_after: Some(Duration::from_secs(3)),
             },
             mapred: MapredConfig {

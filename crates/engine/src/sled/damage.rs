@@ -1,0 +1,339 @@
+//! What becomes of a store whose files are damaged: nothing that is missing goes unnoticed, nothing
+//! wrong is read, nothing panics.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+use super::*;
+use crate::conformance::{at, object, record};
+
+const OBJECTS: u32 = 6_000;
+const VNODES: u32 = 5;
+
+fn config(set_aside: bool) -> SledConfig {
+    let durability = Durability::Process;
+    SledConfig { durability, cache_bytes: 4 << 20, set_aside, ..SledConfig::default() }
+}
+
+fn place(number: u32) -> (u16, StoreKey) {
+    let key = at((number % 3) as u16, object("b", format!("{number:06}")));
+    ((number % VNODES) as u16, key)
+}
+
+fn size(number: u32) -> usize {
+    if number.is_multiple_of(500) { 70_000 } else { 700 + (number % 13) as usize * 40 }
+}
+
+/// A store with several segments, some of them old, some written since the last start, and what each
+/// object was written as last.
+struct Template {
+    dir: PathBuf,
+    /// The round in which each object was last written.
+    rounds: BTreeMap<u32, u8>,
+}
+
+/// `clean`: closed; else as it is when the process is killed.
+fn template(root: &Path, clean: bool) -> Template {
+    let live = root.join("live");
+    let dir = root.join(if clean { "clean" } else { "killed" });
+    let mut rounds = BTreeMap::new();
+    for round in 0..4_u8 {
+        let engine = SledEngine::open(&live, config(false)).unwrap();
+        assert!(round == 0 || engine.loss().is_none(), "{:?}", engine.loss());
+        if let Some(loss) = engine.loss() {
+            assert_eq!(loss.kind, LossKind::Empty);
+            assert!(engine.mend(&loss).unwrap());
+        }
+        let step = [1, 3, 2, 2][usize::from(round)];
+        for number in (0..OBJECTS).filter(|number| number % step == 0) {
+            let (vnode, key) = place(number);
+            engine.put(vnode, &key, &record(20, size(number), round)).unwrap();
+            rounds.insert(number, round);
+        }
+        engine.sync().unwrap();
+        if round == 3 && !clean {
+            copy(&live, &dir);
+        }
+    }
+    if clean {
+        copy(&live, &dir);
+    }
+    Template { dir, rounds }
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+/// What was seen of a damaged store.
+#[derive(Debug, Default)]
+struct Seen {
+    /// Why it could not be opened.
+    refused: Option<String>,
+    at_open: Option<LossKind>,
+    afterwards: Option<LossKind>,
+    good: usize,
+    missing: usize,
+    older: usize,
+    errors: usize,
+    first_error: String,
+}
+
+fn look(dir: &Path, template: &Template) -> Seen {
+    let mut seen = Seen::default();
+    let engine = match SledEngine::open(dir, config(false)) {
+        Ok(engine) => engine,
+        Err(error) => {
+            assert!(matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Storage), "{error:?}");
+            assert!(error.to_string().contains(&*dir.to_string_lossy()), "{error}");
+            seen.refused = Some(error.to_string());
+            return seen;
+        }
+    };
+    seen.at_open = engine.loss().map(|loss| loss.kind);
+    for (&number, &round) in &template.rounds {
+        let (vnode, key) = place(number);
+        match engine.get(vnode, &key) {
+            Ok(Some(found)) if found == record(20, size(number), round) => seen.good += 1,
+            Ok(Some(found)) => {
+                let known = (0..round).any(|round| found == record(20, size(number), round));
+                assert!(known, "{number}: a value that was never written");
+                seen.older += 1;
+            }
+            Ok(None) => seen.missing += 1,
+            Err(error) => {
+                seen.errors += 1;
+                if seen.first_error.is_empty() {
+                    seen.first_error = error.to_string();
+                }
+            }
+        }
+    }
+    seen.afterwards = engine.loss().map(|loss| loss.kind);
+    seen
+}
+
+/// Whatever is missing, old or unreadable is known.
+#[track_caller]
+fn check(what: &str, seen: &Seen) {
+    println!("{what}: {seen:?}");
+    if seen.missing + seen.older > 0 {
+        assert!(seen.at_open.is_some() || seen.afterwards.is_some(), "{what}: unnoticed: {seen:?}");
+    }
+    if seen.errors > 0 {
+        assert!(seen.afterwards.is_some(), "{what}: {seen:?}");
+    }
+}
+
+fn log_of(dir: &Path) -> PathBuf {
+    dir.join("sled/db")
+}
+
+fn snapshot_of(dir: &Path) -> PathBuf {
+    let entries = fs::read_dir(dir.join("sled")).unwrap().map(|entry| entry.unwrap().path());
+    let is_snapshot = |path: &PathBuf| path.to_string_lossy().contains("snap.");
+    entries.into_iter().find(is_snapshot).unwrap()
+}
+
+fn change(path: &Path, how: impl FnOnce(&mut Vec<u8>)) {
+    let mut bytes = fs::read(path).unwrap();
+    how(&mut bytes);
+    fs::write(path, bytes).unwrap();
+}
+
+type Damage = fn(&Path, &mut StdRng);
+
+/// Where the last written byte is; behind it the file may be filled up.
+fn used(bytes: &[u8]) -> usize {
+    bytes.iter().rposition(|&byte| byte != 0).unwrap_or(0)
+}
+
+const DAMAGES: &[(&str, Damage)] = &[
+    ("nothing", |_, _| {}),
+    ("torn tail", |dir, random| {
+        change(&log_of(dir), |bytes| {
+            let reading = log::read(&dir.join("sled"), true).unwrap().unwrap();
+            // The last segment in the log may lie anywhere in the file.
+            let last = reading.faults.iter().max_by_key(|fault| fault.position).unwrap().offset;
+            let torn = usize::try_from(last).unwrap() - random.random_range(1..400);
+            let end = (torn + 500).min(bytes.len());
+            bytes[torn..end].fill(0);
+        });
+    }),
+    ("flipped bits", |dir, random| {
+        change(&log_of(dir), |bytes| {
+            let used = used(bytes);
+            for _ in 0..3 {
+                bytes[random.random_range(0..used)] ^= 1 << random.random_range(0..8);
+            }
+        });
+    }),
+    ("a zeroed block", |dir, random| {
+        change(&log_of(dir), |bytes| {
+            let at = random.random_range(0..used(bytes) / 4_096) * 4_096;
+            let end = (at + 4_096).min(bytes.len());
+            bytes[at..end].fill(0);
+        });
+    }),
+    ("a flipped segment header", |dir, random| {
+        change(&log_of(dir), |bytes| {
+            let slot = random.random_range(0..used(bytes) / limits::SEGMENT_BYTES);
+            bytes[slot * limits::SEGMENT_BYTES + random.random_range(0..20)] ^= 0x10;
+        });
+    }),
+    ("truncated", |dir, random| {
+        change(&log_of(dir), |bytes| bytes.truncate(random.random_range(0..used(bytes))));
+    }),
+    ("a lost file", |dir, _| fs::remove_file(log_of(dir)).unwrap()),
+    ("an emptied file", |dir, _| fs::write(log_of(dir), b"").unwrap()),
+    ("a lost snapshot", |dir, _| fs::remove_file(snapshot_of(dir)).unwrap()),
+    ("a damaged snapshot", |dir, random| {
+        change(&snapshot_of(dir), |bytes| {
+            let at = random.random_range(0..bytes.len());
+            bytes[at] ^= 4;
+        });
+    }),
+    ("a lost conf", |dir, _| fs::remove_file(dir.join("sled/conf")).unwrap()),
+    ("a damaged conf", |dir, _| change(&dir.join("sled/conf"), |bytes| bytes[0] ^= 1)),
+    ("a lost mark", |dir, _| fs::remove_file(dir.join("mark")).unwrap()),
+    ("an emptied directory", |dir, _| {
+        fs::remove_dir_all(dir.join("sled")).unwrap();
+    }),
+];
+
+fn random() -> (StdRng, u64) {
+    let given = std::env::var("MAPRING_SEED").ok().and_then(|seed| seed.parse().ok());
+    let seed = given.unwrap_or_else(rand::random);
+    (StdRng::seed_from_u64(seed), seed)
+}
+
+#[test]
+fn a_sound_store_gives_no_alarm() {
+    let root = tempfile::tempdir().unwrap();
+    let (mut random, seed) = random();
+    println!("MAPRING_SEED={seed}");
+    let mut dir = root.path().join("0");
+    let mut rounds = BTreeMap::new();
+    for life in 0..12_u8 {
+        let engine = SledEngine::open(&dir, config(false)).unwrap();
+        match engine.loss() {
+            Some(loss) if life == 0 => assert!(engine.mend(&loss).unwrap()),
+            other => assert_eq!(other, None, "life {life}"),
+        }
+        for (&number, &round) in &rounds {
+            let (vnode, key) = place(number);
+            let found = engine.get(vnode, &key).unwrap();
+            assert!(found == Some(record(20, size(number), round)), "life {life}: {number}");
+        }
+        // Enough that sled cleans segments and uses them again.
+        for _ in 0..random.random_range(1..4_000) {
+            let number = random.random_range(0..2_000);
+            let (vnode, key) = place(number);
+            engine.put(vnode, &key, &record(20, size(number), life)).unwrap();
+            rounds.insert(number, life);
+        }
+        engine.sync().unwrap();
+        let next = root.path().join((life + 1).to_string());
+        let killed = random.random_range(0..3) > 0;
+        if killed {
+            // What another process finds when this one is killed, perhaps in the midst of a write.
+            for number in 2_000..2_000 + random.random_range(0..200) {
+                let (vnode, key) = place(number);
+                engine.put(vnode, &key, &record(20, size(number), life)).unwrap();
+            }
+            copy(&dir, &next);
+        }
+        drop(engine);
+        if !killed {
+            copy(&dir, &next);
+        }
+        fs::remove_dir_all(&dir).unwrap();
+        dir = next;
+    }
+}
+
+#[test]
+fn a_store_that_cannot_be_opened_is_moved_aside_when_that_is_wanted() {
+    let root = tempfile::tempdir().unwrap();
+    let template = template(root.path(), true);
+    let hopeless = ["a lost file", "a damaged snapshot", "a damaged conf"];
+    for (what, damage) in DAMAGES.iter().filter(|(what, _)| hopeless.contains(what)) {
+        let dir = root.path().join(what);
+        copy(&template.dir, &dir);
+        damage(&dir, &mut random().0);
+        assert!(look(&dir, &template).refused.is_some());
+        let engine = SledEngine::open(&dir, config(true)).unwrap();
+        let loss = engine.loss().unwrap();
+        assert_eq!(loss.kind, LossKind::Empty);
+        assert!(loss.what.contains("damaged-1") && dir.join("damaged-1/conf").exists());
+        assert!(engine.vnodes().is_empty());
+        let (vnode, key) = place(1);
+        engine.put(vnode, &key, &record(1, 1, 1)).unwrap();
+        engine.sync().unwrap();
+        drop(engine);
+        // Known until it is mended.
+        let engine = SledEngine::open(&dir, config(true)).unwrap();
+        assert_eq!(engine.loss(), Some(loss.clone()));
+        assert!(engine.mend(&loss).unwrap());
+        assert_eq!(engine.get(vnode, &key).unwrap(), Some(record(1, 1, 1)));
+    }
+}
+
+#[test]
+fn a_store_in_use_is_begun_anew() {
+    let root = tempfile::tempdir().unwrap();
+    let engine = SledEngine::open(root.path(), config(false)).unwrap();
+    let (vnode, key) = place(1);
+    for number in 1..=limits::SET_ASIDE {
+        engine.put(vnode, &key, &record(1, 100, 1)).unwrap();
+        engine.set_meta("kept", b"yes").unwrap();
+        let life = engine.life();
+        engine.renew().unwrap();
+        assert_ne!(engine.life(), life);
+        assert_eq!(engine.get(vnode, &key).unwrap(), None);
+        assert_eq!(engine.meta("kept").unwrap().as_deref(), Some(&b"yes"[..]));
+        let loss = engine.loss().unwrap();
+        let place = format!("damaged-{number}");
+        assert!(loss.kind == LossKind::Empty && loss.what.contains(&place), "{loss:?}");
+    }
+    // A medium that damages one store after another is given up, not used up.
+    let error = engine.renew().unwrap_err();
+    assert!(error.to_string().contains("look at the disk"), "{error}");
+    engine.put(vnode, &key, &record(1, 100, 2)).unwrap();
+}
+
+#[test]
+fn no_loss_goes_unnoticed() {
+    let root = tempfile::tempdir().unwrap();
+    let (mut random, seed) = random();
+    println!("MAPRING_SEED={seed}");
+    let rounds: u32 = std::env::var("ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(3);
+    for clean in [true, false] {
+        let root = root.path().join(if clean { "a" } else { "b" });
+        let template = template(&root, clean);
+        println!("clean {clean}: {} bytes", fs::metadata(log_of(&template.dir)).unwrap().len());
+        for (what, damage) in DAMAGES {
+            for _ in 0..rounds {
+                let dir = root.join("damaged");
+                copy(&template.dir, &dir);
+                damage(&dir, &mut random);
+                let seen = look(&dir, &template);
+                check(what, &seen);
+                fs::remove_dir_all(&dir).unwrap();
+            }
+        }
+    }
+}

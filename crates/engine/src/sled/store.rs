@@ -1,0 +1,259 @@
+//! One opening of a store: sled's database, its trees, the flushing thread, the mark.
+
+use super::commit::GroupCommit;
+use super::files::{self, Files};
+use super::mark::{Mark, Position};
+use super::{log, mark, *};
+use crate::key;
+
+/// See the module.
+pub(super) struct Store {
+    /// Ends first: its thread uses the database.
+    commit: Option<GroupCommit>,
+    trees: RwLock<BTreeMap<u16, Arc<VnodeTree>>>,
+    pub(super) db: db::Db,
+    health: Arc<Health>,
+    end: LogEnd,
+}
+
+/// The end of the log, and the mark that follows it.
+#[derive(Clone)]
+pub(super) struct LogEnd {
+    db: db::Db,
+    file: Arc<std::fs::File>,
+    mark: Arc<Mark>,
+}
+
+type Opened = (db::Db, BTreeMap<u16, Arc<VnodeTree>>, Arc<Health>);
+
+impl Store {
+    /// Opens, or makes, the store in `dir`. What it lacks is noted in `losses` before anything is
+    /// changed.
+    pub(super) fn open(
+        dir: &Path,
+        config: &SledConfig,
+        journal: &Arc<Journal>,
+        losses: &Losses,
+    ) -> Result<Self> {
+        let found = examine(dir, config)?;
+        let hopeless = found.iter().find(|loss| loss.kind == LossKind::Damaged);
+        let opened = match hopeless.filter(|_| config.set_aside) {
+            Some(loss) => Err(Error::corrupt(&loss.what)),
+            None => open_all(dir, config),
+        };
+        let (db, trees, health) = match opened {
+            Err(error) if error.kind() == ErrorKind::Corrupt && config.set_aside => {
+                let aside = files::set_aside(dir)?;
+                let what = format!("{error}; what was there is now in {}", aside.display());
+                losses.note(Loss::new(LossKind::Empty, what));
+                open_all(dir, config)?
+            }
+            Err(error) if error.kind() == ErrorKind::Corrupt => {
+                let known: String =
+                    found.into_iter().map(|loss| format!(" ({})", loss.what)).collect();
+                return Err(error.context(format!(
+                    "the store in {} cannot be opened{}; it can be moved aside at a start with \
+                     storage.set_aside, and is then filled from the other nodes",
+                    dir.display(),
+                    known
+                )));
+            }
+            other => {
+                found.into_iter().for_each(|loss| losses.note(loss));
+                other?
+            }
+        };
+        let files = Files::open(dir, &dir.join("sled"))?;
+        let fsync = config.durability == Durability::Disk;
+        let end = LogEnd::start(dir, &db, fsync)?;
+        let start = |files| GroupCommit::start(&db, journal, files, &health, &end);
+        let commit = match config.durability {
+            Durability::None => None,
+            Durability::Process => Some(start(None)?),
+            Durability::Disk => Some(start(Some(files))?),
+        };
+        Ok(Self { commit, trees: RwLock::new(trees), db, health, end })
+    }
+
+    pub(super) fn check_writes(&self) -> Result<()> {
+        self.health.check_writes()
+    }
+
+    pub(super) fn tree(&self, vnode: u16) -> Option<Arc<VnodeTree>> {
+        self.trees.read().get(&vnode).cloned()
+    }
+
+    fn tree_or_new(&self, vnode: u16) -> Result<Arc<VnodeTree>> {
+        if let Some(tree) = self.tree(vnode) {
+            return Ok(tree);
+        }
+        let mut trees = self.trees.write();
+        if let Some(tree) = trees.get(&vnode) {
+            return Ok(Arc::clone(tree));
+        }
+        let tree = Arc::new(VnodeTree::open(&self.db, vnode, &self.health)?);
+        trees.insert(vnode, Arc::clone(&tree));
+        Ok(tree)
+    }
+
+    pub(super) fn get(&self, vnode: u16, key: &StoreKey) -> Result<Option<Record>> {
+        match self.tree(vnode) {
+            Some(tree) => tree.get(&key::head(key)),
+            None => Ok(None),
+        }
+    }
+
+    pub(super) fn put(&self, vnode: u16, key: &StoreKey, record: &Record) -> Result<()> {
+        self.check_writes()?;
+        let generation = || self.health.call("number a write", || self.db.generate_id());
+        self.tree_or_new(vnode)?.put(&key::head(key), record, generation)
+    }
+
+    pub(super) fn delete(&self, vnode: u16, key: &StoreKey) -> Result<()> {
+        self.check_writes()?;
+        match self.tree(vnode) {
+            Some(tree) => tree.delete(&key::head(key)),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn scan(
+        &self,
+        vnode: u16,
+        range: &ScanRange,
+        depth: ScanDepth,
+        visit: &mut dyn FnMut(StoreKey, Record) -> ControlFlow<()>,
+    ) -> Result<()> {
+        match self.tree(vnode) {
+            Some(tree) => tree.scan(range, depth, visit),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn sync(&self) -> Result<()> {
+        self.check_writes()?;
+        self.commit.as_ref().map_or(Ok(()), GroupCommit::wait)
+    }
+
+    pub(super) fn vnodes(&self) -> Vec<u16> {
+        let trees = self.trees.read();
+        trees.iter().filter(|(_, tree)| tree.has_data()).map(|(&vnode, _)| vnode).collect()
+    }
+
+    pub(super) fn disk_bytes(&self) -> u64 {
+        self.health.call("measure the store", || self.db.size_on_disk()).unwrap_or(0)
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        drop(self.commit.take());
+        if self.check_writes().is_err() {
+            return;
+        }
+        let flushed = self.health.call("flush", || self.db.flush());
+        if let Err(error) = flushed.and_then(|_| self.end.close()) {
+            tracing::warn!(%error, "the store was not closed cleanly");
+        }
+    }
+}
+
+impl LogEnd {
+    fn start(dir: &Path, db: &db::Db, fsync: bool) -> Result<Self> {
+        let path = dir.join("sled/db");
+        let file =
+            std::fs::File::open(&path).map_err(|error| meta::failed("open", &path, error))?;
+        let path = dir.join("mark");
+        let end = Self {
+            db: db.clone(),
+            file: Arc::new(file),
+            mark: Arc::new(Mark::open(&path, fsync)?),
+        };
+        let (position, slots) = end.now();
+        end.mark.begin(Position { end: position, slots, clean: false, boot: mark::boot() })?;
+        Ok(end)
+    }
+
+    /// Moves the mark to `place`, which has been flushed.
+    pub(super) fn advance(&self, place: (u64, u32)) -> Result<()> {
+        self.mark.advance(place.0, place.1)
+    }
+
+    fn close(&self) -> Result<()> {
+        let (end, slots) = self.now();
+        self.mark.close(end, slots)
+    }
+
+    /// Up to where the log is written, and how many segments its file has room for.
+    pub(super) fn now(&self) -> (u64, u32) {
+        let stable = self.db.context.pagecache.log.stable_offset();
+        let bytes = self.file.metadata().map_or(0, |data| data.len());
+        // sled tells the last position that is on disk.
+        (u64::try_from(stable + 1).unwrap_or(0), log::slots(bytes))
+    }
+}
+
+fn open_all(dir: &Path, config: &SledConfig) -> Result<Opened> {
+    let health = Arc::new(Health::default());
+    let opened = open_db(&dir.join("sled"), config, &health)
+        .and_then(|db| Ok((open_trees(&db, &health)?, db)));
+    match opened {
+        Ok((trees, db)) => Ok((db, trees, health)),
+        // sled asserts what damage can contradict.
+        Err(error) if health.has_panicked() => Err(Error::corrupt(error.to_string())),
+        Err(error) => Err(error),
+    }
+}
+
+/// What can be told to be missing before the store is opened.
+fn examine(dir: &Path, config: &SledConfig) -> Result<Vec<Loss>> {
+    let path = dir.join("sled/db");
+    let path = path.display();
+    let known = mark::read(&dir.join("mark"));
+    if let Some(snapshot) = log::damaged_snapshot(&dir.join("sled"))? {
+        let what = format!("{} is damaged", snapshot.display());
+        return Ok(vec![Loss::new(LossKind::Damaged, what)]);
+    }
+    let reading = match (log::read(&dir.join("sled"), config.read_whole)?, known) {
+        (None, None) => return Ok(vec![Loss::new(LossKind::Empty, format!("{path} is new"))]),
+        (None, Some(_)) => {
+            return Ok(vec![Loss::new(LossKind::Empty, format!("{path} is gone"))]);
+        }
+        (Some(reading), None) => {
+            let what = format!("{} is gone: whether {path} is whole is unknown", "the mark");
+            let damaged = reading.faults.len() > 1;
+            let kind = if damaged { LossKind::Damaged } else { LossKind::Behind };
+            return Ok(vec![Loss::new(kind, what)]);
+        }
+        (Some(reading), Some(known)) => (reading, known),
+    };
+    Ok(compare(&path.to_string(), &reading.0, &reading.1, config))
+}
+
+/// What a log lacks of what its mark says.
+fn compare(path: &str, reading: &log::Reading, known: &Position, config: &SledConfig) -> Vec<Loss> {
+    let mut found = Vec::new();
+    // The end itself is judged below.
+    let lost =
+        |fault: &&log::Fault| fault.position.is_none_or(|at| at < known.end && at != reading.end);
+    for fault in reading.faults.iter().filter(lost) {
+        let what = format!("{path} is damaged at byte {}", fault.offset);
+        found.push(Loss::new(LossKind::Damaged, what));
+    }
+    if reading.end < known.end {
+        let what =
+            format!("{path} ends at position {}, and was written to {}", reading.end, known.end);
+        found.push(Loss::new(LossKind::Behind, what));
+    }
+    if reading.slots < known.slots {
+        let what = format!("{path} has {} segments, and had {}", reading.slots, known.slots);
+        found.push(Loss::new(LossKind::Behind, what));
+    }
+    let other_boot = known.boot != 0 && mark::boot() != 0 && known.boot != mark::boot();
+    if other_boot && !known.clean && config.durability == Durability::Process {
+        let what = "the machine was started anew without a clean stop of the node, and \
+                    storage.durability is process";
+        found.push(Loss::new(LossKind::Behind, what));
+    }
+    found
+}

@@ -1,0 +1,338 @@
+//! Whether this node still has what it once stored, and what it serves while it has not.
+//!
+//! Three things can tell that it has not: the engine (see [`mapring_engine::Engine::loss`]); the
+//! cluster's metadata, which gives the data directory a new number at every start, so that a copy of
+//! an earlier time is known by its number; and an operator. A node that lacks something declares it
+//! in the metadata, fills itself from the others (`repair`) and declares that too. Until then it
+//! neither answers for the slices that are not filled yet nor coordinates their writes; it takes
+//! what others write.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+
+use bytes::Bytes;
+use mapring_cluster::{Change, Member, Outcome};
+use mapring_engine::{Engine, Loss};
+use mapring_ring::Partition;
+use mapring_types::{Entropy, Error, Result};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep};
+
+use crate::repair::{self, Progress};
+use crate::{Shared, limits};
+
+/// See the module.
+pub(crate) struct Integrity {
+    /// Whether anything is missing.
+    lacking: AtomicBool,
+    /// Whether the metadata was asked what it knows of the data here.
+    tried: AtomicBool,
+    opened: Instant,
+    state: Mutex<State>,
+    /// Brings the next look forward.
+    pub(crate) kick: Notify,
+    /// The state has changed.
+    changed: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    /// The numbers of the data directory, to be confirmed; `None` once they are.
+    numbers: Option<Numbers>,
+    /// The loss that was declared last.
+    declared: Option<Loss>,
+    /// Slices (vnode, home) that lack nothing any more.
+    filled: BTreeSet<(Partition, Partition)>,
+    progress: Progress,
+}
+
+/// The numbers that the data directory may have had last in the metadata, and its next.
+#[derive(Debug, Clone)]
+pub(crate) struct Numbers {
+    known: Vec<u64>,
+    next: u64,
+}
+
+/// The name of the engine's meta value with the numbers, and its version.
+const NAME: &str = "kv-start";
+const VERSION: u8 = 1;
+
+impl Numbers {
+    /// Reads the numbers and notes the next one. Blocks.
+    ///
+    /// # Errors
+    /// `Storage`.
+    pub(crate) fn take(engine: &dyn Engine, entropy: &dyn Entropy) -> Result<Self> {
+        let stored = match engine.meta(NAME) {
+            Ok(value) => decode(value.as_ref()),
+            Err(error) => {
+                tracing::error!(%error, "the number of the data directory is not known");
+                Vec::new()
+            }
+        };
+        // 0 is a directory that never had one.
+        let mut known = stored;
+        let next = entropy.next_u64().max(1);
+        if known.len() >= limits::UNCONFIRMED_STARTS {
+            known.remove(1);
+        }
+        let numbers = Self { known, next };
+        engine.set_meta(NAME, &encode([&numbers.known[..], &[next]].concat()))?;
+        Ok(numbers)
+    }
+
+    fn confirm(&self, engine: &dyn Engine) -> Result<()> {
+        engine.set_meta(NAME, &encode(vec![self.next]))
+    }
+}
+
+fn encode(numbers: Vec<u64>) -> Vec<u8> {
+    let bytes = numbers.into_iter().flat_map(u64::to_be_bytes);
+    [VERSION].into_iter().chain(bytes).collect()
+}
+
+fn decode(value: Option<&Bytes>) -> Vec<u64> {
+    match value.and_then(|value| value.split_first()) {
+        None => vec![0],
+        Some((&VERSION, rest)) => rest
+            .chunks_exact(8)
+            .filter_map(|n| Some(u64::from_be_bytes(n.try_into().ok()?)))
+            .collect(),
+        Some(_) => Vec::new(),
+    }
+}
+
+impl Integrity {
+    /// `lacking`: what is missing is known already.
+    pub(crate) fn new(numbers: Numbers, lacking: bool) -> Self {
+        let state = State { numbers: Some(numbers), ..State::default() };
+        Self {
+            lacking: AtomicBool::new(lacking),
+            tried: AtomicBool::new(false),
+            opened: Instant::now(),
+            state: Mutex::new(state),
+            kick: Notify::new(),
+            changed: Notify::new(),
+        }
+    }
+
+    /// Whether anything is missing here.
+    pub(crate) fn lacking(&self) -> bool {
+        self.lacking.load(Ordering::Acquire)
+    }
+
+    /// Refuses to answer for a slice that may lack something.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub(crate) fn admit(&self, vnode: Partition, home: Partition) -> Result<()> {
+        if !self.tried.load(Ordering::Acquire) {
+            return Err(Error::unavailable("this node has just started"));
+        }
+        if !self.lacking() || self.is_filled(vnode, home) {
+            return Ok(());
+        }
+        Err(Error::unavailable(format!(
+            "vnode {vnode} has lost data and is not yet filled again for partition {home}"
+        )))
+    }
+
+    /// Returns when the metadata was asked what it knows of the data here, or could not be.
+    pub(crate) async fn tried(&self) {
+        loop {
+            let changed = self.changed.notified();
+            if self.tried.load(Ordering::Acquire) {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    fn set_tried(&self) {
+        self.tried.store(true, Ordering::Release);
+        self.changed.notify_waiters();
+    }
+
+    fn set_lacking(&self, lacking: bool) {
+        if self.lacking.swap(lacking, Ordering::AcqRel) != lacking {
+            self.state.lock().filled.clear();
+            metrics::gauge!("mapring_incomplete").set(if lacking { 1.0 } else { 0.0 });
+        }
+    }
+
+    /// Nothing counts as filled any more.
+    pub(crate) fn empty(&self) {
+        self.state.lock().filled.clear();
+    }
+
+    /// Notes that a slice lacks nothing any more.
+    pub(crate) fn fill(&self, vnode: Partition, home: Partition) {
+        self.state.lock().filled.insert((vnode, home));
+    }
+
+    /// Whether a slice lacks nothing any more.
+    pub(crate) fn is_filled(&self, vnode: Partition, home: Partition) -> bool {
+        self.state.lock().filled.contains(&(vnode, home))
+    }
+
+    /// Changes what is told of the filling.
+    pub(crate) fn report(&self, change: impl FnOnce(&mut Progress)) {
+        change(&mut self.state.lock().progress);
+    }
+
+    /// What is told of the filling.
+    pub(crate) fn progress(&self) -> Progress {
+        self.state.lock().progress.clone()
+    }
+}
+
+/// The background task.
+pub(crate) async fn run(shared: Weak<Shared>) {
+    let Some(mut changes) = shared.upgrade().map(|shared| shared.parts.cluster.changes()) else {
+        return;
+    };
+    loop {
+        {
+            let Some(shared) = shared.upgrade() else { return };
+            if shared.stopping() {
+                return;
+            }
+            changes.borrow_and_update();
+            let integrity = &shared.integrity;
+            if let Err(error) = round(&shared).await {
+                tracing::info!(%error, "the data of this node is not confirmed or filled yet");
+                integrity.report(|progress| progress.waits_for = Some(error.to_string()));
+                // Without the metadata it serves what it has, with new actors.
+                if integrity.opened.elapsed() >= limits::CONFIRM_PATIENCE {
+                    integrity.set_tried();
+                }
+            }
+        }
+        let Some(integrity) = shared.upgrade().map(|shared| shared.integrity.clone()) else {
+            return;
+        };
+        let tried = integrity.tried.load(Ordering::Acquire);
+        let tick = if tried { limits::INTEGRITY_TICK } else { limits::CONFIRM_TICK };
+        let changed = async {
+            if changes.changed().await.is_err() {
+                std::future::pending().await
+            }
+        };
+        tokio::select! {
+            biased;
+            () = integrity.kick.notified() => {}
+            () = changed => {}
+            () = sleep(tick) => {}
+        }
+    }
+}
+
+fn own(shared: &Shared) -> Option<Member> {
+    shared.parts.cluster.view().state.members.get(&shared.me).cloned()
+}
+
+/// One look at what is missing; fills it.
+///
+/// # Errors
+/// What keeps it from being declared or filled.
+pub(crate) async fn round(shared: &Arc<Shared>) -> Result<()> {
+    let integrity = &shared.integrity;
+    if own(shared).is_none() {
+        return Ok(());
+    }
+    confirm(shared).await?;
+    let loss = shared.parts.engine.loss();
+    let declared = integrity.state.lock().declared.clone();
+    if let Some(loss) = loss.as_ref().filter(|loss| declared.as_ref() != Some(loss)) {
+        integrity.set_lacking(true);
+        integrity.empty();
+        integrity.report(|progress| progress.lost = Some(loss.what.clone()));
+        declare(shared).await?;
+        integrity.state.lock().declared = Some(loss.clone());
+    }
+    let Some(member) = own(shared) else { return Ok(()) };
+    if !member.incomplete {
+        // Before there is data nothing is lost.
+        return settle(shared, loss).await;
+    }
+    integrity.set_lacking(true);
+    integrity.set_tried();
+    repair::fill(shared, member.losses).await?;
+    propose(shared, Change::Filled { id: shared.me, losses: member.losses }).await?;
+    tracing::info!("everything that was missing here has been filled again");
+    settle(shared, loss).await
+}
+
+/// Nothing is missing any more, unless something else has been lost meanwhile.
+async fn settle(shared: &Arc<Shared>, mended: Option<Loss>) -> Result<()> {
+    let integrity = &shared.integrity;
+    let whole = match shared.parts.engine.loss() {
+        None => true,
+        Some(now) if Some(&now) == mended.as_ref() => {
+            let engine = shared.parts.engine.clone();
+            shared.vnodes.run(move |_| engine.mend(&now)).await?
+        }
+        Some(_) => false,
+    };
+    if whole && own(shared).is_some_and(|member| !member.incomplete) {
+        integrity.set_lacking(false);
+        integrity.report(|progress| *progress = Progress::default());
+    } else {
+        integrity.kick.notify_one();
+    }
+    integrity.set_tried();
+    Ok(())
+}
+
+/// Has the metadata confirm that the data directory is the one of the last start.
+async fn confirm(shared: &Arc<Shared>) -> Result<()> {
+    let Some(numbers) = shared.integrity.state.lock().numbers.clone() else { return Ok(()) };
+    let Numbers { known, next } = numbers.clone();
+    let change = Change::Start { id: shared.me, known, next };
+    match shared.parts.cluster.propose(change).await? {
+        Outcome::Applied => {
+            shared
+                .vnodes
+                .run(move |core| {
+                    numbers.confirm(&*core.engine)?;
+                    core.actors.confirm();
+                    Ok(())
+                })
+                .await?;
+        }
+        Outcome::Refused(why) => {
+            tracing::error!(why, "the data directory is a copy of an earlier time");
+            shared.integrity.set_lacking(true);
+            let why = format!("the data directory: {why}");
+            shared.integrity.report(|progress| progress.lost = Some(why));
+            let ring_size = shared.parts.cluster.view().plan().ring_size();
+            shared.vnodes.run(move |core| core.actors.retire_all(ring_size)).await?;
+            declare(shared).await?;
+            // Declared, it is used on as it is.
+            let start = own(shared).map_or(0, |member| member.start);
+            let next = numbers.next;
+            let change = Change::Start { id: shared.me, known: vec![start], next };
+            propose(shared, change).await?;
+            shared.vnodes.run(move |core| numbers.confirm(&*core.engine)).await?;
+        }
+    }
+    shared.integrity.state.lock().numbers = None;
+    Ok(())
+}
+
+async fn declare(shared: &Shared) -> Result<()> {
+    propose(shared, Change::Lost { id: shared.me }).await
+}
+
+/// Has a change decided.
+///
+/// # Errors
+/// As [`mapring_cluster::Cluster::propose`]; `Invalid` when it is refused.
+pub(crate) async fn propose(shared: &Shared, change: Change) -> Result<()> {
+    match shared.parts.cluster.propose(change).await? {
+        Outcome::Applied => Ok(()),
+        Outcome::Refused(why) => Err(Error::invalid(why)),
+    }
+}
