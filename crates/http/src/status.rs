@@ -25,6 +25,7 @@ pub(crate) fn document(view: &View, ready: bool, lacking: &Lacking) -> Value {
             "http_address": member.http_address,
             "partitions": view.plan().owned_by(id).count(),
             "share": view.plan().share(id),
+            "incomplete": member.incomplete,
         })
     });
     json!({

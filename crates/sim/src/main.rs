@@ -100,7 +100,9 @@ fn simulate(seed: u64, arguments: &Arguments) -> Outcome {
         plant: arguments.plant,
     };
     let report = run(seed, options)?;
-    let again = arguments.twice.then(|| run(seed, Options { verbose: false, ..options }));
+    let mut quiet = options;
+    quiet.verbose = false;
+    let again = arguments.twice.then(|| run(seed, quiet));
     Ok((report, again.transpose()?))
 }
 
