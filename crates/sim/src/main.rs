@@ -94,15 +94,13 @@ const TOLD: usize = 10;
 type Outcome = Result<(Report, Option<Report>)>;
 
 fn simulate(seed: u64, arguments: &Arguments) -> Outcome {
-    let options = Options {
-        verbose: arguments.verbose,
+    let options = |verbose| Options {
+        verbose,
         #[cfg(feature = "planted-bugs")]
         plant: arguments.plant,
     };
-    let report = run(seed, options)?;
-    let mut quiet = options;
-    quiet.verbose = false;
-    let again = arguments.twice.then(|| run(seed, quiet));
+    let report = run(seed, options(arguments.verbose))?;
+    let again = arguments.twice.then(|| run(seed, options(false)));
     Ok((report, again.transpose()?))
 }
 
