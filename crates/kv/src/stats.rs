@@ -136,6 +136,7 @@ pub(crate) fn describe() {
             ("mapring_hinted_objects", "Objects that this node holds for others, by owner"),
             ("mapring_unfit_vnodes", "Vnodes that lack writes which other members hold"),
             ("mapring_unheard_members", "Members that may still hold data for this node"),
+            ("mapring_incomplete", "1 while this node has lost data and is not filled again"),
             ("mapring_read_repairs_running", "Replicas being brought up to date after reads"),
         ] {
             metrics::describe_gauge!(name, Unit::Count, text);
@@ -145,6 +146,7 @@ pub(crate) fn describe() {
             ("mapring_puts_total", "Writes taken from clients, deletes among them"),
             ("mapring_deletes_total", "Deletes taken from clients"),
             ("mapring_read_repairs_total", "Replicas brought up to date after reads"),
+            ("mapring_repair_objects_total", "Objects fetched to fill what was lost here"),
             ("mapring_read_repairs_dropped_total", "Read repairs left out at their bound"),
             ("mapring_put_forwards_total", "Writes passed to another node to coordinate"),
             ("mapring_fallback_writes_total", "Replicas of writes that fallbacks took"),
