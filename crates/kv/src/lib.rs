@@ -7,6 +7,7 @@
 //! writes, `handoff`, `coverage` and `reap` act on it, `holdings` tells; `list` walks the ring.
 
 mod actor;
+mod beat;
 mod commit;
 mod coverage;
 mod delete;
@@ -53,6 +54,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
+use beat::Beat;
 use fold::Slice;
 use integrity::{Integrity, Numbers};
 use quorum::keeps_siblings;
@@ -182,6 +184,7 @@ pub(crate) struct Shared {
     pub(crate) kick: Arc<Notify>,
     tails: Arc<Semaphore>,
     pub(crate) repairs: Semaphore,
+    pub(crate) beat: Beat,
     /// Whether this node has what it once stored.
     pub(crate) integrity: Arc<Integrity>,
     stopping: AtomicBool,
@@ -265,6 +268,7 @@ impl Kv {
             kick: Arc::default(),
             tails: Arc::new(Semaphore::new(limits::TAIL_UNITS)),
             repairs: Semaphore::new(limits::REPAIRS),
+            beat: Beat::new(),
             integrity: Arc::new(Integrity::new(numbers, lacking)),
             stopping: AtomicBool::new(false),
             parts,
@@ -274,6 +278,7 @@ impl Kv {
             // The background work, and every question for what this node knows, tries again.
             tracing::warn!(%error, "writes that were under way are not adopted yet");
         }
+        mapring_net::task::spawn(beat::run(Arc::downgrade(&inner)));
         mapring_net::task::spawn(standing::run(Arc::downgrade(&inner)));
         mapring_net::task::spawn(handoff::run(Arc::downgrade(&inner)));
         mapring_net::task::spawn(holdings::run(Arc::downgrade(&inner)));

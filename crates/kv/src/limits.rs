@@ -158,6 +158,19 @@ pub fn tail_units(bytes: usize) -> u32 {
     u32::try_from(1 + bytes / TAIL_UNIT_BYTES).unwrap_or(u32::MAX)
 }
 
+/// How often a node looks whether it stands still.
+pub const BEAT: Duration = Duration::from_millis(500);
+
+/// A gap between two looks that means it stood still: below [`FORWARD_PATIENCE`], after which others
+/// make the writes that they had passed to it, and well above what a busy machine does.
+pub const STOOD_STILL: Duration = Duration::from_secs(3);
+
+/// For how long after it a node coordinates no writes for others: until what lay in its sockets has
+/// been read.
+pub const AWAKE_AFTER: Duration = Duration::from_secs(1);
+
+const _: () = assert!(STOOD_STILL.as_millis() + BEAT.as_millis() < FORWARD_PATIENCE.as_millis());
+
 /// The time that `bytes` may take on the slowest network worth waiting for.
 pub fn transfer(bytes: usize) -> Duration {
     Duration::from_millis(bytes as u64 / SLOWEST_BYTES_PER_MS)

@@ -83,6 +83,10 @@ async fn merge(shared: &Arc<Shared>, body: &[u8]) -> Result<Bytes> {
 
 async fn coordinate(shared: &Arc<Shared>, body: &[u8]) -> Result<Bytes> {
     let request: Planned<wire::Coordinate> = unpack(body)?;
+    if shared.beat.stood_still() {
+        let error = Error::unavailable("this node stood still; the write may be an old one");
+        return pack::<Record>(shared, Err(error));
+    }
     let written = put::coordinate(shared, request.body).await;
     pack(shared, written.map(|object| Record::encode(&object)))
 }

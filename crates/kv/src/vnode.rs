@@ -318,14 +318,20 @@ impl Core {
         check(&incoming).map_err(|error| error.context(&id))?;
         let place = self.place(id);
         let _lock = self.stripe(vnode, &place).lock();
-        let Some(stored) = self.stored(vnode, &place)? else {
-            if self.reaped.lock().covers(vnode, &place.id, &incoming.clock) {
-                return Ok(());
-            }
-            return self.store(vnode, &place, record);
+        let reaped = self.reaped.lock().clock(vnode, &place.id);
+        let mut stored = match (self.stored(vnode, &place)?, &reaped) {
+            (None, None) => return self.store(vnode, &place, record),
+            (stored, _) => stored.unwrap_or_default(),
         };
+        if let Some(reaped) = reaped {
+            // What the tombstone had replaced stays replaced, also beside a newer value.
+            stored.clock.merge(&reaped);
+        }
         let mut joined = stored.clone();
         joined.merge(&incoming);
+        if joined.siblings.is_empty() {
+            return Ok(());
+        }
         check(&joined).map_err(|error| error.context(&place.id))?;
         if joined == stored {
             // Already here, but perhaps not yet durable: the caller still waits for a sync.
@@ -439,13 +445,12 @@ impl Reaped {
         self.clocks.insert(object, (clock, now));
     }
 
-    /// Whether a state of an object is older than its tombstone that was reaped.
-    fn covers(&self, vnode: Partition, id: &ObjectId, clock: &VersionVector) -> bool {
+    /// The clock of an object's tombstone that was reaped.
+    fn clock(&self, vnode: Partition, id: &ObjectId) -> Option<VersionVector> {
         if self.clocks.is_empty() {
-            return false;
+            return None;
         }
-        let reaped = self.clocks.get(&(vnode, id.clone()));
-        reaped.is_some_and(|(reaped, _)| reaped.dominates(clock))
+        self.clocks.get(&(vnode, id.clone())).map(|(clock, _)| clock.clone())
     }
 }
 
@@ -465,19 +470,17 @@ mod tests {
         };
         let mut reaped = Reaped::default();
         reaped.remember((Partition(1), id("k")), clock(5));
-        assert!(reaped.covers(Partition(1), &id("k"), &clock(4)));
-        assert!(reaped.covers(Partition(1), &id("k"), &clock(5)));
-        assert!(!reaped.covers(Partition(1), &id("k"), &clock(6)), "a later write");
-        assert!(!reaped.covers(Partition(2), &id("k"), &clock(4)));
+        assert_eq!(reaped.clock(Partition(1), &id("k")), Some(clock(5)));
+        assert_eq!(reaped.clock(Partition(2), &id("k")), None);
         // Reaped once more, so that the first time does not end the memory of the second.
         tokio::time::advance(limits::REAPED_AGE).await;
         reaped.remember((Partition(1), id("k")), clock(9));
         tokio::time::advance(limits::REAPED_AGE / 2).await;
         reaped.remember((Partition(1), id("other")), clock(1));
-        assert!(reaped.covers(Partition(1), &id("k"), &clock(8)));
+        assert_eq!(reaped.clock(Partition(1), &id("k")), Some(clock(9)));
         tokio::time::advance(limits::REAPED_AGE).await;
         reaped.remember((Partition(1), id("third")), clock(1));
-        assert!(!reaped.covers(Partition(1), &id("k"), &clock(8)), "too long ago");
+        assert_eq!(reaped.clock(Partition(1), &id("k")), None, "too long ago");
         assert_eq!((reaped.clocks.len(), reaped.order.len()), (2, 2));
     }
 }
