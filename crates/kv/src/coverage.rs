@@ -31,9 +31,12 @@ pub(crate) async fn coverage(
     let began = Instant::now();
     let ends = began + limits::FIT_PATIENCE;
     let offset = shared.parts.entropy.next_u64();
+    let mut widened = false;
     loop {
         let view = shared.parts.cluster.view();
-        let nodes: Vec<NodeId> = view.up.difference(without).copied().collect();
+        // A node may be taken for down that is up again; it is asked where it matters.
+        let nodes = if widened { owners(view.plan()) } else { view.up.clone() };
+        let nodes: Vec<NodeId> = nodes.difference(without).copied().collect();
         let known = shared.knowledge(&nodes, Class::Foreground).await;
         if let Some(node) = known.unsettled.first() {
             // Which replicas miss those writes is not known yet.
@@ -46,12 +49,13 @@ pub(crate) async fn coverage(
         }
         let unknown = too_few(view.plan(), n_val, |node| known.heard.contains_key(node));
         if !unknown.is_empty() {
-            if began.elapsed() >= limits::MAJORITY_PATIENCE {
+            if widened && began.elapsed() >= limits::MAJORITY_PATIENCE {
                 return Err(Error::unavailable(format!(
                     "too few replicas answer to know which is complete, of partitions {}",
                     named(&unknown)
                 )));
             }
+            widened = true;
             sleep(limits::FIT_TICK).await;
             continue;
         }

@@ -167,6 +167,14 @@ async fn survives(
     }
     wait_complete(&cluster, 1).await;
     cluster.wait_shared().await;
+    // What a node that ends holds for another makes that one unfit.
+    for client in cluster.clients() {
+        eventually("everything to be handed over", || async {
+            let status = client.cluster().await.ok()?;
+            holds(status.hints.is_empty() && status.unfit.is_empty())
+        })
+        .await;
+    }
     // The repaired node and another one: of most objects all that is left are their replicas.
     cluster.nodes[0].kill().await;
     let what = "an answer without the first node";
