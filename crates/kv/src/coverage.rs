@@ -35,7 +35,7 @@ pub(crate) async fn coverage(
     loop {
         let view = shared.parts.cluster.view();
         // A node may be taken for down that is up again; it is asked where it matters.
-        let nodes = if widened { owners(view.plan()) } else { view.up.clone() };
+        let nodes = if widened { owners(view.plan()) } else { (*view.up).clone() };
         let nodes: Vec<NodeId> = nodes.difference(without).copied().collect();
         let known = shared.knowledge(&nodes, Class::Foreground).await;
         if let Some(node) = known.unsettled.first() {
