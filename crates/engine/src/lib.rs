@@ -159,6 +159,15 @@ pub trait Engine: Send + Sync + 'static {
         Err(mapring_types::Error::invalid("this storage cannot be begun anew"))
     }
 
+    /// Has an engine that has failed work again, where it can; gives whether it had failed. To be
+    /// called now and then. Acknowledged writes are there again afterwards, or are a loss.
+    ///
+    /// # Errors
+    /// `Storage` when it still fails.
+    fn revive(&self) -> Result<bool> {
+        Ok(false)
+    }
+
     /// A number that changes whenever records may have gone back to an earlier state while the
     /// engine was in use.
     fn life(&self) -> u64 {

@@ -1,5 +1,6 @@
 //! The bounds of this crate, with their reasons.
 
+use std::ops::Range;
 use std::time::Duration;
 
 /// Records up to this size, in bytes, are stored in one piece; larger ones as chunks of at most
@@ -45,6 +46,24 @@ pub const JOURNAL_ENTRY_BYTES: usize = 256 << 10;
 /// Entries of the journal wait in memory for the next sync up to so many bytes; then they are
 /// written at once.
 pub const JOURNAL_BUFFER_BYTES: usize = 256 << 10;
+
+/// The share of a disk that is kept free: below it writes are refused, because sled does not survive
+/// a failed write, and the metadata lies on the same disk.
+pub const SPACE_KEPT_SHARE: u64 = 20;
+
+/// The least and the most bytes kept free: what all writers can write between two looks, and what is
+/// enough on a large disk.
+pub const SPACE_KEPT_BYTES: Range<u64> = (8 << 20)..(1 << 30);
+
+/// After so many bytes of records it is looked how much is free. sled writes about as much again.
+pub const SPACE_LOOK_BYTES: u64 = 1 << 20;
+
+/// How often it is looked, while writes are refused, whether there is room again.
+pub const SPACE_LOOK: Duration = Duration::from_millis(100);
+
+/// Bytes of the file that is given up to open the store again on a full disk: a state of all pages
+/// and the end of a segment.
+pub const SPACE_RESERVE_BYTES: usize = 4 << 20;
 
 /// Damaged databases that may lie set aside in a store. With more, the medium itself is broken, and
 /// the node does not begin yet another one.

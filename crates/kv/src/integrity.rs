@@ -200,6 +200,10 @@ pub(crate) async fn run(shared: Weak<Shared>) {
                 return;
             }
             changes.borrow_and_update();
+            let engine = shared.parts.engine.clone();
+            if let Err(error) = shared.vnodes.run(move |_| engine.revive()).await {
+                tracing::warn!(%error, "the storage still fails");
+            }
             let integrity = &shared.integrity;
             if let Err(error) = round(&shared).await {
                 tracing::info!(%error, "the data of this node is not confirmed or filled yet");

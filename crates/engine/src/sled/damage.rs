@@ -337,3 +337,114 @@ fn no_loss_goes_unnoticed() {
         }
     }
 }
+
+/// A small file system, as long as this lives; `None` where it may not be made.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    fn mount(megabytes: u32) -> Option<Self> {
+        let disk = Self(tempfile::tempdir().unwrap());
+        let size = format!("size={megabytes}m");
+        let mount = std::process::Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &size, "tmpfs"])
+            .arg(disk.0.path())
+            .status();
+        if mount.is_ok_and(|status| status.success()) {
+            return Some(disk);
+        }
+        eprintln!("SKIPPED: a file system cannot be mounted here");
+        None
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg("-l").arg(self.0.path()).status();
+    }
+}
+
+/// Writes until it fails; gives how many writes were acknowledged.
+fn fill(engine: &SledEngine, from: u32) -> (u32, Error) {
+    let mut number = from;
+    loop {
+        let (vnode, key) = place(number);
+        let put = engine.put(vnode, &key, &record(20, size(number), 0));
+        match put.and_then(|()| engine.sync()) {
+            Ok(()) => number += 1,
+            Err(error) => return (number, error),
+        }
+    }
+}
+
+fn all_there(engine: &SledEngine, upto: u32) {
+    for number in 0..upto {
+        let (vnode, key) = place(number);
+        let found = engine.get(vnode, &key).unwrap();
+        assert!(found == Some(record(20, size(number), 0)), "{number} of {upto}");
+    }
+}
+
+#[test]
+fn a_disk_that_fills_up_ends_writes_not_reads_and_not_for_good() {
+    let Some(disk) = SmallDisk::mount(96) else { return };
+    let ballast = disk.0.path().join("ballast");
+    fs::write(&ballast, vec![1; 30 << 20]).unwrap();
+    let engine = SledEngine::open(&disk.0.path().join("store"), config(false)).unwrap();
+    engine.mend(&engine.loss().unwrap()).unwrap();
+    let (written, error) = fill(&engine, 0);
+    assert_eq!(error.kind(), ErrorKind::Storage);
+    assert!(error.to_string().contains("nearly full"), "{error}");
+    assert!(written > 10_000, "{written}");
+    all_there(&engine, written);
+    fs::remove_file(&ballast).unwrap();
+    std::thread::sleep(limits::SPACE_LOOK);
+    let life = engine.life();
+    let (more, _) = fill(&engine, written);
+    assert!(more > written + 5_000, "{more}");
+    all_there(&engine, more);
+    assert!(!engine.revive().unwrap() && engine.life() == life, "it never failed");
+    drop(engine);
+    let engine = SledEngine::open(&disk.0.path().join("store"), config(false)).unwrap();
+    assert_eq!(engine.loss(), None);
+    all_there(&engine, more);
+}
+
+#[test]
+fn a_store_whose_disk_others_fill_up_is_opened_again() {
+    let Some(disk) = SmallDisk::mount(96) else { return };
+    let engine = SledEngine::open(&disk.0.path().join("store"), config(false)).unwrap();
+    engine.mend(&engine.loss().unwrap()).unwrap();
+    let put = |number| {
+        let (vnode, key) = place(number);
+        let put = engine.put(vnode, &key, &record(20, size(number), 0));
+        put.and_then(|()| engine.sync())
+    };
+    let mut written = 0;
+    for _ in 0..5_000 {
+        put(written).unwrap();
+        written += 1;
+    }
+    // All of it, at once.
+    let ballast = disk.0.path().join("ballast");
+    let filled = fs::write(&ballast, vec![1; 96 << 20]);
+    assert!(filled.is_err());
+    while put(written).is_ok() {
+        written += 1;
+    }
+    for round in 0..3 {
+        let _ = put(OBJECTS * 10 + round);
+        engine.revive().unwrap();
+        // Read only, but all of it.
+        all_there(&engine, written);
+        assert!(put(OBJECTS * 10 + round).is_err());
+    }
+    fs::remove_file(&ballast).unwrap();
+    std::thread::sleep(limits::SPACE_LOOK);
+    engine.revive().unwrap();
+    for _ in 0..1_000 {
+        put(written).unwrap();
+        written += 1;
+    }
+    all_there(&engine, written);
+    assert_eq!(engine.loss(), None);
+}

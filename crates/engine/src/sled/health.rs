@@ -27,7 +27,7 @@ impl Health {
     /// From now on writes are refused.
     pub(super) fn fail_writes(&self, why: &str) {
         if self.writes_failed.set(why.to_owned()).is_ok() {
-            tracing::error!(why, "the storage failed: no writes until the node is started again");
+            tracing::error!(why, "the storage failed: no writes until it is opened again");
         }
     }
 

@@ -4,17 +4,17 @@
 //! whole process, and once one was used every later operation takes its read side.
 //!
 //! sled ends every later write with the same error after one failed write to its log (a full disk,
-//! a broken one), so the engine must be opened again, normally by restarting the node. Where sled
-//! panics instead (damage that its checksums miss, internal assertions), the panic is caught here
+//! a broken one), so the engine is opened again, see [`Engine::revive`]. Where sled panics instead (damage that its checksums miss, internal assertions), the panic is caught here
 //! and the engine refuses all further work.
 //!
-//! `log` and `mark` notice what sled loses silently; see `docs/adr/006`.
+//! `log` and `mark` notice what sled loses silently; see `docs/adr/007`.
 
 mod commit;
 mod files;
 mod health;
 mod log;
 mod mark;
+mod space;
 mod store;
 mod tree;
 
@@ -38,6 +38,7 @@ use crate::{Engine, EngineStats, ScanDepth, ScanRange, StoreKey, limits};
 
 use self::files::StoreLock;
 use self::health::Health;
+use self::space::Space;
 use self::store::Store;
 use self::tree::VnodeTree;
 
@@ -98,6 +99,7 @@ pub struct SledEngine {
     meta: Arc<MetaFiles>,
     journal: Arc<Journal>,
     losses: Losses,
+    space: Space,
     /// Let go last, when the database is closed.
     _lock: StoreLock,
 }
@@ -125,7 +127,16 @@ impl SledEngine {
         }
         let losses = Losses::open(&meta);
         let journal = Arc::new(Journal::open(dir.join("journal"))?);
-        let store = Store::open(dir, &config, &journal, &losses)?;
+        let space = Space::new(dir);
+        let store = match Store::open(dir, &config, &journal, &losses) {
+            Err(error) if error.kind() == ErrorKind::Storage => {
+                // A disk that is full keeps a store from being opened.
+                space.give_reserve_up();
+                Store::open(dir, &config, &journal, &losses)?
+            }
+            other => other?,
+        };
+        space.keep_reserve();
         Ok(Self {
             dir: dir.to_owned(),
             config,
@@ -134,6 +145,7 @@ impl SledEngine {
             meta,
             journal,
             losses,
+            space,
             _lock: lock,
         })
     }
@@ -187,6 +199,7 @@ impl Engine for SledEngine {
     }
 
     fn put(&self, vnode: u16, key: &StoreKey, record: &Record) -> Result<()> {
+        self.space.take(record.len())?;
         self.heed(self.store()?.put(vnode, key, record))
     }
 
@@ -221,6 +234,7 @@ impl Engine for SledEngine {
     }
 
     fn append(&self, segment: u64, entry: &[u8]) -> Result<()> {
+        self.space.take(entry.len())?;
         self.store()?.check_writes()?;
         self.journal.append(segment, entry)
     }
@@ -252,6 +266,22 @@ impl Engine for SledEngine {
             let what = format!("what was there is now in {}", aside.display());
             self.losses.replace(Loss::new(LossKind::Empty, what))
         })
+    }
+
+    fn revive(&self) -> Result<bool> {
+        let failed = match self.store.read().as_ref() {
+            Some(store) => store.check_writes().is_err(),
+            None => true,
+        };
+        if !failed {
+            self.space.keep_reserve();
+            return Ok(false);
+        }
+        self.space.give_reserve_up();
+        self.reopen(|| Ok(()))?;
+        self.space.look();
+        tracing::info!("the store was opened again after it had failed");
+        Ok(true)
     }
 
     fn life(&self) -> u64 {
@@ -304,6 +334,10 @@ fn describe_metrics() {
     metrics::describe_counter!(
         "mapring_engine_losses_total",
         "Times that the store was found to lack or to have damaged what it held"
+    );
+    metrics::describe_gauge!(
+        "mapring_disk_full",
+        "1 while writes are refused because the disk is nearly full"
     );
     metrics::describe_histogram!(
         "mapring_engine_flush_seconds",

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -31,12 +31,16 @@ use rand::{RngCore, SeedableRng};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-/// Simulated time as a wall clock.
-pub(crate) struct TestClock(Instant);
+/// Simulated time as a wall clock, which can be set back.
+pub(crate) struct TestClock {
+    began: Instant,
+    back_micros: AtomicU64,
+}
 
 impl Clock for TestClock {
     fn now_micros(&self) -> u64 {
-        1_700_000_000_000_000 + self.0.elapsed().as_micros() as u64
+        let now = 1_700_000_000_000_000 + self.began.elapsed().as_micros() as u64;
+        now - self.back_micros.load(Ordering::Relaxed)
     }
 }
 
@@ -202,7 +206,7 @@ impl TestCluster {
             kv: None,
             alive: Arc::default(),
         });
-        let clock = Arc::new(TestClock(Instant::now()));
+        let clock = Arc::new(TestClock { began: Instant::now(), back_micros: AtomicU64::new(0) });
         let nodes: Vec<TestNode> = nodes.collect();
         let running: Arc<Mutex<BTreeSet<NodeId>>> = Arc::default();
         let mut this = Self { network, nodes, cut, silent, lost, running, clock, seed, config };
@@ -296,6 +300,11 @@ impl TestCluster {
     pub(crate) async fn restart(&mut self, at: usize) {
         self.open(at).await;
         self.all_see_all();
+    }
+
+    /// Sets the clock of all nodes back.
+    pub(crate) fn set_clock_back(&self, by: Duration) {
+        self.clock.back_micros.fetch_add(by.as_micros() as u64, Ordering::Relaxed);
     }
 
     /// Takes all that a killed node has stored.

@@ -5,6 +5,7 @@ mod command;
 mod copied;
 mod emptied;
 mod flipped;
+mod full_disk;
 mod torn;
 mod unopenable;
 

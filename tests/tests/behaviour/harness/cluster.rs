@@ -91,6 +91,11 @@ impl Cluster {
         self.wait_shared().await;
     }
 
+    /// Where the nodes' data directories lie, by their names.
+    pub(crate) fn directory(&self) -> &std::path::Path {
+        self.directory.path()
+    }
+
     pub(crate) fn client(&self, number: usize) -> &Client {
         &self.nodes[number].client
     }
