@@ -4,8 +4,9 @@
 //! whole process, and once one was used every later operation takes its read side.
 //!
 //! sled ends every later write with the same error after one failed write to its log (a full disk,
-//! a broken one), so the engine is opened again, see [`Engine::revive`]. Where sled panics instead (damage that its checksums miss, internal assertions), the panic is caught here
-//! and the engine refuses all further work.
+//! a broken one), so the engine is opened again, see [`Engine::revive`]. Where sled panics instead
+//! (damage that its checksums miss, internal assertions), the panic is caught here and the engine
+//! refuses all further work.
 //!
 //! `log` and `mark` notice what sled loses silently; see `docs/adr/007`.
 

@@ -94,7 +94,10 @@ impl Space {
         if has || room.is_none_or(|(free, kept)| free < kept + bytes as u64) {
             return;
         }
-        let made = File::create(&path).and_then(|mut file| file.write_all(&vec![0; bytes]));
+        let made = File::create(&path).and_then(|mut file| {
+            file.write_all(&vec![0; bytes])?;
+            file.sync_all()
+        });
         if let Err(error) = made {
             tracing::warn!(%error, path = %path.display(), "no room is kept in reserve");
             self.give_reserve_up();
