@@ -169,6 +169,9 @@ pub const STOOD_STILL: Duration = Duration::from_secs(3);
 /// been read.
 pub const AWAKE_AFTER: Duration = Duration::from_secs(1);
 
+/// How far the clocks of two nodes may differ without a write that is passed on being taken for old.
+pub const CLOCK_GRACE: Duration = Duration::from_millis(500);
+
 const _: () = assert!(STOOD_STILL.as_millis() + BEAT.as_millis() < FORWARD_PATIENCE.as_millis());
 
 /// The time that `bytes` may take on the slowest network worth waiting for.

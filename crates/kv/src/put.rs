@@ -49,6 +49,7 @@ pub(crate) async fn put(
         id: id.clone(),
         write_id: shared.parts.entropy.next_u64(),
         asked_at: shared.parts.clock.now_micros(),
+        sent_at: 0,
         context,
         metadata: value.metadata,
         body: value.body,
@@ -71,6 +72,7 @@ pub(crate) async fn put(
             return Err(last.unwrap_or_else(nobody));
         };
         write.vnode = entry.vnode;
+        write.sent_at = shared.parts.clock.now_micros();
         write.timeout_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
         match attempt(shared, entry.node, &write, left).await {
             Ok(object) => return Ok(object),

@@ -1,6 +1,7 @@
 //! What peers ask of this node.
 
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -11,7 +12,7 @@ use serde::de::DeserializeOwned;
 
 use crate::standing::Standing;
 use crate::wire::{self, Operation, Planned};
-use crate::{Shared, put};
+use crate::{Shared, limits, put};
 
 /// The service of [`mapring_net::ServiceId::Kv`]. Holds the store weakly: the transport, which the
 /// store holds, holds its services.
@@ -83,8 +84,8 @@ async fn merge(shared: &Arc<Shared>, body: &[u8]) -> Result<Bytes> {
 
 async fn coordinate(shared: &Arc<Shared>, body: &[u8]) -> Result<Bytes> {
     let request: Planned<wire::Coordinate> = unpack(body)?;
-    if shared.beat.stood_still() {
-        let error = Error::unavailable("this node stood still; the write may be an old one");
+    if shared.beat.stood_still() || is_old(shared, &request.body) {
+        let error = Error::unavailable("the write was on its way for too long");
         return pack::<Record>(shared, Err(error));
     }
     let written = put::coordinate(shared, request.body).await;
@@ -97,6 +98,15 @@ async fn remove(shared: &Arc<Shared>, body: &[u8]) -> Result<Bytes> {
         return pack::<()>(shared, Err(error));
     }
     pack(shared, shared.vnodes.reap(replica.vnode, id, clock).await)
+}
+
+/// Whether a write lay on its way for so long that its sender has turned elsewhere, and others may
+/// have been made over it. Where the clocks of two nodes differ by more than this, the sender turns
+/// to another node in vain at worst, and coordinates by itself.
+fn is_old(shared: &Shared, write: &wire::Coordinate) -> bool {
+    let age = shared.parts.clock.now_micros().saturating_sub(write.sent_at);
+    let patience = limits::FORWARD_PATIENCE + limits::transfer(write.body.len());
+    Duration::from_micros(age) >= patience + limits::CLOCK_GRACE
 }
 
 fn unpack<T: DeserializeOwned>(body: &[u8]) -> Result<Planned<T>> {

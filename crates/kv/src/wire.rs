@@ -109,6 +109,8 @@ pub(crate) struct Coordinate {
     pub(crate) write_id: u64,
     /// When the client asked, by the clock of the node that it asked, in microseconds.
     pub(crate) asked_at: u64,
+    /// When this node was told to coordinate, by the same clock.
+    pub(crate) sent_at: u64,
     pub(crate) context: Option<VersionVector>,
     pub(crate) metadata: Metadata,
     pub(crate) body: Bytes,
