@@ -8,6 +8,7 @@ mod faults;
 mod histories;
 #[cfg(test)]
 mod listing;
+#[cfg(test)]
 mod losses;
 #[cfg(test)]
 mod objects;
