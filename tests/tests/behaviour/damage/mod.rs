@@ -137,6 +137,18 @@ async fn wait_complete(cluster: &Cluster, number: usize) {
     }
 }
 
+/// Waits until every node says that nobody holds anything for another: what a node that ends holds
+/// makes others unfit.
+async fn wait_handed_over(cluster: &Cluster) {
+    for client in cluster.clients() {
+        eventually("everything to be handed over", || async {
+            let status = client.cluster().await.ok()?;
+            holds(status.hints.is_empty() && status.unfit.is_empty())
+        })
+        .await;
+    }
+}
+
 /// Three nodes with data that was written, overwritten and deleted.
 async fn cluster(environment: &[(&str, &str)]) -> (Cluster, Model) {
     let cluster = Cluster::start_with(3, environment).await;
@@ -168,14 +180,7 @@ async fn survives(
     }
     wait_complete(&cluster, 1).await;
     cluster.wait_shared().await;
-    // What a node that ends holds for another makes that one unfit.
-    for client in cluster.clients() {
-        eventually("everything to be handed over", || async {
-            let status = client.cluster().await.ok()?;
-            holds(status.hints.is_empty() && status.unfit.is_empty())
-        })
-        .await;
-    }
+    wait_handed_over(&cluster).await;
     // The repaired node and another one: of most objects all that is left are their replicas.
     cluster.nodes[0].kill().await;
     let what = "an answer without the first node";
