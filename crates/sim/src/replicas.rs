@@ -34,12 +34,14 @@ pub(crate) struct Witnesses {
     holders: Vec<NodeId>,
     /// How many there are without.
     lacking: usize,
+    /// How many faults had begun and ended by then.
+    changes: usize,
 }
 
 impl Witnesses {
     /// The primaries that a node takes for up and can really ask.
     pub(crate) fn of(world: &World, life: &Life, id: &ObjectId, n_val: u32) -> Self {
-        let mut witnesses = Self::default();
+        let mut witnesses = Self { changes: world.changes(), ..Self::default() };
         let view = life.kv.cluster().view();
         for (vnode, node) in primaries(world, id, n_val) {
             let asked = node == life.node || view.is_up(node);
@@ -58,10 +60,11 @@ impl Witnesses {
     }
 
     /// The holders without whom a read that found nothing cannot have been answered: they could be
-    /// asked before it and after it, and too few other replicas lack the object for the answers that
+    /// asked before it and after it, no fault came between, and too few other replicas lack the object for the answers that
     /// it wanted. Whoever said so beside these stood in for others.
     pub(crate) fn outvoted(&self, before: &Self, wanted: usize) -> Option<Vec<NodeId>> {
-        let same = self.holders == before.holders && self.lacking == before.lacking;
+        let same = (&self.holders, self.lacking, self.changes)
+            == (&before.holders, before.lacking, before.changes);
         let outvoted = same && !self.holders.is_empty() && self.lacking < wanted;
         outvoted.then(|| self.holders.clone())
     }

@@ -201,6 +201,11 @@ impl World {
         self.troubles.lock().others_alone(asked, from)
     }
 
+    /// See [`Troubles::changes`].
+    pub(crate) fn changes(&self) -> usize {
+        self.troubles.lock().changes()
+    }
+
     /// Whether messages go both ways between two nodes, and both run.
     pub(crate) fn hear_each_other(&self, one: NodeId, other: NodeId) -> bool {
         let runs = |id| self.host(id).ok().and_then(Host::life).is_some_and(|l| !l.is_paused());
