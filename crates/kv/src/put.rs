@@ -388,11 +388,13 @@ impl Writer {
         }
     }
 
-    /// Keeps here what a primary and every fallback in its place have missed, to be handed to it.
+    /// Keeps here what a primary has missed, to be handed to it, also where another node stood in:
+    /// until that one has told of it, nobody else would know.
     async fn hint(&mut self) {
         self.shared.stats.count_fallback_writes(self.core.fallbacks());
         for primary in self.shared.primaries(&self.id, self.need.n) {
-            if self.core.covers(primary.vnode) || mapring_types::planted!(LostHint) {
+            if self.core.covers(primary.vnode, self.shared.me) || mapring_types::planted!(LostHint)
+            {
                 continue;
             }
             let mut outcome = self.keep_hint(primary.vnode).await;

@@ -300,9 +300,13 @@ impl WriteCore {
         waiting.map(|(entry, _)| entry.node)
     }
 
-    /// Whether some replica has stored the write in place of `vnode`, its owner or a fallback.
-    pub(crate) fn covers(&self, vnode: mapring_ring::Partition) -> bool {
-        self.replicas.iter().any(|(e, state)| e.vnode == vnode && *state == WriteState::Stored)
+    /// Whether the write is stored for `vnode` where `me` knows of it for sure: by the owner, or by
+    /// `me` in its place. Another fallback may end before it has told anybody what it holds.
+    pub(crate) fn covers(&self, vnode: mapring_ring::Partition, me: NodeId) -> bool {
+        let sure = |entry: &PreferenceEntry| entry.primary || entry.node == me;
+        self.replicas
+            .iter()
+            .any(|(e, state)| e.vnode == vnode && sure(e) && *state == WriteState::Stored)
     }
 
     /// How many fallbacks have stored the write.

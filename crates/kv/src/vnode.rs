@@ -319,21 +319,21 @@ impl Core {
         let place = self.place(id);
         let _lock = self.stripe(vnode, &place).lock();
         let reaped = self.reaped.lock().clock(vnode, &place.id);
-        let mut stored = match (self.stored(vnode, &place)?, &reaped) {
+        let before = match (self.stored(vnode, &place)?, &reaped) {
             (None, None) => return self.store(vnode, &place, record),
             (stored, _) => stored.unwrap_or_default(),
         };
+        let mut joined = before.clone();
         if let Some(reaped) = reaped {
             // What the tombstone had replaced stays replaced, also beside a newer value.
-            stored.clock.merge(&reaped);
+            joined.clock.merge(&reaped);
         }
-        let mut joined = stored.clone();
         joined.merge(&incoming);
         if joined.siblings.is_empty() {
             return Ok(());
         }
         check(&joined).map_err(|error| error.context(&place.id))?;
-        if joined == stored {
+        if joined == before {
             // Already here, but perhaps not yet durable: the caller still waits for a sync.
             return Ok(());
         }

@@ -6,12 +6,18 @@ use mapring_sim::{Figures, Options, Report, run};
 use mapring_types::Result;
 
 /// Seeds that once failed, each with what was wrong.
-const FAILED_ONCE: [(u64, &str); 5] = [
+const FAILED_ONCE: [(u64, &str); 11] = [
     (36, "a write that a paused node made late overtook a later one"),
     (82, "read repair brought back what had been reaped"),
     (341, "after a crash of all nodes nobody who was back knew who lacked a write"),
     (415, "the same, by another way"),
+    (10_403, "the same"),
+    (10_611, "the same"),
     (670, "a fallback kept what the owner had for a whole round of hand-off"),
+    (30_370, "a write that a paused node made late replaced what it had made before"),
+    (30_490, "what had been reaped came back beside a new value"),
+    (40_499, "replicas of a tombstone had different clocks for ever"),
+    (40_778, "that a fallback held a write was known to the fallback alone, which ended"),
 ];
 
 fn good(seed: u64) -> Result<Report> {
