@@ -2,11 +2,12 @@
 //! as these are reachable, and removed here. And the reverse: after its start a node asks every
 //! member whether it holds something for it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Weak};
 
 use futures::StreamExt;
-use futures::future::join_all;
+use futures::future::{BoxFuture, join_all};
+use futures::stream::FuturesUnordered;
 use mapring_engine::ScanDepth;
 use mapring_net::Class;
 use mapring_ring::{Partition, PreferenceEntry};
@@ -26,45 +27,112 @@ pub(crate) async fn run(shared: Weak<Shared>) {
     else {
         return;
     };
+    let (mut work, mut look) = (Work::default(), Look::Everywhere);
     loop {
         let tick = {
             let Some(shared) = shared.upgrade() else { return };
             if shared.stopping() {
                 return;
             }
-            let stopped = round(&shared).await;
-            let again = stopped || shared.catching_up();
+            work.begin(&shared, look);
+            let again = work.stopped || shared.catching_up();
             if again { limits::CATCH_UP_TICK } else { limits::HANDOFF_TICK }
         };
-        // A change of the view, such as a node that is back, brings the next round forward.
+        // A change of the view, such as a node that is back, brings the next look forward.
         let changed = async {
             if changes.changed().await.is_err() {
                 std::future::pending().await
             }
         };
-        tokio::select! {
+        look = tokio::select! {
             biased;
-            () = kick.notified() => {}
-            () = changed => {}
-            () = sleep(tick) => {}
+            ended = work.next() => Look::After(ended),
+            () = kick.notified() => Look::Everywhere,
+            () = changed => Look::Everywhere,
+            () = sleep(tick) => Look::Everywhere,
+        };
+    }
+}
+
+/// One thing that is done at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Task {
+    CatchUp,
+    HandOver(NodeId),
+}
+
+/// Why to look for something to do.
+enum Look {
+    Everywhere,
+    /// A task has ended; whether it did all that it found.
+    After((Task, bool)),
+}
+
+/// What is under way, each task by itself: a node that does not answer holds nobody else up.
+#[derive(Default)]
+struct Work {
+    under_way: FuturesUnordered<BoxFuture<'static, (Task, bool)>>,
+    busy: BTreeSet<Task>,
+    /// What was to be begun while it was under way.
+    again: BTreeSet<Task>,
+    /// Whether a node that seems to be up did not take what it lacks.
+    stopped: bool,
+}
+
+impl Work {
+    /// Waits for a task to end; for ever while there is none.
+    async fn next(&mut self) -> (Task, bool) {
+        match self.under_way.next().await {
+            Some(ended) => ended,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Begins what there is to do.
+    fn begin(&mut self, shared: &Arc<Shared>, look: Look) {
+        let mut due = due(shared);
+        match look {
+            Look::Everywhere => self.stopped = false,
+            Look::After((task, done)) => {
+                self.stopped |= !done;
+                self.busy.remove(&task);
+                let again = self.again.remove(&task);
+                due.retain(|other, _| again && *other == task);
+            }
+        }
+        for (task, vnodes) in due {
+            if !self.busy.insert(task) {
+                self.again.insert(task);
+                continue;
+            }
+            let shared = shared.clone();
+            self.under_way.push(Box::pin(async move {
+                let done = match task {
+                    Task::CatchUp => {
+                        catch_up(&shared).await;
+                        true
+                    }
+                    Task::HandOver(owner) => hand_all_over(&shared, owner, vnodes).await,
+                };
+                (task, done)
+            }));
         }
     }
 }
 
-/// One look at everything; gives whether a node that seems to be up did not take what it lacks. A
-/// node that does not answer holds nobody else up.
-async fn round(shared: &Arc<Shared>) -> bool {
+/// What there is to do, with the vnodes that are to be handed over.
+fn due(shared: &Shared) -> BTreeMap<Task, Vec<Partition>> {
     let view = shared.parts.cluster.view();
-    let mut owners: BTreeMap<NodeId, Vec<Partition>> = BTreeMap::new();
+    let mut due: BTreeMap<Task, Vec<Partition>> = BTreeMap::new();
+    if shared.catching_up() {
+        due.insert(Task::CatchUp, Vec::new());
+    }
     for vnode in shared.vnodes.hinted().vnodes() {
-        if let Some(owner) = view.plan().owner(vnode) {
-            owners.entry(owner).or_default().push(vnode);
+        if let Some(owner) = view.plan().owner(vnode).filter(|owner| view.is_up(*owner)) {
+            due.entry(Task::HandOver(owner)).or_default().push(vnode);
         }
     }
-    let owners = owners.into_iter().filter(|(owner, _)| view.is_up(*owner));
-    let hand_overs = join_all(owners.map(|(owner, vnodes)| hand_all_over(shared, owner, vnodes)));
-    let ((), handed_over) = tokio::join!(catch_up(shared), hand_overs);
-    handed_over.contains(&false)
+    due
 }
 
 /// Hands the vnodes of one owner over, one after another, until one fails; gives whether none did.

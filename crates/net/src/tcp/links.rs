@@ -231,6 +231,10 @@ impl Link {
             .map_err(|error| unreachable("cannot connect to").with_source(error))?;
         let mut stream = stream;
         stream.set_nodelay(true).map_err(|e| unreachable("no socket to").with_source(e))?;
+        // A connection that is given up takes with it what is still to be sent. Else the operating
+        // system would go on trying, and a peer that was cut off would get requests when it is back
+        // that others have answered long ago.
+        stream.set_zero_linger().map_err(|e| unreachable("no socket to").with_source(e))?;
         let greeting = handshake::greet(&mut stream, &self.shared.identity, self.peer.id, purpose);
         timeout(limits::GREET_TIMEOUT, greeting)
             .await

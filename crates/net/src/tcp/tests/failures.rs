@@ -131,18 +131,48 @@ async fn a_killed_peer_fails_its_calls_at_once_and_is_used_again_when_it_is_back
     assert_eq!(frames.count().await, 10);
 }
 
+#[tokio::test]
+async fn a_connection_that_is_given_up_takes_unsent_calls_with_it() {
+    use crate::{Class, Transport};
+
+    let one = TestNode::start(1).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let peer = Peer { id: Some(NodeId(2)), address: address.to_string() };
+    // More than the operating system takes in for somebody who does not read.
+    let large = bytes::Bytes::from(vec![0; UNARY_BYTES]);
+    let calls = (0..100).map(|_| {
+        let class = Class::Background;
+        one.transport.call(&peer, class, operation::ECHO, large.clone(), LONG)
+    });
+    let read = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        handshake::answer(&mut stream, &identity(2)).await.unwrap();
+        stream
+    };
+    let (ended, mut stream) = future::join(future::join_all(calls), read).await;
+    assert!(ended.iter().all(|call| call.is_err()));
+    let mut read = Vec::new();
+    let end = stream.read_to_end(&mut read).await;
+    assert!(end.is_err(), "all of {} bytes came, and an end", read.len());
+}
+
+fn identity(id: u64) -> Identity {
+    let known = config(id);
+    Identity {
+        me: known.me,
+        cluster_name: known.cluster_name,
+        ring_size: known.ring_size,
+        secret: known.secret.unwrap().into_bytes(),
+    }
+}
+
 /// A listener that plays dead: at once, or after the handshake.
 async fn silent(answers_handshake: bool) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
-        let known = config(2);
-        let identity = Identity {
-            me: known.me,
-            cluster_name: known.cluster_name,
-            ring_size: known.ring_size,
-            secret: known.secret.unwrap().into_bytes(),
-        };
+        let identity = identity(2);
         let mut held = Vec::new();
         loop {
             let (mut stream, _) = listener.accept().await.unwrap();
