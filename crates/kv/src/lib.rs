@@ -3,14 +3,16 @@
 //! Bottom-up: [`executor`] runs blocking work; `vnode` is every access to stored objects, with
 //! `actor` (who stamps dots) and `commit` (shared syncs) beneath it; `fold` reads pages; `wire`,
 //! `replica` and `service` are what nodes ask of each other; `quorum` decides and `get`, `put`,
-//! `delete` coordinate; `settle`, `witness`, `standing` and `knowledge` know which replicas lack
-//! writes, `handoff`, `coverage` and `reap` act on it, `holdings` tells; `list` walks the ring.
+//! `delete` coordinate, `elsewhere` looks for what a replica lacks; `settle`, `witness`, `standing`
+//! and `knowledge` know which replicas lack writes, `handoff`, `coverage` and `reap` act on it,
+//! `holdings` tells; `list` walks the ring.
 
 mod actor;
 mod beat;
 mod commit;
 mod coverage;
 mod delete;
+mod elsewhere;
 pub mod executor;
 mod fold;
 mod get;
@@ -39,11 +41,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::StreamExt;
-use futures::stream::{BoxStream, FuturesUnordered};
+use futures::stream::BoxStream;
 use mapring_cluster::{Cluster, View};
 use mapring_engine::{Engine, ScanDepth};
-use mapring_net::{Class, Service, Transport};
+use mapring_net::{Service, Transport};
 use mapring_ring::{Coverage, Partition, PreferenceEntry, PreferenceList};
 use mapring_types::limits::{MAX_TIMEOUT, REQUEST_TIMEOUT};
 use mapring_types::{
@@ -185,6 +186,8 @@ pub(crate) struct Shared {
     tails: Arc<Semaphore>,
     pub(crate) repairs: Semaphore,
     pub(crate) beat: Beat,
+    /// See [`Shared::doubted`].
+    pub(crate) doubted: Mutex<BTreeMap<NodeId, Instant>>,
     /// Whether this node has what it once stored.
     pub(crate) integrity: Arc<Integrity>,
     stopping: AtomicBool,
@@ -269,6 +272,7 @@ impl Kv {
             tails: Arc::new(Semaphore::new(limits::TAIL_UNITS)),
             repairs: Semaphore::new(limits::REPAIRS),
             beat: Beat::new(),
+            doubted: Mutex::default(),
             integrity: Arc::new(Integrity::new(numbers, lacking)),
             stopping: AtomicBool::new(false),
             parts,
@@ -546,40 +550,11 @@ impl Kv {
     /// `Unavailable` or `Timeout` when too many primaries could not be asked and none that could
     /// has it.
     pub async fn read_elsewhere(&self, vnode: Partition, id: &ObjectId) -> Result<Option<Record>> {
-        let shared = &self.inner;
-        let view = shared.parts.cluster.view();
-        let n_val = shared.props(&view, &id.bucket)?.n_val;
-        let list = view.preference_list(&id.bucket, &id.key, n_val);
-        let others = list.primaries.iter().filter(|entry| entry.vnode != vnode);
-        let (up, down): (Vec<PreferenceEntry>, Vec<_>) =
-            others.partition(|entry| view.is_up(entry.node));
-        let read = |entry| {
-            shared.read_record_at(entry, id.clone(), Class::Foreground, limits::REPLICA_PATIENCE)
-        };
-        let majority = list.primaries.len() / 2 + 1;
-        let (mut missing, mut failure) = (1, None);
-        for nodes in [up, down] {
-            let mut answers: FuturesUnordered<_> = nodes.into_iter().map(read).collect();
-            loop {
-                let patience = if missing < majority { REQUEST_TIMEOUT } else { limits::HEDGE };
-                match tokio::time::timeout(patience, answers.next()).await {
-                    Ok(Some(Ok(Some(record)))) => {
-                        return resolved(record, shared.siblings(&id.bucket)).map(Some);
-                    }
-                    Ok(Some(Ok(None))) => missing += 1,
-                    Ok(Some(Err(error))) => failure = Some(error),
-                    Ok(None) | Err(_) => break,
-                }
-            }
-            if missing >= majority {
-                return Ok(None);
-            }
-        }
-        failure.map_or(Ok(None), |error| Err(error.context(id)))
+        elsewhere::read(&self.inner, vnode, id).await
     }
 }
 
-fn resolved(record: Record, siblings: bool) -> Result<Record> {
+pub(crate) fn resolved(record: Record, siblings: bool) -> Result<Record> {
     if siblings { Ok(record) } else { fold::newest_alone(record, ScanDepth::Records) }
 }
 
