@@ -15,7 +15,7 @@ use bytes::Bytes;
 use mapring_cluster::{Change, Member, Outcome};
 use mapring_engine::{Engine, Loss};
 use mapring_ring::Partition;
-use mapring_types::{Entropy, Error, Result};
+use mapring_types::{Entropy, Error, ErrorKind, Result};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
@@ -43,6 +43,8 @@ struct State {
     numbers: Option<Numbers>,
     /// The loss that was declared last.
     declared: Option<Loss>,
+    /// The number of losses that the filling is for.
+    losses: u64,
     /// Slices (vnode, home) that lack nothing any more.
     filled: BTreeSet<(Partition, Partition)>,
     progress: Progress,
@@ -167,6 +169,15 @@ impl Integrity {
         self.state.lock().filled.clear();
     }
 
+    /// What follows fills up what was missing after so many losses: of fewer nothing counts.
+    pub(crate) fn begin(&self, losses: u64) {
+        let mut state = self.state.lock();
+        if state.losses != losses {
+            state.losses = losses;
+            state.filled.clear();
+        }
+    }
+
     /// Notes that a slice lacks nothing any more.
     pub(crate) fn fill(&self, vnode: Partition, home: Partition) {
         self.state.lock().filled.insert((vnode, home));
@@ -201,8 +212,11 @@ pub(crate) async fn run(shared: Weak<Shared>) {
             }
             changes.borrow_and_update();
             let engine = shared.parts.engine.clone();
-            if let Err(error) = shared.vnodes.run(move |_| engine.revive()).await {
-                tracing::warn!(%error, "the storage still fails");
+            match shared.vnodes.run(move |_| engine.revive()).await {
+                Err(error) if error.kind() == ErrorKind::Storage => {
+                    tracing::warn!(%error, "the storage still fails");
+                }
+                _ => {}
             }
             let integrity = &shared.integrity;
             if let Err(error) = round(&shared).await {
@@ -262,6 +276,7 @@ pub(crate) async fn round(shared: &Arc<Shared>) -> Result<()> {
         return settle(shared, loss).await;
     }
     integrity.set_lacking(true);
+    integrity.begin(member.losses);
     integrity.set_tried();
     repair::fill(shared, member.losses).await?;
     propose(shared, Change::Filled { id: shared.me, losses: member.losses }).await?;

@@ -90,15 +90,7 @@ impl Files {
 /// `Storage` when it cannot be moved, or when so many lie there already that something must be wrong
 /// with the medium.
 pub(super) fn set_aside(dir: &Path) -> Result<PathBuf> {
-    let places = (1..=limits::SET_ASIDE).map(|number| dir.join(format!("damaged-{number}")));
-    let Some(aside) = places.into_iter().find(|place| !place.exists()) else {
-        let message = format!(
-            "{} stores lie set aside in {}: look at the disk, and remove them",
-            limits::SET_ASIDE,
-            dir.display()
-        );
-        return Err(Error::new(ErrorKind::Storage, message));
-    };
+    let aside = place_aside(dir)?;
     let sled = dir.join("sled");
     fs::rename(&sled, &aside).map_err(|error| failed("move aside", &sled, error))?;
     match fs::rename(dir.join("mark"), aside.join("mark")) {
@@ -109,6 +101,23 @@ pub(super) fn set_aside(dir: &Path) -> Result<PathBuf> {
     }
     sync_dir(dir).map_err(|error| failed("fsync", dir, error))?;
     tracing::error!(to = %aside.display(), "the damaged store was moved aside");
+    Ok(aside)
+}
+
+/// Where the database would be moved.
+///
+/// # Errors
+/// As [`set_aside`].
+pub(super) fn place_aside(dir: &Path) -> Result<PathBuf> {
+    let places = (1..=limits::SET_ASIDE).map(|number| dir.join(format!("damaged-{number}")));
+    let Some(aside) = places.into_iter().find(|place| !place.exists()) else {
+        let message = format!(
+            "{} stores lie set aside in {}: look at the disk, and remove them",
+            limits::SET_ASIDE,
+            dir.display()
+        );
+        return Err(Error::new(ErrorKind::Storage, message));
+    };
     Ok(aside)
 }
 

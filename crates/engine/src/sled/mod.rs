@@ -262,6 +262,8 @@ impl Engine for SledEngine {
     }
 
     fn renew(&self) -> Result<()> {
+        // Before anything is closed.
+        files::place_aside(&self.dir)?;
         self.reopen(|| {
             let aside = files::set_aside(&self.dir)?;
             let what = format!("what was there is now in {}", aside.display());

@@ -3,12 +3,15 @@
 //! For each vnode of the node and each home partition whose objects it holds: names and clocks are
 //! read from the other replicas a page at a time, compared with what is here, and what is missing
 //! is fetched and joined in, tombstones and siblings like everything else. One page is under way at
-//! a time, as background traffic. What is written meanwhile arrives by itself.
+//! a time, as background traffic. What is written meanwhile arrives by itself. What no other replica
+//! has any more is removed (`strays`).
 
 mod answer;
 mod sources;
+mod strays;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use mapring_cluster::{Change, View};
@@ -31,6 +34,14 @@ pub(crate) struct Heads {
     pub(crate) items: Vec<(ObjectId, VersionVector)>,
     /// Where to go on; `None` at the end.
     pub(crate) next: Option<ObjectId>,
+}
+
+/// What a comparison found.
+struct Compared {
+    /// Not here as they are there.
+    missing: Vec<ObjectId>,
+    /// Here alone.
+    strays: Vec<(ObjectId, VersionVector)>,
 }
 
 /// How far the filling of a node is.
@@ -203,26 +214,31 @@ impl Slice {
     async fn fill(&self, shared: &Arc<Shared>, sources: &Sources, losses: u64) -> Result<()> {
         for &(vnode, node) in &sources.vnodes {
             let donor = Donor { vnode, home: self.home, incomplete_too: sources.uncertain };
-            let mut after = None;
+            let (mut after, mut strays) = (None, Vec::new());
             loop {
                 self.check(shared, node, sources, losses)?;
-                let request = AskHeads { donor: donor.clone(), after };
+                let request = AskHeads { donor: donor.clone(), after: after.clone() };
                 let heads = shared
                     .ask::<Heads>(node, Class::Background, Operation::Heads, request, LEASE)
                     .await
                     .flat()
                     .map_err(|error| error.context(format!("node {node}")))?;
-                let Heads { items, next } = heads;
-                let compared = items.len() as u64;
-                let missing = self.compare(shared, items).await?;
-                self.fetch(shared, node, &donor, missing).await?;
+                let compared = heads.items.len() as u64;
+                let next = heads.next.clone();
+                let found = self.compare(shared, after, heads).await?;
+                self.fetch(shared, node, &donor, found.missing).await?;
                 shared.integrity.report(|progress| progress.compared += compared);
+                let room = limits::REPAIR_PAGE.saturating_sub(strays.len());
+                strays.extend(found.strays.into_iter().take(room));
                 match next {
                     Some(last) => after = Some(last),
                     None => break,
                 }
             }
             self.check(shared, node, sources, losses)?;
+            if !sources.uncertain {
+                strays::drop_all(shared, self.vnode, strays).await?;
+            }
         }
         Ok(())
     }
@@ -246,49 +262,48 @@ impl Slice {
         Ok(())
     }
 
-    /// Which of these objects are not here as they are there.
+    /// Compares a page with what is here after `after`, up to where the page ends.
     async fn compare(
         &self,
         shared: &Arc<Shared>,
-        there: Vec<(ObjectId, VersionVector)>,
-    ) -> Result<Vec<ObjectId>> {
-        let Some((last, _)) = there.last().cloned() else { return Ok(Vec::new()) };
+        after: Option<ObjectId>,
+        page: Heads,
+    ) -> Result<Compared> {
         let view = shared.parts.cluster.view();
         let distance = u32::from(self.distance);
+        let Heads { items, next } = page;
+        let there: BTreeMap<ObjectId, VersionVector> = items.into_iter().collect();
         // Objects with fewer replicas do not belong here.
         let belongs = |id: &ObjectId| view.props(&id.bucket).is_some_and(|p| p.n_val > distance);
-        let mut missing: BTreeMap<ObjectId, VersionVector> =
-            there.into_iter().filter(|(id, _)| belongs(id)).collect();
-        let Some((first, _)) = missing.first_key_value() else { return Ok(Vec::new()) };
-        let first = first.clone();
+        let mut missing: BTreeSet<ObjectId> =
+            there.keys().filter(|id| belongs(id)).cloned().collect();
         let slice = *self;
         let work = move |core: &crate::vnode::Core| {
-            let mut failure = None;
-            let mut keep = |id: &ObjectId, head: &[u8]| -> Result<()> {
-                let here = Record::decode_without_bodies(head)?.clock;
-                if missing.get(id).is_some_and(|there| here.dominates(there)) {
-                    missing.remove(id);
-                }
-                Ok(())
-            };
-            if let Some(record) = core.engine.get(slice.vnode.0, &core.place(first.clone()))? {
-                keep(&first, &record.head)?;
-            }
-            let range = ScanRange { home: slice.home.0, bucket: None, after: Some(first) };
+            let range = ScanRange { home: slice.home.0, bucket: None, after };
+            let (mut strays, mut failure) = (Vec::new(), None);
             core.engine.scan(slice.vnode.0, &range, ScanDepth::Heads, &mut |place, record| {
-                if place.id > last {
-                    return std::ops::ControlFlow::Break(());
+                if next.as_ref().is_some_and(|last| place.id > *last) {
+                    return ControlFlow::Break(());
                 }
-                match keep(&place.id, &record.head) {
-                    Ok(()) => std::ops::ControlFlow::Continue(()),
+                let here = match Record::decode_without_bodies(&record.head) {
+                    Ok(object) => object.clock,
                     Err(error) => {
                         failure = Some(error.context(&place.id));
-                        std::ops::ControlFlow::Break(())
+                        return ControlFlow::Break(());
                     }
+                };
+                match there.get(&place.id) {
+                    Some(there) if here.dominates(there) => {
+                        missing.remove(&place.id);
+                    }
+                    Some(_) => {}
+                    None if strays.len() < limits::REPAIR_PAGE => strays.push((place.id, here)),
+                    None => {}
                 }
+                ControlFlow::Continue(())
             })?;
             failure.map_or(Ok(()), Err)?;
-            Ok(missing.into_keys().collect())
+            Ok(Compared { missing: missing.into_iter().collect(), strays })
         };
         shared.vnodes.run(work).await
     }

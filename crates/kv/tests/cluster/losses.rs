@@ -236,3 +236,50 @@ async fn a_copy_that_is_put_back_gives_no_dot_again() {
     write(&older).await;
     assert_eq!(losses(), 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_goes_back_brings_no_deleted_object_back() {
+    let config = mapring_kv::KvConfig { reap_after: Some(Duration::from_secs(3)) };
+    let mut cluster = TestCluster::start_with(3, 64, 1, config).await;
+    let ids: Vec<ObjectId> = (0..30).map(|n| key(format!("k{n}"))).collect();
+    for id in &ids {
+        put(cluster.kv(0), id, "v").await;
+    }
+    eventually("replicas", || ids.iter().all(|id| cluster.converged(id))).await;
+    // What one node held before the deletes, put back behind its back after they were reaped.
+    let node = cluster.id(1);
+    let mut before = Vec::new();
+    for id in &ids[..20] {
+        for entry in cluster.kv(0).preference(id).unwrap().primaries {
+            if entry.node == node {
+                before.push((
+                    entry.vnode.0,
+                    id.clone(),
+                    cluster.stored_at(node, entry.vnode.0, id),
+                ));
+            }
+        }
+    }
+    for id in &ids[..20] {
+        assert!(delete(cluster.kv(0), id).await);
+    }
+    eventually("reaped", || {
+        ids[..20].iter().all(|id| cluster.stored(id).iter().all(Option::is_none))
+    })
+    .await;
+    cluster.kill(1);
+    for (vnode, id, object) in before {
+        cluster.store_at(node, vnode, &id, &object.unwrap());
+    }
+    cluster.restart(1).await;
+    cluster.kv(0).repair(node).await.unwrap();
+    eventually("filled", || !cluster.incomplete(1)).await;
+    for id in &ids[..20] {
+        assert!(get(cluster.kv(1), id).await.is_empty(), "{id} has risen");
+    }
+    for id in &ids[20..] {
+        assert!(cluster.converged(id), "{id}");
+        assert_eq!(get(cluster.kv(1), id).await, ["v"]);
+    }
+    assert_eq!(cluster.list_keys(1, &bucket()).await.unwrap().len(), 10);
+}

@@ -383,6 +383,15 @@ impl TestCluster {
         node.engine.get(vnode, &place).unwrap().map(|record| record.decode().unwrap())
     }
 
+    /// Gives an object to one replica behind everybody's back.
+    pub(crate) fn store_at(&self, node: NodeId, vnode: u16, id: &ObjectId, object: &Object) {
+        let view = self.nodes[0].cluster.view();
+        let home = mapring_ring::hash::home(view.plan().ring_size(), &id.bucket, &id.key);
+        let place = StoreKey { home: home.0, id: id.clone() };
+        let node = self.nodes.iter().find(|n| n.id == node).unwrap();
+        node.engine.put(vnode, &place, &Record::encode(object)).unwrap();
+    }
+
     /// Takes an object from one replica behind everybody's back.
     pub(crate) fn forget(&self, node: NodeId, vnode: u16, id: &ObjectId) {
         let view = self.nodes[0].cluster.view();
