@@ -11,11 +11,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use mapring_cluster::View;
 use mapring_net::Class;
 use mapring_ring::{Coverage, CoverageEntry, OwnershipPlan, Partition};
 use mapring_types::{Error, NodeId, Result};
 use tokio::time::{Instant, sleep};
 
+use crate::knowledge::Knowledge;
 use crate::{Shared, limits};
 
 /// Plans coverage for `n_val` replicas without the nodes in `without`. Waits for hand-off where the
@@ -66,7 +68,8 @@ pub(crate) async fn coverage(
             |node: &NodeId| view.state.members.get(node).is_some_and(|member| member.incomplete);
         let complete = |entry: &CoverageEntry| {
             known.heard.contains_key(&entry.node)
-                && (!known.hinted.contains(&entry.vnode) || mapring_types::planted!(UnfitTrusted))
+                && (!known.hinted.contains_key(&entry.vnode)
+                    || mapring_types::planted!(UnfitTrusted))
                 && !has_lost_data(&entry.node)
         };
         let settled = |entry: &CoverageEntry| {
@@ -83,9 +86,10 @@ pub(crate) async fn coverage(
         };
         let reachable = plan(&|entry| known.heard.contains_key(&entry.node));
         if reachable.is_err() || Instant::now() >= ends {
+            let why = reasons(&view, n_val, &known, &lacking);
+            let lacking = named(&lacking);
             return Err(Error::unavailable(format!(
-                "no complete replica can be reached of partitions {}",
-                named(&lacking)
+                "no complete replica can be reached of partitions {lacking}: {why}"
             )));
         }
         shared.kick.notify_one();
@@ -116,6 +120,33 @@ fn too_few(plan: &OwnershipPlan, n_val: u32, heard: impl Fn(&NodeId) -> bool) ->
     };
     let enough = usize::from(replicas - majority + 1);
     size.partitions().filter(|home| answers(*home) < enough).collect()
+}
+
+/// Why the replicas of the first of some partitions cannot be taken.
+fn reasons(view: &View, n_val: u32, known: &Knowledge, lacking: &[Partition]) -> String {
+    let Some(&home) = lacking.first() else { return String::new() };
+    let (plan, members) = (view.plan(), &view.state.members);
+    let name = |node: &NodeId| members.get(node).map_or("a former member", |m| m.name.as_str());
+    let silent = |node: &NodeId| !known.heard.contains_key(node);
+    let holders = |nodes: &BTreeSet<NodeId>| {
+        let told = |node| {
+            let silent = if silent(node) { ", which does not answer," } else { "" };
+            format!("{}{silent}", name(node))
+        };
+        nodes.iter().map(told).collect::<Vec<_>>().join(" and ")
+    };
+    let size = plan.ring_size();
+    let replicas = u16::try_from(n_val).unwrap_or(u16::MAX).min(size.get());
+    let why = |vnode: Partition| {
+        let Some(node) = plan.owner(vnode) else { return format!("vnode {vnode} has no owner") };
+        let of = format!("vnode {vnode} of {}", name(&node));
+        match known.hinted.get(&vnode) {
+            _ if silent(&node) => format!("{of} does not answer"),
+            Some(nodes) => format!("{of} lacks writes that {} still holds", holders(nodes)),
+            None => format!("{of} has lost data"),
+        }
+    };
+    (0..replicas).map(|nth| why(size.after(home, nth))).collect::<Vec<_>>().join("; ")
 }
 
 fn named(partitions: &[Partition]) -> String {

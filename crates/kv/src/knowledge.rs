@@ -23,9 +23,9 @@ pub(crate) struct Knowledge {
     pub(crate) heard: BTreeMap<NodeId, Behind>,
     /// Nodes that answer, but whose writes under way have not settled within a lease.
     pub(crate) unsettled: BTreeSet<NodeId>,
-    /// The vnodes for which some node holds data: also nodes that do not answer, for they hold it
-    /// still.
-    pub(crate) hinted: BTreeSet<Partition>,
+    /// The vnodes for which nodes hold data, and who does: also nodes that do not answer, for they
+    /// hold it still.
+    pub(crate) hinted: BTreeMap<Partition, BTreeSet<NodeId>>,
 }
 
 impl Shared {
@@ -182,7 +182,7 @@ fn orphans(heard: &BTreeMap<NodeId, Behind>) -> Vec<(NodeId, Vec<Source>)> {
 fn hinted(
     heard: &BTreeMap<NodeId, Behind>,
     own: impl Iterator<Item = (NodeId, Standing)>,
-) -> BTreeSet<Partition> {
+) -> BTreeMap<Partition, BTreeSet<NodeId>> {
     let mut last: BTreeMap<NodeId, Standing> = BTreeMap::new();
     let remembered = heard.values().flat_map(|behind| behind.remembered.iter().cloned());
     for (node, standing) in remembered.chain(own) {
@@ -192,8 +192,14 @@ fn hinted(
         }
     }
     last.retain(|node, _| !heard.contains_key(node));
-    let said = heard.values().map(|behind| &behind.standing).chain(last.values());
-    said.flat_map(|standing| standing.hinted.iter().copied()).collect()
+    let heard = heard.iter().map(|(node, behind)| (*node, &behind.standing));
+    let mut hinted: BTreeMap<Partition, BTreeSet<NodeId>> = BTreeMap::new();
+    for (node, standing) in heard.chain(last.iter().map(|(node, standing)| (*node, standing))) {
+        for vnode in &standing.hinted {
+            hinted.entry(*vnode).or_default().insert(node);
+        }
+    }
+    hinted
 }
 
 #[cfg(test)]
@@ -218,7 +224,8 @@ mod tests {
         let heard = BTreeMap::from([(NodeId(1), one), (NodeId(2), two)]);
         let own = vec![(NodeId(3), standing(1, 7, &[9]))];
         let found = hinted(&heard, own.into_iter());
-        assert_eq!(found, [4, 7].map(Partition).into());
+        let held_by = |vnode, node| (Partition(vnode), BTreeSet::from([NodeId(node)]));
+        assert_eq!(found, [held_by(4, 1), held_by(7, 3)].into());
     }
 
     #[test]

@@ -139,7 +139,7 @@ async fn all_hinted(shared: &Arc<Shared>) -> Option<BTreeSet<Partition>> {
     let members: Vec<NodeId> = view.state.members.keys().copied().collect();
     let known = shared.knowledge(&members, Class::Background).await;
     let all = members.iter().all(|member| known.heard.contains_key(member));
-    all.then_some(known.hinted)
+    all.then(|| known.hinted.into_keys().collect())
 }
 
 async fn reap(shared: &Arc<Shared>, id: &ObjectId, hinted: &BTreeSet<Partition>) -> Result<Reaped> {

@@ -202,7 +202,7 @@ impl Slice {
         let worth = |vnode: Partition, node: NodeId| {
             let Some(behind) = known.heard.get(&node) else { return Worth::None };
             let incomplete = view.state.members.get(&node).is_none_or(|member| member.incomplete);
-            match (known.hinted.contains(&vnode), behind.catching_up || incomplete) {
+            match (known.hinted.contains_key(&vnode), behind.catching_up || incomplete) {
                 (true, _) => Worth::Hinted,
                 (false, true) => Worth::Some,
                 (false, false) => Worth::Complete,

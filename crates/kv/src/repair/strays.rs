@@ -40,7 +40,7 @@ pub(super) async fn drop_all(
         let n_val = props.n_val;
         let primaries = shared.primaries(&id, n_val);
         let others = primaries.iter().filter(|entry| entry.node != shared.me);
-        let mut alone = !primaries.iter().any(|entry| known.hinted.contains(&entry.vnode));
+        let mut alone = !primaries.iter().any(|entry| known.hinted.contains_key(&entry.vnode));
         let mut asked = 0;
         for &entry in others {
             let patience = limits::REPLICA_PATIENCE;
