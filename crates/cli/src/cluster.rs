@@ -108,12 +108,15 @@ fn replicas(status: &ClusterStatus) -> String {
         };
         text.push_str(&format!("unfit    {node}, vnodes {}: {why}\n", ranges(vnodes)));
     }
-    let Repairs { unsettled_writes, witnessed_writes, read_repairs } = repairs;
+    let Repairs { unsettled_writes, witnessed_writes, read_repairs, filling } = repairs;
     if unsettled_writes + witnessed_writes + read_repairs > 0 {
         text.push_str(&format!(
             "repairs  {unsettled_writes} own writes and {witnessed_writes} of others on their way, \
              {read_repairs} read repairs\n"
         ));
+    }
+    for repair in filling {
+        text.push_str(&format!("filling  {}\n", crate::repair::text(repair)));
     }
     if hints.is_empty() && unfit.is_empty() {
         text.push_str("all replicas are complete, as far as this node knows\n");
@@ -177,13 +180,16 @@ mod tests {
                 "state":"waiting"}],
             "unfit":[{"node":"n3","vnodes":[2,5],"why":"hints","nodes":["n1"]},
                 {"node":"n2","vnodes":[1],"why":"lost_data"}],
-            "repairs":{"unsettled_writes":1,"witnessed_writes":0,"read_repairs":0}}"#;
+            "repairs":{"unsettled_writes":1,"witnessed_writes":0,"read_repairs":0,
+                "filling":[{"node":"n2","complete":false,"lost":"sled/db is gone","slices":66,
+                    "filled":5,"compared":9,"fetched":8,"waits_for":null}]}}"#;
         let text = replicas(&serde_json::from_str(json).unwrap());
         let expected = "\
             hints    n1 holds 7 objects for n3 (vnodes 2, 5): waiting for both to be up\n\
             unfit    n3, vnodes 2, 5: they lack what n1 holds for them\n\
             unfit    n2, vnodes 1: the node came back without its data\n\
-            repairs  1 own writes and 0 of others on their way, 0 read repairs\n";
+            repairs  1 own writes and 0 of others on their way, 0 read repairs\n\
+            filling  n2: 5 of 66 parts filled, 9 objects compared, 8 fetched; lost: sled/db is gone\n";
         assert_eq!(text, expected);
     }
 }

@@ -65,7 +65,8 @@ async fn look(client: &Client, node: &str, json: bool) -> mapring_client::Result
     Ok((text(&repair), repair.complete))
 }
 
-fn text(repair: &Repair) -> String {
+/// One line.
+pub(crate) fn text(repair: &Repair) -> String {
     let Repair { node, complete, lost, slices, filled, fetched, compared, waits_for } = repair;
     if *complete {
         return format!("{node}: complete");

@@ -75,6 +75,9 @@ pub struct Repairs {
     pub witnessed_writes: u64,
     /// Replicas being brought up to date after reads.
     pub read_repairs: u64,
+    /// Nodes that have lost data and are filling themselves from the others.
+    #[serde(default)]
+    pub filling: Vec<Repair>,
 }
 
 /// One member.

@@ -1,15 +1,19 @@
 //! `/`, `/ping`, `/stats`, `/metrics`, `/admin/…` (reference §8).
 
+use futures::future::join_all;
 use http::header::LINK;
 use http::{Method, StatusCode};
 use mapring_cluster::View;
+use mapring_kv::Progress;
+use mapring_types::NodeId;
 use serde_json::{Map, Value, json};
+use tokio::time::timeout;
 
 use crate::decision;
 use crate::listing::ascii;
 use crate::reply::{Reply, Stop, VARY_BOTH, media};
 use crate::server::{App, Request, StorageFacts};
-use crate::status;
+use crate::{limits, status};
 
 /// The version of Riak whose interface this is: clients turn features on by it.
 const RIAK_KV_VERSION: &str = "2.1.8";
@@ -117,10 +121,21 @@ pub(crate) fn metrics(app: &App, request: &Request) -> Result<Reply, Stop> {
 /// `/admin/cluster`.
 pub(crate) async fn cluster(app: &App, request: &Request) -> Result<Reply, Stop> {
     decision::allow(&request.method, READ)?;
-    let lacking = app.objects.lacking().await;
+    let (lacking, filling) = tokio::join!(app.objects.lacking(), filling(app));
     let view = app.objects.view();
-    let document = status::document(&view, is_ready(app, &view), &lacking);
+    let document = status::document(&view, is_ready(app, &view), &lacking, &filling);
     Ok(Reply::json(StatusCode::OK, ascii(&document.to_string())))
+}
+
+/// How far the incomplete members are, of those that answer.
+async fn filling(app: &App) -> Vec<(NodeId, Progress)> {
+    let view = app.objects.view();
+    let incomplete = view.state.members.iter().filter(|(_, member)| member.incomplete);
+    let asked = incomplete.filter(|(id, _)| view.is_up(**id)).map(|(&id, _)| async move {
+        let answer = timeout(limits::STATUS_PATIENCE, app.objects.repair_status(id)).await;
+        Some((id, answer.ok()?.ok()??))
+    });
+    join_all(asked).await.into_iter().flatten().collect()
 }
 
 /// `/admin/repair/NODE`: how far a node is with filling itself from the others; a POST has it do so.
@@ -143,18 +158,7 @@ pub(crate) async fn repair(app: &App, request: &Request, node: &[u8]) -> Result<
     let progress = app.objects.repair_status(id).await?;
     let view = app.objects.view();
     let done = progress.is_none();
-    let progress = progress.unwrap_or_default();
-    let document = json!({
-        "node": view.state.members.get(&id).map(|member| member.name.as_str()),
-        "id": id.to_string(),
-        "complete": done,
-        "lost": progress.lost,
-        "slices": progress.slices,
-        "filled": progress.filled,
-        "compared": progress.compared,
-        "fetched": progress.fetched,
-        "waits_for": progress.waits_for,
-    });
+    let document = status::repair(&view, id, done, &progress.unwrap_or_default());
     let status = if starts { StatusCode::ACCEPTED } else { StatusCode::OK };
     Ok(Reply::json(status, ascii(&document.to_string())))
 }

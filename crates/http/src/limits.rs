@@ -47,6 +47,9 @@ pub const LISTING_BYTES: usize = 8 << 20;
 /// A part of a chunked MapReduce answer is closed at this size; one value may be larger.
 pub const PART_BYTES: usize = 256 << 10;
 
+/// How long the status of the cluster waits for a node to say how far it is with filling itself.
+pub const STATUS_PATIENCE: Duration = Duration::from_secs(2);
+
 /// Results that are ready at the same time leave in one piece up to this size.
 pub const FLUSH_BYTES: usize = 1 << 20;
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mapring_cluster::View;
-use mapring_kv::{Holdings, Lagging};
+use mapring_kv::{Holdings, Lagging, Progress};
 use mapring_ring::Partition;
 use mapring_types::NodeId;
 use serde_json::{Value, json};
@@ -12,7 +12,12 @@ use serde_json::{Value, json};
 pub type Lacking = (Lagging, BTreeMap<NodeId, Holdings>);
 
 /// The document.
-pub(crate) fn document(view: &View, ready: bool, lacking: &Lacking) -> Value {
+pub(crate) fn document(
+    view: &View,
+    ready: bool,
+    lacking: &Lacking,
+    filling: &[(NodeId, Progress)],
+) -> Value {
     let (lagging, holdings) = lacking;
     let members = view.state.members.iter().map(|(&id, member)| {
         json!({
@@ -43,7 +48,26 @@ pub(crate) fn document(view: &View, ready: bool, lacking: &Lacking) -> Value {
             "unsettled_writes": lagging.unsettled,
             "witnessed_writes": lagging.witnessed,
             "read_repairs": lagging.read_repairs,
+            "filling": filling
+                .iter()
+                .map(|(id, progress)| repair(view, *id, false, progress))
+                .collect::<Vec<_>>(),
         },
+    })
+}
+
+/// How far a node is with filling itself from the others.
+pub(crate) fn repair(view: &View, id: NodeId, complete: bool, progress: &Progress) -> Value {
+    json!({
+        "node": view.state.members.get(&id).map(|member| member.name.as_str()),
+        "id": id.to_string(),
+        "complete": complete,
+        "lost": progress.lost,
+        "slices": progress.slices,
+        "filled": progress.filled,
+        "compared": progress.compared,
+        "fetched": progress.fetched,
+        "waits_for": progress.waits_for,
     })
 }
 

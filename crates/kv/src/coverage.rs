@@ -39,7 +39,7 @@ pub(crate) async fn coverage(
         // A node may be taken for down that is up again; it is asked where it matters.
         let nodes = if widened { owners(view.plan()) } else { (*view.up).clone() };
         let nodes: Vec<NodeId> = nodes.difference(without).copied().collect();
-        let known = shared.knowledge(&nodes, Class::Foreground).await;
+        let known = shared.knowledge(&nodes, Class::Foreground, without).await;
         if let Some(node) = known.unsettled.first() {
             // Which replicas miss those writes is not known yet.
             if Instant::now() >= ends {

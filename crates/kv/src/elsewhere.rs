@@ -7,9 +7,9 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use mapring_net::Class;
 use mapring_ring::{Partition, PreferenceEntry};
-use mapring_types::limits::{LEASE, REQUEST_TIMEOUT};
+use mapring_types::limits::REQUEST_TIMEOUT;
 use mapring_types::{NodeId, ObjectId, Record, Result};
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use crate::{Shared, limits, resolved};
 
@@ -23,7 +23,7 @@ pub(crate) async fn read(
     let n_val = shared.props(&view, &id.bucket)?.n_val;
     let list = view.preference_list(&id.bucket, &id.key, n_val);
     let others = list.primaries.iter().filter(|entry| entry.vnode != vnode);
-    let doubted = shared.doubted();
+    let doubted = shared.silence.doubted();
     let (up, down): (Vec<PreferenceEntry>, Vec<_>) =
         others.partition(|entry| view.is_up(entry.node) && !doubted.contains(&entry.node));
     let read = |entry: PreferenceEntry| {
@@ -39,7 +39,7 @@ pub(crate) async fn read(
         loop {
             let patience = if missing < majority { REQUEST_TIMEOUT } else { limits::HEDGE };
             let Ok(next) = timeout(patience, answers.next()).await else {
-                shared.doubt(&silent);
+                shared.silence.doubt(&silent);
                 break;
             };
             let Some((node, answer)) = next else { break };
@@ -57,18 +57,4 @@ pub(crate) async fn read(
         }
     }
     failure.map_or(Ok(None), |error| Err(error.context(id)))
-}
-
-impl Shared {
-    /// Nodes that have just kept somebody waiting in vain.
-    fn doubted(&self) -> BTreeSet<NodeId> {
-        let mut doubted = self.doubted.lock();
-        doubted.retain(|_, since| since.elapsed() < LEASE);
-        doubted.keys().copied().collect()
-    }
-
-    /// Doubts nodes for a while: after it they have answered somebody, or count as down.
-    fn doubt(&self, nodes: &BTreeSet<NodeId>) {
-        self.doubted.lock().extend(nodes.iter().map(|node| (*node, Instant::now())));
-    }
 }

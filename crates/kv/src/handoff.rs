@@ -127,7 +127,7 @@ fn due(shared: &Shared) -> BTreeMap<Task, Vec<Partition>> {
     if shared.catching_up() {
         due.insert(Task::CatchUp, Vec::new());
     }
-    for vnode in shared.vnodes.hinted().vnodes() {
+    for vnode in shared.vnodes.held().vnodes() {
         if let Some(owner) = view.plan().owner(vnode).filter(|owner| view.is_up(*owner)) {
             due.entry(Task::HandOver(owner)).or_default().push(vnode);
         }
@@ -138,13 +138,13 @@ fn due(shared: &Shared) -> BTreeMap<Task, Vec<Partition>> {
 /// Hands the vnodes of one owner over, one after another, until one fails; gives whether none did.
 async fn hand_all_over(shared: &Arc<Shared>, owner: NodeId, vnodes: Vec<Partition>) -> bool {
     for vnode in vnodes {
-        let mark = shared.vnodes.hinted().mark(vnode);
+        let mark = shared.vnodes.held().mark(vnode);
         if owner == shared.me {
-            shared.vnodes.hinted().clear(vnode, mark);
+            shared.vnodes.held().clear(vnode, mark);
             continue;
         }
         match hand_over(shared, vnode, owner).await {
-            Ok(Moved { objects: 0, .. }) => shared.vnodes.hinted().clear(vnode, mark),
+            Ok(Moved { objects: 0, .. }) => shared.vnodes.held().clear(vnode, mark),
             // Until their writes have settled.
             Ok(Moved { gone: 0, .. }) => {}
             Ok(Moved { gone: moved, .. }) => {

@@ -83,7 +83,7 @@ impl Shared {
     /// `Storage`, `Corrupt`, `Overloaded`.
     pub(crate) async fn holdings_here(&self) -> Result<Holdings> {
         let ring = self.parts.cluster.view().plan().ring_size();
-        let vnodes = self.standing().hinted;
+        let vnodes = self.standing().held;
         if vnodes.is_empty() {
             return Ok(Holdings::default());
         }

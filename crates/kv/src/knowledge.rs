@@ -23,16 +23,24 @@ pub(crate) struct Knowledge {
     pub(crate) heard: BTreeMap<NodeId, Behind>,
     /// Nodes that answer, but whose writes under way have not settled within a lease.
     pub(crate) unsettled: BTreeSet<NodeId>,
-    /// The vnodes for which nodes hold data, and who does: also nodes that do not answer, for they
-    /// hold it still.
+    /// The vnodes that lack data which nodes hold for them, and who does: also nodes that do not
+    /// answer, for they hold it still.
     pub(crate) hinted: BTreeMap<Partition, BTreeSet<NodeId>>,
+    /// The vnodes for which nodes that were heard hold any data, also such as these have.
+    pub(crate) held: BTreeSet<Partition>,
 }
 
 impl Shared {
-    /// Asks some nodes what they know.
-    pub(crate) async fn knowledge(self: &Arc<Self>, nodes: &[NodeId], class: Class) -> Knowledge {
-        let asked =
-            nodes.iter().map(|&node| async move { (node, self.settled(node, class).await) });
+    /// Asks some nodes what they know. What they write does not wait for those in `without`.
+    pub(crate) async fn knowledge(
+        self: &Arc<Self>,
+        nodes: &[NodeId],
+        class: Class,
+        without: &BTreeSet<NodeId>,
+    ) -> Knowledge {
+        let settled =
+            |node| async move { (node, self.settled_without(node, class, without).await) };
+        let asked = nodes.iter().map(|&node| settled(node));
         let mut known = Knowledge::default();
         for (node, answer) in join_all(asked).await {
             match answer {
@@ -53,6 +61,8 @@ impl Shared {
         self.adopted(&mut known, class).await;
         let own = self.board.all().into_iter().chain([(self.me, self.standing())]);
         known.hinted = hinted(&known.heard, own);
+        let held = known.heard.values().flat_map(|behind| behind.standing.held.iter());
+        known.held = held.copied().collect();
         known
     }
 
@@ -92,7 +102,7 @@ impl Shared {
         class: Class,
     ) -> BTreeMap<NodeId, Behind> {
         let asked = nodes.into_iter().map(|(node, adopt)| async move {
-            let request = AskBehind { settle: false, adopt };
+            let request = AskBehind { adopt, ..AskBehind::default() };
             Some((node, self.behind_at(node, class, request, LEASE).await.ok()?))
         });
         join_all(asked).await.into_iter().flatten().collect()
@@ -101,8 +111,19 @@ impl Shared {
     /// Asks a node for what it knows once its writes under way have settled. One that does not even
     /// answer a plain question is not waited for.
     pub(crate) async fn settled(self: &Arc<Self>, node: NodeId, class: Class) -> Answer {
+        self.settled_without(node, class, &BTreeSet::new()).await
+    }
+
+    async fn settled_without(
+        self: &Arc<Self>,
+        node: NodeId,
+        class: Class,
+        without: &BTreeSet<NodeId>,
+    ) -> Answer {
         let ask = |settle, patience| {
-            self.behind_at(node, class, AskBehind { settle, adopt: Vec::new() }, patience)
+            let without = without.clone();
+            let request = AskBehind { settle, adopt: Vec::new(), without };
+            self.behind_at(node, class, request, patience)
         };
         let settled = ask(true, LEASE);
         tokio::pin!(settled);
@@ -142,8 +163,9 @@ impl Shared {
     /// # Errors
     /// What keeps it from adopting: it then knows of writes of which no hint is kept.
     pub(crate) async fn behind_here(self: &Arc<Self>, request: AskBehind) -> Result<Behind> {
-        let AskBehind { settle, adopt: mut sources } = request;
+        let AskBehind { settle, adopt: mut sources, without } = request;
         if settle {
+            self.silence.give_up(&without);
             self.unsettled.settle().await;
         }
         let witnesses = self.vnodes.witnesses();
@@ -177,8 +199,8 @@ fn orphans(heard: &BTreeMap<NodeId, Behind>) -> Vec<(NodeId, Vec<Source>)> {
     all.filter(|(_, sources)| !sources.is_empty()).collect()
 }
 
-/// The vnodes for which some node holds data: as the nodes that were heard say themselves, and as
-/// the others' last standings say that anybody remembers.
+/// The vnodes that lack what some node holds for them: as the nodes that were heard say themselves,
+/// and as the others' last standings say that anybody remembers.
 fn hinted(
     heard: &BTreeMap<NodeId, Behind>,
     own: impl Iterator<Item = (NodeId, Standing)>,
@@ -207,7 +229,8 @@ mod tests {
     use super::*;
 
     fn standing(run: u64, turn: u64, hinted: &[u16]) -> Standing {
-        Standing { run, turn, below: 0, hinted: hinted.iter().copied().map(Partition).collect() }
+        let hinted = hinted.iter().copied().map(Partition).collect();
+        Standing { run, turn, hinted, ..Standing::default() }
     }
 
     fn behind(standing: Standing, remembered: &[(u64, Standing)]) -> Behind {

@@ -29,6 +29,7 @@ mod repair;
 mod replica;
 mod service;
 mod settle;
+mod silence;
 mod standing;
 mod stats;
 mod vnode;
@@ -61,6 +62,7 @@ use integrity::{Integrity, Numbers};
 use quorum::keeps_siblings;
 use reap::Reaper;
 use settle::Unsettled;
+use silence::Silence;
 use standing::Board;
 use stats::Stats;
 use vnode::Vnodes;
@@ -186,8 +188,7 @@ pub(crate) struct Shared {
     tails: Arc<Semaphore>,
     pub(crate) repairs: Semaphore,
     pub(crate) beat: Beat,
-    /// See [`Shared::doubted`].
-    pub(crate) doubted: Mutex<BTreeMap<NodeId, Instant>>,
+    pub(crate) silence: Silence,
     /// Whether this node has what it once stored.
     pub(crate) integrity: Arc<Integrity>,
     stopping: AtomicBool,
@@ -252,7 +253,8 @@ impl Kv {
         let present = vnodes.run(move |_| Ok(engine.vnodes())).await?;
         for vnode in present.into_iter().map(Partition) {
             if view.plan().owner(vnode) != Some(view.me) {
-                vnodes.hinted().note(vnode);
+                // Whether the coordinators of what lies here keep hints too is not known any more.
+                vnodes.held().note(vnode, true);
             }
         }
         let (engine, entropy) = (parts.engine.clone(), parts.entropy.clone());
@@ -272,7 +274,7 @@ impl Kv {
             tails: Arc::new(Semaphore::new(limits::TAIL_UNITS)),
             repairs: Semaphore::new(limits::REPAIRS),
             beat: Beat::new(),
-            doubted: Mutex::default(),
+            silence: Silence::new(),
             integrity: Arc::new(Integrity::new(numbers, lacking)),
             stopping: AtomicBool::new(false),
             parts,

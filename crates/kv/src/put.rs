@@ -360,9 +360,15 @@ impl Writer {
                 let record = self.stored.record.clone();
                 let mark = Some(shared.vnodes.witnesses().own(self.unsettled.number()));
                 let patience = limits::REPLICA_PATIENCE + self.transfer();
+                let given_up = shared.silence.given_up(entry.node);
                 self.pending.push(Box::pin(async move {
                     let class = Class::Foreground;
-                    (index, shared.merge_at(entry, id, record, mark, class, patience).await)
+                    let merged = shared.merge_at(entry, id, record, mark, class, patience);
+                    tokio::select! {
+                        biased;
+                        merged = merged => (index, merged),
+                        () = given_up => (index, Err(Error::unavailable("the node was given up"))),
+                    }
                 }));
             }
         }

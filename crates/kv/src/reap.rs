@@ -111,11 +111,11 @@ async fn round(shared: &Arc<Shared>) {
         return;
     }
     // Tombstones keep waiting while any member is away: it may hold an old value.
-    let Some(hinted) = all_hinted(shared).await else { return };
-    let hinted = &hinted;
+    let Some(held) = all_held(shared).await else { return };
+    let held = &held;
     futures::stream::iter(shared.reaper.take_due(now))
         .for_each_concurrent(limits::REAPS_AT_ONCE, |(id, tries)| async move {
-            let reaped = reap(shared, &id, hinted).await.unwrap_or_else(|error| {
+            let reaped = reap(shared, &id, held).await.unwrap_or_else(|error| {
                 tracing::debug!(%id, %error, "a tombstone was not reaped");
                 Reaped::NotYet
             });
@@ -128,7 +128,7 @@ async fn round(shared: &Arc<Shared>) {
 }
 
 /// The vnodes for which some node holds data; `None` unless every member says.
-async fn all_hinted(shared: &Arc<Shared>) -> Option<BTreeSet<Partition>> {
+async fn all_held(shared: &Arc<Shared>) -> Option<BTreeSet<Partition>> {
     if mapring_types::planted!(ReapedTooSoon) {
         return Some(BTreeSet::new());
     }
@@ -137,20 +137,20 @@ async fn all_hinted(shared: &Arc<Shared>) -> Option<BTreeSet<Partition>> {
         return None;
     }
     let members: Vec<NodeId> = view.state.members.keys().copied().collect();
-    let known = shared.knowledge(&members, Class::Background).await;
+    let known = shared.knowledge(&members, Class::Background, &BTreeSet::new()).await;
     let all = members.iter().all(|member| known.heard.contains_key(member));
-    all.then(|| known.hinted.into_keys().collect())
+    all.then_some(known.held)
 }
 
-async fn reap(shared: &Arc<Shared>, id: &ObjectId, hinted: &BTreeSet<Partition>) -> Result<Reaped> {
+async fn reap(shared: &Arc<Shared>, id: &ObjectId, held: &BTreeSet<Partition>) -> Result<Reaped> {
     let view = shared.parts.cluster.view();
     let props = shared.props(&view, &id.bucket)?;
     let siblings = crate::quorum::keeps_siblings(&props);
     let list = view.preference_list(&id.bucket, &id.key, props.n_val);
     let whole = list.entries.iter().all(|entry| entry.primary)
         && list.entries.len() == list.primaries.len();
-    let hinted = list.primaries.iter().any(|entry| hinted.contains(&entry.vnode));
-    if (!whole || hinted) && !mapring_types::planted!(ReapedTooSoon) {
+    let held = list.primaries.iter().any(|entry| held.contains(&entry.vnode));
+    if (!whole || held) && !mapring_types::planted!(ReapedTooSoon) {
         return Ok(Reaped::NotYet);
     }
     let patience = limits::REPLICA_PATIENCE;

@@ -111,9 +111,9 @@ impl Shared {
         let view = self.parts.cluster.view();
         let n_val = self.props(&view, &id.bucket)?.n_val;
         let list = view.preference_list(&id.bucket, &id.key, n_val).primaries;
-        let hinted = self.vnodes.hinted().vnodes();
+        let held = self.vnodes.held().vnodes();
         let further = list.iter().map(|entry| entry.vnode);
-        let further = further.filter(|vnode| *vnode != replica.vnode && hinted.contains(vnode));
+        let further = further.filter(|vnode| *vnode != replica.vnode && held.contains(vnode));
         let mut all = own.into_iter().collect::<Vec<_>>();
         for vnode in further {
             all.extend(self.vnodes.read(vnode, id.clone()).await?);

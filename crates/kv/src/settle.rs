@@ -82,24 +82,35 @@ impl Unsettling {
     }
 }
 
-/// Vnodes owned by others that have data here: fallback writes and hints.
-pub(crate) struct Hinted {
-    vnodes: Mutex<BTreeMap<Partition, u64>>,
+/// Vnodes owned by others that have data here: writes that this node took in their place, and hints.
+pub(crate) struct Held {
+    vnodes: Mutex<BTreeMap<Partition, Holding>>,
     news: Arc<Notify>,
 }
 
-impl Hinted {
+#[derive(Default)]
+struct Holding {
+    /// How often the vnode was noted.
+    times: u64,
+    lacking: bool,
+}
+
+impl Held {
     /// Gives `news` a permit when the vnodes are not the same any more.
     pub(crate) fn new(news: Arc<Notify>) -> Self {
         Self { vnodes: Mutex::default(), news }
     }
 
-    /// Notes that `vnode` has taken something.
-    pub(crate) fn note(&self, vnode: Partition) {
+    /// Notes that something was kept here for `vnode`; with `lacking` that nobody else need know
+    /// that the vnode lacks it. A write of another coordinator needs none: that one keeps a hint of
+    /// its own unless the owner has stored it.
+    pub(crate) fn note(&self, vnode: Partition, lacking: bool) {
         let mut vnodes = self.vnodes.lock();
-        let times = vnodes.entry(vnode).or_default();
-        *times += 1;
-        if *times == 1 {
+        let holding = vnodes.entry(vnode).or_default();
+        holding.times += 1;
+        let news = holding.times == 1 || (lacking && !holding.lacking);
+        holding.lacking |= lacking;
+        if news {
             self.news.notify_one();
         }
     }
@@ -109,15 +120,21 @@ impl Hinted {
         self.vnodes.lock().keys().copied().collect()
     }
 
-    /// How often `vnode` has been noted, to be given to [`Hinted::clear`].
+    /// Those that lack what lies here for them.
+    pub(crate) fn lacking(&self) -> Vec<Partition> {
+        let vnodes = self.vnodes.lock();
+        vnodes.iter().filter(|(_, holding)| holding.lacking).map(|(vnode, _)| *vnode).collect()
+    }
+
+    /// How often `vnode` has been noted, to be given to [`Held::clear`].
     pub(crate) fn mark(&self, vnode: Partition) -> u64 {
-        self.vnodes.lock().get(&vnode).copied().unwrap_or_default()
+        self.vnodes.lock().get(&vnode).map_or(0, |holding| holding.times)
     }
 
     /// Forgets `vnode`, unless it has been noted since `mark`.
     pub(crate) fn clear(&self, vnode: Partition, mark: u64) {
         let mut vnodes = self.vnodes.lock();
-        if vnodes.get(&vnode) == Some(&mark) {
+        if vnodes.get(&vnode).is_some_and(|holding| holding.times == mark) {
             vnodes.remove(&vnode);
             self.news.notify_one();
         }
@@ -129,15 +146,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_vnode_noted_meanwhile_stays_hinted() {
-        let hinted = Hinted::new(Arc::default());
-        hinted.note(Partition(3));
-        let mark = hinted.mark(Partition(3));
-        hinted.note(Partition(3));
-        hinted.clear(Partition(3), mark);
-        assert_eq!(hinted.vnodes(), [Partition(3)]);
-        hinted.clear(Partition(3), hinted.mark(Partition(3)));
-        assert!(hinted.vnodes().is_empty());
+    fn a_vnode_noted_meanwhile_stays() {
+        let held = Held::new(Arc::default());
+        held.note(Partition(3), false);
+        let mark = held.mark(Partition(3));
+        held.note(Partition(3), false);
+        held.clear(Partition(3), mark);
+        assert_eq!((held.vnodes(), held.lacking()), (vec![Partition(3)], vec![]));
+        held.note(Partition(3), true);
+        held.note(Partition(3), false);
+        assert_eq!(held.lacking(), [Partition(3)]);
+        held.clear(Partition(3), held.mark(Partition(3)));
+        assert!(held.vnodes().is_empty() && held.lacking().is_empty());
     }
 
     #[tokio::test]

@@ -29,13 +29,17 @@ pub(crate) struct Standing {
     pub(crate) turn: u64,
     /// Writes of lower numbers have reached all their primaries or are kept as hints.
     pub(crate) below: u64,
-    /// Vnodes of other nodes for which the node holds data.
+    /// Vnodes of other nodes that lack data which the node holds for them.
     pub(crate) hinted: Vec<Partition>,
+    /// Vnodes of other nodes for which the node holds any data. Of what more these may lack, the
+    /// coordinators know.
+    pub(crate) held: Vec<Partition>,
 }
 
 impl Standing {
     fn says_the_same(&self, other: &Self) -> bool {
-        (self.run, self.below, &self.hinted) == (other.run, other.below, &other.hinted)
+        let said = |standing: &Self| (standing.run, standing.below);
+        (said(self), &self.hinted, &self.held) == (said(other), &other.hinted, &other.held)
     }
 }
 
@@ -179,9 +183,9 @@ async fn round(shared: &Arc<Shared>) -> bool {
     }
     metrics::gauge!("mapring_unsettled_writes").set(shared.unsettled.count() as f64);
     metrics::gauge!("mapring_witnessed_writes").set(shared.vnodes.witnesses().count() as f64);
-    metrics::gauge!("mapring_hinted_vnodes").set(standing.hinted.len() as f64);
+    metrics::gauge!("mapring_hinted_vnodes").set(standing.held.len() as f64);
     let view = shared.parts.cluster.view();
-    let mut owners = standing.hinted.iter().filter_map(|vnode| view.plan().owner(*vnode));
+    let mut owners = standing.held.iter().filter_map(|vnode| view.plan().owner(*vnode));
     if owners.any(|owner| view.is_up(owner)) {
         // A write that a node stood in for has settled, or its owner was taken for down in error.
         shared.kick.notify_one();
@@ -285,9 +289,11 @@ impl Shared {
         let below = self.unsettled.below();
         let below = self.vnodes.witnesses().first_own().map_or(below, |first| first.min(below));
         let view = self.parts.cluster.view();
-        let mut hinted = self.vnodes.hinted().vnodes();
-        hinted.retain(|&vnode| view.plan().owner(vnode) != Some(self.me));
-        Standing { run: self.vnodes.witnesses().run(), turn: *turn, below, hinted }
+        let others = |vnode: &Partition| view.plan().owner(*vnode) != Some(self.me);
+        let (mut hinted, mut held) = (self.vnodes.held().lacking(), self.vnodes.held().vnodes());
+        hinted.retain(others);
+        held.retain(others);
+        Standing { run: self.vnodes.witnesses().run(), turn: *turn, below, hinted, held }
     }
 
     /// Takes the standing of another node in.
@@ -308,7 +314,7 @@ impl Shared {
             Ok(())
         });
         settle.await?;
-        if !self.vnodes.hinted().vnodes().is_empty() {
+        if !self.vnodes.held().vnodes().is_empty() {
             // What was kept back because it had not settled can be handed over.
             self.kick.notify_one();
         }
@@ -323,7 +329,7 @@ impl Shared {
 }
 
 /// The first byte of a standing on disk.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// The name of the engine's meta value for what a node holds.
 fn name(node: NodeId) -> String {
@@ -367,7 +373,7 @@ mod tests {
     }
 
     fn standing(run: u64, turn: u64) -> Standing {
-        Standing { run, turn, below: turn, hinted: Vec::new() }
+        Standing { run, turn, below: turn, ..Standing::default() }
     }
 
     #[test]

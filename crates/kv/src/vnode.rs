@@ -22,7 +22,7 @@ use tokio::time::Instant;
 use crate::actor::Actors;
 use crate::commit::GroupCommit;
 use crate::executor::{self, Executor};
-use crate::settle::Hinted;
+use crate::settle::Held;
 use crate::witness::{Source, Witnesses, WriteMark};
 use crate::{KvParts, NewValue, limits};
 
@@ -53,8 +53,7 @@ pub(crate) struct Vnodes {
 /// What jobs need.
 pub(crate) struct Core {
     pub(crate) engine: Arc<dyn Engine>,
-    /// Vnodes of other nodes that have data here.
-    pub(crate) hinted: Hinted,
+    pub(crate) held: Held,
     pub(crate) witnesses: Witnesses,
     pub(crate) actors: Actors,
     cluster: Arc<dyn Cluster>,
@@ -75,7 +74,7 @@ impl Vnodes {
         let core = Core {
             witnesses: Witnesses::open(parts.engine.clone(), own)?,
             engine: parts.engine.clone(),
-            hinted: Hinted::new(news),
+            held: Held::new(news),
             actors: Actors::new(parts.engine.clone(), parts.entropy.clone()),
             ring_size: parts.cluster.view().plan().ring_size(),
             cluster: parts.cluster.clone(),
@@ -88,8 +87,8 @@ impl Vnodes {
     }
 
     /// Vnodes of other nodes that have data here.
-    pub(crate) fn hinted(&self) -> &Hinted {
-        &self.core.hinted
+    pub(crate) fn held(&self) -> &Held {
+        &self.core.held
     }
 
     /// Writes of others that have not settled.
@@ -151,7 +150,9 @@ impl Vnodes {
     ) -> Result<()> {
         self.change(move |core| {
             let wanted = mark.map_or(Ok(true), |mark| core.witnesses.note(mark, &id))?;
-            if wanted { core.merge(vnode, id, &record) } else { Ok(()) }
+            // The coordinator of another's write keeps a hint of its own.
+            let lacking = mark.is_none();
+            if wanted { core.merge(vnode, id, &record, lacking) } else { Ok(()) }
         })
         .await
     }
@@ -163,8 +164,10 @@ impl Vnodes {
         records: Vec<(ObjectId, Record)>,
     ) -> Result<()> {
         let mut records = records.into_iter();
-        self.change(move |core| records.try_for_each(|(id, record)| core.merge(vnode, id, &record)))
-            .await
+        self.change(move |core| {
+            records.try_for_each(|(id, record)| core.merge(vnode, id, &record, true))
+        })
+        .await
     }
 
     /// Adopts writes: brings all that lies here of their objects to every vnode that ought to have
@@ -251,13 +254,25 @@ impl Core {
 
     /// Writes a record, and notes it when the vnode is another node's: after the write, so that
     /// hand-off, which looks first and forgets then, cannot miss it.
-    fn store(&self, vnode: Partition, place: &StoreKey, record: &Record) -> Result<()> {
+    fn store(
+        &self,
+        vnode: Partition,
+        place: &StoreKey,
+        record: &Record,
+        lacking: bool,
+    ) -> Result<()> {
         self.engine.put(vnode.0, place, record)?;
+        self.note(vnode, lacking);
+        Ok(())
+    }
+
+    /// Notes that something lies here for a vnode, where that is another node's; `lacking` as in
+    /// [`Held::note`].
+    fn note(&self, vnode: Partition, lacking: bool) {
         let view = self.cluster.view();
         if view.plan().owner(vnode) != Some(view.me) {
-            self.hinted.note(vnode);
+            self.held.note(vnode, lacking);
         }
-        Ok(())
     }
 
     fn stripe(&self, vnode: Partition, place: &StoreKey) -> &Mutex<()> {
@@ -308,19 +323,19 @@ impl Core {
         }
         check(&object).map_err(|error| error.context(&place.id))?;
         self.witnesses.note(self.witnesses.own(number), &place.id)?;
-        self.store(vnode, &place, &record)?;
+        self.store(vnode, &place, &record, true)?;
         self.recent.lock().remember((vnode, write_id), dot);
         Ok(object)
     }
 
-    fn merge(&self, vnode: Partition, id: ObjectId, record: &Record) -> Result<()> {
+    fn merge(&self, vnode: Partition, id: ObjectId, record: &Record, lacking: bool) -> Result<()> {
         let incoming = record.decode().map_err(|error| error.context(&id))?;
         check(&incoming).map_err(|error| error.context(&id))?;
         let place = self.place(id);
         let _lock = self.stripe(vnode, &place).lock();
         let reaped = self.reaped.lock().clock(vnode, &place.id);
         let before = match (self.stored(vnode, &place)?, &reaped) {
-            (None, None) => return self.store(vnode, &place, record),
+            (None, None) => return self.store(vnode, &place, record, lacking),
             (stored, _) => stored.unwrap_or_default(),
         };
         let mut joined = before.clone();
@@ -337,7 +352,7 @@ impl Core {
             // Already here, but perhaps not yet durable: the caller still waits for a sync.
             return Ok(());
         }
-        self.store(vnode, &place, &Record::encode(&joined))
+        self.store(vnode, &place, &Record::encode(&joined), lacking)
     }
 
     fn adopt(&self, id: ObjectId) -> Result<()> {
@@ -357,7 +372,12 @@ impl Core {
             return Ok(());
         }
         let record = Record::encode(&joined);
-        primaries.iter().try_for_each(|entry| self.merge(entry.vnode, place.id.clone(), &record))
+        for entry in &primaries {
+            self.merge(entry.vnode, place.id.clone(), &record, true)?;
+            // Also where it lay here already, in place of its owner, for the coordinator to know.
+            self.note(entry.vnode, true);
+        }
+        Ok(())
     }
 
     fn remove(

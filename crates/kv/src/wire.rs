@@ -4,6 +4,8 @@
 //! A peer's own refusal travels inside the answer, so that an error of the transport always means
 //! that the peer could not be asked. Requests and answers carry the sender's plan version.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use mapring_net::{Method, ServiceId};
 use mapring_ring::Partition;
@@ -150,6 +152,8 @@ pub(crate) struct AskBehind {
     pub(crate) settle: bool,
     /// The receiver first adopts what it witnessed of these.
     pub(crate) adopt: Vec<Source>,
+    /// Nodes that have failed who asks: the receiver's writes do not wait for them to settle.
+    pub(crate) without: BTreeSet<NodeId>,
 }
 
 /// Replicas that lack acknowledged writes, as far as one node knows.

@@ -181,6 +181,7 @@ async fn administrative_resources_answer() {
     let cluster = parsed(&client.get("/admin/cluster").await);
     assert_eq!(cluster["members"].as_array().unwrap().len(), 3);
     assert_eq!(cluster["members"][0]["status"], "valid");
+    assert_eq!(cluster["repairs"]["filling"], json!([repair]));
     let list = parsed(&client.get("/buckets/b/keys/k/preflist").await);
     assert_eq!(list["preflist"][0]["partition"], 28);
     assert_eq!(list["preflist"].as_array().unwrap().len(), 3);
@@ -217,7 +218,8 @@ async fn replicas_that_lack_writes_are_shown() {
     assert_eq!(why, ["hints", "hints", "catching_up"]);
     assert_eq!(cluster["unfit"][1]["nodes"], json!(["n1", "n2"]));
     assert_eq!(cluster["unfit"][1]["vnodes"], json!(of_third));
-    let expected = json!({"unsettled_writes": 1, "witnessed_writes": 2, "read_repairs": 3});
+    let expected =
+        json!({"unsettled_writes": 1, "witnessed_writes": 2, "read_repairs": 3, "filling": []});
     assert_eq!(cluster["repairs"], expected);
 }
 

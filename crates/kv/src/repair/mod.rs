@@ -132,7 +132,7 @@ async fn begin_anew(
     // What lies here for others goes with it: they have to look for it elsewhere.
     let owners: BTreeSet<NodeId> = shared
         .vnodes
-        .hinted()
+        .held()
         .vnodes()
         .into_iter()
         .filter_map(|vnode| view.plan().owner(vnode))
@@ -157,7 +157,7 @@ async fn begin_anew(
 /// What the reachable members know.
 async fn knowledge(shared: &Arc<Shared>, view: &View) -> Knowledge {
     let others: Vec<NodeId> = view.up.iter().copied().filter(|node| *node != shared.me).collect();
-    shared.knowledge(&others, Class::Background).await
+    shared.knowledge(&others, Class::Background, &BTreeSet::new()).await
 }
 
 /// A part of a vnode of this node: the objects of one home partition.

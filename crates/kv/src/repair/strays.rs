@@ -6,6 +6,7 @@
 //! object is no part of a write under way. In this order, so that a write of the meantime is seen:
 //! the object here, the hints, the other primaries, the object here once more.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use mapring_net::Class;
@@ -28,7 +29,7 @@ pub(super) async fn drop_all(
     }
     let view = shared.parts.cluster.view();
     let members: Vec<NodeId> = view.state.members.keys().copied().collect();
-    let known = shared.knowledge(&members, Class::Background).await;
+    let known = shared.knowledge(&members, Class::Background, &BTreeSet::new()).await;
     if !members.iter().all(|member| known.heard.contains_key(member)) {
         tracing::info!(%vnode, objects = strays.len(), "objects that only this node has are kept");
         return Ok(());
@@ -40,7 +41,7 @@ pub(super) async fn drop_all(
         let n_val = props.n_val;
         let primaries = shared.primaries(&id, n_val);
         let others = primaries.iter().filter(|entry| entry.node != shared.me);
-        let mut alone = !primaries.iter().any(|entry| known.hinted.contains_key(&entry.vnode));
+        let mut alone = !primaries.iter().any(|entry| known.held.contains(&entry.vnode));
         let mut asked = 0;
         for &entry in others {
             let patience = limits::REPLICA_PATIENCE;

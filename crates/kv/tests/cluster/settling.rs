@@ -86,6 +86,22 @@ async fn what_was_under_way_when_all_were_killed_is_brought_on_after_the_start()
     eventually("all arrive", || ids.iter().all(|id| cluster.converged(id))).await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn who_was_failed_by_a_silent_node_waits_for_no_writes_to_it() {
+    let cluster = TestCluster::start(3, 64).await;
+    let ids = spread(&cluster, 20);
+    cluster.pause(2);
+    for id in &ids {
+        let coordinator = cluster.kv(0).preference(id).unwrap().primaries[0].node;
+        if coordinator != cluster.id(2) {
+            put(cluster.kv(0), id, "v").await;
+        }
+    }
+    let (began, without) = (Instant::now(), [cluster.id(2)].into());
+    cluster.kv(1).coverage_without(3, &without).await.unwrap();
+    assert!(began.elapsed() < Duration::from_millis(500), "{:?}", began.elapsed());
+}
+
 /// A node that has started asks those whose hints it waits for. They must not take coordinators that
 /// are alive for gone: the hints that they would then keep are for that node, too, for ever.
 #[tokio::test(start_paused = true)]

@@ -185,7 +185,7 @@ impl Default for Config {
             },
             log: LogConfig {
                 format: LogFormat::Plain,
-                level: "info,openraft=error,chitchat=warn".into(),
+                level: "info,openraft=error,openraft::replication=off,chitchat=warn".into(),
             },
         }
     }
