@@ -34,6 +34,12 @@ pub(crate) async fn coverage(
     let ends = began + limits::FIT_PATIENCE;
     let offset = shared.parts.entropy.next_u64();
     let mut widened = false;
+    let wait = async |why: String| {
+        if began.elapsed() >= limits::FIT_TOLD {
+            tracing::info!(since = ?began.elapsed(), why, "no plan for a query yet");
+        }
+        sleep(limits::FIT_TICK).await;
+    };
     loop {
         let view = shared.parts.cluster.view();
         // A node may be taken for down that is up again; it is asked where it matters.
@@ -46,19 +52,21 @@ pub(crate) async fn coverage(
                 let message = format!("writes under way at node {node} do not settle");
                 return Err(Error::unavailable(message));
             }
-            sleep(limits::FIT_TICK).await;
+            wait(format!("writes under way at node {node} do not settle")).await;
             continue;
         }
         let unknown = too_few(view.plan(), n_val, |node| known.heard.contains_key(node));
         if !unknown.is_empty() {
-            if widened && began.elapsed() >= limits::MAJORITY_PATIENCE {
+            // Where the caller knows that too many have failed, waiting does not help.
+            let hopeless = !too_few(view.plan(), n_val, |node| !without.contains(node)).is_empty();
+            if hopeless || (widened && began.elapsed() >= limits::MAJORITY_PATIENCE) {
                 return Err(Error::unavailable(format!(
                     "too few replicas answer to know which is complete, of partitions {}",
                     named(&unknown)
                 )));
             }
             widened = true;
-            sleep(limits::FIT_TICK).await;
+            wait("too few replicas answer".to_owned()).await;
             continue;
         }
         let plan = |fit: &dyn Fn(&CoverageEntry) -> bool| {
@@ -68,6 +76,7 @@ pub(crate) async fn coverage(
             |node: &NodeId| view.state.members.get(node).is_some_and(|member| member.incomplete);
         let complete = |entry: &CoverageEntry| {
             known.heard.contains_key(&entry.node)
+                && !without.contains(&entry.node)
                 && (!known.hinted.contains_key(&entry.vnode)
                     || mapring_types::planted!(UnfitTrusted))
                 && !has_lost_data(&entry.node)
@@ -84,7 +93,8 @@ pub(crate) async fn coverage(
             Ok(coverage) => return Ok(coverage),
             Err(partitions) => partitions,
         };
-        let reachable = plan(&|entry| known.heard.contains_key(&entry.node));
+        let reachable =
+            plan(&|entry| known.heard.contains_key(&entry.node) && !without.contains(&entry.node));
         if reachable.is_err() || Instant::now() >= ends {
             let why = reasons(&view, n_val, &known, &lacking);
             let lacking = named(&lacking);
@@ -93,7 +103,7 @@ pub(crate) async fn coverage(
             )));
         }
         shared.kick.notify_one();
-        sleep(limits::FIT_TICK).await;
+        wait(reasons(&view, n_val, &known, &lacking)).await;
     }
 }
 

@@ -38,21 +38,18 @@ impl Shared {
         class: Class,
         without: &BTreeSet<NodeId>,
     ) -> Knowledge {
-        let settled =
-            |node| async move { (node, self.settled_without(node, class, without).await) };
-        let asked = nodes.iter().map(|&node| settled(node));
         let mut known = Knowledge::default();
-        for (node, answer) in join_all(asked).await {
-            match answer {
-                Answer::Settled(behind) => {
-                    known.heard.insert(node, behind);
-                }
-                Answer::Unsettled => {
-                    known.unsettled.insert(node);
-                }
-                Answer::None => {}
-            }
-        }
+        let patience = limits::PROBE_PATIENCE;
+        self.hear_all(nodes.to_vec(), class, without, patience, &mut known).await;
+        // Who asks may be wrong about who is gone: it has just been cut off itself, perhaps. What is
+        // under way at the living is not to be adopted: those hints could get lost with the adopter.
+        let sources = orphans(&known.heard).into_iter().flat_map(|(_, sources)| sources);
+        let thought_gone: BTreeSet<NodeId> = sources
+            .map(|source| source.node)
+            .filter(|node| !nodes.contains(node) && *node != self.me)
+            .collect();
+        let thought_gone = thought_gone.into_iter().collect();
+        self.hear_all(thought_gone, class, without, limits::ALIVE_PATIENCE, &mut known).await;
         if known.heard.len() > 1 {
             // What settled meanwhile may lie as hints on nodes that had answered before.
             let again = known.heard.keys().map(|&node| (node, Vec::new())).collect();
@@ -64,6 +61,30 @@ impl Shared {
         let held = known.heard.values().flat_map(|behind| behind.standing.held.iter());
         known.held = held.copied().collect();
         known
+    }
+
+    async fn hear_all(
+        self: &Arc<Self>,
+        nodes: Vec<NodeId>,
+        class: Class,
+        without: &BTreeSet<NodeId>,
+        patience: Duration,
+        known: &mut Knowledge,
+    ) {
+        let asked = nodes.into_iter().map(|node| async move {
+            (node, self.settled_without(node, class, without, patience).await)
+        });
+        for (node, answer) in join_all(asked).await {
+            match answer {
+                Answer::Settled(behind) => {
+                    known.heard.insert(node, behind);
+                }
+                Answer::Unsettled => {
+                    known.unsettled.insert(node);
+                }
+                Answer::None => {}
+            }
+        }
     }
 
     /// Has the nodes that were heard adopt what they witnessed of others that were not.
@@ -111,7 +132,7 @@ impl Shared {
     /// Asks a node for what it knows once its writes under way have settled. One that does not even
     /// answer a plain question is not waited for.
     pub(crate) async fn settled(self: &Arc<Self>, node: NodeId, class: Class) -> Answer {
-        self.settled_without(node, class, &BTreeSet::new()).await
+        self.settled_without(node, class, &BTreeSet::new(), limits::PROBE_PATIENCE).await
     }
 
     async fn settled_without(
@@ -119,6 +140,7 @@ impl Shared {
         node: NodeId,
         class: Class,
         without: &BTreeSet<NodeId>,
+        probe_patience: Duration,
     ) -> Answer {
         let ask = |settle, patience| {
             let without = without.clone();
@@ -130,17 +152,20 @@ impl Shared {
         let first = tokio::select! {
             biased;
             settled = &mut settled => Err(settled),
-            plain = ask(false, limits::PROBE_PATIENCE) => Ok(plain),
+            plain = ask(false, probe_patience) => Ok(plain),
         };
-        let settled = match first {
-            Err(settled) => settled,
-            Ok(Ok(_)) => settled.await,
-            Ok(Err(_)) => return Answer::None,
+        let (settled, plain) = match first {
+            Err(settled) => (settled, true),
+            Ok(Ok(_)) => (settled.await, true),
+            Ok(Err(error)) => (Err(error), false),
         };
         match settled {
             Ok(behind) => Answer::Settled(behind),
-            Err(error) if error.kind() == ErrorKind::Timeout => Answer::Unsettled,
-            Err(_) => Answer::None,
+            Err(error) if plain && error.kind() == ErrorKind::Timeout => Answer::Unsettled,
+            Err(error) => {
+                tracing::info!(%node, %error, "a node does not say what it knows of lacking writes");
+                Answer::None
+            }
         }
     }
 

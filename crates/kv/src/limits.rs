@@ -99,11 +99,18 @@ pub const FIT_PATIENCE: Duration = Duration::from_secs(10);
 /// How often it looks meanwhile.
 pub const FIT_TICK: Duration = Duration::from_millis(250);
 
+/// When a query has waited so long for a plan, the log says for what.
+pub const FIT_TOLD: Duration = Duration::from_secs(1);
+
 /// How long it waits for so many nodes to answer that no acknowledged write can be missed.
 pub const MAJORITY_PATIENCE: Duration = Duration::from_millis(2_500);
 
 /// How long a node may take to a plain question before it is taken for silent.
 pub const PROBE_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long a node that is thought to be gone may take to say otherwise, before others adopt what
+/// it had under way: the time of a query that meets a fault is longer by this.
+pub const ALIVE_PATIENCE: Duration = Duration::from_millis(200);
 
 /// How often a node tells the others which of its writes have settled, at most: bounds what they
 /// remember, and adopt should it end.

@@ -94,7 +94,8 @@ pub trait Transport: Send + Sync + 'static {
     /// taken: at most a transport window of bytes is under way.
     ///
     /// # Errors
-    /// As [`Transport::call`]. `timeout` bounds only the opening.
+    /// As [`Transport::call`]. `timeout` bounds only the opening. Where a connection that was there
+    /// turns out to be closed, the request is sent once more by a new one: it can reach the peer twice.
     async fn open(
         &self,
         to: &Peer,

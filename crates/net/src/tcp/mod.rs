@@ -206,7 +206,15 @@ impl Transport for TcpTransport {
             }
             let link = self.links.get(&self.shared, to);
             let connection = link.streams(class, deadline).await?;
-            connection.open(method, body.clone(), left(deadline)).await
+            let begun = Instant::now();
+            let opened = connection.open(method, body.clone(), left(deadline)).await;
+            let closed = opened.is_err() && !connection.is_open();
+            if closed && begun.elapsed() < limits::PING_AFTER {
+                // The peer had closed it, or was started anew: that says nothing of the peer now.
+                let connection = link.streams(class, deadline).await?;
+                return connection.open(method, body.clone(), left(deadline)).await;
+            }
+            opened
         };
         self.measured(to, within, deadline, &body, work).await
     }

@@ -44,7 +44,8 @@ impl StreamConnection {
             .max_send_buf_size(limits::STREAM_WINDOW as usize)
             .keep_alive_interval(limits::PING_AFTER)
             .keep_alive_timeout(LEASE - limits::PING_AFTER)
-            .keep_alive_while_idle(false)
+            // A peer that was cut off for a while has closed its end, unheard.
+            .keep_alive_while_idle(true)
             .handshake(TokioIo::new(stream))
             .await
             .map_err(|error| broken(&peer, error))?;
