@@ -67,7 +67,8 @@ pub(crate) async fn put(
             return Err(Error::timeout(format!("{id}: the write was not answered in time")));
         }
         let entries = shared.entries(id, need.n, &excluded);
-        let Some(entry) = coordinator(&entries, shared.me, &shared.lacking()) else {
+        let (lacking, doubted) = (shared.lacking(), shared.silence.doubted());
+        let Some(entry) = coordinator(&entries, shared.me, &lacking, &doubted) else {
             let nobody = || Error::unavailable(format!("{id}: no node can take the write"));
             return Err(last.unwrap_or_else(nobody));
         };
@@ -88,13 +89,16 @@ pub(crate) async fn put(
 
 /// Who coordinates: this node if it is a primary, else the first primary, else a fallback. Replicas
 /// that lack writes only where there are no others: they would write beside what they do not know.
+/// Nodes that have just kept somebody waiting come after their equals.
 fn coordinator(
     entries: &[PreferenceEntry],
     me: NodeId,
     lacking: &BTreeSet<Partition>,
+    doubted: &BTreeSet<NodeId>,
 ) -> Option<PreferenceEntry> {
     let rank = |entry: &&PreferenceEntry| {
-        (!entry.primary, entry.primary && lacking.contains(&entry.vnode), entry.node != me)
+        let lacking = entry.primary && lacking.contains(&entry.vnode);
+        (!entry.primary, lacking, doubted.contains(&entry.node), entry.node != me)
     };
     // The first of equals, in the order of the list.
     entries.iter().min_by_key(rank).copied()

@@ -10,11 +10,11 @@ use mapring_types::{Error, ErrorKind, NodeId, Object, ObjectId, Record, Result, 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::Shared;
 use crate::fold::{self, Names};
 use crate::quorum::keeps_siblings;
 use crate::wire::{self, Operation, Planned, Replica};
 use crate::witness::WriteMark;
+use crate::{Shared, limits};
 
 /// What became of a call to a peer.
 pub(crate) enum Asked<T> {
@@ -55,14 +55,19 @@ impl Shared {
         let call = self.parts.transport.call(&peer, class, operation.method(), body, patience);
         match call.await {
             Ok(answer) => {
+                self.silence.trust(node);
                 if !view.is_up(node) {
                     self.parts.cluster.report(node, true);
                 }
                 Asked::Answered(wire::decode_answer(&answer).and_then(|outcome| outcome))
             }
             Err(error) => {
-                if error.kind() == ErrorKind::Unavailable {
-                    self.parts.cluster.report(node, false);
+                match error.kind() {
+                    ErrorKind::Unavailable => self.parts.cluster.report(node, false),
+                    ErrorKind::Timeout if patience >= limits::HEDGE => {
+                        self.silence.doubt(&[node].into());
+                    }
+                    _ => {}
                 }
                 Asked::Unreached(error)
             }

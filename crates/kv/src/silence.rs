@@ -1,6 +1,7 @@
 //! Nodes that have fallen silent, as those noticed who waited for them: others need not wait as long.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use mapring_types::NodeId;
 use mapring_types::limits::LEASE;
@@ -13,11 +14,17 @@ pub(crate) struct Silence {
     /// How often each node was given up.
     given_up: watch::Sender<BTreeMap<NodeId, u64>>,
     doubted: Mutex<BTreeMap<NodeId, Instant>>,
+    /// Whether there may be doubts at all: most of the time there are none, and many ask.
+    any: AtomicBool,
 }
 
 impl Silence {
     pub(crate) fn new() -> Self {
-        Self { given_up: watch::Sender::new(BTreeMap::new()), doubted: Mutex::default() }
+        Self {
+            given_up: watch::Sender::new(BTreeMap::new()),
+            doubted: Mutex::default(),
+            any: AtomicBool::new(false),
+        }
     }
 
     /// Has all writes under way wait for these nodes no longer.
@@ -43,14 +50,29 @@ impl Silence {
 
     /// Nodes that have just kept somebody waiting in vain.
     pub(crate) fn doubted(&self) -> BTreeSet<NodeId> {
+        if !self.any.load(Ordering::Acquire) {
+            return BTreeSet::new();
+        }
         let mut doubted = self.doubted.lock();
         doubted.retain(|_, since| since.elapsed() < LEASE);
+        self.any.store(!doubted.is_empty(), Ordering::Release);
         doubted.keys().copied().collect()
+    }
+
+    /// Notes that a node has answered.
+    pub(crate) fn trust(&self, node: NodeId) {
+        if self.any.load(Ordering::Acquire) {
+            let mut doubted = self.doubted.lock();
+            doubted.remove(&node);
+            self.any.store(!doubted.is_empty(), Ordering::Release);
+        }
     }
 
     /// Doubts nodes for a while: after it they have answered somebody, or count as down.
     pub(crate) fn doubt(&self, nodes: &BTreeSet<NodeId>) {
-        self.doubted.lock().extend(nodes.iter().map(|node| (*node, Instant::now())));
+        let mut doubted = self.doubted.lock();
+        doubted.extend(nodes.iter().map(|node| (*node, Instant::now())));
+        self.any.store(!doubted.is_empty(), Ordering::Release);
     }
 }
 
@@ -82,5 +104,8 @@ mod tests {
         assert_eq!(silence.doubted(), [NodeId(1)].into());
         tokio::time::advance(LEASE).await;
         assert!(silence.doubted().is_empty());
+        silence.doubt(&[NodeId(1), NodeId(2)].into());
+        silence.trust(NodeId(1));
+        assert_eq!(silence.doubted(), [NodeId(2)].into());
     }
 }

@@ -6,7 +6,7 @@ use mapring_sim::{Figures, Options, Report, run};
 use mapring_types::Result;
 
 /// Seeds that once failed, each with what was wrong.
-const FAILED_ONCE: [(u64, &str); 11] = [
+const FAILED_ONCE: [(u64, &str); 13] = [
     (36, "a write that a paused node made late overtook a later one"),
     (82, "read repair brought back what had been reaped"),
     (341, "after a crash of all nodes nobody who was back knew who lacked a write"),
@@ -17,7 +17,9 @@ const FAILED_ONCE: [(u64, &str); 11] = [
     (30_370, "a write that a paused node made late replaced what it had made before"),
     (30_490, "what had been reaped came back beside a new value"),
     (40_499, "replicas of a tombstone had different clocks for ever"),
+    (4_204_125_610, "the same"),
     (40_778, "that a fallback held a write was known to the fallback alone, which ended"),
+    (110_286, "a delete waited twice for the same silent node"),
 ];
 
 fn good(seed: u64) -> Result<Report> {
