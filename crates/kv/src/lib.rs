@@ -5,7 +5,7 @@
 //! `replica` and `service` are what nodes ask of each other; `quorum` decides and `get`, `put`,
 //! `delete` coordinate, `elsewhere` looks for what a replica lacks; `settle`, `witness`, `standing`
 //! and `knowledge` know which replicas lack writes, `handoff`, `coverage` and `reap` act on it,
-//! `holdings` tells; `list` walks the ring.
+//! `holdings` tells; `silence` and `beat` know who does not answer; `list` walks the ring.
 
 mod actor;
 mod beat;
