@@ -38,7 +38,13 @@ impl Health {
         }
         // After a panic nothing is called again, so nobody sees what it left behind.
         match catch_unwind(AssertUnwindSafe(call)) {
-            Ok(result) => result.map_err(|error| super::translate(what, error)),
+            Ok(result) => result.map_err(|error| {
+                if is_full(&error) {
+                    // From a read too: sled's own thread met it, and every call ends with it now.
+                    self.fail_writes(&error.to_string());
+                }
+                super::translate(what, error)
+            }),
             Err(panic) => {
                 let text = panic
                     .downcast_ref::<String>()
@@ -56,6 +62,11 @@ impl Health {
     }
 }
 
+fn is_full(error: &db::Error) -> bool {
+    use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+    matches!(error, db::Error::Io(error) if matches!(error.kind(), StorageFull | QuotaExceeded))
+}
+
 fn refused(why: &str) -> Error {
     Error::new(ErrorKind::Storage, format!("the storage has failed: {why}"))
 }
@@ -63,6 +74,17 @@ fn refused(why: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_full_disk_that_a_read_meets_is_one_for_writes() {
+        let health = Health::default();
+        let failed = |kind: std::io::ErrorKind| Err(db::Error::Io(kind.into()));
+        assert!(health.call::<()>("read", || failed(std::io::ErrorKind::Other)).is_err());
+        assert!(health.check_writes().is_ok());
+        assert!(health.call::<()>("read", || failed(std::io::ErrorKind::StorageFull)).is_err());
+        assert!(health.check_writes().is_err());
+        assert_eq!(health.call("read", || Ok(2)).unwrap(), 2);
+    }
 
     #[test]
     fn a_panic_is_an_error_and_the_last_call() {
