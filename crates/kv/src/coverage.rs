@@ -46,7 +46,7 @@ pub(crate) async fn coverage(
         let nodes = if widened { owners(view.plan()) } else { (*view.up).clone() };
         let nodes: Vec<NodeId> = nodes.difference(without).copied().collect();
         let known = shared.knowledge(&nodes, Class::Foreground, without).await;
-        if let Some(node) = known.unsettled.first() {
+        if let Some(node) = known.unsettled.iter().find(|node| nodes.contains(node)) {
             // Which replicas miss those writes is not known yet.
             if Instant::now() >= ends {
                 let message = format!("writes under way at node {node} do not settle");
@@ -72,11 +72,12 @@ pub(crate) async fn coverage(
         let plan = |fit: &dyn Fn(&CoverageEntry) -> bool| {
             Coverage::new(view.plan(), n_val, offset, |entry| fit(&entry))
         };
+        // Who was heard beside those that were asked does not count as up for the caller either.
+        let usable = |node: &NodeId| known.heard.contains_key(node) && nodes.contains(node);
         let has_lost_data =
             |node: &NodeId| view.state.members.get(node).is_some_and(|member| member.incomplete);
         let complete = |entry: &CoverageEntry| {
-            known.heard.contains_key(&entry.node)
-                && !without.contains(&entry.node)
+            usable(&entry.node)
                 && (!known.hinted.contains_key(&entry.vnode)
                     || mapring_types::planted!(UnfitTrusted))
                 && !has_lost_data(&entry.node)
@@ -93,8 +94,7 @@ pub(crate) async fn coverage(
             Ok(coverage) => return Ok(coverage),
             Err(partitions) => partitions,
         };
-        let reachable =
-            plan(&|entry| known.heard.contains_key(&entry.node) && !without.contains(&entry.node));
+        let reachable = plan(&|entry| usable(&entry.node));
         if reachable.is_err() || Instant::now() >= ends {
             let why = reasons(&view, n_val, &known, &lacking);
             let lacking = named(&lacking);

@@ -147,7 +147,10 @@ async fn hand_all_over(shared: &Arc<Shared>, owner: NodeId, vnodes: Vec<Partitio
             Ok(Moved { objects: 0, .. }) => shared.vnodes.held().clear(vnode, mark),
             // Until their writes have settled.
             Ok(Moved { gone: 0, .. }) => {}
-            Ok(Moved { gone: moved, .. }) => {
+            Ok(Moved { gone: moved, objects }) => {
+                if moved == objects {
+                    shared.vnodes.held().brought(vnode, mark);
+                }
                 tracing::info!(%vnode, node = %owner, moved, "handed objects over");
                 shared.kick.notify_one();
             }

@@ -44,10 +44,8 @@ impl Shared {
         // Who asks may be wrong about who is gone: it has just been cut off itself, perhaps. What is
         // under way at the living is not to be adopted: those hints could get lost with the adopter.
         let sources = orphans(&known.heard).into_iter().flat_map(|(_, sources)| sources);
-        let thought_gone: BTreeSet<NodeId> = sources
-            .map(|source| source.node)
-            .filter(|node| !nodes.contains(node) && *node != self.me)
-            .collect();
+        let thought_gone: BTreeSet<NodeId> =
+            sources.map(|source| source.node).filter(|node| !nodes.contains(node)).collect();
         let thought_gone = thought_gone.into_iter().collect();
         self.hear_all(thought_gone, class, without, limits::ALIVE_PATIENCE, &mut known).await;
         if known.heard.len() > 1 {

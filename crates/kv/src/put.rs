@@ -20,7 +20,7 @@ use mapring_net::Class;
 use mapring_ring::{Partition, PreferenceEntry};
 use mapring_types::limits::{KEY_BYTES, OBJECT_BYTES};
 use mapring_types::{Error, ErrorKind, NodeId, Object, ObjectId, Record, Result, VersionVector};
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, SetOnce, oneshot};
 use tokio::time::{Instant, sleep_until};
 
 use crate::coverage::owners;
@@ -243,6 +243,7 @@ pub(crate) async fn coordinate(shared: &Arc<Shared>, write: Coordinate) -> Resul
         hedge: None,
         deadline: deadline(Some(Duration::from_millis(write.timeout_ms))),
         reply: Some(sender),
+        answered: Arc::default(),
     };
     // Its own task: a write that has begun reaches all replicas, whoever still waits for it.
     mapring_net::task::spawn(writer.run(own, stamping));
@@ -278,6 +279,8 @@ struct Writer {
     hedge: Option<Instant>,
     deadline: Instant,
     reply: Option<oneshot::Sender<Result<Object>>>,
+    /// Set when the answer has left: nobody waits for the rest.
+    answered: Arc<SetOnce<()>>,
     /// The leave to go on in the background; without it the answer waits for all replicas.
     tail: Option<OwnedSemaphorePermit>,
     unsettled: Unsettling,
@@ -365,6 +368,12 @@ impl Writer {
                 let mark = Some(shared.vnodes.witnesses().own(self.unsettled.number()));
                 let patience = limits::REPLICA_PATIENCE + self.transfer();
                 let given_up = shared.silence.given_up(entry.node);
+                let answered = self.answered.clone();
+                // Whoever still waits for the answer need not share the doubts of others.
+                let given_up = async move {
+                    given_up.await;
+                    answered.wait().await;
+                };
                 self.pending.push(Box::pin(async move {
                     let class = Class::Foreground;
                     let merged = shared.merge_at(entry, id, record, mark, class, patience);
@@ -395,6 +404,7 @@ impl Writer {
     fn answer(&mut self, reply: Result<Object>) {
         if let Some(sender) = self.reply.take() {
             let _ = sender.send(reply);
+            let _ = self.answered.set(());
         }
     }
 

@@ -92,7 +92,8 @@ pub(crate) struct Held {
 struct Holding {
     /// How often the vnode was noted.
     times: u64,
-    lacking: bool,
+    /// How often it had been when it was last noted as lacking.
+    lacking: Option<u64>,
 }
 
 impl Held {
@@ -108,8 +109,10 @@ impl Held {
         let mut vnodes = self.vnodes.lock();
         let holding = vnodes.entry(vnode).or_default();
         holding.times += 1;
-        let news = holding.times == 1 || (lacking && !holding.lacking);
-        holding.lacking |= lacking;
+        let news = holding.times == 1 || (lacking && holding.lacking.is_none());
+        if lacking {
+            holding.lacking = Some(holding.times);
+        }
         if news {
             self.news.notify_one();
         }
@@ -123,12 +126,27 @@ impl Held {
     /// Those that lack what lies here for them.
     pub(crate) fn lacking(&self) -> Vec<Partition> {
         let vnodes = self.vnodes.lock();
-        vnodes.iter().filter(|(_, holding)| holding.lacking).map(|(vnode, _)| *vnode).collect()
+        vnodes
+            .iter()
+            .filter(|(_, holding)| holding.lacking.is_some())
+            .map(|(vnode, _)| *vnode)
+            .collect()
     }
 
-    /// How often `vnode` has been noted, to be given to [`Held::clear`].
+    /// How often `vnode` has been noted, to be given to [`Held::brought`] and [`Held::clear`].
     pub(crate) fn mark(&self, vnode: Partition) -> u64 {
         self.vnodes.lock().get(&vnode).map_or(0, |holding| holding.times)
+    }
+
+    /// All that was noted for `vnode` before `mark` has come to its owner.
+    pub(crate) fn brought(&self, vnode: Partition, mark: u64) {
+        let mut vnodes = self.vnodes.lock();
+        if let Some(holding) = vnodes.get_mut(&vnode)
+            && holding.lacking.is_some_and(|last| last <= mark)
+        {
+            holding.lacking = None;
+            self.news.notify_one();
+        }
     }
 
     /// Forgets `vnode`, unless it has been noted since `mark`.
@@ -156,6 +174,10 @@ mod tests {
         held.note(Partition(3), true);
         held.note(Partition(3), false);
         assert_eq!(held.lacking(), [Partition(3)]);
+        held.brought(Partition(3), mark);
+        assert_eq!(held.lacking(), [Partition(3)], "noted since");
+        held.brought(Partition(3), held.mark(Partition(3)));
+        assert_eq!((held.vnodes(), held.lacking()), (vec![Partition(3)], vec![]));
         held.clear(Partition(3), held.mark(Partition(3)));
         assert!(held.vnodes().is_empty() && held.lacking().is_empty());
     }

@@ -148,13 +148,7 @@ impl Vnodes {
         record: Record,
         mark: Option<WriteMark>,
     ) -> Result<()> {
-        self.change(move |core| {
-            let wanted = mark.map_or(Ok(true), |mark| core.witnesses.note(mark, &id))?;
-            // The coordinator of another's write keeps a hint of its own.
-            let lacking = mark.is_none();
-            if wanted { core.merge(vnode, id, &record, lacking) } else { Ok(()) }
-        })
-        .await
+        self.change(move |core| core.merge(vnode, id, &record, mark)).await
     }
 
     /// Joins several objects into what is stored here.
@@ -165,7 +159,7 @@ impl Vnodes {
     ) -> Result<()> {
         let mut records = records.into_iter();
         self.change(move |core| {
-            records.try_for_each(|(id, record)| core.merge(vnode, id, &record, true))
+            records.try_for_each(|(id, record)| core.merge(vnode, id, &record, None))
         })
         .await
     }
@@ -328,11 +322,25 @@ impl Core {
         Ok(object)
     }
 
-    fn merge(&self, vnode: Partition, id: ObjectId, record: &Record, lacking: bool) -> Result<()> {
+    fn merge(
+        &self,
+        vnode: Partition,
+        id: ObjectId,
+        record: &Record,
+        mark: Option<WriteMark>,
+    ) -> Result<()> {
         let incoming = record.decode().map_err(|error| error.context(&id))?;
         check(&incoming).map_err(|error| error.context(&id))?;
         let place = self.place(id);
+        // The coordinator of another's write keeps a hint of its own.
+        let lacking = mark.is_none();
         let _lock = self.stripe(vnode, &place).lock();
+        // Under the lock: who adopts what is witnessed finds it stored.
+        if let Some(mark) = mark
+            && !self.witnesses.note(mark, &place.id)?
+        {
+            return Ok(());
+        }
         let reaped = self.reaped.lock().clock(vnode, &place.id);
         let before = match (self.stored(vnode, &place)?, &reaped) {
             (None, None) => return self.store(vnode, &place, record, lacking),
@@ -350,6 +358,9 @@ impl Core {
         check(&joined).map_err(|error| error.context(&place.id))?;
         if joined == before {
             // Already here, but perhaps not yet durable: the caller still waits for a sync.
+            if lacking {
+                self.note(vnode, true);
+            }
             return Ok(());
         }
         self.store(vnode, &place, &Record::encode(&joined), lacking)
@@ -363,6 +374,7 @@ impl Core {
         let place = self.place(id);
         let mut joined = Object::default();
         for entry in &primaries {
+            let _lock = self.stripe(entry.vnode, &place).lock();
             if let Some(stored) = self.stored(entry.vnode, &place)? {
                 joined.merge(&stored);
             }
@@ -373,9 +385,8 @@ impl Core {
         }
         let record = Record::encode(&joined);
         for entry in &primaries {
-            self.merge(entry.vnode, place.id.clone(), &record, true)?;
-            // Also where it lay here already, in place of its owner, for the coordinator to know.
-            self.note(entry.vnode, true);
+            // Also where it lies here already, in place of its owner, it is a hint now.
+            self.merge(entry.vnode, place.id.clone(), &record, None)?;
         }
         Ok(())
     }

@@ -21,7 +21,7 @@ use crate::standing::Standing;
 use crate::witness::{Source, WriteMark};
 
 /// The first byte of every message.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 
 /// The operations, as numbered in [`Method::operation`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

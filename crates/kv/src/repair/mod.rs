@@ -42,6 +42,8 @@ struct Compared {
     missing: Vec<ObjectId>,
     /// Here alone.
     strays: Vec<(ObjectId, VersionVector)>,
+    /// Where the comparison was broken off, for there were many of these.
+    upto: Option<ObjectId>,
 }
 
 /// How far the filling of a node is.
@@ -214,7 +216,7 @@ impl Slice {
     async fn fill(&self, shared: &Arc<Shared>, sources: &Sources, losses: u64) -> Result<()> {
         for &(vnode, node) in &sources.vnodes {
             let donor = Donor { vnode, home: self.home, incomplete_too: sources.uncertain };
-            let (mut after, mut strays) = (None, Vec::new());
+            let mut after = None;
             loop {
                 self.check(shared, node, sources, losses)?;
                 let request = AskHeads { donor: donor.clone(), after: after.clone() };
@@ -223,21 +225,25 @@ impl Slice {
                     .await
                     .flat()
                     .map_err(|error| error.context(format!("node {node}")))?;
-                let compared = heads.items.len() as u64;
-                let next = heads.next.clone();
-                let found = self.compare(shared, after, heads).await?;
-                self.fetch(shared, node, &donor, found.missing).await?;
+                let Heads { items, next } = heads;
+                let compared = items.len() as u64;
+                let mut there: BTreeMap<ObjectId, VersionVector> = items.into_iter().collect();
+                loop {
+                    let found = self.compare(shared, after, there.clone(), next.clone()).await?;
+                    self.fetch(shared, node, &donor, found.missing).await?;
+                    self.check(shared, node, sources, losses)?;
+                    if !sources.uncertain {
+                        strays::drop_all(shared, self.vnode, found.strays).await?;
+                    }
+                    let Some(upto) = found.upto else { break };
+                    there.retain(|id, _| *id > upto);
+                    after = Some(upto);
+                }
                 shared.integrity.report(|progress| progress.compared += compared);
-                let room = limits::REPAIR_PAGE.saturating_sub(strays.len());
-                strays.extend(found.strays.into_iter().take(room));
                 match next {
                     Some(last) => after = Some(last),
                     None => break,
                 }
-            }
-            self.check(shared, node, sources, losses)?;
-            if !sources.uncertain {
-                strays::drop_all(shared, self.vnode, strays).await?;
             }
         }
         Ok(())
@@ -262,17 +268,17 @@ impl Slice {
         Ok(())
     }
 
-    /// Compares a page with what is here after `after`, up to where the page ends.
+    /// Compares a page with what is here after `after`, up to where the page ends: at `next`, or not
+    /// before the slice does.
     async fn compare(
         &self,
         shared: &Arc<Shared>,
         after: Option<ObjectId>,
-        page: Heads,
+        there: BTreeMap<ObjectId, VersionVector>,
+        next: Option<ObjectId>,
     ) -> Result<Compared> {
         let view = shared.parts.cluster.view();
         let distance = u32::from(self.distance);
-        let Heads { items, next } = page;
-        let there: BTreeMap<ObjectId, VersionVector> = items.into_iter().collect();
         // Objects with fewer replicas do not belong here.
         let belongs = |id: &ObjectId| view.props(&id.bucket).is_some_and(|p| p.n_val > distance);
         let mut missing: BTreeSet<ObjectId> =
@@ -280,7 +286,7 @@ impl Slice {
         let slice = *self;
         let work = move |core: &crate::vnode::Core| {
             let range = ScanRange { home: slice.home.0, bucket: None, after };
-            let (mut strays, mut failure) = (Vec::new(), None);
+            let (mut strays, mut upto, mut failure) = (Vec::new(), None, None);
             core.engine.scan(slice.vnode.0, &range, ScanDepth::Heads, &mut |place, record| {
                 if next.as_ref().is_some_and(|last| place.id > *last) {
                     return ControlFlow::Break(());
@@ -297,13 +303,17 @@ impl Slice {
                         missing.remove(&place.id);
                     }
                     Some(_) => {}
-                    None if strays.len() < limits::REPAIR_PAGE => strays.push((place.id, here)),
-                    None => {}
+                    None => strays.push((place.id.clone(), here)),
                 }
-                ControlFlow::Continue(())
+                if strays.len() < limits::REPAIR_PAGE {
+                    return ControlFlow::Continue(());
+                }
+                upto = Some(place.id);
+                ControlFlow::Break(())
             })?;
             failure.map_or(Ok(()), Err)?;
-            Ok(Compared { missing: missing.into_iter().collect(), strays })
+            missing.retain(|id| upto.as_ref().is_none_or(|upto| id <= upto));
+            Ok(Compared { missing: missing.into_iter().collect(), strays, upto })
         };
         shared.vnodes.run(work).await
     }

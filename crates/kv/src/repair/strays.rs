@@ -18,7 +18,8 @@ use crate::{Shared, limits};
 /// Removes those of some objects of a vnode here that nobody else has.
 ///
 /// # Errors
-/// `Storage`. What cannot be asked about is kept.
+/// `Storage`; what keeps another primary from saying whether it has one of them. All is kept where
+/// some member cannot be asked at all.
 pub(super) async fn drop_all(
     shared: &Arc<Shared>,
     vnode: Partition,
@@ -44,9 +45,12 @@ pub(super) async fn drop_all(
         let mut alone = !primaries.iter().any(|entry| known.held.contains(&entry.vnode));
         let mut asked = 0;
         for &entry in others {
+            if !alone {
+                break;
+            }
             let patience = limits::REPLICA_PATIENCE;
             let read = shared.read_record_at(entry, id.clone(), Class::Background, patience);
-            alone = alone && matches!(read.await, Ok(None));
+            alone = read.await.map_err(|error| error.context(&id))?.is_none();
             asked += 1;
         }
         if alone && asked > 0 && shared.vnodes.let_go(vnode, id, clock).await? {

@@ -371,6 +371,9 @@ fn poll_stages(
 /// there is no other way on those as well, after a while.
 fn plan(objects: Arc<dyn Objects>, wish: Wish) -> BoxFuture<'static, (Wish, KvResult<Coverage>)> {
     Box::pin(async move {
+        if wish.again {
+            tokio::time::sleep(limits::REST).await;
+        }
         let without: BTreeSet<NodeId> = wish.strikes.keys().copied().collect();
         let first = objects.coverage(wish.n_val, &without).await;
         if first.is_ok() || without.is_empty() {

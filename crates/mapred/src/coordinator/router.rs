@@ -23,6 +23,8 @@ pub(super) struct Router {
     plans: BTreeMap<u32, BTreeMap<Partition, Place>>,
     /// Numbers of replicas that somebody waits for a plan of.
     wanted: BTreeSet<u32>,
+    /// Whether the last plan could not be used.
+    refused: bool,
 }
 
 /// What the query has seen of a node since it last did something for it.
@@ -47,12 +49,14 @@ pub(super) struct Wish {
     pub(super) n_val: u32,
     /// The failures of each node so far: those that have any are to be avoided.
     pub(super) strikes: BTreeMap<NodeId, u32>,
+    /// Whether the last plan could not be used: then this one can wait a little.
+    pub(super) again: bool,
 }
 
 impl Router {
     pub(super) fn new(view: Arc<View>) -> Self {
         let (health, n_vals, plans) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Self { view, health, n_vals, plans, wanted: BTreeSet::new() }
+        Self { view, health, n_vals, plans, wanted: BTreeSet::new(), refused: false }
     }
 
     pub(super) fn set_view(&mut self, view: Arc<View>) {
@@ -122,7 +126,7 @@ impl Router {
     pub(super) fn wish(&mut self) -> Option<Wish> {
         let n_val = self.wanted.pop_first()?;
         let strikes = self.health.iter().map(|(&node, health)| (node, health.strikes)).collect();
-        Some(Wish { n_val, strikes })
+        Some(Wish { n_val, strikes, again: self.refused })
     }
 
     /// Takes a plan that was wished for. If one of its nodes has failed in the meantime, another is
@@ -132,7 +136,8 @@ impl Router {
             let before = wish.strikes.get(node).copied().unwrap_or(0);
             self.strikes(*node) > before || !self.is_up(*node)
         };
-        if coverage.entries.iter().any(|entry| failed_since(&entry.node)) {
+        self.refused = coverage.entries.iter().any(|entry| failed_since(&entry.node));
+        if self.refused {
             self.wanted.insert(wish.n_val);
             return;
         }

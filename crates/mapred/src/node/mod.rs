@@ -72,18 +72,20 @@ fn serve(node: Arc<Node>, request: LaneRequest) -> FrameStream {
     let (sender, receiver) = mpsc::channel(limits::FRAMES_AHEAD);
     let time_left = Duration::from_millis(request.time_left_ms);
     let task = mapring_net::task::spawn(async move {
+        // Until its units are gone, too: dropping the stream only has them ended soon.
+        let _counted = counted;
         // The coordinator has its own clock for this and tells the client.
         let _ = tokio::time::timeout(time_left, lane::run(node, request, sender)).await;
     });
-    let state = (receiver, (EndOnDrop(task), counted));
-    let frames = stream::unfold(state, |(mut receiver, guards)| async move {
+    let state = (receiver, EndOnDrop(task));
+    let frames = stream::unfold(state, |(mut receiver, task)| async move {
         // Renewed here and not by the work: while user code runs, this still says so.
         let frame: Bytes = match tokio::time::timeout(limits::RENEW, receiver.recv()).await {
             Ok(Some(frame)) => frame,
             Ok(None) => return None,
             Err(_) => unit::encode(&Frame::Renew),
         };
-        Some((Ok(frame), (receiver, guards)))
+        Some((Ok(frame), (receiver, task)))
     });
     frames.boxed()
 }
