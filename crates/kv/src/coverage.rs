@@ -34,8 +34,10 @@ pub(crate) async fn coverage(
     let ends = began + limits::FIT_PATIENCE;
     let offset = shared.parts.entropy.next_u64();
     let mut widened = false;
-    let wait = async |why: String| {
-        if began.elapsed() >= limits::FIT_TOLD {
+    let mut told = false;
+    let mut wait = async |why: String| {
+        if !told && began.elapsed() >= limits::FIT_TOLD {
+            told = true;
             tracing::info!(since = ?began.elapsed(), why, "no plan for a query yet");
         }
         sleep(limits::FIT_TICK).await;

@@ -99,7 +99,7 @@ pub const FIT_PATIENCE: Duration = Duration::from_secs(10);
 /// How often it looks meanwhile.
 pub const FIT_TICK: Duration = Duration::from_millis(250);
 
-/// When a query has waited so long for a plan, the log says for what.
+/// When a query has waited so long for a plan, the log says once for what.
 pub const FIT_TOLD: Duration = Duration::from_secs(1);
 
 /// How long it waits for so many nodes to answer that no acknowledged write can be missed.

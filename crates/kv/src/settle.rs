@@ -102,8 +102,8 @@ impl Held {
         Self { vnodes: Mutex::default(), news }
     }
 
-    /// Notes that something was kept here for `vnode`; with `lacking` that nobody else need know
-    /// that the vnode lacks it. A write of another coordinator needs none: that one keeps a hint of
+    /// Notes that something was kept here for `vnode`; with `lacking`, that the vnode is to count as
+    /// lacking it. Not so where it is part of another coordinator's write: that one keeps a hint of
     /// its own unless the owner has stored it.
     pub(crate) fn note(&self, vnode: Partition, lacking: bool) {
         let mut vnodes = self.vnodes.lock();

@@ -102,6 +102,23 @@ async fn who_was_failed_by_a_silent_node_waits_for_no_writes_to_it() {
     assert!(began.elapsed() < Duration::from_millis(500), "{:?}", began.elapsed());
 }
 
+/// A node that failed who asks may live all the same: what it has under way
+/// must not become hints at those who witness it.
+#[tokio::test(start_paused = true)]
+async fn a_node_that_takes_the_living_for_gone_lets_nobody_adopt_their_writes() {
+    let cluster = TestCluster::start(3, 64).await;
+    let ids = spread(&cluster, 20);
+    cluster.lose(1, 2);
+    for id in &ids {
+        put(cluster.kv(1), id, "v").await;
+    }
+    assert!(cluster.kv(0).lagging().witnessed > 0, "no write is under way: a weak test");
+    let without = [cluster.id(1)].into();
+    cluster.kv(0).coverage_without(3, &without).await.unwrap();
+    let adopted: Vec<u64> = (0..3).map(|at| cluster.kv(at).stats().adopted).collect();
+    assert_eq!(adopted, [0, 0, 0]);
+}
+
 /// A node that has started asks those whose hints it waits for. They must not take coordinators that
 /// are alive for gone: the hints that they would then keep are for that node, too, for ever.
 #[tokio::test(start_paused = true)]

@@ -132,11 +132,6 @@ async fn of_three_nodes_one_may_be_full() {
     wait_complete(&cluster, 1).await;
     // Hints come home; then the node that was full stands in for another.
     wait_handed_over(&cluster).await;
-    cluster.nodes[0].kill().await;
-    let what = "an answer without the first node";
-    eventually(what, || async { keys(cluster.client(1)).await.ok() }).await;
-    for node in &cluster.nodes[1..] {
-        check(node, &model, Errors::Forbidden).await;
-    }
+    check_without_first(&mut cluster, &model).await;
     drop(disk);
 }

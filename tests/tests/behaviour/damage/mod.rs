@@ -182,13 +182,18 @@ async fn survives(
     cluster.wait_shared().await;
     wait_handed_over(&cluster).await;
     // The repaired node and another one: of most objects all that is left are their replicas.
+    check_without_first(&mut cluster, &model).await;
+    cluster
+}
+
+/// Kills the first node; the others must have everything.
+async fn check_without_first(cluster: &mut Cluster, model: &Model) {
     cluster.nodes[0].kill().await;
     let what = "an answer without the first node";
     eventually(what, || async { keys(cluster.client(1)).await.ok() }).await;
     for node in &cluster.nodes[1..] {
-        check(node, &model, Errors::Forbidden).await;
+        check(node, model, Errors::Forbidden).await;
     }
-    cluster
 }
 
 fn log(store: &Path) -> PathBuf {
