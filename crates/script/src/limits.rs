@@ -6,10 +6,22 @@ pub const JSON_DEPTH: usize = 1_000;
 
 /// Contexts that a runtime keeps: one a query. The least recently used goes first; a query that
 /// comes back gets a fresh one, so functions must not rely on globals.
-pub const CONTEXTS: usize = 3;
+pub const CONTEXTS: usize = 16;
+
+/// What a context takes, in bytes, with a function and some data.
+pub const CONTEXT_BYTES: usize = 1 << 20;
+
+/// A worker that has had nothing to do for so long forgets its contexts, in milliseconds.
+pub const REST_MS: u64 = 5_000;
 
 /// Compiled functions that a context keeps: more than any query has phases.
 pub const COMPILED: usize = 128;
+
+/// Longest regular expression that this crate compiles itself, in bytes. Longer ones: the engine.
+pub const PATTERN_BYTES: usize = 1_000;
+
+/// Compiled regular expressions that a worker keeps.
+pub const PATTERNS: usize = 32;
 
 /// After so many bytes of input the garbage collector runs: strings do not count for its own
 /// threshold, so that it would come far too late.

@@ -9,7 +9,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -129,13 +129,21 @@ fn watch(progress: &Progress, writer: &Writer, memory_bytes: u64) {
 }
 
 fn interpret(
-    limits: ScriptLimits,
+    held_to: ScriptLimits,
     queue: &Receiver<Request>,
     writer: &Writer,
     progress: Arc<Progress>,
 ) {
-    let mut runtime = JsRuntime::with_progress(limits, progress);
-    while let Ok(request) = queue.recv() {
+    let mut runtime = JsRuntime::with_progress(held_to, progress);
+    loop {
+        let request = match queue.recv_timeout(Duration::from_millis(limits::REST_MS)) {
+            Ok(request) => request,
+            Err(RecvTimeoutError::Timeout) => {
+                runtime.rest();
+                continue;
+            }
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
         let answer = catch_unwind(AssertUnwindSafe(|| answer(&mut runtime, request)));
         let response = match answer {
             Ok(None) => continue,

@@ -5,6 +5,7 @@ mod common;
 
 use common::*;
 use mapring_script::js::JsRuntime;
+use mapring_script::limits::CONTEXTS;
 use mapring_script::{
     FailureCause, JsonText, MapInput, PhaseFunction, ReduceState, ReduceTiming, Runtime,
     ScriptError, ScriptLimits,
@@ -278,9 +279,25 @@ fn globals_last_as_long_as_the_query() {
     assert_eq!(runtime.map(1, &again, vec![input("")]).unwrap(), [texts(&["2"])]);
     assert_eq!(runtime.map(2, &count, vec![input("")]).unwrap(), [texts(&["1"])]);
     // Many queries later the context is gone, but nothing breaks.
-    for query in 3..10 {
+    for query in 3..3 + CONTEXTS as u64 {
         assert_eq!(runtime.map(query, &count, vec![input("")]).unwrap(), [texts(&["1"])]);
     }
+    assert_eq!(runtime.map(1, &count, vec![input("")]).unwrap(), [texts(&["1"])]);
+    // So it is after a rest.
+    assert_eq!(runtime.map(1, &count, vec![input("")]).unwrap(), [texts(&["2"])]);
+    runtime.rest();
+    assert_eq!(runtime.map(1, &count, vec![input("")]).unwrap(), [texts(&["1"])]);
+}
+
+#[test]
+fn what_ended_queries_hold_is_given_back() {
+    // Half of the memory is less than this test program has: each change of query finds too much.
+    let limits = ScriptLimits { stack_bytes: 2 << 20, memory_bytes: 1 << 20, ..Default::default() };
+    let mut runtime = JsRuntime::new(limits);
+    let count = source("function(){return [n = (typeof n === 'undefined' ? 0 : n) + 1]}", None);
+    assert_eq!(runtime.map(1, &count, vec![input("")]).unwrap(), [texts(&["1"])]);
+    assert_eq!(runtime.map(1, &count, vec![input("")]).unwrap(), [texts(&["2"])]);
+    assert_eq!(runtime.map(2, &count, vec![input("")]).unwrap(), [texts(&["1"])]);
     assert_eq!(runtime.map(1, &count, vec![input("")]).unwrap(), [texts(&["1"])]);
 }
 

@@ -153,19 +153,27 @@ impl Object {
 }
 
 /// Big-endian bytes as a number in base 62 (digits, upper case, lower case), as Riak writes vtags
-/// and generated keys. At most 16 bytes of input are used per 128-bit limb.
+/// and generated keys.
 pub fn base62(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-    let mut number = bytes.to_vec();
-    let mut text = Vec::new();
-    while number.iter().any(|&byte| byte != 0) {
-        let mut remainder = 0u32;
-        for byte in &mut number {
-            let value = remainder * 256 + u32::from(*byte);
-            *byte = u8::try_from(value / 62).unwrap_or(u8::MAX);
-            remainder = value % 62;
+    /// 62 to the fifth: what is left of a division by it has five digits.
+    const FIVE: u64 = 62 * 62 * 62 * 62 * 62;
+    let limb = |chunk: &[u8]| chunk.iter().fold(0, |limb, &byte| limb << 8 | u64::from(byte));
+    let mut limbs: Vec<u64> = bytes.rchunks(4).rev().map(limb).collect();
+    let mut text = Vec::with_capacity(bytes.len() * 3 / 2 + 5);
+    while limbs.iter().any(|&limb| limb != 0) {
+        let mut rest = 0;
+        for limb in &mut limbs {
+            let value = rest << 32 | *limb;
+            (*limb, rest) = (value / FIVE, value % FIVE);
         }
-        text.push(DIGITS[remainder as usize]);
+        for _ in 0..5 {
+            text.push(DIGITS[usize::try_from(rest % 62).unwrap_or(0)]);
+            rest /= 62;
+        }
+    }
+    while text.last() == Some(&b'0') {
+        text.pop();
     }
     if text.is_empty() {
         text.push(b'0');
@@ -196,6 +204,9 @@ mod tests {
         assert_eq!(base62(&[0]), "0");
         assert_eq!(base62(&[61]), "z");
         assert_eq!(base62(&[1, 0]), "48");
+        assert_eq!(base62(&[0, 0, 0, 0, 0]), "0");
+        assert_eq!(base62(&[0xff; 16]), "7n42DGM5Tflk9n8mt7Fhc7");
+        assert_eq!(base62(&[1, 0, 0, 0, 0]), "4gfFC4");
     }
 
     #[test]

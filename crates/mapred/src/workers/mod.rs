@@ -12,15 +12,14 @@ use mapring_script::{
 };
 use tokio::time::Instant;
 
-/// Runs functions for this node's queries. Calls queue (later phases first) rather than fail when
-/// all workers are busy. Dropping a future withdraws its call; a call that runs already is ended
+/// Runs functions for this node's queries. Calls queue rather than fail when all workers are busy,
+/// so that queries share them fairly. Dropping a future withdraws its call; a call that runs already is ended
 /// with its worker.
 #[async_trait]
 pub trait Workers: Send + Sync + 'static {
     /// Calls the function on the inputs; the outer list answers them one by one. It may end before
     /// the inputs do, after at least one, when the results have become large: the caller asks again
-    /// for the rest. `phase` is the phase's number, for fairness: calls of later phases are served
-    /// first.
+    /// for the rest. `phase` is the phase's number: calls of a query's later phases are served first.
     ///
     /// # Errors
     /// The first failure, with its input's number.

@@ -35,6 +35,11 @@ impl Garbage {
         }
     }
 
+    /// Resident bytes of the process.
+    pub(super) fn resident(&self) -> u64 {
+        self.resident.bytes()
+    }
+
     pub(super) fn collect(&mut self) {
         boa_gc::force_collect();
         self.volume = 0;

@@ -1,5 +1,5 @@
-//! What a context has beside the language: `JSON` on this crate's reader and writer, `ejsLog`, the
-//! library of named functions.
+//! What a context has beside the language: `JSON` on this crate's reader and writer, the methods of
+//! regular expressions, `ejsLog`, the library of named functions.
 
 use std::path::Path;
 
@@ -11,9 +11,9 @@ use boa_engine::{
     Source, js_string,
 };
 
-use super::build;
 use super::errors::LIBRARY;
 use super::write::{WriteError, Writer};
+use super::{build, regexp};
 use crate::limits;
 
 /// A fresh context, and the engine's own `JSON.stringify`.
@@ -25,6 +25,7 @@ pub(super) fn context(stack_bytes: u64) -> JsResult<(Context, JsObject)> {
     bounds.set_stack_size_limit(limits::STACK_VALUES);
     bounds.set_backtrace_limit(limits::STACK_FRAMES);
     let stringify = json(&mut context)?;
+    regexp::install(&mut context)?;
     context.register_global_builtin_callable(
         js_string!("ejsLog"),
         2,

@@ -10,6 +10,7 @@ mod garbage;
 mod globals;
 mod plain;
 mod query;
+mod regexp;
 mod write;
 
 use std::sync::Arc;
@@ -63,7 +64,18 @@ impl JsRuntime {
         self.reduce = None;
     }
 
+    /// Forgets the contexts of all queries but that of a reduce under way: nothing has been asked
+    /// for some time, and what ended queries left in their globals would stay for ever.
+    pub fn rest(&mut self) {
+        self.keep_only(None);
+    }
+
     fn context(&mut self, query: QueryTag) -> Result<&mut QueryContext, ScriptError> {
+        let changes = self.contexts.first().is_some_and(|context| context.tag != query);
+        // What one query holds must not make another one fail for want of memory.
+        if changes && self.garbage.resident() > self.limits.memory_bytes / 2 {
+            self.keep_only(Some(query));
+        }
         match self.contexts.iter().position(|context| context.tag == query) {
             Some(at) => self.contexts[..=at].rotate_right(1),
             None => {
@@ -83,7 +95,16 @@ impl JsRuntime {
             let kept = |context: &QueryContext| Some(context.tag) == pinned;
             let Some(at) = self.contexts.iter().rposition(|context| !kept(context)) else { return };
             self.contexts.remove(at);
-            // The context is one big cycle.
+            // The context is one big cycle: it goes with the next collection.
+            self.garbage.count(limits::CONTEXT_BYTES);
+        }
+    }
+
+    fn keep_only(&mut self, query: Option<QueryTag>) {
+        let pinned = self.reduce.as_ref().map(|reduce| reduce.query);
+        let before = self.contexts.len();
+        self.contexts.retain(|context| [query, pinned].contains(&Some(context.tag)));
+        if self.contexts.len() < before {
             self.garbage.collect();
         }
     }

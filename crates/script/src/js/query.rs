@@ -1,5 +1,6 @@
 //! What a query has in a worker: a context and its compiled functions.
 
+use std::convert::Infallible;
 use std::path::Path;
 
 use boa_engine::object::builtins::JsArray;
@@ -28,7 +29,46 @@ pub(super) struct QueryContext {
     stringify: JsObject,
     factory: JsObject,
     compiled: Vec<(Function, Callable)>,
+    usual: Usual,
     result_bytes: u64,
+}
+
+/// What most inputs in a row have in common, made once.
+#[derive(Default)]
+struct Usual {
+    bucket_type: Last,
+    bucket: Last,
+    content_type: Last,
+    vclock: Last,
+    last_modified: (u64, JsValue),
+    keydata: Last,
+    arg: Last,
+}
+
+/// A text and the value that was made of it last.
+#[derive(Default)]
+struct Last(String, JsValue);
+
+impl Last {
+    /// The value of a text; one that could have been changed since is made anew.
+    fn value<E>(
+        &mut self,
+        text: &str,
+        make: impl FnOnce(&str) -> Result<JsValue, E>,
+    ) -> Result<JsValue, E> {
+        if self.0 != text || self.1.is_undefined() || self.1.is_object() {
+            self.1 = make(text)?;
+            text.clone_into(&mut self.0);
+        }
+        Ok(self.1.clone())
+    }
+
+    /// A string.
+    fn string(&mut self, text: &str) -> JsValue {
+        let made: Result<JsValue, Infallible> =
+            self.value(text, |text| Ok(JsString::from(text).into()));
+        made.unwrap_or_default()
+    }
 }
 
 impl QueryContext {
@@ -46,7 +86,8 @@ impl QueryContext {
         let factory = factory.as_object().ok_or_else(|| {
             ScriptError::new(FailureCause::Worker, "the factory of objects is no function")
         })?;
-        Ok(Self { tag, context, stringify, factory, compiled: Vec::new(), result_bytes })
+        let (compiled, usual) = (Vec::new(), Usual::default());
+        Ok(Self { tag, context, stringify, factory, compiled, usual, result_bytes })
     }
 
     /// The function, compiled at its first use.
@@ -122,7 +163,8 @@ impl QueryContext {
         arg: Option<&JsonText>,
     ) -> Result<Vec<JsonText>, ScriptError> {
         let names = object::names(&input.id)?;
-        let keydata = self.read(object::keydata(input))?;
+        let keydata = object::keydata(input);
+        let keydata = self.usual.keydata.value(keydata, |text| read(text, &mut self.context))?;
         let arg = self.argument(arg)?;
         let value = match object.siblings.as_slice() {
             [only] if is_common(only) => {
@@ -159,7 +201,7 @@ impl QueryContext {
 
     /// Reads a value between phases.
     pub(super) fn read(&mut self, text: &str) -> Result<JsValue, ScriptError> {
-        build::value(text, &mut self.context).map_err(unreadable)
+        read(text, &mut self.context)
     }
 
     /// Writes values between phases.
@@ -171,7 +213,8 @@ impl QueryContext {
     }
 
     fn argument(&mut self, arg: Option<&JsonText>) -> Result<JsValue, ScriptError> {
-        self.read(arg.map_or("\"none\"", |arg| arg.0.as_str()))
+        let arg = arg.map_or("\"none\"", |arg| arg.0.as_str());
+        self.usual.arg.value(arg, |text| read(text, &mut self.context))
     }
 
     fn call(&mut self, callable: &Callable, args: &[JsValue]) -> Result<JsValue, ScriptError> {
@@ -198,15 +241,21 @@ impl QueryContext {
         let meta = extra(object::user(sibling))?;
         let index = extra(object::index(sibling))?;
         let text = |text: &str| JsValue::from(JsString::from(text));
+        let usual = &mut self.usual;
+        // Dates have no more than seconds.
+        let second = sibling.last_modified / 1_000_000;
+        if usual.last_modified.0 != second || usual.last_modified.1.is_undefined() {
+            usual.last_modified = (second, text(&object::last_modified(sibling)));
+        }
         let args = [
             callable.function.clone().into(),
-            text(names.bucket_type),
-            text(names.bucket),
+            usual.bucket_type.string(names.bucket_type),
+            usual.bucket.string(names.bucket),
             text(names.key),
-            text(&object.clock.to_header()),
-            text(&sibling.metadata.content_type),
+            usual.vclock.string(&object.clock.to_header()),
+            usual.content_type.string(&sibling.metadata.content_type),
             text(&sibling.vtag()),
-            text(&object::last_modified(sibling)),
+            usual.last_modified.1.clone(),
             links,
             meta,
             index,
@@ -310,6 +359,11 @@ fn kind(value: &JsValue) -> &'static str {
         "undefined" => "undefined",
         _ => "another value",
     }
+}
+
+/// Reads a value between phases.
+fn read(text: &str, context: &mut Context) -> Result<JsValue, ScriptError> {
+    build::value(text, context).map_err(unreadable)
 }
 
 fn unreadable(error: ReadError) -> ScriptError {

@@ -1,12 +1,14 @@
 //! Functions in worker processes, one a core or so, and built-ins in this process.
 //!
-//! A call waits for a free worker (later phases first), then has it to itself until it is answered.
+//! A call waits for a free worker (queries in turn, see [`queue`]; later phases of a query first),
+//! then has it to itself until it is answered.
 //! A worker that takes too long, grows too large or ends is killed and replaced in the background,
 //! and the call fails with the cause. A reduce holds its worker while it is fed; between feeds it
 //! gives the worker up as soon as somebody waits for one, and goes on from its state as text.
 
 mod native;
 mod pool;
+mod queue;
 mod reduce;
 mod worker;
 
@@ -273,6 +275,10 @@ fn describe_metrics() {
     metrics::describe_gauge!("mapring_script_workers", "script worker processes that are alive");
     metrics::describe_gauge!("mapring_script_workers_busy", "script workers with a call or reduce");
     metrics::describe_gauge!("mapring_script_calls_waiting", "calls that wait for a script worker");
+    metrics::describe_histogram!(
+        "mapring_script_wait_seconds",
+        "how long calls waited for a worker process, or built-ins for a thread, by where"
+    );
     metrics::describe_counter!("mapring_script_calls_total", "requests to functions, by where");
     metrics::describe_counter!("mapring_script_kills_total", "script workers ended, by cause");
     metrics::describe_counter!("mapring_script_starts_total", "script workers started");

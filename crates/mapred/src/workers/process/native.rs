@@ -7,6 +7,7 @@ use mapring_script::{
     FailureCause, JsonText, MapInput, PhaseFunction, QueryTag, Runtime, ScriptError,
 };
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 /// Bounds the threads that run built-ins.
 pub(super) struct Natives {
@@ -25,9 +26,12 @@ impl Natives {
     ) -> Result<T, ScriptError> {
         let ended = |_| ScriptError::new(FailureCause::Worker, "a built-in ended without a result");
         metrics::counter!("mapring_script_calls_total", "where" => "native").increment(1);
+        let began = Instant::now();
         let _permit = self.threads.acquire().await.map_err(|_| {
             ScriptError::new(FailureCause::Worker, "built-ins no longer run on this node")
         })?;
+        let wait = metrics::histogram!("mapring_script_wait_seconds", "where" => "native");
+        wait.record(began.elapsed());
         tokio::task::spawn_blocking(work).await.map_err(ended)
     }
 

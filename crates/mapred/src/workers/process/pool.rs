@@ -1,6 +1,5 @@
 //! The worker processes: who has which, who waits, which are started anew.
 
-use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,9 +10,10 @@ use mapring_types::{Error, Result};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::ProcessConfig;
+use super::queue::{FairQueue, Place};
 use super::reduce::Slot;
 use super::worker::{Death, Worker};
 
@@ -44,17 +44,22 @@ pub(super) struct Pool {
 #[derive(Default)]
 struct State {
     idle: Vec<Worker>,
-    /// Later phases first, then first come, first served.
-    waiting: BTreeMap<(Reverse<usize>, u64), oneshot::Sender<Lease>>,
+    waiting: FairQueue<Waiter>,
     /// Reduces that hold a worker and do not need it now.
     parked: BTreeMap<u64, Slot>,
-    next: u64,
+    next_parked: u64,
     /// Processes, also those starting or being ended.
     processes: usize,
     busy: usize,
     deaths_when_young: u32,
     failed_starts: u32,
     last_failure: String,
+}
+
+/// Whoever waits for a worker.
+struct Waiter {
+    query: QueryTag,
+    sender: oneshot::Sender<Lease>,
 }
 
 /// Why a call failed.
@@ -110,7 +115,10 @@ impl Pool {
             Acquired::Later(ticket, receiver) => (ticket, receiver),
         };
         let _ticket = ticket;
-        receiver.await.map_err(|_| self.no_worker())
+        let began = Instant::now();
+        let lease = receiver.await.map_err(|_| self.no_worker());
+        waited(began.elapsed());
+        lease
     }
 
     fn try_acquire(
@@ -123,13 +131,14 @@ impl Pool {
             return Err(stopping());
         }
         // A worker that has the query's context already saves making one.
-        let known = state.idle.iter().position(|worker| worker.query == Some(query));
+        let known = state.idle.iter().position(|worker| worker.knows(query));
         let at = known.or_else(|| state.idle.len().checked_sub(1));
         if let Some(at) = at {
             let worker = state.idle.swap_remove(at);
             state.busy += 1;
             self.report(&state);
-            return Ok(Acquired::Now(Lease::new(self, worker)));
+            waited(Duration::ZERO);
+            return Ok(Acquired::Now(Lease::new(self, worker, query)));
         }
         if state.failed_starts >= HOPELESS {
             return Err(cannot_start(&state.last_failure));
@@ -139,9 +148,7 @@ impl Pool {
             return Err(ScriptError::new(FailureCause::Worker, message));
         }
         let (sender, receiver) = oneshot::channel();
-        let place = (Reverse(phase), state.next);
-        state.next += 1;
-        state.waiting.insert(place, sender);
+        let place = state.waiting.push(query, phase, Waiter { query, sender });
         self.report(&state);
         if let Some((_, slot)) = state.parked.pop_first() {
             self.runtime.spawn(async move { slot.lock().await.put_aside().await });
@@ -153,8 +160,8 @@ impl Pool {
     /// waits.
     pub(super) fn park(self: &Arc<Self>, slot: &Slot) -> u64 {
         let mut state = self.state.lock();
-        let place = state.next;
-        state.next += 1;
+        let place = state.next_parked;
+        state.next_parked += 1;
         if state.waiting.is_empty() {
             state.parked.insert(place, Arc::clone(slot));
         } else {
@@ -178,7 +185,7 @@ impl Pool {
             let state = &mut *state;
             (
                 std::mem::take(&mut state.idle),
-                std::mem::take(&mut state.waiting),
+                state.waiting.drain(),
                 std::mem::take(&mut state.parked),
             )
         };
@@ -209,17 +216,19 @@ impl Pool {
 
     /// Gives a worker to whoever waits first; gives it back when nobody does.
     fn hand_over(self: &Arc<Self>, state: &mut State, worker: Worker) -> Option<Worker> {
-        let mut lease = Lease::new(self, worker);
-        while let Some((_, waiter)) = state.waiting.pop_first() {
-            match waiter.send(lease) {
+        let last = worker.last_query();
+        let mut worker = Some(worker);
+        while let Some(waiter) = state.waiting.pop(last) {
+            let lease = Lease::new(self, worker.take()?, waiter.query);
+            match waiter.sender.send(lease) {
                 Ok(()) => {
                     state.busy += 1;
                     return None;
                 }
-                Err(back) => lease = back,
+                Err(mut back) => worker = back.worker.take().map(|worker| *worker),
             }
         }
-        lease.worker.take().map(|worker| *worker)
+        worker
     }
 
     fn dismiss(self: &Arc<Self>, worker: Worker) {
@@ -307,10 +316,8 @@ impl Pool {
         let mut state = self.state.lock();
         state.failed_starts += 1;
         state.last_failure = error;
-        let mut hopeless = BTreeMap::new();
-        if state.failed_starts >= HOPELESS {
-            std::mem::swap(&mut hopeless, &mut state.waiting);
-        }
+        let hopeless = state.failed_starts >= HOPELESS;
+        let _hopeless = if hopeless { state.waiting.drain() } else { Vec::new() };
         delay(state.failed_starts + 3)
     }
 
@@ -344,13 +351,13 @@ enum Acquired {
 /// A place in the queue: given up when dropped.
 struct Ticket {
     pool: Arc<Pool>,
-    place: (Reverse<usize>, u64),
+    place: Place,
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
         let mut state = self.pool.state.lock();
-        let left = state.waiting.remove(&self.place);
+        let left = state.waiting.remove(self.place);
         self.pool.report(&state);
         drop(state);
         drop(left);
@@ -361,12 +368,14 @@ impl Drop for Ticket {
 pub(super) struct Lease {
     pool: Arc<Pool>,
     worker: Option<Box<Worker>>,
+    query: QueryTag,
     calling: bool,
 }
 
 impl Lease {
-    fn new(pool: &Arc<Pool>, worker: Worker) -> Self {
-        Self { pool: Arc::clone(pool), worker: Some(Box::new(worker)), calling: false }
+    fn new(pool: &Arc<Pool>, worker: Worker, query: QueryTag) -> Self {
+        let (pool, worker) = (Arc::clone(pool), Some(Box::new(worker)));
+        Self { pool, worker, query, calling: false }
     }
 
     /// Sends a request and waits for its answer. After a call that was dropped midway, or whose
@@ -379,6 +388,7 @@ impl Lease {
         let Some(worker) = self.worker.as_mut() else { return Err(CallFailure::Ended(gone())) };
         metrics::counter!("mapring_script_calls_total", "where" => "worker").increment(1);
         self.calling = true;
+        let began = Instant::now();
         let mut stop = self.pool.stopping.subscribe();
         let answer = tokio::select! {
             biased;
@@ -388,6 +398,7 @@ impl Lease {
             }
             answer = worker.call(request) => answer,
         };
+        self.pool.state.lock().waiting.charge(self.query, began.elapsed());
         match answer {
             Ok(answer) => {
                 self.calling = false;
@@ -412,6 +423,11 @@ impl Drop for Lease {
             None => {}
         }
     }
+}
+
+/// For how long a call waited for its worker.
+fn waited(time: Duration) {
+    metrics::histogram!("mapring_script_wait_seconds", "where" => "worker").record(time);
 }
 
 fn delay(times: u32) -> Duration {

@@ -6,7 +6,7 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use mapring_script::limits::BATCH_RESULT_BYTES;
+use mapring_script::limits::{BATCH_RESULT_BYTES, CONTEXTS};
 use mapring_script::protocol::{self, HEADER_BYTES, Request, Response, VERSION};
 use mapring_script::{FailureCause, QueryTag, ScriptError, worker::LOG_MARK};
 use parking_lot::Mutex;
@@ -51,8 +51,8 @@ pub(super) struct Worker {
     listener: JoinHandle<()>,
     /// When it was started.
     pub(super) born: Instant,
-    /// The query that it worked for last, and has a context of.
-    pub(super) query: Option<QueryTag>,
+    /// The queries that it has contexts of, the one it worked for last first.
+    queries: VecDeque<QueryTag>,
     /// Whether it holds a reduce.
     pub(super) reducing: bool,
 }
@@ -101,7 +101,7 @@ impl Worker {
             last_words,
             listener,
             born: Instant::now(),
-            query: None,
+            queries: VecDeque::new(),
             reducing: false,
         };
         let hello = Request::Hello { version: VERSION, limits: config.limits };
@@ -117,15 +117,32 @@ impl Worker {
             self.send(&Request::Abandon).await.map_err(|_| Death::Ended)?;
         }
         match request {
-            Request::Map { query, .. } => self.query = Some(*query),
+            Request::Map { query, .. } => self.works_for(*query),
             Request::ReduceOpen { query, .. } => {
-                self.query = Some(*query);
+                self.works_for(*query);
                 self.reducing = true;
             }
             Request::ReducePush(_) => self.reducing = true,
             _ => {}
         }
         self.exchange(request).await
+    }
+
+    /// Whether it has a context of the query.
+    pub(super) fn knows(&self, query: QueryTag) -> bool {
+        self.queries.contains(&query)
+    }
+
+    /// The query that it worked for last.
+    pub(super) fn last_query(&self) -> Option<QueryTag> {
+        self.queries.front().copied()
+    }
+
+    /// Keeps account of the contexts as the worker itself does.
+    fn works_for(&mut self, query: QueryTag) {
+        self.queries.retain(|known| *known != query);
+        self.queries.push_front(query);
+        self.queries.truncate(CONTEXTS);
     }
 
     async fn exchange(&mut self, request: &Request) -> Result<Response, Death> {

@@ -1,0 +1,182 @@
+//! What a call of common functions costs, in microseconds: `cargo bench -p mapring-script`.
+//!
+//! The figures are those of one thread, without a worker process around it: the bare limit that a
+//! node's figures are compared with. An argument selects cases by name.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+#[path = "../tests/common/mod.rs"]
+mod common;
+
+use std::time::{Duration, Instant};
+
+use common::{erlang, input, json, named, source};
+use mapring_script::js::JsRuntime;
+use mapring_script::native::NativeRuntime;
+use mapring_script::{
+    JsonText, MapInput, PhaseFunction, ReduceState, ReduceTiming, Runtime, ScriptLimits,
+};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Inputs of one request, as a node sends them.
+const BATCH: usize = 50;
+
+/// How long each case is measured.
+const TIME: Duration = Duration::from_millis(700);
+
+const COUNT_BY_MATCH: &str = r"function (v) {
+  var words = v.values[0].data.toLowerCase().match(/\w+/g) || [];
+  var counts = {};
+  for (var i = 0; i < words.length; i++) {
+    counts[words[i]] = (counts[words[i]] || 0) + 1;
+  }
+  return [counts];
+}";
+
+const COUNT_BY_SPLIT: &str = r"function (v) {
+  var words = v.values[0].data.split(/\s+/);
+  var counts = {};
+  for (var i = 0; i < words.length; i++) {
+    counts[words[i]] = (counts[words[i]] || 0) + 1;
+  }
+  return [counts];
+}";
+
+/// The shape of the word count of Riak's first tutorial.
+const TUTORIAL: &str = r"function (v) {
+  var words = v.values[0].data.toLowerCase().match(/\w*/g);
+  var counts = [];
+  for (var at in words) {
+    if (words[at] != '') {
+      var count = {};
+      count[words[at]] = 1;
+      counts.push(count);
+    }
+  }
+  return counts;
+}";
+
+const MERGE: &str = r"function (values) {
+  var sums = {};
+  for (var i = 0; i < values.length; i++) {
+    for (var word in values[i]) {
+      sums[word] = (sums[word] || 0) + values[i][word];
+    }
+  }
+  return [sums];
+}";
+
+/// A document of some 200 bytes.
+fn document(number: usize) -> String {
+    format!(
+        r#"{{"id":{number},"name":"customer number {number}","city":"Rotterdam","tags":["new","paid","web"],"n":{},"address":{{"street":"Long Street","no":{number},"zip":"3011 AB"}},"active":true,"score":{}.25}}"#,
+        number % 100,
+        number % 17
+    )
+}
+
+/// A text of 120 words.
+fn words(number: usize) -> String {
+    const WORDS: [&str; 16] = [
+        "the",
+        "rabbit",
+        "Alice",
+        "down",
+        "never",
+        "once",
+        "considering",
+        "how",
+        "in",
+        "world",
+        "she",
+        "was",
+        "to",
+        "get",
+        "out",
+        "again",
+    ];
+    let word = |at: usize| WORDS[(number * 31 + at * at * 7 + at / 3) % WORDS.len()];
+    (0..120).map(word).collect::<Vec<_>>().join(" ")
+}
+
+struct Bench {
+    only: Option<String>,
+    js: JsRuntime,
+    native: NativeRuntime,
+}
+
+impl Bench {
+    fn map(&mut self, name: &str, function: &PhaseFunction, body: impl Fn(usize) -> String) {
+        let batch: Vec<MapInput> = (0..BATCH).map(|at| input(&body(at))).collect();
+        let native = mapring_script::native::runs(function);
+        let Self { js, native: natives, .. } = self;
+        let runtime: &mut dyn Runtime = if native { natives } else { js };
+        let call = || runtime.map(1, function, batch.clone()).unwrap();
+        print(self.only.as_deref(), name, BATCH, call);
+    }
+
+    fn reduce(&mut self, name: &str, function: &PhaseFunction, inputs: &[JsonText]) {
+        let native = mapring_script::native::runs(function);
+        let Self { js, native: natives, .. } = self;
+        let runtime: &mut dyn Runtime = if native { natives } else { js };
+        let call = || {
+            let timing = ReduceTiming::Every(20);
+            runtime.reduce_open(1, function, timing, ReduceState::default()).unwrap();
+            runtime.reduce_push(inputs.to_vec()).unwrap();
+            runtime.reduce_finish().unwrap()
+        };
+        print(self.only.as_deref(), name, inputs.len(), call);
+    }
+}
+
+/// Measures and prints, unless another case is asked for.
+fn print<T>(only: Option<&str>, name: &str, inputs: usize, mut call: impl FnMut() -> T) {
+    if only.is_some_and(|only| !name.contains(only)) {
+        return;
+    }
+    call();
+    let (began, mut calls) = (Instant::now(), 0u32);
+    while began.elapsed() < TIME {
+        std::hint::black_box(call());
+        calls += 1;
+    }
+    let each = began.elapsed().as_secs_f64() * 1e6 / f64::from(calls) / inputs as f64;
+    println!("{name:<48} {each:>9.2} µs an input");
+}
+
+fn main() {
+    let only = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
+    let thread = std::thread::Builder::new().stack_size(64 << 20).spawn(move || run(only));
+    thread.unwrap().join().unwrap();
+}
+
+fn run(only: Option<String>) {
+    let js = JsRuntime::new(ScriptLimits::default());
+    let mut bench = Bench { only, js, native: NativeRuntime::new() };
+    let trivial = source("function (v) { return [1]; }", None);
+    bench.map("js trivial", &trivial, document);
+    let field = source("function (v) { return [JSON.parse(v.values[0].data).n]; }", None);
+    bench.map("js JSON.parse of 200 bytes, one field", &field, document);
+    let whole = source("function (v) { return [JSON.parse(v.values[0].data)]; }", None);
+    bench.map("js JSON.parse of 200 bytes, all of it", &whole, document);
+    let stringify = source("function (v) { return [JSON.stringify(v)]; }", None);
+    bench.map("js JSON.stringify of the object", &stringify, document);
+    bench.map("js words by match, 120 words", &source(COUNT_BY_MATCH, None), words);
+    bench.map("js words by split, 120 words", &source(COUNT_BY_SPLIT, None), words);
+    bench.map("js words of the tutorial, 120 words", &source(TUTORIAL, None), words);
+    let replace =
+        source(r"function (v) { return [v.values[0].data.replace(/[aeiou]/g, '')]; }", None);
+    bench.map("js replace(/[aeiou]/g), 120 words", &replace, words);
+    let test = source(r"function (v) { return [/zebra/.test(v.values[0].data)]; }", None);
+    bench.map("js test(/zebra/), 120 words", &test, words);
+    bench.map("native mapValuesJson of 200 bytes", &named("Riak.mapValuesJson", None), document);
+    bench.map("native map_object_value of 200 bytes", &erlang("map_object_value", None), document);
+    let numbers: Vec<JsonText> = (0..1_000).map(|number| json(&number.to_string())).collect();
+    bench.reduce("native reduceSum, batches of 20", &named("Riak.reduceSum", None), &numbers);
+    let sum = "function (values) { return [values.reduce(function (a, b) { return a + b; }, 0)]; }";
+    bench.reduce("js sum by reduce, batches of 20", &source(sum, None), &numbers);
+    let counts: Vec<JsonText> =
+        (0..1_000).map(|at| json(&format!(r#"{{"w{}":1}}"#, at % 97))).collect();
+    bench.reduce("js merge of counts, batches of 20", &source(MERGE, None), &counts);
+}
