@@ -176,7 +176,9 @@ impl Measurement {
             0 => "errors: none".to_owned(),
             errors => format!("errors: {}: {}", HumanCount(errors), tally.errors_by_kind()),
         });
-        line(format!("latency: {}", quantiles(&tally.times)));
+        if !tally.times.is_empty() {
+            line(format!("latency: {}", quantiles(&tally.times)));
+        }
         if !tally.firsts.is_empty() {
             line(format!("first part: {}", quantiles(&tally.firsts)));
         }
