@@ -4,6 +4,7 @@
 //! Each command stands in a file of its own. Errors go to standard error; the exit status is 0 when
 //! the command did what it was asked, 1 when it failed, 2 when it was asked wrongly.
 
+mod bench;
 mod bucket_type;
 mod cluster;
 mod failure;
@@ -50,6 +51,9 @@ enum Command {
     /// Delete an object.
     #[command(alias = "delete")]
     Del(object::DelArguments),
+    /// Measure what load costs.
+    #[command(subcommand)]
+    Bench(bench::Command),
     /// Look at the cluster.
     #[command(subcommand)]
     Cluster(cluster::Command),
@@ -97,6 +101,7 @@ pub fn main() -> ExitCode {
         Command::Get(arguments) => on_one_thread(object::get(&arguments)),
         Command::Put(arguments) => on_one_thread(object::put(&arguments)),
         Command::Del(arguments) => on_one_thread(object::del(&arguments)),
+        Command::Bench(command) => on_one_thread(bench::run(&command)),
         Command::Cluster(command) => on_one_thread(cluster::run(&command)),
         Command::BucketType(command) => on_one_thread(bucket_type::run(&command)),
         Command::Repair(arguments) => on_one_thread(repair::run(&arguments)),

@@ -43,7 +43,8 @@ pub(crate) async fn run(arguments: &Arguments) -> Outcome {
     Ok(())
 }
 
-fn read(file: &PathBuf) -> Outcome<Vec<u8>> {
+/// Reads a query.
+pub(crate) fn read(file: &PathBuf) -> Outcome<Vec<u8>> {
     let failed =
         |error: std::io::Error| Failure::failed(format!("cannot read {}: {error}", file.display()));
     let source: Box<dyn Read> = if file.as_os_str() == "-" {

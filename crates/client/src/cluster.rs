@@ -210,6 +210,17 @@ impl Client {
         Ok(answer.bucket_types)
     }
 
+    /// What the node counts, as the text that Prometheus reads.
+    ///
+    /// # Errors
+    /// As for any request.
+    pub async fn metrics(&self) -> Result<String> {
+        let answer = self.send(Method::GET, "/metrics", HeaderMap::new(), Bytes::new()).await?;
+        let body = answer.expect(&[StatusCode::OK]).await?.body;
+        let bytes = body.collect(limits::ANSWER_BYTES).await?;
+        String::from_utf8(bytes.into()).map_err(Error::form)
+    }
+
     /// Whether the node serves requests; `false` while it starts or stops.
     ///
     /// # Errors

@@ -4,6 +4,7 @@
 //! A [`Client`] speaks to one node and keeps a few connections open for the next requests. It is
 //! cheap to clone. Everything is bounded: waits by [`Timeouts`], sizes by [`limits`].
 
+mod bucket;
 mod cluster;
 mod connection;
 mod error;

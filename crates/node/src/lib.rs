@@ -9,6 +9,7 @@ mod machine;
 mod node;
 mod run;
 pub mod telemetry;
+mod usage;
 
 pub use config::Config;
 pub use node::{Addresses, Node};

@@ -26,6 +26,7 @@ use crate::config::Config;
 use crate::data_dir::DataDir;
 use crate::machine;
 use crate::telemetry::Metrics;
+use crate::usage;
 
 /// A running node.
 pub struct Node {
@@ -266,6 +267,7 @@ impl Build<'_> {
         serving: Arc<AtomicBool>,
     ) -> HttpParts {
         let engine = inner.engine.clone();
+        let workers = inner.workers.clone();
         let storage = move || {
             let stats = engine.stats();
             StorageFacts { engine: stats.name.to_owned(), disk_bytes: stats.disk_bytes }
@@ -279,7 +281,7 @@ impl Build<'_> {
                 serving: Arc::new(move || serving.load(Ordering::Relaxed)),
                 storage: Arc::new(storage),
             },
-            metrics: Arc::new(move || metrics.render()),
+            metrics: Arc::new(move || metrics.render() + &usage::text(&workers.processes())),
             config: mapring_http::HttpConfig {
                 secure_referer_check: self.config.http.secure_referer_check,
                 ..mapring_http::HttpConfig::default()

@@ -30,7 +30,8 @@ async fn metrics_statistics_and_logs_can_be_read() {
         .map(|line| line.split(['{', ' ']).next().unwrap())
         .collect();
     assert!(names.contains("mapring_build_info"), "{names:?}");
-    assert!(names.iter().all(|name| name.starts_with("mapring_")), "{names:?}");
+    let known = |name: &&str| name.starts_with("mapring_") || name.starts_with("process_");
+    assert!(names.iter().all(known), "{names:?}");
 
     let stats: Value = serde_json::from_str(&curl(&format!("{}/stats", node.url())).await).unwrap();
     assert_eq!(stats["nodename"], "n1");
@@ -91,6 +92,32 @@ async fn what_a_node_misses_is_shown_until_it_has_it() {
         holds(zero("mapring_hinted_objects") && zero("mapring_unfit_vnodes"))
     })
     .await;
+}
+
+/// What node and workers use is told, and what workers used does not go with them.
+#[tokio::test]
+async fn processor_time_and_memory_are_told() {
+    let cluster = Cluster::start(1).await;
+    let node = &cluster.nodes[0];
+    let before = metrics(node).await;
+    for name in ["process_cpu_seconds_total", "process_open_fds"] {
+        assert!(before[name] > 0.0, "{name}: {before:?}");
+    }
+    for name in ["process_resident_memory_bytes", "mapring_script_resident_bytes"] {
+        assert!(before[name] > 1e6, "{name}: {before:?}");
+    }
+    // The call takes longer than it may, so that its worker is killed.
+    let query = r#"{"inputs":[["b","k"]],"query":[{"reduce":{"language":"javascript",
+        "source":"function() { for (;;); }"}}]}"#;
+    node.client.mapred(query).await.unwrap_err();
+    eventually("the worker to be replaced", || async {
+        let metrics = metrics(node).await;
+        holds(metrics["mapring_script_starts_total"] > before["mapring_script_starts_total"])
+    })
+    .await;
+    let used = metrics(node).await["mapring_script_cpu_seconds_total"];
+    let told = used - before["mapring_script_cpu_seconds_total"];
+    assert!(told > 0.5, "a call of seconds took {told} s of processor time");
 }
 
 async fn status_table(cluster: &Cluster) -> String {

@@ -25,6 +25,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("client", &["types"]),
     ("cli", &["node", "client"]),
     ("sim", &["node"]),
+    ("bench", &["client", "engine", "script"]),
 ];
 
 /// Libraries that only some crates may know, so that they can be exchanged.
@@ -32,10 +33,10 @@ const ONLY: &[(&str, &[&str])] = &[
     ("boa_engine", &["script"]),
     ("boa_gc", &["script"]),
     ("sled", &["engine"]),
-    ("axum", &["http"]),
+    ("axum", &["http", "bench"]),
     ("openraft", &["cluster"]),
     ("chitchat", &["cluster"]),
-    ("clap", &["cli", "sim"]),
+    ("clap", &["cli", "sim", "bench"]),
     ("toml", &["node"]),
 ];
 

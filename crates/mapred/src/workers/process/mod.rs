@@ -6,6 +6,7 @@
 //! and the call fails with the cause. A reduce holds its worker while it is fed; between feeds it
 //! gives the worker up as soon as somebody waits for one, and goes on from its state as text.
 
+mod living;
 mod native;
 mod pool;
 mod queue;
@@ -78,6 +79,11 @@ impl ProcessWorkers {
         let natives = Arc::new(Natives::new(config.workers));
         let pool = Pool::start(config).await?;
         Ok(Arc::new(Self { pool, natives }))
+    }
+
+    /// The ids of the worker processes that there are now.
+    pub fn processes(&self) -> Vec<u32> {
+        self.pool.processes()
     }
 
     /// Ends all calls and all processes.

@@ -13,6 +13,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::ProcessConfig;
+use super::living::Living;
 use super::queue::{FairQueue, Place};
 use super::reduce::Slot;
 use super::worker::{Death, Worker};
@@ -39,6 +40,7 @@ pub(super) struct Pool {
     state: Mutex<State>,
     stopping: watch::Sender<bool>,
     alive: watch::Sender<usize>,
+    living: Arc<Living>,
 }
 
 #[derive(Default)]
@@ -86,6 +88,7 @@ impl Pool {
             state: Mutex::default(),
             stopping: watch::Sender::new(false),
             alive: watch::Sender::new(0),
+            living: Arc::default(),
             config,
         });
         for _ in 0..pool.config.workers.max(1) {
@@ -98,6 +101,10 @@ impl Pool {
                 Err(Error::internal(error.message))
             }
         }
+    }
+
+    pub(super) fn processes(&self) -> Vec<u32> {
+        self.living.ids()
     }
 
     pub(super) fn limits(&self) -> ScriptLimits {
@@ -294,7 +301,7 @@ impl Pool {
     async fn start_until_it_works(self: &Arc<Self>, mut wait: Duration) -> Worker {
         loop {
             sleep(wait).await;
-            match Worker::start(&self.config).await {
+            match Worker::start(&self.config, &self.living).await {
                 Ok(worker) => return worker,
                 Err(error) => wait = self.start_failed(error),
             }

@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::ProcessConfig;
+use super::living::{Entry, Living};
 
 /// How long a process may take until it is ready; then it is broken or the machine is.
 const START: Duration = Duration::from_secs(20);
@@ -49,6 +50,8 @@ pub(super) struct Worker {
     call_limit: Duration,
     last_words: Arc<Mutex<VecDeque<String>>>,
     listener: JoinHandle<()>,
+    /// After `child`: it stays in the list until it is gone.
+    _entry: Option<Entry>,
     /// When it was started.
     pub(super) born: Instant,
     /// The queries that it has contexts of, the one it worked for last first.
@@ -72,7 +75,10 @@ pub(super) enum Death {
 
 impl Worker {
     /// Starts a process and waits until it is ready.
-    pub(super) async fn start(config: &ProcessConfig) -> Result<Self, String> {
+    pub(super) async fn start(
+        config: &ProcessConfig,
+        living: &Arc<Living>,
+    ) -> Result<Self, String> {
         let words = |what: &str, error: std::io::Error| format!("{what}: {error}");
         let (ours, theirs) = std::os::unix::net::UnixStream::pair()
             .and_then(|pair| pair.0.set_nonblocking(true).map(|()| pair))
@@ -94,12 +100,14 @@ impl Worker {
         let last_words = Arc::new(Mutex::new(VecDeque::new()));
         let stderr = child.stderr.take().ok_or("the process has no standard error")?;
         let listener = tokio::spawn(listen(stderr, Arc::clone(&last_words)));
+        let _entry = child.id().map(|id| living.enter(id));
         let mut worker = Self {
             child,
             stream,
             call_limit: Duration::from_millis(config.limits.call_ms),
             last_words,
             listener,
+            _entry,
             born: Instant::now(),
             queries: VecDeque::new(),
             reducing: false,

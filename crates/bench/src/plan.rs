@@ -1,0 +1,57 @@
+//! How much is measured for how long.
+
+use std::time::Duration;
+
+/// The sizes of a run.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    /// Turns of what is compared; the median counts.
+    pub(crate) turns: usize,
+    /// Of load without measurement, each turn.
+    pub(crate) warm_up: Duration,
+    /// Of measurement, each turn.
+    pub(crate) duration: Duration,
+    /// Objects of the groups of which it is not the point.
+    pub(crate) objects: u64,
+    /// Texts whose words are counted.
+    pub(crate) texts: u64,
+    /// The numbers of objects that a cost per object is compared for.
+    pub(crate) flat: Vec<u64>,
+}
+
+/// Bytes of the objects that are read, written and scanned.
+pub(crate) const VALUE_BYTES: u64 = 200;
+
+/// Connections, each with one request under way.
+pub(crate) const CONNECTIONS: u16 = 32;
+
+/// Keys that are read and written at random.
+pub(crate) const KEYS: u64 = 10_000;
+
+impl Plan {
+    pub(crate) fn new(quick: bool, most: Option<u64>) -> Self {
+        let most = most.unwrap_or(if quick { 50_000 } else { 1_000_000 });
+        let sizes = std::iter::successors(Some(10_000), |size| Some(size * 10));
+        let mut flat: Vec<u64> = sizes.take_while(|size| *size < most).collect();
+        flat.push(most);
+        if quick {
+            Self {
+                turns: 1,
+                warm_up: Duration::from_millis(300),
+                duration: Duration::from_millis(900),
+                objects: 20_000,
+                texts: 2_000,
+                flat,
+            }
+        } else {
+            Self {
+                turns: 5,
+                warm_up: Duration::from_millis(500),
+                duration: Duration::from_millis(1_500),
+                objects: 100_000,
+                texts: 10_000,
+                flat,
+            }
+        }
+    }
+}

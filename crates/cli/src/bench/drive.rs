@@ -1,0 +1,249 @@
+//! The closed loop: so many connections, each with one request under way.
+
+use std::cell::{Cell, RefCell};
+use std::pin::Pin;
+use std::time::Duration;
+
+use futures::future::{Fuse, FutureExt, join_all};
+use indicatif::{HumanCount, ProgressBar, ProgressStyle};
+use mapring_client::Client;
+use rustix::time::{ClockId, clock_gettime};
+use tokio::time::{Instant, sleep};
+
+use super::Load;
+use super::report::{Measurement, Tally};
+use super::usage::{Servers, Used};
+use crate::failure::Outcome;
+
+/// One connection, which knows what to ask next.
+pub(super) trait Requester {
+    /// Makes a request and waits for its whole answer.
+    ///
+    /// # Errors
+    /// What went wrong, in words that are the same for the same kind of error.
+    async fn request(&mut self) -> Result<Answered, String>;
+}
+
+/// What is told of a request that succeeded.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Answered {
+    /// Bytes of the answer.
+    pub(super) bytes: u64,
+    /// When the first part came, for answers in parts.
+    pub(super) first: Option<Duration>,
+}
+
+/// How long and how often.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Plan {
+    pub(super) warm_up: Duration,
+    pub(super) duration: Duration,
+    /// Requests that are measured at most.
+    pub(super) count: Option<u64>,
+    /// Whether progress is shown.
+    pub(super) quiet: bool,
+}
+
+impl From<&Load> for Plan {
+    fn from(load: &Load) -> Self {
+        let Load { warm_up, duration, count, quiet, .. } = *load;
+        Self { warm_up, duration, count, quiet }
+    }
+}
+
+/// The pause of a connection after an error: it must not spin on a server that refuses.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// How often progress is shown.
+const SHOW_EVERY: Duration = Duration::from_millis(500);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    WarmUp,
+    Measure,
+    Over,
+}
+
+struct Shared {
+    stage: Cell<Stage>,
+    /// Requests that may still be begun while it is measured.
+    left: Cell<u64>,
+    tally: RefCell<Tally>,
+}
+
+/// Loads the servers as planned and says what happened. Ends early at Ctrl-C.
+pub(super) async fn drive(
+    plan: Plan,
+    clients: &[Client],
+    mut requesters: Vec<impl Requester>,
+) -> Outcome<Measurement> {
+    let servers = Servers::of(clients).await;
+    let shared = Shared {
+        stage: Cell::new(Stage::WarmUp),
+        left: Cell::new(plan.count.unwrap_or(u64::MAX)),
+        tally: RefCell::new(Tally::new()?),
+    };
+    let bar = progress(plan.quiet);
+    let started = Cell::new(None);
+    let before = RefCell::new(None);
+    let run = async {
+        let loops = join_all(requesters.iter_mut().map(|one| repeat(one, &shared))).fuse();
+        let mut loops = std::pin::pin!(loops);
+        let looked_at = if plan.warm_up.is_zero() {
+            // No request must go out that is not counted.
+            servers.usage().await
+        } else {
+            during(&mut loops, sleep(plan.warm_up)).await;
+            during(&mut loops, servers.usage()).await
+        };
+        before.replace(Some(looked_at));
+        shared.stage.set(Stage::Measure);
+        started.set(Some((Instant::now(), own_time())));
+        tokio::select! {
+            _ = &mut loops => {}
+            () = sleep(plan.duration) => {}
+            () = show(&bar, &shared, plan) => {}
+        }
+        shared.stage.set(Stage::Over);
+        if !is_over(&loops) {
+            loops.await;
+        }
+    };
+    let interrupted = tokio::select! {
+        biased;
+        _ = tokio::signal::ctrl_c() => true,
+        () = run => false,
+    };
+    let (began, own_before) = started.take().unwrap_or_else(|| (Instant::now(), own_time()));
+    let elapsed = began.elapsed();
+    let own_time = own_time().saturating_sub(own_before);
+    bar.finish_and_clear();
+    let used = used(&servers, before.take()).await;
+    let tally = shared.tally.into_inner();
+    Ok(Measurement { tally, elapsed, used, own_time, interrupted })
+}
+
+/// Requests without end, until it is over.
+async fn repeat(requester: &mut impl Requester, shared: &Shared) {
+    loop {
+        let began = match shared.stage.get() {
+            Stage::WarmUp => None,
+            Stage::Measure => match shared.left.get().checked_sub(1) {
+                None => return,
+                Some(left) => {
+                    shared.left.set(left);
+                    Some(Instant::now())
+                }
+            },
+            Stage::Over => return,
+        };
+        let outcome = requester.request().await;
+        let failed = outcome.is_err();
+        if let Some(began) = began {
+            shared.tally.borrow_mut().add(began.elapsed(), outcome);
+        }
+        if failed {
+            sleep(PAUSE).await;
+        }
+    }
+}
+
+/// Waits for something while the loops go on.
+async fn during<T>(
+    loops: &mut Pin<&mut Fuse<impl Future>>,
+    something: impl Future<Output = T>,
+) -> T {
+    let mut something = std::pin::pin!(something);
+    tokio::select! {
+        biased;
+        value = &mut something => return value,
+        _ = loops.as_mut() => {}
+    }
+    something.await
+}
+
+fn is_over(loops: &Pin<&mut Fuse<impl Future>>) -> bool {
+    use futures::future::FusedFuture;
+    loops.is_terminated()
+}
+
+async fn used(
+    servers: &Servers,
+    before: Option<Result<Vec<super::usage::Usage>, String>>,
+) -> Result<Used, String> {
+    let before = before.ok_or_else(|| "nothing was measured".to_owned())??;
+    Ok(servers.used(&before, &servers.usage().await?))
+}
+
+/// Processor time of this process.
+fn own_time() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).unwrap_or_default()
+}
+
+/// A line on standard error; nothing when that is no terminal.
+fn progress(quiet: bool) -> ProgressBar {
+    if quiet {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new_spinner();
+    if let Ok(style) = ProgressStyle::with_template("{elapsed}  {msg}") {
+        bar.set_style(style);
+    }
+    bar
+}
+
+/// Shows how it goes; never ends.
+async fn show(bar: &ProgressBar, shared: &Shared, plan: Plan) {
+    let began = Instant::now();
+    loop {
+        sleep(SHOW_EVERY).await;
+        let tally = shared.tally.borrow();
+        let rate = tally.requests() as f64 / began.elapsed().as_secs_f64();
+        let (requests, errors) = (HumanCount(tally.requests()), HumanCount(tally.errors()));
+        let of = plan.duration.as_secs_f64();
+        bar.set_message(format!("of {of} s: {requests} requests, {rate:.0}/s, {errors} errors"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Every {
+        asked: u64,
+    }
+
+    impl Requester for Every {
+        async fn request(&mut self) -> Result<Answered, String> {
+            self.asked += 1;
+            sleep(Duration::from_millis(10)).await;
+            if self.asked.is_multiple_of(5) { Err("fifth".into()) } else { Ok(Answered::default()) }
+        }
+    }
+
+    fn plan(count: Option<u64>) -> Plan {
+        let duration = Duration::from_millis(500);
+        Plan { warm_up: Duration::from_millis(100), duration, count, quiet: true }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn ends_in_time_and_counts_what_was_measured() {
+        let requesters = vec![Every { asked: 0 }, Every { asked: 0 }];
+        let measured = drive(plan(None), &[], requesters).await.unwrap();
+        // Two connections, half a second, 10 ms a request and 20 more after every fifth.
+        let requests = measured.tally.requests();
+        assert!((60..=80).contains(&requests), "{requests}");
+        assert!((10..=18).contains(&measured.tally.errors()), "{}", measured.tally.errors());
+        assert!(!measured.interrupted);
+        let elapsed = measured.elapsed.as_millis();
+        assert!((500..=550).contains(&elapsed), "{elapsed}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn ends_after_so_many_requests() {
+        let requesters = vec![Every { asked: 0 }, Every { asked: 0 }, Every { asked: 0 }];
+        let measured = drive(plan(Some(7)), &[], requesters).await.unwrap();
+        assert_eq!(measured.tally.requests(), 7);
+        assert!(measured.elapsed < Duration::from_millis(100));
+    }
+}

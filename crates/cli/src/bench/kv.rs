@@ -1,0 +1,288 @@
+//! `mapring bench kv`: reads and writes of objects under keys taken at random.
+
+use std::cell::Cell;
+use std::io::Write as _;
+use std::rc::Rc;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use mapring_client::{Client, Place};
+use serde_json::{Value, json};
+
+use super::Load;
+use super::drive::{Answered, Plan, Requester, drive};
+use super::wire::Connection;
+use crate::failure::{Failure, Outcome};
+
+/// Reads and writes objects of one size under keys taken at random, each connection one after
+/// another. Before `get` and `mix` all keys are stored. Errors are counted, by kind; the exit
+/// status is 1 when no request succeeded.
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// What to do
+    #[arg(long, value_enum, default_value_t = Operation::Get)]
+    op: Operation,
+
+    /// With --op mix: how many of a hundred requests read
+    #[arg(long, value_name = "PERCENT", default_value_t = 80)]
+    #[arg(value_parser = clap::value_parser!(u64).range(0..=100))]
+    reads: u64,
+
+    /// The bucket
+    #[arg(long, default_value = "bench")]
+    bucket: String,
+
+    /// The bucket type
+    #[arg(long = "type", value_name = "TYPE")]
+    bucket_type: Option<String>,
+
+    /// First set the bucket's number of replicas
+    #[arg(long, value_name = "N")]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=64))]
+    n_val: Option<u64>,
+
+    /// How many different keys
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+    keys: u64,
+
+    /// Bytes of each object
+    #[arg(long, value_name = "BYTES", default_value_t = 200)]
+    #[arg(value_parser = clap::value_parser!(u64).range(0..=MOST_BYTES))]
+    value_size: u64,
+
+    /// Connections, each with one request under way
+    #[arg(long, value_name = "N", default_value_t = 32)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=4096))]
+    connections: u16,
+
+    /// Do not store the keys before get and mix: they are there
+    #[arg(long)]
+    no_fill: bool,
+
+    #[command(flatten)]
+    load: Load,
+}
+
+/// The largest object that a node takes.
+const MOST_BYTES: u64 = mapring_types::limits::OBJECT_BYTES as u64;
+
+/// How long the keys may take to be stored before the load: a day.
+const FILL: Duration = Duration::from_secs(86_400);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Operation {
+    /// Read objects
+    Get,
+    /// Write objects
+    Put,
+    /// Read and write objects
+    Mix,
+    /// Store each key once
+    Fill,
+}
+
+/// Which keys a connection takes.
+#[derive(Clone)]
+enum Keys {
+    Random(Random),
+    /// Each one once; shared by all connections.
+    InOrder(Rc<Cell<u64>>),
+}
+
+struct Worker {
+    connection: Connection,
+    host: String,
+    /// The path of the bucket's keys.
+    path: String,
+    keys: Keys,
+    count: u64,
+    reads: u64,
+    chance: Random,
+    value: Rc<Vec<u8>>,
+    request: Vec<u8>,
+}
+
+pub(super) async fn run(arguments: &Arguments) -> Outcome {
+    let clients = arguments.load.clients()?;
+    let place = arguments.place();
+    if let (Some(n_val), Some(client)) = (arguments.n_val, clients.first()) {
+        let props = format!(r#"{{"props":{{"n_val":{n_val}}}}}"#);
+        client.set_bucket_props(&place, props).await?;
+    }
+    let n_val = n_val(&clients, &place).await;
+    let reads = matches!(arguments.op, Operation::Get | Operation::Mix);
+    if reads && !arguments.no_fill {
+        fill(arguments, &clients).await?;
+    }
+    let mut plan = Plan::from(&arguments.load);
+    if arguments.op == Operation::Fill {
+        plan =
+            Plan { warm_up: Duration::ZERO, duration: FILL, count: Some(arguments.keys), ..plan };
+    }
+    let measured = drive(plan, &clients, arguments.workers(&clients, arguments.op)).await?;
+    let title = format!(
+        "{:?} of {} bytes, {} keys, n_val {}, {} connections",
+        arguments.op,
+        arguments.value_size,
+        arguments.keys,
+        n_val.as_ref().map_or_else(|| "unknown".to_owned(), Value::to_string),
+        arguments.connections
+    );
+    let what = json!({
+        "kind": "kv",
+        "op": format!("{:?}", arguments.op).to_lowercase(),
+        "urls": arguments.load.urls,
+        "keys": arguments.keys,
+        "value_bytes": arguments.value_size,
+        "connections": arguments.connections,
+        "n_val": n_val,
+    });
+    measured.print(arguments.load.json, &title.to_lowercase(), what, None)
+}
+
+/// The replicas of the bucket; `None` of a server that has no such thing.
+async fn n_val(clients: &[Client], place: &Place) -> Option<Value> {
+    let props = clients.first()?.bucket_props(place).await.ok()?;
+    let props: Value = serde_json::from_slice(&props).ok()?;
+    props.get("props")?.get("n_val").cloned()
+}
+
+/// Stores all keys.
+async fn fill(arguments: &Arguments, clients: &[Client]) -> Outcome {
+    let plan = Plan {
+        warm_up: Duration::ZERO,
+        duration: FILL,
+        count: Some(arguments.keys),
+        quiet: arguments.load.quiet,
+    };
+    let filled = drive(plan, clients, arguments.workers(clients, Operation::Fill)).await?;
+    if filled.interrupted {
+        return Err(Failure::failed("interrupted while the keys were stored"));
+    }
+    match filled.tally.errors_by_kind() {
+        errors if errors.is_empty() => Ok(()),
+        errors => Err(Failure::failed(format!("not all keys could be stored: {errors}"))),
+    }
+}
+
+impl Arguments {
+    fn place(&self) -> Place {
+        Place { bucket_type: self.bucket_type.clone(), ..Place::new(&self.bucket, "") }
+    }
+
+    /// The connections, which take the nodes in turn.
+    fn workers(&self, clients: &[Client], op: Operation) -> Vec<Worker> {
+        let next = Rc::new(Cell::new(0));
+        let value = Rc::new(value(self.value_size));
+        let hosts = clients.iter().map(|client| client.address()).cycle();
+        let worker = |(number, host): (u16, &str)| Worker {
+            connection: Connection::new(host),
+            host: host.to_owned(),
+            path: self.place().path(),
+            keys: match op {
+                Operation::Fill => Keys::InOrder(next.clone()),
+                _ => Keys::Random(Random::new(number.into())),
+            },
+            count: self.keys,
+            reads: match op {
+                Operation::Get => 100,
+                Operation::Put | Operation::Fill => 0,
+                Operation::Mix => self.reads,
+            },
+            chance: Random::new(u64::from(number) << 32),
+            value: value.clone(),
+            request: Vec::new(),
+        };
+        (0..self.connections).zip(hosts).map(worker).collect()
+    }
+}
+
+impl Requester for Worker {
+    async fn request(&mut self) -> Result<Answered, String> {
+        let key = match &mut self.keys {
+            Keys::Random(random) => random.below(self.count),
+            Keys::InOrder(next) => next.replace(next.get() + 1),
+        };
+        let read = self.chance.below(100) < self.reads;
+        self.write_request(key, read).map_err(|error| error.to_string())?;
+        let answer = self.connection.exchange(&self.request).await?;
+        match (read, answer.status) {
+            (true, 200) if answer.body_bytes != self.value.len() as u64 => {
+                Err("another length than was stored".to_owned())
+            }
+            (true, 200) | (false, 200 | 204) => {
+                Ok(Answered { bytes: answer.body_bytes, first: None })
+            }
+            (_, status) => Err(format!("status {status}")),
+        }
+    }
+}
+
+impl Worker {
+    fn write_request(&mut self, key: u64, read: bool) -> std::io::Result<()> {
+        let Self { request, path, host, value, .. } = self;
+        request.clear();
+        if read {
+            return write!(request, "GET {path}{key:09} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        }
+        let length = value.len();
+        write!(
+            request,
+            "PUT {path}{key:09} HTTP/1.1\r\nHost: {host}\r\nContent-Type: text/plain\r\n\
+             Content-Length: {length}\r\n\r\n"
+        )?;
+        request.extend_from_slice(value);
+        Ok(())
+    }
+}
+
+/// Text of so many bytes.
+fn value(bytes: u64) -> Vec<u8> {
+    let letters = (b'a'..=b'z').cycle();
+    letters.take(usize::try_from(bytes).unwrap_or(usize::MAX)).collect()
+}
+
+/// Numbers that look random, the same in every run (SplitMix64).
+#[derive(Debug, Clone)]
+struct Random(u64);
+
+impl Random {
+    fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound.max(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_spread_over_all() {
+        let mut random = Random::new(0);
+        let mut counts = [0; 10];
+        for _ in 0..10_000 {
+            counts[usize::try_from(random.below(10)).unwrap()] += 1;
+        }
+        assert!(counts.iter().all(|count| (800..1_200).contains(count)), "{counts:?}");
+        assert_ne!(Random::new(1).next(), Random::new(2).next());
+    }
+
+    #[test]
+    fn values_have_their_size() {
+        assert_eq!(value(0), b"");
+        assert_eq!(value(28), b"abcdefghijklmnopqrstuvwxyzab");
+    }
+}

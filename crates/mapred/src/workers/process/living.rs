@@ -1,0 +1,34 @@
+//! Which worker processes there are, for those that look at what they use.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+/// The ids of the worker processes that have been started and not been waited for.
+#[derive(Debug, Default)]
+pub(super) struct Living(Mutex<BTreeSet<u32>>);
+
+/// A process in the list, until this is dropped.
+#[derive(Debug)]
+pub(super) struct Entry {
+    living: Arc<Living>,
+    id: u32,
+}
+
+impl Living {
+    pub(super) fn enter(self: &Arc<Self>, id: u32) -> Entry {
+        self.0.lock().insert(id);
+        Entry { living: Arc::clone(self), id }
+    }
+
+    pub(super) fn ids(&self) -> Vec<u32> {
+        self.0.lock().iter().copied().collect()
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.living.0.lock().remove(&self.id);
+    }
+}
