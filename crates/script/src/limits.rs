@@ -11,6 +11,10 @@ pub const CONTEXTS: usize = 16;
 /// What a context takes, in bytes, with a function and some data.
 pub const CONTEXT_BYTES: usize = 1 << 20;
 
+/// A context that has not been come back to for so long goes when a new one is made, in
+/// milliseconds: with a hundred queries at once each has its turn sooner.
+pub const STALE_MS: u64 = 1_000;
+
 /// A worker that has had nothing to do for so long forgets its contexts, in milliseconds.
 pub const REST_MS: u64 = 5_000;
 

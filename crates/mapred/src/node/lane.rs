@@ -31,6 +31,7 @@ pub(super) struct Lane {
     /// The phase's function, when it is a map.
     pub(super) function: Option<Arc<PhaseFunction>>,
     turns: LaneTurns,
+    size: CallSize,
     pub(super) frames: mpsc::Sender<Bytes>,
 }
 
@@ -42,7 +43,8 @@ pub(super) async fn run(node: Arc<Node>, request: LaneRequest, frames: mpsc::Sen
     };
     let at_once = node.units_at_once.max(1);
     let turns = LaneTurns::new(&node.turns);
-    let lane = &Lane { node, request, function, turns, frames };
+    let size = CallSize::new();
+    let lane = &Lane { node, request, function, turns, size, frames };
     match &lane.request.source {
         Source::Folds { bucket, units } => {
             stream::iter(units)
@@ -96,7 +98,6 @@ impl Lane {
         };
         let slice = Slice { vnode: unit.vnode, home: unit.home, bucket };
         let mut pager = Pager::new(self, unit.unit, unit.attempt);
-        let mut size = CallSize::new();
         let mut after = unit.after.clone();
         let objects = &self.node.objects;
         if mapring_types::planted!(PageSkipped) && after.is_some() && unit.attempt > 1 {
@@ -108,7 +109,7 @@ impl Lane {
             let read = self.read_slice(slice, after.clone(), depth).await?;
             let mut items: VecDeque<MapInput> = read.items.into_iter().map(object).collect();
             while !items.is_empty() {
-                for (id, results) in self.step(&mut items, &mut size).await? {
+                for (id, results) in self.step(&mut items).await? {
                     pager.add(results, Progress::After(id)).await?;
                 }
                 pager.end_if_late().await?;
@@ -134,19 +135,18 @@ impl Lane {
         let vnodes: BTreeSet<Partition> = unit.inputs.iter().map(|input| input.vnode).collect();
         vnodes.into_iter().try_for_each(|vnode| self.check_owner(vnode))?;
         let mut pager = Pager::new(self, unit.unit, unit.attempt);
-        let mut size = CallSize::new();
         let mut rest = unit.inputs.as_slice();
         let mut taken = 0u64;
         while !rest.is_empty() {
             let turn = self.turns.take().await?;
-            let (now, _) = rest.split_at(size.next().min(rest.len()));
+            let (now, _) = rest.split_at(self.size.next().min(rest.len()));
             let mut items: VecDeque<MapInput> = self.read(now).await?.into();
             if items.is_empty() {
                 return Err(Error::internal("nothing was read, not even that it is missing").into());
             }
             rest = rest.get(items.len()..).unwrap_or_default();
             while !items.is_empty() {
-                for (_, results) in self.step(&mut items, &mut size).await? {
+                for (_, results) in self.step(&mut items).await? {
                     taken += 1;
                     pager.add(results, Progress::Taken(taken)).await?;
                 }
@@ -166,11 +166,10 @@ impl Lane {
     async fn step(
         &self,
         items: &mut VecDeque<MapInput>,
-        size: &mut CallSize,
     ) -> Result<Vec<(ObjectId, Vec<JsonText>)>, UnitEnd> {
         let waiting: usize = items.iter().map(bytes).sum();
-        let mut call = size.take(items);
-        let results = self.work(&call, size).await?;
+        let mut call = self.size.take(items);
+        let results = self.work(&call, &self.size).await?;
         let made: usize = results.iter().flatten().map(|value| value.0.len()).sum();
         self.turns.holds(waiting + made);
         // Where results became large the call ended before its inputs did.

@@ -1,6 +1,7 @@
 //! What a phase does with a handful of objects.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use mapring_script::{FailureCause, JsonText, MapInput, ScriptError};
@@ -18,7 +19,7 @@ impl Lane {
     pub(super) async fn work(
         &self,
         call: &[MapInput],
-        size: &mut CallSize,
+        size: &CallSize,
     ) -> Result<Vec<Vec<JsonText>>, UnitEnd> {
         Ok(match (&self.request.work, &self.function) {
             (Work::Link(spec), _) => {
@@ -29,18 +30,14 @@ impl Lane {
         })
     }
 
-    async fn map(
-        &self,
-        call: &[MapInput],
-        size: &mut CallSize,
-    ) -> Result<Vec<Vec<JsonText>>, UnitEnd> {
+    async fn map(&self, call: &[MapInput], size: &CallSize) -> Result<Vec<Vec<JsonText>>, UnitEnd> {
         let Some(function) = &self.function else {
             return Err(Error::internal("a map phase without a function").into());
         };
         let phase = usize::try_from(self.request.phase).unwrap_or(usize::MAX);
         let (query, workers) = (self.request.query, &self.node.workers);
         let (results, took) = workers.map_timed(query, phase, function, call.to_vec()).await;
-        size.took(took);
+        size.took(call.len(), took);
         let results = results.map_err(|error| {
             let at = error.input.and_then(|at| usize::try_from(at).ok());
             // A worker that was lost may do better elsewhere; user code that fails will not.
@@ -98,23 +95,24 @@ fn key(input: &MapInput) -> Result<Vec<JsonText>> {
 }
 
 /// How many inputs the next call to the workers gets: fewer while calls are slow, so that a page
-/// can end in time.
-pub(super) struct CallSize(usize);
+/// can end in time. All units of a lane learn from each other.
+pub(super) struct CallSize(AtomicUsize);
 
 impl CallSize {
     pub(super) fn new() -> Self {
-        Self(limits::CALL_INPUTS / 8)
+        Self(AtomicUsize::new(limits::CALL_INPUTS / 8))
     }
 
     pub(super) fn next(&self) -> usize {
-        self.0
+        self.0.load(Ordering::Relaxed)
     }
 
     /// Takes the inputs of the next call: at least one, unless there is none.
     pub(super) fn take(&self, items: &mut VecDeque<MapInput>) -> Vec<MapInput> {
         let mut call = Vec::new();
         let mut bytes = 0;
-        while call.len() < self.0 {
+        let most = self.next();
+        while call.len() < most {
             let Some(next) = items.front() else { break };
             bytes += next.record.as_ref().map_or(0, Record::len);
             if bytes > limits::CALL_BYTES && !call.is_empty() {
@@ -126,15 +124,16 @@ impl CallSize {
     }
 
     /// A call was broken off after so many inputs.
-    fn fits(&mut self, inputs: usize) {
-        self.0 = self.0.min(inputs).max(1);
+    fn fits(&self, inputs: usize) {
+        self.0.fetch_min(inputs.max(1), Ordering::Relaxed);
     }
 
-    fn took(&mut self, time: Duration) {
+    /// A call with so many inputs took so long.
+    fn took(&self, inputs: usize, time: Duration) {
         if time > limits::CALL_TIME {
-            self.0 = (self.0 / 2).max(1);
+            self.0.fetch_min((inputs / 2).max(1), Ordering::Relaxed);
         } else if time < limits::CALL_TIME / 4 {
-            self.0 = (self.0 * 2).min(limits::CALL_INPUTS);
+            self.0.fetch_max((inputs * 2).min(limits::CALL_INPUTS), Ordering::Relaxed);
         }
     }
 }
@@ -208,15 +207,17 @@ mod tests {
 
     #[test]
     fn calls_shrink_and_grow() {
-        let mut size = CallSize::new();
-        let mut items: VecDeque<MapInput> = (0..100).map(|_| input(&[(&[], false)])).collect();
+        let size = CallSize::new();
+        let mut items: VecDeque<MapInput> = (0..400).map(|_| input(&[(&[], false)])).collect();
         assert_eq!(size.take(&mut items).len(), limits::CALL_INPUTS / 8);
         for _ in 0..5 {
-            size.took(Duration::ZERO);
+            size.took(size.next(), Duration::ZERO);
         }
+        // A short call, as at the end of a slice, says little about long ones.
+        size.took(1, Duration::ZERO);
         assert_eq!(size.take(&mut items).len(), limits::CALL_INPUTS);
         for _ in 0..10 {
-            size.took(Duration::from_secs(1));
+            size.took(size.next(), Duration::from_secs(1));
         }
         assert_eq!(size.take(&mut items).len(), 1);
     }

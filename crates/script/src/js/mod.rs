@@ -14,7 +14,7 @@ mod regexp;
 mod write;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use boa_engine::JsValue;
 
@@ -71,7 +71,11 @@ impl JsRuntime {
     }
 
     fn context(&mut self, query: QueryTag) -> Result<&mut QueryContext, ScriptError> {
-        let changes = self.contexts.first().is_some_and(|context| context.tag != query);
+        let last = self.contexts.first_mut().filter(|context| context.tag != query);
+        let changes = last.is_some();
+        if let Some(last) = last {
+            last.used = Instant::now();
+        }
         // What one query holds must not make another one fail for want of memory.
         if changes && self.garbage.resident() > self.limits.memory_bytes / 2 {
             self.keep_only(Some(query));
@@ -79,6 +83,7 @@ impl JsRuntime {
         match self.contexts.iter().position(|context| context.tag == query) {
             Some(at) => self.contexts[..=at].rotate_right(1),
             None => {
+                self.drop_stale();
                 let context =
                     QueryContext::new(query, self.limits.stack_bytes, self.limits.result_bytes)?;
                 self.contexts.insert(0, context);
@@ -86,7 +91,20 @@ impl JsRuntime {
             }
         }
         let first = self.contexts.first_mut();
-        first.ok_or_else(|| ScriptError::new(FailureCause::Worker, "the query has no context"))
+        let first = first
+            .ok_or_else(|| ScriptError::new(FailureCause::Worker, "the query has no context"))?;
+        Ok(first)
+    }
+
+    /// Forgets contexts that have not been used for long: their queries have ended, most likely,
+    /// and each collection of garbage goes through what they hold.
+    fn drop_stale(&mut self) {
+        let pinned = self.reduce.as_ref().map(|reduce| reduce.query);
+        let before = self.contexts.len();
+        let stale = Duration::from_millis(limits::STALE_MS);
+        self.contexts
+            .retain(|context| context.used.elapsed() < stale || Some(context.tag) == pinned);
+        self.garbage.count((before - self.contexts.len()) * limits::CONTEXT_BYTES);
     }
 
     fn drop_contexts(&mut self) {

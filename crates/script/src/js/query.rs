@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::path::Path;
+use std::time::Instant;
 
 use boa_engine::object::builtins::JsArray;
 use boa_engine::property::PropertyKey;
@@ -25,6 +26,8 @@ pub(super) struct Callable {
 /// A query's context.
 pub(super) struct QueryContext {
     pub(super) tag: QueryTag,
+    /// When the worker left this query for another.
+    pub(super) used: Instant,
     context: Context,
     stringify: JsObject,
     factory: JsObject,
@@ -87,7 +90,8 @@ impl QueryContext {
             ScriptError::new(FailureCause::Worker, "the factory of objects is no function")
         })?;
         let (compiled, usual) = (Vec::new(), Usual::default());
-        Ok(Self { tag, context, stringify, factory, compiled, usual, result_bytes })
+        let used = Instant::now();
+        Ok(Self { tag, used, context, stringify, factory, compiled, usual, result_bytes })
     }
 
     /// The function, compiled at its first use.
