@@ -15,7 +15,7 @@ use tokio::time::{sleep, timeout};
 
 use super::ProcessConfig;
 use super::reduce::Slot;
-use super::worker::{Death, Worker};
+use super::worker::{Death, End, Worker};
 
 /// A worker that ends this soon after its start delays the start of the next.
 const YOUNG: Duration = Duration::from_secs(1);
@@ -63,12 +63,14 @@ pub(super) enum CallFailure {
     Failed(ScriptError),
     /// The worker has been ended.
     Ended(ScriptError),
+    /// As `Ended`, and it is not known by which call.
+    Lost(ScriptError),
 }
 
 impl CallFailure {
     pub(super) fn into_error(self) -> ScriptError {
         match self {
-            Self::Failed(error) | Self::Ended(error) => error,
+            Self::Failed(error) | Self::Ended(error) | Self::Lost(error) => error,
         }
     }
 }
@@ -240,16 +242,20 @@ impl Pool {
     }
 
     /// Ends a worker for a cause, and replaces it.
-    async fn bury(self: &Arc<Self>, worker: Worker, death: Death) -> ScriptError {
+    async fn bury(self: &Arc<Self>, worker: Worker, death: Death) -> CallFailure {
         let old = worker.born.elapsed() >= YOUNG;
         // The caller may go at any time; the process must not stay.
         let pool = Arc::clone(self);
         let burial = self.runtime.spawn(async move {
-            let error = worker.end(death).await;
-            pool.buried(name(error.cause), old);
-            error
+            let end = worker.end(death).await;
+            pool.buried(name(end.error.cause), old);
+            end
         });
-        burial.await.unwrap_or_else(|_| self.no_worker())
+        match burial.await {
+            Ok(End { error, known: true }) => CallFailure::Ended(error),
+            Ok(End { error, known: false }) => CallFailure::Lost(error),
+            Err(_) => CallFailure::Ended(self.no_worker()),
+        }
     }
 
     fn buried(self: &Arc<Self>, cause: &'static str, old: bool) {
@@ -397,7 +403,7 @@ impl Lease {
                 }
             }
             Err(death) => match self.worker.take() {
-                Some(worker) => Err(CallFailure::Ended(self.pool.bury(*worker, death).await)),
+                Some(worker) => Err(self.pool.bury(*worker, death).await),
                 None => Err(CallFailure::Ended(gone())),
             },
         }
