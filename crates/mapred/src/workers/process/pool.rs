@@ -17,10 +17,8 @@ use super::ProcessConfig;
 use super::reduce::Slot;
 use super::worker::{Death, End, Worker};
 
-/// A worker that ends this soon after its start delays the start of the next.
-const YOUNG: Duration = Duration::from_secs(1);
-
-/// The first such delay; it doubles up to [`LONGEST_DELAY`].
+/// After a start that failed the next waits; this doubles up to [`LONGEST_DELAY`]. A worker that ends
+/// in a call is replaced at once: functions that end theirs must not cost the others' theirs too.
 const FIRST_DELAY: Duration = Duration::from_millis(10);
 
 /// The longest delay.
@@ -52,7 +50,6 @@ struct State {
     /// Processes, also those starting or being ended.
     processes: usize,
     busy: usize,
-    deaths_when_young: u32,
     failed_starts: u32,
     last_failure: String,
 }
@@ -86,7 +83,7 @@ impl Pool {
             config,
         });
         for _ in 0..pool.config.workers.max(1) {
-            pool.start_one(Duration::ZERO);
+            pool.start_one();
         }
         match pool.acquire(0, 0).await {
             Ok(_lease) => Ok(pool),
@@ -237,18 +234,17 @@ impl Pool {
         let pool = Arc::clone(self);
         self.runtime.spawn(async move {
             worker.end(Death::Time { input: None }).await;
-            pool.buried("cancelled", true);
+            pool.buried("cancelled");
         });
     }
 
     /// Ends a worker for a cause, and replaces it.
     async fn bury(self: &Arc<Self>, worker: Worker, death: Death) -> CallFailure {
-        let old = worker.born.elapsed() >= YOUNG;
         // The caller may go at any time; the process must not stay.
         let pool = Arc::clone(self);
         let burial = self.runtime.spawn(async move {
             let end = worker.end(death).await;
-            pool.buried(name(end.error.cause), old);
+            pool.buried(name(end.error.cause));
             end
         });
         match burial.await {
@@ -258,21 +254,19 @@ impl Pool {
         }
     }
 
-    fn buried(self: &Arc<Self>, cause: &'static str, old: bool) {
+    fn buried(self: &Arc<Self>, cause: &'static str) {
         metrics::counter!("mapring_script_kills_total", "cause" => cause).increment(1);
         tracing::info!(cause, "a script worker was ended");
-        let delay = {
+        {
             let mut state = self.state.lock();
             state.busy = state.busy.saturating_sub(1);
-            state.deaths_when_young = if old { 0 } else { state.deaths_when_young + 1 };
-            delay(state.deaths_when_young)
-        };
+        }
         self.count(-1);
-        self.start_one(delay);
+        self.start_one();
     }
 
     /// Starts a process in the background, again and again until it works.
-    fn start_one(self: &Arc<Self>, delay: Duration) {
+    fn start_one(self: &Arc<Self>) {
         if *self.stopping.borrow() {
             return;
         }
@@ -283,17 +277,16 @@ impl Pool {
             tokio::select! {
                 biased;
                 _ = stopping.wait_for(|stopping| *stopping) => pool.count(-1),
-                worker = pool.start_until_it_works(delay) => pool.started(worker),
+                worker = pool.start_until_it_works() => pool.started(worker),
             }
         });
     }
 
-    async fn start_until_it_works(self: &Arc<Self>, mut wait: Duration) -> Worker {
+    async fn start_until_it_works(self: &Arc<Self>) -> Worker {
         loop {
-            sleep(wait).await;
             match Worker::start(&self.config).await {
                 Ok(worker) => return worker,
-                Err(error) => wait = self.start_failed(error),
+                Err(error) => sleep(self.start_failed(error)).await,
             }
         }
     }

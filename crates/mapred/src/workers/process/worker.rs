@@ -58,8 +58,6 @@ pub(super) struct Worker {
     told: bool,
     last_words: Arc<Mutex<VecDeque<String>>>,
     listener: JoinHandle<()>,
-    /// When it was started.
-    pub(super) born: Instant,
     /// The query that it worked for last, and has a context of.
     pub(super) query: Option<QueryTag>,
     /// Whether it holds a reduce.
@@ -118,7 +116,6 @@ impl Worker {
             told: false,
             last_words,
             listener,
-            born: Instant::now(),
             query: None,
             reducing: false,
         };
