@@ -1,10 +1,11 @@
 //! What boa throws, in words for the function's author.
 
+use std::error::Error as _;
 use std::fmt::{self, Write as _};
 use std::sync::LazyLock;
 
 use boa_engine::builtins::error::Error as ErrorObject;
-use boa_engine::error::EngineError;
+use boa_engine::error::{EngineError, RuntimeLimitError};
 use boa_engine::{Context, JsError, JsNativeErrorKind, JsString, JsValue, js_string};
 use regex::{Captures, Regex};
 
@@ -23,9 +24,13 @@ const LINES_BEFORE: usize = 1;
 /// may be of any length.
 const LOOKED_THROUGH: usize = 64 << 10;
 
+/// In how many pieces an error's text may be written. A thrown value that takes more, since it is
+/// made of thousands of others, comes without its stack.
+const MOST_PIECES: usize = 10_000;
+
 /// A failure while a function runs.
 pub(super) fn thrown(error: &JsError, context: &mut Context) -> ScriptError {
-    if let Some(EngineError::RuntimeLimit(limit)) = error.as_engine() {
+    if let Some(limit) = exceeded(error) {
         let message = format!("the calls nested too deeply: {limit}");
         return ScriptError {
             stack: stack(error),
@@ -34,6 +39,15 @@ pub(super) fn thrown(error: &JsError, context: &mut Context) -> ScriptError {
     }
     let message = cut(message(error, context));
     ScriptError { cause: FailureCause::Thrown, message, stack: stack(error), input: None }
+}
+
+/// The limit that was met. Where the engine cannot go back from it the error is another, which comes
+/// from that one.
+fn exceeded(error: &JsError) -> Option<&RuntimeLimitError> {
+    match error.as_engine()? {
+        EngineError::RuntimeLimit(limit) => Some(limit),
+        EngineError::Panic(panic) => exceeded(panic.source()?.downcast_ref()?),
+    }
 }
 
 /// A failure while a source is made into a function.
@@ -139,15 +153,23 @@ impl fmt::Write for Beginning {
 }
 
 /// The end of a text, [`LOOKED_THROUGH`] bytes of it or some more.
-struct End(String);
+#[derive(Default)]
+struct End {
+    text: String,
+    pieces: usize,
+}
 
 impl fmt::Write for End {
     fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.pieces += 1;
+        if self.pieces > MOST_PIECES {
+            return Err(fmt::Error);
+        }
         let start = boundary(text, text.len().saturating_sub(LOOKED_THROUGH));
-        self.0.push_str(text.get(start..).unwrap_or_default());
-        if self.0.len() > 2 * LOOKED_THROUGH {
-            let start = boundary(&self.0, self.0.len() - LOOKED_THROUGH);
-            self.0.drain(..start);
+        self.text.push_str(text.get(start..).unwrap_or_default());
+        if self.text.len() > 2 * LOOKED_THROUGH {
+            let start = boundary(&self.text, self.text.len() - LOOKED_THROUGH);
+            self.text.drain(..start);
         }
         Ok(())
     }
@@ -160,11 +182,12 @@ fn boundary(text: &str, at: usize) -> usize {
 
 /// The lines of the backtrace that the author knows: those of the source and of named functions.
 fn stack(error: &JsError) -> Option<String> {
-    let mut text = End(String::new());
-    let _ = write!(text, "{error}");
+    let mut end = End::default();
+    // The engine writes the thrown value first, whatever that is, and the frames after it.
+    write!(end, "{error}").ok()?;
     let known = |line: &&str| line.contains(&format!("({USER}:")) || line.contains(LIBRARY);
-    let lines: Vec<String> = text
-        .0
+    let lines: Vec<String> = end
+        .text
         .split("\n    at ")
         .skip(1)
         .filter(known)
