@@ -10,7 +10,7 @@ use crate::harness::{Watch, metrics};
 const QUERIES: usize = 1_000;
 
 /// Of so many one is an endless loop: each costs a worker all of its time.
-const LOOPS: usize = 50;
+const LOOPS: usize = 100;
 
 /// What the node may grow by (I6): some tens of kilobytes a query.
 const GROWTH: u64 = 192 << 20;
@@ -20,8 +20,6 @@ fn quick() -> Vec<Row> {
         row("recursion", "function f() { return f() + 1 } return [f()]", &[STACK]),
         row("recursion through map", "function f() { return [1].map(f) } return [f()]", &[STACK]),
         row("repeat", "return ['x'.repeat(2**30).length]", &[MEMORY]),
-        row("doubled strings", "var s = 'x'; for (;;) s += s", &[MEMORY]),
-        row("join of nothing", "return [new Array(4294967295).join('').length]", &[MEMORY]),
         row("eval of brackets", "return [eval('['.repeat(1e5) + ']'.repeat(1e5))]", &[STACK]),
         row(
             "a deep result",
@@ -55,7 +53,7 @@ async fn a_thousand_at_once() {
     let witnesses = Witnesses::start(rig.node());
     let runs = futures::stream::iter(0..QUERIES).map(|number| {
         let row = if number % LOOPS == 0 { &endless } else { &rows[number % rows.len()] };
-        let kind = if number / 2 % 2 == 0 { Kind::Map } else { Kind::Reduce };
+        let kind = if number / rows.len() % 2 == 0 { Kind::Map } else { Kind::Reduce };
         rig.ask(row, kind)
     });
     let results: Vec<Result<(), String>> = runs.buffer_unordered(QUERIES).collect().await;

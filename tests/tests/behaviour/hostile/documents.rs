@@ -140,7 +140,6 @@ async fn values_just_not_too_deep_pass() {
         ),
         (vec![make(900, false), named("Riak.reduceSort")], format!("[{}]", value(900))),
         (vec![make(900, false), named("Riak.filterNotFound")], format!("[{}]", value(900))),
-        (vec![make(900, false), erlang("reduce_identity")], format!("[{}]", value(900))),
         (vec![make(900, false), erlang("reduce_sort")], format!("[{}]", value(900))),
         (vec![make(900, false), erlang("reduce_count_inputs")], "[1]".to_owned()),
     ] {

@@ -1,5 +1,6 @@
 //! A node under hostile functions, and those who suffer them with it.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -23,6 +24,9 @@ const OBJECTS: u64 = 20;
 /// Hostile queries at once. One worker more than that: their time must not count the queue's.
 const AT_ONCE: usize = 2;
 pub(super) const WORKERS: &str = "3";
+
+/// How many of the slowest are shown.
+const SHOWN: usize = 6;
 
 /// A pause between pings, and between honest queries.
 const PACE: Duration = Duration::from_millis(20);
@@ -96,16 +100,17 @@ impl Rig {
         let witnesses = Witnesses::start(self.node());
         let runs = rows.iter().flat_map(|row| [(row, Kind::Map), (row, Kind::Reduce)]);
         let runs = futures::stream::iter(runs).map(|(row, kind)| self.run_one(row, kind));
-        let results: Vec<(Duration, Result<(), String>)> =
-            runs.buffer_unordered(AT_ONCE).collect().await;
-        let longest = results.iter().map(|(took, _)| *took).max().unwrap_or_default();
-        println!("{} queries, the longest {longest:?}; {}", results.len(), witnesses.end().await);
-        let wrong: Vec<String> =
-            results.into_iter().filter_map(|(_, result)| result.err()).collect();
+        let mut results: Vec<Run> = runs.buffer_unordered(AT_ONCE).collect().await;
+        results.sort_by_key(|run| Reverse(run.took));
+        let slow = |run: &Run| format!("{} {:?}", run.name, run.took);
+        let slowest: Vec<String> = results.iter().take(SHOWN).map(slow).collect();
+        println!("{} queries, the slowest: {}", results.len(), slowest.join(", "));
+        println!("{}", witnesses.end().await);
+        let wrong: Vec<String> = results.into_iter().filter_map(|run| run.result.err()).collect();
         assert!(wrong.is_empty(), "{} answers are wrong:\n{}", wrong.len(), wrong.join("\n"));
     }
 
-    async fn run_one(&self, row: &Row, kind: Kind) -> (Duration, Result<(), String>) {
+    async fn run_one(&self, row: &Row, kind: Kind) -> Run {
         let began = Instant::now();
         let result = self.ask(row, kind).await;
         let took = began.elapsed();
@@ -113,7 +118,7 @@ impl Rig {
             let late = || Err(format!("{kind:?} {}: after {took:?}", row.name));
             if took <= bound(self.limit) { Ok(()) } else { late() }
         });
-        (took, result)
+        Run { name: row.name, took, result }
     }
 
     /// Runs a function and checks what comes of it, whenever that is.
@@ -122,6 +127,13 @@ impl Rig {
         let (status, body) = Exchange::query(self.node(), false, &query).await.answer().await;
         row.check(kind, status, &body)
     }
+}
+
+/// What came of a function.
+struct Run {
+    name: &'static str,
+    took: Duration,
+    result: Result<(), String>,
 }
 
 /// Others that use the node meanwhile.
