@@ -43,7 +43,7 @@ fn exceeded(error: &JsError) -> Option<&RuntimeLimitError> {
     match error.as_engine()? {
         EngineError::RuntimeLimit(limit) => Some(limit),
         EngineError::Panic(panic) => {
-            let source: &Box<JsError> = panic.source()?.downcast_ref()?;
+            let source = panic.source()?.downcast_ref::<Box<JsError>>()?;
             exceeded(source)
         }
     }
