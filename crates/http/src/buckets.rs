@@ -180,9 +180,10 @@ pub(crate) async fn create_type(
 ) -> Result<Reply, Stop> {
     decision::allow(&request.method, "PUT")?;
     let held = body::read(request.body.get_mut(), limits::PROPS_BYTES, &app.bodies).await?;
-    let props = if held.bytes.is_empty() { Some(Map::new()) } else { parse_props(&held.bytes) };
-    let props = props.ok_or_else(|| {
-        Reply::bad_request("the body must be a JSON object of the form {\"props\":{...}}\n")
+    let props = if held.bytes.is_empty() { Ok(Map::new()) } else { parse_props(&held.bytes) };
+    let props = props.map_err(|why| {
+        let form = "the body must be a JSON object of the form {\"props\":{...}}";
+        Reply::bad_request(format!("{form}{why}\n"))
     })?;
     let name = std::str::from_utf8(name)
         .map_err(|_| Reply::bad_request("the name of a bucket type must be UTF-8\n"))?;
@@ -250,9 +251,10 @@ impl Target {
 
 async fn write_props(app: &App, request: &mut Request, target: Target) -> Result<Reply, Stop> {
     let held = body::read(request.body.get_mut(), limits::PROPS_BYTES, &app.bodies).await?;
-    let props = parse_props(&held.bytes).ok_or_else(|| {
+    let props = parse_props(&held.bytes).map_err(|why| {
         Reply::bad_request(format!(
-            "{} PUT must be a JSON object of the form:\n{{\"props\":{{...bucket properties...}}}}",
+            "{} PUT must be a JSON object of the form:\n\
+             {{\"props\":{{...bucket properties...}}}}{why}",
             target.word()
         ))
     })?;
@@ -265,10 +267,16 @@ async fn write_props(app: &App, request: &mut Request, target: Target) -> Result
     Ok(changed())
 }
 
-fn parse_props(body: &[u8]) -> Option<Map<String, Value>> {
-    match serde_json::from_slice::<Value>(body).ok()?.get_mut("props")?.take() {
-        Value::Object(props) => Some(props),
-        _ => None,
+/// The properties in a body, or else what to say beside the form that it should have.
+fn parse_props(body: &[u8]) -> Result<Map<String, Value>, &'static str> {
+    let mut body: Value = serde_json::from_slice(body).map_err(|error| {
+        // It may have the form, but the parser bounds its own stack.
+        let too_deep = error.to_string().starts_with("recursion limit");
+        if too_deep { "\nIts arrays and objects are nested too deeply." } else { "" }
+    })?;
+    match body.get_mut("props").map(Value::take) {
+        Some(Value::Object(props)) => Ok(props),
+        _ => Err(""),
     }
 }
 

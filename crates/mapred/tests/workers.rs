@@ -175,11 +175,37 @@ async fn the_input_that_ends_a_worker_is_named() {
             FailureCause::Stack,
         ),
         ("throw 1", FailureCause::Thrown),
+        (
+            "var i = 0, a = []; while (a.length < 999) a.push(a.length); \
+            a.sort(function(){return (i = i * 7 + 3 & 1023) % 3 - 1}); throw 1",
+            FailureCause::Thrown,
+        ),
     ] {
         let function =
             source(&format!("function(v){{if (v.key == '17') {{{deed}}} return [v.key]}}"));
         let error = map(workers.as_ref(), &function, &bodies).await.unwrap_err();
         assert_eq!((error.cause, error.input), (cause, Some(17)), "{error:?}");
+    }
+    workers.shutdown().await;
+}
+
+/// Where a process ends in a call that has run for long, the call is not made again to see which it
+/// was: the caller would wait twice. The one after it is not taken for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_call_that_ends_its_worker_is_made_once() {
+    let workers = start_patient(1, 20_000).await;
+    let bodies: Vec<String> = (0..30).map(|n| n.to_string()).collect();
+    let bodies: Vec<&str> = bodies.iter().map(String::as_str).collect();
+    let wait = "var end = Date.now() + 2500; while (Date.now() < end);";
+    for (deed, longest) in [
+        (format!("if (v.key == '17') {{ {wait} 'x'.repeat(1 << 30); }}"), 5),
+        (format!("if (v.key == '16') {{ {wait} }} if (v.key == '17') 'x'.repeat(1 << 30);"), 10),
+    ] {
+        let function = source(&format!("function(v){{ {deed} return [v.key] }}"));
+        let began = Instant::now();
+        let error = map(workers.as_ref(), &function, &bodies).await.unwrap_err();
+        assert_eq!((error.cause, error.input), (FailureCause::Memory, Some(17)), "{error:?}");
+        assert!(began.elapsed() < Duration::from_secs(longest), "{:?}", began.elapsed());
     }
     workers.shutdown().await;
 }

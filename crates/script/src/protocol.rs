@@ -71,7 +71,8 @@ pub enum Response {
         /// [`VERSION`].
         version: u16,
     },
-    /// A request is being worked on: comes every [`crate::limits::HEARTBEAT_MS`].
+    /// A request is being worked on: comes every [`crate::limits::HEARTBEAT_MS`], and when a call
+    /// is over that it told of.
     Busy {
         /// The input of the batch that the function is being called with.
         input: Option<u32>,

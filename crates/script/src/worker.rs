@@ -51,7 +51,11 @@ fn start() -> io::Result<(SyncSender<Request>, UnixStream)> {
     };
     limit(limits)?;
     let writer: Writer = Arc::new(Mutex::new(reader.try_clone()?));
-    let progress = Arc::new(Progress::default());
+    let news = Arc::clone(&writer);
+    let progress = Arc::new(Progress::telling(move || {
+        // Nobody is there to be told when this fails; the next answer fails too.
+        let _ = send(&news, &Response::Busy { input: None, call_ms: 0 });
+    }));
     // One request is worked on at a time; another may be on its way after an `Abandon`.
     let (requests, queue) = sync_channel(2);
     let (watched, answers) = (Arc::clone(&progress), Arc::clone(&writer));
@@ -64,7 +68,7 @@ fn start() -> io::Result<(SyncSender<Request>, UnixStream)> {
     std::thread::Builder::new()
         .name("script".into())
         .stack_size(stack)
-        .spawn(move || interpret(limits, &queue, &answers, progress))?;
+        .spawn(move || interpret(limits, &queue, &answers, &progress))?;
     send(&writer, &Response::Ready { version: VERSION })?;
     Ok((requests, reader))
 }
@@ -115,7 +119,7 @@ fn watch(progress: &Progress, writer: &Writer, memory_bytes: u64) {
         std::thread::sleep(Duration::from_millis(limits::HEARTBEAT_MS));
         // Taken under the lock: after an answer no news of its request must follow.
         let mut stream = writer.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some((input, elapsed)) = progress.current() else { continue };
+        let Some((input, elapsed)) = progress.announce() else { continue };
         let call_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
         if protocol::write(&mut *stream, &Response::Busy { input, call_ms }).is_err() {
             return;
@@ -132,9 +136,9 @@ fn interpret(
     held_to: ScriptLimits,
     queue: &Receiver<Request>,
     writer: &Writer,
-    progress: Arc<Progress>,
+    progress: &Arc<Progress>,
 ) {
-    let mut runtime = JsRuntime::with_progress(held_to, progress);
+    let mut runtime = JsRuntime::with_progress(held_to, Arc::clone(progress));
     loop {
         let request = match queue.recv_timeout(Duration::from_millis(limits::REST_MS)) {
             Ok(request) => request,
@@ -148,7 +152,10 @@ fn interpret(
         let response = match answer {
             Ok(None) => continue,
             Ok(Some(response)) => response,
-            Err(panic) => Response::Broken(broken(panic.as_ref())),
+            Err(panic) => {
+                let error = broken(panic.as_ref());
+                Response::Broken(ScriptError { input: progress.last_input(), ..error })
+            }
         };
         let over = matches!(response, Response::Broken(_));
         if let Err(error) = answer_with(writer, response) {
@@ -202,5 +209,9 @@ fn broken(panic: &(dyn std::any::Any + Send)) -> ScriptError {
         .map(String::as_str)
         .or_else(|| panic.downcast_ref::<&str>().copied())
         .unwrap_or("unknown");
+    // What a collection says that is asked for more than any memory.
+    if text.contains("capacity overflow") {
+        return ScriptError::new(FailureCause::Memory, "the function asked for too much memory");
+    }
     ScriptError::new(FailureCause::Thrown, format!("the function broke the interpreter: {text}"))
 }

@@ -113,6 +113,7 @@ fn results_that_are_no_list() {
         ("function(){}", "a function"),
         ("new Date(0)", "a string"),
         ("new Map()", "an object"),
+        ("Promise.resolve([1])", "a promise"),
     ] {
         let error = fails(&format!("function(){{return {value}}}"), FailureCause::NotAList, kind);
         assert!(error.message.starts_with("non_list_result"));
@@ -129,7 +130,17 @@ fn results_that_json_cannot_have() {
             FailureCause::NotJson,
             "levels deep",
         );
-        fails("function(){return [{toJSON: function(){throw 'no'}}]}", FailureCause::NotJson, "no");
+        // What user code throws on the way has a place in it.
+        for thrower in ["{toJSON: function(){throw 'no'}}", "{get x(){throw 'no'}}"] {
+            let source = format!("function(){{return [{thrower}]}}");
+            let error = fails(&source, FailureCause::Thrown, "no");
+            assert!(error.stack.unwrap().contains("(source:1:"));
+        }
+        fails(
+            "function(){var p = []; p.push(p); return [new Set(p), p]}",
+            FailureCause::NotJson,
+            "",
+        );
         fails("function(){return ['x'.repeat(17 << 20)]}", FailureCause::ResultSize, "larger than");
         fails("function(){return new Array(1e9)}", FailureCause::ResultSize, "larger than");
     });
@@ -155,6 +166,19 @@ fn thrown_values_come_as_words_with_their_place() {
     fails("function(){throw {code: 5}}", FailureCause::Thrown, r#"{"code":5}"#);
     fails("function(){throw null}", FailureCause::Thrown, "null");
     fails("function(){nowhere()}", FailureCause::Thrown, "nowhere is not defined");
+    let long = "var s = 'long '; while (s.length < 8e6) s += s;";
+    for (thrown, start) in [
+        ("new Error(s)", "Error: long long"),
+        ("s", "long long"),
+        ("{message: s}", "long long"),
+        ("[s]", "long long"),
+        ("[Symbol(s), {a: {b: s}}]", ""),
+    ] {
+        let source = format!("function(){{\n{long}\nthrow {thrown}\n}}");
+        let error = fails(&source, FailureCause::Thrown, start);
+        assert!(error.message.len() < 5_000, "{}", error.message.len());
+        assert!(error.stack.unwrap().contains("(source:3:"));
+    }
     let error = fails("function(v) {\n\n  return [;\n}", FailureCause::Syntax, "SyntaxError");
     assert!(error.message.contains("line 3"), "{error:?}");
     let body = r#"function(v){ return Riak.mapValuesJson(v); }"#;
@@ -437,6 +461,11 @@ fn reduces_keep_their_values_and_their_timing() {
         assert_eq!(error("function(vs){return {a: 1}}"), FailureCause::NotAList);
         assert_eq!(error("function(vs){}"), FailureCause::NotAList);
         assert_eq!(error("function(vs){vs.push(vs); return vs}"), FailureCause::NotJson);
+        assert_eq!(
+            error("function(vs){vs = {a: {}}; vs.a.a = vs; return [vs]}"),
+            FailureCause::NotJson
+        );
+        assert_eq!(error("function(vs){return [{get x(){throw 1}}]}"), FailureCause::Thrown);
         assert_eq!(error("function(vs){return ['x'.repeat(17 << 20)]}"), FailureCause::ResultSize);
         assert_eq!(error("function(vs){throw 1}"), FailureCause::Thrown);
     });

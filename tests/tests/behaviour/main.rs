@@ -13,6 +13,7 @@ mod damage;
 mod documents;
 mod durability;
 mod faults;
+mod hostile;
 mod leaving;
 mod membership;
 mod observation;

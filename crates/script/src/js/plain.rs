@@ -5,25 +5,29 @@ use boa_engine::object::builtins::JsArray;
 use boa_engine::property::PropertyKey;
 use boa_engine::{Context, JsObject, JsValue, JsVariant};
 
-use super::build;
 use super::write::{WriteError, Writer, length};
-use crate::limits;
+use super::{build, write};
 
 /// Makes values plain within one allowance of bytes.
 pub(super) struct Plain<'a> {
     context: &'a mut Context,
     stringify: &'a JsObject,
     left: u64,
-    depth: usize,
+    ancestors: Vec<JsObject>,
 }
 
 impl<'a> Plain<'a> {
     pub(super) fn new(context: &'a mut Context, stringify: &'a JsObject, limit: u64) -> Self {
-        Self { context, stringify, left: limit, depth: 0 }
+        Self { context, stringify, left: limit, ancestors: Vec::new() }
     }
 
-    /// The items of an array, made plain.
-    pub(super) fn items(&mut self, array: &JsObject) -> Result<Vec<JsValue>, WriteError> {
+    /// The items of a result, made plain.
+    pub(super) fn result(&mut self, array: &JsObject) -> Result<Vec<JsValue>, WriteError> {
+        self.ancestors.push(array.clone());
+        self.items(array)
+    }
+
+    fn items(&mut self, array: &JsObject) -> Result<Vec<JsValue>, WriteError> {
         let length = length(array, self.context)?;
         if length > self.left {
             return Err(WriteError::Size);
@@ -67,20 +71,18 @@ impl<'a> Plain<'a> {
 
     /// A copy of plain data; `None` when the object is more than that.
     fn object(&mut self, object: &JsObject) -> Result<Option<JsValue>, WriteError> {
-        if self.depth >= limits::JSON_DEPTH {
-            return Err(WriteError::Depth);
-        }
+        write::descend(&self.ancestors, object)?;
         if !object.get(boa_engine::js_string!("toJSON"), self.context)?.is_undefined() {
             return Ok(None);
         }
-        self.depth += 1;
+        self.ancestors.push(object.clone());
         let copy = if object.is_array() {
             let items = self.items(object)?;
             Some(JsArray::from_iter(items, self.context).into())
         } else {
             self.properties(object)?
         };
-        self.depth -= 1;
+        self.ancestors.pop();
         Ok(copy)
     }
 

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::path::Path;
 use std::time::Instant;
 
+use boa_engine::builtins::promise::Promise;
 use boa_engine::object::builtins::JsArray;
 use boa_engine::property::PropertyKey;
 use boa_engine::{Context, JsObject, JsString, JsValue, Source};
@@ -199,7 +200,7 @@ impl QueryContext {
         };
         let mut plain =
             super::plain::Plain::new(&mut self.context, &self.stringify, self.result_bytes);
-        let items = plain.items(&array);
+        let items = plain.result(&array);
         items.map_err(|error| writing(error, self.result_bytes, &mut self.context))
     }
 
@@ -355,6 +356,9 @@ fn not_a_list(value: &JsValue) -> ScriptError {
 fn kind(value: &JsValue) -> &'static str {
     match value.type_of() {
         "object" if value.is_null() => "null",
+        "object" if value.as_object().is_some_and(|object| object.is::<Promise>()) => {
+            "a promise, which nothing waits for"
+        }
         "object" => "an object",
         "string" => "a string",
         "number" => "a number",

@@ -126,13 +126,7 @@ impl<'a> Writer<'a> {
         if !array && !ordinary {
             return self.exotic(object, out);
         }
-        if self.ancestors.len() >= limits::JSON_DEPTH {
-            return Err(WriteError::Depth);
-        }
-        if self.ancestors.iter().any(|ancestor| JsObject::equals(ancestor, object)) {
-            let error = JsNativeError::typ().with_message("a cyclic object has no form in JSON");
-            return Err(JsError::from(error).into());
-        }
+        descend(&self.ancestors, object)?;
         self.ancestors.push(object.clone());
         if array {
             self.items(object, out)?
@@ -209,6 +203,15 @@ impl<'a> Writer<'a> {
         out.push_str(&text.to_std_string_lossy());
         Ok(true)
     }
+}
+
+/// Refuses an object that is too deep in others, or in itself.
+pub(super) fn descend(ancestors: &[JsObject], object: &JsObject) -> Result<(), WriteError> {
+    if ancestors.iter().any(|ancestor| JsObject::equals(ancestor, object)) {
+        let error = JsNativeError::typ().with_message("a cyclic object has no form in JSON");
+        return Err(JsError::from(error).into());
+    }
+    if ancestors.len() >= limits::JSON_DEPTH { Err(WriteError::Depth) } else { Ok(()) }
 }
 
 /// The length of an array.

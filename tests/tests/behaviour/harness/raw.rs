@@ -27,9 +27,14 @@ pub(crate) struct Exchange {
 impl Exchange {
     /// Sends a query.
     pub(crate) async fn query(node: &Node, chunked: bool, body: &str) -> Self {
+        Self::json(node, "POST", &format!("/mapred?chunked={chunked}"), body).await
+    }
+
+    /// Sends JSON, or what is called so.
+    pub(crate) async fn json(node: &Node, method: &str, path: &str, body: &str) -> Self {
         let mut stream = TcpStream::connect(&node.settings.http).await.unwrap();
         let head = format!(
-            "POST /mapred?chunked={chunked} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\
+            "{method} {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\
              Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
             body.len()
         );
@@ -56,11 +61,17 @@ impl Exchange {
     }
 
     /// All of the body.
-    pub(crate) async fn text(mut self) -> String {
-        self.head().await;
+    pub(crate) async fn text(self) -> String {
+        self.answer().await.1
+    }
+
+    /// The status and all of the body.
+    pub(crate) async fn answer(mut self) -> (u16, String) {
+        let head = self.head().await;
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
         let mut text = String::new();
         self.stream.read_to_string(&mut text).await.unwrap();
-        text
+        (status.unwrap_or_else(|| panic!("no status: {head}")), text)
     }
 
     /// Reads some bytes of the body; none at its end.

@@ -132,14 +132,13 @@ impl ProcessWorkers {
         *busy += began.elapsed();
         match outcome {
             Ok(response) => mapped(response, count),
-            Err(CallFailure::Failed(error)) => Err(error),
-            Err(CallFailure::Ended(error)) if !is_blind(&error) => Err(error),
-            Err(CallFailure::Ended(error)) if count == 1 && error.cause == FailureCause::Stack => {
+            Err(CallFailure::Failed(error) | CallFailure::Ended(error)) => Err(error),
+            Err(CallFailure::Lost(error)) if count == 1 && error.cause == FailureCause::Stack => {
                 Err(error.at(0))
             }
             // The process has ended and could not say in which call: one by one it shows. Inputs
             // that were only too much together, or after others, come through this way.
-            Err(CallFailure::Ended(_)) => {
+            Err(CallFailure::Lost(_)) => {
                 drop(lease);
                 let Request::Map { inputs, .. } = request else { return Ok(Vec::new()) };
                 self.map_singly(query, phase, function, inputs).await
@@ -240,11 +239,6 @@ impl Workers for ProcessWorkers {
 
 fn is_erlang(function: &PhaseFunction) -> bool {
     matches!(function.function, mapring_script::Function::Erlang { .. })
-}
-
-/// Whether the failure is that of a process which ended without naming the input.
-fn is_blind(error: &ScriptError) -> bool {
-    matches!(error.cause, FailureCause::Memory | FailureCause::Stack | FailureCause::Worker)
 }
 
 fn mapped(response: Response, count: usize) -> Result<Vec<Vec<JsonText>>, ScriptError> {

@@ -16,12 +16,10 @@ use super::ProcessConfig;
 use super::living::Living;
 use super::queue::{FairQueue, Place};
 use super::reduce::Slot;
-use super::worker::{Death, Worker};
+use super::worker::{Death, End, Worker};
 
-/// A worker that ends this soon after its start delays the start of the next.
-const YOUNG: Duration = Duration::from_secs(1);
-
-/// The first such delay; it doubles up to [`LONGEST_DELAY`].
+/// After a start that failed the next waits; this doubles up to [`LONGEST_DELAY`]. A worker that ends
+/// in a call is replaced at once: functions that end theirs must not cost the others' theirs too.
 const FIRST_DELAY: Duration = Duration::from_millis(10);
 
 /// The longest delay.
@@ -53,7 +51,6 @@ struct State {
     /// Processes, also those starting or being ended.
     processes: usize,
     busy: usize,
-    deaths_when_young: u32,
     failed_starts: u32,
     last_failure: String,
 }
@@ -70,12 +67,14 @@ pub(super) enum CallFailure {
     Failed(ScriptError),
     /// The worker has been ended.
     Ended(ScriptError),
+    /// As `Ended`, and it is not known by which call.
+    Lost(ScriptError),
 }
 
 impl CallFailure {
     pub(super) fn into_error(self) -> ScriptError {
         match self {
-            Self::Failed(error) | Self::Ended(error) => error,
+            Self::Failed(error) | Self::Ended(error) | Self::Lost(error) => error,
         }
     }
 }
@@ -92,7 +91,7 @@ impl Pool {
             config,
         });
         for _ in 0..pool.config.workers.max(1) {
-            pool.start_one(Duration::ZERO);
+            pool.start_one();
         }
         match pool.acquire(0, 0).await {
             Ok(_lease) => Ok(pool),
@@ -251,38 +250,39 @@ impl Pool {
         let pool = Arc::clone(self);
         self.runtime.spawn(async move {
             worker.end(Death::Time { input: None }).await;
-            pool.buried("cancelled", true);
+            pool.buried("cancelled");
         });
     }
 
     /// Ends a worker for a cause, and replaces it.
-    async fn bury(self: &Arc<Self>, worker: Worker, death: Death) -> ScriptError {
-        let old = worker.born.elapsed() >= YOUNG;
+    async fn bury(self: &Arc<Self>, worker: Worker, death: Death) -> CallFailure {
         // The caller may go at any time; the process must not stay.
         let pool = Arc::clone(self);
         let burial = self.runtime.spawn(async move {
-            let error = worker.end(death).await;
-            pool.buried(name(error.cause), old);
-            error
+            let end = worker.end(death).await;
+            pool.buried(name(end.error.cause));
+            end
         });
-        burial.await.unwrap_or_else(|_| self.no_worker())
+        match burial.await {
+            Ok(End { error, known: true }) => CallFailure::Ended(error),
+            Ok(End { error, known: false }) => CallFailure::Lost(error),
+            Err(_) => CallFailure::Ended(self.no_worker()),
+        }
     }
 
-    fn buried(self: &Arc<Self>, cause: &'static str, old: bool) {
+    fn buried(self: &Arc<Self>, cause: &'static str) {
         metrics::counter!("mapring_script_kills_total", "cause" => cause).increment(1);
         tracing::info!(cause, "a script worker was ended");
-        let delay = {
+        {
             let mut state = self.state.lock();
             state.busy = state.busy.saturating_sub(1);
-            state.deaths_when_young = if old { 0 } else { state.deaths_when_young + 1 };
-            delay(state.deaths_when_young)
-        };
+        }
         self.count(-1);
-        self.start_one(delay);
+        self.start_one();
     }
 
     /// Starts a process in the background, again and again until it works.
-    fn start_one(self: &Arc<Self>, delay: Duration) {
+    fn start_one(self: &Arc<Self>) {
         if *self.stopping.borrow() {
             return;
         }
@@ -293,17 +293,16 @@ impl Pool {
             tokio::select! {
                 biased;
                 _ = stopping.wait_for(|stopping| *stopping) => pool.count(-1),
-                worker = pool.start_until_it_works(delay) => pool.started(worker),
+                worker = pool.start_until_it_works() => pool.started(worker),
             }
         });
     }
 
-    async fn start_until_it_works(self: &Arc<Self>, mut wait: Duration) -> Worker {
+    async fn start_until_it_works(self: &Arc<Self>) -> Worker {
         loop {
-            sleep(wait).await;
             match Worker::start(&self.config, &self.living).await {
                 Ok(worker) => return worker,
-                Err(error) => wait = self.start_failed(error),
+                Err(error) => sleep(self.start_failed(error)).await,
             }
         }
     }
@@ -415,7 +414,7 @@ impl Lease {
                 }
             }
             Err(death) => match self.worker.take() {
-                Some(worker) => Err(CallFailure::Ended(self.pool.bury(*worker, death).await)),
+                Some(worker) => Err(self.pool.bury(*worker, death).await),
                 None => Err(CallFailure::Ended(gone())),
             },
         }

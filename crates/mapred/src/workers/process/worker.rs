@@ -25,6 +25,11 @@ const START: Duration = Duration::from_secs(20);
 /// What a call gets beyond its limit: the worker's news are that old at most.
 const GRACE: Duration = Duration::from_millis(300);
 
+/// When a process ends by itself after a call has taken so long, it was that call, and it is not
+/// tried again: its caller would have to wait for as long once more. The news of calls that take
+/// longer than a heartbeat are exact.
+const TRIED_LONG: Duration = Duration::from_secs(1);
+
 /// How long an ended process may take to be gone, and its last words to arrive.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -48,12 +53,14 @@ pub(super) struct Worker {
     child: Child,
     stream: UnixStream,
     call_limit: Duration,
+    /// The input of the call under way, and since when it runs, by the last news.
+    call: (Option<u32>, Instant),
+    /// Whether there has been news since the last request.
+    told: bool,
     last_words: Arc<Mutex<VecDeque<String>>>,
     listener: JoinHandle<()>,
     /// After `child`: it stays in the list until it is gone.
     _entry: Option<Entry>,
-    /// When it was started.
-    pub(super) born: Instant,
     /// The queries that it has contexts of, the one it worked for last first.
     queries: VecDeque<QueryTag>,
     /// Whether it holds a reduce.
@@ -71,6 +78,13 @@ pub(super) enum Death {
     Broken(ScriptError),
     /// The process ended, or its socket failed.
     Ended,
+}
+
+/// The end of a process.
+pub(super) struct End {
+    pub(super) error: ScriptError,
+    /// Whether it is known in which call it came, or else that it was while the function was made.
+    pub(super) known: bool,
 }
 
 impl Worker {
@@ -105,17 +119,18 @@ impl Worker {
             child,
             stream,
             call_limit: Duration::from_millis(config.limits.call_ms),
+            call: (None, Instant::now()),
+            told: false,
             last_words,
             listener,
             _entry,
-            born: Instant::now(),
             queries: VecDeque::new(),
             reducing: false,
         };
         let hello = Request::Hello { version: VERSION, limits: config.limits };
         match timeout(START, worker.exchange(&hello)).await {
             Ok(Ok(Response::Ready { version: VERSION })) => Ok(worker),
-            _ => Err(format!("{program}: {}", worker.end(Death::Ended).await.message)),
+            _ => Err(format!("{program}: {}", worker.end(Death::Ended).await.error.message)),
         }
     }
 
@@ -154,12 +169,12 @@ impl Worker {
     }
 
     async fn exchange(&mut self, request: &Request) -> Result<Response, Death> {
-        let mut call = (None, Instant::now());
-        let sent = timeout_at(call.1 + self.call_limit + GRACE, self.send(request)).await;
+        (self.call, self.told) = ((None, Instant::now()), false);
+        let sent = timeout_at(self.call.1 + self.call_limit + GRACE, self.send(request)).await;
         sent.map_err(|_| Death::Time { input: None })?.map_err(|_| Death::Ended)?;
-        call.1 = Instant::now();
+        self.call.1 = Instant::now();
         loop {
-            let (input, since) = call;
+            let (input, since) = self.call;
             let answer = timeout_at(since + self.call_limit + GRACE, self.receive()).await;
             match answer.map_err(|_| Death::Time { input })?.map_err(|_| Death::Ended)? {
                 Response::Busy { input, call_ms } => {
@@ -168,7 +183,8 @@ impl Worker {
                         return Err(Death::Time { input });
                     }
                     let now = Instant::now();
-                    call = (input, now.checked_sub(elapsed).unwrap_or(now));
+                    self.call = (input, now.checked_sub(elapsed).unwrap_or(now));
+                    self.told = true;
                 }
                 Response::Broken(error) => return Err(Death::Broken(error)),
                 answer => return Ok(answer),
@@ -193,7 +209,9 @@ impl Worker {
     }
 
     /// Ends the process, waits until it is gone, and names the cause.
-    pub(super) async fn end(mut self, death: Death) -> ScriptError {
+    pub(super) async fn end(mut self, death: Death) -> End {
+        let (input, since) = self.call;
+        let tried_long = self.told && since.elapsed() >= TRIED_LONG;
         if matches!(death, Death::Ended) {
             // It has most likely ended by itself: how, tells the cause.
             let _ = timeout(FAREWELL, self.child.wait()).await;
@@ -206,12 +224,15 @@ impl Worker {
             Death::Time { input } => {
                 let limit = self.call_limit.as_millis();
                 let message = format!("timeout: the call took longer than {limit} ms");
-                ScriptError { input, ..ScriptError::new(FailureCause::Time, message) }
+                let error = ScriptError::new(FailureCause::Time, message);
+                End { error: ScriptError { input, ..error }, known: true }
             }
-            Death::Broken(error) => error,
+            Death::Broken(error) => End { error, known: true },
             Death::Ended => {
                 let words: Vec<String> = self.last_words.lock().drain(..).collect();
-                cause(status.ok(), &words)
+                let error = cause(status.ok(), &words);
+                let input = input.filter(|_| tried_long);
+                End { error: ScriptError { input, ..error }, known: tried_long }
             }
         }
     }
