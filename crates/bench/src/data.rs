@@ -47,7 +47,7 @@ pub(crate) const TEXT_WORDS: u64 = 120;
 /// A JSON document of some 200 bytes.
 pub(crate) fn document(number: u64) -> String {
     format!(
-        r#"{{"id":"order-{number:08}","n":{number},"price":{}.{:02},"customer":{{"name":"Alice Liddell","city":"Oxford"}},"tags":["new","paid","by mail"],"open":{},"note":"as it was ordered, no gift"}}"#,
+        r#"{{"id":"order-{number:08}","n":{number},"price":{}.{:02},"customer":{{"name":"Alice Liddell","city":"Oxford"}},"tags":["new","paid","by mail"],"open":{},"note":"to be left with the neighbour at number seven"}}"#,
         number % 900,
         number % 100,
         number.is_multiple_of(2)

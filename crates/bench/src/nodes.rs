@@ -18,6 +18,8 @@ use crate::{Failure, Outcome};
 pub(crate) struct Nodes {
     nodes: Vec<Node>,
     directory: TempDir,
+    /// How long the first one took to start, which begins the cluster.
+    pub(crate) began: Duration,
 }
 
 pub(crate) struct Node {
@@ -43,14 +45,15 @@ impl Nodes {
     /// Starts so many nodes that share the ring.
     pub(crate) async fn start(tool: &Tool, count: usize) -> Outcome<Self> {
         let directory = tempfile::Builder::new().prefix("mapring-bench-").tempdir()?;
-        let mut nodes: Vec<Node> = Vec::new();
+        let (mut nodes, mut began) = (Vec::<Node>::new(), None);
         for number in 1..=count {
             let join = nodes.first().map(|first| first.cluster.clone());
             let mut node = Node::new(tool, directory.path(), number, join)?;
-            node.start().await?;
+            let took = node.start().await?;
+            began.get_or_insert(took);
             nodes.push(node);
         }
-        let all = Self { nodes, directory };
+        let all = Self { nodes, directory, began: began.unwrap_or_default() };
         let deadline = Instant::now() + PATIENCE;
         for node in &all.nodes {
             while node.client.cluster().await?.shared_by() < count {

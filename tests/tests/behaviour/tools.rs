@@ -3,10 +3,13 @@
 use std::fs;
 use std::process::{Output, Stdio};
 
+use mapring_client::Place;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
-use crate::harness::{Cluster, PROGRAM};
+use crate::harness::{Cluster, PROGRAM, eventually, holds};
 
 struct Tool {
     url: String,
@@ -145,9 +148,89 @@ async fn cluster_status_and_ready() {
 }
 
 #[tokio::test]
+async fn bench_tells_what_load_costs() {
+    let cluster = Cluster::start(2).await;
+    let tool = Tool { url: format!("{},{}", cluster.nodes[0].url(), cluster.nodes[1].url()) };
+    let times = ["--warm-up", "0.1", "--duration", "0.5", "--json"];
+    for (op, n_val) in [("get", 1), ("put", 2), ("mix", 2)] {
+        let n = n_val.to_string();
+        let load = ["bench", "kv", "--op", op, "--n-val", &n, "--keys", "50", "--connections", "4"];
+        let found = tool.ok(&[&load[..], &times].concat()).await;
+        let found: Value = serde_json::from_str(&found).unwrap();
+        assert_eq!((&found["op"], &found["n_val"]), (&op.into(), &n_val.into()), "{found}");
+        assert_eq!((&found["errors"], &found["interrupted"]), (&0.into(), &false.into()));
+        let number = |path: &str| found.pointer(path).unwrap().as_f64().unwrap();
+        assert!(number("/answered") > 0.0 && number("/per_second") > 0.0, "{found}");
+        let [p50, p999, max] = ["p50", "p99.9", "max"].map(|q| number(&format!("/latency_us/{q}")));
+        assert!(0.0 < p50 && p50 <= p999 && p999 <= max, "{found}");
+        for server in 0..2 {
+            assert!(number(&format!("/servers/{server}/node_cpu_seconds")) > 0.0, "{found}");
+        }
+        assert!(number("/server_cpu_us_per_request") > 0.0, "{found}");
+    }
+
+    let query = r#"{"inputs":"bench","query":[
+        {"map":{"language":"javascript","source":"function(v) { return [v.key]; }"}}]}"#;
+    let load = ["bench", "mapred", "--text", query, "--count", "3", "--objects", "50"];
+    let found = tool.ok(&[&load[..], &["--chunked", "--warm-up", "0", "--json"]].concat()).await;
+    let found: Value = serde_json::from_str(&found).unwrap();
+    assert_eq!((&found["answered"], &found["errors"]), (&3.into(), &0.into()), "{found}");
+    // Fifty keys of nine digits, in quotes.
+    assert_eq!(found["answer_bytes"], 3 * 50 * 11);
+    assert!(found["first_part_us"]["p50"].is_number(), "{found}");
+    assert!(found["server_cpu_us_per_object"].is_number(), "{found}");
+
+    let text = tool.ok(&["bench", "kv", "--op", "fill", "--keys", "7", "--bucket", "c"]).await;
+    assert!(text.contains("(7 in ") && text.contains("errors: none"), "{text}");
+}
+
+#[tokio::test]
+async fn bench_hides_no_errors_and_can_be_interrupted() {
+    let cluster = Cluster::start(1).await;
+    let tool = Tool { url: cluster.nodes[0].url() };
+    let load = ["bench", "kv", "--no-fill", "--duration", "0.2", "--warm-up", "0"];
+    let output = tool.run(&load).await;
+    let (status, error) = told(&output);
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(status == 1 && error.contains("every request failed"), "{error}");
+    assert!(said.contains("× status 404"), "{said}");
+    let broken = r#"{"inputs":[["b","k"]],"query":[{"reduce":{"language":"javascript",
+        "source":"function() { throw 'no'; }"}}]}"#;
+    let (status, error) =
+        told(&tool.run(&["bench", "mapred", "--text", broken, "--count", "2"]).await);
+    assert!(status == 1 && error.contains("query failed"), "{error}");
+
+    let child = Command::new(PROGRAM)
+        .args(["bench", "kv", "--op", "put", "--duration", "3600", "--json", "--url", &tool.url])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let pid = Pid::from_raw(child.id().unwrap().try_into().unwrap()).unwrap();
+    // Until it writes, it may not be listening for the signal yet.
+    let place = Place::new("bench", "000000000");
+    let client = &cluster.nodes[0].client;
+    let keys =
+        || async { holds(client.keys(&place).await.unwrap().next().await.unwrap().is_some()) };
+    eventually("a write", keys).await;
+    kill_process(pid, Signal::INT).unwrap();
+    let output = child.wait_with_output().await.unwrap();
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(found["interrupted"], true);
+}
+
+#[tokio::test]
 async fn wrong_usage_is_status_2() {
     let tool = Tool { url: "http://127.0.0.1:1".into() };
-    for arguments in [&["load", "b", "f"][..], &["nonsense"], &["ready", "--url", "ftp://x"]] {
+    for arguments in [
+        &["load", "b", "f"][..],
+        &["nonsense"],
+        &["ready", "--url", "ftp://x"],
+        &["bench", "mapred"],
+        &["bench", "kv", "--duration", "x"],
+        &["bench", "kv", "--keys", "0"],
+    ] {
         let (status, error) = told(&tool.run(arguments).await);
         assert_eq!(status, 2, "{arguments:?}: {error}");
         assert!(!error.is_empty());

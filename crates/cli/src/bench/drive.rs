@@ -1,10 +1,9 @@
 //! The closed loop: so many connections, each with one request under way.
 
 use std::cell::{Cell, RefCell};
-use std::pin::Pin;
 use std::time::Duration;
 
-use futures::future::{Fuse, FutureExt, join_all};
+use futures::future::join_all;
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use mapring_client::Client;
 use rustix::time::{ClockId, clock_gettime};
@@ -12,7 +11,7 @@ use tokio::time::{Instant, sleep};
 
 use super::Load;
 use super::report::{Measurement, Tally};
-use super::usage::{Servers, Used};
+use super::usage::{Servers, Usage, Used};
 use crate::failure::Outcome;
 
 /// One connection, which knows what to ask next.
@@ -57,64 +56,43 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// How often progress is shown.
 const SHOW_EVERY: Duration = Duration::from_millis(500);
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    WarmUp,
-    Measure,
-    Over,
-}
-
 struct Shared {
-    stage: Cell<Stage>,
-    /// Requests that may still be begun while it is measured.
+    /// Whether no request is to be begun any more.
+    over: Cell<bool>,
+    /// Requests that may still be begun.
     left: Cell<u64>,
     tally: RefCell<Tally>,
 }
 
 /// Loads the servers as planned and says what happened. Ends early at Ctrl-C.
+///
+/// What is measured begins and ends without a request under way, so that what the servers use is
+/// that of the requests that are counted.
 pub(super) async fn drive(
     plan: Plan,
     clients: &[Client],
     mut requesters: Vec<impl Requester>,
 ) -> Outcome<Measurement> {
     let servers = Servers::of(clients).await;
-    let shared = Shared {
-        stage: Cell::new(Stage::WarmUp),
-        left: Cell::new(plan.count.unwrap_or(u64::MAX)),
-        tally: RefCell::new(Tally::new()?),
-    };
+    let warm_up = Shared::new(None)?;
+    let shared = Shared::new(plan.count)?;
     let bar = progress(plan.quiet);
-    let started = Cell::new(None);
+    let began = Cell::new(None);
     let before = RefCell::new(None);
     let run = async {
-        let loops = join_all(requesters.iter_mut().map(|one| repeat(one, &shared))).fuse();
-        let mut loops = std::pin::pin!(loops);
-        let looked_at = if plan.warm_up.is_zero() {
-            // No request must go out that is not counted.
-            servers.usage().await
-        } else {
-            during(&mut loops, sleep(plan.warm_up)).await;
-            during(&mut loops, servers.usage()).await
-        };
-        before.replace(Some(looked_at));
-        shared.stage.set(Stage::Measure);
-        started.set(Some((Instant::now(), own_time())));
-        tokio::select! {
-            _ = &mut loops => {}
-            () = sleep(plan.duration) => {}
-            () = show(&bar, &shared, plan) => {}
+        if !plan.warm_up.is_zero() {
+            warm_up.run(&mut requesters, plan.warm_up, &bar).await;
         }
-        shared.stage.set(Stage::Over);
-        if !is_over(&loops) {
-            loops.await;
-        }
+        before.replace(Some(servers.usage().await));
+        began.set(Some((Instant::now(), own_time())));
+        shared.run(&mut requesters, plan.duration, &bar).await;
     };
     let interrupted = tokio::select! {
         biased;
         _ = tokio::signal::ctrl_c() => true,
         () = run => false,
     };
-    let (began, own_before) = started.take().unwrap_or_else(|| (Instant::now(), own_time()));
+    let (began, own_before) = began.take().unwrap_or_else(|| (Instant::now(), own_time()));
     let elapsed = began.elapsed();
     let own_time = own_time().saturating_sub(own_before);
     bar.finish_and_clear();
@@ -123,53 +101,59 @@ pub(super) async fn drive(
     Ok(Measurement { tally, elapsed, used, own_time, interrupted })
 }
 
-/// Requests without end, until it is over.
-async fn repeat(requester: &mut impl Requester, shared: &Shared) {
-    loop {
-        let began = match shared.stage.get() {
-            Stage::WarmUp => None,
-            Stage::Measure => match shared.left.get().checked_sub(1) {
-                None => return,
-                Some(left) => {
-                    shared.left.set(left);
-                    Some(Instant::now())
-                }
-            },
-            Stage::Over => return,
-        };
-        let outcome = requester.request().await;
-        let failed = outcome.is_err();
-        if let Some(began) = began {
-            shared.tally.borrow_mut().add(began.elapsed(), outcome);
+impl Shared {
+    fn new(count: Option<u64>) -> Outcome<Self> {
+        let (over, left) = (Cell::new(false), Cell::new(count.unwrap_or(u64::MAX)));
+        Ok(Self { over, left, tally: RefCell::new(Tally::new()?) })
+    }
+
+    /// Begins requests for so long, and waits for all of them.
+    async fn run(&self, requesters: &mut [impl Requester], time: Duration, bar: &ProgressBar) {
+        let loops = join_all(requesters.iter_mut().map(|one| self.repeat(one)));
+        let mut loops = std::pin::pin!(loops);
+        tokio::select! {
+            _ = &mut loops => return,
+            () = sleep(time) => {}
+            () = self.show(bar, time) => {}
         }
-        if failed {
-            sleep(PAUSE).await;
+        self.over.set(true);
+        loops.await;
+    }
+
+    async fn repeat(&self, requester: &mut impl Requester) {
+        while !self.over.get()
+            && let Some(left) = self.left.get().checked_sub(1)
+        {
+            self.left.set(left);
+            let began = Instant::now();
+            let outcome = requester.request().await;
+            let failed = outcome.is_err();
+            self.tally.borrow_mut().add(began.elapsed(), outcome);
+            if failed {
+                sleep(PAUSE).await;
+            }
         }
     }
-}
 
-/// Waits for something while the loops go on.
-async fn during<T>(
-    loops: &mut Pin<&mut Fuse<impl Future>>,
-    something: impl Future<Output = T>,
-) -> T {
-    let mut something = std::pin::pin!(something);
-    tokio::select! {
-        biased;
-        value = &mut something => return value,
-        _ = loops.as_mut() => {}
+    /// Shows how it goes; never ends.
+    async fn show(&self, bar: &ProgressBar, time: Duration) {
+        let began = Instant::now();
+        loop {
+            sleep(SHOW_EVERY).await;
+            let tally = self.tally.borrow();
+            let rate = tally.requests() as f64 / began.elapsed().as_secs_f64();
+            let (requests, errors) = (HumanCount(tally.requests()), HumanCount(tally.errors()));
+            let of = time.as_secs_f64();
+            bar.set_message(format!(
+                "of {of} s: {requests} requests, {rate:.0}/s, {errors} errors"
+            ));
+        }
     }
-    something.await
-}
-
-fn is_over(loops: &Pin<&mut Fuse<impl Future>>) -> bool {
-    use futures::future::FusedFuture;
-    loops.is_terminated()
 }
 
 async fn used(
     servers: &Servers,
-    before: Option<Result<Vec<super::usage::Usage>, String>>,
+    before: Option<Result<Vec<Usage>, String>>,
 ) -> Result<Used, String> {
     let before = before.ok_or_else(|| "nothing was measured".to_owned())??;
     Ok(servers.used(&before, &servers.usage().await?))
@@ -190,19 +174,6 @@ fn progress(quiet: bool) -> ProgressBar {
         bar.set_style(style);
     }
     bar
-}
-
-/// Shows how it goes; never ends.
-async fn show(bar: &ProgressBar, shared: &Shared, plan: Plan) {
-    let began = Instant::now();
-    loop {
-        sleep(SHOW_EVERY).await;
-        let tally = shared.tally.borrow();
-        let rate = tally.requests() as f64 / began.elapsed().as_secs_f64();
-        let (requests, errors) = (HumanCount(tally.requests()), HumanCount(tally.errors()));
-        let of = plan.duration.as_secs_f64();
-        bar.set_message(format!("of {of} s: {requests} requests, {rate:.0}/s, {errors} errors"));
-    }
 }
 
 #[cfg(test)]

@@ -89,12 +89,16 @@ impl Usage {
 impl Used {
     /// Processor time of all nodes without their workers, in seconds.
     pub(super) fn node_seconds(&self) -> f64 {
-        self.servers.iter().map(|(_, usage)| usage.node_seconds).sum()
+        self.sum(|usage| usage.node_seconds)
     }
 
     /// Processor time of all script workers, in seconds.
     pub(super) fn workers_seconds(&self) -> f64 {
-        self.servers.iter().map(|(_, usage)| usage.workers_seconds).sum()
+        self.sum(|usage| usage.workers_seconds)
+    }
+
+    fn sum(&self, seconds: fn(&Usage) -> f64) -> f64 {
+        self.servers.iter().fold(0.0, |sum, (_, usage)| sum + seconds(usage))
     }
 
     pub(super) fn to_json(&self) -> Value {
