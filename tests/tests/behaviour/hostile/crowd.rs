@@ -53,7 +53,7 @@ async fn a_thousand_at_once() {
     let witnesses = Witnesses::start(rig.node());
     let runs = futures::stream::iter(0..QUERIES).map(|number| {
         let row = if number % LOOPS == 0 { &endless } else { &rows[number % rows.len()] };
-        let kind = if number / rows.len() % 2 == 0 { Kind::Map } else { Kind::Reduce };
+        let kind = if (number / rows.len()).is_multiple_of(2) { Kind::Map } else { Kind::Reduce };
         rig.ask(row, kind)
     });
     let results: Vec<Result<(), String>> = runs.buffer_unordered(QUERIES).collect().await;
