@@ -103,6 +103,21 @@ impl Object {
         self.clock.merge(&other.clock);
     }
 
+    /// As [`Object::merge`], without copying where one of the two has nothing to add.
+    pub fn join(&mut self, other: Object) {
+        if self.clock.is_empty() && self.siblings.is_empty() {
+            *self = other;
+        } else if self.clock != other.clock || !self.same_values(&other) {
+            self.merge(&other);
+        }
+    }
+
+    /// Whether both have values of the same writes.
+    fn same_values(&self, other: &Object) -> bool {
+        self.siblings.len() == other.siblings.len()
+            && self.siblings.iter().zip(&other.siblings).all(|(one, two)| one.dot == two.dot)
+    }
+
     /// Replaces every value that `context` covers by `sibling`, whose dot must be new.
     pub fn update(&mut self, context: &VersionVector, sibling: Sibling) {
         let new = !self.clock.covers(sibling.dot) && !context.covers(sibling.dot);
@@ -152,10 +167,37 @@ impl Object {
     }
 }
 
+const BASE_62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
 /// Big-endian bytes as a number in base 62 (digits, upper case, lower case), as Riak writes vtags
-/// and generated keys. At most 16 bytes of input are used per 128-bit limb.
+/// and generated keys.
 pub fn base62(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    let mut text = if bytes.len() <= 16 { short_base62(bytes) } else { long_base62(bytes) };
+    while text.len() > 1 && text.last() == Some(&b'0') {
+        text.pop();
+    }
+    text.reverse();
+    String::from_utf8(text).unwrap_or_default()
+}
+
+/// The digits of a number of at most 16 bytes, the last first, perhaps with zeros behind them.
+fn short_base62(bytes: &[u8]) -> Vec<u8> {
+    /// As many digits as surely fit a 64-bit number: to divide one of 128 bits is slow.
+    const GROUP: u32 = 10;
+    let mut number = bytes.iter().fold(0u128, |all, &byte| (all << 8) | u128::from(byte));
+    let mut text = Vec::with_capacity(3 * GROUP as usize);
+    while number > 0 || text.is_empty() {
+        let mut group = u64::try_from(number % 62u128.pow(GROUP)).unwrap_or(0);
+        number /= 62u128.pow(GROUP);
+        for _ in 0..GROUP {
+            text.push(BASE_62[(group % 62) as usize]);
+            group /= 62;
+        }
+    }
+    text
+}
+
+fn long_base62(bytes: &[u8]) -> Vec<u8> {
     let mut number = bytes.to_vec();
     let mut text = Vec::new();
     while number.iter().any(|&byte| byte != 0) {
@@ -165,13 +207,12 @@ pub fn base62(bytes: &[u8]) -> String {
             *byte = u8::try_from(value / 62).unwrap_or(u8::MAX);
             remainder = value % 62;
         }
-        text.push(DIGITS[remainder as usize]);
+        text.push(BASE_62[remainder as usize]);
     }
     if text.is_empty() {
         text.push(b'0');
     }
-    text.reverse();
-    String::from_utf8(text).unwrap_or_default()
+    text
 }
 
 #[cfg(test)]
@@ -196,6 +237,11 @@ mod tests {
         assert_eq!(base62(&[0]), "0");
         assert_eq!(base62(&[61]), "z");
         assert_eq!(base62(&[1, 0]), "48");
+        assert_eq!(base62(&[]), "0");
+        assert_eq!(base62(&(62u128.pow(10)).to_be_bytes()), "10000000000");
+        assert_eq!(base62(&(62u128.pow(20) - 1).to_be_bytes()), "z".repeat(20));
+        assert_eq!(base62(&[0xff; 16]), "7n42DGM5Tflk9n8mt7Fhc7");
+        assert_eq!(base62(&[0; 20]), "0");
     }
 
     #[test]
@@ -234,6 +280,12 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn short_numbers_are_written_like_long_ones(bytes: [u8; 16], from in 0..16usize) {
+            let long = [&[0; 8], &bytes[from..]].concat();
+            prop_assert_eq!(base62(&bytes[from..]), base62(&[&[0; 16], &long[..]].concat()));
+        }
+
         #[test]
         fn merge_is_a_join(steps in proptest::collection::vec(any::<(u8, u8, bool)>(), 0..40)) {
             let replicas = replay(&steps);
