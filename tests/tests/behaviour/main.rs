@@ -16,6 +16,7 @@ mod faults;
 mod leaving;
 mod membership;
 mod observation;
+mod pipelining;
 mod playground;
 mod queries;
 mod quorum;
