@@ -91,7 +91,10 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
     if arguments.check_config {
         return Ok(());
     }
+    // One more than there are cores: one of them never waits for the disk.
+    let threads = std::thread::available_parallelism().map_or(1, usize::from) + 1;
     let runtime = Builder::new_multi_thread()
+        .worker_threads(threads)
         .enable_all()
         .thread_name("mapring")
         .build()

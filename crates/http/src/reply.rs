@@ -24,6 +24,9 @@ pub const VARY_ENCODING: &str = "Accept-Encoding";
 /// The `Vary` of resources with several representations.
 pub const VARY_BOTH: &str = "Accept, Accept-Encoding";
 
+/// Room for the headers of most answers, the server's own among them.
+const USUAL_HEADERS: usize = 12;
+
 /// An answer under construction.
 #[derive(Debug)]
 pub struct Reply {
@@ -70,7 +73,8 @@ impl Stop {
 impl Reply {
     /// An answer without a body.
     pub fn empty(status: StatusCode) -> Self {
-        Self { status, headers: HeaderMap::new(), body: Body::empty(), text: None }
+        let headers = HeaderMap::with_capacity(USUAL_HEADERS);
+        Self { status, headers, body: Body::empty(), text: None }
     }
 
     /// An answer with a body of the given type.

@@ -61,6 +61,9 @@ pub enum Route {
 /// doubled and trailing slashes do not matter.
 pub fn route(path: &str) -> Route {
     let raw = path.split('/').filter(|segment| !segment.is_empty());
+    if let Some(object) = plain_object(raw.clone()) {
+        return object;
+    }
     let segments: Vec<Bytes> = raw.map(decode_segment).collect();
     let words: Vec<&[u8]> = segments.iter().map(AsRef::as_ref).collect();
     let take = |at: usize| segments.get(at).cloned().unwrap_or_default();
@@ -90,6 +93,25 @@ pub fn route(path: &str) -> Route {
         }
         _ => Route::Unknown,
     }
+}
+
+/// An object, if its path is written as most clients write it.
+fn plain_object<'a>(mut segments: impl Iterator<Item = &'a str>) -> Option<Route> {
+    let style = match segments.next()? {
+        "buckets" => Style::New,
+        "riak" => Style::Old,
+        _ => return None,
+    };
+    let bucket = segments.next()?;
+    if style == Style::New && segments.next()? != "keys" {
+        return None;
+    }
+    let key = segments.next()?;
+    if segments.next().is_some() {
+        return None;
+    }
+    let bucket = BucketId::untyped(decode_segment(bucket));
+    Some(Route::Object(ObjectId::new(bucket, decode_segment(key)), style))
 }
 
 fn default_type() -> Bytes {
@@ -129,6 +151,9 @@ fn below_key(id: ObjectId, style: Style, rest: &[Bytes]) -> Route {
 /// Decodes a name in a URL: `%xx` and `+`. What looks like an escape and is none stays as it is:
 /// clients write names like `100%` without care.
 pub fn decode_segment(raw: &str) -> Bytes {
+    if !raw.bytes().any(|byte| matches!(byte, b'%' | b'+')) {
+        return Bytes::copy_from_slice(raw.as_bytes());
+    }
     let mut out = Vec::with_capacity(raw.len());
     let mut rest = raw.as_bytes();
     while let Some((&byte, after)) = rest.split_first() {

@@ -42,17 +42,20 @@ impl Stats {
 
     /// A read has been answered.
     pub(crate) fn got(&self, started: Instant, object: Option<&Object>) {
-        self.get_time.add(micros(started.elapsed()));
+        let now = Instant::now();
+        let slot = self.get_time.slot(now);
+        self.get_time.add_at(slot, micros(now - started));
         if let Some(object) = object {
-            self.siblings.add(object.siblings.len() as u64);
-            self.objsize.add(object.body_bytes() as u64);
+            self.siblings.add_at(slot, object.siblings.len() as u64);
+            self.objsize.add_at(slot, object.body_bytes() as u64);
         }
     }
 
     /// A write or a deletion has been answered.
     pub(crate) fn put(&self, started: Instant, success: bool) {
         if success {
-            self.put_time.add(micros(started.elapsed()));
+            let now = Instant::now();
+            self.put_time.add_at(self.put_time.slot(now), micros(now - started));
         }
     }
 
@@ -140,12 +143,9 @@ impl Series {
         Self { origin, inner: Mutex::new(Inner { total: 0, slots }) }
     }
 
-    fn now(&self) -> u64 {
-        self.origin.elapsed().as_secs() / SLOT.as_secs()
-    }
-
-    fn add(&self, value: u64) {
-        self.add_at(self.now(), value);
+    /// The stretch of time that `now` lies in.
+    fn slot(&self, now: Instant) -> u64 {
+        now.duration_since(self.origin).as_secs() / SLOT.as_secs()
     }
 
     fn add_at(&self, number: u64, value: u64) {
@@ -166,7 +166,7 @@ impl Series {
 
     /// The number of values since the start, and the last minute.
     fn summary(&self) -> (u64, Slot) {
-        self.summary_at(self.now())
+        self.summary_at(self.slot(Instant::now()))
     }
 
     fn summary_at(&self, now: u64) -> (u64, Slot) {

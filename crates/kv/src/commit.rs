@@ -1,8 +1,8 @@
 //! Group commit: writes that are in flight together share one `Engine::sync`.
 //!
-//! The job that wrote first syncs on its own thread; the jobs that write meanwhile only leave word
-//! and give their thread back, and are covered by the next sync. At most one thread is ever in a
-//! sync, whatever the number of writers, and none is needed when the executor runs inline.
+//! Who wrote first has a job of the executor lead: it syncs until nobody waits. Those who write
+//! meanwhile only leave word, and are covered by the next sync. At most one thread is ever in a sync,
+//! whatever the number of writers, and none is needed when the executor runs inline.
 
 use std::sync::Arc;
 
@@ -14,11 +14,11 @@ use parking_lot::Mutex;
 /// Told once, when the writes made before it was enlisted are durable or have failed.
 pub(crate) type Waiter = Box<dyn FnOnce(Result<()>) + Send>;
 
-/// The queue of writers that wait for a sync. Bounded by the writes in flight, which the executor
-/// bounds.
+/// The queue of writers that wait for a sync. Bounded by the requests in flight, each of which waits.
 pub(crate) struct GroupCommit {
     engine: Arc<dyn Engine>,
     state: Mutex<State>,
+    shared: metrics::Histogram,
 }
 
 #[derive(Default)]
@@ -29,38 +29,38 @@ struct State {
 
 impl GroupCommit {
     pub(crate) fn new(engine: Arc<dyn Engine>) -> Self {
-        Self { engine, state: Mutex::default() }
+        let shared = metrics::histogram!("mapring_commit_writes");
+        Self { engine, state: Mutex::default(), shared }
     }
 
-    /// Has `waiter` told once everything written before this call is durable. Blocks when the
-    /// caller is the one to sync: call it from an executor's job.
-    pub(crate) fn enlist(&self, waiter: Waiter) {
-        {
-            let mut state = self.state.lock();
-            state.waiting.push(waiter);
-            if state.syncing {
-                return;
-            }
-            state.syncing = true;
-        }
+    /// Has `waiter` told once everything written before this call is durable. Gives whether the
+    /// caller is to see to it that somebody leads.
+    #[must_use]
+    pub(crate) fn enlist(&self, waiter: Waiter) -> bool {
+        let mut state = self.state.lock();
+        state.waiting.push(waiter);
+        !std::mem::replace(&mut state.syncing, true)
+    }
+
+    /// Syncs until nobody waits. Blocks: call it from an executor's job.
+    pub(crate) fn lead(&self) {
         // Should a sync panic, nobody may wait for ever and the next writer must take over.
         let _relay = Relay(self);
-        loop {
-            let covered = {
-                let mut state = self.state.lock();
-                if state.waiting.is_empty() {
-                    state.syncing = false;
-                    return;
-                }
-                std::mem::take(&mut state.waiting)
-            };
+        while let Some(covered) = self.take() {
             let outcome = self.engine.sync();
-            metrics::histogram!("mapring_commit_writes").record(covered.len() as f64);
+            self.shared.record(covered.len() as f64);
             let failure: Option<WireError> = outcome.err().map(|error| error.to_wire());
             for waiter in covered {
                 waiter(failure.clone().map_or(Ok(()), |error| Err(Error::from(error))));
             }
         }
+    }
+
+    /// Those who wait; `None`, and nobody leads any more, when there is nobody.
+    fn take(&self) -> Option<Vec<Waiter>> {
+        let mut state = self.state.lock();
+        state.syncing = !state.waiting.is_empty();
+        state.syncing.then(|| std::mem::take(&mut state.waiting))
     }
 }
 
@@ -70,6 +70,34 @@ impl Drop for Relay<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             *self.0.state.lock() = State::default();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use mapring_engine::memory::MemoryEngine;
+
+    use super::*;
+
+    #[test]
+    fn who_comes_first_has_somebody_lead_and_all_are_told() {
+        let (told, heard) = mpsc::channel();
+        let commit = GroupCommit::new(Arc::new(MemoryEngine::new()));
+        let waiter = |number: u32| -> Waiter {
+            let told = told.clone();
+            Box::new(move |synced| {
+                synced.unwrap();
+                let _ = told.send(number);
+            })
+        };
+        for round in 0..3 {
+            assert!(commit.enlist(waiter(round)), "nobody leads");
+            assert!(!commit.enlist(waiter(round)));
+            commit.lead();
+            assert_eq!(heard.try_iter().collect::<Vec<_>>(), [round; 2]);
         }
     }
 }

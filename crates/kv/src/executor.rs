@@ -1,9 +1,20 @@
 //! Where blocking work runs: a bounded pool of threads, or the caller's own in simulation.
+//!
+//! Most calls of the storage take microseconds and meet no disk, and to pass one to another thread
+//! costs more than the call itself. So short work may run at once in the caller's thread, which is
+//! the reactor's; [`Brake`] sees to it that a disk that is slow, or answers no more, never holds more
+//! than a part of the reactor's threads.
 
-use std::time::Instant;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use mapring_types::{Error, ErrorKind, Result};
+use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
+
+use crate::limits;
 
 /// A unit of blocking work.
 pub type Job = Box<dyn FnOnce() + Send + 'static>;
@@ -15,6 +26,78 @@ pub trait Executor: Send + Sync + 'static {
     /// # Errors
     /// `Overloaded` when the queue is full.
     fn submit(&self, job: Job) -> Result<()>;
+
+    /// The leave to do short work in the caller's thread; `None` when it is to be submitted.
+    fn turn(&self) -> Option<Turn<'_>> {
+        None
+    }
+}
+
+/// The leave to do one piece of short work in the caller's thread; over when it is dropped.
+pub struct Turn<'a> {
+    brake: Option<&'a Brake>,
+    begun: Instant,
+}
+
+impl Turn<'_> {
+    /// A turn that nobody limits.
+    pub fn free() -> Self {
+        Turn { brake: None, begun: Instant::now() }
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        if let Some(brake) = self.brake {
+            brake.leave(self.begun.elapsed());
+        }
+    }
+}
+
+/// Limits how much short work runs in the reactor's threads: so much at once, and none for a while
+/// after a piece that took long.
+pub struct Brake {
+    most: usize,
+    running: AtomicUsize,
+    origin: Instant,
+    /// Microseconds from `origin`: before that, nothing runs.
+    resumes: AtomicU64,
+}
+
+impl Brake {
+    /// Lets at most `most` pieces run at once.
+    pub fn new(most: usize) -> Self {
+        let (running, resumes) = (AtomicUsize::new(0), AtomicU64::new(0));
+        Self { most, running, origin: Instant::now(), resumes }
+    }
+
+    fn turn(&self) -> Option<Turn<'_>> {
+        let begun = Instant::now();
+        if self.most == 0 || micros(begun - self.origin) < self.resumes.load(Ordering::Relaxed) {
+            return None;
+        }
+        for _ in 0..limits::TURN_LOOKS {
+            let room = |running: usize| (running < self.most).then_some(running + 1);
+            if self.running.fetch_update(Ordering::AcqRel, Ordering::Relaxed, room).is_ok() {
+                return Some(Turn { brake: Some(self), begun });
+            }
+            std::hint::spin_loop();
+        }
+        None
+    }
+
+    fn leave(&self, took: Duration) {
+        if took >= limits::LONG_TURN {
+            let pause = (took * limits::BRAKE_FACTOR).min(limits::LONGEST_BRAKE);
+            self.resumes.store(micros(self.origin.elapsed() + pause), Ordering::Relaxed);
+            metrics::counter!("mapring_executor_brakes_total").increment(1);
+        }
+        self.running.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// Runs `work` on `executor` and waits for what it gives. Work whose caller has gone before it
@@ -36,6 +119,15 @@ where
     receiver.await.unwrap_or_else(|_| Err(Error::internal("blocking work ended without a result")))
 }
 
+/// Does short work in the caller's thread, which a panic must not end.
+///
+/// # Errors
+/// What the work gives, `Internal` when it panicked.
+pub(crate) fn caught<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work))
+        .unwrap_or_else(|_| Err(Error::internal("storage work panicked; see the node's log")))
+}
+
 /// Runs every job at once in the caller's thread: for simulation, where nothing may run beside.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Inline;
@@ -45,11 +137,37 @@ impl Executor for Inline {
         job();
         Ok(())
     }
+
+    fn turn(&self) -> Option<Turn<'_>> {
+        Some(Turn::free())
+    }
 }
 
 /// A fixed number of threads behind one bounded queue.
 pub struct ThreadPool {
-    queue: std::sync::mpsc::SyncSender<Job>,
+    queue: Arc<Queue>,
+    refusals: metrics::Counter,
+    brake: Brake,
+}
+
+struct Queue {
+    /// With the times at which they were taken; `None` when no more will come.
+    jobs: Mutex<Option<VecDeque<(Job, Instant)>>>,
+    most: usize,
+    /// There is a job, or there will be none.
+    changed: Condvar,
+}
+
+impl Queue {
+    fn next(&self) -> Option<(Job, Instant)> {
+        let mut jobs = self.jobs.lock();
+        loop {
+            match jobs.as_mut()?.pop_front() {
+                Some(job) => return Some(job),
+                None => self.changed.wait(&mut jobs),
+            }
+        }
+    }
 }
 
 impl ThreadPool {
@@ -58,37 +176,98 @@ impl ThreadPool {
     /// # Errors
     /// `Internal` when a thread cannot be started.
     pub fn start(name: &str, threads: usize, queue: usize) -> Result<Self> {
-        let (sender, receiver) = std::sync::mpsc::sync_channel::<Job>(queue);
-        let receiver = std::sync::Arc::new(parking_lot::Mutex::new(receiver));
+        let jobs = Mutex::new(Some(VecDeque::new()));
+        let queue = Arc::new(Queue { jobs, most: queue, changed: Condvar::new() });
+        let refusals = metrics::counter!("mapring_executor_refusals_total");
+        // Ends its threads if not all can be started.
+        let pool = Self { queue, refusals, brake: Brake::new(0) };
+        let waited = metrics::histogram!("mapring_executor_wait_seconds");
         for number in 0..threads.max(1) {
-            let receiver = receiver.clone();
+            let (queue, waited) = (pool.queue.clone(), waited.clone());
             std::thread::Builder::new()
                 .name(format!("{name}-{number}"))
                 .spawn(move || {
-                    loop {
-                        let job = receiver.lock().recv();
-                        let Ok(job) = job else { return };
+                    while let Some((job, taken)) = queue.next() {
+                        waited.record(taken.elapsed());
                         // A panic in one job is a defect, but it must not cost the node a thread.
                         let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(job));
                     }
                 })
                 .map_err(|error| Error::internal("cannot start a thread").with_source(error))?;
         }
-        Ok(Self { queue: sender })
+        Ok(pool)
+    }
+
+    /// Has short work run in the callers' threads, as far as `brake` lets it.
+    #[must_use]
+    pub fn with_turns(mut self, brake: Brake) -> Self {
+        self.brake = brake;
+        self
+    }
+}
+
+impl Drop for ThreadPool {
+    fn drop(&mut self) {
+        self.queue.jobs.lock().take();
+        self.queue.changed.notify_all();
     }
 }
 
 impl Executor for ThreadPool {
     fn submit(&self, job: Job) -> Result<()> {
-        let taken = Instant::now();
-        let job: Job = Box::new(move || {
-            metrics::histogram!("mapring_executor_wait_seconds")
-                .record(taken.elapsed().as_secs_f64());
-            job();
+        let taken = self.queue.jobs.lock().as_mut().is_some_and(|jobs| {
+            let room = jobs.len() < self.queue.most;
+            if room {
+                jobs.push_back((job, Instant::now()));
+            }
+            room
         });
-        self.queue.try_send(job).map_err(|_| {
-            metrics::counter!("mapring_executor_refusals_total").increment(1);
-            Error::new(ErrorKind::Overloaded, "the queue of blocking work is full")
-        })
+        if !taken {
+            self.refusals.increment(1);
+            let message = "the queue of blocking work is full";
+            return Err(Error::new(ErrorKind::Overloaded, message));
+        }
+        self.queue.changed.notify_one();
+        Ok(())
+    }
+
+    fn turn(&self) -> Option<Turn<'_>> {
+        self.brake.turn()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_so_many_turns_are_taken_at_once() {
+        let pool = ThreadPool::start("test", 1, 1).unwrap();
+        assert!(pool.turn().is_none(), "by default none");
+        let pool = pool.with_turns(Brake::new(2));
+        let first = pool.turn().unwrap();
+        let second = pool.turn().unwrap();
+        assert!(pool.turn().is_none());
+        drop(first);
+        let third = pool.turn();
+        assert!(third.is_some() && pool.turn().is_none());
+        drop((second, third));
+        assert_eq!(pool.brake.running.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn after_a_long_turn_there_is_none_for_a_while() {
+        let brake = Brake::new(1);
+        drop(brake.turn());
+        let mut turn = brake.turn().unwrap();
+        turn.begun -= limits::LONG_TURN;
+        drop(turn);
+        assert!(brake.turn().is_none());
+        brake.resumes.store(0, Ordering::Relaxed);
+        assert!(brake.turn().is_some());
+        // A node that was stopped for an hour does not wait for a day.
+        brake.leave(Duration::from_secs(3_600));
+        let latest = micros(brake.origin.elapsed() + limits::LONGEST_BRAKE);
+        assert!(brake.resumes.load(Ordering::Relaxed) <= latest);
     }
 }

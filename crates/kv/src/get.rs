@@ -4,126 +4,131 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use futures::StreamExt;
-use futures::future::{BoxFuture, join_all};
-use futures::stream::FuturesUnordered;
+use futures::future::join_all;
+use mapring_cluster::View;
+use mapring_engine::StoreKey;
 use mapring_net::Class;
-use mapring_ring::PreferenceEntry;
+use mapring_ring::{Partition, PreferenceEntry};
 use mapring_types::{Error, NodeId, Object, ObjectId, Record, Result};
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep_until};
 
+use crate::pending::Pending;
 use crate::quorum::{ReadCore, ReadNeed, Verdict, is_tombstone, keeps_siblings};
-use crate::{GetOptions, Shared, deadline, limits};
+use crate::{GetOptions, Shared, deadline, home, limits};
 
 type Reply = Result<Option<Object>>;
+
+/// What a replica answers.
+type Answer = Result<Option<Record>>;
 
 /// One read under way.
 struct Reader {
     shared: Arc<Shared>,
-    id: ObjectId,
+    place: StoreKey,
     need: ReadNeed,
     siblings: bool,
     core: ReadCore,
     /// Nodes that failed or are doubted: the list is made as if they were down.
     excluded: BTreeSet<NodeId>,
-    pending: FuturesUnordered<BoxFuture<'static, (usize, Reply)>>,
+    /// By what the list was made last: the view, and how many nodes were excluded.
+    listed: Option<(Arc<View>, usize)>,
+    /// Answers of this node's own vnodes that were had at once.
+    ready: Vec<(usize, Answer)>,
+    pending: Pending<(usize, Answer)>,
+    /// The last object that was answered, with the replica that did: most answers are the same.
+    last: Option<(usize, Record)>,
     /// When silent nodes are doubted; `None` once they are.
     hedge: Option<Instant>,
     deadline: Instant,
-    reply: Option<oneshot::Sender<Reply>>,
+    reply: Option<Reply>,
+    replied: bool,
     /// After the reply: the leave to wait for late replicas.
     tail: Option<OwnedSemaphorePermit>,
 }
 
 enum Event {
-    Answer(usize, Reply),
+    Answer(usize, Answer),
     Hedge,
     Deadline,
-    /// Nobody waits for the reply any more.
-    Gone,
     /// No replica is left to wait for.
     Done,
 }
 
-/// Reads an object: see [`crate::Kv::get`].
+/// Reads an object: see [`crate::Kv::get`]. Dropped, it asks no further.
 pub(crate) async fn get(shared: &Arc<Shared>, id: &ObjectId, options: &GetOptions) -> Reply {
     let view = shared.parts.cluster.view();
     let props = shared.props(&view, &id.bucket)?;
     let need = ReadNeed::new(&props, options)?;
-    let (sender, receiver) = oneshot::channel();
-    let reader = Reader {
+    let now = Instant::now();
+    let mut reader = Reader {
         shared: shared.clone(),
-        id: id.clone(),
+        place: StoreKey { home: home(&view, id).0, id: id.clone() },
         need,
         siblings: keeps_siblings(&props),
         core: ReadCore::new(need),
         excluded: BTreeSet::new(),
-        pending: FuturesUnordered::new(),
-        hedge: Some(Instant::now() + limits::HEDGE),
+        listed: None,
+        ready: Vec::new(),
+        pending: Pending::new(),
+        last: None,
+        hedge: Some(now + limits::HEDGE),
         deadline: deadline(options.timeout),
-        reply: Some(sender),
+        reply: None,
+        replied: false,
         tail: None,
     };
-    // Its own task: the replicas that answer after the reply are repaired.
-    mapring_net::task::spawn(reader.run());
-    receiver.await.unwrap_or_else(|_| Err(Error::internal("a read ended without a result")))
+    reader.widen();
+    reader.decide();
+    loop {
+        if let Some(reply) = reader.reply.take() {
+            if reader.has_more_to_do() {
+                // Its own task: the replicas that answer after the reply are repaired.
+                mapring_net::task::spawn(reader.finish());
+            }
+            return reply;
+        }
+        let event = reader.select().await;
+        reader.apply(event);
+    }
 }
 
 impl Reader {
-    async fn run(mut self) {
-        self.widen();
-        self.decide();
-        while self.wanted() {
+    /// What there is to do after the reply.
+    async fn finish(mut self) {
+        while self.tail.is_some() && !self.pending.is_empty() && Instant::now() < self.deadline {
             let event = self.select().await;
-            if !self.apply(event) {
-                return;
-            }
+            self.apply(event);
         }
         self.repair().await;
     }
 
-    /// Whether to go on: for the reply, or for replicas to be repaired.
-    fn wanted(&self) -> bool {
-        let late = self.tail.is_some() && !self.pending.is_empty();
-        self.reply.is_some() || (late && Instant::now() < self.deadline)
+    fn has_more_to_do(&self) -> bool {
+        (self.tail.is_some() && !self.pending.is_empty()) || self.is_to_repair()
+    }
+
+    fn is_to_repair(&self) -> bool {
+        self.core.stale().next().is_some() || is_tombstone(&self.core.merged, self.siblings)
     }
 
     async fn select(&mut self) -> Event {
-        let gone = async {
-            match &mut self.reply {
-                Some(reply) => reply.closed().await,
-                None => std::future::pending().await,
-            }
-        };
-        let hedge = async {
-            match self.hedge {
-                Some(at) => sleep_until(at).await,
-                None => std::future::pending().await,
-            }
-        };
+        let wake = self.hedge.map_or(self.deadline, |hedge| hedge.min(self.deadline));
         tokio::select! {
             biased;
             answer = self.pending.next() => match answer {
                 Some((index, answer)) => Event::Answer(index, answer),
                 None => Event::Done,
             },
-            () = gone => Event::Gone,
-            () = hedge => Event::Hedge,
-            () = sleep_until(self.deadline) => Event::Deadline,
+            () = sleep_until(wake) => {
+                if self.hedge == Some(wake) { Event::Hedge } else { Event::Deadline }
+            }
         }
     }
 
-    /// Gives whether to go on.
-    fn apply(&mut self, event: Event) -> bool {
+    fn apply(&mut self, event: Event) {
         match event {
             Event::Answer(index, answer) => {
-                if let Err(error) = &answer {
-                    let node = self.core.node(index);
-                    tracing::debug!(id = %self.id, ?node, %error, "a replica failed a read");
-                    self.excluded.extend(node);
-                }
-                self.core.apply(index, answer);
+                self.take(index, answer);
                 self.widen();
             }
             Event::Hedge => {
@@ -133,39 +138,88 @@ impl Reader {
                 self.widen();
             }
             Event::Deadline => {
-                let message = format!("{}: the read was not answered in time", self.id);
+                let message = format!("{}: the read was not answered in time", self.place.id);
                 self.answer(Err(Error::timeout(message)));
             }
-            Event::Gone => return false,
             Event::Done => self.answer(Err(Error::internal("a read ran out of replicas"))),
         }
         self.decide();
-        true
+    }
+
+    fn take(&mut self, index: usize, answer: Answer) {
+        let record = match answer {
+            Ok(Some(record)) => record,
+            Ok(None) => return self.core.apply(index, Ok(None)),
+            Err(error) => return self.fail(index, error),
+        };
+        match &self.last {
+            Some((other, last)) if *last == record => self.core.apply_same(index, *other),
+            _ => match record.decode() {
+                Ok(object) => {
+                    self.core.apply(index, Ok(Some(object)));
+                    self.last = Some((index, record));
+                }
+                Err(error) => self.fail(index, error),
+            },
+        }
+    }
+
+    fn fail(&mut self, index: usize, error: Error) {
+        let (id, node) = (&self.place.id, self.core.node(index));
+        tracing::debug!(%id, ?node, %error, "a replica failed a read");
+        self.excluded.extend(node);
+        self.core.apply(index, Err(error));
     }
 
     /// Asks the replicas that the list names by now and that have not been asked. Once the reply
     /// has left, nobody more is asked.
     fn widen(&mut self) {
-        if self.reply.is_none() {
-            return;
-        }
-        for entry in self.shared.entries(&self.id, self.need.n, &self.excluded) {
-            if let Some(index) = self.core.add(entry) {
-                let (shared, id) = (self.shared.clone(), self.id.clone());
-                let patience = limits::REPLICA_PATIENCE;
-                self.pending.push(Box::pin(async move {
-                    (index, shared.read_at(entry, id, Class::Foreground, patience).await)
-                }));
+        while !self.replied {
+            let view = self.shared.parts.cluster.view();
+            let same = |(last, excluded): &(Arc<View>, usize)| {
+                Arc::ptr_eq(last, &view) && *excluded == self.excluded.len()
+            };
+            if self.listed.as_ref().is_some_and(same) {
+                return;
+            }
+            let home = Partition(self.place.home);
+            let list = self.shared.list(&view, home, self.need.n, &self.excluded);
+            self.listed = Some((view, self.excluded.len()));
+            for entry in list.entries {
+                if let Some(index) = self.core.add(entry) {
+                    self.ask(index, entry);
+                }
+            }
+            // Some may have failed, so that the list is another one now.
+            for (index, answer) in std::mem::take(&mut self.ready) {
+                self.take(index, answer);
             }
         }
     }
 
+    fn ask(&mut self, index: usize, entry: PreferenceEntry) {
+        if let Some(answer) = self.shared.read_at_once(entry, &self.place) {
+            self.ready.push((index, answer));
+            return;
+        }
+        let (shared, id) = (self.shared.clone(), self.place.id.clone());
+        let patience = limits::REPLICA_PATIENCE;
+        self.pending.push(async move {
+            (index, shared.read_record_at(entry, id, Class::Foreground, patience).await)
+        });
+    }
+
     fn decide(&mut self) {
+        if self.replied {
+            return;
+        }
         match self.core.verdict() {
             Verdict::Wait => {}
-            Verdict::Fail(error) => self.answer(Err(error.context(&self.id))),
+            Verdict::Fail(error) => self.answer(Err(error.context(&self.place.id))),
             Verdict::Enough => {
-                let mut object = self.core.merged.clone();
+                let last = self.pending.is_empty() && !self.is_to_repair();
+                let merged = &mut self.core.merged;
+                let mut object = if last { std::mem::take(merged) } else { merged.clone() };
                 if !self.siblings {
                     object.resolve_to_newest();
                 }
@@ -175,21 +229,25 @@ impl Reader {
     }
 
     fn answer(&mut self, reply: Reply) {
-        if let Some(sender) = self.reply.take() {
-            if let Ok(Some(object)) = &reply {
-                metrics::histogram!("mapring_get_siblings").record(object.siblings.len() as f64);
-            }
-            let _ = sender.send(reply);
+        if self.replied {
+            return;
+        }
+        self.replied = true;
+        if let Ok(Some(object)) = &reply {
+            self.shared.stats.count_siblings(object.siblings.len());
+        }
+        self.reply = Some(reply);
+        if !self.pending.is_empty() {
             self.tail = self.shared.tail(self.core.merged.body_bytes());
         }
     }
 
     /// Brings the primaries that answered with less up to all answers together.
     async fn repair(&mut self) {
-        let stale: Vec<PreferenceEntry> = self.core.stale();
+        let stale: Vec<PreferenceEntry> = self.core.stale().collect();
         if is_tombstone(&self.core.merged, self.siblings) {
             let now = self.shared.parts.clock.now_micros();
-            self.shared.reaper.met(&self.id, self.core.merged.last_modified(), now);
+            self.shared.reaper.met(&self.place.id, self.core.merged.last_modified(), now);
         }
         if stale.is_empty() {
             return;
@@ -201,7 +259,7 @@ impl Reader {
         };
         let record = Record::encode(&self.core.merged);
         let patience = limits::REPLICA_PATIENCE + limits::transfer(record.len());
-        let (shared, id) = (&shared, &self.id.clone());
+        let (shared, id) = (&shared, &self.place.id.clone());
         let repairs = stale.into_iter().map(|entry| {
             let record = record.clone();
             async move {

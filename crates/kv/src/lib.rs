@@ -1,11 +1,12 @@
 //! Objects on the ring: vnodes, get, put and delete coordination, read repair, folds, listings.
 //!
 //! Bottom-up: [`executor`] runs blocking work; `vnode` is every access to stored objects, with
-//! `actor` (who stamps dots) and `commit` (shared syncs) beneath it; `fold` reads pages; `wire`,
-//! `replica` and `service` are what nodes ask of each other; `quorum` decides and `get`, `put`,
-//! `delete` coordinate, `elsewhere` looks for what a replica lacks; `settle`, `witness`, `standing`
-//! and `knowledge` know which replicas lack writes, `handoff`, `coverage` and `reap` act on it,
-//! `holdings` tells; `silence` and `beat` know who does not answer; `list` walks the ring.
+//! `actor` (who stamps dots), `commit` (shared syncs) and `recent` beneath it; `fold` reads pages;
+//! `wire`, `replica` and `service` are what nodes ask of each other; `quorum` decides, `pending` is
+//! waited for, and `get`, `put`, `delete` coordinate; `elsewhere` looks for what a replica lacks;
+//! `settle`, `witness`, `standing` and `knowledge` know which replicas lack writes, `handoff`,
+//! `coverage` and `reap` act on it, `holdings` tells; `silence` and `beat` know who does not answer;
+//! `list` walks the ring.
 
 mod actor;
 mod beat;
@@ -22,9 +23,11 @@ mod integrity;
 mod knowledge;
 pub mod limits;
 mod list;
+mod pending;
 mod put;
 mod quorum;
 mod reap;
+mod recent;
 mod repair;
 mod replica;
 mod service;
@@ -584,17 +587,24 @@ impl Shared {
         n_val: u32,
         excluded: &BTreeSet<NodeId>,
     ) -> Vec<PreferenceEntry> {
-        self.list(id, n_val, excluded).entries
+        let view = self.parts.cluster.view();
+        self.list(&view, home(&view, id), n_val, excluded).entries
     }
 
     /// The primaries of an object.
     pub(crate) fn primaries(&self, id: &ObjectId, n_val: u32) -> Vec<PreferenceEntry> {
-        self.list(id, n_val, &BTreeSet::new()).primaries
+        let view = self.parts.cluster.view();
+        self.list(&view, home(&view, id), n_val, &BTreeSet::new()).primaries
     }
 
-    fn list(&self, id: &ObjectId, n_val: u32, excluded: &BTreeSet<NodeId>) -> PreferenceList {
-        let view = self.parts.cluster.view();
-        let home = mapring_ring::hash::home(view.plan().ring_size(), &id.bucket, &id.key);
+    /// The replicas of a home partition as if the nodes in `excluded` were down as well.
+    pub(crate) fn list(
+        &self,
+        view: &View,
+        home: Partition,
+        n_val: u32,
+        excluded: &BTreeSet<NodeId>,
+    ) -> PreferenceList {
         let up = |node: NodeId| view.is_up(node) && !excluded.contains(&node);
         PreferenceList::new(view.plan(), home, n_val, up)
     }
@@ -624,6 +634,11 @@ impl Shared {
     fn running(&self) -> Result<()> {
         if self.stopping() { Err(Error::unavailable("this node is stopping")) } else { Ok(()) }
     }
+}
+
+/// The home partition of an object.
+pub(crate) fn home(view: &View, id: &ObjectId) -> Partition {
+    mapring_ring::hash::home(view.plan().ring_size(), &id.bucket, &id.key)
 }
 
 /// When a request that asks for `timeout` ends.

@@ -210,3 +210,22 @@ pub const CONFIRM_TICK: Duration = Duration::from_millis(50);
 /// Numbers of starts that the metadata has not confirmed. With more the oldest unconfirmed one is
 /// forgotten; was it the one that counts, the node is filled again without need.
 pub const UNCONFIRMED_STARTS: usize = 16;
+
+/// Storage work in a thread of the reactor that takes so long has met a disk that is slow or stands
+/// still (a page that is in memory takes microseconds, and to be preempted costs some milliseconds):
+/// for a while all work goes to the pool …
+pub const LONG_TURN: Duration = Duration::from_millis(20);
+
+/// … namely for so many times as long as it took …
+pub const BRAKE_FACTOR: u32 = 5;
+
+/// … but never for longer than this.
+pub const LONGEST_BRAKE: Duration = Duration::from_secs(5);
+
+/// How often a thread of the reactor looks again, some microseconds in all, when as many others as
+/// may be are in the storage: most of the time one of them is about to leave it, and to pass the work
+/// to the pool costs more.
+pub const TURN_LOOKS: u32 = 64;
+
+/// How soon it is tried again to have the group commit led, when the queue of blocking work is full.
+pub const LEAD_RETRY: Duration = Duration::from_millis(10);

@@ -8,28 +8,27 @@
 //! cannot know whether the first one stored the write: with `allow_mult` an ambiguous failure can
 //! then leave the same value twice as siblings, which a reader resolves like any others.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt;
-use futures::future::BoxFuture;
-use futures::stream::FuturesUnordered;
 use mapring_cluster::{Change, Outcome, View};
 use mapring_net::Class;
 use mapring_ring::{Partition, PreferenceEntry};
 use mapring_types::limits::{KEY_BYTES, OBJECT_BYTES};
 use mapring_types::{Error, ErrorKind, NodeId, Object, ObjectId, Record, Result, VersionVector};
-use tokio::sync::{OwnedSemaphorePermit, SetOnce, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, SetOnce};
 use tokio::time::{Instant, sleep_until};
 
 use crate::coverage::owners;
+use crate::pending::Pending;
 use crate::quorum::{Verdict, WriteCore, WriteNeed, keeps_siblings};
 use crate::replica::Asked;
 use crate::settle::Unsettling;
 use crate::vnode::Stamping;
 use crate::wire::{Coordinate, Operation};
-use crate::{NewValue, PutOptions, Shared, deadline, limits};
+use crate::{NewValue, PutOptions, Shared, deadline, home, limits};
 
 /// Writes an object: see [`crate::Kv::put`].
 pub(crate) async fn put(
@@ -194,7 +193,8 @@ pub(crate) async fn coordinate(shared: &Arc<Shared>, write: Coordinate) -> Resul
     let need = WriteNeed::new(&props, &options)?;
     let value = NewValue { metadata: write.metadata, body: write.body, deleted: write.deleted };
     check_size(&write.id, &value)?;
-    let list = view.preference_list(&write.id.bucket, &write.id.key, need.n);
+    let home = home(&view, &write.id);
+    let list = shared.list(&view, home, need.n, &BTreeSet::new());
     let Some(place) = list.primaries.iter().find(|entry| entry.vnode == write.vnode) else {
         let message = format!("{}: vnode {} holds no replica", write.id, write.vnode);
         return Err(Error::new(ErrorKind::WrongPlan, message));
@@ -202,8 +202,6 @@ pub(crate) async fn coordinate(shared: &Arc<Shared>, write: Coordinate) -> Resul
     // Who asks may know better which primaries are down: then this node stands in for one.
     let own = PreferenceEntry { node: shared.me, primary: place.node == shared.me, ..*place };
     if own.primary {
-        let home =
-            mapring_ring::hash::home(view.plan().ring_size(), &write.id.bucket, &write.id.key);
         // Right after the start a little is waited for what is known of the data here.
         let _ = tokio::time::timeout(limits::CONFIRM_PATIENCE, shared.integrity.tried()).await;
         shared.integrity.admit(own.vnode, home)?;
@@ -228,26 +226,26 @@ pub(crate) async fn coordinate(shared: &Arc<Shared>, write: Coordinate) -> Resul
         value,
         siblings: keeps_siblings(&props),
     };
-    let body_bytes = stamping.value.body.len();
-    let (sender, receiver) = oneshot::channel();
     let writer = Writer {
-        tail: shared.tail(body_bytes),
+        tail: shared.tail(stamping.value.body.len()),
         unsettled,
         shared: shared.clone(),
         id: write.id,
+        home,
         core: fresh_core(),
         need,
         excluded: BTreeSet::new(),
-        pending: FuturesUnordered::new(),
+        listed: None,
+        pending: Pending::new(),
         stored: Stored::default(),
         hedge: None,
         deadline: deadline(Some(Duration::from_millis(write.timeout_ms))),
-        reply: Some(sender),
+        reply: None,
+        replied: false,
         answered: Arc::default(),
     };
-    // Its own task: a write that has begun reaches all replicas, whoever still waits for it.
-    mapring_net::task::spawn(writer.run(own, stamping));
-    receiver.await.unwrap_or_else(|_| Err(Error::internal("a write ended without a result")))
+    // A write that has begun reaches all replicas, whoever still waits for it.
+    mapring_net::task::to_the_end(writer.run(own, stamping)).await
 }
 
 /// Of how many nodes at least a write is to be acknowledged, as far as its quorum asks. Where there
@@ -269,16 +267,22 @@ struct Stored {
 struct Writer {
     shared: Arc<Shared>,
     id: ObjectId,
+    home: Partition,
     need: WriteNeed,
     core: WriteCore,
     /// Nodes that failed or are doubted: the list is made as if they were down.
     excluded: BTreeSet<NodeId>,
-    pending: FuturesUnordered<BoxFuture<'static, (usize, Result<()>)>>,
+    /// The primaries of the last list, and by what that was made: the view, and how many nodes were
+    /// excluded.
+    listed: Option<(Arc<View>, usize, Vec<PreferenceEntry>)>,
+    pending: Pending<(usize, Result<()>)>,
     stored: Stored,
     /// When silent nodes are doubted; `None` once they are.
     hedge: Option<Instant>,
     deadline: Instant,
-    reply: Option<oneshot::Sender<Result<Object>>>,
+    /// The answer, until it leaves.
+    reply: Option<Result<Object>>,
+    replied: bool,
     /// Set when the answer has left: nobody waits for the rest.
     answered: Arc<SetOnce<()>>,
     /// The leave to go on in the background; without it the answer waits for all replicas.
@@ -293,10 +297,12 @@ enum Event {
 }
 
 impl Writer {
-    async fn run(mut self, own: PreferenceEntry, stamping: Stamping) {
+    /// Stores the write, here and elsewhere; gives the answer when there is one. What is left to do
+    /// then is done by a task of its own.
+    async fn run(mut self, own: PreferenceEntry, stamping: Stamping) -> Result<Object> {
         match self.shared.vnodes.stamp(own.vnode, stamping).await {
-            Ok(object) => self.stored = Stored { record: Record::encode(&object), object },
-            Err(error) => return self.answer(Err(error)),
+            Ok((object, record)) => self.stored = Stored { object, record },
+            Err(error) => return Err(error),
         }
         self.hedge = Some(Instant::now() + limits::HEDGE + self.transfer());
         if let Some(index) = self.core.add(own) {
@@ -304,13 +310,54 @@ impl Writer {
         }
         self.widen();
         self.decide();
-        while !self.pending.is_empty() {
+        while !self.replied && !self.pending.is_empty() {
             let event = self.select().await;
             self.apply(event);
             self.decide();
         }
+        if let Some(reply) = self.reply.take() {
+            if self.is_everywhere() {
+                self.shared.stats.count_fallback_writes(self.core.fallbacks());
+            } else {
+                mapring_net::task::spawn(self.finish());
+            }
+            return reply;
+        }
+        // Without the leave to go on in the background.
         self.hint().await;
-        self.finish();
+        match self.core.verdict() {
+            Verdict::Enough => Ok(std::mem::take(&mut self.stored.object)),
+            Verdict::Fail(error) => Err(error.context(&self.id)),
+            Verdict::Wait => Err(Error::internal("a write ran out of replicas")),
+        }
+    }
+
+    /// What there is to do after the answer.
+    async fn finish(mut self) {
+        while !self.pending.is_empty() {
+            let event = self.select().await;
+            self.apply(event);
+        }
+        self.hint().await;
+        drop(self.unsettled);
+    }
+
+    /// Whether every primary is known to have the write.
+    fn is_everywhere(&self) -> bool {
+        let covered = |entry: &PreferenceEntry| self.core.covers(entry.vnode, self.shared.me);
+        self.pending.is_empty() && self.primaries().iter().all(covered)
+    }
+
+    /// The primaries as they are now.
+    fn primaries(&self) -> Cow<'_, [PreferenceEntry]> {
+        let view = self.shared.parts.cluster.view();
+        match &self.listed {
+            Some((last, _, primaries)) if Arc::ptr_eq(last, &view) => Cow::Borrowed(primaries),
+            _ => {
+                let list = self.shared.list(&view, self.home, self.need.n, &BTreeSet::new());
+                Cow::Owned(list.primaries)
+            }
+        }
     }
 
     async fn select(&mut self) -> Event {
@@ -321,9 +368,10 @@ impl Writer {
             }
         };
         let deadline = async {
-            match &self.reply {
-                Some(_) => sleep_until(self.deadline).await,
-                None => std::future::pending().await,
+            if self.replied {
+                std::future::pending().await
+            } else {
+                sleep_until(self.deadline).await;
             }
         };
         tokio::select! {
@@ -361,30 +409,43 @@ impl Writer {
 
     /// Sends the write to the replicas that the list names by now and that have not got it.
     fn widen(&mut self) {
-        for entry in self.shared.entries(&self.id, self.need.n, &self.excluded) {
+        let view = self.shared.parts.cluster.view();
+        let same = |(last, excluded, _): &(Arc<View>, usize, _)| {
+            Arc::ptr_eq(last, &view) && *excluded == self.excluded.len()
+        };
+        if self.listed.as_ref().is_some_and(same) {
+            return;
+        }
+        let list = self.shared.list(&view, self.home, self.need.n, &self.excluded);
+        for entry in list.entries {
             if let Some(index) = self.core.add(entry) {
-                let (shared, id) = (self.shared.clone(), self.id.clone());
-                let record = self.stored.record.clone();
-                let mark = Some(shared.vnodes.witnesses().own(self.unsettled.number()));
-                let patience = limits::REPLICA_PATIENCE + self.transfer();
-                let given_up = shared.silence.given_up(entry.node);
-                let answered = self.answered.clone();
-                // Whoever still waits for the answer need not share the doubts of others.
-                let given_up = async move {
-                    given_up.await;
-                    answered.wait().await;
-                };
-                self.pending.push(Box::pin(async move {
-                    let class = Class::Foreground;
-                    let merged = shared.merge_at(entry, id, record, mark, class, patience);
-                    tokio::select! {
-                        biased;
-                        merged = merged => (index, merged),
-                        () = given_up => (index, Err(Error::unavailable("the node was given up"))),
-                    }
-                }));
+                self.send(index, entry);
             }
         }
+        self.listed = Some((view, self.excluded.len(), list.primaries));
+    }
+
+    fn send(&mut self, index: usize, entry: PreferenceEntry) {
+        let (shared, id) = (self.shared.clone(), self.id.clone());
+        let record = self.stored.record.clone();
+        let mark = Some(shared.vnodes.witnesses().own(self.unsettled.number()));
+        let patience = limits::REPLICA_PATIENCE + self.transfer();
+        let given_up = shared.silence.given_up(entry.node);
+        let answered = self.answered.clone();
+        // Whoever still waits for the answer need not share the doubts of others.
+        let given_up = async move {
+            given_up.await;
+            answered.wait().await;
+        };
+        self.pending.push(async move {
+            let class = Class::Foreground;
+            let merged = shared.merge_at(entry, id, record, mark, class, patience);
+            tokio::select! {
+                biased;
+                merged = merged => (index, merged),
+                () = given_up => (index, Err(Error::unavailable("the node was given up"))),
+            }
+        });
     }
 
     fn transfer(&self) -> Duration {
@@ -392,18 +453,25 @@ impl Writer {
     }
 
     fn decide(&mut self) {
+        if self.replied {
+            return;
+        }
         match self.core.verdict() {
             Verdict::Wait => {}
-            // Without the leave to go on in the background, `finish` answers.
+            // Without the leave to go on in the background, `run` answers at its end.
             Verdict::Enough if self.tail.is_none() => {}
-            Verdict::Enough => self.answer(Ok(self.stored.object.clone())),
+            Verdict::Enough => {
+                let object = std::mem::take(&mut self.stored.object);
+                self.answer(Ok(object));
+            }
             Verdict::Fail(error) => self.answer(Err(error.context(&self.id))),
         }
     }
 
     fn answer(&mut self, reply: Result<Object>) {
-        if let Some(sender) = self.reply.take() {
-            let _ = sender.send(reply);
+        if !self.replied {
+            self.replied = true;
+            self.reply = Some(reply);
             let _ = self.answered.set(());
         }
     }
@@ -412,7 +480,7 @@ impl Writer {
     /// until that one has told of it, nobody else would know.
     async fn hint(&mut self) {
         self.shared.stats.count_fallback_writes(self.core.fallbacks());
-        for primary in self.shared.primaries(&self.id, self.need.n) {
+        for primary in self.primaries().into_owned() {
             if self.core.covers(primary.vnode, self.shared.me) || mapring_types::planted!(LostHint)
             {
                 continue;
@@ -445,17 +513,5 @@ impl Writer {
     async fn keep_hint(&mut self, vnode: Partition) -> Result<()> {
         let (id, record) = (self.id.clone(), self.stored.record.clone());
         self.shared.vnodes.merge(vnode, id, record, None).await
-    }
-
-    fn finish(mut self) {
-        if self.reply.is_some() {
-            let reply = match self.core.verdict() {
-                Verdict::Enough => Ok(self.stored.object.clone()),
-                Verdict::Fail(error) => Err(error.context(&self.id)),
-                Verdict::Wait => Err(Error::internal("a write ran out of replicas")),
-            };
-            self.answer(reply);
-        }
-        drop(self.unsettled);
     }
 }

@@ -1,8 +1,6 @@
 //! Which answers satisfy a request: quorum numbers resolved against a bucket, and the pure state
 //! machines of reads and writes. No waiting and no runtime here; `get` and `put` drive them.
 
-use std::collections::BTreeSet;
-
 use mapring_ring::PreferenceEntry;
 use mapring_types::error::QuorumKind;
 use mapring_types::{BucketProps, Error, ErrorKind, NodeId, Object, Quorum, Result, VersionVector};
@@ -88,15 +86,21 @@ fn resolve(asked: Quorum, property: Quorum, n: u32) -> Result<u32> {
 /// allow, and on `spread` nodes at least: a list on a small ring names a node twice.
 fn reaches(
     need: u32,
-    counted: impl Iterator<Item = NodeId>,
-    in_play: impl Iterator<Item = NodeId>,
+    counted: impl Iterator<Item = NodeId> + Clone,
+    in_play: impl Iterator<Item = NodeId> + Clone,
     spread: usize,
 ) -> bool {
-    let counted: Vec<NodeId> = counted.collect();
-    let distinct = counted.iter().collect::<BTreeSet<_>>().len();
-    let possible = in_play.collect::<BTreeSet<_>>().len().max(spread);
     let need = usize::try_from(need).unwrap_or(usize::MAX);
-    counted.len() >= need && distinct >= need.min(possible)
+    if counted.clone().count() < need {
+        return false;
+    }
+    distinct(counted) >= need.min(distinct(in_play).max(spread))
+}
+
+/// How many nodes there are among `nodes`, which are few: a set would cost more than it saves.
+fn distinct(nodes: impl Iterator<Item = NodeId> + Clone) -> usize {
+    let first = |(at, node): &(usize, NodeId)| !nodes.clone().take(*at).any(|other| other == *node);
+    nodes.clone().enumerate().filter(first).count()
 }
 
 /// The error of a missed quorum.
@@ -159,12 +163,21 @@ impl ReadCore {
         let Some((_, state)) = self.replicas.get_mut(index) else { return };
         *state = match answer {
             Ok(Some(object)) => {
-                self.merged.merge(&object);
-                ReadState::Found(object.clock)
+                let clock = object.clock.clone();
+                self.merged.join(object);
+                ReadState::Found(clock)
             }
             Ok(None) => ReadState::Missing,
             Err(_) => ReadState::Failed,
         };
+    }
+
+    /// Notes an answer that is the same as that of another replica.
+    pub(crate) fn apply_same(&mut self, index: usize, other: usize) {
+        let same = self.replicas.get(other).map(|(_, state)| state.clone());
+        if let (Some((_, state)), Some(same)) = (self.replicas.get_mut(index), same) {
+            *state = same;
+        }
     }
 
     /// The node of a replica.
@@ -228,23 +241,23 @@ impl ReadCore {
     }
 
     /// The primaries that answered with less than all answers together.
-    pub(crate) fn stale(&self) -> Vec<PreferenceEntry> {
-        if self.merged.siblings.is_empty() {
-            return Vec::new();
-        }
-        let stale = |state: &ReadState| match state {
+    pub(crate) fn stale(&self) -> impl Iterator<Item = PreferenceEntry> {
+        let anything = !self.merged.siblings.is_empty();
+        let stale = move |state: &ReadState| match state {
             ReadState::Found(clock) => *clock != self.merged.clock,
             ReadState::Missing => true,
             ReadState::Waiting | ReadState::Failed => false,
         };
-        let stale = self.replicas.iter().filter(|(entry, state)| entry.primary && stale(state));
-        stale.map(|(entry, _)| *entry).collect()
+        let stale = move |(entry, state): &&(PreferenceEntry, ReadState)| {
+            anything && entry.primary && stale(state)
+        };
+        self.replicas.iter().filter(stale).map(|(entry, _)| *entry)
     }
 
     fn nodes(
         &self,
-        pick: impl Fn(&&(PreferenceEntry, ReadState)) -> bool,
-    ) -> impl Iterator<Item = NodeId> {
+        pick: impl Fn(&&(PreferenceEntry, ReadState)) -> bool + Copy,
+    ) -> impl Iterator<Item = NodeId> + Clone {
         self.replicas.iter().filter(move |item| pick(item)).map(|(entry, _)| entry.node)
     }
 }
@@ -318,22 +331,13 @@ impl WriteCore {
     /// Whether the acknowledgements so far suffice.
     pub(crate) fn verdict(&self) -> Verdict {
         let WriteNeed { w, dw, pw, .. } = self.need;
-        let nodes = |pick: &dyn Fn(WriteState) -> bool| {
-            let picked: Vec<NodeId> = self
-                .replicas
-                .iter()
-                .filter(|(_, state)| pick(*state))
-                .map(|(entry, _)| entry.node)
-                .collect();
-            picked.into_iter()
-        };
         let primaries = |pick: &dyn Fn(WriteState) -> bool| {
             count(self.replicas.iter().filter(|(entry, state)| entry.primary && pick(*state)))
         };
         let stored = |state| state == WriteState::Stored;
         let hopeful = |state| state != WriteState::Failed;
         let reached = |need, pick: &dyn Fn(WriteState) -> bool| {
-            reaches(need, nodes(pick), nodes(&hopeful), self.spread)
+            reaches(need, self.nodes(pick), self.nodes(&hopeful), self.spread)
         };
         if reached(w.max(dw), &stored) && primaries(&stored) >= pw {
             return Verdict::Enough;
@@ -342,9 +346,12 @@ impl WriteCore {
             return Verdict::Fail(missed(QuorumKind::Pw, primaries(&hopeful), pw));
         }
         // Where there are enough replicas, but on too few nodes, these count.
-        let distinct = count(nodes(&hopeful).collect::<BTreeSet<_>>().into_iter());
-        let got = count(nodes(&hopeful));
-        let got = if got >= w.max(dw) { distinct } else { got };
+        let got = count(self.nodes(&hopeful));
+        let got = if got >= w.max(dw) {
+            u32::try_from(distinct(self.nodes(&hopeful))).unwrap_or(u32::MAX)
+        } else {
+            got
+        };
         if !reached(w, &hopeful) {
             return Verdict::Fail(missed(QuorumKind::W, got, w));
         }
@@ -352,6 +359,13 @@ impl WriteCore {
             return Verdict::Fail(missed(QuorumKind::Dw, got, dw));
         }
         Verdict::Wait
+    }
+
+    fn nodes<'a>(
+        &'a self,
+        pick: &'a dyn Fn(WriteState) -> bool,
+    ) -> impl Iterator<Item = NodeId> + Clone + 'a {
+        self.replicas.iter().filter(|(_, state)| pick(*state)).map(|(entry, _)| entry.node)
     }
 }
 

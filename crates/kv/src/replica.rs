@@ -4,6 +4,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use mapring_cluster::View;
+use mapring_engine::StoreKey;
 use mapring_net::Class;
 use mapring_ring::PreferenceEntry;
 use mapring_types::{Error, ErrorKind, NodeId, Object, ObjectId, Record, Result, VersionVector};
@@ -86,7 +87,7 @@ impl Shared {
         record.map(|record| record.decode()).transpose()
     }
 
-    /// Reads an object from a replica, encoded.
+    /// Reads an object, encoded, from a replica.
     pub(crate) async fn read_record_at(
         &self,
         entry: PreferenceEntry,
@@ -99,6 +100,21 @@ impl Shared {
         }
         let request = wire::Read { replica: replica(entry), id };
         self.ask(entry.node, class, Operation::Read, request, patience).await.flat()
+    }
+
+    /// Reads an object, encoded, from a replica of this node at once; `None` where it takes waiting.
+    pub(crate) fn read_at_once(
+        &self,
+        entry: PreferenceEntry,
+        place: &StoreKey,
+    ) -> Option<Result<Option<Record>>> {
+        if entry.node != self.me || !entry.primary {
+            return None;
+        }
+        if let Err(error) = self.admit_slice(entry.vnode, &place.id) {
+            return Some(Err(error));
+        }
+        self.vnodes.read_at_once(entry.vnode, place)
     }
 
     /// Reads an object from a vnode of this node. A node that stands in for another answers with all

@@ -4,6 +4,8 @@ use std::sync::Once;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use metrics::{Counter, Histogram};
+
 /// Figures since the node's start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct KvStats {
@@ -29,8 +31,13 @@ pub struct KvStats {
     pub reaps: u64,
 }
 
-#[derive(Default)]
 pub(crate) struct Stats {
+    /// Of requests, by whether they failed.
+    got: [Counter; 2],
+    put: [Counter; 2],
+    get_seconds: Histogram,
+    put_seconds: Histogram,
+    get_siblings: Histogram,
     gets: AtomicU64,
     puts: AtomicU64,
     deletes: AtomicU64,
@@ -41,6 +48,31 @@ pub(crate) struct Stats {
     handed_over: AtomicU64,
     adopted: AtomicU64,
     reaps: AtomicU64,
+}
+
+impl Default for Stats {
+    fn default() -> Self {
+        // Looked up once: requests are too many to look them up each time.
+        let got = |failed| metrics::counter!("mapring_gets_total", "result" => word(failed));
+        let put = |failed| metrics::counter!("mapring_puts_total", "result" => word(failed));
+        Self {
+            got: [false, true].map(got),
+            put: [false, true].map(put),
+            get_seconds: metrics::histogram!("mapring_get_seconds"),
+            put_seconds: metrics::histogram!("mapring_put_seconds"),
+            get_siblings: metrics::histogram!("mapring_get_siblings"),
+            gets: AtomicU64::default(),
+            puts: AtomicU64::default(),
+            deletes: AtomicU64::default(),
+            read_repairs: AtomicU64::default(),
+            forwards: AtomicU64::default(),
+            fallback_writes: AtomicU64::default(),
+            hints: AtomicU64::default(),
+            handed_over: AtomicU64::default(),
+            adopted: AtomicU64::default(),
+            reaps: AtomicU64::default(),
+        }
+    }
 }
 
 impl Stats {
@@ -62,14 +94,18 @@ impl Stats {
 
     pub(crate) fn count_get(&self, took: Duration, failed: bool) {
         self.gets.fetch_add(1, Ordering::Relaxed);
-        metrics::counter!("mapring_gets_total", "result" => word(failed)).increment(1);
-        metrics::histogram!("mapring_get_seconds").record(took.as_secs_f64());
+        self.got[usize::from(failed)].increment(1);
+        self.get_seconds.record(took);
     }
 
     pub(crate) fn count_put(&self, took: Duration, failed: bool) {
         self.puts.fetch_add(1, Ordering::Relaxed);
-        metrics::counter!("mapring_puts_total", "result" => word(failed)).increment(1);
-        metrics::histogram!("mapring_put_seconds").record(took.as_secs_f64());
+        self.put[usize::from(failed)].increment(1);
+        self.put_seconds.record(took);
+    }
+
+    pub(crate) fn count_siblings(&self, siblings: usize) {
+        self.get_siblings.record(siblings as f64);
     }
 
     pub(crate) fn count_delete(&self, failed: bool) {
@@ -159,6 +195,7 @@ pub(crate) fn describe() {
             ("mapring_reaps_dropped_total", "Tombstones not scheduled at the bound"),
             ("mapring_slice_retries_total", "Slices of listings tried on another replica"),
             ("mapring_executor_refusals_total", "Storage work refused at a full queue"),
+            ("mapring_executor_brakes_total", "Times that slow storage work left the reactor"),
         ] {
             counter!(name, Unit::Count, text);
         }

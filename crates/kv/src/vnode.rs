@@ -1,10 +1,11 @@
 //! The vnodes of this node: every read and change of stored objects goes through here.
 //!
 //! A change of one object is a read, a decision and a write under one of [`limits::STRIPES`] locks,
-//! all within one job of the executor; no lock is held over an await. A change is acknowledged when
-//! the group commit that follows it is durable.
+//! all within one job; no lock is held over an await. Reads and changes of one object run in the
+//! caller's thread where [`Executor::turn`] lets them, all else on the executor. A change is
+//! acknowledged when the group commit that follows it is durable.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
@@ -12,16 +13,14 @@ use mapring_cluster::Cluster;
 use mapring_engine::{Engine, StoreKey};
 use mapring_ring::{Partition, RingSize};
 use mapring_types::limits::SIBLINGS;
-use mapring_types::{
-    Dot, Error, ErrorKind, Object, ObjectId, Record, Result, Sibling, VersionVector,
-};
+use mapring_types::{Error, ErrorKind, Object, ObjectId, Record, Result, Sibling, VersionVector};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
-use tokio::time::Instant;
 
 use crate::actor::Actors;
 use crate::commit::GroupCommit;
 use crate::executor::{self, Executor};
+use crate::recent::{Reaped, Recent};
 use crate::settle::Held;
 use crate::witness::{Source, Witnesses, WriteMark};
 use crate::{KvParts, NewValue, limits};
@@ -114,29 +113,71 @@ impl Vnodes {
         let (sender, receiver) = oneshot::channel();
         let core = self.core.clone();
         self.executor.submit(Box::new(move || {
-            if sender.is_closed() {
-                return;
-            }
-            match work(&core) {
-                Ok(done) => core.commit.enlist(Box::new(move |synced| {
-                    let _ = sender.send(synced.map(|()| done));
-                })),
-                Err(error) => {
-                    let _ = sender.send(Err(error));
-                }
+            if !sender.is_closed() && core.enlist(work(&core), sender) {
+                core.commit.lead();
             }
         }))?;
-        receiver.await.unwrap_or_else(|_| Err(Error::internal("a write ended without a result")))
+        receiver.await.unwrap_or_else(|_| Err(unfinished()))
+    }
+
+    /// As [`Vnodes::change`] for a short job: it runs in the caller's thread where it may.
+    async fn change_at_once<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Core) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let Some(turn) = self.executor.turn() else { return self.change(work).await };
+        let (sender, receiver) = oneshot::channel();
+        let done = executor::caught(|| work(&self.core));
+        drop(turn);
+        if self.core.enlist(done, sender) {
+            self.lead();
+        }
+        receiver.await.unwrap_or_else(|_| Err(unfinished()))
+    }
+
+    /// Has a job lead the group commit: others wait for it too.
+    fn lead(&self) {
+        let job = |core: Arc<Core>| Box::new(move || core.commit.lead());
+        if self.executor.submit(job(self.core.clone())).is_ok() {
+            return;
+        }
+        let (core, executor) = (self.core.clone(), self.executor.clone());
+        mapring_net::task::spawn(async move {
+            loop {
+                tokio::time::sleep(limits::LEAD_RETRY).await;
+                if executor.submit(job(core.clone())).is_ok() {
+                    return;
+                }
+            }
+        });
     }
 
     /// The record of an object.
     pub(crate) async fn read(&self, vnode: Partition, id: ObjectId) -> Result<Option<Record>> {
-        self.run(move |core| core.engine.get(vnode.0, &core.place(id))).await
+        let place = self.core.place(id);
+        match self.read_at_once(vnode, &place) {
+            Some(read) => read,
+            None => self.run(move |core| core.engine.get(vnode.0, &place)).await,
+        }
     }
 
-    /// Stamps a write and stores it; gives the object as it then is.
-    pub(crate) async fn stamp(&self, vnode: Partition, write: Stamping) -> Result<Object> {
-        self.change(move |core| core.stamp(vnode, write)).await
+    /// The record of an object, read in the caller's thread; `None` where that may not be.
+    pub(crate) fn read_at_once(
+        &self,
+        vnode: Partition,
+        place: &StoreKey,
+    ) -> Option<Result<Option<Record>>> {
+        let _turn = self.executor.turn()?;
+        Some(executor::caught(|| self.core.engine.get(vnode.0, place)))
+    }
+
+    /// Stamps a write and stores it; gives the object as it then is, and its record.
+    pub(crate) async fn stamp(
+        &self,
+        vnode: Partition,
+        write: Stamping,
+    ) -> Result<(Object, Record)> {
+        self.change_at_once(move |core| core.stamp(vnode, write)).await
     }
 
     /// Joins what a replica knows into what is stored here, and witnesses the write that it is
@@ -148,7 +189,7 @@ impl Vnodes {
         record: Record,
         mark: Option<WriteMark>,
     ) -> Result<()> {
-        self.change(move |core| core.merge(vnode, id, &record, mark)).await
+        self.change_at_once(move |core| core.merge(vnode, id, &record, mark)).await
     }
 
     /// Joins several objects into what is stored here.
@@ -241,6 +282,24 @@ impl Vnodes {
 }
 
 impl Core {
+    /// Has `sender` told what was done once that is durable; of a failure at once. Gives whether the
+    /// caller is to have the group commit led.
+    fn enlist<T: Send + 'static>(
+        &self,
+        done: Result<T>,
+        sender: oneshot::Sender<Result<T>>,
+    ) -> bool {
+        match done {
+            Ok(done) => self.commit.enlist(Box::new(move |synced| {
+                let _ = sender.send(synced.map(|()| done));
+            })),
+            Err(error) => {
+                let _ = sender.send(Err(error));
+                false
+            }
+        }
+    }
+
     /// Where an object lies in each vnode that holds it.
     pub(crate) fn place(&self, id: ObjectId) -> StoreKey {
         StoreKey { home: mapring_ring::hash::home(self.ring_size, &id.bucket, &id.key).0, id }
@@ -283,15 +342,16 @@ impl Core {
         }
     }
 
-    fn stamp(&self, vnode: Partition, write: Stamping) -> Result<Object> {
+    fn stamp(&self, vnode: Partition, write: Stamping) -> Result<(Object, Record)> {
         let Stamping { id, write_id, number, asked_at, mut context, value, siblings } = write;
         let place = self.place(id);
         let _lock = self.stripe(vnode, &place).lock();
         let stored = self.stored(vnode, &place)?;
         let mut object = stored.unwrap_or_default();
-        let repeated = self.recent.lock().dots.get(&(vnode, write_id)).copied();
+        let repeated = self.recent.lock().dot((vnode, write_id));
         if repeated.is_some_and(|dot| object.clock.covers(dot)) {
-            return Ok(object);
+            let record = Record::encode(&object);
+            return Ok((object, record));
         }
         if !siblings {
             context.merge(&object.clock);
@@ -319,7 +379,7 @@ impl Core {
         self.witnesses.note(self.witnesses.own(number), &place.id)?;
         self.store(vnode, &place, &record, true)?;
         self.recent.lock().remember((vnode, write_id), dot);
-        Ok(object)
+        Ok((object, record))
     }
 
     fn merge(
@@ -411,6 +471,10 @@ impl Core {
     }
 }
 
+fn unfinished() -> Error {
+    Error::internal("a write ended without a result")
+}
+
 /// The number of this run of the node: higher than all before it, also where the clock went back,
 /// and where an older copy of the data was put in place.
 fn next_run(parts: &KvParts) -> Result<u64> {
@@ -431,87 +495,4 @@ fn check(object: &Object) -> Result<()> {
         return Err(Error::corrupt("an object's clock and values contradict each other"));
     }
     Ok(())
-}
-
-/// The dots of the latest writes by request.
-#[derive(Default)]
-struct Recent {
-    dots: HashMap<(Partition, u64), Dot>,
-    order: VecDeque<(Partition, u64)>,
-}
-
-impl Recent {
-    fn remember(&mut self, write: (Partition, u64), dot: Dot) {
-        if self.order.len() >= limits::RECENT_WRITES
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.dots.remove(&oldest);
-        }
-        if self.dots.insert(write, dot).is_none() {
-            self.order.push_back(write);
-        }
-    }
-}
-
-/// The clocks of the latest tombstones reaped here.
-#[derive(Default)]
-struct Reaped {
-    clocks: HashMap<(Partition, ObjectId), (VersionVector, Instant)>,
-    order: VecDeque<((Partition, ObjectId), Instant)>,
-}
-
-impl Reaped {
-    fn remember(&mut self, object: (Partition, ObjectId), clock: VersionVector) {
-        let now = Instant::now();
-        let old = |at: &Instant| now.duration_since(*at) > limits::REAPED_AGE;
-        while self.order.len() >= limits::REAPED
-            || self.order.front().is_some_and(|(_, at)| old(at))
-        {
-            let Some((object, at)) = self.order.pop_front() else { break };
-            if self.clocks.get(&object).is_some_and(|(_, last)| *last == at) {
-                self.clocks.remove(&object);
-            }
-        }
-        self.order.push_back((object.clone(), now));
-        self.clocks.insert(object, (clock, now));
-    }
-
-    /// The clock of an object's tombstone that was reaped.
-    fn clock(&self, vnode: Partition, id: &ObjectId) -> Option<VersionVector> {
-        if self.clocks.is_empty() {
-            return None;
-        }
-        self.clocks.get(&(vnode, id.clone())).map(|(clock, _)| clock.clone())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use mapring_types::{ActorId, BucketId};
-
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn what_a_reaped_tombstone_replaced_is_remembered_for_a_while() {
-        let id = |key: &'static str| ObjectId::new(BucketId::untyped("b"), key);
-        let clock = |counter| {
-            let mut clock = VersionVector::new();
-            clock.add(Dot { actor: ActorId(1), counter });
-            clock
-        };
-        let mut reaped = Reaped::default();
-        reaped.remember((Partition(1), id("k")), clock(5));
-        assert_eq!(reaped.clock(Partition(1), &id("k")), Some(clock(5)));
-        assert_eq!(reaped.clock(Partition(2), &id("k")), None);
-        // Reaped once more, so that the first time does not end the memory of the second.
-        tokio::time::advance(limits::REAPED_AGE).await;
-        reaped.remember((Partition(1), id("k")), clock(9));
-        tokio::time::advance(limits::REAPED_AGE / 2).await;
-        reaped.remember((Partition(1), id("other")), clock(1));
-        assert_eq!(reaped.clock(Partition(1), &id("k")), Some(clock(9)));
-        tokio::time::advance(limits::REAPED_AGE).await;
-        reaped.remember((Partition(1), id("third")), clock(1));
-        assert_eq!(reaped.clock(Partition(1), &id("k")), None, "too long ago");
-        assert_eq!((reaped.clocks.len(), reaped.order.len()), (2, 2));
-    }
 }

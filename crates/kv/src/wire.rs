@@ -23,6 +23,9 @@ use crate::witness::{Source, WriteMark};
 /// The first byte of every message.
 const VERSION: u8 = 3;
 
+/// Room for most messages, in bytes.
+const USUAL_BYTES: usize = 512;
+
 /// The operations, as numbered in [`Method::operation`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -202,7 +205,9 @@ pub(crate) struct AskRepair;
 /// # Errors
 /// `Internal`: a defect.
 pub(crate) fn encode<T: Serialize>(message: &T) -> Result<Bytes> {
-    postcard::to_extend(message, vec![VERSION])
+    let mut begun = Vec::with_capacity(USUAL_BYTES);
+    begun.push(VERSION);
+    postcard::to_extend(message, begun)
         .map(Bytes::from)
         .map_err(|error| Error::internal("cannot encode a message").with_source(error))
 }

@@ -5,11 +5,12 @@
 //! still as a stopped process does, with all tasks that it has spawned.
 
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use parking_lot::Mutex;
+use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 tokio::task_local! {
@@ -25,6 +26,45 @@ where
     match GATE.try_with(Arc::clone) {
         Ok(gate) => tokio::spawn(async move { gate.run(work).await }),
         Err(_) => tokio::spawn(work),
+    }
+}
+
+/// Does work in the caller's own task, which costs less than another one; should the caller be dropped
+/// before it is done, a task of its own goes on with it.
+pub fn to_the_end<F>(work: F) -> impl Future<Output = F::Output>
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    ToTheEnd { work: Some(Box::pin(work)), gate: GATE.try_with(Arc::clone).ok() }
+}
+
+struct ToTheEnd<F: Future<Output: Send> + Send + 'static> {
+    work: Option<Pin<Box<F>>>,
+    gate: Option<Arc<Gate>>,
+}
+
+impl<F: Future<Output: Send> + Send + 'static> Future for ToTheEnd<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let Some(work) = &mut self.work else { return Poll::Pending };
+        let output = ready!(work.as_mut().poll(context));
+        self.work = None;
+        Poll::Ready(output)
+    }
+}
+
+impl<F: Future<Output: Send> + Send + 'static> Drop for ToTheEnd<F> {
+    fn drop(&mut self) {
+        // Without a runtime the node is gone.
+        if let Some(work) = self.work.take()
+            && let Ok(runtime) = Handle::try_current()
+        {
+            match self.gate.take() {
+                Some(gate) => drop(runtime.spawn(async move { gate.run(work).await })),
+                None => drop(runtime.spawn(work)),
+            }
+        }
     }
 }
 
@@ -117,5 +157,29 @@ mod tests {
     #[tokio::test]
     async fn without_a_gate_it_is_a_task_like_any_other() {
         assert_eq!(spawn(async { 7 }).await.unwrap(), 7);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn work_goes_on_when_its_caller_is_dropped() {
+        let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
+        let work = |number: u32| {
+            let sender = sender.clone();
+            to_the_end(async move {
+                sleep(SECOND).await;
+                let _ = sender.send(number);
+                number
+            })
+        };
+        assert_eq!((work(1).await, receiver.try_recv()), (1, Ok(1)));
+        assert!(tokio::time::timeout(SECOND / 2, work(2)).await.is_err());
+        assert_eq!(receiver.recv().await, Some(2));
+        let gate = Gate::new();
+        let held = gate.run(async { tokio::time::timeout(SECOND / 2, work(3)).await });
+        assert!(held.await.is_err());
+        gate.close();
+        sleep(10 * SECOND).await;
+        assert!(receiver.try_recv().is_err(), "the node stands still");
+        gate.open();
+        assert_eq!(receiver.recv().await, Some(3));
     }
 }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use mapring_engine::memory::MemoryEngine;
 use mapring_engine::{Engine, EngineStats, ScanDepth, ScanRange, StoreKey};
 use mapring_kv::Executor;
-use mapring_kv::executor::{Inline, Job};
+use mapring_kv::executor::{Inline, Job, Turn};
 use mapring_types::{Entropy, Error, ErrorKind, Record, Result};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -228,6 +228,10 @@ impl Executor for SlowDisk {
             job();
         });
         Ok(())
+    }
+
+    fn turn(&self) -> Option<Turn<'_>> {
+        if self.slow { None } else { Inline.turn() }
     }
 }
 

@@ -103,6 +103,21 @@ impl Object {
         self.clock.merge(&other.clock);
     }
 
+    /// As [`Object::merge`], without copying where one of the two has nothing to add.
+    pub fn join(&mut self, other: Object) {
+        if self.clock.is_empty() && self.siblings.is_empty() {
+            *self = other;
+        } else if self.clock != other.clock || !self.same_values(&other) {
+            self.merge(&other);
+        }
+    }
+
+    /// Whether both have values of the same writes.
+    fn same_values(&self, other: &Object) -> bool {
+        self.siblings.len() == other.siblings.len()
+            && self.siblings.iter().zip(&other.siblings).all(|(one, two)| one.dot == two.dot)
+    }
+
     /// Replaces every value that `context` covers by `sibling`, whose dot must be new.
     pub fn update(&mut self, context: &VersionVector, sibling: Sibling) {
         let new = !self.clock.covers(sibling.dot) && !context.covers(sibling.dot);
@@ -152,10 +167,11 @@ impl Object {
     }
 }
 
+const BASE_62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
 /// Big-endian bytes as a number in base 62 (digits, upper case, lower case), as Riak writes vtags
 /// and generated keys.
 pub fn base62(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     /// 62 to the fifth: what is left of a division by it has five digits.
     const FIVE: u64 = 62 * 62 * 62 * 62 * 62;
     let limb = |chunk: &[u8]| chunk.iter().fold(0, |limb, &byte| limb << 8 | u64::from(byte));
@@ -168,7 +184,7 @@ pub fn base62(bytes: &[u8]) -> String {
             (*limb, rest) = (value / FIVE, value % FIVE);
         }
         for _ in 0..5 {
-            text.push(DIGITS[usize::try_from(rest % 62).unwrap_or(0)]);
+            text.push(BASE_62[usize::try_from(rest % 62).unwrap_or(0)]);
             rest /= 62;
         }
     }
@@ -205,8 +221,12 @@ mod tests {
         assert_eq!(base62(&[61]), "z");
         assert_eq!(base62(&[1, 0]), "48");
         assert_eq!(base62(&[0, 0, 0, 0, 0]), "0");
-        assert_eq!(base62(&[0xff; 16]), "7n42DGM5Tflk9n8mt7Fhc7");
         assert_eq!(base62(&[1, 0, 0, 0, 0]), "4gfFC4");
+        assert_eq!(base62(&[]), "0");
+        assert_eq!(base62(&(62u128.pow(10)).to_be_bytes()), "10000000000");
+        assert_eq!(base62(&(62u128.pow(20) - 1).to_be_bytes()), "z".repeat(20));
+        assert_eq!(base62(&[0xff; 16]), "7n42DGM5Tflk9n8mt7Fhc7");
+        assert_eq!(base62(&[0; 20]), "0");
     }
 
     #[test]
@@ -245,6 +265,12 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn short_numbers_are_written_like_long_ones(bytes: [u8; 16], from in 0..16usize) {
+            let long = [&[0; 8], &bytes[from..]].concat();
+            prop_assert_eq!(base62(&bytes[from..]), base62(&[&[0; 16], &long[..]].concat()));
+        }
+
         #[test]
         fn merge_is_a_join(steps in proptest::collection::vec(any::<(u8, u8, bool)>(), 0..40)) {
             let replicas = replay(&steps);

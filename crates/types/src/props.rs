@@ -1,6 +1,7 @@
 //! Bucket properties: Riak's names, forms and defaults.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -34,9 +35,27 @@ pub struct BucketProps {
     pub basic_quorum: bool,
     /// Whether a missing replica counts as an answer.
     pub notfound_ok: bool,
-    /// All other properties as JSON, by name.
-    pub other: Map<String, Value>,
+    /// All other properties as JSON, by name. Shared: every request looks at its bucket's properties,
+    /// and none at these.
+    pub other: Arc<Map<String, Value>>,
 }
+
+/// What all buckets have in common of what is only kept and shown.
+static OTHER: LazyLock<Arc<Map<String, Value>>> = LazyLock::new(|| {
+    let other = json!({
+        "big_vclock": 50,
+        "chash_keyfun": {"mod": "riak_core_util", "fun": "chash_std_keyfun"},
+        "dvv_enabled": false,
+        "linkfun": {"mod": "riak_kv_wm_link_walker", "fun": "mapreduce_linkfun"},
+        "old_vclock": 86400,
+        "postcommit": [],
+        "precommit": [],
+        "small_vclock": 50,
+        "write_once": false,
+        "young_vclock": 20,
+    });
+    Arc::new(other.as_object().cloned().unwrap_or_default())
+});
 
 /// Which properties were refused, and why in one word each.
 pub type PropErrors = BTreeMap<String, String>;
@@ -49,18 +68,6 @@ pub struct PropChanges(pub Map<String, Value>);
 impl Default for BucketProps {
     /// The defaults of untyped buckets.
     fn default() -> Self {
-        let other = json!({
-            "big_vclock": 50,
-            "chash_keyfun": {"mod": "riak_core_util", "fun": "chash_std_keyfun"},
-            "dvv_enabled": false,
-            "linkfun": {"mod": "riak_kv_wm_link_walker", "fun": "mapreduce_linkfun"},
-            "old_vclock": 86400,
-            "postcommit": [],
-            "precommit": [],
-            "small_vclock": 50,
-            "write_once": false,
-            "young_vclock": 20,
-        });
         Self {
             n_val: 3,
             allow_mult: false,
@@ -73,7 +80,7 @@ impl Default for BucketProps {
             pw: Quorum::Count(0),
             basic_quorum: false,
             notfound_ok: true,
-            other: other.as_object().cloned().unwrap_or_default(),
+            other: OTHER.clone(),
         }
     }
 }
@@ -82,7 +89,7 @@ impl BucketProps {
     /// The defaults of created bucket types: siblings are kept.
     pub fn typed() -> Self {
         let mut props = Self { allow_mult: true, ..Self::default() };
-        props.other.insert("dvv_enabled".into(), true.into());
+        Arc::make_mut(&mut props.other).insert("dvv_enabled".into(), true.into());
         props
     }
 
@@ -113,7 +120,7 @@ impl BucketProps {
             "pr" => self.pr = quorum,
             "pw" => self.pw = quorum,
             other => {
-                self.other.insert(other.to_owned(), value.clone());
+                Arc::make_mut(&mut self.other).insert(other.to_owned(), value.clone());
             }
         }
     }

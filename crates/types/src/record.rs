@@ -3,7 +3,7 @@
 //! The split lets a key-only scan read heads alone, and lets large bodies lie elsewhere.
 
 use bytes::{Bytes, BytesMut};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::clock::{Dot, VersionVector};
 use crate::error::{Error, Result};
@@ -21,34 +21,54 @@ pub struct Record {
 /// The current version of the head.
 const VERSION: u8 = 1;
 
-#[derive(Serialize, Deserialize)]
+/// What a head says, as it is read.
+#[derive(Deserialize)]
 struct HeadV1 {
     clock: VersionVector,
-    siblings: Vec<SiblingV1>,
+    siblings: Vec<SiblingV1<Metadata>>,
+}
+
+/// As it is written: nothing is copied before.
+#[derive(Serialize)]
+struct HeadOf<'a> {
+    clock: &'a VersionVector,
+    siblings: SiblingsOf<'a>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct SiblingV1 {
+struct SiblingV1<M> {
     dot: Dot,
     last_modified: u64,
     deleted: bool,
-    metadata: Metadata,
+    metadata: M,
     body_bytes: u64,
 }
+
+struct SiblingsOf<'a>(&'a [Sibling]);
+
+impl Serialize for SiblingsOf<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(|sibling| SiblingV1 {
+            dot: sibling.dot,
+            last_modified: sibling.last_modified,
+            deleted: sibling.deleted,
+            metadata: &sibling.metadata,
+            body_bytes: sibling.body.len() as u64,
+        }))
+    }
+}
+
+/// Room for most heads, in bytes.
+const USUAL_HEAD: usize = 128;
 
 impl Record {
     /// Encodes an object. One sibling's body is shared, not copied.
     pub fn encode(object: &Object) -> Self {
-        let siblings = object.siblings.iter().map(|sibling| SiblingV1 {
-            dot: sibling.dot,
-            last_modified: sibling.last_modified,
-            deleted: sibling.deleted,
-            metadata: sibling.metadata.clone(),
-            body_bytes: sibling.body.len() as u64,
-        });
-        let head = HeadV1 { clock: object.clock.clone(), siblings: siblings.collect() };
+        let head = HeadOf { clock: &object.clock, siblings: SiblingsOf(&object.siblings) };
+        let mut begun = Vec::with_capacity(USUAL_HEAD);
+        begun.push(VERSION);
         // Writing to memory cannot fail: every field has a known length.
-        let head = postcard::to_extend(&head, vec![VERSION]).unwrap_or_default();
+        let head = postcard::to_extend(&head, begun).unwrap_or_default();
         let body = match object.siblings.as_slice() {
             [only] => only.body.clone(),
             several => {
@@ -65,20 +85,21 @@ impl Record {
     /// # Errors
     /// `Corrupt` when the head cannot be read or the body is not as long as the head says.
     pub fn decode(&self) -> Result<Object> {
-        let mut object = Self::decode_head(&self.head)?;
+        let head = decode_head(&self.head)?;
         let mut rest = self.body.clone();
-        for (sibling, bytes) in &mut object {
-            if *bytes > rest.len() as u64 {
+        let mut siblings = Vec::with_capacity(head.siblings.len());
+        for stored in head.siblings {
+            if stored.body_bytes > rest.len() as u64 {
                 return Err(Error::corrupt("a stored body is shorter than its head says"));
             }
             // The comparison above keeps this within the length of a buffer in memory.
-            sibling.body = rest.split_to(usize::try_from(*bytes).unwrap_or(0));
+            let body = rest.split_to(usize::try_from(stored.body_bytes).unwrap_or(0));
+            siblings.push(stored.with(body));
         }
         if !rest.is_empty() {
             return Err(Error::corrupt("a stored body is longer than its head says"));
         }
-        let clock = Self::decode_clock(&self.head)?;
-        Ok(Object { clock, siblings: object.into_iter().map(|(sibling, _)| sibling).collect() })
+        Ok(Object { clock: head.clock, siblings })
     }
 
     /// The object without the bytes of its siblings.
@@ -86,8 +107,9 @@ impl Record {
     /// # Errors
     /// `Corrupt` when the head cannot be read.
     pub fn decode_without_bodies(head: &[u8]) -> Result<Object> {
-        let siblings = Self::decode_head(head)?.into_iter().map(|(sibling, _)| sibling).collect();
-        Ok(Object { clock: Self::decode_clock(head)?, siblings })
+        let head = decode_head(head)?;
+        let siblings = head.siblings.into_iter().map(|stored| stored.with(Bytes::new()));
+        Ok(Object { clock: head.clock, siblings: siblings.collect() })
     }
 
     /// Size of head and body, in bytes.
@@ -99,30 +121,26 @@ impl Record {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+}
 
-    fn decode_clock(head: &[u8]) -> Result<VersionVector> {
-        let (clock, _) = postcard::take_from_bytes(versioned(head)?).map_err(damaged)?;
-        Ok(clock)
-    }
-
-    fn decode_head(head: &[u8]) -> Result<Vec<(Sibling, u64)>> {
-        let (head, left): (HeadV1, _) =
-            postcard::take_from_bytes(versioned(head)?).map_err(damaged)?;
-        if !left.is_empty() {
-            return Err(Error::corrupt("a stored head has bytes after its end"));
+impl SiblingV1<Metadata> {
+    fn with(self, body: Bytes) -> Sibling {
+        Sibling {
+            dot: self.dot,
+            last_modified: self.last_modified,
+            deleted: self.deleted,
+            metadata: self.metadata,
+            body,
         }
-        let sibling = |stored: SiblingV1| {
-            let value = Sibling {
-                dot: stored.dot,
-                last_modified: stored.last_modified,
-                deleted: stored.deleted,
-                metadata: stored.metadata,
-                body: Bytes::new(),
-            };
-            (value, stored.body_bytes)
-        };
-        Ok(head.siblings.into_iter().map(sibling).collect())
     }
+}
+
+fn decode_head(head: &[u8]) -> Result<HeadV1> {
+    let (head, left) = postcard::take_from_bytes(versioned(head)?).map_err(damaged)?;
+    if !left.is_empty() {
+        return Err(Error::corrupt("a stored head has bytes after its end"));
+    }
+    Ok(head)
 }
 
 fn versioned(head: &[u8]) -> Result<&[u8]> {

@@ -17,6 +17,7 @@ mod hostile;
 mod leaving;
 mod membership;
 mod observation;
+mod pipelining;
 mod playground;
 mod queries;
 mod quorum;

@@ -6,13 +6,13 @@ pub mod links;
 pub mod media;
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 
 /// The causal context of an object.
-pub const VCLOCK: &str = "x-riak-vclock";
+pub const VCLOCK: HeaderName = HeaderName::from_static("x-riak-vclock");
 
 /// Marks a tombstone.
-pub const DELETED: &str = "x-riak-deleted";
+pub const DELETED: HeaderName = HeaderName::from_static("x-riak-deleted");
 
 /// Begins the name of every header of user metadata.
 pub const META_PREFIX: &str = "x-riak-meta-";

@@ -65,7 +65,7 @@ fn one(
     decision::representation(&request.headers, &[content_type])?;
     let present = Present { etag: sibling.vtag(), last_modified: sibling.last_modified };
     check(app, request, &present).map_err(|stop| stop.vary(VARY_ENCODING))?;
-    Ok(represent::value(object, sibling, id, style))
+    Ok(represent::value(object, sibling, &present.etag, id, style))
 }
 
 fn check(app: &App, request: &Request, present: &Present) -> Result<(), Stop> {

@@ -99,7 +99,7 @@ pub(super) async fn check_conditions(
 /// The object as it is after the write. Here, siblings come as parts to those who do not say.
 fn whole(app: &App, request: &Request, object: &Object, id: &ObjectId, style: Style) -> Reply {
     match object.siblings.as_slice() {
-        [only] => represent::value(object, only, id, style),
+        [only] => represent::value(object, only, &only.vtag(), id, style),
         _ => {
             let accept = headers::text(&request.headers, "accept");
             let provided = [media::MULTIPART, media::TEXT];

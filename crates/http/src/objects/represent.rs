@@ -13,13 +13,19 @@ use crate::server::App;
 /// The media types of an object that has several values, the first for those who do not say.
 pub(super) const SIBLING_TYPES: [&str; 2] = [media::TEXT, media::MULTIPART];
 
-/// One value: its bytes, with everything else in headers.
-pub(super) fn value(object: &Object, sibling: &Sibling, id: &ObjectId, style: Style) -> Reply {
+/// One value, with its tag: its bytes, with everything else in headers.
+pub(super) fn value(
+    object: &Object,
+    sibling: &Sibling,
+    tag: &str,
+    id: &ObjectId,
+    style: Style,
+) -> Reply {
     let metadata = &sibling.metadata;
     let content_type = media_header::format(&metadata.content_type, metadata.charset.as_deref());
     let mut reply = Reply::new(StatusCode::OK, &content_type, sibling.body.clone())
-        .named(VCLOCK, object.clock.to_header())
-        .header(ETAG, format!("\"{}\"", sibling.vtag()))
+        .header(VCLOCK, object.clock.to_header())
+        .header(ETAG, format!("\"{tag}\""))
         .header(LAST_MODIFIED, multipart::http_date(sibling.last_modified))
         .header(LINK, links::format(&metadata.links, &id.bucket, style));
     for (name, value) in &metadata.user {
@@ -29,7 +35,7 @@ pub(super) fn value(object: &Object, sibling: &Sibling, id: &ObjectId, style: St
         reply = reply.named(&format!("{}{field}", indexes::PREFIX), terms.join(&b", "[..]));
     }
     if sibling.deleted {
-        reply = reply.named(DELETED, "true");
+        reply = reply.header(DELETED, "true");
     }
     match &metadata.content_encoding {
         // There is one encoding, so nothing varies.
@@ -61,7 +67,7 @@ pub(super) fn choices(
         Reply::text(StatusCode::MULTIPLE_CHOICES, list)
     };
     reply
-        .named(VCLOCK, object.clock.to_header())
+        .header(VCLOCK, object.clock.to_header())
         .header(ETAG, format!("\"{}\"", object.etag()))
         .header(LAST_MODIFIED, multipart::http_date(object.last_modified()))
         .vary(VARY_BOTH)
@@ -69,5 +75,5 @@ pub(super) fn choices(
 
 /// 404 for what was deleted: the clock lets a client write again in its place.
 pub(super) fn tombstone(object: &Object) -> Reply {
-    Reply::not_found().named(VCLOCK, object.clock.to_header()).named(DELETED, "true")
+    Reply::not_found().header(VCLOCK, object.clock.to_header()).header(DELETED, "true")
 }

@@ -2,18 +2,18 @@
 
 mod guard;
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
-use axum::extract::State;
 use http::header::{CONTENT_LENGTH, HeaderValue, SERVER};
 use http::{HeaderMap, Method, Response, StatusCode};
 use http_body::Body as _;
+use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use mapring_kv::Kv;
 use mapring_mapred::MapReduce;
@@ -22,7 +22,6 @@ use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
-use tower::ServiceExt as _;
 
 use crate::backend::{Objects, Queries};
 use crate::body::{self, Budget};
@@ -127,6 +126,8 @@ impl HttpServer {
             metrics,
             config,
             stats: Stats::new(),
+            answers: CLASSES
+                .map(|c| metrics::counter!("mapring_http_requests_total", "status" => c)),
             bodies: Budget::new(config.body_memory_bytes),
             stopping: AtomicBool::new(false),
         });
@@ -168,8 +169,13 @@ pub(crate) struct App {
     pub(crate) config: HttpConfig,
     pub(crate) stats: Stats,
     pub(crate) bodies: Budget,
+    /// By status class. Looked up once: requests are too many to look them up each time.
+    answers: [metrics::Counter; CLASSES.len()],
     stopping: AtomicBool,
 }
+
+/// The classes of status codes, from 1xx on.
+const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
 impl App {
     pub(crate) fn is_stopping(&self) -> bool {
@@ -184,7 +190,6 @@ async fn accept(
     mut stopped: watch::Receiver<bool>,
 ) -> JoinSet<()> {
     let room = Arc::new(Semaphore::new(app.config.connections.clamp(1, Semaphore::MAX_PERMITS)));
-    let router = Router::new().fallback(dispatch).with_state(app.clone());
     let mut connections = JoinSet::new();
     let for_connections = stopped.clone();
     loop {
@@ -199,8 +204,8 @@ async fn accept(
             Some(_) = connections.join_next() => {}
             (permit, taken) = next => match taken {
                 Ok((stream, _)) => {
-                    let (router, stopped) = (router.clone(), for_connections.clone());
-                    connections.spawn(serve(stream, permit, router, app.config.idle, stopped));
+                    let stopped = for_connections.clone();
+                    connections.spawn(serve(app.clone(), stream, permit, stopped));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot take a connection");
@@ -218,15 +223,13 @@ async fn told(stopped: &mut watch::Receiver<bool>) {
 
 /// Serves one connection.
 fn serve(
+    app: Arc<App>,
     stream: TcpStream,
     permit: Option<OwnedSemaphorePermit>,
-    router: Router,
-    idle: Duration,
     mut stopped: watch::Receiver<bool>,
 ) -> impl Future<Output = ()> + Send + 'static {
-    let service = hyper::service::service_fn(move |request: hyper::Request<_>| {
-        router.clone().oneshot(request.map(Body::new))
-    });
+    let idle = app.config.idle;
+    let service = hyper::service::service_fn(move |request| dispatch(app.clone(), request));
     // `half_close` stays off: a client that ends its side is taken to have gone, so that the work
     // for it ends.
     let connection = hyper::server::conn::http1::Builder::new()
@@ -265,8 +268,13 @@ pub(crate) struct Request {
     pub(crate) body: Mutex<Body>,
 }
 
-async fn dispatch(State(app): State<Arc<App>>, request: axum::extract::Request) -> Response<Body> {
+async fn dispatch(
+    app: Arc<App>,
+    request: http::Request<Incoming>,
+) -> Result<Response<Body>, Infallible> {
     let (head, body) = request.into_parts();
+    // Most requests have none: nothing is made for it then.
+    let body = if body.is_end_stream() { Body::empty() } else { Body::new(body) };
     let mut request = Request {
         method: head.method,
         headers: head.headers,
@@ -278,7 +286,7 @@ async fn dispatch(State(app): State<Arc<App>>, request: axum::extract::Request) 
         Err(stop) => stop.into(),
     };
     body::discard(request.body.into_inner(), &request.headers);
-    finish(&request.method, reply)
+    Ok(finish(&app, &request.method, reply))
 }
 
 async fn handle(app: &App, request: &mut Request, route: Route) -> Result<Reply, Stop> {
@@ -317,7 +325,7 @@ fn link_walk(steps: &[bytes::Bytes]) -> Reply {
     )
 }
 
-fn finish(method: &Method, reply: Reply) -> Response<Body> {
+fn finish(app: &App, method: &Method, reply: Reply) -> Response<Body> {
     let mut response = reply.into_response();
     let status = response.status();
     let bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
@@ -334,14 +342,8 @@ fn finish(method: &Method, reply: Reply) -> Response<Body> {
     if bodiless || method == Method::HEAD {
         *response.body_mut() = Body::empty();
     }
-    let class = match status.as_u16() / 100 {
-        1 => "1xx",
-        2 => "2xx",
-        3 => "3xx",
-        4 => "4xx",
-        _ => "5xx",
-    };
-    metrics::counter!("mapring_http_requests_total", "status" => class).increment(1);
+    let class = usize::from(status.as_u16() / 100).clamp(1, CLASSES.len());
+    app.answers[class - 1].increment(1);
     response
 }
 

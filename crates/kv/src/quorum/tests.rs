@@ -130,7 +130,7 @@ fn a_node_named_twice_counts_once_while_another_may_answer() {
 #[test]
 fn stale_and_missing_primaries_are_repaired() {
     let stale = |text: &str| -> Vec<u64> {
-        read_core(NEED, text).stale().into_iter().map(|entry| entry.node.0).collect()
+        read_core(NEED, text).stale().map(|entry| entry.node.0).collect()
     };
     assert_eq!(stale("1=1 2=2 3-"), [1, 3]);
     assert_eq!(stale("1=2 2! 3"), [0; 0]);

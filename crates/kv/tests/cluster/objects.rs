@@ -1,6 +1,6 @@
 //! Reads and writes while all is well.
 
-use mapring_kv::executor::ThreadPool;
+use mapring_kv::executor::{Brake, ThreadPool};
 use mapring_kv::{GetOptions, PutOptions};
 use mapring_types::{BucketId, ErrorKind, ObjectId, Quorum, limits};
 use serde_json::json;
@@ -155,26 +155,53 @@ async fn a_context_from_the_future_is_no_danger() {
 }
 
 /// Real threads, real time: concurrent writes of one object and of many share syncs and lose
-/// nothing.
+/// nothing, whether they run in a pool or in the reactor's threads.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn concurrent_writes_on_threads() {
-    let mut cluster = TestCluster::start(1, 8).await;
-    cluster.set_props(&bucket(), siblings()).await;
-    let executor = ThreadPool::start("test", 2, 10_000).unwrap();
-    cluster.reopen_with(0, executor).await;
-    let writes = (0..80).map(|n| {
-        let kv = cluster.kv(0).clone();
-        tokio::spawn(async move {
-            put(&kv, &key(format!("own-{n}")), "x").await;
-            put(&kv, &key("shared"), &n.to_string()).await;
-        })
-    });
-    for write in writes.collect::<Vec<_>>() {
-        write.await.unwrap();
+    for turns in [0, 1, 2] {
+        let mut cluster = TestCluster::start(1, 8).await;
+        cluster.set_props(&bucket(), siblings()).await;
+        let executor = ThreadPool::start("test", 2, 10_000).unwrap();
+        cluster.reopen_with(0, executor.with_turns(Brake::new(turns))).await;
+        let writes = (0..80).map(|n| {
+            let kv = cluster.kv(0).clone();
+            tokio::spawn(async move {
+                put(&kv, &key(format!("own-{n}")), "x").await;
+                put(&kv, &key("shared"), &n.to_string()).await;
+            })
+        });
+        for write in writes.collect::<Vec<_>>() {
+            write.await.unwrap();
+        }
+        assert_eq!(get(cluster.kv(0), &key("shared")).await.len(), 80);
+        for n in 0..80 {
+            assert_eq!(get(cluster.kv(0), &key(format!("own-{n}"))).await, ["x"]);
+        }
     }
-    assert_eq!(get(cluster.kv(0), &key("shared")).await.len(), 80);
-    for n in 0..80 {
-        assert_eq!(get(cluster.kv(0), &key(format!("own-{n}"))).await, ["x"]);
+}
+
+/// Reads that wait for a disk hold up as many of the reactor's threads as they may, and no more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_that_stands_still_leaves_the_reactor_a_thread() {
+    let mut cluster = TestCluster::start(1, 8).await;
+    let executor = ThreadPool::start("test", 2, 10_000).unwrap();
+    cluster.reopen_with(0, executor.with_turns(Brake::new(1))).await;
+    put(cluster.kv(0), &key("k"), "v").await;
+    cluster.medium.stand_still(true);
+    let reads: Vec<_> = (0..50)
+        .map(|_| {
+            let kv = cluster.kv(0).clone();
+            tokio::spawn(async move { get(&kv, &key("k")).await })
+        })
+        .collect();
+    // Were all threads held up, these would never end: each is begun by the one before.
+    for _ in 0..1_000 {
+        tokio::spawn(tokio::task::yield_now()).await.unwrap();
+    }
+    assert!(!reads.iter().any(tokio::task::JoinHandle::is_finished));
+    cluster.medium.stand_still(false);
+    for read in reads {
+        assert_eq!(read.await.unwrap(), ["v"]);
     }
 }
 

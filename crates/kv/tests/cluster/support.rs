@@ -25,7 +25,7 @@ use mapring_types::{
     BucketId, Clock, Entropy, Error, ErrorKind, Metadata, NodeId, Object, ObjectId, Quorum, Record,
     Result, VersionVector,
 };
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use rand::rngs::StdRng;
 use rand::{RngCore, SeedableRng};
 use serde_json::{Value, json};
@@ -65,6 +65,26 @@ pub(crate) struct TestNode {
 struct Mortal<T> {
     inner: T,
     alive: Arc<AtomicBool>,
+    medium: Arc<Medium>,
+}
+
+/// What engines read from.
+#[derive(Default)]
+pub(crate) struct Medium {
+    stands_still: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Medium {
+    /// Has reads wait, or end.
+    pub(crate) fn stand_still(&self, stands_still: bool) {
+        *self.stands_still.lock() = stands_still;
+        self.changed.notify_all();
+    }
+
+    fn ready(&self) {
+        self.changed.wait_while(&mut self.stands_still.lock(), |stands_still| *stands_still);
+    }
 }
 
 impl<T> Mortal<T> {
@@ -79,6 +99,7 @@ impl<T> Mortal<T> {
 
 impl Engine for Mortal<Arc<MemoryEngine>> {
     fn get(&self, vnode: u16, key: &StoreKey) -> Result<Option<Record>> {
+        self.medium.ready();
         self.check()?.get(vnode, key)
     }
 
@@ -170,6 +191,7 @@ pub(crate) struct TestCluster {
     clock: Arc<TestClock>,
     seed: u64,
     config: KvConfig,
+    pub(crate) medium: Arc<Medium>,
 }
 
 impl TestCluster {
@@ -209,7 +231,9 @@ impl TestCluster {
         let clock = Arc::new(TestClock { began: Instant::now(), back_micros: AtomicU64::new(0) });
         let nodes: Vec<TestNode> = nodes.collect();
         let running: Arc<Mutex<BTreeSet<NodeId>>> = Arc::default();
-        let mut this = Self { network, nodes, cut, silent, lost, running, clock, seed, config };
+        let medium = Arc::default();
+        let mut this =
+            Self { network, nodes, cut, silent, lost, running, clock, seed, config, medium };
         this.gossip();
         for at in 0..this.nodes.len() {
             this.open(at).await;
@@ -267,8 +291,12 @@ impl TestCluster {
         let transport = self.network.transport(node.id);
         let parts = KvParts {
             cluster: node.cluster.clone(),
-            engine: Arc::new(Mortal { inner: node.engine.clone(), alive: alive.clone() }),
-            transport: Arc::new(Mortal { inner: transport, alive }),
+            engine: Arc::new(Mortal {
+                inner: node.engine.clone(),
+                alive: alive.clone(),
+                medium: self.medium.clone(),
+            }),
+            transport: Arc::new(Mortal { inner: transport, alive, medium: Arc::default() }),
             clock: self.clock.clone(),
             entropy: Arc::new(TestEntropy(Mutex::new(StdRng::seed_from_u64(self.seed)))),
             executor,

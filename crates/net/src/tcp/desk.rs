@@ -99,6 +99,8 @@ async fn write(
     while let Some(frame) = queue.recv().await {
         sent.increment(frame.len() as u64);
         writer.write(frame).await?;
+        // What else is about to be sent goes along: a write costs more than all else about a call.
+        tokio::task::yield_now().await;
         while let Ok(frame) = queue.try_recv() {
             sent.increment(frame.len() as u64);
             writer.write(frame).await?;

@@ -45,6 +45,9 @@ impl Shared {
 
     /// Waits until this node serves.
     pub(super) async fn serving(&self) -> Result<Services> {
+        if let Some(services) = &*self.services.borrow() {
+            return Ok(services.clone());
+        }
         let mut services = self.services.subscribe();
         let found = services.wait_for(Option::is_some).await;
         found.ok().and_then(|found| found.clone()).ok_or_else(|| stopped(self.identity.me))
