@@ -100,7 +100,7 @@ pub(crate) fn in_memory(
     body: impl Fn(u64) -> String,
 ) -> Vec<Vec<Vec<MapInput>>> {
     /// As many as a node sends at once.
-    const BATCH: usize = 50;
+    const BATCH: usize = 250;
     let bucket = BucketId::untyped(bucket.to_owned());
     let input = |number: u64| MapInput {
         id: ObjectId::new(bucket.clone(), key(number)),

@@ -92,6 +92,12 @@ impl Actors {
         Ok(())
     }
 
+    /// Whether `vnode` has an actor already, as far as can be said without waiting.
+    pub(crate) fn is_known(&self, vnode: Partition) -> bool {
+        let Some(state) = self.state.try_lock() else { return false };
+        state.life == self.engine.life() && matches!(state.actors.get(&vnode), Some(Some(_)))
+    }
+
     /// The next dot of `vnode` for an object whose stored clock and writer's context are `seen`.
     ///
     /// # Errors

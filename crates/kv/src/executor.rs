@@ -37,19 +37,27 @@ pub trait Executor: Send + Sync + 'static {
 pub struct Turn<'a> {
     brake: Option<&'a Brake>,
     begun: Instant,
+    /// Whether the time that it took says something about the disk.
+    telling: bool,
 }
 
 impl Turn<'_> {
     /// A turn that nobody limits.
     pub fn free() -> Self {
-        Turn { brake: None, begun: Instant::now() }
+        Turn { brake: None, begun: Instant::now(), telling: false }
+    }
+
+    /// The work turned out to be large: that it took long is no sign of a slow disk.
+    pub(crate) fn was_large(&mut self) {
+        self.telling = false;
     }
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         if let Some(brake) = self.brake {
-            brake.leave(self.begun.elapsed());
+            let took = if self.telling { self.begun.elapsed() } else { Duration::ZERO };
+            brake.leave(took);
         }
     }
 }
@@ -79,7 +87,7 @@ impl Brake {
         for _ in 0..limits::TURN_LOOKS {
             let room = |running: usize| (running < self.most).then_some(running + 1);
             if self.running.fetch_update(Ordering::AcqRel, Ordering::Relaxed, room).is_ok() {
-                return Some(Turn { brake: Some(self), begun });
+                return Some(Turn { brake: Some(self), begun, telling: true });
             }
             std::hint::spin_loop();
         }
@@ -89,7 +97,7 @@ impl Brake {
     fn leave(&self, took: Duration) {
         if took >= limits::LONG_TURN {
             let pause = (took * limits::BRAKE_FACTOR).min(limits::LONGEST_BRAKE);
-            self.resumes.store(micros(self.origin.elapsed() + pause), Ordering::Relaxed);
+            self.resumes.fetch_max(micros(self.origin.elapsed() + pause), Ordering::Relaxed);
             metrics::counter!("mapring_executor_brakes_total").increment(1);
         }
         self.running.fetch_sub(1, Ordering::AcqRel);

@@ -211,6 +211,9 @@ pub const CONFIRM_TICK: Duration = Duration::from_millis(50);
 /// forgotten; was it the one that counts, the node is filled again without need.
 pub const UNCONFIRMED_STARTS: usize = 16;
 
+/// Largest record that counts as short work, in bytes: what is larger is stored in chunks.
+pub const SHORT_BYTES: usize = 32 << 10;
+
 /// Storage work in a thread of the reactor that takes so long has met a disk that is slow or stands
 /// still (a page that is in memory takes microseconds, and to be preempted costs some milliseconds):
 /// for a while all work goes to the pool …

@@ -120,12 +120,14 @@ impl Vnodes {
         receiver.await.unwrap_or_else(|_| Err(unfinished()))
     }
 
-    /// As [`Vnodes::change`] for a short job: it runs in the caller's thread where it may.
+    /// As [`Vnodes::change`], in the caller's thread where it may if the job is short.
     async fn change_at_once<T: Send + 'static>(
         &self,
+        short: bool,
         work: impl FnOnce(&Core) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let Some(turn) = self.executor.turn() else { return self.change(work).await };
+        let turn = if short { self.executor.turn() } else { None };
+        let Some(turn) = turn else { return self.change(work).await };
         let (sender, receiver) = oneshot::channel();
         let done = executor::caught(|| work(&self.core));
         drop(turn);
@@ -167,8 +169,14 @@ impl Vnodes {
         vnode: Partition,
         place: &StoreKey,
     ) -> Option<Result<Option<Record>>> {
-        let _turn = self.executor.turn()?;
-        Some(executor::caught(|| self.core.engine.get(vnode.0, place)))
+        let mut turn = self.executor.turn()?;
+        let read = executor::caught(|| self.core.engine.get(vnode.0, place));
+        if let Ok(Some(record)) = &read
+            && record.len() > limits::SHORT_BYTES
+        {
+            turn.was_large();
+        }
+        Some(read)
     }
 
     /// Stamps a write and stores it; gives the object as it then is, and its record.
@@ -177,7 +185,10 @@ impl Vnodes {
         vnode: Partition,
         write: Stamping,
     ) -> Result<(Object, Record)> {
-        self.change_at_once(move |core| core.stamp(vnode, write)).await
+        // A new actor is noted with an fsync.
+        let short =
+            write.value.body.len() <= limits::SHORT_BYTES && self.core.actors.is_known(vnode);
+        self.change_at_once(short, move |core| core.stamp(vnode, write)).await
     }
 
     /// Joins what a replica knows into what is stored here, and witnesses the write that it is
@@ -189,7 +200,8 @@ impl Vnodes {
         record: Record,
         mark: Option<WriteMark>,
     ) -> Result<()> {
-        self.change_at_once(move |core| core.merge(vnode, id, &record, mark)).await
+        let short = record.len() <= limits::SHORT_BYTES;
+        self.change_at_once(short, move |core| core.merge(vnode, id, &record, mark)).await
     }
 
     /// Joins several objects into what is stored here.

@@ -97,6 +97,10 @@ pub const PAGE_KEPT_BYTES: usize = 64 << 10;
 /// another thread, some 20 µs, costs a tenth of the cheapest function.
 pub const CALL_INPUTS: usize = 250;
 
+/// Inputs of the first call of a stream: few, since nothing is known yet of how slow the function is,
+/// and others wait for the worker meanwhile.
+pub const FIRST_CALL_INPUTS: usize = 8;
+
 /// See [`CALL_INPUTS`]: bytes of objects, unless one alone is larger.
 pub const CALL_BYTES: usize = 1 << 20;
 

@@ -38,6 +38,20 @@ where
     ToTheEnd { work: Some(Box::pin(work)), gate: GATE.try_with(Arc::clone).ok() }
 }
 
+/// Lets what else can run in this thread run first. Unlike tokio's own `yield_now` it leaves the task
+/// where other threads can take it, should one that runs before it not come to an end.
+pub(crate) async fn after_others() {
+    let mut first = true;
+    poll_fn(|context| {
+        if !std::mem::take(&mut first) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
 struct ToTheEnd<F: Future<Output: Send> + Send + 'static> {
     work: Option<Pin<Box<F>>>,
     gate: Option<Arc<Gate>>,
@@ -56,8 +70,9 @@ impl<F: Future<Output: Send> + Send + 'static> Future for ToTheEnd<F> {
 
 impl<F: Future<Output: Send> + Send + 'static> Drop for ToTheEnd<F> {
     fn drop(&mut self) {
-        // Without a runtime the node is gone.
-        if let Some(work) = self.work.take()
+        // What has panicked cannot go on. Without a runtime the node is gone.
+        if !std::thread::panicking()
+            && let Some(work) = self.work.take()
             && let Ok(runtime) = Handle::try_current()
         {
             match self.gate.take() {

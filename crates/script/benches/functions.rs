@@ -20,7 +20,7 @@ use mapring_script::{
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Inputs of one request, as a node sends them.
-const BATCH: usize = 50;
+const BATCH: usize = 250;
 
 /// How long each case is measured.
 const TIME: Duration = Duration::from_millis(700);

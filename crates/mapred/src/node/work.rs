@@ -100,7 +100,7 @@ pub(super) struct CallSize(AtomicUsize);
 
 impl CallSize {
     pub(super) fn new() -> Self {
-        Self(AtomicUsize::new(limits::CALL_INPUTS / 8))
+        Self(AtomicUsize::new(limits::FIRST_CALL_INPUTS))
     }
 
     pub(super) fn next(&self) -> usize {
@@ -209,8 +209,8 @@ mod tests {
     fn calls_shrink_and_grow() {
         let size = CallSize::new();
         let mut items: VecDeque<MapInput> = (0..400).map(|_| input(&[(&[], false)])).collect();
-        assert_eq!(size.take(&mut items).len(), limits::CALL_INPUTS / 8);
-        for _ in 0..5 {
+        assert_eq!(size.take(&mut items).len(), limits::FIRST_CALL_INPUTS);
+        for _ in 0..6 {
             size.took(size.next(), Duration::ZERO);
         }
         // A short call, as at the end of a slice, says little about long ones.

@@ -326,7 +326,7 @@ async fn write(
             next = cancellations.recv() => cancelled = next,
         }
         // What else is about to be sent goes along: a write costs more than all else about a call.
-        tokio::task::yield_now().await;
+        crate::task::after_others().await;
         loop {
             // Before a cancellation, everything queued: it must not overtake its call.
             while let Ok(frame) = queue.try_recv() {

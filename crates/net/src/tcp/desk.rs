@@ -100,7 +100,7 @@ async fn write(
         sent.increment(frame.len() as u64);
         writer.write(frame).await?;
         // What else is about to be sent goes along: a write costs more than all else about a call.
-        tokio::task::yield_now().await;
+        crate::task::after_others().await;
         while let Ok(frame) = queue.try_recv() {
             sent.increment(frame.len() as u64);
             writer.write(frame).await?;

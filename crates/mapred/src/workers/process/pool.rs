@@ -20,7 +20,7 @@ use super::worker::{Death, End, Worker};
 
 /// After a start that failed the next waits; this doubles up to [`LONGEST_DELAY`]. A worker that ends
 /// in a call is replaced at once: functions that end theirs must not cost the others' theirs too.
-const FIRST_DELAY: Duration = Duration::from_millis(10);
+const FIRST_DELAY: Duration = Duration::from_millis(80);
 
 /// The longest delay.
 const LONGEST_DELAY: Duration = Duration::from_secs(2);
@@ -324,7 +324,7 @@ impl Pool {
         state.last_failure = error;
         let hopeless = state.failed_starts >= HOPELESS;
         let _hopeless = if hopeless { state.waiting.drain() } else { Vec::new() };
-        delay(state.failed_starts + 3)
+        (FIRST_DELAY * 2u32.saturating_pow((state.failed_starts - 1).min(16))).min(LONGEST_DELAY)
     }
 
     fn count(&self, change: isize) {
@@ -375,26 +375,26 @@ pub(super) struct Lease {
     pool: Arc<Pool>,
     worker: Option<Box<Worker>>,
     query: QueryTag,
-    calling: bool,
+    /// Since when a call is under way.
+    calling: Option<Instant>,
 }
 
 impl Lease {
     fn new(pool: &Arc<Pool>, worker: Worker, query: QueryTag) -> Self {
         let (pool, worker) = (Arc::clone(pool), Some(Box::new(worker)));
-        Self { pool, worker, query, calling: false }
+        Self { pool, worker, query, calling: None }
     }
 
     /// Sends a request and waits for its answer. After a call that was dropped midway, or whose
     /// worker has ended, there is no other.
     pub(super) async fn call(&mut self, request: &Request) -> Result<Response, CallFailure> {
         let gone = || ScriptError::new(FailureCause::Worker, "the script worker has ended");
-        if self.calling {
+        if self.calling.is_some() {
             return Err(CallFailure::Ended(gone()));
         }
         let Some(worker) = self.worker.as_mut() else { return Err(CallFailure::Ended(gone())) };
         metrics::counter!("mapring_script_calls_total", "where" => "worker").increment(1);
-        self.calling = true;
-        let began = Instant::now();
+        self.calling = Some(Instant::now());
         let mut stop = self.pool.stopping.subscribe();
         let answer = tokio::select! {
             biased;
@@ -404,15 +404,12 @@ impl Lease {
             }
             answer = worker.call(request) => answer,
         };
-        self.pool.state.lock().waiting.charge(self.query, began.elapsed());
+        self.charge();
         match answer {
-            Ok(answer) => {
-                self.calling = false;
-                match answer {
-                    Response::Failed(error) => Err(CallFailure::Failed(error)),
-                    answer => Ok(answer),
-                }
-            }
+            Ok(answer) => match answer {
+                Response::Failed(error) => Err(CallFailure::Failed(error)),
+                answer => Ok(answer),
+            },
             Err(death) => match self.worker.take() {
                 Some(worker) => Err(self.pool.bury(*worker, death).await),
                 None => Err(CallFailure::Ended(gone())),
@@ -421,10 +418,20 @@ impl Lease {
     }
 }
 
+impl Lease {
+    /// The call under way is over, or is given up: the query has had its time. False when there was
+    /// none.
+    fn charge(&mut self) -> bool {
+        let Some(began) = self.calling.take() else { return false };
+        self.pool.state.lock().waiting.charge(self.query, began.elapsed());
+        true
+    }
+}
+
 impl Drop for Lease {
     fn drop(&mut self) {
         match self.worker.take() {
-            Some(worker) if self.calling => self.pool.cancel(*worker),
+            Some(worker) if self.charge() => self.pool.cancel(*worker),
             Some(worker) => self.pool.release(*worker),
             None => {}
         }
@@ -434,13 +441,6 @@ impl Drop for Lease {
 /// For how long a call waited for its worker.
 fn waited(time: Duration) {
     metrics::histogram!("mapring_script_wait_seconds", "where" => "worker").record(time);
-}
-
-fn delay(times: u32) -> Duration {
-    match times {
-        0 => Duration::ZERO,
-        times => (FIRST_DELAY * 2u32.saturating_pow((times - 1).min(16))).min(LONGEST_DELAY),
-    }
 }
 
 fn stopping() -> ScriptError {

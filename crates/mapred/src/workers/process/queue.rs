@@ -4,7 +4,9 @@
 //! that has had least, so that a small query is not held up by the thousand calls of a huge one; to
 //! the query that it worked for last, as long as that is not more than [`SLICE`] ahead, since going
 //! on there costs no new context. Within a query later phases come first, then first come, first
-//! served. A query that comes anew, or back, starts where the least served stands: nobody saves up.
+//! served. A clock says what a query has had that always got its share, no more and no less; one that
+//! comes anew, or back, starts there: nobody saves up, and new ones cannot go before a waiting one for
+//! ever.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,19 +18,27 @@ use mapring_script::QueryTag;
 /// query costs some 0.6 ms, a call much less.
 const SLICE: Duration = Duration::from_millis(10);
 
+/// Most queries that are remembered though none of their calls waits. More: what they have had beyond
+/// their share is forgotten.
+const REMEMBERED: usize = 1_000;
+
 /// Calls that wait, by query.
 pub(super) struct FairQueue<T> {
     queries: BTreeMap<QueryTag, Share<T>>,
-    /// The queries that wait, least served first.
-    order: BTreeSet<(Duration, QueryTag)>,
-    /// What the least served has had: where others begin.
+    /// The queries that wait, least served first, then the one that has waited longest.
+    order: BTreeSet<Rank>,
     clock: Duration,
     next: u64,
     length: usize,
 }
 
+/// What a query has had, since when it waits, and which it is.
+type Rank = (Duration, u64, QueryTag);
+
 struct Share<T> {
     served: Duration,
+    /// The number of the call with which it began to wait.
+    since: u64,
     waiting: BTreeMap<(Reverse<usize>, u64), T>,
 }
 
@@ -59,18 +69,18 @@ impl<T> FairQueue<T> {
 
     /// Queues a call of a query's phase.
     pub(super) fn push(&mut self, query: QueryTag, phase: usize, call: T) -> Place {
-        let clock = self.clock;
-        if !self.queries.contains_key(&query) {
-            self.queries.retain(|_, share| !share.waiting.is_empty() || share.served > clock);
-        }
-        let place = Place { query, phase: Reverse(phase), number: self.next };
+        let (clock, number) = (self.clock, self.next);
+        let place = Place { query, phase: Reverse(phase), number };
         let share = self.share(query);
-        if share.waiting.is_empty() {
-            share.served = share.served.max(clock);
-            let served = share.served;
-            self.order.insert((served, query));
+        let began = share.waiting.is_empty();
+        if began {
+            (share.served, share.since) = (share.served.max(clock), number);
         }
-        self.share(query).waiting.insert((place.phase, place.number), call);
+        share.waiting.insert((place.phase, place.number), call);
+        let rank = (share.served, share.since, query);
+        if began {
+            self.order.insert(rank);
+        }
         self.next += 1;
         self.length += 1;
         place
@@ -86,7 +96,7 @@ impl<T> FairQueue<T> {
 
     /// The call that is served next, by a worker that has worked for the given query.
     pub(super) fn pop(&mut self, last: Option<QueryTag>) -> Option<T> {
-        let &(least, first) = self.order.first()?;
+        let &(least, _, first) = self.order.first()?;
         self.clock = self.clock.max(least);
         let goes_on = |query: &QueryTag| {
             let share = self.queries.get(query);
@@ -101,12 +111,31 @@ impl<T> FairQueue<T> {
     /// Charges a query for the time of a call.
     pub(super) fn charge(&mut self, query: QueryTag, time: Duration) {
         let share = self.share(query);
-        let (before, waits) = (share.served, !share.waiting.is_empty());
+        let (before, waits) = ((share.served, share.since, query), !share.waiting.is_empty());
         share.served += time;
         let after = share.served;
         if waits {
-            self.order.remove(&(before, query));
-            self.order.insert((after, query));
+            self.order.remove(&before);
+            self.order.insert((after, before.1, query));
+        }
+        // Those that wait share the time with it.
+        let others = self.order.len().saturating_sub(usize::from(waits));
+        self.clock += time / u32::try_from(others + 1).unwrap_or(u32::MAX);
+        self.forget(query, after);
+    }
+
+    /// Forgets a query that stands where a new one would.
+    fn forget(&mut self, query: QueryTag, served: Duration) {
+        let idle = |share: &Share<T>| share.waiting.is_empty();
+        if served <= self.clock && self.queries.get(&query).is_some_and(idle) {
+            self.queries.remove(&query);
+        }
+        if self.queries.len() > self.order.len() + REMEMBERED {
+            let clock = self.clock;
+            self.queries.retain(|_, share| !share.waiting.is_empty() || share.served > clock);
+            if self.queries.len() > self.order.len() + REMEMBERED {
+                self.queries.retain(|_, share| !share.waiting.is_empty());
+            }
         }
     }
 
@@ -121,7 +150,7 @@ impl<T> FairQueue<T> {
     }
 
     fn share(&mut self, query: QueryTag) -> &mut Share<T> {
-        let new = Share { served: self.clock, waiting: BTreeMap::new() };
+        let new = Share { served: self.clock, since: 0, waiting: BTreeMap::new() };
         self.queries.entry(query).or_insert(new)
     }
 
@@ -130,7 +159,7 @@ impl<T> FairQueue<T> {
         self.length -= 1;
         let Some(share) = self.queries.get(&query) else { return };
         if share.waiting.is_empty() {
-            self.order.remove(&(share.served, query));
+            self.order.remove(&(share.served, share.since, query));
         }
     }
 }
@@ -178,11 +207,18 @@ mod tests {
     fn nobody_saves_up_and_nobody_loses_its_debt() {
         let mut queue = FairQueue::default();
         queue.push(1, 0, 1);
-        serve(&mut queue, 1);
+        assert_eq!(serve(&mut queue, 1), [1]);
         queue.charge(1, Duration::from_secs(1));
-        queue.push(2, 0, 2);
         queue.push(1, 0, 1);
-        assert_eq!(serve(&mut queue, 1), [2], "what the first had while alone counts");
+        queue.push(2, 0, 2);
+        assert_eq!(
+            serve(&mut queue, 1),
+            [1],
+            "what it had while nobody else wanted it costs nothing"
+        );
+        queue.charge(1, Duration::from_secs(1));
+        queue.push(1, 0, 1);
+        assert_eq!(serve(&mut queue, 2), [2, 1], "what it had while another waited does");
         for _ in 0..500 {
             queue.push(2, 0, 2);
             queue.push(3, 0, 3);
@@ -190,6 +226,39 @@ mod tests {
         let served = serve(&mut queue, 400);
         let of = |query| served.iter().filter(|&&served| served == query).count();
         assert!(of(3).abs_diff(of(2)) <= 4, "{} and {}", of(2), of(3));
+    }
+
+    #[test]
+    fn new_queries_do_not_go_before_a_waiting_one_for_ever() {
+        let mut queue = FairQueue::default();
+        for _ in 0..50 {
+            queue.push(u64::MAX, 0, u64::MAX);
+        }
+        let (mut last, mut waits) = (None, 0);
+        for new in 0..1_000 {
+            queue.push(new, 0, new);
+            let query = queue.pop(last).unwrap();
+            queue.charge(query, CALL);
+            waits = if query == u64::MAX { 0 } else { waits + 1 };
+            assert!(waits < 20, "it has waited for {waits} calls of queries that came after it");
+            last = Some(query);
+        }
+    }
+
+    #[test]
+    fn ended_queries_are_forgotten() {
+        let mut queue = FairQueue::<()>::default();
+        for query in 0..100_000 {
+            queue.charge(query, CALL);
+        }
+        assert_eq!(queue.queries.len(), 0);
+        // Also while others wait.
+        queue.push(1, 0, ());
+        queue.push(2, 0, ());
+        for query in 0..100_000 {
+            queue.charge(query, CALL);
+        }
+        assert!(queue.queries.len() <= REMEMBERED + 2, "{}", queue.queries.len());
     }
 
     #[test]

@@ -161,7 +161,8 @@ impl Worker {
         self.queries.front().copied()
     }
 
-    /// Keeps account of the contexts as the worker itself does.
+    /// Keeps account of the contexts about as the worker itself does, which forgets them also when
+    /// they are old or large: a wrong guess costs a context.
     fn works_for(&mut self, query: QueryTag) {
         self.queries.retain(|known| *known != query);
         self.queries.push_front(query);
