@@ -231,15 +231,23 @@ mod tests {
     #[test]
     fn new_queries_do_not_go_before_a_waiting_one_for_ever() {
         let mut queue = FairQueue::default();
-        for _ in 0..50 {
+        for _ in 0..1_000 {
             queue.push(u64::MAX, 0, u64::MAX);
         }
-        let (mut last, mut waits) = (None, 0);
-        for new in 0..1_000 {
-            queue.push(new, 0, new);
+        let (mut last, mut waits, mut new, mut waiting) = (None, 0, 0, 0);
+        for _ in 0..1_000 {
+            // Two others wait at any time, each of them new.
+            while waiting < 2 {
+                queue.push(new, 0, new);
+                (new, waiting) = (new + 1, waiting + 1);
+            }
             let query = queue.pop(last).unwrap();
             queue.charge(query, CALL);
-            waits = if query == u64::MAX { 0 } else { waits + 1 };
+            if query == u64::MAX {
+                waits = 0;
+            } else {
+                (waits, waiting) = (waits + 1, waiting - 1);
+            }
             assert!(waits < 20, "it has waited for {waits} calls of queries that came after it");
             last = Some(query);
         }
