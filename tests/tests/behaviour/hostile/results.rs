@@ -110,7 +110,7 @@ fn sizes() -> Vec<Row> {
             "100 MB by toJSON",
             "var s = 'x'.repeat(1e6); s += s; s += s; s += s; s += s; s += s; s += s; s += s;
              return [{ toJSON: function() { return s } }]",
-            &[SIZE],
+            &[SIZE, MEMORY],
         ),
         row(
             "a million results, many times",
