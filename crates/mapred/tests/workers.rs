@@ -410,3 +410,26 @@ async fn inline_workers_run_built_ins_only() {
     reduce.push(vec![json("1"), json("2")]).await.unwrap();
     assert_eq!(reduce.finish().await.unwrap(), [json("3")]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_query_leaves_behind_costs_the_next_one_nothing() {
+    let workers = start_patient(1, 20_000).await;
+    // More than half of the memory, but not all of it; and an error, so that it is not collected
+    // before the worker has answered.
+    let texts = |count: u32| {
+        format!(
+            "var s = 'x'; while (s.length < 8e6) s += s;
+             for (var i = 0; i < {count}; i++) a.push(JSON.parse('\"' + s + i + '\"'));"
+        )
+    };
+    let greedy =
+        source(&format!("function(v){{ globalThis.a = []; {} throw 'enough' }}", texts(20)));
+    let modest = source(&format!("function(v){{ var a = []; {} return [a.length] }}", texts(12)));
+    for query in 100..102 {
+        let error = map(workers.as_ref(), &greedy, &["1"]).await.unwrap_err();
+        assert_eq!(error.cause, FailureCause::Thrown, "{error:?}");
+        let reduce = workers.reduce(query, 1, &modest, ReduceTiming::AtEnd).await.unwrap();
+        assert_eq!(reduce.finish().await.unwrap(), [json("12")]);
+    }
+    workers.shutdown().await;
+}

@@ -18,7 +18,7 @@ use crate::{
 
 /// The version of the frames: node and worker are one program, so that they differ only when the
 /// program's file was replaced under a running node.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 
 /// Bytes of a frame's length.
 pub const HEADER_BYTES: usize = 4;
@@ -79,6 +79,9 @@ pub enum Response {
         /// For how long this call has run, in milliseconds.
         call_ms: u64,
     },
+    /// Comes before an answer: the process holds more than half of its memory, garbage not counted.
+    /// The next query should not have to make do with the rest.
+    Large,
     /// To `Map`: the results of the first inputs.
     Mapped(Vec<Vec<JsonText>>),
     /// To `ReduceOpen` and `ReducePush`.

@@ -158,7 +158,9 @@ fn interpret(
             }
         };
         let over = matches!(response, Response::Broken(_));
-        if let Err(error) = answer_with(writer, response) {
+        let told =
+            if !over && runtime.is_large() { send(writer, &Response::Large) } else { Ok(()) };
+        if let Err(error) = told.and_then(|()| answer_with(writer, response)) {
             eprintln!("cannot answer: {error}");
             std::process::exit(BROKEN);
         }

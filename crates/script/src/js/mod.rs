@@ -70,6 +70,16 @@ impl JsRuntime {
         self.keep_only(None);
     }
 
+    /// Whether more than half of the memory is in use that is no garbage, or was given back too late.
+    pub(crate) fn is_large(&mut self) -> bool {
+        let most = self.limits.memory_bytes / 2;
+        if self.garbage.resident() <= most {
+            return false;
+        }
+        self.garbage.collect();
+        self.garbage.resident() > most
+    }
+
     fn context(&mut self, query: QueryTag) -> Result<&mut QueryContext, ScriptError> {
         let last = self.contexts.first_mut().filter(|context| context.tag != query);
         let changes = last.is_some();

@@ -215,6 +215,10 @@ impl Pool {
             drop(state);
             return self.dismiss(worker);
         }
+        if worker.large {
+            drop(state);
+            return self.replace(worker);
+        }
         let refused = self.hand_over(&mut state, worker);
         state.idle.extend(refused);
         self.report(&state);
@@ -242,6 +246,17 @@ impl Pool {
         self.runtime.spawn(async move {
             worker.dismiss().await;
             pool.count(-1);
+        });
+    }
+
+    /// Ends a worker that has grown large, and starts another.
+    fn replace(self: &Arc<Self>, worker: Worker) {
+        metrics::counter!("mapring_script_kills_total", "cause" => "large").increment(1);
+        let pool = Arc::clone(self);
+        self.runtime.spawn(async move {
+            worker.dismiss().await;
+            pool.count(-1);
+            pool.start_one();
         });
     }
 

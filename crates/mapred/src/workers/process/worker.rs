@@ -65,6 +65,8 @@ pub(super) struct Worker {
     queries: VecDeque<QueryTag>,
     /// Whether it holds a reduce.
     pub(super) reducing: bool,
+    /// Whether so much of its memory is taken that the next query should not have to do with the rest.
+    pub(super) large: bool,
 }
 
 /// Why a process does no more.
@@ -126,6 +128,7 @@ impl Worker {
             _entry,
             queries: VecDeque::new(),
             reducing: false,
+            large: false,
         };
         let hello = Request::Hello { version: VERSION, limits: config.limits };
         match timeout(START, worker.exchange(&hello)).await {
@@ -170,7 +173,7 @@ impl Worker {
     }
 
     async fn exchange(&mut self, request: &Request) -> Result<Response, Death> {
-        (self.call, self.told) = ((None, Instant::now()), false);
+        (self.call, self.told, self.large) = ((None, Instant::now()), false, false);
         let sent = timeout_at(self.call.1 + self.call_limit + GRACE, self.send(request)).await;
         sent.map_err(|_| Death::Time { input: None })?.map_err(|_| Death::Ended)?;
         self.call.1 = Instant::now();
@@ -187,6 +190,7 @@ impl Worker {
                     self.call = (input, now.checked_sub(elapsed).unwrap_or(now));
                     self.told = true;
                 }
+                Response::Large => self.large = true,
                 Response::Broken(error) => return Err(Death::Broken(error)),
                 answer => return Ok(answer),
             }
