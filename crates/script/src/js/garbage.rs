@@ -40,6 +40,13 @@ impl Garbage {
         self.resident.bytes()
     }
 
+    /// Collects, unless hardly anything has come since the last time.
+    pub(super) fn collect_if_grown(&mut self) {
+        if self.resident.bytes() > self.floor + limits::COLLECT_BYTES / 4 {
+            self.collect();
+        }
+    }
+
     pub(super) fn collect(&mut self) {
         boa_gc::force_collect();
         self.volume = 0;

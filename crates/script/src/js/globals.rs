@@ -5,7 +5,7 @@ use std::path::Path;
 
 use boa_engine::context::ContextBuilder;
 use boa_engine::object::FunctionObjectBuilder;
-use boa_engine::property::PropertyDescriptor;
+use boa_engine::property::{PropertyDescriptor, PropertyKey};
 use boa_engine::{
     Context, JsArgs, JsError, JsNativeError, JsObject, JsResult, JsString, JsValue, NativeFunction,
     Source, js_string,
@@ -45,18 +45,29 @@ fn json(context: &mut Context) -> JsResult<JsObject> {
     let new_stringify =
         NativeFunction::from_copy_closure_with_captures(stringify_value, stringify.clone());
     for (name, length, function) in [("parse", 2, new_parse), ("stringify", 3, new_stringify)] {
-        let function = FunctionObjectBuilder::new(context.realm(), function)
-            .name(JsString::from(name))
-            .length(length)
-            .build();
-        let property = PropertyDescriptor::builder()
-            .value(function)
-            .writable(true)
-            .enumerable(false)
-            .configurable(true);
-        json.insert_property(JsString::from(name), property.build());
+        put_method(&json, JsString::from(name).into(), (name, length), function, context);
     }
     Ok(stringify)
+}
+
+/// Puts a method, with its name and length, where the engine has one of its own.
+pub(super) fn put_method(
+    object: &JsObject,
+    key: PropertyKey,
+    (name, length): (&str, usize),
+    function: NativeFunction,
+    context: &Context,
+) {
+    let function = FunctionObjectBuilder::new(context.realm(), function)
+        .name(JsString::from(name))
+        .length(length)
+        .build();
+    let property = PropertyDescriptor::builder()
+        .value(function)
+        .writable(true)
+        .enumerable(false)
+        .configurable(true);
+    object.insert_property(key, property.build());
 }
 
 fn member(object: &JsObject, name: &str, context: &mut Context) -> JsResult<JsObject> {

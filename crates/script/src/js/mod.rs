@@ -76,7 +76,7 @@ impl JsRuntime {
         if self.garbage.resident() <= most {
             return false;
         }
-        self.garbage.collect();
+        self.garbage.collect_if_grown();
         self.garbage.resident() > most
     }
 

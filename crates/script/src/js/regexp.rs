@@ -11,9 +11,8 @@ use std::cell::RefCell;
 use std::ops::Range;
 use std::rc::Rc;
 
-use boa_engine::object::FunctionObjectBuilder;
 use boa_engine::object::builtins::{JsArray, JsRegExp};
-use boa_engine::property::{PropertyDescriptor, PropertyKey};
+use boa_engine::property::PropertyKey;
 use boa_engine::string::{JsStr, JsStrVariant};
 use boa_engine::{
     Context, JsArgs, JsError, JsNativeError, JsObject, JsResult, JsString, JsSymbol, JsValue,
@@ -21,6 +20,7 @@ use boa_engine::{
 };
 use regress::Regex;
 
+use super::globals::put_method;
 use crate::limits;
 
 /// What the meaning of the methods rests on: properties of `RegExp.prototype`.
@@ -70,16 +70,7 @@ pub(super) fn install(context: &mut Context) -> JsResult<()> {
         let original = slot(&prototype, &key).ok_or_else(|| missing(name))?;
         let known: Known = (original, prototype.clone(), rests_on.clone(), species.clone());
         let function = NativeFunction::from_copy_closure_with_captures(method, known);
-        let function = FunctionObjectBuilder::new(context.realm(), function)
-            .name(JsString::from(name))
-            .length(length)
-            .build();
-        let property = PropertyDescriptor::builder()
-            .value(function)
-            .writable(true)
-            .enumerable(false)
-            .configurable(true);
-        prototype.insert_property(key, property.build());
+        put_method(&prototype, key, (name, length), function, context);
     }
     Ok(())
 }
@@ -94,6 +85,8 @@ fn slot(object: &JsObject, key: &PropertyKey) -> Option<JsObject> {
 struct Plain {
     regexp: JsObject,
     regex: Rc<Regex>,
+    /// Whether the expression speaks of ASCII only.
+    ascii: bool,
     global: bool,
     text: JsString,
 }
@@ -131,14 +124,17 @@ impl Plain {
         }
         let source = inner.source(context)?;
         let Some(regex) = compiled(&source, &flags) else { return Ok(None) };
-        Ok(Some(Self { regexp, regex, global: flags.contains('g'), text }))
+        let (ascii, global) = (speaks_ascii(&source), flags.contains('g'));
+        Ok(Some(Self { regexp, regex, ascii, global, text }))
     }
 
     /// All matches from the start of the text, as a loop over `exec` with the flag `g` finds them.
     fn matches(&self) -> Vec<regress::Match> {
         match self.text.as_str().variant() {
             JsStrVariant::Latin1(bytes) => match std::str::from_utf8(bytes) {
-                Ok(text) if bytes.is_ascii() => self.regex.find_iter_ascii(text).collect(),
+                Ok(text) if self.ascii && bytes.is_ascii() => {
+                    self.regex.find_iter_ascii(text).collect()
+                }
                 _ => {
                     let units: Vec<u16> = bytes.iter().map(|&byte| u16::from(byte)).collect();
                     self.regex.find_from_ucs2(&units, 0).collect()
@@ -265,6 +261,22 @@ fn split(
     }
     parts.push(plain.slice(rest..length).into());
     Ok(JsArray::from_iter(parts, context).into())
+}
+
+/// Whether an expression of ASCII characters has no escape that may stand for another character: the
+/// matcher's way through ASCII text goes wrong with those.
+fn speaks_ascii(source: &str) -> bool {
+    let mut bytes = source.bytes();
+    while let Some(byte) = bytes.next() {
+        if byte == b'\\'
+            && !bytes.next().is_some_and(|escaped| {
+                escaped.is_ascii_punctuation() || b"wWsSdDbBnrtfv".contains(&escaped)
+            })
+        {
+            return false;
+        }
+    }
+    true
 }
 
 /// A compiled expression with its source and flags.
