@@ -14,7 +14,7 @@ use mapring_mapred::workers::process::{ProcessConfig, ProcessWorkers};
 use mapring_mapred::workers::{Reduce, Workers};
 use mapring_script::protocol::{self, Request, Response, VERSION};
 use mapring_script::{
-    FailureCause, Function, JsonText, MapInput, PhaseFunction, ReduceTiming, ScriptError,
+    Binary, FailureCause, Function, JsonText, MapInput, PhaseFunction, ReduceTiming, ScriptError,
     ScriptLimits,
 };
 use mapring_types::{
@@ -58,17 +58,20 @@ async fn start_patient(workers: usize, call_ms: u64) -> Arc<ProcessWorkers> {
 }
 
 fn source(source: &str) -> Arc<PhaseFunction> {
-    Arc::new(PhaseFunction { function: Function::Source(source.to_owned()), arg: None })
+    phase(Function::Source(source.to_owned()))
 }
 
 fn named(name: &str) -> Arc<PhaseFunction> {
-    Arc::new(PhaseFunction { function: Function::Named(name.to_owned()), arg: None })
+    phase(Function::Named(name.to_owned()))
 }
 
 fn erlang(function: &str) -> Arc<PhaseFunction> {
     let module = "riak_kv_mapreduce".to_owned();
-    let function = Function::Erlang { module, function: function.to_owned() };
-    Arc::new(PhaseFunction { function, arg: None })
+    phase(Function::Erlang { module, function: function.to_owned() })
+}
+
+fn phase(function: Function) -> Arc<PhaseFunction> {
+    Arc::new(PhaseFunction { function, arg: None, binary: Binary::default() })
 }
 
 fn input(body: &str) -> MapInput {

@@ -41,6 +41,17 @@ pub enum Function {
     },
 }
 
+/// How a value that is not UTF-8 comes to a map function, which gets values as text.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Binary {
+    /// Not at all: the call fails with [`FailureCause::NotUtf8`], as in Riak.
+    #[default]
+    Refuse,
+    /// `data` is the base64 text of the bytes (RFC 4648, with padding), and `"encoding":"base64"`
+    /// stands beside it. Values that are UTF-8 come as ever.
+    Base64,
+}
+
 /// A function with the argument that its phase gives it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct PhaseFunction {
@@ -48,6 +59,8 @@ pub struct PhaseFunction {
     pub function: Function,
     /// The phase's `arg` as JSON; `None` when absent (JavaScript then sees the string `"none"`).
     pub arg: Option<JsonText>,
+    /// How it gets values that are not UTF-8; of no meaning to a reduce.
+    pub binary: Binary,
 }
 
 /// One input of a map call.
@@ -102,7 +115,7 @@ pub enum FailureCause {
     NotAList,
     /// The result cannot be written as JSON.
     NotJson,
-    /// A value is not UTF-8.
+    /// A value is not UTF-8, and [`Binary::Refuse`] holds; or a name is not.
     NotUtf8,
     /// An Erlang-named built-in does not accept its input.
     BadArgument,

@@ -1,12 +1,15 @@
 //! Objects as map functions see them (reference §6.5), gathered once for JavaScript and natives.
 
+use std::borrow::Cow;
 use std::time::{Duration, UNIX_EPOCH};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use mapring_types::{IndexValue, Link, Object, ObjectId, Sibling};
 
 use crate::json::{quoted, write_str};
-use crate::{FailureCause, JsonText, MapInput, ScriptError};
+use crate::{Binary, FailureCause, JsonText, MapInput, ScriptError};
 
 /// The parts of an object's name as text.
 pub(crate) struct Names<'a> {
@@ -32,8 +35,16 @@ pub(crate) fn object(input: &MapInput) -> Result<Option<Object>, ScriptError> {
     Ok(Some(object).filter(|object| !object.siblings.is_empty()))
 }
 
+/// A sibling's bytes as functions get them.
+pub(crate) fn data(sibling: &Sibling, binary: Binary) -> Result<Cow<'_, str>, ScriptError> {
+    match text(sibling) {
+        Err(_) if binary == Binary::Base64 => Ok(STANDARD.encode(&sibling.body).into()),
+        text => text.map(Cow::Borrowed),
+    }
+}
+
 /// A sibling's bytes as text; the word in the message is Riak's.
-pub(crate) fn data(sibling: &Sibling) -> Result<&str, ScriptError> {
+pub(crate) fn text(sibling: &Sibling) -> Result<&str, ScriptError> {
     std::str::from_utf8(&sibling.body).map_err(|error| {
         let place = error.valid_up_to();
         ScriptError::new(
@@ -84,7 +95,7 @@ pub(crate) fn header_text(bytes: &Bytes) -> String {
 }
 
 /// The whole object as JSON text.
-pub(crate) fn json(id: &ObjectId, object: &Object) -> Result<String, ScriptError> {
+pub(crate) fn json(id: &ObjectId, object: &Object, binary: Binary) -> Result<String, ScriptError> {
     let names = names(id)?;
     let mut out = String::from("{\"bucket_type\":");
     write_str(names.bucket_type, &mut out);
@@ -102,7 +113,11 @@ pub(crate) fn json(id: &ObjectId, object: &Object) -> Result<String, ScriptError
         out.push_str("{\"metadata\":");
         out.push_str(&metadata(sibling));
         out.push_str(",\"data\":");
-        write_str(data(sibling)?, &mut out);
+        let data = data(sibling, binary)?;
+        write_str(&data, &mut out);
+        if matches!(data, Cow::Owned(_)) {
+            out.push_str(",\"encoding\":\"base64\"");
+        }
         out.push('}');
     }
     out.push_str("]}");

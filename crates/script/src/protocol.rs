@@ -18,7 +18,7 @@ use crate::{
 
 /// The version of the frames: node and worker are one program, so that they differ only when the
 /// program's file was replaced under a running node.
-pub const VERSION: u16 = 2;
+pub const VERSION: u16 = 3;
 
 /// Bytes of a frame's length.
 pub const HEADER_BYTES: usize = 4;

@@ -7,7 +7,7 @@ use common::*;
 use mapring_script::js::JsRuntime;
 use mapring_script::limits::CONTEXTS;
 use mapring_script::{
-    FailureCause, JsonText, MapInput, PhaseFunction, ReduceState, ReduceTiming, Runtime,
+    Binary, FailureCause, JsonText, MapInput, PhaseFunction, ReduceState, ReduceTiming, Runtime,
     ScriptError, ScriptLimits,
 };
 use mapring_types::{BucketId, IndexValue, Link, ObjectId};
@@ -275,11 +275,24 @@ fn missing_objects_do_not_reach_the_function() {
 }
 
 #[test]
-fn values_must_be_text() {
-    let function = source("function(v){return []}", None);
-    let error = map(&mut runtime(), &function, input_of(vec![sibling(1, b"a\xff")])).unwrap_err();
+fn values_must_be_text_or_come_as_base64() {
+    let function = source("function(v){return [v.values[0], Riak.mapValues(v)[0]]}", None);
+    let binary = || input_of(vec![sibling(1, b"a\xff")]);
+    let error = map(&mut runtime(), &function, binary()).unwrap_err();
     assert_eq!(error.cause, FailureCause::NotUtf8);
     assert!(error.message.contains("bad_utf8_character_code"));
+    let function = PhaseFunction { binary: Binary::Base64, ..function };
+    let results = map(&mut runtime(), &function, binary()).unwrap();
+    assert!(results[0].ends_with(",\"data\":\"Yf8=\",\"encoding\":\"base64\"}"), "{results:?}");
+    assert_eq!(results[1], "\"Yf8=\"");
+    // Text stays text, and each sibling has its own form.
+    let results = map(&mut runtime(), &function, input("Yf8=")).unwrap();
+    assert!(results[0].ends_with(",\"data\":\"Yf8=\"}"), "{results:?}");
+    let forms = "function(v){return v.values.map(function(s){return [s.data, s.encoding]})}";
+    let forms = PhaseFunction { binary: Binary::Base64, ..source(forms, None) };
+    let siblings = input_of(vec![sibling(1, b"\0\xfe"), sibling(2, "é".as_bytes())]);
+    let results = map(&mut runtime(), &forms, siblings).unwrap();
+    assert_eq!(results, [r#"["AP4=","base64"]"#, r#"["é",null]"#]);
 }
 
 #[test]

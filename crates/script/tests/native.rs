@@ -8,7 +8,7 @@ use common::*;
 use mapring_script::js::JsRuntime;
 use mapring_script::native::{Kind, NativeRuntime, known, runs};
 use mapring_script::{
-    FailureCause, JsonText, PhaseFunction, ReduceState, ReduceTiming, Runtime, ScriptLimits,
+    Binary, FailureCause, JsonText, PhaseFunction, ReduceState, ReduceTiming, Runtime, ScriptLimits,
 };
 use proptest::prelude::*;
 
@@ -75,6 +75,23 @@ fn map_object_value_of_present_and_missing_objects() {
     assert!(error.message.starts_with("badmatch"), "{error:?}");
     let error = run(None, input_of(vec![sibling(1, b"\xff\xfe")])).unwrap_err();
     assert_eq!((error.cause, error.input), (FailureCause::NotUtf8, Some(0)));
+}
+
+#[test]
+fn values_that_are_no_text_come_as_base64_when_asked() {
+    let binary = || input_of(vec![sibling(1, b"\xff\xfe\0\x01")]);
+    let run = |function: PhaseFunction, input| {
+        let function = PhaseFunction { binary: Binary::Base64, ..function };
+        map(&mut NativeRuntime::new(), &function, input)
+    };
+    for function in [erlang("map_object_value", None), named("Riak.mapValues", None)] {
+        assert_eq!(run(function.clone(), binary()).unwrap(), ["\"//4AAQ==\""]);
+        assert_eq!(run(function.clone(), input("//4AAQ==")).unwrap(), ["\"//4AAQ==\""]);
+        let error = map(&mut NativeRuntime::new(), &function, binary()).unwrap_err();
+        assert_eq!(error.cause, FailureCause::NotUtf8);
+    }
+    let object = run(erlang("map_identity", None), binary()).unwrap().remove(0);
+    assert!(object.ends_with(",\"data\":\"//4AAQ==\",\"encoding\":\"base64\"}]}"), "{object}");
 }
 
 #[test]

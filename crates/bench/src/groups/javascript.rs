@@ -1,6 +1,6 @@
 //! JavaScript through a node, against the same runtime with documents that lie in memory.
 
-use mapring_script::{Function, JsonText, PhaseFunction, ReduceTiming};
+use mapring_script::{Binary, Function, JsonText, PhaseFunction, ReduceTiming};
 
 use crate::nodes::Nodes;
 use crate::plan::Plan;
@@ -58,7 +58,11 @@ pub(super) async fn run(plan: &Plan, tool: &Tool) -> Outcome<Vec<Row>> {
 }
 
 fn source(text: &str) -> PhaseFunction {
-    PhaseFunction { function: Function::Source(text.to_owned()), arg: None }
+    phase(Function::Source(text.to_owned()))
+}
+
+fn phase(function: Function) -> PhaseFunction {
+    PhaseFunction { function, arg: None, binary: Binary::default() }
 }
 
 fn documents(objects: u64) -> Case {
@@ -75,7 +79,7 @@ fn documents(objects: u64) -> Case {
         query: sum_query("documents", &format!(r#""source":{}"#, quoted(FIELD))),
         phases: Phases {
             map: source(FIELD),
-            reduce: PhaseFunction { function: sum, arg: None },
+            reduce: phase(sum),
             timing: ReduceTiming::Every(20),
             prereduce: false,
         },

@@ -1,6 +1,6 @@
 //! From a query to a coordinator: functions are looked up, phases become stages.
 
-use mapring_script::{Function, PhaseFunction, ReduceTiming};
+use mapring_script::{Binary, Function, PhaseFunction, ReduceTiming};
 use mapring_types::ObjectId;
 use tokio::sync::mpsc;
 
@@ -65,7 +65,7 @@ async fn function(
             return Err(Failure::phase(phase, words));
         }
     };
-    Ok(PhaseFunction { function, arg: code.arg.clone() })
+    Ok(PhaseFunction { function, arg: code.arg.clone(), binary: Binary::default() })
 }
 
 async fn stored(phase: usize, id: &ObjectId, objects: &dyn Objects) -> Result<Function, Failure> {

@@ -141,13 +141,13 @@ impl JsRuntime {
         &mut self,
         query: QueryTag,
         callable: &Callable,
-        arg: Option<&JsonText>,
+        function: &PhaseFunction,
         input: &MapInput,
     ) -> Result<Vec<JsonText>, ScriptError> {
         let Some(object) = object::object(input)? else {
             return Ok(vec![object::not_found(input)?]);
         };
-        self.context(query)?.map(callable, input, &object, arg)
+        self.context(query)?.map(callable, input, &object, function)
     }
 
     /// Runs a step of the reduce, which is over when the step fails.
@@ -214,7 +214,7 @@ impl Runtime for JsRuntime {
             let _call = call.call(Some(at));
             self.garbage.count(input.record.as_ref().map_or(0, mapring_types::Record::len));
             let began = Instant::now();
-            let result = self.map_one(query, &callable, function.arg.as_ref(), input);
+            let result = self.map_one(query, &callable, function, input);
             self.garbage.look(began);
             result
         })

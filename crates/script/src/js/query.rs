@@ -15,7 +15,9 @@ use super::write::{WriteError, Writer, length};
 use super::{build, globals};
 use crate::json::ReadError;
 use crate::object::{self, Names};
-use crate::{FailureCause, Function, JsonText, MapInput, QueryTag, ScriptError, limits};
+use crate::{
+    FailureCause, Function, JsonText, MapInput, PhaseFunction, QueryTag, ScriptError, limits,
+};
 
 /// A function ready to be called.
 #[derive(Clone)]
@@ -165,18 +167,20 @@ impl QueryContext {
         callable: &Callable,
         input: &MapInput,
         object: &Object,
-        arg: Option<&JsonText>,
+        function: &PhaseFunction,
     ) -> Result<Vec<JsonText>, ScriptError> {
         let names = object::names(&input.id)?;
         let keydata = object::keydata(input);
         let keydata = self.usual.keydata.value(keydata, |text| read(text, &mut self.context))?;
-        let arg = self.argument(arg)?;
-        let value = match object.siblings.as_slice() {
-            [only] if is_common(only) => {
-                self.call_common(callable, &names, object, only, keydata, arg)?
-            }
-            _ => {
-                let value = self.read(&object::json(&input.id, object)?)?;
+        let arg = self.argument(function.arg.as_ref())?;
+        let common = match object.siblings.as_slice() {
+            [only] if is_common(only) => object::text(only).ok().map(|data| (only, data)),
+            _ => None,
+        };
+        let value = match common {
+            Some(content) => self.call_common(callable, &names, object, content, keydata, arg)?,
+            None => {
+                let value = self.read(&object::json(&input.id, object, function.binary)?)?;
                 self.call(callable, &[value, keydata, arg])?
             }
         };
@@ -233,11 +237,10 @@ impl QueryContext {
         callable: &Callable,
         names: &Names<'_>,
         object: &Object,
-        sibling: &Sibling,
+        (sibling, data): (&Sibling, &str),
         keydata: JsValue,
         arg: JsValue,
     ) -> Result<JsValue, ScriptError> {
-        let data = object::data(sibling)?;
         let mut extra = |json: Option<String>| match json {
             Some(json) => self.read(&json),
             None => Ok(JsValue::undefined()),

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use super::{Kind, MODULE, bad_argument};
 use crate::json::{Number, Value, quoted};
-use crate::{FailureCause, JsonText, MapInput, ScriptError, object};
+use crate::{Binary, FailureCause, JsonText, MapInput, ScriptError, object};
 
 /// A built-in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,16 +56,17 @@ impl Erlang {
         self,
         input: &MapInput,
         arg: Option<&Value>,
+        binary: Binary,
     ) -> Result<Vec<JsonText>, ScriptError> {
         let stored = object::object(input)?;
         match (self, stored) {
             (Self::MapIdentity, Some(stored)) => {
-                Ok(vec![JsonText(object::json(&input.id, &stored)?)])
+                Ok(vec![JsonText(object::json(&input.id, &stored, binary)?)])
             }
             (Self::MapIdentity, None) => Ok(vec![JsonText(NOT_FOUND.to_owned())]),
             (_, None) => Ok(when_missing(input, arg)),
             (Self::MapObjectValue, Some(stored)) => match stored.siblings.as_slice() {
-                [only] => Ok(vec![JsonText(quoted(object::data(only)?))]),
+                [only] => Ok(vec![JsonText(quoted(&object::data(only, binary)?))]),
                 several => {
                     let count = several.len();
                     Err(bad_argument(format!("badmatch: the object has {count} siblings")))

@@ -10,8 +10,8 @@ mod riak;
 use crate::json::{Value, parse};
 use crate::reduce::Timer;
 use crate::{
-    FailureCause, Function, JsonText, MapInput, PhaseFunction, QueryTag, ReduceState, ReduceTiming,
-    Runtime, ScriptError, limits,
+    Binary, FailureCause, Function, JsonText, MapInput, PhaseFunction, QueryTag, ReduceState,
+    ReduceTiming, Runtime, ScriptError, limits,
 };
 use erlang::Erlang;
 use riak::Riak;
@@ -83,10 +83,15 @@ impl Native {
         }
     }
 
-    fn map(self, input: &MapInput, arg: Option<&Value>) -> Result<Vec<JsonText>, ScriptError> {
+    fn map(
+        self,
+        input: &MapInput,
+        arg: Option<&Value>,
+        binary: Binary,
+    ) -> Result<Vec<JsonText>, ScriptError> {
         match self {
-            Self::Erlang(function) => function.map(input, arg),
-            Self::Riak(function) => function.map(input, arg),
+            Self::Erlang(function) => function.map(input, arg, binary),
+            Self::Riak(function) => function.map(input, arg, binary),
         }
     }
 
@@ -176,7 +181,7 @@ impl Runtime for NativeRuntime {
     ) -> Result<Vec<Vec<JsonText>>, ScriptError> {
         let native = Native::require(function, Kind::Map)?;
         let arg = function.arg.as_ref().map(read).transpose()?;
-        crate::map_batch(&inputs, |_, input| native.map(input, arg.as_ref()))
+        crate::map_batch(&inputs, |_, input| native.map(input, arg.as_ref(), function.binary))
     }
 
     fn reduce_open(

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 
 use super::{Kind, bad_argument};
 use crate::json::{Number, Value, js_order, parse, quoted, write_js_number};
-use crate::{JsonText, MapInput, ScriptError, object};
+use crate::{Binary, JsonText, MapInput, ScriptError, object};
 
 /// A named function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,18 +53,23 @@ impl Riak {
         self,
         input: &MapInput,
         arg: Option<&Value>,
+        binary: Binary,
     ) -> Result<Vec<JsonText>, ScriptError> {
         let Some(stored) = object::object(input)? else {
             return Ok(vec![object::not_found(input)?]);
         };
         object::names(&input.id)?;
         // JavaScript gets all siblings, and fails when one of them is no text.
-        let texts: Result<Vec<&str>, _> = stored.siblings.iter().map(object::data).collect();
-        let text = texts?.first().copied().unwrap_or_default();
-        if self == Self::MapValues {
-            return Ok(vec![JsonText(quoted(text))]);
+        if binary == Binary::Refuse {
+            stored.siblings.iter().try_for_each(|sibling| object::text(sibling).map(drop))?;
         }
-        let value = parse(text).map_err(|error| bad_argument(error.to_string()))?;
+        let first = stored.siblings.first();
+        let text = first.map(|sibling| object::data(sibling, binary)).transpose()?;
+        let text = text.unwrap_or_default();
+        if self == Self::MapValues {
+            return Ok(vec![JsonText(quoted(&text))]);
+        }
+        let value = parse(&text).map_err(|error| bad_argument(error.to_string()))?;
         let kept = self == Self::MapValuesJson || has_fields(&value, arg)?;
         Ok(if kept { vec![JsonText(value.to_js())] } else { Vec::new() })
     }

@@ -3,7 +3,8 @@
 
 use bytes::Bytes;
 use mapring_script::{
-    Function, JsonText, MapInput, PhaseFunction, ReduceState, ReduceTiming, Runtime, ScriptError,
+    Binary, Function, JsonText, MapInput, PhaseFunction, ReduceState, ReduceTiming, Runtime,
+    ScriptError,
 };
 use mapring_types::{
     ActorId, BucketId, Dot, Metadata, Object, ObjectId, Record, Sibling, VersionVector,
@@ -22,17 +23,20 @@ pub(crate) fn strings(texts: Vec<JsonText>) -> Vec<String> {
 }
 
 pub(crate) fn source(source: &str, arg: Option<&str>) -> PhaseFunction {
-    PhaseFunction { function: Function::Source(source.to_owned()), arg: arg.map(json) }
+    phase(Function::Source(source.to_owned()), arg)
 }
 
 pub(crate) fn named(name: &str, arg: Option<&str>) -> PhaseFunction {
-    PhaseFunction { function: Function::Named(name.to_owned()), arg: arg.map(json) }
+    phase(Function::Named(name.to_owned()), arg)
 }
 
 pub(crate) fn erlang(function: &str, arg: Option<&str>) -> PhaseFunction {
     let module = "riak_kv_mapreduce".to_owned();
-    let function = Function::Erlang { module, function: function.to_owned() };
-    PhaseFunction { function, arg: arg.map(json) }
+    phase(Function::Erlang { module, function: function.to_owned() }, arg)
+}
+
+fn phase(function: Function, arg: Option<&str>) -> PhaseFunction {
+    PhaseFunction { function, arg: arg.map(json), binary: Binary::default() }
 }
 
 pub(crate) fn sibling(counter: u64, body: &[u8]) -> Sibling {
