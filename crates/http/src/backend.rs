@@ -1,4 +1,4 @@
-//! What the interface needs of the node behind it: two small traits, so that the handlers can be
+//! What the interface needs of the node behind it: small traits, so that the handlers can be
 //! tested without a cluster.
 
 use std::sync::Arc;
@@ -9,8 +9,11 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 use mapring_cluster::{Change, Outcome, View};
 use mapring_kv::{DeleteOptions, GetOptions, Kv, NewValue, Progress, PutOptions};
-use mapring_mapred::{Answer, Failure, MapReduce, Query, Rejection, Results};
+use mapring_mapred::{
+    Answer, Failure, MapReduce, Query, QueryId, QueryReport, Rejection, Results, Running, Started,
+};
 use mapring_types::{BucketId, NodeId, Object, ObjectId, Result, VersionVector};
+use serde_json::value::RawValue;
 
 use crate::status::Lacking;
 
@@ -130,29 +133,86 @@ impl Objects for Kv {
     }
 }
 
-/// Reads queries.
+/// Reads queries, and knows those that run.
+#[async_trait]
 pub trait Queries: Send + Sync + 'static {
     /// Reads the body of a `POST /mapred`; starts nothing.
     ///
     /// # Errors
     /// See [`MapReduce::parse`].
     fn parse(&self, body: &[u8]) -> Result<Box<dyn ParsedQuery>, Rejection>;
+
+    /// See [`MapReduce::queries`].
+    async fn running(&self) -> (Vec<QueryReport>, Vec<String>);
+
+    /// See [`MapReduce::end`].
+    ///
+    /// # Errors
+    /// Those of [`MapReduce::end`].
+    async fn end(&self, id: QueryId) -> mapring_types::Result<bool>;
 }
 
 /// A query that can be run. Dropping a future or a stream of it ends the query.
 #[async_trait]
 pub trait ParsedQuery: Send {
+    /// Whether the client asks for the plan instead of results.
+    fn wants_plan(&self) -> bool;
+
+    /// Gives the plan.
+    ///
+    /// # Errors
+    /// See [`MapReduce::explain`].
+    async fn explain(self: Box<Self>) -> Result<Result<String, Failure>, Rejection>;
+
     /// Starts it and gives its results as they come.
     ///
     /// # Errors
     /// See [`MapReduce::start`].
-    async fn stream(self: Box<Self>) -> Result<Results, Rejection>;
+    async fn stream(self: Box<Self>) -> Result<(Results, Arc<dyn Watched>), Rejection>;
 
     /// Runs it to its end.
     ///
     /// # Errors
     /// See [`MapReduce::start`]; inside, the failure of the query.
-    async fn answer(self: Box<Self>) -> Result<Result<Answer, Failure>, Rejection>;
+    async fn answer(
+        self: Box<Self>,
+    ) -> Result<(Result<Answer, Failure>, Arc<dyn Watched>), Rejection>;
+}
+
+/// What is seen of a query while it runs. The methods are those of [`Running`].
+pub trait Watched: Send + Sync {
+    /// The query's id.
+    fn id(&self) -> String;
+    /// See [`Running::report`].
+    fn report(&self) -> QueryReport;
+    /// See [`Running::skipped_count`].
+    fn skipped_count(&self) -> u64;
+    /// See [`Running::take_skipped`].
+    fn take_skipped(&self) -> Vec<Box<RawValue>>;
+    /// See [`Running::profile`]; `None` when the client did not ask for it.
+    fn profile(&self) -> Option<String>;
+}
+
+impl Watched for Running {
+    fn id(&self) -> String {
+        Running::id(self).to_string()
+    }
+
+    fn report(&self) -> QueryReport {
+        Running::report(self)
+    }
+
+    fn skipped_count(&self) -> u64 {
+        Running::skipped_count(self)
+    }
+
+    fn take_skipped(&self) -> Vec<Box<RawValue>> {
+        Running::take_skipped(self)
+    }
+
+    fn profile(&self) -> Option<String> {
+        self.wants_profile().then(|| Running::profile(self))
+    }
 }
 
 struct Planned {
@@ -160,21 +220,42 @@ struct Planned {
     query: Query,
 }
 
+#[async_trait]
 impl Queries for MapReduce {
     fn parse(&self, body: &[u8]) -> Result<Box<dyn ParsedQuery>, Rejection> {
         let query = MapReduce::parse(self, body)?;
         Ok(Box::new(Planned { mapred: self.clone(), query }))
     }
+
+    async fn running(&self) -> (Vec<QueryReport>, Vec<String>) {
+        self.queries().await
+    }
+
+    async fn end(&self, id: QueryId) -> mapring_types::Result<bool> {
+        MapReduce::end(self, id).await
+    }
 }
 
 #[async_trait]
 impl ParsedQuery for Planned {
-    async fn stream(self: Box<Self>) -> Result<Results, Rejection> {
-        self.mapred.start(self.query).await
+    fn wants_plan(&self) -> bool {
+        self.query.wants_plan()
     }
 
-    async fn answer(self: Box<Self>) -> Result<Result<Answer, Failure>, Rejection> {
-        let results = self.mapred.start(self.query.clone()).await?;
-        Ok(self.mapred.collect(&self.query, results).await)
+    async fn explain(self: Box<Self>) -> Result<Result<String, Failure>, Rejection> {
+        self.mapred.explain(&self.query).await
+    }
+
+    async fn stream(self: Box<Self>) -> Result<(Results, Arc<dyn Watched>), Rejection> {
+        let Started { results, running } = self.mapred.start(self.query).await?;
+        Ok((results, running))
+    }
+
+    async fn answer(
+        self: Box<Self>,
+    ) -> Result<(Result<Answer, Failure>, Arc<dyn Watched>), Rejection> {
+        let started = self.mapred.start(self.query.clone()).await?;
+        let running = started.running.clone();
+        Ok((self.mapred.collect(&self.query, started).await, running))
     }
 }

@@ -50,6 +50,13 @@ pub const PART_BYTES: usize = 256 << 10;
 /// How long the status of the cluster waits for a node to say how far it is with filling itself.
 pub const STATUS_PATIENCE: Duration = Duration::from_secs(2);
 
+/// How often a followed query tells its progress.
+pub const PROGRESS_EVERY: Duration = Duration::from_secs(1);
+
+/// The header of a plain answer that lists the inputs that were left out has at most so many bytes;
+/// of more only the number is told. Many clients take no more than 8 KB of headers.
+pub const SKIPPED_HEADER_BYTES: usize = 4 << 10;
+
 /// Results that are ready at the same time leave in one piece up to this size.
 pub const FLUSH_BYTES: usize = 1 << 20;
 

@@ -6,6 +6,7 @@
 //! with the first write that fails, or by its timeout.)
 
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use axum::body::Body;
 use bytes::{BufMut as _, Bytes, BytesMut};
@@ -15,8 +16,9 @@ use http::{Method, StatusCode};
 use mapring_mapred::{PhaseResults, Rejection, Results};
 use mapring_types::limits as shared;
 
-use crate::backend::ParsedQuery;
+use crate::backend::{ParsedQuery, Watched};
 use crate::body::Share;
+use crate::events::{self, Form};
 use crate::reply::{Reply, Stop, media};
 use crate::server::{App, Request};
 use crate::{body, decision, limits, multipart};
@@ -27,7 +29,8 @@ const PART_HEAD_BYTES: usize = 256;
 /// What is said to those who do not send a query.
 const USAGE: &str = "MapReduce queries are sent here with POST, as a JSON document:\n\
     {\"inputs\": INPUTS, \"query\": [PHASE, ...], \"timeout\": MILLISECONDS}\n\
-    INPUTS is a bucket, [TYPE, BUCKET], or a list of [BUCKET, KEY] or [BUCKET, KEY, DATA];\n\
+    INPUTS is a bucket, [TYPE, BUCKET], a list of [BUCKET, KEY] or [BUCKET, KEY, DATA], or an\n\
+    object with \"bucket\" and \"index\" or \"key_filters\";\n\
     each PHASE is {\"map\": ...}, {\"reduce\": ...} or {\"link\": ...}.\n\
     With ?chunked=true the results of phases are sent as they come.\n";
 
@@ -47,18 +50,57 @@ pub(crate) async fn mapred(app: &App, request: &mut Request) -> Result<Reply, St
     decision::same_origin(&request.headers, app.config.secure_referer_check)?;
     decision::json_body(&request.headers)?;
     // Riak asks for JSON to be acceptable even where it answers in parts.
-    decision::representation(&request.headers, &[media::JSON])?;
-    if request.params.is_true("chunked") {
-        let results = query.stream().await.map_err(refusal)?;
-        return Ok(chunked(app, results, share));
+    let offered = [media::JSON, media::LINES, media::EVENTS];
+    let chosen = decision::representation(&request.headers, &offered)?;
+    if query.wants_plan() {
+        return Ok(match query.explain().await.map_err(refusal)? {
+            Ok(plan) => Reply::json(StatusCode::OK, plan),
+            Err(failure) => Reply::json(StatusCode::INTERNAL_SERVER_ERROR, failure.body),
+        });
     }
-    let answer = query.answer().await;
+    let form = match chosen {
+        media::LINES => Some(Form::Lines),
+        media::EVENTS => Some(Form::Events),
+        _ => None,
+    };
+    if form.is_some() || request.params.is_true("chunked") {
+        let (results, watched) = query.stream().await.map_err(refusal)?;
+        let id = watched.id();
+        let reply = match form {
+            Some(form) => events::answer(form, results, watched, share),
+            None => chunked(app, results, watched, share),
+        };
+        return Ok(reply.named(QUERY_ID, id));
+    }
+    let (answer, watched) = query.answer().await.map_err(refusal)?;
     drop(share);
-    match answer.map_err(refusal)? {
-        Ok(answer) => Ok(Reply::new(StatusCode::OK, media::JSON, Body::from_stream(answer.body))
-            .header(CONTENT_LENGTH, answer.length.to_string())),
-        Err(failure) => Ok(Reply::json(StatusCode::INTERNAL_SERVER_ERROR, failure.body)),
+    let reply = match answer {
+        Ok(answer) => Reply::new(StatusCode::OK, media::JSON, Body::from_stream(answer.body))
+            .header(CONTENT_LENGTH, answer.length.to_string()),
+        Err(failure) => Reply::json(StatusCode::INTERNAL_SERVER_ERROR, failure.body),
+    };
+    Ok(tell_skipped(reply.named(QUERY_ID, watched.id()), watched.as_ref()))
+}
+
+/// The header with the id under which a query is listed and can be ended.
+const QUERY_ID: &str = "X-Query-Id";
+
+/// A plain answer has the form that Riak's clients know: what was left out of it stands in headers.
+fn tell_skipped(reply: Reply, watched: &dyn Watched) -> Reply {
+    let count = watched.skipped_count();
+    if count == 0 {
+        return reply;
     }
+    let mut list = String::from("[");
+    for skipped in watched.take_skipped() {
+        if list.len() + skipped.get().len() > limits::SKIPPED_HEADER_BYTES {
+            break;
+        }
+        list.push_str(if list.len() > 1 { "," } else { "" });
+        list.push_str(skipped.get());
+    }
+    list.push(']');
+    reply.named("X-Query-Skipped", count.to_string()).named("X-Query-Skipped-Inputs", list)
 }
 
 async fn parse(app: &App, body: &Bytes) -> Result<Box<dyn ParsedQuery>, Stop> {
@@ -75,33 +117,37 @@ async fn parse(app: &App, body: &Bytes) -> Result<Box<dyn ParsedQuery>, Stop> {
 }
 
 fn refusal(rejection: Rejection) -> Stop {
-    if rejection.json {
+    if rejection.failure {
+        Reply::json(StatusCode::INTERNAL_SERVER_ERROR, rejection.body).into()
+    } else if rejection.json {
         Reply::json(StatusCode::BAD_REQUEST, rejection.body).into()
     } else {
         Reply::bad_request(rejection.body).into()
     }
 }
 
-fn chunked(app: &App, results: Results, share: Share) -> Reply {
+fn chunked(app: &App, results: Results, watched: Arc<dyn Watched>, share: Share) -> Reply {
     let boundary = multipart::random_name(app.node.entropy.as_ref());
     // No space here: Riak writes none, and some clients split at ";boundary=".
     let content_type = format!("{};boundary={boundary}", media::MULTIPART);
-    let pieces = stream::unfold(Some((results, boundary, share)), |state| async move {
-        let (mut results, boundary, share) = state?;
-        let (piece, more) = next_piece(&mut results, &boundary).await;
-        Some((Ok::<_, Infallible>(piece), more.then_some((results, boundary, share))))
+    let state = Some((results, boundary, watched, share));
+    let pieces = stream::unfold(state, |state| async move {
+        let (mut results, boundary, watched, share) = state?;
+        let (piece, more) = next_piece(&mut results, &boundary, watched.as_ref()).await;
+        Some((Ok::<_, Infallible>(piece), more.then_some((results, boundary, watched, share))))
     });
     Reply::new(StatusCode::OK, &content_type, Body::from_stream(pieces))
 }
 
 /// Waits for a result and takes along what is ready besides. Says whether there will be more.
-async fn next_piece(results: &mut Results, boundary: &str) -> (Bytes, bool) {
+async fn next_piece(results: &mut Results, boundary: &str, watched: &dyn Watched) -> (Bytes, bool) {
     let mut piece = Piece { out: BytesMut::new(), boundary, open: None };
     let mut next = results.next().await;
     loop {
         match next {
             None => {
                 piece.close_part();
+                piece.add_extras(watched);
                 multipart::close(&mut piece.out, boundary);
                 return (piece.out.freeze(), false);
             }
@@ -158,6 +204,26 @@ impl Piece<'_> {
         }
     }
 
+    /// What the client asked for beside results, in parts that are results without any data for
+    /// whoever does not know them.
+    fn add_extras(&mut self, watched: &dyn Watched) {
+        let skipped = watched.take_skipped();
+        if !skipped.is_empty() {
+            let list: Vec<&str> = skipped.iter().map(|report| report.get()).collect();
+            let count = watched.skipped_count();
+            let list = list.join(",");
+            self.extra(&format!("\"skipped\":[{list}],\"skipped_count\":{count}"));
+        }
+        if let Some(profile) = watched.profile() {
+            self.extra(&format!("\"profile\":{profile}"));
+        }
+    }
+
+    fn extra(&mut self, members: &str) {
+        multipart::open_part(&mut self.out, self.boundary);
+        self.out.put_slice(format!("{{\"phase\":0,\"data\":[],{members}}}").as_bytes());
+    }
+
     fn close_part(&mut self) {
         if self.open.take().is_some() {
             self.out.put_slice(b"]}");
@@ -171,6 +237,7 @@ mod tests {
     use mapring_script::JsonText;
 
     use super::*;
+    use crate::tests::fake::Unwatched;
 
     fn result(phase: usize, values: &[&str]) -> Result<PhaseResults, Failure> {
         let values = values.iter().map(|&value| JsonText(value.into())).collect();
@@ -181,7 +248,7 @@ mod tests {
         let mut results = stream::iter(results).boxed();
         let mut pieces = Vec::new();
         loop {
-            let (piece, more) = next_piece(&mut results, "X").await;
+            let (piece, more) = next_piece(&mut results, "X", &Unwatched::default()).await;
             pieces.push(String::from_utf8(piece.to_vec()).unwrap());
             if !more {
                 return pieces;
@@ -222,6 +289,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn extras_are_parts_without_data() {
+        let watched = Unwatched::with(&[r#"{"phase":1}"#, "{}"], Some("[7]"));
+        let mut results = stream::iter([result(0, &["1"])]).boxed();
+        let (piece, more) = next_piece(&mut results, "X", &watched).await;
+        let expect = part(r#"{"phase":0,"data":[1]}"#)
+            + &part(r#"{"phase":0,"data":[],"skipped":[{"phase":1},{}],"skipped_count":2}"#)
+            + &part(r#"{"phase":0,"data":[],"profile":[7]}"#)
+            + "\r\n--X--\r\n";
+        assert_eq!((std::str::from_utf8(&piece).unwrap(), more), (expect.as_str(), false));
+    }
+
+    #[tokio::test]
     async fn parts_and_pieces_are_bounded() {
         let value = format!("\"{}\"", "x".repeat(limits::PART_BYTES / 2));
         let results: Vec<_> = (0..20).map(|_| result(0, &[&value, &value])).collect();
@@ -242,8 +321,8 @@ mod tests {
     async fn results_leave_when_nothing_else_is_ready() {
         let first = stream::iter([result(0, &["1"])]);
         let mut results = first.chain(stream::pending()).boxed();
-        let (piece, more) = next_piece(&mut results, "X").await;
+        let (piece, more) = next_piece(&mut results, "X", &Unwatched::default()).await;
         assert_eq!((&piece[..], more), (part(r#"{"phase":0,"data":[1]}"#).as_bytes(), true));
-        assert!(next_piece(&mut results, "X").now_or_never().is_none());
+        assert!(next_piece(&mut results, "X", &Unwatched::default()).now_or_never().is_none());
     }
 }

@@ -16,6 +16,10 @@ pub mod media {
     pub const JSON: &str = "application/json";
     /// Several documents in one.
     pub const MULTIPART: &str = "multipart/mixed";
+    /// JSON documents, one a line.
+    pub const LINES: &str = "application/x-ndjson";
+    /// Server-sent events, which browsers follow.
+    pub const EVENTS: &str = "text/event-stream";
 }
 
 /// The `Vary` of resources with one representation.

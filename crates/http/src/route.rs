@@ -35,6 +35,10 @@ pub enum Route {
     AdminBucketTypes,
     /// `/admin/bucket-types/T`.
     AdminBucketType(Bytes),
+    /// `/admin/queries`.
+    AdminQueries,
+    /// `/admin/queries/ID`.
+    AdminQuery(Bytes),
     /// `/mapred`.
     Mapred,
     /// `/types/T/props`.
@@ -78,6 +82,8 @@ pub fn route(path: &str) -> Route {
         [b"admin", b"repair", _] => Route::AdminRepair(take(2)),
         [b"admin", b"bucket-types"] => Route::AdminBucketTypes,
         [b"admin", b"bucket-types", _] => Route::AdminBucketType(take(2)),
+        [b"admin", b"queries"] => Route::AdminQueries,
+        [b"admin", b"queries", _] => Route::AdminQuery(take(2)),
         [b"riak"] => Route::Buckets(default_type()),
         [b"riak", _] => Route::OldBucket(BucketId::untyped(take(1))),
         [b"riak", _, _, ..] => {
@@ -240,6 +246,8 @@ mod tests {
         check("//", &Route::Root);
         check("/ping/", &Route::Ping);
         check("/mapred/", &Route::Mapred);
+        check("/admin/queries/", &Route::AdminQueries);
+        check("/admin/queries/1-2", &Route::AdminQuery("1-2".into()));
         check("/riak", &Route::Buckets(default_type()));
         check("/buckets//", &Route::Buckets(default_type()));
         check("/types/t/buckets", &Route::Buckets("t".into()));

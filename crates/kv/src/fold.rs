@@ -1,17 +1,108 @@
 //! Pages of a vnode's slices: whole objects, keys, bucket names.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use mapring_engine::{ScanDepth, ScanRange};
 use mapring_ring::Partition;
 use mapring_types::limits::{PAGE_BYTES, PAGE_INPUTS};
-use mapring_types::{BucketId, ObjectId, Record, Result};
+use mapring_types::{BucketId, Error, IndexValue, ObjectId, Record, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::limits;
 use crate::quorum::is_tombstone;
 use crate::vnode::Core;
-use crate::{Page, limits};
+
+/// Which objects of a bucket a fold gives.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Selection {
+    /// All of them.
+    All,
+    /// Those whose keys lie within bounds, inclusive, bytewise: Riak's index `$key`.
+    Keys {
+        /// The first key.
+        from: Bytes,
+        /// The last key.
+        to: Bytes,
+    },
+    /// Those with a term of a secondary index within bounds, inclusive: an object once for each such
+    /// term, in the order of terms and then keys.
+    Terms {
+        /// The field, with its suffix.
+        field: String,
+        /// The first term.
+        from: IndexValue,
+        /// The last term, of the same kind.
+        to: IndexValue,
+    },
+}
+
+/// Where a fold goes on: opaque, and ordered as the fold goes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Cursor(Bytes);
+
+impl Cursor {
+    /// A place, as the fold of its selection reads it: the key, where the selection is by keys.
+    pub fn new(place: impl Into<Bytes>) -> Self {
+        Self(place.into())
+    }
+}
+
+/// Whether the object with a key is wanted. An error ends the fold.
+pub type KeyTest = Arc<dyn Fn(&[u8]) -> Result<bool> + Send + Sync>;
+
+/// A page to be read of a slice of a bucket.
+#[derive(Clone)]
+pub struct FoldRequest {
+    /// A vnode of this node.
+    pub vnode: Partition,
+    /// The home partition.
+    pub home: Partition,
+    /// The bucket.
+    pub bucket: BucketId,
+    /// Which of its objects.
+    pub selection: Selection,
+    /// Start strictly after this place.
+    pub after: Option<Cursor>,
+    /// How much of each object.
+    pub depth: ScanDepth,
+    /// Most objects; at least one is given where there is one.
+    pub most: usize,
+    /// Objects whose keys it refuses are not read.
+    pub keep: Option<KeyTest>,
+    /// How many replicas are read and merged: 1 reads this vnode alone.
+    pub replicas: u32,
+}
+
+/// An object that a fold met.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Item {
+    /// Where to go on after it.
+    pub cursor: Cursor,
+    /// Its name.
+    pub id: ObjectId,
+    /// The object. With [`ScanDepth::Heads`] its body is empty.
+    pub record: Record,
+}
+
+/// A page of a fold.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Page {
+    /// Objects in the order of the selection.
+    pub items: Vec<Item>,
+    /// Where to go on; `None` at the end.
+    pub next: Option<Cursor>,
+    /// How many entries were looked at, wanted or not.
+    pub looked_at: u64,
+}
+
+/// Whole objects in order, and where to go on; `None` at the end.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Records {
+    pub(crate) items: Vec<(ObjectId, Record)>,
+    pub(crate) next: Option<ObjectId>,
+}
 
 /// A slice of a vnode and where in it to go on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,10 +126,10 @@ pub(crate) fn records(
     bucket: Option<BucketId>,
     depth: ScanDepth,
     most: usize,
-) -> Result<Page> {
+) -> Result<Records> {
     let range = ScanRange { home: slice.home.0, bucket, after: slice.after };
     let most = most.clamp(1, PAGE_INPUTS);
-    let mut page = Page::default();
+    let mut page = Records::default();
     let mut bytes = 0;
     let mut full = false;
     core.engine.scan(slice.vnode.0, &range, depth, &mut |place, record| {
@@ -48,6 +139,49 @@ pub(crate) fn records(
         if full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })?;
     page.next = page.items.last().filter(|_| full).map(|(id, _)| id.clone());
+    Ok(page)
+}
+
+/// A page of the objects of a bucket, tombstones included: see [`crate::Kv::fold_page`].
+pub(crate) fn page(core: &Core, request: FoldRequest, siblings: bool) -> Result<Page> {
+    let FoldRequest { vnode, home, bucket, selection, after, depth, most, keep, replicas: _ } =
+        request;
+    let Selection::All = selection else {
+        return Err(Error::invalid("only whole buckets can be folded"));
+    };
+    let after = after.map(|Cursor(key)| ObjectId::new(bucket.clone(), key));
+    let range = ScanRange { home: home.0, bucket: Some(bucket), after };
+    let most = most.clamp(1, PAGE_INPUTS);
+    let mut page = Page::default();
+    let (mut bytes, mut failure) = (0, None);
+    core.engine.scan(vnode.0, &range, depth, &mut |place, record| {
+        page.looked_at += 1;
+        let cursor = Cursor(place.id.key.clone());
+        let wanted = match keep.as_ref().map_or(Ok(true), |keep| keep(&place.id.key)) {
+            Ok(wanted) => wanted,
+            Err(error) => {
+                failure = Some(error);
+                return ControlFlow::Break(());
+            }
+        };
+        if wanted {
+            bytes += record.len();
+            page.items.push(Item { cursor: cursor.clone(), id: place.id, record });
+        }
+        let full = page.items.len() >= most
+            || bytes >= PAGE_BYTES
+            || page.looked_at >= limits::LIST_PAGE_HEADS as u64;
+        page.next = full.then_some(cursor);
+        if full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })?;
+    if let Some(failure) = failure {
+        return Err(failure);
+    }
+    if !siblings {
+        for item in &mut page.items {
+            item.record = newest_alone(std::mem::take(&mut item.record), depth)?;
+        }
+    }
     Ok(page)
 }
 

@@ -18,7 +18,7 @@ use tokio::time::sleep;
 use crate::coverage::owners;
 use crate::fold::{self, Slice};
 use crate::knowledge::Answer;
-use crate::{Page, Shared, limits};
+use crate::{Shared, limits};
 
 /// The background task.
 pub(crate) async fn run(shared: Weak<Shared>) {
@@ -205,7 +205,7 @@ async fn hand_over(shared: &Arc<Shared>, vnode: Partition, owner: NodeId) -> Res
                     fold::records(core, slice, None, depth, limits::HANDOFF_OBJECTS)
                 })
                 .await?;
-            let Page { items, next } = page;
+            let fold::Records { items, next } = page;
             moved.objects += items.len();
             moved.gone += hand_over_page(shared, vnode, owner, items).await?;
             match next {

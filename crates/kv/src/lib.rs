@@ -60,7 +60,6 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use beat::Beat;
-use fold::Slice;
 use integrity::{Integrity, Numbers};
 use quorum::keeps_siblings;
 use reap::Reaper;
@@ -71,6 +70,7 @@ use stats::Stats;
 use vnode::Vnodes;
 
 pub use executor::Executor;
+pub use fold::{Cursor, FoldRequest, Item, KeyTest, Page, Selection};
 pub use holdings::Holdings;
 pub use repair::Progress;
 pub use stats::KvStats;
@@ -195,15 +195,6 @@ pub(crate) struct Shared {
     /// Whether this node has what it once stored.
     pub(crate) integrity: Arc<Integrity>,
     stopping: AtomicBool,
-}
-
-/// A page of a fold over one slice.
-#[derive(Debug, Clone, Default)]
-pub struct Page {
-    /// Objects in key order. With [`ScanDepth::Heads`] their bodies are empty.
-    pub items: Vec<(ObjectId, Record)>,
-    /// Where to go on; `None` at the end.
-    pub next: Option<ObjectId>,
 }
 
 /// What a node knows of replicas that lack writes.
@@ -485,37 +476,20 @@ impl Kv {
         list::buckets(self.inner.clone(), bucket_type, timeout)
     }
 
-    /// Reads from a vnode of this node the objects of `bucket` whose home is `home`, in key order,
-    /// strictly after `after`; ends at [`mapring_types::limits::PAGE_INPUTS`] or
-    /// [`mapring_types::limits::PAGE_BYTES`], or sooner at `most` objects.
+    /// Reads from a vnode of this node a page of the objects of a bucket whose home is one partition,
+    /// in the order of the selection; ends at [`mapring_types::limits::PAGE_INPUTS`] or
+    /// [`mapring_types::limits::PAGE_BYTES`], or sooner at `most` objects, or where
+    /// [`limits::LIST_PAGE_HEADS`] have been looked at.
     ///
     /// Tombstones are among the objects: the caller decides about them. Where the bucket keeps no
     /// siblings each record holds its newest value alone.
     ///
     /// # Errors
-    /// `Storage`, `Corrupt`, `Overloaded`.
-    pub async fn fold_page(
-        &self,
-        vnode: Partition,
-        home: Partition,
-        bucket: &BucketId,
-        after: Option<ObjectId>,
-        depth: ScanDepth,
-        most: usize,
-    ) -> Result<Page> {
-        self.inner.integrity.admit(vnode, home)?;
-        let siblings = self.inner.siblings(bucket);
-        let (slice, bucket) = (Slice { vnode, home, after }, bucket.clone());
-        let work = move |core: &vnode::Core| {
-            let mut page = fold::records(core, slice, Some(bucket), depth, most)?;
-            if !siblings {
-                for (_, record) in &mut page.items {
-                    *record = fold::newest_alone(std::mem::take(record), depth)?;
-                }
-            }
-            Ok(page)
-        };
-        self.inner.vnodes.run(work).await
+    /// `Storage`, `Corrupt`, `Overloaded`; that of [`FoldRequest::keep`].
+    pub async fn fold_page(&self, request: FoldRequest) -> Result<Page> {
+        self.inner.integrity.admit(request.vnode, request.home)?;
+        let siblings = self.inner.siblings(&request.bucket);
+        self.inner.vnodes.run(move |core| fold::page(core, request, siblings)).await
     }
 
     /// Reads objects from vnodes of this node, as [`Kv::fold_page`] gives them: the first of the

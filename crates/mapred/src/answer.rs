@@ -26,6 +26,17 @@ pub struct Answer {
     pub body: BoxStream<'static, io::Result<Bytes>>,
 }
 
+impl Answer {
+    /// The answer as the member `results` of an object, beside a profile.
+    pub(crate) fn with_profile(self, profile: &str) -> Self {
+        let before = Bytes::from_static(b"{\"results\":");
+        let after = Bytes::from(format!(",\"profile\":{profile}}}"));
+        let length = self.length + (before.len() + after.len()) as u64;
+        let text = |bytes| stream::iter([Ok(bytes)]);
+        Self { length, body: text(before).chain(self.body).chain(text(after)).boxed() }
+    }
+}
+
 /// The plain answers of a node.
 pub(crate) struct Answers {
     config: MapredConfig,

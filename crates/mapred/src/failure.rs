@@ -12,17 +12,20 @@ pub struct Rejection {
     pub body: String,
     /// Whether the body is JSON (else plain text).
     pub json: bool,
+    /// Whether it is answered with 500 after all, as Riak does with unknown key filters.
+    pub failure: bool,
 }
 
 impl Rejection {
     /// A rejection in plain text.
     pub(crate) fn text(body: impl Into<String>) -> Self {
-        Self { body: body.into(), json: false }
+        Self { body: body.into(), json: false, failure: false }
     }
 
     /// A rejection that names the phase, as JSON.
     pub(crate) fn phase(phase: usize, error: &str) -> Self {
-        Self { body: Report::new(error).phase(phase).to_json(), json: true }
+        let body = Report::new(error).phase(phase).to_json();
+        Self { body, json: true, failure: false }
     }
 }
 

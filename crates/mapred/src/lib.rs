@@ -13,6 +13,7 @@ pub mod workers;
 
 mod admission;
 mod coordinator;
+mod explain;
 mod failure;
 mod grammar;
 mod json;
@@ -22,6 +23,8 @@ mod natives;
 mod node;
 mod objects;
 mod query;
+mod running;
+mod service;
 #[cfg(test)]
 mod testing;
 mod unit;
@@ -38,6 +41,7 @@ use mapring_types::{Clock, Entropy};
 pub use answer::Answer;
 pub use failure::{Failure, Rejection};
 pub use grammar::Query;
+pub use running::{PhaseReport, QueryId, QueryReport, Running};
 pub use workers::Workers;
 
 use query::Engine;
@@ -114,6 +118,14 @@ impl PhaseResults {
 /// Dropping it ends the query on all nodes.
 pub type Results = BoxStream<'static, Result<PhaseResults, Failure>>;
 
+/// A query that has been started.
+pub struct Started {
+    /// Its kept results.
+    pub results: Results,
+    /// What it has done so far.
+    pub running: Arc<Running>,
+}
+
 /// MapReduce on a node. Cheap to clone.
 #[derive(Clone)]
 pub struct MapReduce {
@@ -147,16 +159,45 @@ impl MapReduce {
     ///
     /// # Errors
     /// A rejection when a phase names a built-in that does not exist.
-    pub async fn start(&self, query: Query) -> Result<Results, Rejection> {
+    pub async fn start(&self, query: Query) -> Result<Started, Rejection> {
         self.engine.start(query)
+    }
+
+    /// The plan of a query as JSON: what it would do, without doing it.
+    ///
+    /// # Errors
+    /// A rejection when a phase names a built-in that does not exist; inside, the failure when no
+    /// plan can be made now.
+    pub async fn explain(&self, query: &Query) -> Result<Result<String, Failure>, Rejection> {
+        self.engine.explain(query).await
     }
 
     /// Runs a query to its end and gives the plain answer of the reference §6.8.
     ///
     /// # Errors
     /// The failure.
-    pub async fn collect(&self, query: &Query, results: Results) -> Result<Answer, Failure> {
-        self.engine.collect(query, results).await
+    pub async fn collect(&self, query: &Query, started: Started) -> Result<Answer, Failure> {
+        self.engine.collect(query, started).await
+    }
+
+    /// The queries that the members of the cluster coordinate, the oldest first, and the names of
+    /// members that did not tell theirs.
+    pub async fn queries(&self) -> (Vec<QueryReport>, Vec<String>) {
+        self.engine.queries().await
+    }
+
+    /// Ends a query, wherever it is coordinated; gives whether it was under way. Its client gets an
+    /// error that says so.
+    ///
+    /// # Errors
+    /// `Unavailable` or `Timeout` when the node that coordinates it cannot be asked.
+    pub async fn end(&self, id: QueryId) -> mapring_types::Result<bool> {
+        self.engine.end(id).await
+    }
+
+    /// How long the oldest query that this node coordinates has been under way.
+    pub fn oldest_query(&self) -> std::time::Duration {
+        self.engine.oldest()
     }
 
     /// Units of work that run on this node now.

@@ -18,6 +18,19 @@ pub const QUOTED: usize = 500;
 /// The `timeout` of a query that does not say (Riak's default).
 pub const QUERY_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// Inputs that a query with `on_error` leaves out when it does not say: more, and it fails.
+pub const SKIPPED: u64 = 1_000;
+
+/// Reports of left-out inputs that a query keeps until its client has taken them; of more only the
+/// number is known.
+pub const SKIPPED_KEPT: usize = 1_000;
+
+/// How long another node may take to tell its queries, or to end one.
+pub const TELL_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Most queries that a node tells another of, so that the answer stays one message.
+pub const TOLD_QUERIES: usize = 100;
+
 /// Most queries that wait for their turn to be coordinated. More: they fail at once.
 pub const WAITING_QUERIES: usize = 4_096;
 

@@ -27,6 +27,16 @@ pub(crate) fn describe() {
     describe_counter!("mapring_frames_total", "Pages of units of work that queries accepted");
     describe_counter!("mapring_frames_stale_total", "Pages of older attempts that were dropped");
     describe_counter!("mapring_query_inputs_total", "Inputs that map and link phases took");
+    describe_counter!(
+        "mapring_query_inputs_skipped_total",
+        "Inputs that queries left out because a function failed for them"
+    );
+    describe_counter!("mapring_queries_ended_total", "Queries that were ended by an operator");
+    describe_gauge!(
+        "mapring_query_oldest_seconds",
+        Unit::Seconds,
+        "How long the oldest query of this node has been under way"
+    );
 }
 
 /// Counts one thing while it exists.

@@ -3,10 +3,9 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
-use mapring_engine::ScanDepth;
-use mapring_kv::{GetOptions, Kv, Page};
+use mapring_kv::{FoldRequest, GetOptions, Kv, Page};
 use mapring_ring::{Coverage, Partition};
-use mapring_types::{BucketId, NodeId, Object, ObjectId, Record, Result};
+use mapring_types::{NodeId, Object, ObjectId, Quorum, Record, Result};
 
 /// Reading objects. The methods are those of [`Kv`].
 #[async_trait]
@@ -15,13 +14,7 @@ pub(crate) trait Objects: Send + Sync + 'static {
     /// those in `without`.
     async fn coverage(&self, n_val: u32, without: &BTreeSet<NodeId>) -> Result<Coverage>;
 
-    async fn fold_page(
-        &self,
-        slice: Slice<'_>,
-        after: Option<ObjectId>,
-        depth: ScanDepth,
-        most: usize,
-    ) -> Result<Page>;
+    async fn fold_page(&self, request: FoldRequest) -> Result<Page>;
 
     async fn read_local(
         &self,
@@ -31,16 +24,8 @@ pub(crate) trait Objects: Send + Sync + 'static {
 
     async fn read_elsewhere(&self, vnode: Partition, id: &ObjectId) -> Result<Option<Record>>;
 
-    /// A read with the bucket's own quorum.
+    /// A read of a majority of the replicas.
     async fn read_quorum(&self, id: &ObjectId) -> Result<Option<Object>>;
-}
-
-/// The objects of one bucket and one home partition in one vnode.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Slice<'a> {
-    pub(crate) vnode: Partition,
-    pub(crate) home: Partition,
-    pub(crate) bucket: &'a BucketId,
 }
 
 #[async_trait]
@@ -49,14 +34,8 @@ impl Objects for Kv {
         self.coverage_without(n_val, without).await
     }
 
-    async fn fold_page(
-        &self,
-        slice: Slice<'_>,
-        after: Option<ObjectId>,
-        depth: ScanDepth,
-        most: usize,
-    ) -> Result<Page> {
-        self.fold_page(slice.vnode, slice.home, slice.bucket, after, depth, most).await
+    async fn fold_page(&self, request: FoldRequest) -> Result<Page> {
+        self.fold_page(request).await
     }
 
     async fn read_local(
@@ -72,6 +51,6 @@ impl Objects for Kv {
     }
 
     async fn read_quorum(&self, id: &ObjectId) -> Result<Option<Object>> {
-        self.get(id, &GetOptions::default()).await
+        self.get(id, &GetOptions { r: Quorum::Majority, ..GetOptions::default() }).await
     }
 }

@@ -2,14 +2,18 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
+use futures::future::join_all;
 use futures::{StreamExt, stream};
-use mapring_cluster::Cluster;
+use mapring_cluster::{Cluster, View};
 use mapring_kv::{Executor, executor};
-use mapring_net::{Service, Transport};
+use mapring_net::{Class, Method, Service, ServiceId, Transport};
 use mapring_script::JsonText;
-use mapring_types::Entropy;
+use mapring_types::{Entropy, Error, NodeId, Result as KvResult};
 use parking_lot::Mutex;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -19,16 +23,19 @@ use crate::coordinator::{self, Coordinator, Shared};
 use crate::failure::{Failure, Rejection};
 use crate::grammar::Query;
 use crate::metered::{self, Counted, count};
-use crate::node::{EndOnDrop, LaneService, Node, NodeTurns};
+use crate::node::{EndOnDrop, Node, NodeTurns};
 use crate::objects::Objects;
+use crate::running::{QueryId, QueryReport, Registry, Running};
+use crate::service::{self, MapReduceService};
 use crate::workers::Workers;
-use crate::{MapredConfig, PhaseResults, Results, json, limits, natives};
+use crate::{MapredConfig, PhaseResults, Started, explain, json, limits, natives, unit};
 
 /// What [`crate::MapReduce`] stands for.
 pub(crate) struct Engine {
     pub(crate) node: Arc<Node>,
     /// Queries that are coordinated now.
     pub(crate) running: Arc<AtomicU64>,
+    registry: Arc<Registry>,
     transport: Arc<dyn Transport>,
     executor: Arc<dyn Executor>,
     entropy: Arc<dyn Entropy>,
@@ -53,25 +60,34 @@ impl Engine {
         let node =
             Node { objects, cluster, workers, units_at_once, turns, page_inputs, units, lanes };
         let admission = Admission::new(config.concurrent_queries);
-        let (node, running) = (Arc::new(node), Arc::default());
+        let (node, running, registry) = (Arc::new(node), Arc::default(), Arc::default());
         let answers = Answers::new(config, executor.clone());
-        Self { node, running, transport, executor, entropy, answers, admission }
+        Self { node, running, registry, transport, executor, entropy, answers, admission }
     }
 
     pub(crate) fn service(&self) -> Arc<dyn Service> {
-        Arc::new(LaneService(self.node.clone()))
+        Arc::new(MapReduceService { node: self.node.clone(), registry: self.registry.clone() })
     }
 
-    pub(crate) fn start(self: &Arc<Self>, query: Query) -> Result<Results, Rejection> {
+    pub(crate) fn start(self: &Arc<Self>, query: Query) -> Result<Started, Rejection> {
         natives::check(&query)?;
         let deadline = Instant::now() + query.timeout();
+        let running = self.enlist(query.clone());
         let (sender, receiver) = mpsc::channel(1);
-        let engine = self.clone();
+        let (engine, shown) = (self.clone(), running.clone());
         let task = mapring_net::task::spawn(async move {
-            let ended = engine.run(query, deadline, sender.clone()).await;
+            let _listed = engine.registry.enter(shown.clone());
+            let ended = tokio::select! {
+                biased;
+                () = shown.ended() => {
+                    count("mapring_queries_ended_total", 1);
+                    Err(Failure::query("the query was ended by an operator"))
+                }
+                ended = engine.run(query, deadline, shown.clone(), sender.clone()) => ended,
+            };
             if let Err(failure) = ended {
                 count("mapring_queries_failed_total", 1);
-                tracing::info!(failure = failure.body, "a query failed");
+                tracing::info!(query = %shown.id, failure = failure.body, "a query failed");
                 // An error means that the client has gone.
                 let _ = sender.send(Err(failure)).await;
             }
@@ -89,13 +105,33 @@ impl Engine {
                 Ok(PhaseResults { phase, values: encode(&executor, values).await? })
             }
         });
-        Ok(encoded.boxed())
+        Ok(Started { results: encoded.boxed(), running })
+    }
+
+    pub(crate) async fn explain(
+        &self,
+        query: &Query,
+    ) -> Result<Result<String, Failure>, Rejection> {
+        natives::check(query)?;
+        let view = self.node.cluster.view();
+        let planned = explain::explain(query, &view, self.node.objects.as_ref());
+        let in_time = tokio::time::timeout(query.timeout(), planned).await;
+        Ok(in_time.unwrap_or_else(|_| Err(Failure::timeout())))
+    }
+
+    fn enlist(&self, query: Query) -> Arc<Running> {
+        let view = self.node.cluster.view();
+        let id = QueryId { node: view.me, number: self.entropy.next_u64() };
+        let member = view.state.members.get(&view.me);
+        let name = member.map_or_else(|| view.me.to_string(), |member| member.name.clone());
+        Arc::new(Running::new(id, name, query))
     }
 
     async fn run(
         &self,
         query: Query,
         deadline: Instant,
+        running: Arc<Running>,
         results: mpsc::Sender<Result<PhaseResults, Failure>>,
     ) -> Result<(), Failure> {
         let prepared = async {
@@ -105,21 +141,80 @@ impl Engine {
         };
         let in_time = tokio::time::timeout_at(deadline, prepared).await;
         let (_place, phases) = in_time.unwrap_or_else(|_| Err(Failure::timeout()))?;
+        running.admit();
         let _counted = Counted::new(&self.running, "mapring_queries_running");
         count("mapring_queries_total", 1);
         let shared = Shared {
-            query: self.entropy.next_u64(),
+            query: running.id.number,
             deadline,
             cluster: self.node.cluster.clone(),
             transport: self.transport.clone(),
             workers: self.node.workers.clone(),
             objects: self.node.objects.clone(),
+            running,
         };
         Coordinator::new(shared, query, phases, results)?.run().await
     }
 
-    pub(crate) async fn collect(&self, query: &Query, results: Results) -> Result<Answer, Failure> {
-        self.answers.collect(query, results).await
+    pub(crate) async fn collect(&self, query: &Query, started: Started) -> Result<Answer, Failure> {
+        let Started { results, running } = started;
+        let answer = self.answers.collect(query, results).await?;
+        Ok(if running.wants_profile() { answer.with_profile(&running.profile()) } else { answer })
+    }
+
+    /// The queries of the whole cluster, and the members that did not tell theirs.
+    pub(crate) async fn queries(&self) -> (Vec<QueryReport>, Vec<String>) {
+        let view = self.node.cluster.view();
+        let mut reports = self.registry.reports();
+        let others = view.state.members.iter().filter(|(node, _)| **node != view.me);
+        let asked = others.map(|(&node, member)| {
+            let asking = self.ask::<(), Vec<QueryReport>>(&view, node, service::LIST, &());
+            async move { (member.name.clone(), asking.await) }
+        });
+        let mut silent = Vec::new();
+        for (name, told) in join_all(asked).await {
+            match told {
+                Ok(told) => reports.extend(told),
+                Err(error) => {
+                    tracing::debug!(%error, node = name, "a node did not tell its queries");
+                    silent.push(name);
+                }
+            }
+        }
+        reports.sort_by_key(|report| std::cmp::Reverse(report.age_ms));
+        (reports, silent)
+    }
+
+    /// Ends a query, wherever it is coordinated; gives whether it was under way.
+    pub(crate) async fn end(&self, id: QueryId) -> KvResult<bool> {
+        let view = self.node.cluster.view();
+        if id.node == view.me {
+            return Ok(self.registry.end(id.number));
+        }
+        if !view.state.members.contains_key(&id.node) {
+            return Ok(false);
+        }
+        self.ask(&view, id.node, service::END, &id.number).await
+    }
+
+    async fn ask<Q: Serialize + Sync, A: DeserializeOwned>(
+        &self,
+        view: &View,
+        node: NodeId,
+        operation: u8,
+        question: &Q,
+    ) -> KvResult<A> {
+        let peer = view.peer(node).ok_or_else(|| Error::unavailable("the node is no member"))?;
+        let method = Method { service: ServiceId::MapReduce, operation };
+        let body = unit::encode(question);
+        let patience = limits::TELL_PATIENCE;
+        let answer = self.transport.call(&peer, Class::Foreground, method, body, patience).await?;
+        unit::decode(&answer)
+    }
+
+    /// How long the oldest query of this node has been under way.
+    pub(crate) fn oldest(&self) -> Duration {
+        self.registry.oldest()
     }
 }
 

@@ -4,15 +4,18 @@
 //! query. Its request lists the units that the node is to run. Every page of a unit comes back as
 //! one frame, which the coordinator accepts whole or not at all.
 
+use std::time::Duration;
+
 use bytes::Bytes;
+use mapring_kv::Cursor;
 use mapring_ring::Partition;
 use mapring_script::{JsonText, PhaseFunction, QueryTag, ReduceTiming, ScriptError};
 use mapring_types::error::WireError;
-use mapring_types::{BucketId, Error, ObjectId, Result};
+use mapring_types::{Error, ObjectId, Result};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::grammar::LinkSpec;
+use crate::grammar::{LinkSpec, Slice};
 
 /// The operation that opens a lane.
 pub(crate) const OPEN_LANE: u8 = 1;
@@ -35,8 +38,24 @@ pub(crate) struct LaneRequest {
     pub(crate) prereduce: Option<Prereduce>,
     /// Whether the results themselves are wanted: to be kept, or passed on without a pre-reduce.
     pub(crate) results: bool,
+    /// How inputs are read and failures taken.
+    pub(crate) manner: Manner,
     /// The units.
     pub(crate) source: Source,
+}
+
+/// How inputs are read, and what becomes of those that fail: what the query's options come to on the
+/// nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) struct Manner {
+    /// Functions get tombstones; else these are as good as not there.
+    pub(crate) tombstones: bool,
+    /// Objects are merged from a majority of their replicas.
+    pub(crate) quorum: bool,
+    /// Inputs for which a function fails are left out and reported.
+    pub(crate) skip: bool,
+    /// A page ends at so many results: the query wants no more.
+    pub(crate) most_results: Option<u64>,
 }
 
 /// What is done with each object.
@@ -66,8 +85,10 @@ pub(crate) struct Prereduce {
 pub(crate) enum Source {
     /// Slices of a bucket.
     Folds {
-        /// The bucket.
-        bucket: BucketId,
+        /// The bucket, and which of its objects.
+        slice: Slice,
+        /// How many replicas are read and merged.
+        replicas: u32,
         /// The slices.
         units: Vec<FoldUnit>,
     },
@@ -86,8 +107,8 @@ pub(crate) struct FoldUnit {
     pub(crate) home: Partition,
     /// The vnode of the asked node that holds a replica of it.
     pub(crate) vnode: Partition,
-    /// Start strictly after this object.
-    pub(crate) after: Option<ObjectId>,
+    /// Start strictly after this place.
+    pub(crate) after: Option<Cursor>,
 }
 
 /// A batch of named objects.
@@ -147,6 +168,60 @@ pub(crate) struct Page {
     pub(crate) reduced: Option<Vec<JsonText>>,
     /// How many inputs the page took.
     pub(crate) inputs: u64,
+    /// Inputs that were left out because a function failed for them.
+    pub(crate) skipped: Vec<Broken>,
+    /// What the page cost.
+    pub(crate) spent: Spent,
+}
+
+/// What work cost on a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) struct Spent {
+    /// Entries of the store that were looked at.
+    pub(crate) looked_at: u64,
+    /// Bytes of objects that were read.
+    pub(crate) read_bytes: u64,
+    /// Time for reading, in microseconds.
+    pub(crate) read_us: u64,
+    /// Time for the phase's function with the wait for a worker, in microseconds.
+    pub(crate) work_us: u64,
+    /// The part of it that the function itself took, as far as that is known.
+    pub(crate) function_us: u64,
+    /// Time for the pre-reduce, in microseconds.
+    pub(crate) prereduce_us: u64,
+    /// Time until the coordinator took the page before this one, in microseconds.
+    pub(crate) held_back_us: u64,
+}
+
+impl Spent {
+    /// Adds another.
+    pub(crate) fn add(&mut self, other: &Self) {
+        let Self {
+            looked_at,
+            read_bytes,
+            read_us,
+            work_us,
+            function_us,
+            prereduce_us,
+            held_back_us,
+        } = self;
+        for (own, more) in [
+            (looked_at, other.looked_at),
+            (read_bytes, other.read_bytes),
+            (read_us, other.read_us),
+            (work_us, other.work_us),
+            (function_us, other.function_us),
+            (prereduce_us, other.prereduce_us),
+            (held_back_us, other.held_back_us),
+        ] {
+            *own = own.saturating_add(more);
+        }
+    }
+}
+
+/// A time as [`Spent`] has it.
+pub(crate) fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// How far a unit has come.
@@ -154,8 +229,8 @@ pub(crate) struct Page {
 pub(crate) enum Progress {
     /// To its end.
     Done,
-    /// A fold: up to this object.
-    After(ObjectId),
+    /// A fold: up to this place.
+    After(Cursor),
     /// A batch: so many inputs in all.
     Taken(u64),
 }
@@ -172,7 +247,7 @@ pub(crate) struct Broken {
 }
 
 /// The version byte of requests and frames.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// Encodes a request or frame.
 pub(crate) fn encode<T: Serialize>(message: &T) -> Bytes {
@@ -216,14 +291,15 @@ mod tests {
 
     #[test]
     fn messages_survive_the_way() {
-        let id = ObjectId::new(BucketId::typed("t", "b"), "k");
         let page = Frame::Page(Page {
             unit: 7,
             attempt: 2,
-            progress: Progress::After(id),
+            progress: Progress::After(Cursor::new("k")),
             results: vec![JsonText("1.0".into())],
             reduced: Some(Vec::new()),
             inputs: 3,
+            skipped: Vec::new(),
+            spent: Spent { read_us: 7, ..Spent::default() },
         });
         for frame in [Frame::Renew, page.clone()] {
             assert_eq!(decode::<Frame>(&encode(&frame)).unwrap(), frame);
@@ -234,7 +310,7 @@ mod tests {
 
     #[test]
     fn damage_is_an_error() {
-        for bytes in [&[][..], &[1], &[2, 0], &[1, 9], &[1, 1, 255, 255, 255, 255, 255, 255]] {
+        for bytes in [&[][..], &[2], &[1, 0], &[2, 9], &[2, 1, 255, 255, 255, 255, 255, 255]] {
             assert!(decode::<Frame>(bytes).is_err(), "{bytes:?}");
             assert!(decode::<LaneRequest>(bytes).is_err(), "{bytes:?}");
         }

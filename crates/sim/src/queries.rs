@@ -240,7 +240,7 @@ async fn answer(life: &Life, question: &Question) -> Result<Vec<String>> {
 async fn mapred(life: &Life, query: &str) -> Result<Vec<String>> {
     let refused = |refusal: mapring_mapred::Rejection| Error::invalid(refusal.body);
     let query = life.mapred.parse(query.as_bytes()).map_err(refused)?;
-    let mut results = life.mapred.start(query).await.map_err(refused)?;
+    let mut results = life.mapred.start(query).await.map_err(refused)?.results;
     let mut values = Vec::new();
     while let Some(part) = results.next().await {
         let part = part.map_err(|failure| Error::unavailable(failure.body))?;

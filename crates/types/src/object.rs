@@ -27,6 +27,23 @@ pub enum IndexValue {
     Bin(Bytes),
 }
 
+impl IndexValue {
+    /// The term of an `_int` field that a text stands for: a whole number of any size.
+    pub fn int(text: &str) -> Option<Self> {
+        let (sign, digits) = match text.strip_prefix('-') {
+            Some(digits) => ("-", digits),
+            None => ("", text.strip_prefix('+').unwrap_or(text)),
+        };
+        if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
+        Some(Self::Int(match digits.trim_start_matches('0') {
+            "" => "0".to_owned(),
+            digits => format!("{sign}{digits}"),
+        }))
+    }
+}
+
 /// What an object carries beside its bytes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Metadata {

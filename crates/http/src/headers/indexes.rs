@@ -47,24 +47,8 @@ fn term_of(field: &str, term: &[u8]) -> Result<IndexValue, String> {
         return Err(format!("Unknown field type for field: '{field}'.\n"));
     }
     let shown = String::from_utf8_lossy(term);
-    integer(&shown)
-        .map(IndexValue::Int)
+    IndexValue::int(&shown)
         .ok_or_else(|| format!("Could not parse field '{field}', value '{shown}'.\n"))
-}
-
-/// The canonical decimal text of a whole number of any size.
-pub fn integer(text: &str) -> Option<String> {
-    let (sign, digits) = match text.strip_prefix('-') {
-        Some(digits) => ("-", digits),
-        None => ("", text.strip_prefix('+').unwrap_or(text)),
-    };
-    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    match digits.trim_start_matches('0') {
-        "" => Some("0".to_owned()),
-        digits => Some(format!("{sign}{digits}")),
-    }
 }
 
 /// The terms of each field, as text, in order: numbers by value, others bytewise.

@@ -29,7 +29,7 @@ use crate::params::Params;
 use crate::reply::{Reply, Stop};
 use crate::route::{Route, is_link_step, route};
 use crate::stats::Stats;
-use crate::{admin, buckets, limits, mapred, objects};
+use crate::{admin, buckets, limits, mapred, objects, queries};
 
 /// What a server is made of.
 pub struct HttpParts {
@@ -300,6 +300,8 @@ async fn handle(app: &App, request: &mut Request, route: Route) -> Result<Reply,
         Route::AdminRepair(node) => admin::repair(app, request, &node).await,
         Route::AdminBucketTypes => buckets::list_types(app, request),
         Route::AdminBucketType(name) => buckets::create_type(app, request, &name).await,
+        Route::AdminQueries => queries::list(app, request).await,
+        Route::AdminQuery(id) => queries::one(app, request, &id).await,
         Route::Mapred => mapred::mapred(app, request).await,
         Route::TypeProps(name) => buckets::type_props(app, request, name).await,
         Route::Buckets(bucket_type) => buckets::list(app, request, bucket_type).await,

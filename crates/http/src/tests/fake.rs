@@ -12,15 +12,16 @@ use futures::stream::{self, BoxStream};
 use mapring_cluster::fixed::{FixedCluster, FixedGroup};
 use mapring_cluster::{Change, Cluster as _, Outcome, View};
 use mapring_kv::{DeleteOptions, GetOptions, NewValue, Progress, PutOptions};
-use mapring_mapred::{Answer, Failure, PhaseResults, Rejection, Results};
+use mapring_mapred::{Answer, Failure, PhaseResults, QueryId, QueryReport, Rejection, Results};
 use mapring_ring::hash::RingSize;
 use mapring_types::{
     ActorId, BucketId, Dot, Error, NodeId, Object, ObjectId, Result, Sibling, VersionVector,
 };
 use parking_lot::Mutex;
+use serde_json::value::RawValue;
 use tokio::sync::{Notify, mpsc};
 
-use crate::backend::{Objects, ParsedQuery, Queries};
+use crate::backend::{Objects, ParsedQuery, Queries, Watched};
 use crate::status::Lacking;
 
 pub(crate) struct Store {
@@ -187,11 +188,12 @@ struct Run {
     tell: TellDrop,
 }
 
+#[async_trait]
 impl Queries for Script {
     fn parse(&self, body: &[u8]) -> Result<Box<dyn ParsedQuery>, Rejection> {
         match body {
-            b"text" => Err(Rejection { body: "not JSON\n".into(), json: false }),
-            b"json" => Err(Rejection { body: "{\"phase\":0}".into(), json: true }),
+            b"text" => Err(Rejection { body: "not JSON\n".into(), json: false, failure: false }),
+            b"json" => Err(Rejection { body: "{\"phase\":0}".into(), json: true, failure: false }),
             _ => {
                 let (sender, results) = mpsc::unbounded_channel();
                 *self.sender.lock() = Some(sender);
@@ -200,30 +202,96 @@ impl Queries for Script {
             }
         }
     }
+
+    async fn running(&self) -> (Vec<QueryReport>, Vec<String>) {
+        (vec![Unwatched::default().report()], vec!["n3".into()])
+    }
+
+    async fn end(&self, id: QueryId) -> Result<bool> {
+        Ok(id.to_string() == Unwatched::default().id())
+    }
+}
+
+/// A query of which there is little to see.
+#[derive(Default)]
+pub(crate) struct Unwatched {
+    skipped: Mutex<Vec<Box<RawValue>>>,
+    count: u64,
+    profile: Option<String>,
+}
+
+impl Unwatched {
+    pub(crate) fn with(skipped: &[&str], profile: Option<&str>) -> Self {
+        let raw = |text: &&str| RawValue::from_string((*text).to_owned()).unwrap();
+        let skipped: Vec<_> = skipped.iter().map(raw).collect();
+        let count = skipped.len() as u64;
+        Self { skipped: Mutex::new(skipped), count, profile: profile.map(str::to_owned) }
+    }
+}
+
+impl Watched for Unwatched {
+    fn id(&self) -> String {
+        "1-0000000000000002".into()
+    }
+
+    fn report(&self) -> QueryReport {
+        QueryReport {
+            id: self.id(),
+            node: "n1".into(),
+            state: "running".into(),
+            age_ms: 0,
+            timeout_ms: 60_000,
+            inputs_done: 0,
+            phases: Vec::new(),
+            query: "{\"inputs\":\"é\"}".into(),
+        }
+    }
+
+    fn skipped_count(&self) -> u64 {
+        self.count
+    }
+
+    fn take_skipped(&self) -> Vec<Box<RawValue>> {
+        std::mem::take(&mut *self.skipped.lock())
+    }
+
+    fn profile(&self) -> Option<String> {
+        self.profile.clone()
+    }
 }
 
 #[async_trait]
 impl ParsedQuery for Run {
-    async fn stream(self: Box<Self>) -> Result<Results, Rejection> {
+    fn wants_plan(&self) -> bool {
+        false
+    }
+
+    async fn explain(self: Box<Self>) -> Result<Result<String, Failure>, Rejection> {
+        Ok(Ok("{}".into()))
+    }
+
+    async fn stream(self: Box<Self>) -> Result<(Results, Arc<dyn Watched>), Rejection> {
         let Self { results, started, tell } = *self;
         started.notify_one();
         let events = stream::unfold((results, tell), |(mut results, tell)| async move {
             Some((results.recv().await?, (results, tell)))
         });
-        Ok(events.boxed())
+        Ok((events.boxed(), Arc::new(Unwatched::default())))
     }
 
-    async fn answer(self: Box<Self>) -> Result<Result<Answer, Failure>, Rejection> {
-        let mut results = self.stream().await?;
+    async fn answer(
+        self: Box<Self>,
+    ) -> Result<(Result<Answer, Failure>, Arc<dyn Watched>), Rejection> {
+        let (mut results, watched) = self.stream().await?;
         let mut values = Vec::new();
         while let Some(event) = results.next().await {
             match event {
                 Ok(result) => values.extend(result.values.into_iter().map(|value| value.0)),
-                Err(failure) => return Ok(Err(failure)),
+                Err(failure) => return Ok((Err(failure), watched)),
             }
         }
         let body = Bytes::from(format!("[{}]", values.join(",")));
         let length = body.len() as u64;
-        Ok(Ok(Answer { length, body: stream::iter([Ok(body)]).boxed() }))
+        Ok((Ok(Answer { length, body: stream::iter([Ok(body)]).boxed() }), watched))
     }
 }

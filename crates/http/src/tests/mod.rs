@@ -1,7 +1,7 @@
 //! The interface over real sockets, with a small store and scripted queries behind it.
 
 mod connections;
-mod fake;
+pub(crate) mod fake;
 mod objects;
 mod others;
 mod stack;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
 use mapring_engine::ScanDepth;
+use mapring_kv::{FoldRequest, Selection};
 use mapring_ring::Partition;
 use mapring_types::{BucketId, ErrorKind, ObjectId};
 
@@ -133,8 +134,18 @@ async fn pages_meet_every_object_of_a_slice() {
     for home in (0..8).map(Partition) {
         let mut after = None;
         loop {
-            let depth = ScanDepth::Records;
-            let page = kv.fold_page(home, home, &bucket(), after, depth, 7).await.unwrap();
+            let request = FoldRequest {
+                vnode: home,
+                home,
+                bucket: bucket(),
+                selection: Selection::All,
+                after,
+                depth: ScanDepth::Records,
+                most: 7,
+                keep: None,
+                replicas: 1,
+            };
+            let page = kv.fold_page(request).await.unwrap();
             assert!(page.items.len() <= 7);
             found.extend(page.items);
             match page.next {
@@ -144,7 +155,7 @@ async fn pages_meet_every_object_of_a_slice() {
         }
     }
     assert_eq!(found.len(), 100, "tombstones among them");
-    let tombstones = found.iter().filter(|(_, record)| record.decode().unwrap().is_tombstone());
+    let tombstones = found.iter().filter(|item| item.record.decode().unwrap().is_tombstone());
     assert_eq!(tombstones.count(), 1);
     let ids = vec![key("k001"), key("none")];
     let home = kv.preference(&ids[0]).unwrap().primaries[0].vnode;

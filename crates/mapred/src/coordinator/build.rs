@@ -10,9 +10,9 @@ use super::stage::{LaneStage, Task};
 use super::{Coordinator, Shared, Stage, StageKind};
 use crate::PhaseResults;
 use crate::failure::{Failure, Report};
-use crate::grammar::{Callee, Code, Inputs, LinkSpec, PhaseKind, Query};
+use crate::grammar::{Callee, Code, Inputs, LinkSpec, OnError, Options, PhaseKind, Query};
 use crate::objects::Objects;
-use crate::unit::{Prereduce, Work};
+use crate::unit::{Manner, Prereduce, Work};
 
 /// A phase whose function is at hand.
 pub(crate) struct Resolved {
@@ -35,15 +35,16 @@ pub(crate) async fn resolve(
     objects: &dyn Objects,
 ) -> Result<Vec<Resolved>, Failure> {
     let mut resolved = Vec::new();
+    let binary = query.spec().options.binary;
     for (number, phase) in query.spec().phases.iter().enumerate() {
         let kind = match &phase.kind {
             PhaseKind::Link(spec) => ResolvedKind::Link(spec.clone()),
             PhaseKind::Map(code) => ResolvedKind::Map {
-                function: function(number, code, objects).await?,
+                function: function(number, code, binary, objects).await?,
                 wants_prereduce: code.wants_prereduce(),
             },
             PhaseKind::Reduce(code) => ResolvedKind::Reduce {
-                function: function(number, code, objects).await?,
+                function: function(number, code, binary, objects).await?,
                 timing: code.timing(),
             },
         };
@@ -55,6 +56,7 @@ pub(crate) async fn resolve(
 async fn function(
     phase: usize,
     code: &Code,
+    binary: Binary,
     objects: &dyn Objects,
 ) -> Result<PhaseFunction, Failure> {
     let function = match &code.callee {
@@ -65,7 +67,7 @@ async fn function(
             return Err(Failure::phase(phase, words));
         }
     };
-    Ok(PhaseFunction { function, arg: code.arg.clone(), binary: Binary::default() })
+    Ok(PhaseFunction { function, arg: code.arg.clone(), binary })
 }
 
 async fn stored(phase: usize, id: &ObjectId, objects: &dyn Objects) -> Result<Function, Failure> {
@@ -98,19 +100,22 @@ impl Coordinator {
     ) -> Result<Self, Failure> {
         let changes = shared.cluster.changes();
         let mut router = Router::new(shared.cluster.view());
-        let mut stages = stages(phases);
-        if let Inputs::Bucket(bucket) = &query.spec().inputs {
+        let options = query.spec().options;
+        let mut stages = stages(phases, options);
+        if let Inputs::Slice(slice) = &query.spec().inputs {
             if !matches!(stages.first(), Some(Stage { kind: StageKind::Lanes(_), .. })) {
-                stages.insert(0, listing(stages.is_empty()));
+                stages.insert(0, listing(stages.is_empty(), options));
             }
-            if let Some(Stage { kind: StageKind::Lanes(first), .. }) = stages.first_mut() {
-                first.cover(bucket, &mut router)?;
+            if let Some(Stage { phase, kind: StageKind::Lanes(first), .. }) = stages.first_mut() {
+                let slices = first.cover(slice, &mut router)?;
+                shared.running.covers(*phase, slices);
             }
         }
         let source = match &query.spec().inputs {
-            Inputs::Bucket(_) => None,
-            Inputs::Keys(_) => Some(0),
+            Inputs::Slice(_) => None,
+            Inputs::Keys(_) | Inputs::Values(_) => Some(0),
         };
+        let left = options.limit;
         let out = std::collections::VecDeque::new();
         let (planning, wake) = (None, None);
         Ok(Self {
@@ -121,6 +126,7 @@ impl Coordinator {
             source,
             out,
             out_bytes: 0,
+            left,
             results,
             changes,
             planning,
@@ -129,12 +135,23 @@ impl Coordinator {
     }
 }
 
-fn stages(phases: Vec<Resolved>) -> Vec<Stage> {
+/// What the options come to on the nodes.
+fn manner(options: Options, last: bool) -> Manner {
+    Manner {
+        tombstones: options.tombstones,
+        quorum: options.quorum,
+        skip: matches!(options.on_error, OnError::Skip(_)),
+        most_results: options.limit.filter(|_| last),
+    }
+}
+
+fn stages(phases: Vec<Resolved>, options: Options) -> Vec<Stage> {
     let mut stages = Vec::with_capacity(phases.len());
     let mut phases = phases.into_iter().enumerate().peekable();
     while let Some((phase, Resolved { kind, keep })) = phases.next() {
         let following = phases.peek().map(|(_, next)| &next.kind);
         let forward = following.is_some();
+        let manner = manner(options, !forward);
         let kind = match kind {
             ResolvedKind::Map { function, wants_prereduce } => {
                 let prereduce = following
@@ -142,11 +159,13 @@ fn stages(phases: Vec<Resolved>) -> Vec<Stage> {
                     .and_then(|next| prereduce(phase + 1, next));
                 let results = keep || (forward && prereduce.is_none());
                 let work = Work::Map(function);
-                StageKind::Lanes(Box::new(LaneStage::new(Task { phase, work, prereduce, results })))
+                let task = Task { phase, work, prereduce, results, manner };
+                StageKind::Lanes(Box::new(LaneStage::new(task)))
             }
             ResolvedKind::Link(spec) => {
                 let work = Work::Link(spec);
-                let task = Task { phase, work, prereduce: None, results: keep || forward };
+                let results = keep || forward;
+                let task = Task { phase, work, prereduce: None, results, manner };
                 StageKind::Lanes(Box::new(LaneStage::new(task)))
             }
             ResolvedKind::Reduce { function, timing } => {
@@ -166,8 +185,9 @@ fn prereduce(phase: usize, next: &ResolvedKind) -> Option<Prereduce> {
 }
 
 /// The stage before a reduce of a whole bucket, or instead of any phase: it lists the keys.
-fn listing(alone: bool) -> Stage {
-    let task = Task { phase: 0, work: Work::Keys, prereduce: None, results: true };
+fn listing(alone: bool, options: Options) -> Stage {
+    let manner = manner(options, alone);
+    let task = Task { phase: 0, work: Work::Keys, prereduce: None, results: true, manner };
     let kind = StageKind::Lanes(Box::new(LaneStage::new(task)));
     Stage { phase: 0, keep: alone, forward: !alone, over: false, kind }
 }

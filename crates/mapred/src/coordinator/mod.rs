@@ -30,15 +30,17 @@ use tokio::time::Instant;
 
 use crate::PhaseResults;
 use crate::failure::{Failure, Report};
-use crate::grammar::{Inputs, Query};
+use crate::grammar::{Inputs, KeyInput, OnError, Query};
 use crate::metered::count;
 use crate::objects::Objects;
+use crate::running::{Done, Running};
+use crate::unit::Broken;
 use crate::workers::Workers;
 use crate::{keys, limits};
 use lane::Step;
 use reduce::{ReduceStage, Reduced};
 use router::{Router, Wish};
-use stage::{Accepted, LaneStage};
+use stage::{Accepted, LaneStage, broken_function};
 
 /// What every part of a query's coordination uses.
 pub(crate) struct Shared {
@@ -48,6 +50,8 @@ pub(crate) struct Shared {
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) workers: Arc<dyn Workers>,
     pub(crate) objects: Arc<dyn Objects>,
+    /// Where the query's progress is shown.
+    pub(crate) running: Arc<Running>,
 }
 
 /// A query under way.
@@ -62,6 +66,8 @@ pub(crate) struct Coordinator {
     out: VecDeque<PhaseResults>,
     /// … and how many bytes they have.
     out_bytes: usize,
+    /// How many more results of the last phase the client wants; `None` for all.
+    left: Option<u64>,
     results: mpsc::Sender<Result<PhaseResults, Failure>>,
     changes: watch::Receiver<Arc<View>>,
     /// Finding complete replicas, under way.
@@ -113,8 +119,14 @@ impl Coordinator {
 
     /// Starts everything that can be started now. Returns whether there is anything to wait for.
     fn advance(&mut self) -> Result<bool, Failure> {
-        self.refill()?;
         self.wake = None;
+        if self.has_enough() {
+            // Dropping the lanes ends their work.
+            self.stages.clear();
+            self.planning = None;
+            return Ok(!self.out.is_empty());
+        }
+        self.refill()?;
         let mut inputs_ended = self.source.is_none();
         for stage in &mut self.stages {
             match &mut stage.kind {
@@ -179,12 +191,18 @@ impl Coordinator {
                 self.deliver(index, accepted)
             }
             Event::Reduce(index, step) => {
-                let Some(Stage { kind: StageKind::Reduce(stage), .. }) = self.stages.get_mut(index)
+                let Some(Stage { phase, kind: StageKind::Reduce(stage), .. }) =
+                    self.stages.get_mut(index)
                 else {
                     return Ok(());
                 };
-                let results = stage.apply(step)?;
-                self.deliver(index, Accepted { results, reduced: None })
+                let phase = *phase;
+                let (results, mut done) = stage.apply(step)?;
+                done.results = results.len() as u64;
+                done.result_bytes = results.iter().map(|value| value.0.len() as u64).sum();
+                let me = self.router.name(self.shared.cluster.view().me);
+                self.shared.running.did(phase, &me, &done);
+                self.deliver(index, Accepted { results, ..Accepted::default() })
             }
             Event::Planned(wish, coverage) => {
                 self.planning = None;
@@ -223,9 +241,16 @@ impl Coordinator {
 
     /// Hands results to the client and to the next phase.
     fn deliver(&mut self, index: usize, accepted: Accepted) -> Result<(), Failure> {
-        let Accepted { results, reduced } = accepted;
+        let Accepted { mut results, reduced, skipped, done } = accepted;
         let Some(stage) = self.stages.get(index) else { return Ok(()) };
         let (phase, keep, forward) = (stage.phase, stage.keep, stage.forward);
+        if let Some((node, done)) = done {
+            self.note(phase, node, &done, skipped)?;
+        }
+        if let Some(left) = self.left.as_mut().filter(|_| !forward) {
+            results.truncate(usize::try_from(*left).unwrap_or(usize::MAX));
+            *left -= results.len() as u64;
+        }
         let passed_on = match (forward, reduced, keep) {
             (false, _, _) => Vec::new(),
             (true, Some(reduced), _) => reduced,
@@ -238,6 +263,32 @@ impl Coordinator {
             self.keep(phase, results);
         }
         self.pass_on(index + 1, phase, passed_on)
+    }
+
+    /// Takes note of what a page has done, and of the inputs that it left out.
+    fn note(
+        &mut self,
+        phase: usize,
+        node: NodeId,
+        done: &Done,
+        skipped: Vec<Broken>,
+    ) -> Result<(), Failure> {
+        let name = self.router.name(node);
+        self.shared.running.did(phase, &name, done);
+        let Some(last) = skipped.last().cloned() else { return Ok(()) };
+        count("mapring_query_inputs_skipped_total", skipped.len() as u64);
+        let failures = skipped.into_iter().map(|broken| broken_function(broken, &name));
+        let all = self.shared.running.skip(failures);
+        match self.query.spec().options.on_error {
+            OnError::Skip(most) if all <= most => Ok(()),
+            // The one that was too many is what the client is told.
+            _ => Err(broken_function(last, &name)),
+        }
+    }
+
+    /// Whether the client has all that it wants.
+    fn has_enough(&self) -> bool {
+        self.left == Some(0)
     }
 
     fn keep(&mut self, phase: usize, values: Vec<JsonText>) {
@@ -292,33 +343,39 @@ impl Coordinator {
     /// Takes inputs from the query's own list while the first phase has room.
     fn refill(&mut self) -> Result<(), Failure> {
         let query = self.query.clone();
-        let Inputs::Keys(list) = &query.spec().inputs else {
-            self.source = None;
-            return Ok(());
-        };
-        while let Some(at) = self.source.filter(|_| self.first_has_room()) {
-            let Some((input, next)) = list.read(at) else {
+        while let Some(at) = self.source.filter(|_| self.first_has_room() && !self.has_enough()) {
+            let Some((input, next)) = next_input(&query.spec().inputs, at) else {
                 self.source = None;
                 break;
             };
             self.source = Some(next);
-            let as_json = || keys::to_json(&input).map_err(|error| Failure::phase(0, error));
-            match self.stages.first_mut().map(|stage| &mut stage.kind) {
-                Some(StageKind::Lanes(lanes)) => lanes.push(input, &mut self.router)?,
-                Some(StageKind::Reduce(reduce)) => reduce.push([as_json()?]),
-                None => {
-                    let value = as_json()?;
-                    match self.out.back_mut() {
-                        Some(last) if last.values.len() < limits::BATCH_INPUTS => {
-                            self.out_bytes += value.0.len();
-                            last.values.push(value);
-                        }
-                        _ => self.keep(0, vec![value]),
-                    }
+            match (self.stages.first_mut().map(|stage| &mut stage.kind), input) {
+                (Some(StageKind::Lanes(lanes)), Input::Key(input)) => {
+                    lanes.push(input, &mut self.router)?;
                 }
+                (Some(StageKind::Lanes(lanes)), Input::Value(value)) => {
+                    let input = keys::parse(&value).ok_or_else(|| no_key(0, &value))?;
+                    lanes.push(input, &mut self.router)?;
+                }
+                (Some(StageKind::Reduce(reduce)), input) => reduce.push([input.into_json()?]),
+                (None, input) => self.give_back(input.into_json()?),
             }
         }
         Ok(())
+    }
+
+    /// Answers an input as it is: what a query without phases does.
+    fn give_back(&mut self, value: JsonText) {
+        if let Some(left) = &mut self.left {
+            *left -= 1;
+        }
+        match self.out.back_mut() {
+            Some(last) if last.values.len() < limits::BATCH_INPUTS => {
+                self.out_bytes += value.0.len();
+                last.values.push(value);
+            }
+            _ => self.keep(0, vec![value]),
+        }
     }
 
     fn first_has_room(&self) -> bool {
@@ -365,6 +422,30 @@ fn poll_stages(
         next_has_room = stage.has_room();
     }
     Poll::Pending
+}
+
+/// One of the inputs that a query itself has.
+enum Input {
+    Key(KeyInput),
+    Value(JsonText),
+}
+
+impl Input {
+    fn into_json(self) -> Result<JsonText, Failure> {
+        match self {
+            Self::Key(input) => keys::to_json(&input).map_err(|error| Failure::phase(0, error)),
+            Self::Value(value) => Ok(value),
+        }
+    }
+}
+
+/// The input at a place, and the place of the next one.
+fn next_input(inputs: &Inputs, at: usize) -> Option<(Input, usize)> {
+    match inputs {
+        Inputs::Slice(_) => None,
+        Inputs::Keys(list) => list.read(at).map(|(input, next)| (Input::Key(input), next)),
+        Inputs::Values(values) => values.get(at).map(|value| (Input::Value(value), at + 1)),
+    }
 }
 
 /// Finds a complete replica of every partition: on nodes that have not failed this query, or if

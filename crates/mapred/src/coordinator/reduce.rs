@@ -6,10 +6,13 @@ use std::task::{Context, Poll};
 
 use futures::future::BoxFuture;
 use mapring_script::{JsonText, PhaseFunction, ReduceTiming, ScriptError};
+use tokio::time::Instant;
 
 use super::Shared;
 use crate::failure::{Failure, Report};
 use crate::limits;
+use crate::running::Done;
+use crate::unit::{self, Spent};
 use crate::workers::Reduce;
 
 /// A reduce phase.
@@ -20,6 +23,8 @@ pub(super) struct ReduceStage {
     queue: VecDeque<JsonText>,
     bytes: usize,
     at: At,
+    /// When the call under way began, and how many inputs it has.
+    began: Option<(Instant, u64)>,
 }
 
 /// Where the reduce stands. At most one call is under way.
@@ -42,7 +47,8 @@ pub(super) enum Reduced {
 impl ReduceStage {
     pub(super) fn new(phase: usize, function: PhaseFunction, timing: ReduceTiming) -> Self {
         let function = Arc::new(function);
-        Self { phase, function, timing, queue: VecDeque::new(), bytes: 0, at: At::Rest(None) }
+        let (queue, at) = (VecDeque::new(), At::Rest(None));
+        Self { phase, function, timing, queue, bytes: 0, at, began: None }
     }
 
     /// Takes inputs, in arrival order.
@@ -71,6 +77,7 @@ impl ReduceStage {
         }
         let reduce = reduce.take();
         let inputs = self.next_inputs();
+        self.began = Some((Instant::now(), inputs.len() as u64));
         let last = inputs_ended && self.queue.is_empty();
         let (workers, query) = (shared.workers.clone(), shared.query);
         let (phase, function, timing) = (self.phase, self.function.clone(), self.timing);
@@ -111,19 +118,24 @@ impl ReduceStage {
         }
     }
 
-    /// Takes what a call gave. Returns the results when the phase is over.
+    /// Takes what a call gave. Returns the results when the phase is over, and what the call did.
     pub(super) fn apply(
         &mut self,
         step: Result<Reduced, ScriptError>,
-    ) -> Result<Vec<JsonText>, Failure> {
+    ) -> Result<(Vec<JsonText>, Done), Failure> {
+        let mut done = Done::default();
+        if let Some((began, inputs)) = self.began.take() {
+            let work_us = unit::micros(began.elapsed());
+            done = Done { inputs, spent: Spent { work_us, ..Spent::default() }, ..done };
+        }
         match step {
             Ok(Reduced::Pushed(reduce)) => {
                 self.at = At::Rest(Some(reduce));
-                Ok(Vec::new())
+                Ok((Vec::new(), done))
             }
             Ok(Reduced::Finished(results)) => {
                 self.at = At::Over;
-                Ok(results)
+                Ok((results, done))
             }
             Err(error) => {
                 self.at = At::Over;

@@ -3,21 +3,23 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::task::{Context, Poll};
 
+use mapring_kv::Cursor;
 use mapring_net::FrameStream;
 use mapring_ring::Partition;
 use mapring_script::JsonText;
-use mapring_types::{BucketId, Error, ErrorKind, NodeId, ObjectId, Result as KvResult};
+use mapring_types::{Error, ErrorKind, NodeId, Result as KvResult};
 use tokio::time::Instant;
 
 use super::Shared;
 use super::lane::{self, Lane, Step};
 use super::router::{Place, Router};
 use crate::failure::{Failure, Report};
-use crate::grammar::KeyInput;
+use crate::grammar::{KeyInput, Slice};
 use crate::metered::count;
+use crate::running::Done;
 use crate::unit::{
-    Broken, FoldUnit, Frame, InputsUnit, LaneInput, LaneRequest, Page, Prereduce, Progress, Source,
-    Work,
+    Broken, FoldUnit, Frame, InputsUnit, LaneInput, LaneRequest, Manner, Page, Prereduce, Progress,
+    Source, Work,
 };
 use crate::{keys, limits};
 
@@ -28,12 +30,14 @@ pub(super) struct Task {
     pub(super) prereduce: Option<Prereduce>,
     /// Whether the results themselves are wanted.
     pub(super) results: bool,
+    pub(super) manner: Manner,
 }
 
 /// A phase whose work is done where the objects are.
 pub(super) struct LaneStage {
     pub(super) task: Task,
-    bucket: Option<BucketId>,
+    /// What is folded, and how many replicas of it are merged.
+    slice: Option<(Slice, u32)>,
     /// Unfinished slices of the bucket.
     folds: BTreeMap<u32, Fold>,
     /// Inputs that wait for a lane, by node.
@@ -56,7 +60,7 @@ struct Fold {
     /// Where it is to be worked on; `None` until that is known.
     place: Option<Place>,
     n_val: u32,
-    after: Option<ObjectId>,
+    after: Option<Cursor>,
     attempt: u32,
     tries: u32,
     lane: Option<u64>,
@@ -84,13 +88,17 @@ pub(super) enum Load {
 pub(super) struct Accepted {
     pub(super) results: Vec<JsonText>,
     pub(super) reduced: Option<Vec<JsonText>>,
+    /// Inputs that were left out.
+    pub(super) skipped: Vec<Broken>,
+    /// What was done, and on which node; `None` for a reduce, and for what was dropped.
+    pub(super) done: Option<(NodeId, Done)>,
 }
 
 impl LaneStage {
     pub(super) fn new(task: Task) -> Self {
         Self {
             task,
-            bucket: None,
+            slice: None,
             folds: BTreeMap::new(),
             queue: BTreeMap::new(),
             unplaced: VecDeque::new(),
@@ -103,18 +111,21 @@ impl LaneStage {
         }
     }
 
-    /// Makes the phase work on every object of a bucket.
-    pub(super) fn cover(&mut self, bucket: &BucketId, router: &mut Router) -> Result<(), Failure> {
-        let n_val = router.n_val(bucket)?;
+    /// Makes the phase work on the objects of a bucket. Gives how many slices there are.
+    pub(super) fn cover(&mut self, slice: &Slice, router: &mut Router) -> Result<u64, Failure> {
+        let n_val = router.n_val(&slice.bucket)?;
+        let mut slices = 0;
         for home in router.homes() {
             let place = router.place(home, n_val);
             let (after, lane) = (None, None);
             let fold = Fold { home, place, n_val, after, attempt: 1, tries: 0, lane };
             self.folds.insert(self.next_unit, fold);
             self.next_unit += 1;
+            slices += 1;
         }
-        self.bucket = Some(bucket.clone());
-        Ok(())
+        let replicas = if self.task.manner.quorum { n_val / 2 + 1 } else { 1 };
+        self.slice = Some((slice.clone(), replicas));
+        Ok(slices)
     }
 
     /// Takes an input.
@@ -196,7 +207,7 @@ impl LaneStage {
     }
 
     fn dispatch_folds(&mut self, node: NodeId, shared: &Shared, router: &Router) {
-        let Some(bucket) = self.bucket.clone() else { return };
+        let Some((slice, replicas)) = self.slice.clone() else { return };
         let lane = self.next_lane;
         let mut units = Vec::new();
         for (&unit, fold) in &mut self.folds {
@@ -215,7 +226,8 @@ impl LaneStage {
         }
         if !units.is_empty() {
             let load = Load::Folds(units.iter().map(|unit| unit.unit).collect());
-            self.open(node, load, Source::Folds { bucket, units }, shared, router);
+            let source = Source::Folds { slice, replicas, units };
+            self.open(node, load, source, shared, router);
         }
     }
 
@@ -261,6 +273,7 @@ impl LaneStage {
             work: self.task.work.clone(),
             prereduce: self.task.prereduce.clone(),
             results: self.task.results,
+            manner: self.task.manner,
             source,
         };
         let next = lane::open(shared.transport.clone(), router.peer(node), &request);
@@ -342,6 +355,7 @@ impl LaneStage {
     /// When the page does not go on from where its unit stood.
     fn accept(&mut self, id: u64, page: Page) -> KvResult<Accepted> {
         let Some(lane) = self.lanes.get_mut(&id) else { return Ok(stale()) };
+        let (node, mut partitions) = (lane.node, 0);
         let went_back = || Error::corrupt(format!("unit {} does not go forward", page.unit));
         match &mut lane.load {
             Load::Folds(units) => {
@@ -350,7 +364,7 @@ impl LaneStage {
                     fold.filter(|fold| fold.lane == Some(id) && fold.attempt == page.attempt)
                 else {
                     if mapring_types::planted!(OldFrameAccepted) {
-                        return Ok(Accepted { results: page.results, reduced: page.reduced });
+                        return Ok(accepted(page, node, 0));
                     }
                     return Ok(stale());
                 };
@@ -358,6 +372,7 @@ impl LaneStage {
                     Progress::Done => {
                         units.remove(&page.unit);
                         self.folds.remove(&page.unit);
+                        partitions = 1;
                     }
                     Progress::After(ref reached)
                         if fold.after.as_ref().is_none_or(|before| reached > before) =>
@@ -387,7 +402,7 @@ impl LaneStage {
             }
         }
         count("mapring_frames_total", 1);
-        Ok(Accepted { results: page.results, reduced: page.reduced })
+        Ok(accepted(page, node, partitions))
     }
 
     /// A unit cannot be run where it was.
@@ -531,8 +546,23 @@ fn stale() -> Accepted {
     Accepted::default()
 }
 
+fn accepted(page: Page, node: NodeId, partitions: u64) -> Accepted {
+    let Page { results, reduced, inputs, skipped, spent, .. } = page;
+    let (made, bytes) =
+        (results.len() as u64, results.iter().map(|value| value.0.len() as u64).sum());
+    let done = Done {
+        inputs,
+        results: made,
+        result_bytes: bytes,
+        skipped: skipped.len() as u64,
+        partitions,
+        spent,
+    };
+    Accepted { results, reduced, skipped, done: Some((node, done)) }
+}
+
 /// What the client is told of a function that failed on a node.
-fn broken_function(broken: Broken, node: &str) -> Failure {
+pub(super) fn broken_function(broken: Broken, node: &str) -> Failure {
     let phase = usize::try_from(broken.phase).unwrap_or(usize::MAX);
     let mut report = Report::script(&broken.error).phase(phase).node(node);
     if let Some((id, keydata)) = broken.input {

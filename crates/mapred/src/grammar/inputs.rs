@@ -1,55 +1,71 @@
 //! The field `inputs` (reference §6.2).
 
 use bytes::Bytes;
+use mapring_kv::Selection;
+use mapring_script::JsonText;
 use mapring_types::{BucketId, limits as common};
 use serde_json::value::RawValue;
 
-use super::complaint;
-use super::query::{Inputs, PackedKeys};
-use super::text::{Kind, each, elements, fields, kind, string};
+use super::query::{Inputs, PackedKeys, Slice, Values};
+use super::text::{Fields, Kind, each, elements, fields, kind, string};
+use super::{Refused, complaint, index};
+use crate::failure::quote;
 
 const UNRECOGNIZED: &str = "Unrecognized format of \"inputs\" field:";
 
-pub(super) fn parse(value: &RawValue) -> Result<Inputs, String> {
+pub(super) fn parse(value: &RawValue) -> Result<Inputs, Refused> {
     match kind(value) {
-        Kind::String => bucket(value).map(Inputs::Bucket),
+        Kind::String => bucket(value).map(whole),
         Kind::Array => list(value),
-        Kind::Object => Err(object(value)),
-        Kind::Number | Kind::Word => Err(complaint(UNRECOGNIZED, value)),
+        Kind::Object => object(value),
+        Kind::Number | Kind::Word => Err(unrecognized("", value)),
     }
 }
 
-fn bucket(value: &RawValue) -> Result<BucketId, String> {
-    let name = string(value).ok_or_else(|| complaint(UNRECOGNIZED, value))?;
+fn unrecognized(at: impl Into<String>, value: &RawValue) -> Refused {
+    Refused::part(at, complaint(UNRECOGNIZED, value))
+}
+
+fn whole(bucket: BucketId) -> Inputs {
+    Inputs::Slice(Slice { bucket, selection: Selection::All })
+}
+
+fn bucket(value: &RawValue) -> Result<BucketId, Refused> {
+    let name = string(value).ok_or_else(|| unrecognized("", value))?;
     checked(BucketId::untyped(name), "")
 }
 
+/// A bucket of a bucket type; `None` for everything but a pair of strings.
+fn typed_bucket(value: &RawValue) -> Option<Result<BucketId, Refused>> {
+    let parts = elements(value, 2)?;
+    let [bucket_type, name] = parts.as_slice() else { return None };
+    let (bucket_type, name) = (string(bucket_type)?, string(name)?);
+    Some(checked(BucketId::typed(bucket_type, name), ""))
+}
+
 /// A pair of strings is a bucket of a bucket type; every other list is one of keys.
-fn list(value: &RawValue) -> Result<Inputs, String> {
-    if let Some([bucket_type, name]) = elements(value, 2).as_deref()
-        && let (Some(bucket_type), Some(name)) = (string(bucket_type), string(name))
-    {
-        return checked(BucketId::typed(bucket_type, name), "").map(Inputs::Bucket);
+fn list(value: &RawValue) -> Result<Inputs, Refused> {
+    if let Some(bucket) = typed_bucket(value) {
+        return bucket.map(whole);
     }
     let mut keys = PackedKeys::default();
     let mut refusal = None;
-    each(value, |element| match key(element, &mut keys) {
-        Ok(()) => true,
-        Err(why) => {
-            refusal = Some(why);
-            false
-        }
+    let mut at = 0u64;
+    each(value, |element| {
+        refusal = key(element, &mut keys).err().map(|refused| refused.below(&format!("[{at}]")));
+        at += 1;
+        refusal.is_none()
     });
     match refusal {
         Some(why) => Err(why),
-        None if keys.len() == 0 => Err("No inputs were given.\n".to_owned()),
+        None if keys.len() == 0 => Err(Refused::part("", "No inputs were given.\n")),
         None => Ok(Inputs::Keys(keys)),
     }
 }
 
 /// `[b,k]`, `[b,k,keydata]` or `[b,k,keydata,type]`.
-fn key(value: &RawValue, keys: &mut PackedKeys) -> Result<(), String> {
-    let unrecognized = || complaint(UNRECOGNIZED, value);
+fn key(value: &RawValue, keys: &mut PackedKeys) -> Result<(), Refused> {
+    let unrecognized = || unrecognized("", value);
     let parts = elements(value, 4).ok_or_else(unrecognized)?;
     let (bucket, key, keydata, bucket_type) = match *parts.as_slice() {
         [bucket, key] => (bucket, key, None, None),
@@ -67,31 +83,96 @@ fn key(value: &RawValue, keys: &mut PackedKeys) -> Result<(), String> {
     Ok(())
 }
 
-fn checked(bucket: BucketId, key: &str) -> Result<BucketId, String> {
+fn checked(bucket: BucketId, key: &str) -> Result<BucketId, Refused> {
     let too_long = |part: &Bytes| part.len() > common::KEY_BYTES;
     if too_long(&bucket.bucket_type) || too_long(&bucket.name) || key.len() > common::KEY_BYTES {
-        return Err(format!(
-            "A bucket type, bucket or key is longer than {} bytes.\n",
-            common::KEY_BYTES
-        ));
+        let most = common::KEY_BYTES;
+        let what = format!("A bucket type, bucket or key is longer than {most} bytes.\n");
+        return Err(Refused::part("", what));
     }
     Ok(bucket)
 }
 
-/// The object forms select keys by filters, indexes, search or a function.
-fn object(value: &RawValue) -> String {
-    const FORMS: [(&str, &str); 4] = [
-        ("module", "Inputs from a function (\"module\", \"function\")"),
-        ("query", "Inputs from a search (\"query\")"),
-        ("index", "Inputs from a secondary index (\"index\")"),
-        ("key_filters", "Key filters (\"key_filters\")"),
+/// The object forms: of several that are mixed the first counts, in Riak's order.
+fn object(value: &RawValue) -> Result<Inputs, Refused> {
+    let wanted = [
+        "module",
+        "function",
+        "arg",
+        "query",
+        "index",
+        "key",
+        "start",
+        "end",
+        "key_filters",
+        "bucket",
     ];
-    let names = FORMS.map(|(name, _)| name);
-    let form = fields(value, &names).and_then(|fields| {
-        FORMS.iter().find(|(name, _)| fields.get(name).is_some()).map(|(_, words)| *words)
-    });
-    match form {
-        Some(words) => complaint(&format!("{words} are not offered yet:"), value),
-        None => complaint(UNRECOGNIZED, value),
+    let fields = fields(value, &wanted).ok_or_else(|| unrecognized("", value))?;
+    if fields.get("module").is_some() && fields.get("function").is_some() {
+        return generator(value, &fields).map(Inputs::Values);
+    }
+    if fields.get("query").is_some() {
+        let what = complaint("Inputs from a search (\"query\") are not offered:", value);
+        return Err(Refused::part(".query", what));
+    }
+    let bucket = match fields.get("bucket") {
+        None => return Err(unrecognized("", value)),
+        Some(given) => typed_bucket(given).unwrap_or_else(|| bucket(given)),
+    };
+    let bucket = bucket.map_err(|refused| refused.below(".bucket"))?;
+    if fields.get("index").is_some() {
+        let selection = index::selection(value, &fields)?;
+        return Ok(Inputs::Slice(Slice { bucket, selection }));
+    }
+    if fields.get("key_filters").is_some() {
+        let what = complaint("Key filters (\"key_filters\") are not offered yet:", value);
+        return Err(Refused::part(".key_filters", what));
+    }
+    Err(unrecognized("", value))
+}
+
+/// The module of the generators that this store offers.
+const GENERATORS: &str = "mapring";
+
+/// `module`, `function`, `arg`: values that no bucket holds.
+fn generator(value: &RawValue, fields: &Fields<'_>) -> Result<Values, Refused> {
+    let name = |field: &'static str| {
+        let text = fields.get(field).and_then(string);
+        text.ok_or_else(|| unrecognized(format!(".{field}"), value))
+    };
+    let (module, function) = (name("module")?, name("function")?);
+    let arg = fields.get("arg");
+    let wrong = |forms: &str| {
+        let what = format!("The \"arg\" of {module}:{function} is {forms}, not:");
+        Refused::part(".arg", complaint(&what, arg.unwrap_or(value)))
+    };
+    match (module.as_str(), function.as_str()) {
+        (GENERATORS, "list") => {
+            let mut values = Vec::new();
+            let list = arg.is_some_and(|arg| {
+                each(arg, |element| {
+                    values.push(JsonText(element.get().to_owned()));
+                    true
+                })
+            });
+            if list { Ok(Values::List(values)) } else { Err(wrong("a list")) }
+        }
+        (GENERATORS, "sequence") => {
+            let parts = arg.and_then(|arg| elements(arg, 2)).unwrap_or_default();
+            let number = |text: &&RawValue| text.get().parse::<i64>().ok();
+            match parts.iter().map(number).collect::<Option<Vec<_>>>().as_deref() {
+                Some(&[from, to]) => Ok(Values::Sequence(from, to)),
+                _ => Err(wrong("[first, last], two whole numbers")),
+            }
+        }
+        _ => Err(Refused::part(
+            "",
+            format!(
+                "There is no generator of inputs {}:{}; there are {GENERATORS}:list and \
+                 {GENERATORS}:sequence.\n",
+                quote(&module),
+                quote(&function)
+            ),
+        )),
     }
 }

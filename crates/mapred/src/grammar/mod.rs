@@ -3,14 +3,17 @@
 //! Values that functions get (`arg`, key data) stay JSON text. The words of refusals are Riak's
 //! where clients look for them; its Erlang dumps are replaced by the JSON in question.
 
+mod index;
 mod inputs;
 mod lenient;
+mod options;
 mod phases;
 mod query;
 mod text;
 
+pub(crate) use options::{OnError, Options};
 pub use query::Query;
-pub(crate) use query::{Callee, Code, Inputs, KeyInput, LinkSpec, PhaseKind, Spec};
+pub(crate) use query::{Callee, Code, Inputs, KeyInput, LinkSpec, PhaseKind, Slice, Spec};
 
 use std::time::Duration;
 
@@ -29,17 +32,33 @@ pub(crate) fn parse(body: &[u8]) -> Result<Query, Rejection> {
     let text = text_of(body)?;
     let text = lenient::strict(text);
     let body = whole_json(&text)?;
-    let fields = fields(body, &["inputs", "query", "timeout"])
+    let fields = fields(body, &FIELDS)
         .ok_or_else(|| Rejection::text("The POST body was not a JSON object.\n"))?;
     let (Some(inputs), Some(query)) = (fields.get("inputs"), fields.get("query")) else {
         let text = "The post body was missing the \"inputs\" or \"query\" field.\n";
         return Err(Rejection::text(text));
     };
-    let inputs = inputs::parse(inputs).map_err(|refusal| refused("inputs", &refusal))?;
-    let phases = phases::parse(query).map_err(|refusal| refused("query", &refusal))?;
+    let inputs = inputs::parse(inputs).map_err(|refusal| refused("inputs", refusal))?;
+    let phases = phases::parse(query).map_err(|refusal| refused("query", refusal))?;
+    let options = options::parse(&fields)?;
     let timeout = fields.get("timeout").map_or(limits::QUERY_TIMEOUT, timeout);
-    Ok(Query::new(Spec { inputs, phases, timeout }))
+    let text = quote(body.get());
+    Ok(Query::new(Spec { inputs, phases, options, timeout, text }))
 }
+
+/// What is read of a query: Riak's three members, and this store's own, which Riak's grammar ignores.
+const FIELDS: [&str; 10] = [
+    "inputs",
+    "query",
+    "timeout",
+    "on_error",
+    "limit",
+    "consistency",
+    "tombstones",
+    "binary",
+    "explain",
+    "profile",
+];
 
 fn text_of(body: &[u8]) -> Result<&str, Rejection> {
     if body.iter().all(u8::is_ascii_whitespace) {
@@ -67,8 +86,35 @@ fn no_json(error: &dyn std::fmt::Display) -> Rejection {
     ))
 }
 
-fn refused(field: &str, why: &str) -> Rejection {
-    Rejection::text(format!("An error occurred parsing the \"{field}\" field.\n{why}"))
+fn refused(field: &str, why: Refused) -> Rejection {
+    match why {
+        Refused::Whole(rejection) => rejection,
+        Refused::Part { at, what } => Rejection::text(format!(
+            "An error occurred parsing the \"{field}\" field.\n{what}Found at {field}{at}.\n"
+        )),
+    }
+}
+
+/// Why a part of a query cannot be taken.
+enum Refused {
+    /// The answer is the part's own.
+    Whole(Rejection),
+    /// What is wrong, and where below the field it stands: `[1].map.arg`.
+    Part { at: String, what: String },
+}
+
+impl Refused {
+    fn part(at: impl Into<String>, what: impl Into<String>) -> Self {
+        Self::Part { at: at.into(), what: what.into() }
+    }
+
+    /// The same, seen from further out.
+    fn below(self, outer: &str) -> Self {
+        match self {
+            Self::Part { at, what } => Self::Part { at: format!("{outer}{at}"), what },
+            whole @ Self::Whole(_) => whole,
+        }
+    }
 }
 
 /// A number above zero counts, in milliseconds; anything else is ignored, as Riak does.

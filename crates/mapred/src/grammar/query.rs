@@ -5,10 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use mapring_kv::Selection;
 use mapring_script::{Function, JsonText, ReduceTiming};
 use mapring_types::{BucketId, ObjectId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use super::Options;
 
 /// A parsed query: immutable, cheap to clone.
 #[derive(Debug, Clone)]
@@ -28,6 +31,11 @@ impl Query {
         self.0.timeout
     }
 
+    /// Whether the query asks for its plan instead of results.
+    pub fn wants_plan(&self) -> bool {
+        self.0.options.explain
+    }
+
     /// How many phases the client gets the results of. A query without phases gives its inputs.
     pub fn kept_phases(&self) -> usize {
         match self.0.phases.as_slice() {
@@ -42,16 +50,60 @@ impl Query {
 pub(crate) struct Spec {
     pub(crate) inputs: Inputs,
     pub(crate) phases: Vec<Phase>,
+    pub(crate) options: Options,
     pub(crate) timeout: Duration,
+    /// The beginning of the query's text, for whoever looks at what runs.
+    pub(crate) text: String,
 }
 
 /// What the first phase gets.
 #[derive(Debug)]
 pub(crate) enum Inputs {
-    /// Every key of a bucket.
-    Bucket(BucketId),
+    /// Objects of a bucket, found beside the data.
+    Slice(Slice),
     /// Named keys, in order.
     Keys(PackedKeys),
+    /// Values that a generator makes.
+    Values(Values),
+}
+
+/// Some of a bucket's objects.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Slice {
+    pub(crate) bucket: BucketId,
+    pub(crate) selection: Selection,
+}
+
+/// What a generator makes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Values {
+    /// The values of a list, in order.
+    List(Vec<JsonText>),
+    /// Whole numbers from … to …, inclusive.
+    Sequence(i64, i64),
+}
+
+impl Values {
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::List(values) => values.len(),
+            Self::Sequence(from, to) => {
+                usize::try_from(i128::from(*to) - i128::from(*from) + 1).unwrap_or(0)
+            }
+        }
+    }
+
+    /// The value number `at`, from 0.
+    pub(crate) fn get(&self, at: usize) -> Option<JsonText> {
+        match self {
+            Self::List(values) => values.get(at).cloned(),
+            Self::Sequence(from, to) => {
+                let number = i128::from(*from) + i128::try_from(at).ok()?;
+                (number <= i128::from(*to)).then(|| JsonText(number.to_string()))
+            }
+        }
+    }
 }
 
 /// One step of a query.
@@ -75,7 +127,16 @@ pub(crate) enum PhaseKind {
 pub(crate) struct Code {
     pub(crate) callee: Callee,
     pub(crate) arg: Option<JsonText>,
+    /// Options that stand beside the argument; they count more than those within it.
+    pub(crate) beside: BTreeMap<&'static str, Value>,
 }
+
+/// A map's option: run the reduce that follows beside the data as well.
+pub(super) const PREREDUCE: &str = "do_prereduce";
+/// A reduce's option: one call, at the end.
+pub(super) const ONLY_ONE: &str = "reduce_phase_only_1";
+/// A reduce's option: a call after so many inputs.
+pub(super) const BATCH_SIZE: &str = "reduce_phase_batch_size";
 
 /// Where a function comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,15 +159,15 @@ pub(crate) struct LinkSpec {
 impl Code {
     /// Whether a map phase with this argument asks for a copy of the following reduce on its node.
     pub(crate) fn wants_prereduce(&self) -> bool {
-        self.option("do_prereduce") == Some(Value::Bool(true))
+        self.option(PREREDUCE) == Some(Value::Bool(true))
     }
 
     /// When a reduce phase with this argument calls its function.
     pub(crate) fn timing(&self) -> ReduceTiming {
-        if self.option("reduce_phase_only_1") == Some(Value::Bool(true)) {
+        if self.option(ONLY_ONE) == Some(Value::Bool(true)) {
             return ReduceTiming::AtEnd;
         }
-        match self.option("reduce_phase_batch_size") {
+        match self.option(BATCH_SIZE) {
             None => ReduceTiming::Every(DEFAULT_BATCH),
             Some(Value::Number(number)) => ReduceTiming::Every(batch(&number)),
             // In Erlang's order of terms everything else is larger than any count.
@@ -114,8 +175,11 @@ impl Code {
         }
     }
 
-    /// A member of an argument that is an object.
+    /// An option, beside the argument or a member of an argument that is an object.
     fn option(&self, name: &str) -> Option<Value> {
+        if let Some(value) = self.beside.get(name) {
+            return Some(value.clone());
+        }
         let arg = self.arg.as_ref().filter(|arg| arg.0.contains(name))?;
         let members: BTreeMap<String, Value> = serde_json::from_str(&arg.0).ok()?;
         members.get(name).cloned()

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use mapring_kv::Selection;
 use mapring_script::{Function, JsonText, ReduceTiming};
-use mapring_types::{BucketId, ObjectId};
+use mapring_types::{BucketId, IndexValue, ObjectId};
 
 use super::query::Phase;
 use super::*;
@@ -84,9 +85,8 @@ fn inputs_that_are_none() {
         inputs_refused(inputs, unrecognized);
     }
     inputs_refused(r#"{"bucket":"b","key_filters":[["eq","x"]]}"#, "Key filters");
-    inputs_refused(r#"{"bucket":"b","index":"f_bin","key":"x"}"#, "Inputs from a secondary index");
     inputs_refused(r#"{"bucket":"b","query":"q"}"#, "Inputs from a search");
-    inputs_refused(r#"{"module":"m","function":"f"}"#, "Inputs from a function");
+    inputs_refused(r#"{"module":"m","function":"f"}"#, "There is no generator of inputs m:f");
     let long = "k".repeat(70_000);
     inputs_refused(&format!(r#"[["b","{long}"]]"#), "A bucket type, bucket or key is longer");
     inputs_refused(&format!(r#""{long}""#), "A bucket type, bucket or key is longer");
@@ -95,10 +95,8 @@ fn inputs_that_are_none() {
 #[track_caller]
 fn bucket(inputs: &str, expect: BucketId) {
     let query = good(&format!(r#"{{"inputs":{inputs},"query":[]}}"#));
-    match &query.spec().inputs {
-        Inputs::Bucket(bucket) => assert_eq!(bucket, &expect),
-        Inputs::Keys(_) => panic!("{inputs} gave keys"),
-    }
+    let slice = Slice { bucket: expect, selection: Selection::All };
+    assert!(matches!(&query.spec().inputs, Inputs::Slice(found) if *found == slice), "{inputs}");
 }
 
 #[test]
@@ -107,6 +105,118 @@ fn whole_buckets() {
     bucket(r#""b\u00e9""#, BucketId::untyped("bé"));
     bucket(r#"["t","b"]"#, BucketId::typed("t", "b"));
     bucket(r#"["default","b"]"#, BucketId::untyped("b"));
+}
+
+fn terms(field: &str, from: IndexValue, to: IndexValue) -> Selection {
+    Selection::Terms { field: field.into(), from, to }
+}
+
+#[test]
+fn index_inputs() {
+    let bin = |text: &'static str| IndexValue::Bin(text.into());
+    let int = |text: &str| IndexValue::Int(text.into());
+    let check = |members: &str, expect: Selection| {
+        let query = good(&format!(r#"{{"inputs":{{"bucket":"b",{members}}},"query":[]}}"#));
+        let expect = Slice { bucket: BucketId::untyped("b"), selection: expect };
+        assert!(
+            matches!(&query.spec().inputs, Inputs::Slice(found) if *found == expect),
+            "{members}"
+        );
+    };
+    check(r#""index":"f_bin","key":"x""#, terms("f_bin", bin("x"), bin("x")));
+    check(r#""index":"F_Bin","start":"a","end":"c""#, terms("f_bin", bin("a"), bin("c")));
+    check(r#""index":"f_bin","start":"c","end":"a""#, terms("f_bin", bin("a"), bin("c")));
+    check(r#""index":"f_int","key":7"#, terms("f_int", int("7"), int("7")));
+    check(r#""index":"f_int","start":"-007","end":12"#, terms("f_int", int("-7"), int("12")));
+    // A key counts more than bounds.
+    check(r#""index":"f_int","key":7,"start":1,"end":2"#, terms("f_int", int("7"), int("7")));
+    check(r#""index":"$bucket","key":"b""#, Selection::All);
+    let keys = Selection::Keys { from: "a".into(), to: "k".into() };
+    check(r#""index":"$key","start":"k","end":"a""#, keys.clone());
+    check(r#""index":"$key","start":"a","end":"k","key_filters":[]"#, keys);
+    let typed = good(r#"{"inputs":{"bucket":["t","b"],"index":"f_int","key":1},"query":[]}"#);
+    let Inputs::Slice(slice) = &typed.spec().inputs else { panic!("no slice") };
+    assert_eq!(slice.bucket, BucketId::typed("t", "b"));
+}
+
+#[test]
+fn index_inputs_that_are_none() {
+    let unrecognized = "Unrecognized format of \"inputs\" field:\n";
+    for (members, starts) in [
+        (r#""index":"f_bin""#, unrecognized),
+        (r#""index":"f_bin","start":"a""#, unrecognized),
+        (r#""index":"f_bin","end":"a""#, unrecognized),
+        (r#""index":7,"key":"a""#, unrecognized),
+        (r#""index":"foo","key":"x""#, "[{unknown_field_type,<<\"foo\">>}]"),
+        (r#""index":"f_int","key":"x""#, "[{field_parsing_failed,{<<\"f_int\">>,<<\"x\">>}}]"),
+        (r#""index":"f_int","key":1.5"#, "[{field_parsing_failed,{<<\"f_int\">>,1.5}}]"),
+        (r#""index":"f_int","key":null"#, "[{field_parsing_failed,{<<\"f_int\">>,null}}]"),
+        (r#""index":"f_bin","key":5"#, "[{field_parsing_failed,{<<\"f_bin\">>,5}}]"),
+        (r#""index":"$key","key":5"#, "[{field_parsing_failed,{<<\"$key\">>,5}}]"),
+    ] {
+        inputs_refused(&format!(r#"{{"bucket":"b",{members}}}"#), starts);
+    }
+    let refusal =
+        parse(br#"{"inputs":{"bucket":"b","index":"f_int","start":1,"end":"x"},"query":[]}"#);
+    let body = refusal.unwrap_err().body;
+    assert!(body.ends_with("Found at inputs.end.\n"), "{body}");
+}
+
+#[test]
+fn generators() {
+    let values = |inputs: &str| {
+        let query = good(&format!(r#"{{"inputs":{inputs},"query":[]}}"#));
+        let Inputs::Values(values) = &query.spec().inputs else { panic!("{inputs}") };
+        let all: Vec<String> = (0..values.len()).map(|at| values.get(at).unwrap().0).collect();
+        assert_eq!(values.get(values.len()), None);
+        all.join(" ")
+    };
+    assert_eq!(values(r#"{"module":"mapring","function":"list","arg":[1,"a",[]]}"#), "1 \"a\" []");
+    assert_eq!(values(r#"{"module":"mapring","function":"list","arg":[]}"#), "");
+    assert_eq!(values(r#"{"module":"mapring","function":"sequence","arg":[-1,2]}"#), "-1 0 1 2");
+    assert_eq!(values(r#"{"module":"mapring","function":"sequence","arg":[2,1]}"#), "");
+    let most = super::query::Values::Sequence(i64::MIN, i64::MAX);
+    assert_eq!(most.get(0).unwrap().0, i64::MIN.to_string());
+    for arg in ["7", "[1]", "[1,2,3]", "[1,1.5]", "{}"] {
+        let inputs = format!(r#"{{"module":"mapring","function":"sequence","arg":{arg}}}"#);
+        inputs_refused(&inputs, "The \"arg\" of mapring:sequence is [first, last]");
+    }
+    inputs_refused(r#"{"module":"mapring","function":"list"}"#, "The \"arg\" of mapring:list is");
+}
+
+#[test]
+fn refusals_say_where() {
+    for (inputs, query, place) in [
+        (r#""b""#, r#"[{"map":{}}]"#, "query[0].map"),
+        (r#""b""#, r#"[{"link":{}},{"reduce":{"language":"ruby"}}]"#, "query[1].reduce.language"),
+        (r#""b""#, r#"[{"link":{}},{"link":{"tag":1}}]"#, "query[1].link.tag"),
+        (r#""b""#, r#"[{"link":{"keep":1}}]"#, "query[0].link.keep"),
+        (r#""b""#, r#"[{"map":{"language":"javascript","source":1}}]"#, "query[0].map.source"),
+        (r#""b""#, "7", "query"),
+        (r#""b""#, r#"[{}]"#, "query[0]"),
+        (r#"[["b","k"],["b"]]"#, "[]", "inputs[1]"),
+        (r#"{"bucket":7,"index":"f_int","key":1}"#, "[]", "inputs.bucket"),
+    ] {
+        let body = format!(r#"{{"inputs":{inputs},"query":{query}}}"#);
+        let refusal = parse(body.as_bytes()).unwrap_err().body;
+        assert!(refusal.ends_with(&format!("\nFound at {place}.\n")), "{body}: {refusal}");
+    }
+}
+
+#[test]
+fn options_of_phases_may_stand_beside_the_argument() {
+    let phase = |members: &str| {
+        let phase = format!(r#"{{"language":"javascript","name":"f",{members}}}"#);
+        let query = good(&format!(r#"{{"inputs":"b","query":[{{"reduce":{phase}}}]}}"#));
+        let PhaseKind::Reduce(code) = &query.spec().phases[0].kind else { panic!("no reduce") };
+        (code.timing(), code.wants_prereduce())
+    };
+    assert_eq!(phase(r#""reduce_phase_batch_size":7"#).0, ReduceTiming::Every(7));
+    assert_eq!(phase(r#""reduce_phase_only_1":true"#).0, ReduceTiming::AtEnd);
+    assert!(phase(r#""do_prereduce":true"#).1);
+    let both =
+        r#""reduce_phase_batch_size":7,"arg":{"reduce_phase_batch_size":9,"do_prereduce":true}"#;
+    assert_eq!(phase(both), (ReduceTiming::Every(7), true));
 }
 
 fn keys(inputs: &str) -> Vec<(String, Option<String>)> {

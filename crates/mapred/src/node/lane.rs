@@ -7,19 +7,20 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::{StreamExt, TryStreamExt, stream};
 use mapring_engine::ScanDepth;
-use mapring_kv::Page;
+use mapring_kv::{Cursor, FoldRequest, Page};
 use mapring_ring::Partition;
-use mapring_script::{JsonText, MapInput, PhaseFunction};
-use mapring_types::{BucketId, Error, ErrorKind, ObjectId, Record, Result};
+use mapring_script::{MapInput, PhaseFunction};
+use mapring_types::{Error, ErrorKind, ObjectId, Record, Result};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::Node;
 use super::page::{Pager, UnitEnd};
 use super::turns::LaneTurns;
-use super::work::CallSize;
+use super::work::{CallSize, Outcome, is_tombstone};
+use crate::grammar::Slice;
 use crate::limits;
 use crate::metered::{Counted, count};
-use crate::objects::Slice;
 use crate::unit::{
     self, FoldUnit, Frame, InputsUnit, LaneInput, LaneRequest, Progress, Source, Work,
 };
@@ -31,7 +32,7 @@ pub(super) struct Lane {
     /// The phase's function, when it is a map.
     pub(super) function: Option<Arc<PhaseFunction>>,
     turns: LaneTurns,
-    size: CallSize,
+    pub(super) size: CallSize,
     pub(super) frames: mpsc::Sender<Bytes>,
 }
 
@@ -46,10 +47,11 @@ pub(super) async fn run(node: Arc<Node>, request: LaneRequest, frames: mpsc::Sen
     let size = CallSize::new();
     let lane = &Lane { node, request, function, turns, size, frames };
     match &lane.request.source {
-        Source::Folds { bucket, units } => {
+        Source::Folds { slice, replicas, units } => {
             stream::iter(units)
                 .for_each_concurrent(at_once, |unit| async move {
-                    lane.finish(unit.unit, unit.attempt, lane.fold(bucket, unit).await).await;
+                    let end = lane.fold(slice, *replicas, unit).await;
+                    lane.finish(unit.unit, unit.attempt, end).await;
                 })
                 .await;
         }
@@ -89,40 +91,61 @@ impl Lane {
         Err(Error::new(ErrorKind::WrongPlan, message))
     }
 
-    async fn fold(&self, bucket: &BucketId, unit: &FoldUnit) -> Result<(), UnitEnd> {
+    async fn fold(&self, slice: &Slice, replicas: u32, unit: &FoldUnit) -> Result<(), UnitEnd> {
         let _counted = self.begin();
         self.check_owner(unit.vnode)?;
-        let depth = match &self.request.work {
-            Work::Map(_) => ScanDepth::Records,
-            Work::Link(_) | Work::Keys => ScanDepth::Heads,
+        let request = |after, most| FoldRequest {
+            vnode: unit.vnode,
+            home: unit.home,
+            bucket: slice.bucket.clone(),
+            selection: slice.selection.clone(),
+            after,
+            depth: match &self.request.work {
+                Work::Map(_) => ScanDepth::Records,
+                Work::Link(_) | Work::Keys => ScanDepth::Heads,
+            },
+            most,
+            keep: None,
+            replicas,
         };
-        let slice = Slice { vnode: unit.vnode, home: unit.home, bucket };
         let mut pager = Pager::new(self, unit.unit, unit.attempt);
         let mut after = unit.after.clone();
-        let objects = &self.node.objects;
         if mapring_types::planted!(PageSkipped) && after.is_some() && unit.attempt > 1 {
-            let skipped = objects.fold_page(slice, after.clone(), depth, 1).await?;
+            let skipped = self.node.objects.fold_page(request(after.clone(), 1)).await?;
             after = skipped.next.or(after);
         }
         loop {
             let turn = self.turns.take().await?;
-            let read = self.read_slice(slice, after.clone(), depth).await?;
-            let mut items: VecDeque<MapInput> = read.items.into_iter().map(object).collect();
-            while !items.is_empty() {
-                for (id, results) in self.step(&mut items).await? {
-                    pager.add(results, Progress::After(id)).await?;
+            let read = self.read_slice(request(after.clone(), limits::READ_INPUTS), &mut pager);
+            let Page { items, next, .. } = read.await?;
+            let (mut inputs, mut cursors) = (VecDeque::new(), VecDeque::<Cursor>::new());
+            for item in items {
+                if !self.request.manner.tombstones && is_tombstone(&item.id, &item.record)? {
+                    continue;
                 }
+                cursors.push_back(item.cursor);
+                inputs.push_back(object((item.id, item.record)));
+            }
+            while !inputs.is_empty() {
+                for outcome in self.step(&mut inputs, &mut pager).await? {
+                    let Some(cursor) = cursors.pop_front() else { break };
+                    pager.add(outcome, Progress::After(cursor)).await?;
+                }
+                pager.end_if_late().await?;
+            }
+            if let Some(next) = &next {
+                pager.reach(Progress::After(next.clone()));
                 pager.end_if_late().await?;
             }
             pager.end_if_large().await?;
             drop(turn);
-            match read.next {
+            match next {
                 // A cursor that does not move would make this go on for ever.
                 Some(next) if after.as_ref().is_none_or(|after| next > *after) => {
                     after = Some(next);
                 }
-                Some(next) => {
-                    let message = format!("the fold of {bucket} stays at {next}");
+                Some(_) => {
+                    let message = format!("the fold of {} does not go on", slice.bucket);
                     return Err(Error::corrupt(message).into());
                 }
                 None => return pager.end(Progress::Done).await,
@@ -140,15 +163,15 @@ impl Lane {
         while !rest.is_empty() {
             let turn = self.turns.take().await?;
             let (now, _) = rest.split_at(self.size.next().min(rest.len()));
-            let mut items: VecDeque<MapInput> = self.read(now).await?.into();
+            let mut items = self.read_inputs(now, &mut pager).await?;
             if items.is_empty() {
                 return Err(Error::internal("nothing was read, not even that it is missing").into());
             }
             rest = rest.get(items.len()..).unwrap_or_default();
             while !items.is_empty() {
-                for (_, results) in self.step(&mut items).await? {
+                for outcome in self.step(&mut items, &mut pager).await? {
                     taken += 1;
-                    pager.add(results, Progress::Taken(taken)).await?;
+                    pager.add(outcome, Progress::Taken(taken)).await?;
                 }
             }
             pager.end_if_late().await?;
@@ -162,37 +185,90 @@ impl Lane {
         Counted::new(&self.node.units, "mapring_units_in_flight")
     }
 
-    /// Works on the first of `items`, as many as a call takes; gives their results.
+    /// Works on the first of `items`, as many as a call takes; gives what became of them.
     async fn step(
         &self,
         items: &mut VecDeque<MapInput>,
-    ) -> Result<Vec<(ObjectId, Vec<JsonText>)>, UnitEnd> {
+        pager: &mut Pager<'_>,
+    ) -> Result<Vec<Outcome>, UnitEnd> {
         let waiting: usize = items.iter().map(bytes).sum();
-        let mut call = self.size.take(items);
-        let results = self.work(&call, &self.size).await?;
-        let made: usize = results.iter().flatten().map(|value| value.0.len()).sum();
+        let outcomes = self.work(items, pager.spent()).await?;
+        let made: usize = outcomes
+            .iter()
+            .map(|outcome| match outcome {
+                Outcome::Results(values) => values.iter().map(|value| value.0.len()).sum(),
+                Outcome::Skipped(_) => 0,
+            })
+            .sum();
         self.turns.holds(waiting + made);
-        // Where results became large the call ended before its inputs did.
-        call.drain(results.len()..).rev().for_each(|input| items.push_front(input));
-        Ok(call.into_iter().map(|input| input.id).zip(results).collect())
+        Ok(outcomes)
     }
 
-    async fn read_slice(
-        &self,
-        slice: Slice<'_>,
-        after: Option<ObjectId>,
-        depth: ScanDepth,
-    ) -> Result<Page> {
+    async fn read_slice(&self, request: FoldRequest, pager: &mut Pager<'_>) -> Result<Page> {
         let _read = self.node.turns.read().await?;
-        self.node.objects.fold_page(slice, after, depth, limits::READ_INPUTS).await
+        let began = Instant::now();
+        let page = self.node.objects.fold_page(request).await?;
+        let spent = pager.spent();
+        spent.read_us += unit::micros(began.elapsed());
+        spent.looked_at += page.looked_at;
+        spent.read_bytes += page.items.iter().map(|item| item.record.len() as u64).sum::<u64>();
+        Ok(page)
+    }
+
+    /// Reads the first of the named objects. Unless the query wants tombstones, one is as good as
+    /// missing.
+    async fn read_inputs(
+        &self,
+        inputs: &[LaneInput],
+        pager: &mut Pager<'_>,
+    ) -> Result<VecDeque<MapInput>> {
+        let began = Instant::now();
+        let mut found = if self.request.manner.quorum {
+            self.read_merged(inputs).await?
+        } else {
+            self.read(inputs).await?
+        };
+        let spent = pager.spent();
+        spent.read_us += unit::micros(began.elapsed());
+        spent.looked_at += found.len() as u64;
+        spent.read_bytes += found.iter().map(|input| bytes(input) as u64).sum::<u64>();
+        if !self.request.manner.tombstones {
+            for MapInput { id, record, .. } in &mut found {
+                if let Some(read) = record
+                    && is_tombstone(id, read)?
+                {
+                    *record = None;
+                }
+            }
+        }
+        Ok(found.into())
+    }
+
+    /// Reads each of the named objects from a majority of its replicas.
+    async fn read_merged(&self, inputs: &[LaneInput]) -> Result<Vec<MapInput>> {
+        let reads = inputs.iter().map(|input| async move {
+            let object = match has_name(input) {
+                true => self.node.objects.read_quorum(&input.id).await?,
+                false => None,
+            };
+            Ok(MapInput { record: object.as_ref().map(Record::encode), ..without_object(input) })
+        });
+        let reads: Vec<BoxFuture<'_, Result<MapInput>>> =
+            reads.map(|read| Box::pin(read) as BoxFuture<'_, _>).collect();
+        let mut reads = stream::iter(reads).buffered(limits::ELSEWHERE);
+        let (mut found, mut total) = (Vec::new(), 0);
+        while total < limits::READ_BYTES
+            && let Some(input) = reads.try_next().await?
+        {
+            total += bytes(&input);
+            found.push(input);
+        }
+        Ok(found)
     }
 
     /// Reads the first of the named objects, up to [`limits::READ_BYTES`]; one that its vnode here
     /// lacks is looked for on the other primaries.
     async fn read(&self, inputs: &[LaneInput]) -> Result<Vec<MapInput>> {
-        // Nothing can be stored under an empty name.
-        let has_name =
-            |input: &LaneInput| !input.id.key.is_empty() && !input.id.bucket.name.is_empty();
         let named: Vec<(usize, &LaneInput)> =
             inputs.iter().enumerate().filter(|(_, input)| has_name(input)).collect();
         let names = named.iter().map(|(_, input)| (input.vnode, input.id.clone())).collect();
@@ -238,6 +314,11 @@ impl Lane {
             }
         }
     }
+}
+
+/// Nothing can be stored under an empty name.
+fn has_name(input: &LaneInput) -> bool {
+    !input.id.key.is_empty() && !input.id.bucket.name.is_empty()
 }
 
 fn without_object(input: &LaneInput) -> MapInput {

@@ -6,16 +6,14 @@ mod turns;
 mod work;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream;
 use mapring_cluster::Cluster;
-use mapring_net::{FrameStream, Service};
-use mapring_types::{Error, ErrorKind, NodeId, Result};
+use mapring_net::FrameStream;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -43,31 +41,9 @@ pub(crate) struct Node {
     pub(crate) lanes: Arc<AtomicU64>,
 }
 
-/// Answers other nodes, and this node itself.
-pub(crate) struct LaneService(pub(crate) Arc<Node>);
-
-#[async_trait]
-impl Service for LaneService {
-    async fn call(&self, _from: NodeId, operation: u8, _body: Bytes) -> Result<Bytes> {
-        Err(Error::invalid(format!("mapreduce has no operation {operation}")))
-    }
-
-    async fn open(&self, _from: NodeId, operation: u8, body: Bytes) -> Result<FrameStream> {
-        if operation != unit::OPEN_LANE {
-            return Err(Error::invalid(format!("mapreduce has no stream {operation}")));
-        }
-        if self.0.lanes.load(Ordering::Relaxed) >= limits::LANES as u64 {
-            let message = "this node serves as many streams of queries as it may";
-            return Err(Error::new(ErrorKind::Overloaded, message));
-        }
-        let request: LaneRequest = unit::decode(&body)?;
-        Ok(serve(self.0.clone(), request))
-    }
-}
-
 /// Starts a lane. The work goes on beside the stream, as far as [`limits::FRAMES_AHEAD`] allows,
 /// and ends at once when the stream is dropped.
-fn serve(node: Arc<Node>, request: LaneRequest) -> FrameStream {
+pub(crate) fn serve(node: Arc<Node>, request: LaneRequest) -> FrameStream {
     let counted = Counted::new(&node.lanes, "mapring_lanes");
     let (sender, receiver) = mpsc::channel(limits::FRAMES_AHEAD);
     let time_left = Duration::from_millis(request.time_left_ms);

@@ -5,10 +5,13 @@ use mapring_types::{Error, Result};
 use tokio::time::Instant;
 
 use super::lane::Lane;
-use super::work::worker_lost;
+use super::work::{Outcome, worker_lost};
 use crate::limits;
 use crate::metered::count;
-use crate::unit::{self, Broken, Page, Progress, Work};
+use crate::unit::{self, Broken, Page, Progress, Spent, Work};
+
+/// What an input that is left out takes in a page beside its message, about.
+const SKIPPED_BYTES: usize = 256;
 
 /// Why a unit ended before its end.
 pub(super) enum UnitEnd {
@@ -32,34 +35,65 @@ pub(super) struct Pager<'l> {
     unit: u32,
     attempt: u32,
     results: Vec<JsonText>,
+    count: u64,
     bytes: usize,
     inputs: u64,
+    skipped: Vec<Broken>,
+    spent: Spent,
     reached: Option<Progress>,
     began: Instant,
 }
 
 impl<'l> Pager<'l> {
     pub(super) fn new(lane: &'l Lane, unit: u32, attempt: u32) -> Self {
-        let (results, reached, began) = (Vec::new(), None, Instant::now());
-        Self { lane, unit, attempt, results, bytes: 0, inputs: 0, reached, began }
+        Self {
+            lane,
+            unit,
+            attempt,
+            results: Vec::new(),
+            count: 0,
+            bytes: 0,
+            inputs: 0,
+            skipped: Vec::new(),
+            spent: Spent::default(),
+            reached: None,
+            began: Instant::now(),
+        }
     }
 
-    /// Adds the results of one input; `reached` is where to go on after it. Ends the page when it
-    /// is full.
-    pub(super) async fn add(
-        &mut self,
-        results: Vec<JsonText>,
-        reached: Progress,
-    ) -> Result<(), UnitEnd> {
+    /// Where costs of the page are noted.
+    pub(super) fn spent(&mut self) -> &mut Spent {
+        &mut self.spent
+    }
+
+    /// Adds what became of one input; `reached` is where to go on after it. Ends the page when it is
+    /// full.
+    pub(super) async fn add(&mut self, outcome: Outcome, reached: Progress) -> Result<(), UnitEnd> {
         self.inputs += 1;
-        self.bytes += results.iter().map(|value| value.0.len()).sum::<usize>();
-        if self.lane.request.results || self.lane.request.prereduce.is_some() {
-            self.results.extend(results);
+        match outcome {
+            Outcome::Results(results) => {
+                self.bytes += results.iter().map(|value| value.0.len()).sum::<usize>();
+                self.count += results.len() as u64;
+                if self.lane.request.results || self.lane.request.prereduce.is_some() {
+                    self.results.extend(results);
+                }
+            }
+            Outcome::Skipped(broken) => {
+                self.bytes += broken.error.message.len() + SKIPPED_BYTES;
+                self.skipped.push(*broken);
+            }
         }
         self.reached = Some(reached);
-        let full =
-            self.bytes >= limits::PAGE_RESULT_BYTES || self.inputs >= self.lane.node.page_inputs;
+        let enough = self.lane.request.manner.most_results.is_some_and(|most| self.count >= most);
+        let full = enough
+            || self.bytes >= limits::PAGE_RESULT_BYTES
+            || self.inputs >= self.lane.node.page_inputs;
         if full { self.send().await } else { Ok(()) }
+    }
+
+    /// Everything up to a place has been looked at.
+    pub(super) fn reach(&mut self, reached: Progress) {
+        self.reached = Some(reached);
     }
 
     /// Ends the page when it has taken long.
@@ -81,18 +115,26 @@ impl<'l> Pager<'l> {
     async fn send(&mut self) -> Result<(), UnitEnd> {
         let Some(progress) = self.reached.take() else { return Ok(()) };
         let results = std::mem::take(&mut self.results);
+        let skipped = std::mem::take(&mut self.skipped);
         let inputs = std::mem::take(&mut self.inputs);
-        self.bytes = 0;
+        (self.bytes, self.count) = (0, 0);
+        let began = Instant::now();
         let (results, reduced) = self.prereduce(results).await?;
+        let mut spent = std::mem::take(&mut self.spent);
+        if reduced.is_some() {
+            spent.prereduce_us += unit::micros(began.elapsed());
+        }
         if !matches!(self.lane.request.work, Work::Keys) {
             count("mapring_query_inputs_total", inputs);
         }
         let (unit, attempt) = (self.unit, self.attempt);
-        let page = Page { unit, attempt, progress, results, reduced, inputs };
+        let page = Page { unit, attempt, progress, results, reduced, inputs, skipped, spent };
         let frame = unit::encode_page(page);
+        let began = Instant::now();
         let sent = self.lane.frames.send(frame).await;
         // Waiting for the coordinator to take a page is no work on the next one.
         self.began = Instant::now();
+        self.spent.held_back_us = unit::micros(self.began - began);
         sent.map_err(|_| UnitEnd::Gone)
     }
 

@@ -1,43 +1,90 @@
 //! What a phase does with a handful of objects.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use mapring_script::{FailureCause, JsonText, MapInput, ScriptError};
-use mapring_types::{Error, Link, Record, Result};
+use mapring_script::{FailureCause, JsonText, MapInput, PhaseFunction, ScriptError};
+use mapring_types::{Error, Link, ObjectId, Record, Result};
+use tokio::time::Instant;
 
 use super::lane::Lane;
 use super::page::UnitEnd;
 use crate::grammar::{KeyInput, LinkSpec};
-use crate::unit::{Broken, Work};
+use crate::unit::{self, Broken, Spent, Work};
 use crate::{keys, limits};
 
+/// What became of one input.
+pub(super) enum Outcome {
+    /// The results of the phase.
+    Results(Vec<JsonText>),
+    /// It is left out: the function failed for it, and the query wants to go on.
+    Skipped(Box<Broken>),
+}
+
 impl Lane {
-    /// One list of results for each of the first inputs: for all of them, unless results became
-    /// large.
+    /// Works on the first of `items`, as many as a call takes, at least one; gives what became of
+    /// them in order, and how long the function itself took.
+    ///
+    /// Where the query leaves out inputs that fail, the failing one of a call is looked for: those
+    /// before it are given to a call of their own, and it is then the first of the next.
     pub(super) async fn work(
         &self,
+        items: &mut VecDeque<MapInput>,
+        spent: &mut Spent,
+    ) -> Result<Vec<Outcome>, UnitEnd> {
+        let mut most = self.size.next();
+        loop {
+            let call = take(items, most);
+            let broken = match self.call(&call, spent).await {
+                Err(UnitEnd::Broken(broken)) if self.request.manner.skip => broken,
+                Err(other) => return Err(other),
+                Ok(results) => {
+                    // Where results became large the call ended before its inputs did.
+                    give_back(items, call, results.len());
+                    return Ok(results.into_iter().map(Outcome::Results).collect());
+                }
+            };
+            let (inputs, at) = (call.len(), broken.error.input);
+            if inputs <= 1 || at == Some(0) {
+                give_back(items, call, 1);
+                return Ok(vec![Outcome::Skipped(broken)]);
+            }
+            give_back(items, call, 0);
+            let before = at.and_then(|at| usize::try_from(at).ok()).filter(|&at| at < inputs);
+            most = before.unwrap_or(inputs / 2).max(1);
+        }
+    }
+
+    async fn call(
+        &self,
         call: &[MapInput],
-        size: &CallSize,
+        spent: &mut Spent,
     ) -> Result<Vec<Vec<JsonText>>, UnitEnd> {
-        Ok(match (&self.request.work, &self.function) {
+        let began = Instant::now();
+        let results = match (&self.request.work, &self.function) {
             (Work::Link(spec), _) => {
                 call.iter().map(|input| links(input, spec)).collect::<Result<_>>()?
             }
-            (Work::Map(_), Some(_)) => self.map(call, size).await?,
+            (Work::Map(_), Some(function)) => self.map(function, call, spent).await?,
             (Work::Keys | Work::Map(_), _) => call.iter().map(key).collect::<Result<_>>()?,
-        })
+        };
+        spent.work_us += unit::micros(began.elapsed());
+        Ok(results)
     }
 
-    async fn map(&self, call: &[MapInput], size: &CallSize) -> Result<Vec<Vec<JsonText>>, UnitEnd> {
-        let Some(function) = &self.function else {
-            return Err(Error::internal("a map phase without a function").into());
-        };
+    async fn map(
+        &self,
+        function: &Arc<PhaseFunction>,
+        call: &[MapInput],
+        spent: &mut Spent,
+    ) -> Result<Vec<Vec<JsonText>>, UnitEnd> {
         let phase = usize::try_from(self.request.phase).unwrap_or(usize::MAX);
         let (query, workers) = (self.request.query, &self.node.workers);
         let (results, took) = workers.map_timed(query, phase, function, call.to_vec()).await;
-        size.took(call.len(), took);
+        spent.function_us += unit::micros(took);
+        self.size.took(call.len(), took);
         let results = results.map_err(|error| {
             let at = error.input.and_then(|at| usize::try_from(at).ok());
             // A worker that was lost may do better elsewhere; user code that fails will not.
@@ -54,10 +101,30 @@ impl Lane {
             return Err(Error::internal(message).into());
         }
         if results.len() < call.len() {
-            size.fits(results.len());
+            self.size.fits(results.len());
         }
         Ok(results)
     }
+}
+
+/// Takes the inputs of the next call, at most so many: at least one, unless there is none.
+fn take(items: &mut VecDeque<MapInput>, most: usize) -> Vec<MapInput> {
+    let mut call = Vec::new();
+    let mut bytes = 0;
+    while call.len() < most.max(1) {
+        let Some(next) = items.front() else { break };
+        bytes += next.record.as_ref().map_or(0, Record::len);
+        if bytes > limits::CALL_BYTES && !call.is_empty() {
+            break;
+        }
+        call.extend(items.pop_front());
+    }
+    call
+}
+
+/// Puts the inputs of a call but for the first so many back in front of the others.
+fn give_back(items: &mut VecDeque<MapInput>, mut call: Vec<MapInput>, done: usize) {
+    call.drain(done.min(call.len())..).rev().for_each(|input| items.push_front(input));
 }
 
 pub(super) fn worker_lost(error: &ScriptError) -> Error {
@@ -83,15 +150,18 @@ fn links(input: &MapInput, spec: &LinkSpec) -> Result<Vec<JsonText>> {
     links.into_iter().map(written).collect()
 }
 
-/// The name of a live object.
+/// The name of an object.
 fn key(input: &MapInput) -> Result<Vec<JsonText>> {
-    let Some(record) = &input.record else { return Ok(Vec::new()) };
-    let object = Record::decode_without_bodies(&record.head)
-        .map_err(|error| error.context(format!("the object {}", input.id)))?;
-    if object.is_tombstone() {
-        return Ok(Vec::new());
-    }
     Ok(vec![keys::to_json(&KeyInput { id: input.id.clone(), keydata: None })?])
+}
+
+/// Whether an object is a tombstone. With bodies only what has none need be looked into.
+pub(super) fn is_tombstone(id: &ObjectId, record: &Record) -> Result<bool> {
+    if !record.body.is_empty() {
+        return Ok(false);
+    }
+    let object = Record::decode_without_bodies(&record.head);
+    Ok(object.map_err(|error| error.context(format!("the object {id}")))?.is_tombstone())
 }
 
 /// How many inputs the next call to the workers gets: fewer while calls are slow, so that a page
@@ -105,22 +175,6 @@ impl CallSize {
 
     pub(super) fn next(&self) -> usize {
         self.0.load(Ordering::Relaxed)
-    }
-
-    /// Takes the inputs of the next call: at least one, unless there is none.
-    pub(super) fn take(&self, items: &mut VecDeque<MapInput>) -> Vec<MapInput> {
-        let mut call = Vec::new();
-        let mut bytes = 0;
-        let most = self.next();
-        while call.len() < most {
-            let Some(next) = items.front() else { break };
-            bytes += next.record.as_ref().map_or(0, Record::len);
-            if bytes > limits::CALL_BYTES && !call.is_empty() {
-                break;
-            }
-            call.extend(items.pop_front());
-        }
-        call
     }
 
     /// A call was broken off after so many inputs.
@@ -142,7 +196,7 @@ impl CallSize {
 mod tests {
     use bytes::Bytes;
     use mapring_types::clock::{ActorId, Dot};
-    use mapring_types::{BucketId, Metadata, Object, ObjectId, Sibling, VersionVector};
+    use mapring_types::{BucketId, Metadata, Object, Sibling, VersionVector};
 
     use super::*;
 
@@ -199,27 +253,37 @@ mod tests {
     }
 
     #[test]
-    fn tombstones_are_not_listed() {
+    fn tombstones_have_nothing_but_deleted_values() {
+        let tombstone = |siblings: &[Value<'_>], bodies: bool| {
+            let input = input(siblings);
+            let mut record = input.record.unwrap();
+            if !bodies {
+                record.body = Bytes::new();
+            }
+            is_tombstone(&input.id, &record).unwrap()
+        };
+        assert!(!tombstone(&[(&[], false)], true));
+        assert!(!tombstone(&[(&[], false)], false));
+        assert!(tombstone(&[(&[], true)], false));
+        assert!(!tombstone(&[(&[], true), (&[], false)], false));
         assert_eq!(key(&input(&[(&[], false)])).unwrap(), [JsonText(r#"["b","k"]"#.into())]);
-        assert_eq!(key(&input(&[(&[], true)])).unwrap(), []);
-        assert_eq!(key(&input(&[(&[], true), (&[], false)])).unwrap().len(), 1);
     }
 
     #[test]
     fn calls_shrink_and_grow() {
         let size = CallSize::new();
         let mut items: VecDeque<MapInput> = (0..400).map(|_| input(&[(&[], false)])).collect();
-        assert_eq!(size.take(&mut items).len(), limits::FIRST_CALL_INPUTS);
+        assert_eq!(take(&mut items, size.next()).len(), limits::FIRST_CALL_INPUTS);
         for _ in 0..6 {
             size.took(size.next(), Duration::ZERO);
         }
         // A short call, as at the end of a slice, says little about long ones.
         size.took(1, Duration::ZERO);
-        assert_eq!(size.take(&mut items).len(), limits::CALL_INPUTS);
+        assert_eq!(take(&mut items, size.next()).len(), limits::CALL_INPUTS);
         for _ in 0..10 {
             size.took(size.next(), Duration::from_secs(1));
         }
-        assert_eq!(size.take(&mut items).len(), 1);
+        assert_eq!(take(&mut items, size.next()).len(), 1);
     }
 
     #[test]
@@ -230,8 +294,8 @@ mod tests {
         }
         let mut items: VecDeque<MapInput> = [large.clone(), large].into();
         let size = CallSize::new();
-        assert_eq!(size.take(&mut items).len(), 1);
-        assert_eq!(size.take(&mut items).len(), 1);
-        assert_eq!(size.take(&mut items).len(), 0);
+        assert_eq!(take(&mut items, size.next()).len(), 1);
+        assert_eq!(take(&mut items, size.next()).len(), 1);
+        assert_eq!(take(&mut items, size.next()).len(), 0);
     }
 }

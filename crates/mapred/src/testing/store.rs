@@ -124,7 +124,7 @@ impl Ring {
     async fn run(&self, at: usize, body: &str) -> Result<BTreeMap<usize, Vec<String>>, Failure> {
         let mapred = &self.nodes[at].running.as_ref().unwrap().1;
         let query = mapred.parse(body.as_bytes()).unwrap();
-        gather(mapred.start(query).await.unwrap()).await
+        gather(mapred.start(query).await.unwrap().results).await
     }
 
     async fn sum(&self, at: usize) -> String {

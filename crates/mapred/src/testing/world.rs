@@ -1,7 +1,6 @@
 //! Three nodes with a store in memory.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,8 +10,8 @@ use futures::StreamExt;
 use mapring_cluster::fixed::{FixedCluster, FixedGroup};
 use mapring_cluster::{Change, Cluster};
 use mapring_engine::ScanDepth;
-use mapring_kv::Page;
 use mapring_kv::executor::Inline;
+use mapring_kv::{Cursor, FoldRequest, Item, Page};
 use mapring_net::simulated::Network;
 use mapring_net::{ServiceId, Services};
 use mapring_ring::{Coverage, CoverageEntry, Partition, RingSize, hash};
@@ -27,7 +26,7 @@ use parking_lot::Mutex;
 use super::workers::{TestWorkers, Watch};
 use crate::failure::Failure;
 use crate::grammar;
-use crate::objects::{Objects, Slice};
+use crate::objects::Objects;
 use crate::query::Engine;
 use crate::{MapredConfig, PhaseResults, Results};
 
@@ -139,7 +138,7 @@ impl World {
     pub(super) fn start(&self, node: usize, inputs: &str, query: &str, more: &str) -> Results {
         let body = format!(r#"{{"inputs":{inputs},"query":{query}{more}}}"#);
         let query = grammar::parse(body.as_bytes()).unwrap_or_else(|refused| panic!("{refused:?}"));
-        self.engines[node].start(query).unwrap()
+        self.engines[node].start(query).unwrap().results
     }
 
     /// Runs a query and gives the results of each kept phase.
@@ -203,34 +202,31 @@ impl Objects for TestObjects {
         })
     }
 
-    async fn fold_page(
-        &self,
-        slice: Slice<'_>,
-        after: Option<ObjectId>,
-        depth: ScanDepth,
-        most: usize,
-    ) -> Result<Page> {
+    async fn fold_page(&self, request: FoldRequest) -> Result<Page> {
         let store = self.store.lock();
-        if store.broken.contains(&slice.vnode) {
-            return Err(Error::corrupt(format!("vnode {} is damaged", slice.vnode)));
+        if store.broken.contains(&request.vnode) {
+            return Err(Error::corrupt(format!("vnode {} is damaged", request.vnode)));
         }
-        let Some(objects) = store.slices.get(&(slice.vnode, slice.home)) else {
+        let Some(objects) = store.slices.get(&(request.vnode, request.home)) else {
             return Ok(Page::default());
         };
-        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let cursor = |id: &ObjectId| Cursor::new(id.key.clone());
         let rest = objects
-            .range((from, Bound::Unbounded))
-            .filter(|(id, _)| id.bucket == *slice.bucket)
+            .iter()
+            .filter(|(id, _)| id.bucket == request.bucket)
+            .filter(|(id, _)| request.after.as_ref().is_none_or(|after| cursor(id) > *after))
             .map(|(id, record)| {
-                let body =
-                    if depth == ScanDepth::Heads { Bytes::new() } else { record.body.clone() };
-                (id.clone(), Record { head: record.head.clone(), body })
+                let heads = request.depth == ScanDepth::Heads;
+                let body = if heads { Bytes::new() } else { record.body.clone() };
+                let record = Record { head: record.head.clone(), body };
+                Item { cursor: cursor(id), id: id.clone(), record }
             });
-        let most = most.min(store.page);
+        let most = request.most.min(store.page);
         let items: Vec<_> = rest.take(most).collect();
         let full = items.len() == most;
-        let next = items.last().filter(|_| full).map(|(id, _)| id.clone());
-        Ok(Page { items, next })
+        let next = items.last().filter(|_| full).map(|item| item.cursor.clone());
+        let looked_at = items.len() as u64;
+        Ok(Page { items, next, looked_at })
     }
 
     async fn read_local(

@@ -7,7 +7,9 @@ use mapring_cluster::{Cluster, View};
 use mapring_ring::{Coverage, CoverageEntry, RingSize};
 
 use super::*;
-use crate::unit::Broken;
+use mapring_types::{BucketId, ObjectId};
+
+use crate::unit::{Broken, Spent};
 
 fn id(key: &str) -> ObjectId {
     ObjectId::new(BucketId::untyped("b"), key.to_owned())
@@ -27,7 +29,8 @@ fn stage() -> (LaneStage, Router, Arc<View>) {
     let view = FixedGroup::start(3, RingSize::new(16).unwrap())[0].view();
     let mut router = Router::new(view.clone());
     plan(&mut router, &view);
-    let task = Task { phase: 0, work: Work::Keys, prereduce: None, results: true };
+    let manner = Manner::default();
+    let task = Task { phase: 0, work: Work::Keys, prereduce: None, results: true, manner };
     let mut stage = LaneStage::new(task);
     let home = Partition(0);
     let place = router.place(home, 3).unwrap();
@@ -49,7 +52,16 @@ fn stage() -> (LaneStage, Router, Arc<View>) {
 
 fn page(unit: u32, attempt: u32, progress: Progress) -> Page {
     let results = vec![JsonText("1".into())];
-    Page { unit, attempt, progress, results, reduced: None, inputs: 1 }
+    Page {
+        unit,
+        attempt,
+        progress,
+        results,
+        reduced: None,
+        inputs: 1,
+        skipped: Vec::new(),
+        spent: Spent::default(),
+    }
 }
 
 /// Whether a page is taken, dropped, or an error.
@@ -62,7 +74,7 @@ fn check(stage: &mut LaneStage, lane: u64, page: Page, expect: Result<bool, ()>)
 #[test]
 fn pages_of_other_attempts_units_and_lanes_are_dropped() {
     let (mut stage, ..) = stage();
-    let after = |key| Progress::After(id(key));
+    let after = |key| Progress::After(Cursor::new(key));
     check(&mut stage, 1, page(1, 2, after("k")), Ok(false));
     check(&mut stage, 1, page(1, 4, after("k")), Ok(false));
     check(&mut stage, 1, page(2, 3, after("k")), Ok(false));
@@ -70,13 +82,13 @@ fn pages_of_other_attempts_units_and_lanes_are_dropped() {
     check(&mut stage, 7, page(1, 3, after("k")), Ok(false));
     assert!(stage.folds[&1].after.is_none());
     check(&mut stage, 1, page(1, 3, after("k")), Ok(true));
-    assert_eq!((stage.folds[&1].after.clone(), stage.folds[&1].tries), (Some(id("k")), 0));
+    assert_eq!((stage.folds[&1].after.clone(), stage.folds[&1].tries), (Some(Cursor::new("k")), 0));
 }
 
 #[test]
 fn pages_go_forward() {
     let (mut stage, ..) = stage();
-    let after = |key| Progress::After(id(key));
+    let after = |key| Progress::After(Cursor::new(key));
     check(&mut stage, 1, page(1, 3, after("k")), Ok(true));
     check(&mut stage, 1, page(1, 3, after("k")), Err(()));
     check(&mut stage, 1, page(1, 3, after("a")), Err(()));
@@ -95,14 +107,14 @@ fn pages_go_forward() {
 fn lost_lanes_go_on_from_where_they_stood() {
     let (mut stage, mut router, view) = stage();
     let node = stage.lanes[&1].node;
-    check(&mut stage, 1, page(1, 3, Progress::After(id("k"))), Ok(true));
+    check(&mut stage, 1, page(1, 3, Progress::After(Cursor::new("k"))), Ok(true));
     check(&mut stage, 2, page(9, 1, Progress::Taken(2)), Ok(true));
     for lane in [1, 2] {
         stage.lose(lane, &Error::unavailable("gone"), &mut router).unwrap();
     }
     let fold = &stage.folds[&1];
     assert_eq!((fold.attempt, fold.tries, fold.lane), (4, 1, None));
-    assert_eq!(fold.after, Some(id("k")));
+    assert_eq!(fold.after, Some(Cursor::new("k")));
     assert!(fold.place.is_none());
     assert_eq!((stage.unplaced.len(), stage.queued), (1, 1));
     plan(&mut router, &view);

@@ -1,0 +1,179 @@
+//! What a query would do: its plan, without running it.
+
+use std::collections::BTreeMap;
+
+use mapring_cluster::View;
+use mapring_kv::Selection;
+use mapring_ring::{Coverage, hash};
+use mapring_script::{Function, PhaseFunction, ReduceTiming, native};
+use mapring_types::{BucketId, IndexValue, NodeId, Result as KvResult};
+use serde_json::{Map, Value, json};
+
+use crate::failure::Failure;
+use crate::grammar::{Callee, Code, Inputs, OnError, PhaseKind, Query, Slice};
+use crate::objects::Objects;
+use crate::{limits, running};
+
+/// The plan of a query as JSON.
+///
+/// # Errors
+/// When no plan can be made now.
+pub(crate) async fn explain(
+    query: &Query,
+    view: &View,
+    objects: &dyn Objects,
+) -> Result<String, Failure> {
+    let spec = query.spec();
+    let mut plan = Map::new();
+    plan.insert("inputs".into(), inputs(&spec.inputs));
+    plan.insert("coverage".into(), coverage(&spec.inputs, view, objects).await?);
+    let phases = spec.phases.iter().enumerate().map(|(at, phase)| {
+        let next = spec.phases.get(at + 1).map(|next| &next.kind);
+        let mut shown = kind(&phase.kind, query, next);
+        shown.insert("keep".into(), phase.keep.into());
+        Value::Object(shown)
+    });
+    plan.insert("phases".into(), phases.collect());
+    let options = spec.options;
+    let skipped = match options.on_error {
+        OnError::Fail => Value::from("the query fails"),
+        OnError::Skip(most) => json!({ "skip": most }),
+    };
+    plan.insert(
+        "options".into(),
+        json!({
+            "timeout_ms": u64::try_from(query.timeout().as_millis()).unwrap_or(u64::MAX),
+            "consistency": if options.quorum { "quorum" } else { "one" },
+            "tombstones": if options.tombstones { "pass" } else { "skip" },
+            "limit": options.limit,
+            "on_error": skipped,
+        }),
+    );
+    Ok(crate::json::encode(&json!({ "explain": plan }).to_string()).into_owned())
+}
+
+fn bucket_name(bucket: &BucketId) -> String {
+    bucket.to_string()
+}
+
+fn inputs(inputs: &Inputs) -> Value {
+    match inputs {
+        Inputs::Slice(Slice { bucket, selection }) => {
+            let bucket = bucket_name(bucket);
+            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+            match selection {
+                Selection::All => json!({ "form": "bucket", "bucket": bucket }),
+                Selection::Keys { from, to } => json!({
+                    "form": "keys of a bucket", "bucket": bucket, "from": text(from), "to": text(to),
+                }),
+                Selection::Terms { field, from, to } => json!({
+                    "form": "secondary index", "bucket": bucket, "index": field,
+                    "from": term(from), "to": term(to),
+                }),
+            }
+        }
+        Inputs::Keys(keys) => json!({ "form": "listed keys", "count": keys.len() }),
+        Inputs::Values(values) => json!({ "form": "generator", "count": values.len() }),
+    }
+}
+
+fn term(term: &IndexValue) -> String {
+    match term {
+        IndexValue::Int(text) => text.clone(),
+        IndexValue::Bin(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+    }
+}
+
+/// Which node would work on what.
+async fn coverage(inputs: &Inputs, view: &View, objects: &dyn Objects) -> Result<Value, Failure> {
+    match inputs {
+        Inputs::Slice(slice) => {
+            let coverage = plan(&slice.bucket, view, objects).await?;
+            let mut nodes: BTreeMap<NodeId, Vec<u16>> = BTreeMap::new();
+            for entry in &coverage.entries {
+                nodes.entry(entry.node).or_default().push(entry.home.0);
+            }
+            let shown = nodes.into_iter().map(
+                |(node, partitions)| json!({ "node": name(view, node), "partitions": partitions }),
+            );
+            Ok(shown.collect())
+        }
+        Inputs::Keys(keys) => {
+            let mut plans: BTreeMap<BucketId, Coverage> = BTreeMap::new();
+            let mut nodes: BTreeMap<NodeId, u64> = BTreeMap::new();
+            let mut at = 0;
+            while let Some((input, next)) = keys.read(at) {
+                at = next;
+                let bucket = &input.id.bucket;
+                if !plans.contains_key(bucket) && plans.len() < limits::KNOWN_BUCKETS {
+                    plans.insert(bucket.clone(), plan(bucket, view, objects).await?);
+                }
+                let home = hash::home(view.plan().ring_size(), bucket, &input.id.key);
+                let entries = plans.get(bucket).map(|plan| plan.entries.as_slice());
+                let entry = entries.unwrap_or_default().iter().find(|entry| entry.home == home);
+                if let Some(entry) = entry {
+                    *nodes.entry(entry.node).or_default() += 1;
+                }
+            }
+            let shown = nodes
+                .into_iter()
+                .map(|(node, inputs)| json!({ "node": name(view, node), "inputs": inputs }));
+            Ok(shown.collect())
+        }
+        Inputs::Values(_) => Ok(Value::Array(Vec::new())),
+    }
+}
+
+async fn plan(bucket: &BucketId, view: &View, objects: &dyn Objects) -> Result<Coverage, Failure> {
+    let Some(n_val) = view.least_n_val(bucket) else {
+        let name = bucket.bucket_type.escape_ascii();
+        return Err(Failure::query(format_args!("the bucket type {name} does not exist")));
+    };
+    let found: KvResult<Coverage> =
+        objects.coverage(n_val, &std::collections::BTreeSet::new()).await;
+    found.map_err(Failure::query)
+}
+
+fn name(view: &View, node: NodeId) -> String {
+    view.state.members.get(&node).map_or_else(|| node.to_string(), |member| member.name.clone())
+}
+
+fn kind(kind: &PhaseKind, query: &Query, next: Option<&PhaseKind>) -> Map<String, Value> {
+    let (word, function) = running::words(kind);
+    let mut shown = Map::new();
+    shown.insert("kind".into(), word.into());
+    match kind {
+        PhaseKind::Link(_) => {
+            shown.insert("runs".into(), "in the node, beside the data".into());
+        }
+        PhaseKind::Map(code) => {
+            shown.insert("function".into(), function.into());
+            shown.insert("runs".into(), format!("{}, beside the data", engine(code, query)).into());
+            let prereduce = code.wants_prereduce() && matches!(next, Some(PhaseKind::Reduce(_)));
+            shown.insert("prereduce".into(), prereduce.into());
+        }
+        PhaseKind::Reduce(code) => {
+            shown.insert("function".into(), function.into());
+            let runs = format!("{}, at the coordinator", engine(code, query));
+            shown.insert("runs".into(), runs.into());
+            let batch = match code.timing() {
+                ReduceTiming::Every(inputs) => Value::from(inputs),
+                ReduceTiming::AtEnd => "all".into(),
+            };
+            shown.insert("batch".into(), batch);
+        }
+    }
+    shown
+}
+
+/// What runs a function: the node itself, or JavaScript in a worker.
+fn engine(code: &Code, query: &Query) -> &'static str {
+    let function = match &code.callee {
+        Callee::Given(function) => function.clone(),
+        Callee::Stored(_) => Function::Source(String::new()),
+        Callee::ErlangSource => return "refused",
+    };
+    let binary = query.spec().options.binary;
+    let function = PhaseFunction { function, arg: code.arg.clone(), binary };
+    if native::runs(&function) { "native" } else { "javascript" }
+}

@@ -1,0 +1,150 @@
+//! What a query may say beside Riak's members: how inputs are read, what becomes of failures, when to
+//! stop. Riak's grammar ignores such members, so a query that has them runs there too.
+
+use mapring_script::Binary;
+use serde_json::value::RawValue;
+
+use super::text::{Fields, Kind, fields, kind, string};
+use super::{Rejection, complaint};
+use crate::limits;
+
+/// See the module.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Options {
+    pub(crate) on_error: OnError,
+    /// The query ends as soon as its last phase has given so many results.
+    pub(crate) limit: Option<u64>,
+    /// Whether a majority of replicas is read and merged, or one complete replica.
+    pub(crate) quorum: bool,
+    /// Whether functions get tombstones, as in Riak, or never see them.
+    pub(crate) tombstones: bool,
+    /// What becomes of values that are not UTF-8.
+    pub(crate) binary: Binary,
+    /// Answer with the plan; run nothing.
+    pub(crate) explain: bool,
+    /// Tell what the query cost.
+    pub(crate) profile: bool,
+}
+
+/// What becomes of a query when the function of a map phase fails for an input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum OnError {
+    /// It fails, as in Riak.
+    #[default]
+    Fail,
+    /// It goes on without that input, up to so many inputs.
+    Skip(u64),
+}
+
+/// Reads the options among the members of a query.
+///
+/// # Errors
+/// A 400 that names the member and what it may be.
+pub(super) fn parse(fields: &Fields<'_>) -> Result<Options, Rejection> {
+    let word = |name: &'static str, words: [(&str, bool); 2]| match fields.get(name) {
+        None => Ok(false),
+        Some(value) => {
+            let given = string(value);
+            let known = words.iter().find(|(word, _)| given.as_deref() == Some(word));
+            let [one, two] = words.map(|(word, _)| word);
+            known
+                .map(|(_, means)| *means)
+                .ok_or_else(|| refused(name, &format!("is \"{one}\" or \"{two}\""), value))
+        }
+    };
+    let flag = |name: &'static str| match fields.get(name).map(|value| (value, value.get())) {
+        None | Some((_, "false")) => Ok(false),
+        Some((_, "true")) => Ok(true),
+        Some((value, _)) => Err(refused(name, "is true or false", value)),
+    };
+    let binary = word("binary", [("error", false), ("base64", true)])?;
+    Ok(Options {
+        on_error: fields.get("on_error").map_or(Ok(OnError::Fail), on_error)?,
+        limit: fields.get("limit").map(|value| above_zero("limit", value)).transpose()?,
+        quorum: word("consistency", [("one", false), ("quorum", true)])?,
+        tombstones: word("tombstones", [("skip", false), ("pass", true)])?,
+        binary: if binary { Binary::Base64 } else { Binary::Refuse },
+        explain: flag("explain")?,
+        profile: flag("profile")?,
+    })
+}
+
+/// `{"mode":"skip","max":N}` or `{"mode":"fail"}`.
+fn on_error(value: &RawValue) -> Result<OnError, Rejection> {
+    let forms = "is {\"mode\":\"skip\",\"max\":N} or {\"mode\":\"fail\"}";
+    let wrong = || refused("on_error", forms, value);
+    let fields = fields(value, &["mode", "max"]).ok_or_else(wrong)?;
+    match fields.get("mode").and_then(string).as_deref() {
+        Some("skip") => {
+            let most =
+                fields.get("max").map(|most| above_zero("on_error.max", most)).transpose()?;
+            Ok(OnError::Skip(most.unwrap_or(limits::SKIPPED)))
+        }
+        Some("fail") => Ok(OnError::Fail),
+        _ => Err(wrong()),
+    }
+}
+
+fn above_zero(name: &str, value: &RawValue) -> Result<u64, Rejection> {
+    let number = value.get().parse::<u64>().ok().filter(|_| kind(value) == Kind::Number);
+    number
+        .filter(|&number| number > 0)
+        .ok_or_else(|| refused(name, "is a whole number above 0", value))
+}
+
+fn refused(name: &str, forms: &str, value: &RawValue) -> Rejection {
+    Rejection::text(complaint(&format!("The member \"{name}\" of a query {forms}, not:"), value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::grammar;
+
+    fn read(members: &str) -> Result<Options, String> {
+        let body = format!(r#"{{"inputs":"b","query":[],{members}}}"#);
+        let query = grammar::parse(body.as_bytes()).map_err(|refused| refused.body)?;
+        Ok(query.spec().options)
+    }
+
+    #[test]
+    fn options_are_read() {
+        let none = Options::default();
+        assert_eq!(read(r#""unknown":1"#), Ok(none));
+        let skip = |most| Ok(Options { on_error: OnError::Skip(most), ..none });
+        assert_eq!(read(r#""on_error":{"mode":"skip","max":7}"#), skip(7));
+        assert_eq!(read(r#""on_error":{"mode":"skip"}"#), skip(limits::SKIPPED));
+        assert_eq!(read(r#""on_error":{"mode":"fail"}"#), Ok(none));
+        assert_eq!(read(r#""limit":3"#), Ok(Options { limit: Some(3), ..none }));
+        assert_eq!(read(r#""consistency":"quorum""#), Ok(Options { quorum: true, ..none }));
+        assert_eq!(read(r#""consistency":"one","tombstones":"skip","binary":"error""#), Ok(none));
+        assert_eq!(read(r#""tombstones":"pass""#), Ok(Options { tombstones: true, ..none }));
+        let base64 = Options { binary: Binary::Base64, ..none };
+        assert_eq!(read(r#""binary":"base64""#), Ok(base64));
+        let both = Options { explain: true, profile: true, ..none };
+        assert_eq!(read(r#""explain":true,"profile":true"#), Ok(both));
+        assert_eq!(read(r#""explain":false,"profile":false"#), Ok(none));
+    }
+
+    #[test]
+    fn wrong_options_are_named() {
+        for (members, name) in [
+            (r#""on_error":"skip""#, "on_error"),
+            (r#""on_error":{"mode":"ignore"}"#, "on_error"),
+            (r#""on_error":{"mode":"skip","max":0}"#, "on_error.max"),
+            (r#""limit":0"#, "limit"),
+            (r#""limit":-1"#, "limit"),
+            (r#""limit":1.5"#, "limit"),
+            (r#""limit":"3""#, "limit"),
+            (r#""consistency":2"#, "consistency"),
+            (r#""tombstones":true"#, "tombstones"),
+            (r#""binary":"hex""#, "binary"),
+            (r#""explain":1"#, "explain"),
+            (r#""profile":"yes""#, "profile"),
+        ] {
+            let refused = read(members).unwrap_err();
+            let begins = format!("The member \"{name}\" of a query is ");
+            assert!(refused.starts_with(&begins), "{members}: {refused}");
+        }
+    }
+}

@@ -1,0 +1,453 @@
+//! Queries that run: what each has done so far, so that they can be watched, and ended.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use mapring_types::NodeId;
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::failure::Failure;
+use crate::grammar::{Callee, PhaseKind, Query};
+use crate::limits;
+use crate::unit::Spent;
+use mapring_script::Function;
+
+/// Names a query among all of a cluster: the node that coordinates it, and a number of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct QueryId {
+    pub(crate) node: NodeId,
+    pub(crate) number: u64,
+}
+
+impl std::fmt::Display for QueryId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:x}-{:016x}", self.node.0, self.number)
+    }
+}
+
+impl std::str::FromStr for QueryId {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (node, number) = text.split_once('-').ok_or(())?;
+        let hex = |text: &str| {
+            let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_hexdigit());
+            if digits { u64::from_str_radix(text, 16).map_err(|_| ()) } else { Err(()) }
+        };
+        Ok(Self { node: NodeId(hex(node)?), number: hex(number)? })
+    }
+}
+
+/// What a query has done so far. Its members are those of `GET /admin/queries`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueryReport {
+    /// The query's id.
+    pub id: String,
+    /// The node that coordinates it.
+    pub node: String,
+    /// `waiting` for its turn, or `running`.
+    pub state: String,
+    /// Milliseconds since it was asked.
+    pub age_ms: u64,
+    /// Milliseconds that it may take.
+    pub timeout_ms: u64,
+    /// Inputs that its map and link phases have done.
+    pub inputs_done: u64,
+    /// Its phases in order.
+    pub phases: Vec<PhaseReport>,
+    /// The beginning of its text.
+    pub query: String,
+}
+
+/// What a phase has done so far.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PhaseReport {
+    /// Its number, from 0.
+    pub phase: usize,
+    /// `map`, `reduce`, `link`, or `keys` for the listing before the first reduce.
+    pub kind: String,
+    /// What it calls, in short.
+    pub function: String,
+    /// Inputs that it has taken.
+    pub inputs: u64,
+    /// Results that it has made.
+    pub results: u64,
+    /// Bytes of these results.
+    pub result_bytes: u64,
+    /// Inputs that were left out because its function failed.
+    pub skipped: u64,
+    /// Partitions that it has worked through …
+    pub partitions_done: u64,
+    /// … of so many; 0 where it works on named inputs.
+    pub partitions: u64,
+}
+
+/// A query under way, or just ended. Cheap to share.
+#[derive(Debug)]
+pub struct Running {
+    pub(crate) id: QueryId,
+    node: String,
+    query: Query,
+    asked: Instant,
+    admitted: AtomicBool,
+    phases: Vec<Counters>,
+    skipped: Mutex<Vec<Box<RawValue>>>,
+    skipped_count: AtomicU64,
+    /// By phase and node.
+    spent: Mutex<BTreeMap<(usize, String), Cost>>,
+    end: watch::Sender<bool>,
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    inputs: AtomicU64,
+    results: AtomicU64,
+    result_bytes: AtomicU64,
+    skipped: AtomicU64,
+    partitions_done: AtomicU64,
+    partitions: AtomicU64,
+}
+
+/// What a phase cost on a node.
+#[derive(Debug, Clone, Copy, Default)]
+struct Cost {
+    pages: u64,
+    inputs: u64,
+    results: u64,
+    result_bytes: u64,
+    spent: Spent,
+}
+
+/// What a page, or a step of a reduce, has done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Done {
+    pub(crate) inputs: u64,
+    pub(crate) results: u64,
+    pub(crate) result_bytes: u64,
+    pub(crate) skipped: u64,
+    pub(crate) partitions: u64,
+    pub(crate) spent: Spent,
+}
+
+impl Running {
+    pub(crate) fn new(id: QueryId, node: String, query: Query) -> Self {
+        let phases = query.spec().phases.len().max(1);
+        Self {
+            id,
+            node,
+            query,
+            asked: Instant::now(),
+            admitted: AtomicBool::new(false),
+            phases: (0..phases).map(|_| Counters::default()).collect(),
+            skipped: Mutex::default(),
+            skipped_count: AtomicU64::new(0),
+            spent: Mutex::default(),
+            end: watch::Sender::new(false),
+        }
+    }
+
+    /// The query's id, as in the header `X-Query-Id`.
+    pub fn id(&self) -> QueryId {
+        self.id
+    }
+
+    /// Whether the client asked what the query costs.
+    pub fn wants_profile(&self) -> bool {
+        self.query.spec().options.profile
+    }
+
+    /// What the query has done so far.
+    pub fn report(&self) -> QueryReport {
+        let phases: Vec<PhaseReport> =
+            self.phases.iter().enumerate().map(|(at, counters)| self.phase(at, counters)).collect();
+        let state = if self.admitted.load(Ordering::Relaxed) { "running" } else { "waiting" };
+        QueryReport {
+            id: self.id.to_string(),
+            node: self.node.clone(),
+            state: state.to_owned(),
+            age_ms: millis(self.asked.elapsed()),
+            timeout_ms: millis(self.query.timeout()),
+            inputs_done: phases.iter().map(|phase| phase.inputs).sum(),
+            phases,
+            query: self.query.spec().text.clone(),
+        }
+    }
+
+    fn phase(&self, phase: usize, counters: &Counters) -> PhaseReport {
+        let (kind, function) = match self.query.spec().phases.get(phase) {
+            None => ("keys", String::new()),
+            Some(phase) => words(&phase.kind),
+        };
+        let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        PhaseReport {
+            phase,
+            kind: kind.to_owned(),
+            function,
+            inputs: of(&counters.inputs),
+            results: of(&counters.results),
+            result_bytes: of(&counters.result_bytes),
+            skipped: of(&counters.skipped),
+            partitions_done: of(&counters.partitions_done),
+            partitions: of(&counters.partitions),
+        }
+    }
+
+    /// How many inputs were left out.
+    pub fn skipped_count(&self) -> u64 {
+        self.skipped_count.load(Ordering::Relaxed)
+    }
+
+    /// The inputs that were left out since the last call, as JSON objects such as failures have; of
+    /// very many the first.
+    pub fn take_skipped(&self) -> Vec<Box<RawValue>> {
+        std::mem::take(&mut *self.skipped.lock())
+    }
+
+    /// What each phase cost on each node, as JSON.
+    pub fn profile(&self) -> String {
+        let entries: Vec<serde_json::Value> = self
+            .spent
+            .lock()
+            .iter()
+            .map(|((phase, node), cost)| {
+                let Cost { pages, inputs, results, result_bytes, spent } = cost;
+                serde_json::json!({
+                    "phase": phase,
+                    "node": node,
+                    "pages": pages,
+                    "inputs": inputs,
+                    "looked_at": spent.looked_at,
+                    "read_bytes": spent.read_bytes,
+                    "results": results,
+                    "result_bytes": result_bytes,
+                    "read_ms": shown(spent.read_us),
+                    "work_ms": shown(spent.work_us),
+                    "function_ms": shown(spent.function_us),
+                    "prereduce_ms": shown(spent.prereduce_us),
+                    "held_back_ms": shown(spent.held_back_us),
+                })
+            })
+            .collect();
+        let whole = serde_json::json!({
+            "query": self.id.to_string(),
+            "elapsed_ms": shown(crate::unit::micros(self.asked.elapsed())),
+            "phases": entries,
+        });
+        whole.to_string()
+    }
+
+    /// Ends the query.
+    pub(crate) fn end(&self) {
+        self.end.send_replace(true);
+    }
+
+    /// Returns when the query is to be ended.
+    pub(crate) async fn ended(&self) {
+        let mut end = self.end.subscribe();
+        // The sender lives as long as this.
+        let _ = end.wait_for(|end| *end).await;
+    }
+
+    pub(crate) fn admit(&self) {
+        self.admitted.store(true, Ordering::Relaxed);
+    }
+
+    /// A phase is to work through so many partitions.
+    pub(crate) fn covers(&self, phase: usize, partitions: u64) {
+        if let Some(counters) = self.phases.get(phase) {
+            counters.partitions.store(partitions, Ordering::Relaxed);
+        }
+    }
+
+    /// A phase has done something on a node.
+    pub(crate) fn did(&self, phase: usize, node: &str, done: &Done) {
+        if let Some(counters) = self.phases.get(phase) {
+            for (counter, more) in [
+                (&counters.inputs, done.inputs),
+                (&counters.results, done.results),
+                (&counters.result_bytes, done.result_bytes),
+                (&counters.skipped, done.skipped),
+                (&counters.partitions_done, done.partitions),
+            ] {
+                counter.fetch_add(more, Ordering::Relaxed);
+            }
+        }
+        if self.wants_profile() {
+            let mut spent = self.spent.lock();
+            let cost = spent.entry((phase, node.to_owned())).or_default();
+            cost.pages += 1;
+            cost.inputs += done.inputs;
+            cost.results += done.results;
+            cost.result_bytes += done.result_bytes;
+            cost.spent.add(&done.spent);
+        }
+    }
+
+    /// Inputs are left out. Gives how many there are now.
+    pub(crate) fn skip(&self, inputs: impl Iterator<Item = Failure>) -> u64 {
+        let mut kept = self.skipped.lock();
+        for failure in inputs {
+            self.skipped_count.fetch_add(1, Ordering::Relaxed);
+            if kept.len() < limits::SKIPPED_KEPT
+                && let Ok(report) = RawValue::from_string(failure.body)
+            {
+                kept.push(report);
+            }
+        }
+        self.skipped_count()
+    }
+}
+
+/// A phase in short.
+pub(crate) fn words(kind: &PhaseKind) -> (&'static str, String) {
+    let callee = |callee: &Callee| match callee {
+        Callee::Given(Function::Source(_)) => "javascript".to_owned(),
+        Callee::Given(Function::Named(name)) => name.clone(),
+        Callee::Given(Function::Erlang { module, function }) => format!("{module}:{function}"),
+        Callee::Stored(id) => format!("javascript in {id}"),
+        Callee::ErlangSource => "erlang".to_owned(),
+    };
+    match kind {
+        PhaseKind::Map(code) => ("map", callee(&code.callee)),
+        PhaseKind::Reduce(code) => ("reduce", callee(&code.callee)),
+        PhaseKind::Link(_) => ("link", String::new()),
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Microseconds as milliseconds with three decimals.
+fn shown(micros: u64) -> f64 {
+    // Exact for every time that a query can take.
+    #[expect(clippy::cast_precision_loss)]
+    let millis = micros as f64 / 1_000.0;
+    millis
+}
+
+/// The queries that a node coordinates, or that wait for their turn.
+#[derive(Debug, Default)]
+pub(crate) struct Registry(Mutex<BTreeMap<u64, Arc<Running>>>);
+
+impl Registry {
+    /// Lists a query until what is returned is dropped.
+    pub(crate) fn enter(self: &Arc<Self>, running: Arc<Running>) -> Entry {
+        let number = running.id.number;
+        self.0.lock().insert(number, running);
+        Entry { registry: self.clone(), number }
+    }
+
+    /// Ends a query; gives whether it was under way.
+    pub(crate) fn end(&self, number: u64) -> bool {
+        let running = self.0.lock().get(&number).cloned();
+        running.inspect(|running| running.end()).is_some()
+    }
+
+    /// The reports of all, the oldest first.
+    pub(crate) fn reports(&self) -> Vec<QueryReport> {
+        let running: Vec<Arc<Running>> = self.0.lock().values().cloned().collect();
+        let mut reports: Vec<QueryReport> = running.iter().map(|query| query.report()).collect();
+        reports.sort_by_key(|report| std::cmp::Reverse(report.age_ms));
+        reports
+    }
+
+    /// How long the oldest has been under way.
+    pub(crate) fn oldest(&self) -> Duration {
+        let age = self.0.lock().values().map(|running| running.asked.elapsed()).max();
+        age.unwrap_or_default()
+    }
+}
+
+/// A query's place in the [`Registry`].
+pub(crate) struct Entry {
+    registry: Arc<Registry>,
+    number: u64,
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.registry.0.lock().remove(&self.number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::grammar;
+
+    fn running(number: u64, body: &str) -> Arc<Running> {
+        let query = grammar::parse(body.as_bytes()).unwrap();
+        let id = QueryId { node: NodeId(11), number };
+        Arc::new(Running::new(id, "n1".into(), query))
+    }
+
+    #[test]
+    fn ids_are_read_as_they_are_written() {
+        let id = QueryId { node: NodeId(11), number: 0xfeed };
+        assert_eq!(id.to_string(), "b-000000000000feed");
+        assert_eq!(id.to_string().parse(), Ok(id));
+        for text in ["", "-", "b", "b-", "-1", "x-1", "b-1-2", "b-+1", "b-11112222333344445"] {
+            assert!(text.parse::<QueryId>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn reports_add_up() {
+        let query = running(
+            1,
+            r#"{"inputs":"b","query":[{"link":{}},{"map":{"language":"javascript","name":"f"}}],"profile":true}"#,
+        );
+        query.covers(0, 64);
+        let done = Done { inputs: 3, results: 2, partitions: 1, ..Done::default() };
+        query.did(0, "n1", &done);
+        query.did(0, "n2", &done);
+        query.did(1, "n1", &Done { inputs: 1, skipped: 1, ..Done::default() });
+        // A phase that is not there is no reason to fail.
+        query.did(9, "n1", &done);
+        let report = query.report();
+        assert_eq!((report.state.as_str(), report.inputs_done), ("waiting", 7));
+        let [first, second] = report.phases.as_slice() else { panic!("{report:?}") };
+        assert_eq!((first.kind.as_str(), first.partitions_done, first.partitions), ("link", 2, 64));
+        assert_eq!((second.function.as_str(), second.skipped), ("f", 1));
+        let profile: serde_json::Value = serde_json::from_str(&query.profile()).unwrap();
+        assert_eq!(profile["phases"][0]["inputs"], 3);
+        assert_eq!(profile["phases"][1]["node"], "n2");
+    }
+
+    #[test]
+    fn a_registry_forgets_what_has_ended() {
+        let registry = Arc::new(Registry::default());
+        let entry = registry.enter(running(1, r#"{"inputs":"b","query":[]}"#));
+        let other = registry.enter(running(2, r#"{"inputs":"b","query":[]}"#));
+        assert_eq!(registry.reports().len(), 2);
+        drop(entry);
+        assert!(!registry.end(1) && registry.end(2));
+        drop(other);
+        assert_eq!(registry.oldest(), Duration::ZERO);
+    }
+
+    #[tokio::test]
+    async fn an_ended_query_is_told_whenever_it_asks() {
+        let query = running(1, r#"{"inputs":"b","query":[]}"#);
+        query.end();
+        query.ended().await;
+        query.ended().await;
+    }
+
+    #[test]
+    fn so_many_skipped_inputs_are_kept() {
+        let query = running(1, r#"{"inputs":"b","query":[]}"#);
+        let failures = || (0..limits::SKIPPED_KEPT).map(|at| Failure::phase(0, at));
+        assert_eq!(query.skip(failures()), limits::SKIPPED_KEPT as u64);
+        assert_eq!(query.skip(failures()), 2 * limits::SKIPPED_KEPT as u64);
+        assert_eq!(query.take_skipped().len(), limits::SKIPPED_KEPT);
+        assert!(query.take_skipped().is_empty());
+    }
+}
