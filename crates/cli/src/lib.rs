@@ -12,6 +12,7 @@ mod load;
 mod mapred;
 mod object;
 mod playground;
+mod queries;
 mod repair;
 mod server;
 
@@ -44,6 +45,8 @@ enum Command {
     Load(load::Arguments),
     /// Run a MapReduce query and print its results, one a line, as they come.
     Mapred(mapred::Arguments),
+    /// List the queries that run, or end one.
+    Queries(queries::Arguments),
     /// Print an object.
     Get(object::GetArguments),
     /// Store an object.
@@ -98,6 +101,7 @@ pub fn main() -> ExitCode {
         Command::Playground(arguments) => on_one_thread(playground::run(&arguments)),
         Command::Load(arguments) => on_one_thread(load::run(&arguments)),
         Command::Mapred(arguments) => on_one_thread(mapred::run(&arguments)),
+        Command::Queries(arguments) => on_one_thread(queries::run(&arguments)),
         Command::Get(arguments) => on_one_thread(object::get(&arguments)),
         Command::Put(arguments) => on_one_thread(object::put(&arguments)),
         Command::Del(arguments) => on_one_thread(object::del(&arguments)),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use mapring_types::limits;
+use serde_json::{Map, Value};
 
 use crate::Target;
 use crate::failure::{Failure, Outcome, print};
@@ -21,13 +22,31 @@ pub(crate) struct Arguments {
     #[arg(long)]
     phases: bool,
 
+    /// Print the query's plan instead of running it
+    #[arg(long)]
+    explain: bool,
+
+    /// Print to standard error what each phase cost on each node
+    #[arg(long)]
+    profile: bool,
+
     #[command(flatten)]
     target: Target,
 }
 
 pub(crate) async fn run(arguments: &Arguments) -> Outcome {
     let client = arguments.target.client()?;
-    let query = read(&arguments.query)?;
+    let mut query = read(&arguments.query)?;
+    if arguments.explain {
+        query = with(&query, "explain")?;
+    }
+    if arguments.profile {
+        query = with(&query, "profile")?;
+    }
+    if is_true(&query, "explain") {
+        let plan = client.mapred(query).await?;
+        return print(&[&plan[..], b"\n"].concat());
+    }
     let mut parts = client.mapred_chunked(query).await?;
     while let Some(part) = parts.next().await? {
         let mut lines = String::new();
@@ -39,8 +58,27 @@ pub(crate) async fn run(arguments: &Arguments) -> Outcome {
             lines.push('\n');
         }
         print(lines.as_bytes())?;
+        for skipped in &part.skipped {
+            eprintln!("left out: {}", skipped.get());
+        }
+        if let Some(profile) = &part.profile {
+            eprintln!("{}", profile.get());
+        }
     }
     Ok(())
+}
+
+/// The query with a member that is true.
+fn with(query: &[u8], name: &str) -> Outcome<Vec<u8>> {
+    let mut members: Map<String, Value> = serde_json::from_slice(query)
+        .map_err(|error| Failure::failed(format!("the query is no JSON object: {error}")))?;
+    members.insert(name.to_owned(), true.into());
+    Ok(Value::Object(members).to_string().into_bytes())
+}
+
+fn is_true(query: &[u8], name: &str) -> bool {
+    let members: Option<Map<String, Value>> = serde_json::from_slice(query).ok();
+    members.is_some_and(|members| members.get(name) == Some(&Value::Bool(true)))
 }
 
 /// Reads a query.

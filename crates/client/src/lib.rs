@@ -13,6 +13,7 @@ pub mod limits;
 mod listing;
 mod multipart;
 mod object;
+mod queries;
 mod query;
 
 pub use cluster::{ClusterStatus, Hints, MemberStatus, Repair, Repairs, Unfit};
@@ -20,4 +21,5 @@ pub use connection::{Client, Timeouts};
 pub use error::{Error, QueryFailure, Result};
 pub use listing::Keys;
 pub use object::{NewObject, Place, Stored};
+pub use queries::{RunningPhase, RunningQueries, RunningQuery};
 pub use query::{Part, Parts};

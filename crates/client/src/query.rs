@@ -19,6 +19,12 @@ pub struct Part {
     pub phase: usize,
     /// The results, each as JSON text.
     pub data: Vec<Box<RawValue>>,
+    /// Inputs that were left out (`on_error`), each a JSON object as failures are.
+    #[serde(default)]
+    pub skipped: Vec<Box<RawValue>>,
+    /// What the query cost, when it was asked for (`profile`).
+    #[serde(default)]
+    pub profile: Option<Box<RawValue>>,
 }
 
 /// The results of a query as they come. Dropping it ends the query.
