@@ -3,6 +3,7 @@
 
 mod answers;
 mod faults;
+mod options;
 mod store;
 mod workers;
 mod world;

@@ -1,0 +1,226 @@
+//! What queries answer that say more than Riak's: options, generators, and being looked at.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+
+use mapring_types::{BucketId, NodeId};
+use serde_json::Value;
+
+use super::world::{World, gather, object};
+use crate::failure::Failure;
+use crate::grammar;
+use crate::running::QueryId;
+use crate::{Rejection, Started};
+
+fn map(name: &str) -> String {
+    format!(r#"[{{"map":{{"language":"javascript","name":"{name}"}}}}]"#)
+}
+
+fn start(world: &World, node: usize, body: &str) -> Result<Started, Rejection> {
+    world.engines[node].start(grammar::parse(body.as_bytes()).unwrap())
+}
+
+async fn run(
+    world: &World,
+    body: &str,
+) -> (Result<BTreeMap<usize, Vec<String>>, Failure>, Vec<Value>) {
+    let Started { results, running } = start(world, 0, body).unwrap();
+    let found = gather(results).await;
+    let skipped = running.take_skipped();
+    (found, skipped.iter().map(|text| serde_json::from_str(text.get()).unwrap()).collect())
+}
+
+fn world() -> World {
+    let world = World::new();
+    world.fill(&BucketId::untyped("b"), 100);
+    world
+}
+
+fn sorted(mut values: Vec<u64>) -> Vec<u64> {
+    values.sort_unstable();
+    values
+}
+
+#[tokio::test(start_paused = true)]
+async fn inputs_that_fail_are_left_out_and_told() {
+    let world = world();
+    for inputs in [r#""b""#, r#"[["b","k6"],["b","k7"],["b","k8"],["b","k7"]]"#] {
+        let query = map("throw");
+        let body = format!(r#"{{"inputs":{inputs},"query":{query},"on_error":{{"mode":"skip"}}}}"#);
+        let (found, skipped) = run(&world, &body).await;
+        let whole = inputs == r#""b""#;
+        assert_eq!(found.unwrap()[&0].len(), if whole { 99 } else { 2 });
+        assert_eq!(skipped.len(), if whole { 1 } else { 2 });
+        for report in skipped {
+            assert_eq!(report["key"], "k7");
+            assert_eq!(report["error"], "TypeError: no");
+            assert_eq!(report["phase"], 0);
+        }
+        let body = format!(r#"{{"inputs":{inputs},"query":{query}}}"#);
+        assert!(run(&world, &body).await.0.is_err());
+    }
+    let twice = r#"{"inputs":[["b","k7"],["b","k7"]],"query":QUERY,
+                    "on_error":{"mode":"skip","max":1}}"#;
+    let (found, _) = run(&world, &twice.replace("QUERY", &map("throw"))).await;
+    assert!(found.unwrap_err().body.contains("TypeError: no"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_limit_ends_the_query_early() {
+    let world = World::new();
+    world.fill(&BucketId::untyped("b"), 2_000);
+    for (query, limit) in [(map("one"), 1), (map("one"), 30), (map("one"), 5_000), ("[]".into(), 9)]
+    {
+        world.watch.mapped.store(0, Ordering::Relaxed);
+        let body = format!(r#"{{"inputs":"b","query":{query},"limit":{limit}}}"#);
+        let found = run(&world, &body).await.0.unwrap();
+        let expect = limit.min(2_000);
+        assert_eq!(found[&0].len(), expect, "{query}");
+        let mapped = world.watch.mapped.load(Ordering::Relaxed);
+        // Three nodes, each with some slices of which a page is under way and one waits.
+        assert!(expect == 2_000 || mapped <= 1_000, "{mapped} inputs for {limit} results");
+    }
+    let keys: Vec<String> = (0..50).map(|number| format!(r#"["b","k{number}"]"#)).collect();
+    let body = format!(r#"{{"inputs":[{}],"query":[],"limit":7}}"#, keys.join(","));
+    assert_eq!(run(&world, &body).await.0.unwrap()[&0], keys[..7]);
+    // What a limit ends is the last phase.
+    let sum = r#"[{"map":{"language":"javascript","name":"one"}},
+                  {"reduce":{"language":"javascript","name":"sum"}}]"#;
+    let body = format!(r#"{{"inputs":"b","query":{sum},"limit":1}}"#);
+    assert_eq!(run(&world, &body).await.0.unwrap()[&1], ["2000"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn tombstones_are_passed_on_demand() {
+    let world = world();
+    let dead = BucketId::untyped("dead");
+    world.put_object(&dead, "d", &object("", &[], true), |_| true);
+    let missing = r#"{"not_found":{"bucket":"dead","key":"d"}}"#;
+    for (inputs, option, expect) in [
+        (r#""dead""#, "", None),
+        (r#""dead""#, r#","tombstones":"skip""#, None),
+        (r#""dead""#, r#","tombstones":"pass""#, Some("1")),
+        (r#"[["dead","d"]]"#, "", Some(missing)),
+        (r#"[["dead","d"]]"#, r#","tombstones":"pass""#, Some("1")),
+    ] {
+        let body = format!(r#"{{"inputs":{inputs},"query":{}{option}}}"#, map("one"));
+        let found = run(&world, &body).await.0.unwrap();
+        assert_eq!(found.get(&0).map(|values| values[0].as_str()), expect, "{inputs} {option}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn named_inputs_may_be_read_by_quorum() {
+    let world = world();
+    let late = object("77", &[], false);
+    world.put_object(&BucketId::untyped("late"), "l", &late, |replica| replica == 2);
+    let body = format!(
+        r#"{{"inputs":[["late","l"],["late",""],["b","k3"]],"query":{},"consistency":"quorum"}}"#,
+        map("json")
+    );
+    let found = run(&world, &body).await.0.unwrap();
+    let mut found = found[&0].clone();
+    found.sort();
+    assert_eq!(found, ["3", "77", r#"{"not_found":{"bucket":"late","key":""}}"#]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn generators_feed_any_phase() {
+    let world = world();
+    let sum = r#"[{"reduce":{"language":"javascript","name":"sum"}}]"#;
+    let inputs = r#"{"module":"mapring","function":"sequence","arg":[1,20000]}"#;
+    let body = format!(r#"{{"inputs":{inputs},"query":{sum}}}"#);
+    assert_eq!(run(&world, &body).await.0.unwrap()[&0], ["200010000"]);
+    let inputs = r#"{"module":"mapring","function":"list","arg":[["b","k5"],["b","k6",1]]}"#;
+    let body = format!(r#"{{"inputs":{inputs},"query":{}}}"#, map("json"));
+    let found = run(&world, &body).await.0.unwrap();
+    let numbers = found[&0].iter().map(|text| text.parse().unwrap()).collect();
+    assert_eq!(sorted(numbers), [5, 6]);
+    let inputs = r#"{"module":"mapring","function":"list","arg":[7]}"#;
+    let body = format!(r#"{{"inputs":{inputs},"query":{}}}"#, map("json"));
+    assert!(run(&world, &body).await.0.unwrap_err().body.contains("is no input"));
+    let body = format!(r#"{{"inputs":{inputs},"query":[]}}"#);
+    assert_eq!(run(&world, &body).await.0.unwrap()[&0], ["7"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn queries_are_seen_and_ended_from_any_node() {
+    let world = world();
+    let body = format!(r#"{{"inputs":"b","query":{}}}"#, map("hang"));
+    let Started { results, running } = start(&world, 1, &body).unwrap();
+    let waits = tokio::spawn(gather(results));
+    while world.watch.hanging.load(Ordering::Relaxed) == 0 {
+        tokio::task::yield_now().await;
+    }
+    for engine in &world.engines {
+        let (reports, silent) = engine.queries().await;
+        assert!(silent.is_empty());
+        let [report] = reports.as_slice() else { panic!("{reports:?}") };
+        assert_eq!((&report.id, report.state.as_str()), (&running.id.to_string(), "running"));
+        assert_eq!(report.phases[0].partitions, 16);
+        assert_eq!(report.phases[0].function, "hang");
+    }
+    let stranger = QueryId { number: running.id.number ^ 1, ..running.id };
+    assert!(!world.engines[0].end(stranger).await.unwrap());
+    assert!(!world.engines[0].end(QueryId { node: NodeId(99), ..running.id }).await.unwrap());
+    assert!(world.engines[2].end(running.id).await.unwrap());
+    let failure = waits.await.unwrap().unwrap_err();
+    assert!(failure.body.contains("ended by an operator"), "{}", failure.body);
+    while world.watch.hanging.load(Ordering::Relaxed) > 0 {
+        tokio::task::yield_now().await;
+    }
+    assert!(world.engines[0].queries().await.0.is_empty());
+    world.kill(NodeId(3));
+    assert_eq!(world.engines[0].queries().await.1.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_profile_has_each_phase_on_each_node() {
+    let world = world();
+    let query = r#"[{"map":{"language":"javascript","name":"json","arg":{"do_prereduce":true}}},
+                    {"reduce":{"language":"javascript","name":"sum"}}]"#;
+    let body = format!(r#"{{"inputs":"b","query":{query},"profile":true}}"#);
+    let Started { results, running } = start(&world, 0, &body).unwrap();
+    assert_eq!(gather(results).await.unwrap()[&1], ["4950"]);
+    let profile: Value = serde_json::from_str(&running.profile()).unwrap();
+    let phases = profile["phases"].as_array().unwrap();
+    let inputs = |phase: u64| -> u64 {
+        let of_phase = phases.iter().filter(|cost| cost["phase"] == phase);
+        of_phase.map(|cost| cost["inputs"].as_u64().unwrap()).sum()
+    };
+    assert_eq!(inputs(0), 100);
+    assert!(inputs(1) >= 3, "{profile}");
+    assert_eq!(phases.iter().filter(|cost| cost["phase"] == 0).count(), 3);
+    let report = running.report();
+    assert_eq!((report.phases[0].partitions_done, report.inputs_done), (16, 100 + inputs(1)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_names_nodes_and_partitions() {
+    let world = world();
+    let explain = async |inputs: &str, query: &str| -> Value {
+        let body = format!(r#"{{"inputs":{inputs},"query":{query},"explain":true}}"#);
+        let query = grammar::parse(body.as_bytes()).unwrap();
+        let plan = world.engines[0].explain(&query).await.unwrap().unwrap();
+        serde_json::from_str::<Value>(&plan).unwrap()["explain"].take()
+    };
+    let query = r#"[{"map":{"language":"javascript","name":"Riak.mapValues"}},
+                    {"map":{"language":"javascript","source":"function(v){return [];}"}},
+                    {"reduce":{"language":"erlang","module":"riak_kv_mapreduce",
+                               "function":"reduce_sum","arg":{"reduce_phase_batch_size":7}}}]"#;
+    let plan = explain("\"b\"", query).await;
+    let nodes = plan["coverage"].as_array().unwrap();
+    let partitions = nodes.iter().map(|node| node["partitions"].as_array().unwrap().len());
+    assert_eq!((nodes.len(), partitions.sum::<usize>()), (3, 16));
+    let phases = plan["phases"].as_array().unwrap();
+    assert_eq!(phases[0]["runs"], "native, beside the data");
+    assert_eq!(phases[1]["runs"], "javascript, beside the data");
+    assert_eq!(phases[2]["runs"], "native, at the coordinator");
+    assert_eq!((&phases[2]["batch"], &phases[2]["keep"]), (&7.into(), &true.into()));
+    let plan = explain(r#"[["b","k1"],["b","k2"],["b","k3"]]"#, "[]").await;
+    let inputs = plan["coverage"].as_array().unwrap().iter();
+    assert_eq!(inputs.map(|node| node["inputs"].as_u64().unwrap()).sum::<u64>(), 3);
+    // Nothing has run.
+    assert_eq!(world.watch.mapped.load(Ordering::Relaxed), 0);
+    assert!(world.engines[0].queries().await.0.is_empty());
+}
