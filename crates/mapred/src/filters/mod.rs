@@ -1,0 +1,101 @@
+//! Key filters (reference §6.3): which keys of a bucket are the inputs of a query.
+//!
+//! A list of filters is a *pipeline*: each filter gets what the one before it gave, the first gets
+//! the key. A key is kept when the last filter gives exactly `true`. [`parse`] reads a pipeline,
+//! [`compile`] makes it ready to run, [`eval`] runs it for a key. Values are Erlang's terms
+//! ([`term`], [`number`]), since that is what the results of transforms and comparisons depend on.
+//!
+//! Pipelines run inside the node, over text that users wrote: everything is bounded
+//! ([`crate::limits`]), and expressions go through [`pattern`] first.
+
+mod chars;
+mod compile;
+mod distance;
+mod eval;
+mod number;
+mod parse;
+mod pattern;
+mod term;
+#[cfg(test)]
+mod tests;
+mod text;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+pub(crate) use eval::Compiled;
+
+use term::Term;
+
+/// A pipeline as a query has it: what travels to the nodes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Filters(Pipeline);
+
+/// Why a list of filters is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum FilterError {
+    /// There is no filter of this name.
+    Unknown(String),
+    /// A filter is not written as it must be: which one, and what is wrong with it.
+    Malformed(String),
+}
+
+/// Filters, each of which gets what the one before it gave.
+type Pipeline = Vec<Filter>;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+enum Filter {
+    Transform(Transform),
+    Tokenize { separators: Term, number: Term },
+    Compare(Comparison, Term),
+    Between { low: Term, high: Term, inclusive: bool },
+    Matches(Term),
+    Equal { to: Term, wanted: bool },
+    SetMember(Vec<Term>),
+    SimilarTo { text: Term, distance: Term },
+    StartsWith(Term),
+    EndsWith(Term),
+    SoundsLike,
+    And(Vec<Pipeline>),
+    Or(Vec<Pipeline>),
+    Not(Pipeline),
+}
+
+/// Transforms without arguments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+enum Transform {
+    IntToString,
+    StringToInt,
+    FloatToString,
+    StringToFloat,
+    ToUpper,
+    ToLower,
+    UrlDecode,
+}
+
+/// Comparisons in Erlang's order of terms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+enum Comparison {
+    Greater,
+    Less,
+    GreaterOrEqual,
+    LessOrEqual,
+}
+
+impl Filters {
+    /// Reads the JSON array of a query's `key_filters`.
+    ///
+    /// # Errors
+    /// An unknown filter, or one that is not written as it must be.
+    pub(crate) fn parse(text: &RawValue) -> Result<Self, FilterError> {
+        parse::parse(text).map(Self)
+    }
+
+    /// Makes it ready to run.
+    ///
+    /// # Errors
+    /// Says which filter cannot be run and why: an expression that is none, or is too large.
+    pub(crate) fn compile(&self) -> Result<Compiled, String> {
+        compile::compile(&self.0).map(Compiled::new)
+    }
+}

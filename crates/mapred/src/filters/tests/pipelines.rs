@@ -1,0 +1,388 @@
+use super::*;
+
+#[test]
+fn pipelines() {
+    check_all(&[
+        // The last value must be exactly true.
+        (r#"[["to_upper"]]"#, "true", "false"),
+        (r#"[["tokenize","-",1]]"#, "true-x", "false"),
+        (r#"[["string_to_int"]]"#, "1", "false"),
+        (r#"[["eq","true"]]"#, "true", "true"),
+        // Two predicates do not AND: the second sees a boolean.
+        (r#"[["starts_with","a"],["ends_with","b"]]"#, "ab", "false"),
+        (r#"[["starts_with","a"],["starts_with","t"]]"#, "ab", "false"),
+        (r#"[["starts_with","a"],["starts_with",""]]"#, "xx", "true"),
+        (r#"[["starts_with","a"],["eq",true]]"#, "ab", "true"),
+        (r#"[["starts_with","a"],["eq",false]]"#, "ab", "false"),
+        (r#"[["starts_with","a"],["eq",false]]"#, "xx", "true"),
+        (r#"[["starts_with","a"],["eq","true"]]"#, "ab", "false"),
+        (r#"[["starts_with","a"],["neq",true]]"#, "xx", "true"),
+        (r#"[["starts_with","a"],["set_member",true]]"#, "ab", "true"),
+        (r#"[["starts_with","a"],["set_member","true"]]"#, "ab", "false"),
+        (r#"[["starts_with","a"],["starts_with",true]]"#, "ab", "true"),
+        (r#"[["starts_with","a"],["starts_with",true]]"#, "xb", "false"),
+        (r#"[["starts_with","a"],["ends_with",false]]"#, "xb", "true"),
+        (r#"[["starts_with","a"],["matches","true"]]"#, "ab", "\"matches\" cannot be run for true"),
+        (r#"[["eq","a"],["string_to_int"]]"#, "a", "\"string_to_int\" cannot be run for true"),
+        // Atoms are greater than numbers and less than texts.
+        (r#"[["eq","a"],["greater_than",7]]"#, "a", "true"),
+        (r#"[["eq","a"],["less_than","7"]]"#, "a", "true"),
+        (r#"[["eq","a"],["greater_than",false]]"#, "a", "true"),
+        (r#"[["eq","a"],["greater_than",null]]"#, "a", "true"),
+        (r#"[["eq","a"],["greater_than",null]]"#, "b", "false"),
+        // A boolean as text is a list of one word.
+        (r#"[["eq","a"],["similar_to",true,0]]"#, "a", "true"),
+        (r#"[["eq","a"],["similar_to",true,0]]"#, "b", "false"),
+        (r#"[["eq","a"],["similar_to","true",0]]"#, "a", "false"),
+        (r#"[["eq","a"],["similar_to","",1]]"#, "a", "true"),
+        (r#"[["eq","a"],["tokenize","-",1],["eq","true"]]"#, "a", "true"),
+        (r#"[["eq","a"],["tokenize","-",2]]"#, "a", "it has no token 2"),
+        (r#"[["eq","a"],["to_upper"],["matches","^true$"]]"#, "a", "true"),
+        (r#"[["eq","a"],["to_upper"],["eq",[[116,114,117,101]]]]"#, "a", "true"),
+        (r#"[["eq","a"],["to_upper"],["to_lower"],["starts_with",true]]"#, "a", "true"),
+        (r#"[["eq","a"],["int_to_string"]]"#, "a", "it is no integer"),
+    ]);
+}
+
+#[test]
+fn transforms() {
+    check_all(&[
+        (r#"[["string_to_int"],["eq",42]]"#, "42", "true"),
+        (r#"[["string_to_int"],["eq",42]]"#, "+42", "true"),
+        (r#"[["string_to_int"],["eq",-42]]"#, "-42", "true"),
+        (r#"[["string_to_int"],["eq",42]]"#, "0042", "true"),
+        (r#"[["string_to_int"],["eq",0]]"#, "-0", "true"),
+        (
+            r#"[["string_to_int"],["eq",42]]"#,
+            "42.0",
+            "\"string_to_int\" cannot be run for \"42.0\"",
+        ),
+        (r#"[["string_to_int"],["eq",42]]"#, " 42", "cannot be run"),
+        (r#"[["string_to_int"],["eq",42]]"#, "", "cannot be run"),
+        (r#"[["string_to_int"],["eq",42]]"#, "-", "cannot be run"),
+        (r#"[["string_to_int"],["eq",42]]"#, "4_2", "cannot be run"),
+        (r#"[["string_to_int"],["string_to_int"],["eq",42]]"#, "42", "true"),
+        (
+            r#"[["string_to_int"],["eq",123456789012345678901234567890]]"#,
+            "123456789012345678901234567890",
+            "true",
+        ),
+        (
+            r#"[["string_to_int"],["eq",123456789012345678901234567890]]"#,
+            "000123456789012345678901234567890",
+            "true",
+        ),
+        (r#"[["string_to_int"],["int_to_string"],["eq","42"]]"#, "0042", "true"),
+        (
+            r#"[["string_to_int"],["int_to_string"],["eq","-99999999999999999999"]]"#,
+            "-0099999999999999999999",
+            "true",
+        ),
+        (r#"[["int_to_string"],["eq","42"]]"#, "42", "\"int_to_string\" cannot be run for \"42\""),
+        (r#"[["string_to_float"],["eq",3.0]]"#, "3.0", "true"),
+        (r#"[["string_to_float"],["eq",3]]"#, "3.0", "false"),
+        (r#"[["string_to_float"],["eq",3.0]]"#, "3", "\"string_to_float\" cannot be run for \"3\""),
+        (r#"[["string_to_float"],["eq",3.0]]"#, "3.", "cannot be run"),
+        (r#"[["string_to_float"],["eq",0.5]]"#, ".5", "cannot be run"),
+        (r#"[["string_to_float"],["eq",150.0]]"#, "1.5e2", "true"),
+        (r#"[["string_to_float"],["eq",150.0]]"#, "+1.5E+2", "true"),
+        (r#"[["string_to_float"],["eq",0.015]]"#, "1.5e-2", "true"),
+        (r#"[["string_to_float"],["eq",100.0]]"#, "1e2", "cannot be run"),
+        (r#"[["string_to_float"],["eq",1.0]]"#, "1.0e", "cannot be run"),
+        (r#"[["string_to_float"],["eq",1.0]]"#, "1.0e999", "cannot be run"),
+        (r#"[["string_to_float"],["eq",1.0]]"#, "inf", "cannot be run"),
+        (r#"[["string_to_float"],["eq",0.0]]"#, "-0.0", "true"),
+        (
+            r#"[["string_to_float"],["float_to_string"],["eq","1.50000000000000000000e+00"]]"#,
+            "1.5",
+            "true",
+        ),
+        (
+            r#"[["string_to_float"],["float_to_string"],["eq","1.00000000000000005551e-01"]]"#,
+            "0.1",
+            "true",
+        ),
+        (
+            r#"[["string_to_float"],["float_to_string"],["eq","-2.49999999999999984874e-12"]]"#,
+            "-2.5e-12",
+            "true",
+        ),
+        (
+            r#"[["string_to_float"],["float_to_string"],["eq","1.23456789000000004307e+05"]]"#,
+            "123456.789",
+            "true",
+        ),
+        (r#"[["string_to_float"],["float_to_string"],["ends_with","e+100"]]"#, "1.0e100", "true"),
+        (
+            r#"[["string_to_float"],["float_to_string"],["eq","0.00000000000000000000e+00"]]"#,
+            "0.0",
+            "true",
+        ),
+        (
+            r#"[["string_to_int"],["float_to_string"]]"#,
+            "1",
+            "\"float_to_string\" cannot be run for 1",
+        ),
+        (
+            r#"[["string_to_float"],["int_to_string"]]"#,
+            "1.0",
+            "\"int_to_string\" cannot be run for 1.0",
+        ),
+        // A float as text has twenty digits too.
+        (r#"[["string_to_float"],["starts_with","1.500000"]]"#, "1.5", "true"),
+        (r#"[["string_to_float"],["starts_with",1.5]]"#, "1.5", "true"),
+        (r#"[["string_to_int"],["ends_with",5]]"#, "15", "true"),
+        (r#"[["string_to_int"],["matches","15"]]"#, "15", "\"matches\" cannot be run for 15"),
+        // Lists of characters: eq, neq and set_member with a string are false, true, false.
+        (r#"[["to_upper"],["eq","ABC"]]"#, "abc", "false"),
+        (r#"[["to_upper"],["neq","ABC"]]"#, "abc", "true"),
+        (r#"[["to_upper"],["set_member","ABC"]]"#, "abc", "false"),
+        (r#"[["to_lower"],["eq","abc"]]"#, "ABC", "false"),
+        (r#"[["to_upper"],["eq",[65,66,67]]]"#, "abc", "true"),
+        (r#"[["to_upper"],["set_member",[65,66,67]]]"#, "abc", "true"),
+        (r#"[["to_upper"],["matches","^ABC$"]]"#, "abc", "true"),
+        (r#"[["to_upper"],["starts_with","AB"]]"#, "abc", "true"),
+        (r#"[["to_lower"],["ends_with","bc"]]"#, "ABC", "true"),
+        (r#"[["to_upper"],["similar_to","ABC",0]]"#, "abc", "true"),
+        (r#"[["to_upper"],["tokenize","-",2],["eq","B"]]"#, "a-b", "true"),
+        (r#"[["to_upper"],["string_to_int"],["eq",12]]"#, "12", "true"),
+        (r#"[["to_upper"],["less_than","A"]]"#, "zzz", "true"),
+        (r#"[["to_upper"],["greater_than",7]]"#, "1", "true"),
+        (r#"[["to_upper"],["greater_than",[65]]]"#, "ab", "true"),
+        (r#"[["to_upper"],["less_than",[65,"b"]]]"#, "ab", "true"),
+        (r#"[["to_upper"],["greater_than",[]]]"#, "a", "true"),
+        (r#"[["to_upper"],["greater_than",{"a":1}]]"#, "a", "true"),
+        (r#"[["to_upper"],["starts_with","ABC-"]]"#, "abc-é", "true"),
+        // A byte is a character of Latin-1: é is C3 A9, and C3 is a letter.
+        (r#"[["to_lower"],["ends_with","é"]]"#, "É", "false"),
+        (r#"[["to_upper"],["starts_with",[195]]]"#, "é", "true"),
+        (r#"[["to_lower"],["starts_with",[227]]]"#, "é", "true"),
+        // Tokens.
+        (r#"[["tokenize","-",1],["eq","12"]]"#, "12-20-2010", "true"),
+        (r#"[["tokenize","-",3],["eq","2010"]]"#, "12-20-2010", "true"),
+        (
+            r#"[["tokenize","-",4],["eq","2010"]]"#,
+            "12-20-2010",
+            "\"tokenize\" cannot be run for \"12-20-2010\": it has no token 4",
+        ),
+        (r#"[["tokenize","-",2],["eq","b"]]"#, "--a---b--", "true"),
+        (r#"[["tokenize","-/",3],["eq","c"]]"#, "a/b-c", "true"),
+        (r#"[["tokenize","",1],["eq","a-b"]]"#, "a-b", "true"),
+        (r#"[["tokenize","-",1]]"#, "---", "it has no token 1"),
+        (r#"[["tokenize","-",0]]"#, "a-b", "tokens have numbers from 1"),
+        (r#"[["tokenize","-",1.0]]"#, "a-b", "tokens have numbers from 1"),
+        (r#"[["tokenize","-",3],["string_to_int"],["between",2009,2010]]"#, "12-20-2009", "true"),
+        (r#"[["tokenize","-",3],["string_to_int"],["between",2009,2010]]"#, "12-20-2011", "false"),
+        (
+            r#"[["tokenize","-",3],["string_to_int"],["between",2009,2010]]"#,
+            "12-20-x",
+            "key_filters[1]: \"string_to_int\" cannot be run for \"x\"",
+        ),
+        // URL decoding gives a list of characters; a field ends at & or ;.
+        (r#"[["urldecode"],["eq","a b"]]"#, "a+b", "false"),
+        (r#"[["urldecode"],["eq",[97,32,98]]]"#, "a+b", "true"),
+        (r#"[["urldecode"],["matches","^a b$"]]"#, "a%20b", "true"),
+        (r#"[["urldecode"],["starts_with","/x"]]"#, "%2Fx", "true"),
+        (r#"[["urldecode"],["starts_with","/x"]]"#, "%2fx", "true"),
+        (r#"[["urldecode"],["matches","^%zz%4$"]]"#, "%zz%4", "true"),
+        (r#"[["urldecode"],["matches","^%41$"]]"#, "%2541", "true"),
+        (r#"[["urldecode"],["matches","^a$"]]"#, "a&b=c", "true"),
+        (r#"[["urldecode"],["matches","^a$"]]"#, "a;b", "true"),
+        (r#"[["urldecode"],["matches","^é$"]]"#, "%C3%A9", "true"),
+        (r#"[["urldecode"],["tokenize"," ",2],["eq","b"]]"#, "a+b", "true"),
+        // What stands after the name of a transform is ignored.
+        (r#"[["to_upper","x",1],["starts_with","A"]]"#, "abc", "true"),
+    ]);
+}
+
+#[test]
+fn comparisons() {
+    check_all(&[
+        (r#"[["greater_than","b"]]"#, "c", "true"),
+        (r#"[["greater_than","b"]]"#, "b", "false"),
+        (r#"[["greater_than_eq","b"]]"#, "b", "true"),
+        (r#"[["less_than","b"]]"#, "a", "true"),
+        (r#"[["less_than","b"]]"#, "b", "false"),
+        (r#"[["less_than_eq","b"]]"#, "b", "true"),
+        (r#"[["less_than","b"]]"#, "B", "true"),
+        (r#"[["less_than","b"]]"#, "aaaa", "true"),
+        (r#"[["greater_than","b"]]"#, "bb", "true"),
+        (r#"[["less_than","ab"]]"#, "a", "true"),
+        (r#"[["greater_than","z"]]"#, "é", "true"),
+        // Any number is less than any string.
+        (r#"[["greater_than",1000000]]"#, "0", "true"),
+        (r#"[["less_than",1000000]]"#, "0", "false"),
+        (r#"[["string_to_int"],["less_than","0"]]"#, "99", "true"),
+        (r#"[["string_to_int"],["less_than",""]]"#, "99", "true"),
+        (r#"[["string_to_int"],["greater_than_eq",7.0]]"#, "7", "true"),
+        (r#"[["string_to_int"],["less_than_eq",7.0]]"#, "7", "true"),
+        (r#"[["string_to_int"],["greater_than",7.5]]"#, "7", "false"),
+        (r#"[["string_to_int"],["greater_than",-7.5]]"#, "-7", "true"),
+        (r#"[["string_to_int"],["less_than",-7.5]]"#, "-8", "true"),
+        (r#"[["string_to_float"],["less_than",8]]"#, "7.9", "true"),
+        (r#"[["string_to_float"],["greater_than",7.8]]"#, "7.9", "true"),
+        // No digit is lost when an integer meets a float: 2^53 + 1, and beyond 64 bits.
+        (r#"[["string_to_int"],["greater_than",9007199254740992.0]]"#, "9007199254740993", "true"),
+        (r#"[["string_to_int"],["greater_than",1e20]]"#, "100000000000000000001", "true"),
+        (r#"[["string_to_int"],["greater_than_eq",1e20]]"#, "100000000000000000000", "true"),
+        (r#"[["string_to_int"],["less_than",1e20]]"#, "99999999999999999999", "true"),
+        (r#"[["string_to_int"],["less_than",-1e20]]"#, "-100000000000000000001", "true"),
+        (r#"[["string_to_int"],["less_than",0.5]]"#, "-100000000000000000001", "true"),
+        (
+            r#"[["string_to_int"],["greater_than",9223372036854775807]]"#,
+            "9223372036854775808",
+            "true",
+        ),
+        (
+            r#"[["string_to_int"],["less_than",-9223372036854775808]]"#,
+            "-9223372036854775809",
+            "true",
+        ),
+        (
+            r#"[["string_to_int"],["greater_than",99999999999999999999]]"#,
+            "100000000000000000000",
+            "true",
+        ),
+        (r#"[["string_to_int"],["less_than",1e300]]"#, "9223372036854775807", "true"),
+        (r#"[["greater_than",true]]"#, "a", "true"),
+        (r#"[["greater_than",null]]"#, "a", "true"),
+        (r#"[["greater_than",[1,2]]]"#, "a", "true"),
+        (r#"[["greater_than",{}]]"#, "a", "true"),
+        // What stands after the argument is ignored.
+        (r#"[["greater_than","b","x"]]"#, "c", "true"),
+        (r#"[["between","b","d"]]"#, "b", "true"),
+        (r#"[["between","b","d"]]"#, "d", "true"),
+        (r#"[["between","b","d"]]"#, "da", "false"),
+        (r#"[["between","b","d",true]]"#, "b", "true"),
+        (r#"[["between","b","d",false]]"#, "b", "false"),
+        (r#"[["between","b","d",false]]"#, "c", "true"),
+        (r#"[["between","b","d",false]]"#, "d", "false"),
+        (r#"[["between","b","d","yes"]]"#, "b", "false"),
+        (r#"[["between","b","d",false,1]]"#, "b", "true"),
+        (r#"[["between","d","b"]]"#, "c", "false"),
+        (r#"[["between",1,"z"]]"#, "a", "true"),
+        (r#"[["string_to_int"],["between",1,10.5]]"#, "10", "true"),
+        (r#"[["string_to_int"],["between",1,10.5]]"#, "11", "false"),
+    ]);
+}
+
+#[test]
+fn equality_and_sets() {
+    check_all(&[
+        (r#"[["eq","a"]]"#, "a", "true"),
+        (r#"[["eq","a"]]"#, "A", "false"),
+        (r#"[["eq","é"]]"#, "é", "true"),
+        (r#"[["eq",[97]]]"#, "a", "false"),
+        (r#"[["neq","a"]]"#, "a", "false"),
+        (r#"[["neq","a"]]"#, "b", "true"),
+        (r#"[["eq",7]]"#, "7", "false"),
+        (r#"[["neq",7]]"#, "7", "true"),
+        // Strict: 7 is not 7.0.
+        (r#"[["string_to_int"],["eq",7]]"#, "7", "true"),
+        (r#"[["string_to_int"],["eq",7.0]]"#, "7", "false"),
+        (r#"[["string_to_int"],["neq",7.0]]"#, "7", "true"),
+        (r#"[["string_to_int"],["eq","7"]]"#, "7", "false"),
+        (r#"[["eq",null]]"#, "null", "false"),
+        (r#"[["eq",{}]]"#, "a", "false"),
+        (r#"[["eq",1e2]]"#, "a", "false"),
+        (r#"[["set_member","a","b"]]"#, "b", "true"),
+        (r#"[["set_member","a","b"]]"#, "c", "false"),
+        (r#"[["set_member"]]"#, "a", "false"),
+        (r#"[["set_member",7,8]]"#, "7", "false"),
+        (r#"[["string_to_int"],["set_member",7,8]]"#, "8", "true"),
+        (r#"[["string_to_int"],["set_member",7.0,8.0]]"#, "8", "false"),
+        (r#"[["string_to_float"],["set_member",7.0,8.0]]"#, "8.0", "true"),
+        (r#"[["string_to_float"],["set_member",0.0]]"#, "-0.0", "true"),
+        (
+            r#"[["string_to_int"],["set_member",99999999999999999999]]"#,
+            "99999999999999999999",
+            "true",
+        ),
+        (r#"[["set_member",null,true,[1],{},"x"]]"#, "x", "true"),
+    ]);
+}
+
+#[test]
+fn parts_of_text_and_similar_text() {
+    check_all(&[
+        (r#"[["starts_with","ab"]]"#, "abc", "true"),
+        (r#"[["starts_with","ab"]]"#, "ab", "true"),
+        (r#"[["starts_with","ab"]]"#, "a", "false"),
+        (r#"[["starts_with",""]]"#, "a", "true"),
+        (r#"[["starts_with","bc"]]"#, "abc", "false"),
+        (r#"[["starts_with",12]]"#, "123", "true"),
+        (r#"[["starts_with",[97,98]]]"#, "abc", "true"),
+        (r#"[["starts_with",["ab"]]]"#, "abc", "false"),
+        (r#"[["starts_with",null]]"#, "null", "false"),
+        (r#"[["ends_with","bc"]]"#, "abc", "true"),
+        (r#"[["ends_with","ab"]]"#, "abc", "false"),
+        (r#"[["ends_with",""]]"#, "abc", "true"),
+        (r#"[["ends_with","é"]]"#, "caffé", "true"),
+        (r#"[["ends_with","abcd"]]"#, "bcd", "false"),
+        (r#"[["similar_to","basho",1]]"#, "baysho", "true"),
+        (r#"[["similar_to","basho",1]]"#, "baysho!", "false"),
+        (r#"[["similar_to","basho",2]]"#, "baysho!", "true"),
+        (r#"[["similar_to","basho",0]]"#, "basho", "true"),
+        (r#"[["similar_to","basho",-1]]"#, "basho", "false"),
+        (r#"[["similar_to","basho",1.9]]"#, "baysho", "true"),
+        (r#"[["similar_to","basho",0.9]]"#, "baysho", "false"),
+        (r#"[["similar_to","basho","x"]]"#, "whatever", "true"),
+        (r#"[["similar_to","basho",99999999999999999999]]"#, "whatever", "true"),
+        (r#"[["similar_to","",3]]"#, "abc", "true"),
+        (r#"[["similar_to","",2]]"#, "abc", "false"),
+        (r#"[["similar_to","é",1]]"#, "e", "false"),
+        (r#"[["similar_to","é",2]]"#, "e", "true"),
+        (r#"[["to_lower"],["similar_to","basho",3]]"#, "BAYSHO", "true"),
+        (r#"[["to_lower"],["similar_to","basho",3]]"#, "lolcaTS", "false"),
+        (r#"[["string_to_int"],["similar_to",123,1]]"#, "124", "true"),
+    ]);
+}
+
+#[test]
+fn logic() {
+    check_all(&[
+        (r#"[["and",[["ends_with","1"]],[["starts_with","a"]]]]"#, "a1", "true"),
+        (r#"[["and",[["ends_with","1"]],[["starts_with","a"]]]]"#, "b1", "false"),
+        (r#"[["or",[["ends_with","1"]],[["starts_with","a"]]]]"#, "b1", "true"),
+        (r#"[["or",[["ends_with","1"]],[["starts_with","a"]]]]"#, "b2", "false"),
+        (r#"[["not",[["matches","x"]]]]"#, "a", "true"),
+        (r#"[["not",[["matches","x"]]]]"#, "axe", "false"),
+        // Each branch is a pipeline that starts from the same value.
+        (
+            r#"[["and",[["to_lower"],["starts_with","hello"]],[["to_lower"],["ends_with","dolly"]]]]"#,
+            "Hello Dolly",
+            "true",
+        ),
+        (
+            r#"[["and",[["tokenize","-",1],["eq","a"]],[["tokenize","-",2],["string_to_int"],["less_than",9]]]]"#,
+            "a-8",
+            "true",
+        ),
+        (r#"[["tokenize","-",2],["or",[["eq","x"]],[["eq","y"]]]]"#, "x-y", "true"),
+        (r#"[["to_upper"],["and",[["starts_with","A"]],[["ends_with","B"]]]]"#, "ab", "true"),
+        // The `not` gets what the `and` before it gave.
+        (r#"[["or",[["and",[["eq","a"]]],["not",[["eq","a"]]]]]]"#, "a", "true"),
+        (r#"[["and"]]"#, "a", "true"),
+        (r#"[["or"]]"#, "a", "false"),
+        (r#"[["and",[]]]"#, "a", "true"),
+        (r#"[["not",[]]]"#, "a", "false"),
+        (r#"[["not",[["eq","a"]],[["no such filter, but it is not looked at"]]]]"#, "a", "false"),
+        // Branches after the deciding one are not run, …
+        (r#"[["and",[["eq","b"]],[["string_to_int"],["eq",1]]]]"#, "a", "false"),
+        (r#"[["or",[["eq","a"]],[["string_to_int"],["eq",1]]]]"#, "a", "true"),
+        (
+            r#"[["and",[["eq","a"]],[["string_to_int"],["eq",1]]]]"#,
+            "a",
+            "key_filters[0][2][0]: \"string_to_int\" cannot be run for \"a\"",
+        ),
+        // … and each must give true or false.
+        (
+            r#"[["and",[["to_upper"]]]]"#,
+            "a",
+            "key_filters[0]: a branch gives the list of characters \"A\", not true or false",
+        ),
+        (r#"[["or",[["string_to_int"]]]]"#, "1", "a branch gives 1, not true or false"),
+        (r#"[["not",[["tokenize","-",1]]]]"#, "a-b", "a branch gives \"a\", not true or false"),
+        (r#"[["and",[["eq","a"]]],["eq",true]]"#, "a", "true"),
+    ]);
+}
