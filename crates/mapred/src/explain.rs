@@ -58,10 +58,13 @@ fn bucket_name(bucket: &BucketId) -> String {
 
 fn inputs(inputs: &Inputs) -> Value {
     match inputs {
-        Inputs::Slice(Slice { bucket, selection }) => {
+        Inputs::Slice(Slice { bucket, selection, filters }) => {
             let bucket = bucket_name(bucket);
             let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
             match selection {
+                Selection::All if filters.is_some() => {
+                    json!({ "form": "bucket with key filters", "bucket": bucket })
+                }
                 Selection::All => json!({ "form": "bucket", "bucket": bucket }),
                 Selection::Keys { from, to } => json!({
                     "form": "keys of a bucket", "bucket": bucket, "from": text(from), "to": text(to),

@@ -22,6 +22,13 @@ impl Rejection {
         Self { body: body.into(), json: false, failure: false }
     }
 
+    /// A key filter that does not exist: Riak's words, which clients compare.
+    pub(crate) fn bad_filter(name: &str) -> Self {
+        let body =
+            json::encode(&serde_json::json!({ "bad_filter": name }).to_string()).into_owned();
+        Self { body, json: true, failure: true }
+    }
+
     /// A rejection that names the phase, as JSON.
     pub(crate) fn phase(phase: usize, error: &str) -> Self {
         let body = Report::new(error).phase(phase).to_json();

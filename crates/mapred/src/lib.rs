@@ -15,7 +15,6 @@ mod admission;
 mod coordinator;
 mod explain;
 mod failure;
-#[cfg_attr(not(test), expect(dead_code, reason = "inputs with key filters are read next"))]
 mod filters;
 mod grammar;
 mod json;

@@ -173,7 +173,11 @@ impl Running {
             state: state.to_owned(),
             age_ms: millis(self.asked.elapsed()),
             timeout_ms: millis(self.query.timeout()),
-            inputs_done: phases.iter().map(|phase| phase.inputs).sum(),
+            inputs_done: phases
+                .iter()
+                .filter(|phase| phase.kind != "reduce")
+                .map(|phase| phase.inputs)
+                .sum(),
             phases,
             query: self.query.spec().text.clone(),
         }

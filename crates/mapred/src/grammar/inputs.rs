@@ -9,7 +9,8 @@ use serde_json::value::RawValue;
 use super::query::{Inputs, PackedKeys, Slice, Values};
 use super::text::{Fields, Kind, each, elements, fields, kind, string};
 use super::{Refused, complaint, index};
-use crate::failure::quote;
+use crate::failure::{Rejection, quote};
+use crate::filters::{FilterError, Filters};
 
 const UNRECOGNIZED: &str = "Unrecognized format of \"inputs\" field:";
 
@@ -27,7 +28,7 @@ fn unrecognized(at: impl Into<String>, value: &RawValue) -> Refused {
 }
 
 fn whole(bucket: BucketId) -> Inputs {
-    Inputs::Slice(Slice { bucket, selection: Selection::All })
+    Inputs::Slice(Slice { bucket, selection: Selection::All, filters: None })
 }
 
 fn bucket(value: &RawValue) -> Result<BucketId, Refused> {
@@ -122,13 +123,22 @@ fn object(value: &RawValue) -> Result<Inputs, Refused> {
     let bucket = bucket.map_err(|refused| refused.below(".bucket"))?;
     if fields.get("index").is_some() {
         let selection = index::selection(value, &fields)?;
-        return Ok(Inputs::Slice(Slice { bucket, selection }));
+        return Ok(Inputs::Slice(Slice { bucket, selection, filters: None }));
     }
-    if fields.get("key_filters").is_some() {
-        let what = complaint("Key filters (\"key_filters\") are not offered yet:", value);
-        return Err(Refused::part(".key_filters", what));
+    let Some(given) = fields.get("key_filters") else { return Err(unrecognized("", value)) };
+    if kind(given) != Kind::Array || elements(given, 0).is_some() {
+        return Err(unrecognized(".key_filters", value));
     }
-    Err(unrecognized("", value))
+    match Filters::parse(given) {
+        Ok(filters) => {
+            let filters = Some(filters);
+            Ok(Inputs::Slice(Slice { bucket, selection: Selection::All, filters }))
+        }
+        Err(FilterError::Unknown(name)) => Err(Refused::Whole(Rejection::bad_filter(&name))),
+        Err(FilterError::Malformed(what)) => {
+            Err(Refused::part(".key_filters", complaint(&format!("{what}:"), given)))
+        }
+    }
 }
 
 /// The module of the generators that this store offers.

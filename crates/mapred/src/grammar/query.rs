@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Options;
+use crate::filters::Filters;
 
 /// A parsed query: immutable, cheap to clone.
 #[derive(Debug, Clone)]
@@ -72,6 +73,8 @@ pub(crate) enum Inputs {
 pub(crate) struct Slice {
     pub(crate) bucket: BucketId,
     pub(crate) selection: Selection,
+    /// Which of them, by their keys.
+    pub(crate) filters: Option<Filters>,
 }
 
 /// What a generator makes.

@@ -84,7 +84,8 @@ fn inputs_that_are_none() {
     ] {
         inputs_refused(inputs, unrecognized);
     }
-    inputs_refused(r#"{"bucket":"b","key_filters":[["eq","x"]]}"#, "Key filters");
+    inputs_refused(r#"{"bucket":"b","key_filters":[]}"#, unrecognized);
+    inputs_refused(r#"{"bucket":"b","key_filters":{"eq":"x"}}"#, unrecognized);
     inputs_refused(r#"{"bucket":"b","query":"q"}"#, "Inputs from a search");
     inputs_refused(r#"{"module":"m","function":"f"}"#, "There is no generator of inputs m:f");
     let long = "k".repeat(70_000);
@@ -95,7 +96,7 @@ fn inputs_that_are_none() {
 #[track_caller]
 fn bucket(inputs: &str, expect: BucketId) {
     let query = good(&format!(r#"{{"inputs":{inputs},"query":[]}}"#));
-    let slice = Slice { bucket: expect, selection: Selection::All };
+    let slice = Slice { bucket: expect, selection: Selection::All, filters: None };
     assert!(matches!(&query.spec().inputs, Inputs::Slice(found) if *found == slice), "{inputs}");
 }
 
@@ -112,12 +113,29 @@ fn terms(field: &str, from: IndexValue, to: IndexValue) -> Selection {
 }
 
 #[test]
+fn filtered_buckets() {
+    let query =
+        good(r#"{"inputs":{"bucket":["t","b"],"key_filters":[["starts_with","a"]]},"query":[]}"#);
+    let Inputs::Slice(slice) = &query.spec().inputs else { panic!("no slice") };
+    assert_eq!(slice.bucket, BucketId::typed("t", "b"));
+    let filters = slice.filters.as_ref().unwrap().compile().unwrap();
+    assert_eq!((filters.keeps(b"ab"), filters.keeps(b"ba")), (Ok(true), Ok(false)));
+    let body = br#"{"inputs":{"bucket":"b","key_filters":[["bogus",1]]},"query":[]}"#;
+    let refusal = parse(body).unwrap_err();
+    assert_eq!(refusal.body, r#"{"bad_filter":"bogus"}"#);
+    assert!(refusal.json && refusal.failure);
+    let body = br#"{"inputs":{"bucket":"b","key_filters":[["eq"]]},"query":[]}"#;
+    let refusal = parse(body).unwrap_err();
+    assert!(!refusal.failure && refusal.body.ends_with("Found at inputs.key_filters.\n"));
+}
+
+#[test]
 fn index_inputs() {
     let bin = |text: &'static str| IndexValue::Bin(text.into());
     let int = |text: &str| IndexValue::Int(text.into());
     let check = |members: &str, expect: Selection| {
         let query = good(&format!(r#"{{"inputs":{{"bucket":"b",{members}}},"query":[]}}"#));
-        let expect = Slice { bucket: BucketId::untyped("b"), selection: expect };
+        let expect = Slice { bucket: BucketId::untyped("b"), selection: expect, filters: None };
         assert!(
             matches!(&query.spec().inputs, Inputs::Slice(found) if *found == expect),
             "{members}"

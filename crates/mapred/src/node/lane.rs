@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::{StreamExt, TryStreamExt, stream};
 use mapring_engine::ScanDepth;
-use mapring_kv::{Cursor, FoldRequest, Page};
+use mapring_kv::{Cursor, FoldRequest, KeyTest, Page};
 use mapring_ring::Partition;
 use mapring_script::{MapInput, PhaseFunction};
 use mapring_types::{Error, ErrorKind, ObjectId, Record, Result};
@@ -18,6 +18,7 @@ use super::Node;
 use super::page::{Pager, UnitEnd};
 use super::turns::LaneTurns;
 use super::work::{CallSize, Outcome, is_tombstone};
+use crate::failure::quote;
 use crate::grammar::Slice;
 use crate::limits;
 use crate::metered::{Counted, count};
@@ -31,6 +32,8 @@ pub(super) struct Lane {
     pub(super) request: LaneRequest,
     /// The phase's function, when it is a map.
     pub(super) function: Option<Arc<PhaseFunction>>,
+    /// Which keys are wanted, when the query filters them.
+    keep: Option<KeyTest>,
     turns: LaneTurns,
     pub(super) size: CallSize,
     pub(super) frames: mpsc::Sender<Bytes>,
@@ -42,10 +45,18 @@ pub(super) async fn run(node: Arc<Node>, request: LaneRequest, frames: mpsc::Sen
         Work::Map(function) => Some(Arc::new(function.clone())),
         Work::Link(_) | Work::Keys => None,
     };
+    let (keep, refusal) = match key_test(&request.source) {
+        Ok(keep) => (keep, None),
+        Err(error) => (None, Some(error)),
+    };
     let at_once = node.units_at_once.max(1);
     let turns = LaneTurns::new(&node.turns);
     let size = CallSize::new();
-    let lane = &Lane { node, request, function, turns, size, frames };
+    let lane = &Lane { node, request, function, keep, turns, size, frames };
+    if let (Some(error), Source::Folds { units, .. }) = (refusal, &lane.request.source) {
+        let first = units.first().map_or((0, 0), |unit| (unit.unit, unit.attempt));
+        return lane.finish(first.0, first.1, Err(UnitEnd::Unable(error))).await;
+    }
     match &lane.request.source {
         Source::Folds { slice, replicas, units } => {
             stream::iter(units)
@@ -59,6 +70,19 @@ pub(super) async fn run(node: Arc<Node>, request: LaneRequest, frames: mpsc::Sen
             lane.finish(unit.unit, unit.attempt, lane.inputs(unit).await).await;
         }
     }
+}
+
+/// The test of a query's key filters.
+fn key_test(source: &Source) -> Result<Option<KeyTest>> {
+    let Source::Folds { slice: Slice { filters: Some(filters), .. }, .. } = source else {
+        return Ok(None);
+    };
+    let compiled = filters.compile().map_err(Error::invalid)?;
+    let keep = move |key: &[u8]| {
+        let shown = || quote(&String::from_utf8_lossy(key));
+        compiled.keeps(key).map_err(|why| Error::invalid(format!("key {}: {why}", shown())))
+    };
+    Ok(Some(Arc::new(keep)))
 }
 
 impl Lane {
@@ -105,7 +129,7 @@ impl Lane {
                 Work::Link(_) | Work::Keys => ScanDepth::Heads,
             },
             most,
-            keep: None,
+            keep: self.keep.clone(),
             replicas,
         };
         let mut pager = Pager::new(self, unit.unit, unit.attempt);

@@ -211,9 +211,12 @@ impl Objects for TestObjects {
             return Ok(Page::default());
         };
         let cursor = |id: &ObjectId| Cursor::new(id.key.clone());
+        let keep = request.keep.unwrap_or_else(|| Arc::new(|_| Ok(true)));
+        // An error of the test is met whatever it is for.
+        objects.keys().try_for_each(|id| keep(&id.key).map(drop))?;
         let rest = objects
             .iter()
-            .filter(|(id, _)| id.bucket == request.bucket)
+            .filter(|(id, _)| id.bucket == request.bucket && matches!(keep(&id.key), Ok(true)))
             .filter(|(id, _)| request.after.as_ref().is_none_or(|after| cursor(id) > *after))
             .map(|(id, record)| {
                 let heads = request.depth == ScanDepth::Heads;
