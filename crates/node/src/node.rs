@@ -270,7 +270,7 @@ impl Build<'_> {
         serving: Arc<AtomicBool>,
     ) -> HttpParts {
         let engine = inner.engine.clone();
-        let workers = inner.workers.clone();
+        let (workers, queries) = (inner.workers.clone(), mapred.clone());
         let storage = move || {
             let stats = engine.stats();
             StorageFacts { engine: stats.name.to_owned(), disk_bytes: stats.disk_bytes }
@@ -284,7 +284,11 @@ impl Build<'_> {
                 serving: Arc::new(move || serving.load(Ordering::Relaxed)),
                 storage: Arc::new(storage),
             },
-            metrics: Arc::new(move || metrics.render() + &usage::text(&workers.processes())),
+            metrics: Arc::new(move || {
+                metrics::gauge!("mapring_query_oldest_seconds")
+                    .set(queries.oldest_query().as_secs_f64());
+                metrics.render() + &usage::text(&workers.processes())
+            }),
             config: mapring_http::HttpConfig {
                 secure_referer_check: self.config.http.secure_referer_check,
                 ..mapring_http::HttpConfig::default()

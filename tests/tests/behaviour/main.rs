@@ -21,6 +21,7 @@ mod pipelining;
 mod playground;
 mod queries;
 mod quorum;
+mod running;
 mod sharing;
 mod stopping;
 mod tools;

@@ -188,6 +188,34 @@ async fn administrative_resources_answer() {
 }
 
 #[tokio::test]
+async fn running_queries_are_listed_and_ended() {
+    let fixture = Fixture::start().await;
+    let mut client = fixture.connect().await;
+    let all = parsed(&client.get("/admin/queries").await);
+    assert_eq!(all["queries"][0]["id"], "1-0000000000000002");
+    assert_eq!(all["unreachable"], json!(["n3"]));
+    let listed = client.get("/admin/queries").await;
+    assert!(listed.text().is_ascii(), "{}", listed.text());
+    let one = parsed(&client.get("/admin/queries/1-2").await);
+    assert_eq!(one, all["queries"][0]);
+    for (method, path, status) in [
+        ("DELETE", "/admin/queries/1-2", 204),
+        ("DELETE", "/admin/queries/1-3", 404),
+        ("GET", "/admin/queries/1-3", 404),
+        ("GET", "/admin/queries/nonsense", 404),
+        ("DELETE", "/admin/queries/x-y", 404),
+        ("POST", "/admin/queries/1-2", 405),
+        ("POST", "/admin/queries", 405),
+        ("DELETE", "/admin/queries", 405),
+    ] {
+        assert_eq!(client.request(method, path, &[], b"").await.status, status, "{method} {path}");
+    }
+    let foreign = ["Referer: http://elsewhere/"];
+    let refused = client.request("DELETE", "/admin/queries/1-2", &foreign, b"").await;
+    assert_eq!(refused.status, 403);
+}
+
+#[tokio::test]
 async fn replicas_that_lack_writes_are_shown() {
     let fixture = Fixture::start().await;
     let view = fixture.store.view();

@@ -64,14 +64,12 @@ impl Lane {
     ) -> Result<Vec<Vec<JsonText>>, UnitEnd> {
         let began = Instant::now();
         let results = match (&self.request.work, &self.function) {
-            (Work::Link(spec), _) => {
-                call.iter().map(|input| links(input, spec)).collect::<Result<_>>()?
-            }
-            (Work::Map(_), Some(function)) => self.map(function, call, spent).await?,
-            (Work::Keys | Work::Map(_), _) => call.iter().map(key).collect::<Result<_>>()?,
+            (Work::Map(_), Some(function)) => self.map(function, call, spent).await,
+            (Work::Link(spec), _) => each(call, |input| links(input, spec)),
+            (Work::Keys | Work::Map(_), _) => each(call, key),
         };
         spent.work_us += unit::micros(began.elapsed());
-        Ok(results)
+        results
     }
 
     async fn map(
@@ -105,6 +103,13 @@ impl Lane {
         }
         Ok(results)
     }
+}
+
+fn each(
+    call: &[MapInput],
+    work: impl Fn(&MapInput) -> Result<Vec<JsonText>>,
+) -> Result<Vec<Vec<JsonText>>, UnitEnd> {
+    Ok(call.iter().map(work).collect::<Result<_>>()?)
 }
 
 /// Takes the inputs of the next call, at most so many: at least one, unless there is none.

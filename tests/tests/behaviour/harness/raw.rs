@@ -30,11 +30,20 @@ impl Exchange {
         Self::json(node, "POST", &format!("/mapred?chunked={chunked}"), body).await
     }
 
+    /// Sends a query whose answer is wanted in some form.
+    pub(crate) async fn query_as(node: &Node, accept: &str, body: &str) -> Self {
+        Self::send(node, "POST", "/mapred", &format!("Accept: {accept}\r\n"), body).await
+    }
+
     /// Sends JSON, or what is called so.
     pub(crate) async fn json(node: &Node, method: &str, path: &str, body: &str) -> Self {
+        Self::send(node, method, path, "", body).await
+    }
+
+    async fn send(node: &Node, method: &str, path: &str, headers: &str, body: &str) -> Self {
         let mut stream = TcpStream::connect(&node.settings.http).await.unwrap();
         let head = format!(
-            "{method} {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\
+            "{method} {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n{headers}\
              Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
             body.len()
         );
@@ -69,9 +78,14 @@ impl Exchange {
     pub(crate) async fn answer(mut self) -> (u16, String) {
         let head = self.head().await;
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+        (status.unwrap_or_else(|| panic!("no status: {head}")), self.rest().await)
+    }
+
+    /// What is left of the body.
+    pub(crate) async fn rest(mut self) -> String {
         let mut text = String::new();
         self.stream.read_to_string(&mut text).await.unwrap();
-        (status.unwrap_or_else(|| panic!("no status: {head}")), text)
+        text
     }
 
     /// Reads some bytes of the body; none at its end.
