@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use mapring_engine::{Durability, Engine, ScanDepth, ScanRange, SledConfig, SledEngine, StoreKey};
+use mapring_engine::{
+    Durability, Engine, IndexChange, ScanDepth, ScanRange, SledConfig, SledEngine, StoreKey,
+};
 use mapring_types::{BucketId, ObjectId, Record, Result};
 
 const WRITERS: u64 = 64;
@@ -41,7 +43,7 @@ fn main() -> Result<()> {
         let mut seen = 0;
         for vnode in 0..VNODES {
             for home in 0..HOMES {
-                let range = ScanRange { home: home as u16, bucket: None, after: None };
+                let range = ScanRange::home(home as u16);
                 engine.scan(vnode as u16, &range, depth, &mut |_, _| {
                     seen += 1;
                     ControlFlow::Continue(())
@@ -75,7 +77,7 @@ fn put_all(engine: &SledEngine, objects: u64, bytes: u64, round: u64) -> Result<
                         let head = vec![round as u8; 60];
                         let body = vec![n as u8; bytes as usize];
                         let record = Record { head: head.into(), body: body.into() };
-                        engine.put((n % VNODES) as u16, &key(n), &record)?;
+                        engine.put((n % VNODES) as u16, &key(n), &record, &IndexChange::NONE)?;
                         engine.sync()?;
                     }
                 })

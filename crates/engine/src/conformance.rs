@@ -10,7 +10,9 @@ use mapring_types::{BucketId, ObjectId, Record};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
-use crate::{Engine, ScanDepth, ScanRange, StoreKey, limits};
+use crate::{Engine, IndexChange, ScanDepth, ScanRange, StoreKey, limits};
+
+pub(crate) mod indexes;
 
 type Check = fn(&dyn Engine);
 
@@ -31,6 +33,11 @@ const CHECKS: &[(&str, Check)] = &[
     ("vnodes with data are listed", listed_vnodes),
     ("meta values come back", meta_values),
     ("the journal comes back by segments", journal_segments),
+    ("index entries come in order, from any place on", indexes::ordered_terms),
+    ("indexes are apart from each other and from objects", indexes::indexes_apart),
+    ("a scan of a range of keys is exact", indexes::key_ranges),
+    ("what a scan does not want is not read", indexes::unwanted_records),
+    ("scans of an index during writes see every kept entry once", indexes::racing_terms),
 ];
 
 /// Runs every check on an engine of its own.
@@ -69,21 +76,21 @@ pub(crate) fn collect(
 }
 
 pub(crate) fn whole_home(home: u16) -> ScanRange {
-    ScanRange { home, bucket: None, after: None }
+    ScanRange::home(home)
 }
 
 fn comes_back(engine: &dyn Engine) {
     let key = at(3, object("b", "k"));
     assert_eq!(engine.get(1, &key).unwrap(), None);
-    engine.delete(1, &key).unwrap();
+    engine.delete(1, &key, &[]).unwrap();
     for fill in [1, 2, 2] {
-        engine.put(1, &key, &record(10, 300, fill)).unwrap();
+        engine.put(1, &key, &record(10, 300, fill), &IndexChange::NONE).unwrap();
         assert_eq!(engine.get(1, &key).unwrap(), Some(record(10, 300, fill)));
     }
-    engine.put(1, &key, &Record::default()).unwrap();
+    engine.put(1, &key, &Record::default(), &IndexChange::NONE).unwrap();
     assert_eq!(engine.get(1, &key).unwrap(), Some(Record::default()));
     engine.sync().unwrap();
-    engine.delete(1, &key).unwrap();
+    engine.delete(1, &key, &[]).unwrap();
     assert_eq!(engine.get(1, &key).unwrap(), None);
     assert!(collect(engine, 1, &whole_home(3), ScanDepth::Records).is_empty());
 }
@@ -91,13 +98,15 @@ fn comes_back(engine: &dyn Engine) {
 fn apart(engine: &dyn Engine) {
     let places = [(0, 0), (0, 1), (1, 0), (1, 256), (256, 1), (u16::MAX, u16::MAX)];
     for (fill, (vnode, home)) in (0..).zip(places) {
-        engine.put(vnode, &at(home, object("b", "k")), &record(1, 1, fill)).unwrap();
+        engine
+            .put(vnode, &at(home, object("b", "k")), &record(1, 1, fill), &IndexChange::NONE)
+            .unwrap();
     }
     for (fill, (vnode, home)) in (0..).zip(places) {
         let expect = vec![(at(home, object("b", "k")), record(1, 1, fill))];
         assert_eq!(collect(engine, vnode, &whole_home(home), ScanDepth::Records), expect);
     }
-    engine.delete(0, &at(0, object("b", "k"))).unwrap();
+    engine.delete(0, &at(0, object("b", "k")), &[]).unwrap();
     assert!(engine.get(0, &at(1, object("b", "k"))).unwrap().is_some());
 }
 
@@ -112,7 +121,7 @@ fn raw_names(engine: &dyn Engine) {
         }
     }
     for key in &keys {
-        engine.put(0, key, &record(3, key.id.key.len() % 100, 5)).unwrap();
+        engine.put(0, key, &record(3, key.id.key.len() % 100, 5), &IndexChange::NONE).unwrap();
     }
     keys.sort();
     let seen: Vec<StoreKey> = collect(engine, 0, &whole_home(7), ScanDepth::Records)
@@ -128,21 +137,21 @@ fn large_records(engine: &dyn Engine) {
     let heads = [0, 10, limits::INLINE_HEAD_BYTES, limits::INLINE_HEAD_BYTES + 1, 100_000];
     let key = at(1, object("b", "large"));
     let neighbour = at(1, object("b", "large2"));
-    engine.put(0, &neighbour, &record(5, 100_000, 9)).unwrap();
+    engine.put(0, &neighbour, &record(5, 100_000, 9), &IndexChange::NONE).unwrap();
     for (fill, body) in (0..).zip(bodies) {
         for head in heads {
             let record = record(head, body, fill);
-            engine.put(0, &key, &record).unwrap();
+            engine.put(0, &key, &record, &IndexChange::NONE).unwrap();
             assert!(engine.get(0, &key).unwrap().as_ref() == Some(&record), "{head} + {body}");
             let heads = collect(engine, 0, &whole_home(1), ScanDepth::Heads);
             assert!(heads[0].1 == Record { head: record.head, body: Bytes::new() });
             assert_eq!(heads.len(), 2);
         }
     }
-    engine.put(0, &key, &record(5, 5, 1)).unwrap();
-    engine.delete(0, &key).unwrap();
+    engine.put(0, &key, &record(5, 5, 1), &IndexChange::NONE).unwrap();
+    engine.delete(0, &key, &[]).unwrap();
     assert!(engine.get(0, &neighbour).unwrap() == Some(record(5, 100_000, 9)));
-    engine.delete(0, &neighbour).unwrap();
+    engine.delete(0, &neighbour, &[]).unwrap();
     assert!(collect(engine, 0, &whole_home(1), ScanDepth::Records).is_empty());
 }
 
@@ -150,7 +159,7 @@ fn ordered_scans(engine: &dyn Engine) {
     let mut keys: Vec<StoreKey> =
         (0..1_000).map(|n| at(2, object("b", format!("key {}", n * 7919 % 1_000)))).collect();
     for key in &keys {
-        engine.put(4, key, &record(2, 20, 1)).unwrap();
+        engine.put(4, key, &record(2, 20, 1), &IndexChange::NONE).unwrap();
     }
     keys.sort();
     for from in [0, 1, 255, 256, 500, 998, 999] {
@@ -176,11 +185,18 @@ fn bucket_scans(engine: &dyn Engine) {
         .collect();
     for bucket in &buckets {
         for key in ["", "k", "\0"] {
-            engine.put(0, &at(0, ObjectId::new(bucket.clone(), key)), &record(1, 1, 1)).unwrap();
+            engine
+                .put(
+                    0,
+                    &at(0, ObjectId::new(bucket.clone(), key)),
+                    &record(1, 1, 1),
+                    &IndexChange::NONE,
+                )
+                .unwrap();
         }
     }
     for bucket in &buckets {
-        let range = |after| ScanRange { home: 0, bucket: Some(bucket.clone()), after };
+        let range = |after| ScanRange::bucket(0, bucket.clone()).after(after);
         let keys = |range| {
             let seen = collect(engine, 0, &range, ScanDepth::Heads);
             assert!(seen.iter().all(|(key, _)| key.id.bucket == *bucket));
@@ -196,7 +212,7 @@ fn bucket_scans(engine: &dyn Engine) {
 
 fn scan_of_heads(engine: &dyn Engine) {
     for (name, body) in [("a", 0), ("b", 500), ("c", 100_000)] {
-        engine.put(0, &at(0, object("b", name)), &record(30, body, 7)).unwrap();
+        engine.put(0, &at(0, object("b", name)), &record(30, body, 7), &IndexChange::NONE).unwrap();
     }
     for (_, read) in collect(engine, 0, &whole_home(0), ScanDepth::Heads) {
         assert_eq!(read, record(30, 0, 7));
@@ -207,7 +223,9 @@ fn scan_of_heads(engine: &dyn Engine) {
 
 fn scan_ends(engine: &dyn Engine) {
     for n in 0..600 {
-        engine.put(0, &at(0, object("b", format!("{n:03}"))), &record(1, 1, 1)).unwrap();
+        engine
+            .put(0, &at(0, object("b", format!("{n:03}"))), &record(1, 1, 1), &IndexChange::NONE)
+            .unwrap();
     }
     for end in [1, 256, 300] {
         let mut seen = 0;
@@ -222,15 +240,17 @@ fn scan_ends(engine: &dyn Engine) {
 
 fn scan_writes(engine: &dyn Engine) {
     for n in 0..400 {
-        engine.put(0, &at(0, object("b", format!("{n:03}"))), &record(1, 10, 1)).unwrap();
+        engine
+            .put(0, &at(0, object("b", format!("{n:03}"))), &record(1, 10, 1), &IndexChange::NONE)
+            .unwrap();
     }
     let mut seen = 0;
     let mut visit = |key: StoreKey, _| {
         seen += 1;
         if seen % 2 == 0 {
-            engine.delete(0, &key).unwrap();
+            engine.delete(0, &key, &[]).unwrap();
         } else {
-            engine.put(0, &key, &record(1, 40_000, 2)).unwrap();
+            engine.put(0, &key, &record(1, 40_000, 2), &IndexChange::NONE).unwrap();
         }
         ControlFlow::Continue(())
     };
@@ -244,7 +264,7 @@ fn scan_writes(engine: &dyn Engine) {
 fn racing_readers(engine: &dyn Engine) {
     let key = at(0, object("b", "k"));
     let sizes = [100, 70_000, 40_000, 200_000];
-    engine.put(0, &key, &record(10, sizes[0], 0)).unwrap();
+    engine.put(0, &key, &record(10, sizes[0], 0), &IndexChange::NONE).unwrap();
     let over = AtomicBool::new(false);
     let consistent = |read: &Record| {
         let fill = read.head[0];
@@ -265,7 +285,9 @@ fn racing_readers(engine: &dyn Engine) {
             });
         }
         for fill in (0..=255).cycle().take(600) {
-            engine.put(0, &key, &record(10, sizes[usize::from(fill) % 4], fill)).unwrap();
+            engine
+                .put(0, &key, &record(10, sizes[usize::from(fill) % 4], fill), &IndexChange::NONE)
+                .unwrap();
         }
         over.store(true, Ordering::Relaxed);
     });
@@ -275,7 +297,7 @@ fn racing_scans(engine: &dyn Engine) {
     let old: Vec<StoreKey> =
         (0..500).map(|n| at(0, object("b", format!("{:03} old", n)))).collect();
     for key in &old {
-        engine.put(0, key, &record(1, 10, 1)).unwrap();
+        engine.put(0, key, &record(1, 10, 1), &IndexChange::NONE).unwrap();
     }
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -283,9 +305,9 @@ fn racing_scans(engine: &dyn Engine) {
             for round in (0..).take_while(|_| !over.load(Ordering::Relaxed)) {
                 let key = |n: u32| at(0, object("b", format!("{:03} new", n)));
                 let n = round * 7 % 500;
-                engine.put(0, &key(n), &record(1, 50, 2)).unwrap();
-                engine.put(0, &old[n as usize], &record(1, 60, 2)).unwrap();
-                engine.delete(0, &key((n + 250) % 500)).unwrap();
+                engine.put(0, &key(n), &record(1, 50, 2), &IndexChange::NONE).unwrap();
+                engine.put(0, &old[n as usize], &record(1, 60, 2), &IndexChange::NONE).unwrap();
+                engine.delete(0, &key((n + 250) % 500), &[]).unwrap();
             }
         });
         for _ in 0..40 {
@@ -305,7 +327,7 @@ fn many_syncs(engine: &dyn Engine) {
             scope.spawn(move || {
                 for n in 0..20 {
                     let key = at(thread, object("b", format!("{n}")));
-                    engine.put(thread % 3, &key, &record(5, 50, 1)).unwrap();
+                    engine.put(thread % 3, &key, &record(5, 50, 1), &IndexChange::NONE).unwrap();
                     engine.sync().unwrap();
                 }
             });
@@ -318,10 +340,12 @@ fn many_syncs(engine: &dyn Engine) {
 fn listed_vnodes(engine: &dyn Engine) {
     assert!(engine.vnodes().is_empty());
     for vnode in [40, 2, 1000] {
-        engine.put(vnode, &at(1, object("b", "k")), &record(1, 50_000, 1)).unwrap();
+        engine
+            .put(vnode, &at(1, object("b", "k")), &record(1, 50_000, 1), &IndexChange::NONE)
+            .unwrap();
     }
     assert_eq!(engine.vnodes(), [2, 40, 1000]);
-    engine.delete(40, &at(1, object("b", "k"))).unwrap();
+    engine.delete(40, &at(1, object("b", "k")), &[]).unwrap();
     assert_eq!(engine.get(77, &at(1, object("b", "k"))).unwrap(), None);
     assert_eq!(engine.vnodes(), [2, 1000]);
 }
@@ -373,9 +397,9 @@ fn operation() -> impl Strategy<Value = Operation> {
     let body = prop_oneof![4 => 0..400_usize, 1 => 30_000..140_000_usize];
     let range = (some_key(), any::<bool>(), prop::option::of(some_key())).prop_map(
         |(place, bucket, after)| ScanRange {
-            home: place.home,
             bucket: bucket.then_some(place.id.bucket),
             after: after.map(|key| key.id),
+            ..ScanRange::home(place.home)
         },
     );
     prop_oneof![
@@ -421,11 +445,11 @@ fn apply(
     match operation {
         Operation::Put(key, head, body) => {
             let record = record(head, body, fill);
-            engine.put(vnode, &key, &record).unwrap();
+            engine.put(vnode, &key, &record, &IndexChange::NONE).unwrap();
             model.insert(key, record);
         }
         Operation::Delete(key) => {
-            engine.delete(vnode, &key).unwrap();
+            engine.delete(vnode, &key, &[]).unwrap();
             model.remove(&key);
         }
         Operation::Get(key) => {

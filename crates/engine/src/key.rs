@@ -2,7 +2,8 @@
 //!
 //! A key is a space, the home partition in big-endian order, and the three parts of the object's
 //! name. Each part is escaped and ends in a zero byte: 0 becomes `1 1` and 1 becomes `1 2`, so that
-//! no part contains the end, and a part sorts before its continuations.
+//! no part contains the end, and a part sorts before its continuations. Entries of secondary
+//! indexes have a space of their own: see [`crate::term`].
 
 use std::ops::Bound;
 
@@ -17,6 +18,8 @@ pub(crate) const HEADS: u8 = 1;
 const CHUNKS: u8 = 2;
 /// Notes about objects whose chunks are being changed.
 pub(crate) const NOTES: u8 = 3;
+/// Entries of secondary indexes.
+pub(crate) const TERMS: u8 = 4;
 
 const END: u8 = 0;
 const ESCAPE: u8 = 1;
@@ -71,23 +74,53 @@ pub(crate) fn all_chunks() -> [u8; 1] {
 pub(crate) fn bounds(range: &ScanRange) -> (Bound<Vec<u8>>, Bound<Vec<u8>>) {
     let mut prefix = vec![HEADS];
     prefix.extend_from_slice(&range.home.to_be_bytes());
+    let mut from = prefix.clone();
+    let mut end = past(prefix.clone());
     if let Some(bucket) = &range.bucket {
         push(&mut prefix, &bucket.bucket_type);
         push(&mut prefix, &bucket.name);
+        let key = |key: &[u8]| {
+            let mut out = prefix.clone();
+            push(&mut out, key);
+            out
+        };
+        from = range.from.as_ref().map_or_else(|| prefix.clone(), |first| key(first));
+        // No key lies between a name and what is past it.
+        end = past(range.to.as_ref().map_or_else(|| prefix.clone(), |last| key(last)));
     }
-    let mut end = prefix.clone();
-    // The next key of the same length: the home partition and the space carry over.
+    let after = range.after.as_ref().map(|id| head(&StoreKey { home: range.home, id: id.clone() }));
+    between(from, after, end)
+}
+
+/// The keys from `from` on, and behind `after`, up to before `end`.
+pub(crate) fn between(
+    from: Vec<u8>,
+    after: Option<Vec<u8>>,
+    end: Vec<u8>,
+) -> (Bound<Vec<u8>>, Bound<Vec<u8>>) {
+    let begin = match after {
+        Some(after) if after >= from => Bound::Excluded(after),
+        _ => Bound::Included(from),
+    };
+    // An empty range in words that every map takes.
+    let end = match &begin {
+        Bound::Included(begin) | Bound::Excluded(begin) if *begin > end => begin.clone(),
+        _ => end,
+    };
+    (begin, Bound::Excluded(end))
+}
+
+/// The first bytes that are behind all that begin with `prefix`, of the same length or shorter: the
+/// space and the home partition carry over.
+pub(crate) fn past(prefix: Vec<u8>) -> Vec<u8> {
+    let mut end = prefix;
     while let Some(last) = end.pop() {
         if last < u8::MAX {
             end.push(last + 1);
             break;
         }
     }
-    let after = range.after.as_ref().map(|id| head(&StoreKey { home: range.home, id: id.clone() }));
-    match after {
-        Some(after) if after >= prefix => (Bound::Excluded(after), Bound::Excluded(end)),
-        _ => (Bound::Included(prefix), Bound::Excluded(end)),
-    }
+    end
 }
 
 /// Reads keys of head records one after another, sharing the bucket between neighbours.
@@ -125,7 +158,8 @@ fn in_space(space: u8, key: &[u8]) -> Vec<u8> {
     out
 }
 
-fn push(out: &mut Vec<u8>, part: &[u8]) {
+/// Adds a part: escaped, with its end.
+pub(crate) fn push(out: &mut Vec<u8>, part: &[u8]) {
     for &byte in part {
         if byte <= ESCAPE {
             out.push(ESCAPE);
@@ -138,7 +172,7 @@ fn push(out: &mut Vec<u8>, part: &[u8]) {
 }
 
 /// The first part of `bytes`, and what follows it.
-fn part(bytes: &[u8]) -> Option<(Bytes, &[u8])> {
+pub(crate) fn part(bytes: &[u8]) -> Option<(Bytes, &[u8])> {
     let end = bytes.iter().position(|&byte| byte == END)?;
     let (part, rest) = (bytes.get(..end)?, bytes.get(end + 1..)?);
     if !part.contains(&ESCAPE) {
@@ -155,7 +189,8 @@ fn part(bytes: &[u8]) -> Option<(Bytes, &[u8])> {
     Some((out.into(), rest))
 }
 
-fn last_part(bytes: &[u8]) -> Option<Bytes> {
+/// The part that `bytes` are, all of them.
+pub(crate) fn last_part(bytes: &[u8]) -> Option<Bytes> {
     part(bytes).filter(|(_, rest)| rest.is_empty()).map(|(part, _)| part)
 }
 
@@ -197,15 +232,26 @@ mod tests {
         fn bounds_hold_exactly_the_range(
             key in store_key(),
             range in (store_key(), any::<bool>(), prop::option::of(store_key())),
+            keys in (prop::option::of(name()), prop::option::of(name())),
         ) {
             let (place, whole_home, after) = range;
             let range = ScanRange {
                 home: place.home,
                 bucket: (!whole_home).then_some(place.id.bucket),
                 after: after.map(|key| key.id),
+                from: keys.0,
+                to: keys.1,
+            };
+            let inside = |range: &ScanRange, key: &StoreKey| match &range.bucket {
+                None => true,
+                Some(bucket) => {
+                    *bucket == key.id.bucket
+                        && range.from.as_ref().is_none_or(|from| *from <= key.id.key)
+                        && range.to.as_ref().is_none_or(|to| key.id.key <= *to)
+                }
             };
             let expect = key.home == range.home
-                && range.bucket.as_ref().is_none_or(|bucket| *bucket == key.id.bucket)
+                && inside(&range, &key)
                 && range.after.as_ref().is_none_or(|after| *after < key.id);
             prop_assert_eq!(contains(&bounds(&range), &head(&key)), expect);
         }

@@ -3,7 +3,8 @@
 //!
 //! An engine holds one ordered map a vnode. Keys are (home partition, bucket type, bucket, key), so
 //! that the slices of the up to `n_val` home partitions that a vnode holds can each be scanned
-//! alone and in order.
+//! alone and in order. Beside the objects lie the entries of their secondary indexes, (home
+//! partition, bucket type, bucket, field, term, key): see `docs/adr/011`.
 
 #[cfg(test)]
 mod conformance;
@@ -14,6 +15,7 @@ mod loss;
 pub mod memory;
 mod meta;
 pub mod sled;
+mod term;
 mod value;
 
 use std::ops::ControlFlow;
@@ -24,6 +26,7 @@ use mapring_types::{BucketId, ObjectId, Record, Result};
 pub use self::loss::{Loss, LossKind};
 pub use self::memory::MemoryEngine;
 pub use self::sled::{Durability, SledConfig, SledEngine};
+pub use self::term::{IndexChange, IndexEntry, TermPlace, TermRange};
 
 /// A place in a vnode: home partition and object name. Partitions are plain numbers here; the ring
 /// gives them meaning.
@@ -44,6 +47,28 @@ pub struct ScanRange {
     pub bucket: Option<BucketId>,
     /// Start strictly after this object; `None` from the beginning.
     pub after: Option<ObjectId>,
+    /// The first key of the bucket; has no meaning without one.
+    pub from: Option<Bytes>,
+    /// The last key of the bucket, itself included; has no meaning without one.
+    pub to: Option<Bytes>,
+}
+
+impl ScanRange {
+    /// All of a home partition.
+    pub fn home(home: u16) -> Self {
+        Self { home, bucket: None, after: None, from: None, to: None }
+    }
+
+    /// All of a bucket in a home partition.
+    pub fn bucket(home: u16, bucket: BucketId) -> Self {
+        Self { bucket: Some(bucket), ..Self::home(home) }
+    }
+
+    /// What of it lies behind `after`.
+    #[must_use]
+    pub fn after(self, after: Option<ObjectId>) -> Self {
+        Self { after, ..self }
+    }
 }
 
 /// How much of each record a scan reads.
@@ -55,6 +80,27 @@ pub enum ScanDepth {
     Records,
 }
 
+/// Who is given what a scan meets.
+pub trait Visitor {
+    /// Whether the object is to be read and visited; `Break` ends the scan before it. Of those that
+    /// are not, nothing but the key is looked at.
+    fn wants(&mut self, _key: &StoreKey) -> ControlFlow<(), bool> {
+        ControlFlow::Continue(true)
+    }
+
+    /// Takes an object; `Break` ends the scan.
+    fn visit(&mut self, key: StoreKey, record: Record) -> ControlFlow<()>;
+}
+
+/// A closure that visits everything.
+struct All<'a>(&'a mut dyn FnMut(StoreKey, Record) -> ControlFlow<()>);
+
+impl Visitor for All<'_> {
+    fn visit(&mut self, key: StoreKey, record: Record) -> ControlFlow<()> {
+        (self.0)(key, record)
+    }
+}
+
 /// A storage engine. All calls block and may be made from any thread; none may be made on an async
 /// reactor. Calls for one object must not overlap: the caller orders them.
 pub trait Engine: Send + Sync + 'static {
@@ -62,20 +108,37 @@ pub trait Engine: Send + Sync + 'static {
     ///
     /// # Errors
     /// `Storage` when the medium fails, `Corrupt` when the bytes cannot be read.
-    fn get(&self, vnode: u16, key: &StoreKey) -> Result<Option<Record>>;
+    fn get(&self, vnode: u16, key: &StoreKey) -> Result<Option<Record>> {
+        self.read(vnode, key, ScanDepth::Records)
+    }
 
-    /// Writes a record in place of what was there. It survives what the configured durability says
-    /// once a later [`Engine::sync`] has returned.
+    /// Reads a record as far as `depth` says.
+    ///
+    /// # Errors
+    /// As [`Engine::get`].
+    fn read(&self, vnode: u16, key: &StoreKey, depth: ScanDepth) -> Result<Option<Record>>;
+
+    /// Writes a record in place of what was there, with what changes in the indexes. It survives
+    /// what the configured durability says once a later [`Engine::sync`] has returned.
+    ///
+    /// A write that fails, or is cut short by a crash, may leave entries that the stored record does
+    /// not have; never does one that it has miss its entry. Readers hold entries against records.
     ///
     /// # Errors
     /// `Storage` when the medium fails; the old record is then still there, or the new one.
-    fn put(&self, vnode: u16, key: &StoreKey, record: &Record) -> Result<()>;
+    fn put(&self, vnode: u16, key: &StoreKey, record: &Record, change: &IndexChange) -> Result<()>;
 
-    /// Removes a record; removing nothing is no error.
+    /// Removes a record, and then its index entries; removing nothing is no error.
     ///
     /// # Errors
     /// `Storage` when the medium fails.
-    fn delete(&self, vnode: u16, key: &StoreKey) -> Result<()>;
+    fn delete(&self, vnode: u16, key: &StoreKey, entries: &[IndexEntry]) -> Result<()>;
+
+    /// Changes the index entries of an object alone.
+    ///
+    /// # Errors
+    /// `Storage` when the medium fails.
+    fn change_index(&self, vnode: u16, key: &StoreKey, change: &IndexChange) -> Result<()>;
 
     /// Visits the records of `range` in order until `visit` breaks. Records written meanwhile may
     /// or may not be seen; each record there before is seen exactly once (invariant I3).
@@ -88,6 +151,33 @@ pub trait Engine: Send + Sync + 'static {
         range: &ScanRange,
         depth: ScanDepth,
         visit: &mut dyn FnMut(StoreKey, Record) -> ControlFlow<()>,
+    ) -> Result<()> {
+        self.walk(vnode, range, depth, &mut All(visit))
+    }
+
+    /// As [`Engine::scan`], of those records that `visitor` wants. The others are not read.
+    ///
+    /// # Errors
+    /// As [`Engine::scan`].
+    fn walk(
+        &self,
+        vnode: u16,
+        range: &ScanRange,
+        depth: ScanDepth,
+        visitor: &mut dyn Visitor,
+    ) -> Result<()>;
+
+    /// Visits the index entries of `range` in the order of (term, key) until `visit` breaks. An
+    /// entry may be stale: who needs to know reads the record. Entries added or removed meanwhile
+    /// may or may not be seen; each of the others is seen exactly once.
+    ///
+    /// # Errors
+    /// As [`Engine::scan`].
+    fn scan_terms(
+        &self,
+        vnode: u16,
+        range: &TermRange,
+        visit: &mut dyn FnMut(TermPlace) -> ControlFlow<()>,
     ) -> Result<()>;
 
     /// Returns when everything written before the call is as durable as configured. Concurrent

@@ -1,21 +1,57 @@
 //! An engine in memory, for simulation and tests. What it holds lives as long as it does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use mapring_types::{BucketId, Error, ObjectId, Record, Result};
+use mapring_types::{BucketId, Error, IndexValue, ObjectId, Record, Result};
 use parking_lot::RwLock;
 
-use crate::{Engine, EngineStats, ScanDepth, ScanRange, StoreKey, limits};
+use crate::{
+    Engine, EngineStats, IndexChange, IndexEntry, ScanDepth, ScanRange, StoreKey, TermPlace,
+    TermRange, Visitor, limits,
+};
 
 type Records = BTreeMap<StoreKey, Record>;
+
+/// One vnode's data.
+#[derive(Default)]
+struct Vnode {
+    records: Records,
+    /// By home partition, bucket and field.
+    indexes: BTreeMap<(u16, BucketId, String), BTreeSet<TermPlace>>,
+}
+
+impl Vnode {
+    fn add(&mut self, key: &StoreKey, entries: &[IndexEntry]) {
+        for (field, term) in entries {
+            let index = (key.home, key.id.bucket.clone(), field.clone());
+            self.indexes.entry(index).or_default().insert(place(key, term));
+        }
+    }
+
+    fn remove(&mut self, key: &StoreKey, entries: &[IndexEntry]) {
+        for (field, term) in entries {
+            let index = (key.home, key.id.bucket.clone(), field.clone());
+            if let Some(places) = self.indexes.get_mut(&index) {
+                places.remove(&place(key, term));
+                if places.is_empty() {
+                    self.indexes.remove(&index);
+                }
+            }
+        }
+    }
+}
+
+fn place(key: &StoreKey, term: &IndexValue) -> TermPlace {
+    TermPlace { term: term.clone(), key: key.id.key.clone() }
+}
 
 /// One ordered map a vnode.
 #[derive(Default)]
 pub struct MemoryEngine {
-    vnodes: RwLock<BTreeMap<u16, Arc<RwLock<Records>>>>,
+    vnodes: RwLock<BTreeMap<u16, Arc<RwLock<Vnode>>>>,
     meta: RwLock<BTreeMap<String, Bytes>>,
     journal: RwLock<BTreeMap<u64, Vec<Bytes>>>,
 }
@@ -26,48 +62,101 @@ impl MemoryEngine {
         Self::default()
     }
 
-    fn vnode(&self, vnode: u16) -> Option<Arc<RwLock<Records>>> {
+    fn vnode(&self, vnode: u16) -> Option<Arc<RwLock<Vnode>>> {
         self.vnodes.read().get(&vnode).cloned()
+    }
+
+    fn vnode_or_new(&self, vnode: u16) -> Arc<RwLock<Vnode>> {
+        match self.vnode(vnode) {
+            Some(vnode) => vnode,
+            None => Arc::clone(self.vnodes.write().entry(vnode).or_default()),
+        }
     }
 }
 
 impl Engine for MemoryEngine {
-    fn get(&self, vnode: u16, key: &StoreKey) -> Result<Option<Record>> {
-        Ok(self.vnode(vnode).and_then(|records| records.read().get(key).cloned()))
+    fn read(&self, vnode: u16, key: &StoreKey, depth: ScanDepth) -> Result<Option<Record>> {
+        let vnode = self.vnode(vnode);
+        Ok(vnode.and_then(|vnode| vnode.read().records.get(key).map(|record| upto(record, depth))))
     }
 
-    fn put(&self, vnode: u16, key: &StoreKey, record: &Record) -> Result<()> {
-        let records = match self.vnode(vnode) {
-            Some(records) => records,
-            None => Arc::clone(self.vnodes.write().entry(vnode).or_default()),
-        };
-        records.write().insert(key.clone(), record.clone());
+    fn put(&self, vnode: u16, key: &StoreKey, record: &Record, change: &IndexChange) -> Result<()> {
+        let vnode = self.vnode_or_new(vnode);
+        let mut vnode = vnode.write();
+        vnode.add(key, &change.add);
+        vnode.records.insert(key.clone(), record.clone());
+        vnode.remove(key, &change.remove);
         Ok(())
     }
 
-    fn delete(&self, vnode: u16, key: &StoreKey) -> Result<()> {
-        if let Some(records) = self.vnode(vnode) {
-            records.write().remove(key);
+    fn delete(&self, vnode: u16, key: &StoreKey, entries: &[IndexEntry]) -> Result<()> {
+        if let Some(vnode) = self.vnode(vnode) {
+            let mut vnode = vnode.write();
+            vnode.records.remove(key);
+            vnode.remove(key, entries);
         }
         Ok(())
     }
 
-    fn scan(
+    fn change_index(&self, vnode: u16, key: &StoreKey, change: &IndexChange) -> Result<()> {
+        let vnode = self.vnode_or_new(vnode);
+        let mut vnode = vnode.write();
+        vnode.add(key, &change.add);
+        vnode.remove(key, &change.remove);
+        Ok(())
+    }
+
+    fn walk(
         &self,
         vnode: u16,
         range: &ScanRange,
         depth: ScanDepth,
-        visit: &mut dyn FnMut(StoreKey, Record) -> ControlFlow<()>,
+        visitor: &mut dyn Visitor,
     ) -> Result<()> {
-        let Some(records) = self.vnode(vnode) else { return Ok(()) };
+        let Some(vnode) = self.vnode(vnode) else { return Ok(()) };
         let mut from = start(range);
         loop {
             // The lock is not held while visiting, which may write.
-            let page = page(&records.read(), &from, range, depth);
+            let page = page(&vnode.read().records, &from, range, depth);
             let Some((last, _)) = page.last() else { return Ok(()) };
             from = Bound::Excluded(last.clone());
             for (key, record) in page {
-                if visit(key, record).is_break() {
+                match visitor.wants(&key) {
+                    ControlFlow::Continue(false) => continue,
+                    ControlFlow::Continue(true) if visitor.visit(key, record).is_continue() => {}
+                    _ => return Ok(()),
+                }
+            }
+        }
+    }
+
+    fn scan_terms(
+        &self,
+        vnode: u16,
+        range: &TermRange,
+        visit: &mut dyn FnMut(TermPlace) -> ControlFlow<()>,
+    ) -> Result<()> {
+        let Some(vnode) = self.vnode(vnode) else { return Ok(()) };
+        let index = (range.home, range.bucket.clone(), range.field.clone());
+        let first = TermPlace { term: range.from.clone(), key: Bytes::new() };
+        let mut from = match &range.after {
+            Some(after) if *after >= first => Bound::Excluded(after.clone()),
+            _ => Bound::Included(first),
+        };
+        loop {
+            let page: Vec<TermPlace> = match vnode.read().indexes.get(&index) {
+                Some(places) => places
+                    .range((from, Bound::Unbounded))
+                    .take_while(|place| place.term <= range.to)
+                    .take(limits::MEMORY_PAGE_RECORDS)
+                    .cloned()
+                    .collect(),
+                None => return Ok(()),
+            };
+            let Some(last) = page.last() else { return Ok(()) };
+            from = Bound::Excluded(last.clone());
+            for place in page {
+                if visit(place).is_break() {
                     return Ok(());
                 }
             }
@@ -80,7 +169,7 @@ impl Engine for MemoryEngine {
 
     fn vnodes(&self) -> Vec<u16> {
         let vnodes = self.vnodes.read();
-        let full = vnodes.iter().filter(|(_, records)| !records.read().is_empty());
+        let full = vnodes.iter().filter(|(_, vnode)| !vnode.read().records.is_empty());
         full.map(|(&vnode, _)| vnode).collect()
     }
 
@@ -117,10 +206,19 @@ impl Engine for MemoryEngine {
     }
 }
 
+/// A record as far as `depth` says.
+fn upto(record: &Record, depth: ScanDepth) -> Record {
+    match depth {
+        ScanDepth::Heads => Record { head: record.head.clone(), body: Bytes::new() },
+        ScanDepth::Records => record.clone(),
+    }
+}
+
 /// Where the scan of a range begins.
 fn start(range: &ScanRange) -> Bound<StoreKey> {
     let empty = || BucketId { bucket_type: Bytes::new(), name: Bytes::new() };
-    let first = ObjectId::new(range.bucket.clone().unwrap_or_else(empty), Bytes::new());
+    let from = range.bucket.as_ref().and(range.from.clone()).unwrap_or_default();
+    let first = ObjectId::new(range.bucket.clone().unwrap_or_else(empty), from);
     let key = |id| StoreKey { home: range.home, id };
     match &range.after {
         Some(after) if *after >= first => Bound::Excluded(key(after.clone())),
@@ -134,18 +232,17 @@ fn page(
     range: &ScanRange,
     depth: ScanDepth,
 ) -> Vec<(StoreKey, Record)> {
-    let inside = |key: &StoreKey| {
-        key.home == range.home && range.bucket.as_ref().is_none_or(|b| *b == key.id.bucket)
-    };
-    let read = |record: &Record| match depth {
-        ScanDepth::Heads => Record { head: record.head.clone(), body: Bytes::new() },
-        ScanDepth::Records => record.clone(),
+    let within = |key: &StoreKey| match &range.bucket {
+        None => true,
+        Some(bucket) => {
+            *bucket == key.id.bucket && range.to.as_ref().is_none_or(|to| key.id.key <= *to)
+        }
     };
     records
         .range((from.as_ref(), Bound::Unbounded))
-        .take_while(|(key, _)| inside(key))
+        .take_while(|(key, _)| key.home == range.home && within(key))
         .take(limits::MEMORY_PAGE_RECORDS)
-        .map(|(key, record)| (key.clone(), read(record)))
+        .map(|(key, record)| (key.clone(), upto(record, depth)))
         .collect()
 }
 
@@ -162,5 +259,9 @@ mod tests {
     #[test]
     fn equals_the_model() {
         conformance::equals_the_model(&MemoryEngine::new(), 200);
+    }
+    #[test]
+    fn indexes_equal_the_model() {
+        conformance::indexes::equal_the_model(&MemoryEngine::new(), 200);
     }
 }

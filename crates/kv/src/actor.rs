@@ -161,7 +161,7 @@ impl Actors {
             let mut head = vec![VERSION];
             head.extend_from_slice(&seal.to_be_bytes());
             let record = Record { head: head.into(), body: Bytes::new() };
-            self.engine.put(vnode.0, &marker(), &record)?;
+            self.engine.put(vnode.0, &marker(), &record, &IndexChange::NONE)?;
             seals.push((
                 vnode,
                 Stored { actor: actor.id, counter: actor.counter, seal: Some(seal) },
@@ -306,13 +306,13 @@ mod tests {
         actors.stop().unwrap();
         let older = vnode.engine.get(5, &marker()).unwrap().unwrap();
         // Emptied, with the meta value kept.
-        vnode.engine.delete(5, &marker()).unwrap();
+        vnode.engine.delete(5, &marker(), &[]).unwrap();
         let actors = vnode.start();
         let second = stamp(&actors);
         assert_ne!(second.actor, first.actor);
         actors.stop().unwrap();
         // Put back to an older state.
-        vnode.engine.put(5, &marker(), &older).unwrap();
+        vnode.engine.put(5, &marker(), &older, &IndexChange::NONE).unwrap();
         let third = stamp(&vnode.start());
         assert!(third.actor != first.actor && third.actor != second.actor);
     }

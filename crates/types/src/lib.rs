@@ -7,6 +7,7 @@
 pub mod clock;
 pub mod env;
 pub mod error;
+pub mod index;
 pub mod limits;
 pub mod name;
 pub mod object;
@@ -18,8 +19,9 @@ pub mod record;
 pub use clock::{ActorId, Dot, VersionVector};
 pub use env::{Clock, Entropy};
 pub use error::{Error, ErrorKind, Result};
+pub use index::IndexValue;
 pub use name::{BucketId, NodeId, ObjectId};
-pub use object::{IndexValue, Link, Metadata, Object, Sibling};
+pub use object::{Link, Metadata, Object, Sibling};
 pub use props::BucketProps;
 pub use quorum::Quorum;
 pub use record::Record;

@@ -1,10 +1,13 @@
 //! Objects: a version vector and the siblings that it does not order.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sha1::{Digest, Sha1};
 
 use crate::clock::{Dot, VersionVector};
+use crate::index::IndexValue;
 
 /// One link of an object. Links always point into the default bucket type.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -15,33 +18,6 @@ pub struct Link {
     pub key: Bytes,
     /// The relation (`riaktag`).
     pub tag: Bytes,
-}
-
-/// A secondary-index value: of a `_bin` field bytes, of an `_int` field a number of any size kept
-/// as its decimal text.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum IndexValue {
-    /// An `_int` term: canonical decimal text, such as `-12`.
-    Int(String),
-    /// A `_bin` term.
-    Bin(Bytes),
-}
-
-impl IndexValue {
-    /// The term of an `_int` field that a text stands for: a whole number of any size.
-    pub fn int(text: &str) -> Option<Self> {
-        let (sign, digits) = match text.strip_prefix('-') {
-            Some(digits) => ("-", digits),
-            None => ("", text.strip_prefix('+').unwrap_or(text)),
-        };
-        if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-            return None;
-        }
-        Some(Self::Int(match digits.trim_start_matches('0') {
-            "" => "0".to_owned(),
-            digits => format!("{sign}{digits}"),
-        }))
-    }
 }
 
 /// What an object carries beside its bytes.
@@ -176,6 +152,20 @@ impl Object {
             [only] => only.vtag(),
             _ => base62(&Sha1::digest(self.clock.to_header())[..16]),
         }
+    }
+
+    /// The index entries of all values that do not mark a deletion: field and term, each once, in
+    /// order.
+    pub fn index_entries(&self) -> BTreeSet<(&str, &IndexValue)> {
+        let live = self.siblings.iter().filter(|sibling| !sibling.deleted);
+        let entries = live.flat_map(|sibling| &sibling.metadata.indexes);
+        entries.map(|(field, term)| (field.as_str(), term)).collect()
+    }
+
+    /// Whether a value that does not mark a deletion has the term in the index `field`.
+    pub fn has_term(&self, field: &str, term: &IndexValue) -> bool {
+        let has = |(other, value): &(String, IndexValue)| other == field && value == term;
+        self.siblings.iter().any(|s| !s.deleted && s.metadata.indexes.iter().any(has))
     }
 
     /// Sum of the sizes of all bodies, in bytes.

@@ -51,7 +51,7 @@ fn template(root: &Path, clean: bool) -> Template {
         let step = [1, 3, 2, 2][usize::from(round)];
         for number in (0..OBJECTS).filter(|number| number % step == 0) {
             let (vnode, key) = place(number);
-            engine.put(vnode, &key, &record(20, size(number), round)).unwrap();
+            engine.put(vnode, &key, &record(20, size(number), round), &IndexChange::NONE).unwrap();
             rounds.insert(number, round);
         }
         engine.sync().unwrap();
@@ -242,7 +242,7 @@ fn a_sound_store_gives_no_alarm() {
         for _ in 0..random.random_range(1..4_000) {
             let number = random.random_range(0..2_000);
             let (vnode, key) = place(number);
-            engine.put(vnode, &key, &record(20, size(number), life)).unwrap();
+            engine.put(vnode, &key, &record(20, size(number), life), &IndexChange::NONE).unwrap();
             rounds.insert(number, life);
         }
         engine.sync().unwrap();
@@ -252,7 +252,9 @@ fn a_sound_store_gives_no_alarm() {
             // What another process finds when this one is killed, perhaps in the midst of a write.
             for number in 2_000..2_000 + random.random_range(0..200) {
                 let (vnode, key) = place(number);
-                engine.put(vnode, &key, &record(20, size(number), life)).unwrap();
+                engine
+                    .put(vnode, &key, &record(20, size(number), life), &IndexChange::NONE)
+                    .unwrap();
             }
             copy(&dir, &next);
         }
@@ -281,7 +283,7 @@ fn a_store_that_cannot_be_opened_is_moved_aside_when_that_is_wanted() {
         assert!(loss.what.contains("damaged-1") && dir.join("damaged-1/conf").exists());
         assert!(engine.vnodes().is_empty());
         let (vnode, key) = place(1);
-        engine.put(vnode, &key, &record(1, 1, 1)).unwrap();
+        engine.put(vnode, &key, &record(1, 1, 1), &IndexChange::NONE).unwrap();
         engine.sync().unwrap();
         drop(engine);
         // Known until it is mended.
@@ -298,7 +300,7 @@ fn a_store_in_use_is_begun_anew() {
     let engine = SledEngine::open(root.path(), config(false)).unwrap();
     let (vnode, key) = place(1);
     for number in 1..=limits::SET_ASIDE {
-        engine.put(vnode, &key, &record(1, 100, 1)).unwrap();
+        engine.put(vnode, &key, &record(1, 100, 1), &IndexChange::NONE).unwrap();
         engine.set_meta("kept", b"yes").unwrap();
         let life = engine.life();
         engine.renew().unwrap();
@@ -312,7 +314,7 @@ fn a_store_in_use_is_begun_anew() {
     // A medium that damages one store after another is given up, not used up.
     let error = engine.renew().unwrap_err();
     assert!(error.to_string().contains("look at the disk"), "{error}");
-    engine.put(vnode, &key, &record(1, 100, 2)).unwrap();
+    engine.put(vnode, &key, &record(1, 100, 2), &IndexChange::NONE).unwrap();
 }
 
 #[test]
@@ -368,7 +370,7 @@ fn fill(engine: &SledEngine, from: u32) -> (u32, Error) {
     let mut number = from;
     loop {
         let (vnode, key) = place(number);
-        let put = engine.put(vnode, &key, &record(20, size(number), 0));
+        let put = engine.put(vnode, &key, &record(20, size(number), 0), &IndexChange::NONE);
         match put.and_then(|()| engine.sync()) {
             Ok(()) => number += 1,
             Err(error) => return (number, error),
@@ -416,7 +418,7 @@ fn a_store_whose_disk_others_fill_up_is_opened_again() {
     engine.mend(&engine.loss().unwrap()).unwrap();
     let put = |number| {
         let (vnode, key) = place(number);
-        let put = engine.put(vnode, &key, &record(20, size(number), 0));
+        let put = engine.put(vnode, &key, &record(20, size(number), 0), &IndexChange::NONE);
         put.and_then(|()| engine.sync())
     };
     let mut written = 0;

@@ -35,7 +35,10 @@ use serde::{Deserialize, Serialize};
 use crate::journal::Journal;
 use crate::loss::{Loss, LossKind, Losses};
 use crate::meta::{self, MetaFiles};
-use crate::{Engine, EngineStats, ScanDepth, ScanRange, StoreKey, limits};
+use crate::{
+    Engine, EngineStats, IndexChange, IndexEntry, ScanDepth, ScanRange, StoreKey, TermPlace,
+    TermRange, Visitor, limits,
+};
 
 use self::files::StoreLock;
 use self::health::Health;
@@ -195,27 +198,41 @@ impl SledEngine {
 }
 
 impl Engine for SledEngine {
-    fn get(&self, vnode: u16, key: &StoreKey) -> Result<Option<Record>> {
-        self.heed(self.store()?.get(vnode, key))
+    fn read(&self, vnode: u16, key: &StoreKey, depth: ScanDepth) -> Result<Option<Record>> {
+        self.heed(self.store()?.read(vnode, key, depth))
     }
 
-    fn put(&self, vnode: u16, key: &StoreKey, record: &Record) -> Result<()> {
-        self.space.take(record.len())?;
-        self.heed(self.store()?.put(vnode, key, record))
+    fn put(&self, vnode: u16, key: &StoreKey, record: &Record, change: &IndexChange) -> Result<()> {
+        self.space.take(record.len() + change.added_bytes())?;
+        self.heed(self.store()?.put(vnode, key, record, change))
     }
 
-    fn delete(&self, vnode: u16, key: &StoreKey) -> Result<()> {
-        self.heed(self.store()?.delete(vnode, key))
+    fn delete(&self, vnode: u16, key: &StoreKey, entries: &[IndexEntry]) -> Result<()> {
+        self.heed(self.store()?.delete(vnode, key, entries))
     }
 
-    fn scan(
+    fn change_index(&self, vnode: u16, key: &StoreKey, change: &IndexChange) -> Result<()> {
+        self.space.take(change.added_bytes())?;
+        self.heed(self.store()?.change_index(vnode, key, change))
+    }
+
+    fn walk(
         &self,
         vnode: u16,
         range: &ScanRange,
         depth: ScanDepth,
-        visit: &mut dyn FnMut(StoreKey, Record) -> ControlFlow<()>,
+        visitor: &mut dyn Visitor,
     ) -> Result<()> {
-        self.heed(self.store()?.scan(vnode, range, depth, visit))
+        self.heed(self.store()?.walk(vnode, range, depth, visitor))
+    }
+
+    fn scan_terms(
+        &self,
+        vnode: u16,
+        range: &TermRange,
+        visit: &mut dyn FnMut(TermPlace) -> ControlFlow<()>,
+    ) -> Result<()> {
+        self.heed(self.store()?.scan_terms(vnode, range, visit))
     }
 
     fn sync(&self) -> Result<()> {
@@ -351,5 +368,7 @@ fn describe_metrics() {
 
 #[cfg(test)]
 mod damage;
+#[cfg(test)]
+mod indexes;
 #[cfg(test)]
 mod tests;

@@ -96,36 +96,69 @@ impl Store {
         Ok(tree)
     }
 
-    pub(super) fn get(&self, vnode: u16, key: &StoreKey) -> Result<Option<Record>> {
+    pub(super) fn read(
+        &self,
+        vnode: u16,
+        key: &StoreKey,
+        depth: ScanDepth,
+    ) -> Result<Option<Record>> {
         match self.tree(vnode) {
-            Some(tree) => tree.get(&key::head(key)),
+            Some(tree) => tree.read(&key::head(key), depth),
             None => Ok(None),
         }
     }
 
-    pub(super) fn put(&self, vnode: u16, key: &StoreKey, record: &Record) -> Result<()> {
+    pub(super) fn put(
+        &self,
+        vnode: u16,
+        key: &StoreKey,
+        record: &Record,
+        change: &IndexChange,
+    ) -> Result<()> {
         self.check_writes()?;
         let generation = || self.health.call("number a write", || self.db.generate_id());
-        self.tree_or_new(vnode)?.put(&key::head(key), record, generation)
+        self.tree_or_new(vnode)?.put(key, record, change, generation)
     }
 
-    pub(super) fn delete(&self, vnode: u16, key: &StoreKey) -> Result<()> {
+    pub(super) fn delete(&self, vnode: u16, key: &StoreKey, entries: &[IndexEntry]) -> Result<()> {
         self.check_writes()?;
         match self.tree(vnode) {
-            Some(tree) => tree.delete(&key::head(key)),
+            Some(tree) => tree.delete(key, entries),
             None => Ok(()),
         }
     }
 
-    pub(super) fn scan(
+    pub(super) fn change_index(
+        &self,
+        vnode: u16,
+        key: &StoreKey,
+        change: &IndexChange,
+    ) -> Result<()> {
+        self.check_writes()?;
+        self.tree_or_new(vnode)?.change_index(key, change)
+    }
+
+    pub(super) fn walk(
         &self,
         vnode: u16,
         range: &ScanRange,
         depth: ScanDepth,
-        visit: &mut dyn FnMut(StoreKey, Record) -> ControlFlow<()>,
+        visitor: &mut dyn Visitor,
     ) -> Result<()> {
         match self.tree(vnode) {
-            Some(tree) => tree.scan(range, depth, visit),
+            Some(tree) => tree.walk(range, depth, visitor),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn scan_terms(
+        &self,
+        vnode: u16,
+        range: &TermRange,
+        visit: &mut dyn FnMut(TermPlace) -> ControlFlow<()>,
+    ) -> Result<()> {
+        match self.tree(vnode) {
+            Some(tree) => tree.scan_terms(range, visit),
             None => Ok(()),
         }
     }

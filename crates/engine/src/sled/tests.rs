@@ -20,23 +20,34 @@ struct Temporary {
 }
 
 impl Engine for Temporary {
-    fn get(&self, vnode: u16, key: &StoreKey) -> Result<Option<Record>> {
-        self.engine.get(vnode, key)
+    fn read(&self, vnode: u16, key: &StoreKey, depth: ScanDepth) -> Result<Option<Record>> {
+        self.engine.read(vnode, key, depth)
     }
-    fn put(&self, vnode: u16, key: &StoreKey, record: &Record) -> Result<()> {
-        self.engine.put(vnode, key, record)
+    fn put(&self, vnode: u16, key: &StoreKey, record: &Record, change: &IndexChange) -> Result<()> {
+        self.engine.put(vnode, key, record, change)
     }
-    fn delete(&self, vnode: u16, key: &StoreKey) -> Result<()> {
-        self.engine.delete(vnode, key)
+    fn delete(&self, vnode: u16, key: &StoreKey, entries: &[IndexEntry]) -> Result<()> {
+        self.engine.delete(vnode, key, entries)
     }
-    fn scan(
+    fn change_index(&self, vnode: u16, key: &StoreKey, change: &IndexChange) -> Result<()> {
+        self.engine.change_index(vnode, key, change)
+    }
+    fn walk(
         &self,
         vnode: u16,
         range: &ScanRange,
         depth: ScanDepth,
-        visit: &mut dyn FnMut(StoreKey, Record) -> ControlFlow<()>,
+        visitor: &mut dyn Visitor,
     ) -> Result<()> {
-        self.engine.scan(vnode, range, depth, visit)
+        self.engine.walk(vnode, range, depth, visitor)
+    }
+    fn scan_terms(
+        &self,
+        vnode: u16,
+        range: &TermRange,
+        visit: &mut dyn FnMut(TermPlace) -> ControlFlow<()>,
+    ) -> Result<()> {
+        self.engine.scan_terms(vnode, range, visit)
     }
     fn sync(&self) -> Result<()> {
         self.engine.sync()
@@ -86,6 +97,11 @@ fn equals_the_model() {
 }
 
 #[test]
+fn indexes_equal_the_model() {
+    conformance::indexes::equal_the_model(&temporary(Durability::None), 60);
+}
+
+#[test]
 fn a_reopened_store_has_everything() {
     let dir = tempfile::tempdir().unwrap();
     for durability in [Durability::Process, Durability::Disk, Durability::None] {
@@ -93,7 +109,7 @@ fn a_reopened_store_has_everything() {
         for n in 0..500_u16 {
             let size = if n % 50 == 0 { 90_000 } else { 200 };
             let key = at(n % 3, object("b", format!("{durability:?} {n}")));
-            engine.put(n % 5, &key, &record(20, size, 1)).unwrap();
+            engine.put(n % 5, &key, &record(20, size, 1), &IndexChange::NONE).unwrap();
         }
         engine.set_meta("mark", format!("{durability:?}").as_bytes()).unwrap();
         engine.sync().unwrap();
@@ -116,7 +132,7 @@ fn a_synced_write_is_in_the_files() {
         let key = |n: u32| at(0, object("b", format!("{n}")));
         for n in 0..300 {
             let size = if n % 30 == 0 { 80_000 } else { 100 };
-            engine.put(0, &key(n), &record(10, size, n as u8)).unwrap();
+            engine.put(0, &key(n), &record(10, size, n as u8), &IndexChange::NONE).unwrap();
             engine.sync().unwrap();
             if n % 100 == 99 {
                 // What another process finds if this one ends now.
@@ -133,7 +149,7 @@ fn a_synced_write_is_in_the_files() {
     }
 }
 
-fn copy_dir(from: &Path, to: &Path) {
+pub(super) fn copy_dir(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
@@ -177,7 +193,7 @@ fn overwriting_leaves_the_disk_bounded() {
             // 12 MB in small records and 20 MB in large ones.
             let size = if n % 40 == 0 { 100_000 } else { 1_500 };
             let key = at((n % 4) as u16, object("b", format!("{n}")));
-            engine.put((n % 8) as u16, &key, &record(50, size, round)).unwrap();
+            engine.put((n % 8) as u16, &key, &record(50, size, round), &IndexChange::NONE).unwrap();
             raw += size as u64 + 50;
         }
         engine.sync().unwrap();
@@ -218,10 +234,10 @@ fn replaced_chunks_are_removed() {
     let engine = open(dir.path());
     let key = at(0, object("b", "k"));
     for (size, chunks) in [(100_000, 4), (200_000, 7), (100, 0), (50_000, 2), (57_000, 2)] {
-        engine.put(0, &key, &record(10, size, 1)).unwrap();
+        engine.put(0, &key, &record(10, size, 1), &IndexChange::NONE).unwrap();
         assert_eq!((chunks_in(&engine, 0), notes_in(&engine, 0)), (chunks, 0), "{size}");
     }
-    engine.delete(0, &key).unwrap();
+    engine.delete(0, &key, &[]).unwrap();
     assert_eq!((chunks_in(&engine, 0), notes_in(&engine, 0)), (0, 0));
 }
 
@@ -230,9 +246,9 @@ fn torn_writes_of_large_records_are_swept_at_open() {
     let dir = tempfile::tempdir().unwrap();
     let engine = open(dir.path());
     let keys = ["new", "old small", "old large", "whole"].map(|name| at(0, object("b", name)));
-    engine.put(0, &keys[1], &record(10, 100, 1)).unwrap();
-    engine.put(0, &keys[2], &record(10, 70_000, 1)).unwrap();
-    engine.put(0, &keys[3], &record(10, 80_000, 1)).unwrap();
+    engine.put(0, &keys[1], &record(10, 100, 1), &IndexChange::NONE).unwrap();
+    engine.put(0, &keys[2], &record(10, 70_000, 1), &IndexChange::NONE).unwrap();
+    engine.put(0, &keys[3], &record(10, 80_000, 1), &IndexChange::NONE).unwrap();
     // Writes that end between their chunks and their head record.
     for key in &keys[..3] {
         let generation = engine.store().unwrap().db.generate_id().unwrap();
@@ -260,13 +276,13 @@ fn an_unfinished_write_is_swept_by_the_next() {
     let dir = tempfile::tempdir().unwrap();
     let engine = open(dir.path());
     let key = at(0, object("b", "k"));
-    engine.put(0, &key, &record(10, 70_000, 1)).unwrap();
+    engine.put(0, &key, &record(10, 70_000, 1), &IndexChange::NONE).unwrap();
     engine.store().unwrap().tree(0).unwrap().write_without_head(
         &key::head(&key),
         &record(1, 90_000, 2),
         77_777,
     );
-    engine.put(0, &key, &record(10, 40_000, 3)).unwrap();
+    engine.put(0, &key, &record(10, 40_000, 3), &IndexChange::NONE).unwrap();
     assert_eq!((chunks_in(&engine, 0), notes_in(&engine, 0)), (2, 0));
     assert!(engine.get(0, &key).unwrap() == Some(record(10, 40_000, 3)));
 }
@@ -285,23 +301,23 @@ fn damage_is_named_and_can_be_written_over() {
         let scan = engine
             .scan(7, &whole_home(0), ScanDepth::Records, &mut |_, _| ControlFlow::Continue(()));
         assert_eq!(scan.unwrap_err().kind(), ErrorKind::Corrupt);
-        engine.put(7, key, &record(5, 50, 2)).unwrap();
+        engine.put(7, key, &record(5, 50, 2), &IndexChange::NONE).unwrap();
         assert_eq!(engine.get(7, key).unwrap(), Some(record(5, 50, 2)));
     };
-    engine.put(7, &small, &record(5, 50, 1)).unwrap();
+    engine.put(7, &small, &record(5, 50, 1), &IndexChange::NONE).unwrap();
     engine.store().unwrap().tree(7).unwrap().damage(&key::head(&small));
     check(&small, "is damaged");
 
-    engine.put(7, &large, &record(5, 80_000, 1)).unwrap();
+    engine.put(7, &large, &record(5, 80_000, 1), &IndexChange::NONE).unwrap();
     engine.store().unwrap().tree(7).unwrap().damage(&key::head(&large));
     check(&large, "is damaged");
     assert_eq!(chunks_in(&engine, 7), 0);
 
-    engine.put(7, &large, &record(5, 80_000, 1)).unwrap();
+    engine.put(7, &large, &record(5, 80_000, 1), &IndexChange::NONE).unwrap();
     engine.store().unwrap().tree(7).unwrap().damage_first(&key::all_chunks());
     check(&large, "damaged body");
 
-    engine.put(7, &large, &record(5, 80_000, 1)).unwrap();
+    engine.put(7, &large, &record(5, 80_000, 1), &IndexChange::NONE).unwrap();
     engine.store().unwrap().tree(7).unwrap().remove_first(&key::all_chunks());
     check(&large, "lacks a part");
 }

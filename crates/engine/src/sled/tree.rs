@@ -1,8 +1,11 @@
-//! One vnode's tree: head records, chunks, and notes about chunks that are being changed.
+//! One vnode's tree: head records, chunks, notes about chunks that are being changed, index entries.
 //!
 //! A large record is written in the order note, chunks, head record; then the old chunks go, then
 //! the note. sled recovers a prefix of its log, so after a crash chunks without a head record
 //! always have a note, and opening a tree sweeps only what the notes name.
+//!
+//! A record's index entries are written before its head record, and those that it loses are removed
+//! after it. So after a crash an entry may be stale, and none is missing.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -12,7 +15,10 @@ use ::sled as db;
 use mapring_types::{Error, ErrorKind, Record, Result};
 
 use crate::value::{self, Chunked, Stored};
-use crate::{ScanDepth, ScanRange, StoreKey, key, limits};
+use crate::{
+    IndexChange, IndexEntry, ScanDepth, ScanRange, StoreKey, TermPlace, TermRange, Visitor, key,
+    limits, term,
+};
 
 use super::health::Health;
 
@@ -63,48 +69,102 @@ impl VnodeTree {
     }
 
     /// Reads the record whose head record has the key `head`.
-    pub(super) fn get(&self, head: &[u8]) -> Result<Option<Record>> {
+    pub(super) fn read(&self, head: &[u8], depth: ScanDepth) -> Result<Option<Record>> {
         match self.call("read", |tree| tree.get(head))? {
-            Some(value) => self.load(head, value, ScanDepth::Records),
+            Some(value) => self.load(head, value, depth),
             None => Ok(None),
         }
     }
 
-    /// Writes a record; a large one takes a number from `generation`.
+    /// Writes a record and its index entries; a large one takes a number from `generation`.
     pub(super) fn put(
         &self,
-        head: &[u8],
+        place: &StoreKey,
         record: &Record,
+        change: &IndexChange,
         generation: impl FnOnce() -> Result<u64>,
     ) -> Result<()> {
-        if !value::fits(record) {
-            return self.put_chunked(head, record, generation()?);
+        let head = &key::head(place);
+        self.add_entries(place, &change.add)?;
+        if value::fits(record) {
+            self.replace(head, |tree| {
+                tree.insert(head, value::whole(head, record))?;
+                Ok(())
+            })?;
+        } else {
+            self.put_chunked(head, record, generation()?)?;
         }
-        self.replace(head, |tree| {
-            tree.insert(head, value::whole(head, record))?;
-            Ok(())
+        self.remove_entries(place, &change.remove)
+    }
+
+    /// Removes a record and its index entries.
+    pub(super) fn delete(&self, place: &StoreKey, entries: &[IndexEntry]) -> Result<()> {
+        let head = &key::head(place);
+        self.replace(head, |tree| tree.remove(head).map(drop))?;
+        self.remove_entries(place, entries)
+    }
+
+    /// Changes index entries alone.
+    pub(super) fn change_index(&self, place: &StoreKey, change: &IndexChange) -> Result<()> {
+        self.add_entries(place, &change.add)?;
+        self.remove_entries(place, &change.remove)
+    }
+
+    fn add_entries(&self, place: &StoreKey, entries: &[IndexEntry]) -> Result<()> {
+        entries.iter().try_for_each(|entry| {
+            let key = term::entry(place, entry);
+            let value = value::chunk(&key, &[]);
+            self.call("write an index entry", |tree| tree.insert(key, value)).map(drop)
         })
     }
 
-    /// Removes a record.
-    pub(super) fn delete(&self, head: &[u8]) -> Result<()> {
-        self.replace(head, |tree| tree.remove(head).map(drop))
+    fn remove_entries(&self, place: &StoreKey, entries: &[IndexEntry]) -> Result<()> {
+        entries.iter().try_for_each(|entry| {
+            let key = term::entry(place, entry);
+            self.call("remove an index entry", |tree| tree.remove(key)).map(drop)
+        })
     }
 
-    /// Visits the records of a range.
-    pub(super) fn scan(
+    /// Visits those records of a range that the visitor wants.
+    pub(super) fn walk(
         &self,
         range: &ScanRange,
         depth: ScanDepth,
-        visit: &mut dyn FnMut(StoreKey, Record) -> ControlFlow<()>,
+        visitor: &mut dyn Visitor,
     ) -> Result<()> {
         let mut items = self.tree.range(key::bounds(range));
         let mut names = key::Reader::default();
         while let Some((head, value)) = self.call("scan", |_| items.next().transpose())? {
             let key = names.read(&head).ok_or_else(|| self.corrupt(&head, "has a damaged key"))?;
+            match visitor.wants(&key) {
+                ControlFlow::Continue(true) => {}
+                ControlFlow::Continue(false) => continue,
+                ControlFlow::Break(()) => break,
+            }
             if let Some(record) = self.load(&head, value, depth)?
-                && visit(key, record).is_break()
+                && visitor.visit(key, record).is_break()
             {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Visits the index entries of a range.
+    pub(super) fn scan_terms(
+        &self,
+        range: &TermRange,
+        visit: &mut dyn FnMut(TermPlace) -> ControlFlow<()>,
+    ) -> Result<()> {
+        let mut items = self.tree.range(term::bounds(range));
+        let common = term::common_bytes(range);
+        while let Some((key, value)) = self.call("scan", |_| items.next().transpose())? {
+            let place = key.get(common..).and_then(TermPlace::from_bytes);
+            let Some(place) = place.filter(|_| value::parse_chunk(&key, &value).is_some()) else {
+                let what = format!("vnode {}: the index {} is damaged", self.vnode, range.field);
+                return Err(Error::corrupt(what));
+            };
+            if visit(place).is_break() {
                 break;
             }
         }
