@@ -5,6 +5,7 @@
 //! sign, how many digits it has, and the digits, all complemented for a negative one; of other terms
 //! the escaped bytes.
 
+use std::collections::BTreeSet;
 use std::ops::Bound;
 
 use bytes::Bytes;
@@ -33,12 +34,15 @@ impl IndexChange {
     /// deletion has its entries, also one that readers do not see because its bucket keeps no
     /// siblings: the bucket may keep them from tomorrow on.
     pub fn between(before: Option<&Object>, after: Option<&Object>) -> Self {
-        let before = before.map(Object::index_entries).unwrap_or_default();
-        let after = after.map(Object::index_entries).unwrap_or_default();
-        let owned = |(field, term): (&str, &IndexValue)| (field.to_owned(), term.clone());
+        let entries = |object: Option<&Object>| object.map(Object::index_entries);
+        Self::of(&entries(before).unwrap_or_default(), &entries(after).unwrap_or_default())
+    }
+
+    /// What changes when an object has the entries `after` in place of `before`.
+    pub fn of(before: &BTreeSet<IndexEntry>, after: &BTreeSet<IndexEntry>) -> Self {
         Self {
-            add: after.difference(&before).copied().map(owned).collect(),
-            remove: before.difference(&after).copied().map(owned).collect(),
+            add: after.difference(before).cloned().collect(),
+            remove: before.difference(after).cloned().collect(),
         }
     }
 

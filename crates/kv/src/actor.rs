@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use mapring_engine::{Engine, StoreKey};
+use mapring_engine::{Engine, IndexChange, StoreKey};
 use mapring_ring::{Partition, RingSize};
 use mapring_types::{
     ActorId, BucketId, Dot, Entropy, Error, ObjectId, Record, Result, VersionVector,

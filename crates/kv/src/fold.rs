@@ -127,7 +127,7 @@ pub(crate) fn records(
     depth: ScanDepth,
     most: usize,
 ) -> Result<Records> {
-    let range = ScanRange { home: slice.home.0, bucket, after: slice.after };
+    let range = ScanRange { bucket, ..ScanRange::home(slice.home.0).after(slice.after) };
     let most = most.clamp(1, PAGE_INPUTS);
     let mut page = Records::default();
     let mut bytes = 0;
@@ -150,7 +150,7 @@ pub(crate) fn page(core: &Core, request: FoldRequest, siblings: bool) -> Result<
         return Err(Error::invalid("only whole buckets can be folded"));
     };
     let after = after.map(|Cursor(key)| ObjectId::new(bucket.clone(), key));
-    let range = ScanRange { home: home.0, bucket: Some(bucket), after };
+    let range = ScanRange::bucket(home.0, bucket).after(after);
     let most = most.clamp(1, PAGE_INPUTS);
     let mut page = Page::default();
     let (mut bytes, mut failure) = (0, None);
@@ -188,7 +188,7 @@ pub(crate) fn page(core: &Core, request: FoldRequest, siblings: bool) -> Result<
 /// A page of the keys of live objects. With `siblings` an object lives while any value does, else
 /// while its newest does.
 pub(crate) fn keys(core: &Core, slice: Slice, bucket: BucketId, siblings: bool) -> Result<Names> {
-    let range = ScanRange { home: slice.home.0, bucket: Some(bucket), after: slice.after };
+    let range = ScanRange::bucket(slice.home.0, bucket).after(slice.after);
     let mut out = Names::default();
     let mut looked_at = 0;
     scan_heads(core, slice.vnode, &range, |id, head| {
@@ -216,7 +216,7 @@ pub(crate) fn buckets(
     let mut looked_at = 0;
     let mut after = slice.after.unwrap_or(first);
     loop {
-        let range = ScanRange { home: slice.home.0, bucket: None, after: Some(after.clone()) };
+        let range = ScanRange::home(slice.home.0).after(Some(after.clone()));
         let mut found = None;
         let mut full = false;
         scan_heads(core, slice.vnode, &range, |id, head| {

@@ -93,7 +93,7 @@ impl Shared {
             for vnode in vnodes {
                 let mut objects = 0;
                 for home in ring.partitions() {
-                    let range = ScanRange { home: home.0, bucket: None, after: None };
+                    let range = ScanRange::home(home.0);
                     core.engine.scan(vnode.0, &range, ScanDepth::Heads, &mut |_, _| {
                         objects += 1;
                         left -= 1;

@@ -1,7 +1,8 @@
 //! Objects on the ring: vnodes, get, put and delete coordination, read repair, folds, listings.
 //!
 //! Bottom-up: [`executor`] runs blocking work; `vnode` is every access to stored objects, with
-//! `actor` (who stamps dots), `commit` (shared syncs) and `recent` beneath it; `fold` reads pages;
+//! `actor` (who stamps dots), `commit` (shared syncs), `recent` and `indexes` beneath it; `fold` reads
+//! pages;
 //! `wire`, `replica` and `service` are what nodes ask of each other; `quorum` decides, `pending` is
 //! waited for, and `get`, `put`, `delete` coordinate; `elsewhere` looks for what a replica lacks;
 //! `settle`, `witness`, `standing` and `knowledge` know which replicas lack writes, `handoff`,
@@ -19,6 +20,7 @@ mod fold;
 mod get;
 mod handoff;
 mod holdings;
+mod indexes;
 mod integrity;
 mod knowledge;
 pub mod limits;

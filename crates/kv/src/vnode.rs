@@ -10,7 +10,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use mapring_cluster::Cluster;
-use mapring_engine::{Engine, StoreKey};
+use mapring_engine::{Engine, IndexChange, StoreKey};
 use mapring_ring::{Partition, RingSize};
 use mapring_types::limits::SIBLINGS;
 use mapring_types::{Error, ErrorKind, Object, ObjectId, Record, Result, Sibling, VersionVector};
@@ -69,6 +69,7 @@ impl Vnodes {
     /// # Errors
     /// `Storage`.
     pub(crate) fn open(parts: &KvParts, news: Arc<Notify>) -> Result<Self> {
+        crate::indexes::ensure(&*parts.engine, parts.cluster.view().plan().ring_size())?;
         let own = Source { node: parts.cluster.view().me, run: next_run(parts)? };
         let core = Core {
             witnesses: Witnesses::open(parts.engine.clone(), own)?,
@@ -324,9 +325,10 @@ impl Core {
         vnode: Partition,
         place: &StoreKey,
         record: &Record,
+        change: &IndexChange,
         lacking: bool,
     ) -> Result<()> {
-        self.engine.put(vnode.0, place, record)?;
+        self.engine.put(vnode.0, place, record, change)?;
         self.note(vnode, lacking);
         Ok(())
     }
@@ -340,7 +342,7 @@ impl Core {
         }
     }
 
-    fn stripe(&self, vnode: Partition, place: &StoreKey) -> &Mutex<()> {
+    pub(crate) fn stripe(&self, vnode: Partition, place: &StoreKey) -> &Mutex<()> {
         let mut hasher = DefaultHasher::new();
         (vnode, place).hash(&mut hasher);
         let at = usize::try_from(hasher.finish() % limits::STRIPES as u64).unwrap_or(0);
@@ -360,6 +362,7 @@ impl Core {
         let _lock = self.stripe(vnode, &place).lock();
         let stored = self.stored(vnode, &place)?;
         let mut object = stored.unwrap_or_default();
+        let before = object.index_entries();
         let repeated = self.recent.lock().dot((vnode, write_id));
         if repeated.is_some_and(|dot| object.clock.covers(dot)) {
             let record = Record::encode(&object);
@@ -389,7 +392,8 @@ impl Core {
         }
         check(&object).map_err(|error| error.context(&place.id))?;
         self.witnesses.note(self.witnesses.own(number), &place.id)?;
-        self.store(vnode, &place, &record, true)?;
+        let change = IndexChange::of(&before, &object.index_entries());
+        self.store(vnode, &place, &record, &change, true)?;
         self.recent.lock().remember((vnode, write_id), dot);
         Ok((object, record))
     }
@@ -415,7 +419,10 @@ impl Core {
         }
         let reaped = self.reaped.lock().clock(vnode, &place.id);
         let before = match (self.stored(vnode, &place)?, &reaped) {
-            (None, None) => return self.store(vnode, &place, record, lacking),
+            (None, None) => {
+                let change = IndexChange::between(None, Some(&incoming));
+                return self.store(vnode, &place, record, &change, lacking);
+            }
             (stored, _) => stored.unwrap_or_default(),
         };
         let mut joined = before.clone();
@@ -435,7 +442,8 @@ impl Core {
             }
             return Ok(());
         }
-        self.store(vnode, &place, &Record::encode(&joined), lacking)
+        let change = IndexChange::between(Some(&before), Some(&joined));
+        self.store(vnode, &place, &Record::encode(&joined), &change, lacking)
     }
 
     fn adopt(&self, id: ObjectId) -> Result<()> {
@@ -475,7 +483,8 @@ impl Core {
         match self.stored(vnode, &place)? {
             None => Ok(true),
             Some(stored) if stored.clock == *clock && may(&place.id) => {
-                self.engine.delete(vnode.0, &place)?;
+                let entries = IndexChange::between(Some(&stored), None).remove;
+                self.engine.delete(vnode.0, &place, &entries)?;
                 Ok(true)
             }
             Some(_) => Ok(false),

@@ -126,7 +126,7 @@ pub(crate) fn strangers(host: &Host, buckets: &[&str]) -> Result<Vec<(Partition,
         for home in view.plan().ring_size().partitions() {
             for bucket in buckets {
                 let bucket = Some(BucketId::untyped((*bucket).to_owned()));
-                let range = ScanRange { home: home.0, bucket, after: None };
+                let range = ScanRange { bucket, ..ScanRange::home(home.0) };
                 host.disk.look().scan(vnode.0, &range, ScanDepth::Heads, &mut |place, _| {
                     found.push((vnode, place.id));
                     std::ops::ControlFlow::Continue(())

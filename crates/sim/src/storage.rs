@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use mapring_engine::memory::MemoryEngine;
-use mapring_engine::{Engine, EngineStats, ScanDepth, ScanRange, StoreKey};
+use mapring_engine::{
+    Engine, EngineStats, IndexChange, IndexEntry, ScanDepth, ScanRange, StoreKey, TermPlace,
+    TermRange, Visitor,
+};
 use mapring_kv::Executor;
 use mapring_kv::executor::{Inline, Job, Turn};
 use mapring_types::{Entropy, Error, ErrorKind, Record, Result};
@@ -36,10 +39,18 @@ struct State {
     failing: bool,
 }
 
+/// One step of a write: index entries that come, the record, index entries that go. A crash may
+/// lie between any two.
 struct Undo {
     vnode: u16,
     key: StoreKey,
-    before: Option<Record>,
+    step: Step,
+}
+
+/// What to do to take a step back.
+enum Step {
+    Record(Option<Record>),
+    Index(IndexChange),
 }
 
 impl Disk {
@@ -74,10 +85,13 @@ impl Disk {
         let mut unsynced = std::mem::take(&mut state.unsynced);
         let kept = usize::try_from(random.below(unsynced.len() as u64 + 1)).unwrap_or(0);
         let lost = unsynced.split_off(kept);
-        for Undo { vnode, key, before } in lost.iter().rev() {
-            match before {
-                Some(record) => self.engine.put(*vnode, key, record)?,
-                None => self.engine.delete(*vnode, key)?,
+        for Undo { vnode, key, step } in lost.iter().rev() {
+            match step {
+                Step::Record(Some(before)) => {
+                    self.engine.put(*vnode, key, before, &IndexChange::NONE)?;
+                }
+                Step::Record(None) => self.engine.delete(*vnode, key, &[])?,
+                Step::Index(change) => self.engine.change_index(*vnode, key, change)?,
             }
         }
         // The journal is another file: how much of it survives does not hang together with the rest.
@@ -117,9 +131,20 @@ impl DiskEngine {
         }
     }
 
-    fn remember(&self, vnode: u16, key: &StoreKey) -> Result<()> {
+    /// Notes the steps of a write of `record`, or of its removal.
+    fn remember(&self, vnode: u16, key: &StoreKey, change: &IndexChange) -> Result<()> {
         let before = self.alive()?.get(vnode, key)?;
-        self.disk.state.lock().unsynced.push(Undo { vnode, key: key.clone(), before });
+        let mut state = self.disk.state.lock();
+        let mut step = |step| state.unsynced.push(Undo { vnode, key: key.clone(), step });
+        if !change.add.is_empty() {
+            let remove = change.add.clone();
+            step(Step::Index(IndexChange { remove, ..IndexChange::NONE }));
+        }
+        step(Step::Record(before));
+        if !change.remove.is_empty() {
+            let add = change.remove.clone();
+            step(Step::Index(IndexChange { add, ..IndexChange::NONE }));
+        }
         Ok(())
     }
 
@@ -136,29 +161,48 @@ impl DiskEngine {
 }
 
 impl Engine for DiskEngine {
-    fn get(&self, vnode: u16, key: &StoreKey) -> Result<Option<Record>> {
-        self.alive()?.get(vnode, key)
+    fn read(&self, vnode: u16, key: &StoreKey, depth: ScanDepth) -> Result<Option<Record>> {
+        self.alive()?.read(vnode, key, depth)
     }
 
-    fn put(&self, vnode: u16, key: &StoreKey, record: &Record) -> Result<()> {
-        self.remember(vnode, key)?;
-        self.alive()?.put(vnode, key, record)?;
+    fn put(&self, vnode: u16, key: &StoreKey, record: &Record, change: &IndexChange) -> Result<()> {
+        self.remember(vnode, key, change)?;
+        self.alive()?.put(vnode, key, record, change)?;
         self.survive()
     }
 
-    fn delete(&self, vnode: u16, key: &StoreKey) -> Result<()> {
-        self.remember(vnode, key)?;
-        self.alive()?.delete(vnode, key)
+    fn delete(&self, vnode: u16, key: &StoreKey, entries: &[IndexEntry]) -> Result<()> {
+        let change = IndexChange { remove: entries.to_vec(), ..IndexChange::NONE };
+        self.remember(vnode, key, &change)?;
+        self.alive()?.delete(vnode, key, entries)
     }
 
-    fn scan(
+    fn change_index(&self, vnode: u16, key: &StoreKey, change: &IndexChange) -> Result<()> {
+        self.alive()?.change_index(vnode, key, change)?;
+        if !change.remove.is_empty() {
+            let step = Step::Index(IndexChange { add: change.remove.clone(), ..IndexChange::NONE });
+            self.disk.state.lock().unsynced.push(Undo { vnode, key: key.clone(), step });
+        }
+        Ok(())
+    }
+
+    fn walk(
         &self,
         vnode: u16,
         range: &ScanRange,
         depth: ScanDepth,
-        visit: &mut dyn FnMut(StoreKey, Record) -> ControlFlow<()>,
+        visitor: &mut dyn Visitor,
     ) -> Result<()> {
-        self.alive()?.scan(vnode, range, depth, visit)
+        self.alive()?.walk(vnode, range, depth, visitor)
+    }
+
+    fn scan_terms(
+        &self,
+        vnode: u16,
+        range: &TermRange,
+        visit: &mut dyn FnMut(TermPlace) -> ControlFlow<()>,
+    ) -> Result<()> {
+        self.alive()?.scan_terms(vnode, range, visit)
     }
 
     fn sync(&self) -> Result<()> {
@@ -254,15 +298,15 @@ mod tests {
         for seed in 0..20 {
             let disk = Disk::new();
             let engine = disk.open();
-            engine.put(1, &key("a"), &record("old")).unwrap();
+            engine.put(1, &key("a"), &record("old"), &IndexChange::NONE).unwrap();
             engine.sync().unwrap();
-            engine.put(1, &key("a"), &record("new")).unwrap();
-            engine.put(1, &key("b"), &record("new")).unwrap();
-            engine.delete(1, &key("a")).unwrap();
+            engine.put(1, &key("a"), &record("new"), &IndexChange::NONE).unwrap();
+            engine.put(1, &key("b"), &record("new"), &IndexChange::NONE).unwrap();
+            engine.delete(1, &key("a"), &[]).unwrap();
             let lost = disk.crash(&Random::new(seed)).unwrap();
             assert!(
                 engine.get(1, &key("a")).is_err()
-                    && engine.put(1, &key("a"), &record("x")).is_err()
+                    && engine.put(1, &key("a"), &record("x"), &IndexChange::NONE).is_err()
             );
             let engine = disk.open();
             let a = engine.get(1, &key("a")).unwrap().map(|record| record.body);

@@ -154,12 +154,10 @@ impl Object {
         }
     }
 
-    /// The index entries of all values that do not mark a deletion: field and term, each once, in
-    /// order.
-    pub fn index_entries(&self) -> BTreeSet<(&str, &IndexValue)> {
+    /// The index entries, field and term, of all values that do not mark a deletion.
+    pub fn index_entries(&self) -> BTreeSet<(String, IndexValue)> {
         let live = self.siblings.iter().filter(|sibling| !sibling.deleted);
-        let entries = live.flat_map(|sibling| &sibling.metadata.indexes);
-        entries.map(|(field, term)| (field.as_str(), term)).collect()
+        live.flat_map(|sibling| &sibling.metadata.indexes).cloned().collect()
     }
 
     /// Whether a value that does not mark a deletion has the term in the index `field`.

@@ -95,7 +95,7 @@ fn fold(engine: &SledEngine) -> Outcome<u64> {
     for vnode in engine.vnodes() {
         let bucket = Some(BucketId::untyped(BUCKET));
         // With one replica a vnode holds its own partition alone.
-        let range = ScanRange { home: vnode, bucket, after: None };
+        let range = ScanRange { bucket, ..ScanRange::home(vnode) };
         engine.scan(vnode, &range, ScanDepth::Records, &mut |key, record| {
             std::hint::black_box((key, record));
             objects += 1;

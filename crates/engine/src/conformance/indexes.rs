@@ -292,10 +292,7 @@ fn run_step(
         IndexStep::Put(key, entries, size) => {
             let after: BTreeSet<IndexEntry> = entries.into_iter().collect();
             let before = model.insert(key.clone(), after.clone()).unwrap_or_default();
-            let change = IndexChange {
-                add: after.difference(&before).cloned().collect(),
-                remove: before.difference(&after).cloned().collect(),
-            };
+            let change = IndexChange::of(&before, &after);
             engine.put(vnode, &key, &record(10, size, 1), &change).unwrap();
         }
         IndexStep::Delete(key) => {

@@ -41,10 +41,7 @@ fn change(engine: &SledEngine, number: i64, before: &[i64], random: &mut StdRng)
     }
     let after: Vec<i64> = (0..3).map(|_| random.random_range(-50..50)).collect();
     let (old, new) = (entries(before), entries(&after));
-    let change = IndexChange {
-        add: new.difference(&old).cloned().collect(),
-        remove: old.difference(&new).cloned().collect(),
-    };
+    let change = IndexChange::of(&old, &new);
     let body = if random.random_range(0..20) == 0 { 60_000 } else { 100 };
     engine.put(0, &key(number), &with_terms(&after, body), &change).unwrap();
     after

@@ -30,7 +30,7 @@ impl Shared {
         let AskHeads { donor, after } = request;
         self.admit_donation(&donor)?;
         let work = move |core: &crate::vnode::Core| {
-            let range = ScanRange { home: donor.home.0, bucket: None, after };
+            let range = ScanRange::home(donor.home.0).after(after);
             let mut page = Heads::default();
             let (mut bytes, mut full, mut failure) = (0, false, None);
             core.engine.scan(donor.vnode.0, &range, ScanDepth::Heads, &mut |place, record| {

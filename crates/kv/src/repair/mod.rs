@@ -98,6 +98,7 @@ pub(crate) async fn fill(shared: &Arc<Shared>, losses: u64) -> Result<()> {
     for (slice, sources) in donors {
         if !shared.integrity.is_filled(slice.vnode, slice.home) {
             slice.fill(shared, &sources, losses).await?;
+            slice.index(shared).await?;
             shared.integrity.fill(slice.vnode, slice.home);
         }
         let filled = work.iter().filter(|s| shared.integrity.is_filled(s.vnode, s.home)).count();
@@ -249,6 +250,16 @@ impl Slice {
         Ok(())
     }
 
+    /// Has the objects that were not fetched, because they were there, have their index entries, of
+    /// which damage may have taken some.
+    async fn index(&self, shared: &Arc<Shared>) -> Result<()> {
+        if shared.parts.engine.loss().is_none_or(|loss| loss.kind != LossKind::Damaged) {
+            return Ok(());
+        }
+        let Self { vnode, home, .. } = *self;
+        shared.vnodes.run(move |core| crate::indexes::build(&*core.engine, vnode, home)).await
+    }
+
     /// Whether what the filling relies on still holds.
     fn check(&self, shared: &Shared, node: NodeId, sources: &Sources, losses: u64) -> Result<()> {
         if shared.stopping() {
@@ -285,7 +296,7 @@ impl Slice {
             there.keys().filter(|id| belongs(id)).cloned().collect();
         let slice = *self;
         let work = move |core: &crate::vnode::Core| {
-            let range = ScanRange { home: slice.home.0, bucket: None, after };
+            let range = ScanRange::home(slice.home.0).after(after);
             let (mut strays, mut upto, mut failure) = (Vec::new(), None, None);
             core.engine.scan(slice.vnode.0, &range, ScanDepth::Heads, &mut |place, record| {
                 if next.as_ref().is_some_and(|last| place.id > *last) {

@@ -13,7 +13,10 @@ use mapring_cluster::fixed::{FixedCluster, FixedGroup};
 use mapring_cluster::{Change, Cluster};
 use mapring_engine::memory::MemoryEngine;
 use mapring_engine::sled::{SledConfig, SledEngine};
-use mapring_engine::{Durability, Engine, EngineStats, ScanDepth, ScanRange, StoreKey};
+use mapring_engine::{
+    Durability, Engine, EngineStats, IndexChange, IndexEntry, ScanDepth, ScanRange, StoreKey,
+    TermPlace, TermRange, Visitor,
+};
 use mapring_kv::executor::{Executor, Inline, ThreadPool};
 use mapring_kv::{DeleteOptions, GetOptions, Kv, KvConfig, KvParts, NewValue, PutOptions};
 use mapring_net::simulated::{Fate, Network};
@@ -98,27 +101,40 @@ impl<T> Mortal<T> {
 }
 
 impl Engine for Mortal<Arc<MemoryEngine>> {
-    fn get(&self, vnode: u16, key: &StoreKey) -> Result<Option<Record>> {
+    fn read(&self, vnode: u16, key: &StoreKey, depth: ScanDepth) -> Result<Option<Record>> {
         self.medium.ready();
-        self.check()?.get(vnode, key)
+        self.check()?.read(vnode, key, depth)
     }
 
-    fn put(&self, vnode: u16, key: &StoreKey, record: &Record) -> Result<()> {
-        self.check()?.put(vnode, key, record)
+    fn put(&self, vnode: u16, key: &StoreKey, record: &Record, change: &IndexChange) -> Result<()> {
+        self.check()?.put(vnode, key, record, change)
     }
 
-    fn delete(&self, vnode: u16, key: &StoreKey) -> Result<()> {
-        self.check()?.delete(vnode, key)
+    fn delete(&self, vnode: u16, key: &StoreKey, entries: &[IndexEntry]) -> Result<()> {
+        self.check()?.delete(vnode, key, entries)
     }
 
-    fn scan(
+    fn change_index(&self, vnode: u16, key: &StoreKey, change: &IndexChange) -> Result<()> {
+        self.check()?.change_index(vnode, key, change)
+    }
+
+    fn walk(
         &self,
         vnode: u16,
         range: &ScanRange,
         depth: ScanDepth,
-        visit: &mut dyn FnMut(StoreKey, Record) -> ControlFlow<()>,
+        visitor: &mut dyn Visitor,
     ) -> Result<()> {
-        self.check()?.scan(vnode, range, depth, visit)
+        self.check()?.walk(vnode, range, depth, visitor)
+    }
+
+    fn scan_terms(
+        &self,
+        vnode: u16,
+        range: &TermRange,
+        visit: &mut dyn FnMut(TermPlace) -> ControlFlow<()>,
+    ) -> Result<()> {
+        self.check()?.scan_terms(vnode, range, visit)
     }
 
     fn sync(&self) -> Result<()> {
@@ -416,8 +432,9 @@ impl TestCluster {
         let view = self.nodes[0].cluster.view();
         let home = mapring_ring::hash::home(view.plan().ring_size(), &id.bucket, &id.key);
         let place = StoreKey { home: home.0, id: id.clone() };
+        let change = IndexChange::between(self.stored_at(node, vnode, id).as_ref(), Some(object));
         let node = self.nodes.iter().find(|n| n.id == node).unwrap();
-        node.engine.put(vnode, &place, &Record::encode(object)).unwrap();
+        node.engine.put(vnode, &place, &Record::encode(object), &change).unwrap();
     }
 
     /// Takes an object from one replica behind everybody's back.
@@ -425,8 +442,9 @@ impl TestCluster {
         let view = self.nodes[0].cluster.view();
         let home = mapring_ring::hash::home(view.plan().ring_size(), &id.bucket, &id.key);
         let place = StoreKey { home: home.0, id: id.clone() };
+        let change = IndexChange::between(self.stored_at(node, vnode, id).as_ref(), None);
         let node = self.nodes.iter().find(|n| n.id == node).unwrap();
-        node.engine.delete(vnode, &place).unwrap();
+        node.engine.delete(vnode, &place, &change.remove).unwrap();
     }
 
     /// Whether all primaries hold the same.
