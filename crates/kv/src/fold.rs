@@ -7,7 +7,7 @@ use bytes::Bytes;
 use mapring_engine::{ScanDepth, ScanRange};
 use mapring_ring::Partition;
 use mapring_types::limits::{PAGE_BYTES, PAGE_INPUTS};
-use mapring_types::{BucketId, Error, IndexValue, ObjectId, Record, Result};
+use mapring_types::{BucketId, IndexValue, ObjectId, Record, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::limits;
@@ -46,6 +46,10 @@ impl Cursor {
     /// A place, as the fold of its selection reads it: the key, where the selection is by keys.
     pub fn new(place: impl Into<Bytes>) -> Self {
         Self(place.into())
+    }
+
+    pub(crate) fn place(&self) -> &Bytes {
+        &self.0
     }
 }
 
@@ -139,49 +143,6 @@ pub(crate) fn records(
         if full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })?;
     page.next = page.items.last().filter(|_| full).map(|(id, _)| id.clone());
-    Ok(page)
-}
-
-/// A page of the objects of a bucket, tombstones included: see [`crate::Kv::fold_page`].
-pub(crate) fn page(core: &Core, request: FoldRequest, siblings: bool) -> Result<Page> {
-    let FoldRequest { vnode, home, bucket, selection, after, depth, most, keep, replicas: _ } =
-        request;
-    let Selection::All = selection else {
-        return Err(Error::invalid("only whole buckets can be folded"));
-    };
-    let after = after.map(|Cursor(key)| ObjectId::new(bucket.clone(), key));
-    let range = ScanRange::bucket(home.0, bucket).after(after);
-    let most = most.clamp(1, PAGE_INPUTS);
-    let mut page = Page::default();
-    let (mut bytes, mut failure) = (0, None);
-    core.engine.scan(vnode.0, &range, depth, &mut |place, record| {
-        page.looked_at += 1;
-        let cursor = Cursor(place.id.key.clone());
-        let wanted = match keep.as_ref().map_or(Ok(true), |keep| keep(&place.id.key)) {
-            Ok(wanted) => wanted,
-            Err(error) => {
-                failure = Some(error);
-                return ControlFlow::Break(());
-            }
-        };
-        if wanted {
-            bytes += record.len();
-            page.items.push(Item { cursor: cursor.clone(), id: place.id, record });
-        }
-        let full = page.items.len() >= most
-            || bytes >= PAGE_BYTES
-            || page.looked_at >= limits::LIST_PAGE_HEADS as u64;
-        page.next = full.then_some(cursor);
-        if full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    })?;
-    if let Some(failure) = failure {
-        return Err(failure);
-    }
-    if !siblings {
-        for item in &mut page.items {
-            item.record = newest_alone(std::mem::take(&mut item.record), depth)?;
-        }
-    }
     Ok(page)
 }
 

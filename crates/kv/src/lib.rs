@@ -1,9 +1,8 @@
 //! Objects on the ring: vnodes, get, put and delete coordination, read repair, folds, listings.
 //!
 //! Bottom-up: [`executor`] runs blocking work; `vnode` is every access to stored objects, with
-//! `actor` (who stamps dots), `commit` (shared syncs), `recent` and `indexes` beneath it; `fold` reads
-//! pages;
-//! `wire`, `replica` and `service` are what nodes ask of each other; `quorum` decides, `pending` is
+//! `actor` (who stamps dots), `commit` (shared syncs), `recent` and `indexes` beneath it; `fold` and
+//! `select` read pages, `merge` those of several replicas; `wire`, `replica` and `service` are what nodes ask of each other; `quorum` decides, `pending` is
 //! waited for, and `get`, `put`, `delete` coordinate; `elsewhere` looks for what a replica lacks;
 //! `settle`, `witness`, `standing` and `knowledge` know which replicas lack writes, `handoff`,
 //! `coverage` and `reap` act on it, `holdings` tells; `silence` and `beat` know who does not answer;
@@ -25,6 +24,7 @@ mod integrity;
 mod knowledge;
 pub mod limits;
 mod list;
+mod merge;
 mod pending;
 mod put;
 mod quorum;
@@ -32,6 +32,7 @@ mod reap;
 mod recent;
 mod repair;
 mod replica;
+mod select;
 mod service;
 mod settle;
 mod silence;
@@ -481,17 +482,31 @@ impl Kv {
     /// Reads from a vnode of this node a page of the objects of a bucket whose home is one partition,
     /// in the order of the selection; ends at [`mapring_types::limits::PAGE_INPUTS`] or
     /// [`mapring_types::limits::PAGE_BYTES`], or sooner at `most` objects, or where
-    /// [`limits::LIST_PAGE_HEADS`] have been looked at.
+    /// [`limits::FOLD_PAGE_ENTRIES`] have been looked at.
     ///
     /// Tombstones are among the objects: the caller decides about them. Where the bucket keeps no
     /// siblings each record holds its newest value alone.
     ///
+    /// Of an index an object is met once for each term of the range that a value of it has which
+    /// readers see: never as a tombstone. An object whose terms change during a fold is held against
+    /// the term at the moment it is met: it may be met under old terms, new ones, both or, where the
+    /// new one lies before the place that the fold has come to, under none.
+    ///
+    /// With several [`FoldRequest::replicas`] the primaries nearest to the home partition that are
+    /// up are read as well, and what they have is joined; `keep` and the selection hold for the
+    /// joined object.
+    ///
     /// # Errors
-    /// `Storage`, `Corrupt`, `Overloaded`; that of [`FoldRequest::keep`].
+    /// `Storage`, `Corrupt`, `Overloaded`; that of [`FoldRequest::keep`]; `Invalid` for a place of
+    /// another selection, or for more replicas than there are. Of several replicas, `Unavailable` or
+    /// the last failure when too few of them answer.
     pub async fn fold_page(&self, request: FoldRequest) -> Result<Page> {
         self.inner.integrity.admit(request.vnode, request.home)?;
+        if request.replicas > 1 {
+            return merge::page(&self.inner, request).await;
+        }
         let siblings = self.inner.siblings(&request.bucket);
-        self.inner.vnodes.run(move |core| fold::page(core, request, siblings)).await
+        self.inner.vnodes.run(move |core| select::page(core, &request, siblings)).await
     }
 
     /// Reads objects from vnodes of this node, as [`Kv::fold_page`] gives them: the first of the

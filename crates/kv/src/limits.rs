@@ -93,6 +93,17 @@ pub const LIST_PAGE: usize = 1_000;
 /// Heads looked at for one page of bucket names: bounds the work of a page over tombstones.
 pub const LIST_PAGE_HEADS: usize = 20_000;
 
+/// Entries looked at for one page of a fold: bounds the work of a page over keys that a test refuses.
+pub const FOLD_PAGE_ENTRIES: u64 = 20_000;
+
+/// Pages of names and clocks asked of one replica for one page of a fold that merges replicas: as
+/// many as this node's own page may have looked at.
+pub const FOLD_CLOCK_PAGES: usize = FOLD_PAGE_ENTRIES as usize / REPAIR_PAGE;
+
+/// Objects read from their replicas at once, for one page of a fold that merges replicas, where
+/// these do not agree.
+pub const FOLD_READS: usize = 8;
+
 /// How long a listing or query waits for hand-off when no replica of a partition is complete.
 pub const FIT_PATIENCE: Duration = Duration::from_secs(10);
 

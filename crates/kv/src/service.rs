@@ -52,6 +52,14 @@ impl Service for KvService {
                 let request = unpack::<wire::Fetch>(&body)?.body;
                 pack(&shared, shared.fetch_here(request).await)
             }
+            Operation::Clocks => {
+                let Planned { plan, body } = unpack::<wire::AskClocks>(&body)?;
+                let replica = wire::Replica { vnode: body.part.vnode, primary: true };
+                match shared.admit(&shared.parts.cluster.view(), plan, replica) {
+                    Ok(()) => pack(&shared, shared.clocks_here(body).await),
+                    Err(error) => pack::<()>(&shared, Err(error)),
+                }
+            }
             Operation::Repair => pack(&shared, Ok(shared.repair_here())),
             Operation::Standing => {
                 let standing = unpack::<Standing>(&body)?.body;

@@ -17,6 +17,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::fold::Slice;
+use crate::select::Part;
 use crate::standing::Standing;
 use crate::witness::{Source, WriteMark};
 
@@ -42,10 +43,11 @@ pub(crate) enum Operation {
     Heads = 20,
     Fetch = 21,
     Repair = 22,
+    Clocks = 23,
 }
 
 impl Operation {
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Read,
         Self::Merge,
         Self::Coordinate,
@@ -58,6 +60,7 @@ impl Operation {
         Self::Heads,
         Self::Fetch,
         Self::Repair,
+        Self::Clocks,
     ];
 
     /// # Errors
@@ -199,6 +202,14 @@ pub(crate) struct Fetch {
 /// Asks for how far the node's filling is: answered by `RepairStatus`.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct AskRepair;
+
+/// Asks for a page of names and clocks at the places of a selection: answered by `select::Clocks`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct AskClocks {
+    pub(crate) part: Part,
+    /// Objects in it at most.
+    pub(crate) most: u64,
+}
 
 /// Encodes a message.
 ///

@@ -1,0 +1,324 @@
+//! Selections read from one replica: all objects of a bucket, a range of keys, a range of an index.
+//!
+//! Each page ends where [`limits::FOLD_PAGE_ENTRIES`] have been looked at, so that a test that
+//! refuses everything, or an index of nothing but stale entries, still gives pages.
+
+use std::ops::ControlFlow;
+
+use bytes::Bytes;
+use mapring_engine::{ScanDepth, ScanRange, StoreKey, TermPlace, TermRange, Visitor};
+use mapring_ring::Partition;
+use mapring_types::limits::{PAGE_BYTES, PAGE_INPUTS};
+use mapring_types::{BucketId, Error, IndexValue, ObjectId, Record, Result, VersionVector};
+use serde::{Deserialize, Serialize};
+
+use crate::fold::{Cursor, FoldRequest, Item, KeyTest, Page, Selection, newest_alone};
+use crate::limits;
+use crate::vnode::Core;
+
+/// A part of what lies in one vnode.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Part {
+    pub(crate) vnode: Partition,
+    pub(crate) home: Partition,
+    pub(crate) bucket: BucketId,
+    pub(crate) selection: Selection,
+    /// Start strictly after this place.
+    pub(crate) after: Option<Cursor>,
+    /// End with this place; `None` where the selection ends.
+    pub(crate) upto: Option<Cursor>,
+}
+
+/// An object at a place of a selection, as its replica has it.
+pub(crate) struct Met {
+    pub(crate) cursor: Cursor,
+    pub(crate) id: ObjectId,
+    /// The term, of an index.
+    pub(crate) term: Option<IndexValue>,
+    pub(crate) record: Record,
+}
+
+/// How far a page has come.
+#[derive(Debug, Default)]
+pub(crate) struct End {
+    /// Where to go on; `None` when nothing is left.
+    pub(crate) next: Option<Cursor>,
+    pub(crate) looked_at: u64,
+}
+
+/// Names and clocks at the places of a selection, in order.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Clocks {
+    pub(crate) items: Vec<(Cursor, VersionVector)>,
+    /// Where to go on; `None` when nothing is left.
+    pub(crate) next: Option<Cursor>,
+}
+
+impl Part {
+    /// What a request wants of its own vnode.
+    pub(crate) fn of(request: &FoldRequest) -> Self {
+        Self {
+            vnode: request.vnode,
+            home: request.home,
+            bucket: request.bucket.clone(),
+            selection: request.selection.clone(),
+            after: request.after.clone(),
+            upto: None,
+        }
+    }
+
+    /// The object, and the term of an index, at a place.
+    ///
+    /// # Errors
+    /// `Invalid` for a place of another kind of selection.
+    pub(crate) fn at(&self, cursor: &Cursor) -> Result<(ObjectId, Option<IndexValue>)> {
+        let (key, term) = match &self.selection {
+            Selection::All | Selection::Keys { .. } => (cursor.place().clone(), None),
+            Selection::Terms { .. } => {
+                let place = place(cursor)?;
+                (place.key, Some(place.term))
+            }
+        };
+        Ok((ObjectId::new(self.bucket.clone(), key), term))
+    }
+
+    /// An object of the selection as readers of its bucket are to see it; `None` where they do not
+    /// see the value that has the term.
+    pub(crate) fn shown(
+        &self,
+        record: Record,
+        term: Option<&IndexValue>,
+        siblings: bool,
+        depth: ScanDepth,
+    ) -> Result<Option<Record>> {
+        let record = if siblings { record } else { newest_alone(record, depth)? };
+        match (&self.selection, term) {
+            (Selection::Terms { field, .. }, Some(term)) if !siblings => {
+                let has = Record::decode_without_bodies(&record.head)?.has_term(field, term);
+                Ok(has.then_some(record))
+            }
+            _ => Ok(Some(record)),
+        }
+    }
+
+    /// Gives `take` the objects at the places of the part, in order, until it says that it has
+    /// enough; of those that `keep` refuses nothing is read. Of an index, entries that no value of
+    /// their object has are removed and not given.
+    fn walk(
+        &self,
+        core: &Core,
+        keep: Option<&KeyTest>,
+        depth: ScanDepth,
+        take: &mut dyn FnMut(Met) -> Result<bool>,
+    ) -> Result<End> {
+        match &self.selection {
+            Selection::All => self.walk_keys(core, (None, None), keep, depth, take),
+            Selection::Keys { from, to } => {
+                let bounds = (Some(from.clone()), Some(to.clone()));
+                self.walk_keys(core, bounds, keep, depth, take)
+            }
+            Selection::Terms { field, from, to } => {
+                let range = TermRange {
+                    home: self.home.0,
+                    bucket: self.bucket.clone(),
+                    field: field.clone(),
+                    from: from.clone(),
+                    to: to.clone(),
+                    after: self.after.as_ref().map(place).transpose()?,
+                };
+                self.walk_terms(core, &range, keep, depth, take)
+            }
+        }
+    }
+
+    fn walk_keys(
+        &self,
+        core: &Core,
+        (from, mut to): (Option<Bytes>, Option<Bytes>),
+        keep: Option<&KeyTest>,
+        depth: ScanDepth,
+        take: &mut dyn FnMut(Met) -> Result<bool>,
+    ) -> Result<End> {
+        if let Some(upto) = &self.upto {
+            let upto = upto.place();
+            to = Some(to.map_or_else(|| upto.clone(), |to| to.min(upto.clone())));
+        }
+        let after = self.after.as_ref().map(|after| after.place().clone());
+        let after = after.map(|key| ObjectId::new(self.bucket.clone(), key));
+        let range = ScanRange { from, to, ..ScanRange::bucket(self.home.0, self.bucket.clone()) };
+        let mut walk = Walk::new(self, keep, take);
+        core.engine.walk(self.vnode.0, &range.after(after), depth, &mut walk)?;
+        walk.end()
+    }
+
+    fn walk_terms(
+        &self,
+        core: &Core,
+        range: &TermRange,
+        keep: Option<&KeyTest>,
+        depth: ScanDepth,
+        take: &mut dyn FnMut(Met) -> Result<bool>,
+    ) -> Result<End> {
+        let mut walk = Walk::new(self, keep, take);
+        let mut stale = Vec::new();
+        let mut visit = |place: TermPlace| -> Result<ControlFlow<()>> {
+            let cursor = Cursor::new(place.to_bytes());
+            match walk.look(cursor.clone(), &place.key) {
+                ControlFlow::Continue(true) => {}
+                ControlFlow::Continue(false) => return Ok(ControlFlow::Continue(())),
+                ControlFlow::Break(()) => return Ok(ControlFlow::Break(())),
+            }
+            let id = ObjectId::new(self.bucket.clone(), place.key);
+            let at = StoreKey { home: self.home.0, id };
+            let record = core.engine.read(self.vnode.0, &at, depth)?;
+            let live = |record: &Record| {
+                let object = Record::decode_without_bodies(&record.head)?;
+                Ok(object.has_term(&range.field, &place.term))
+            };
+            match record {
+                Some(record) if live(&record).map_err(|e: Error| e.context(&at.id))? => {
+                    let (id, term) = (at.id, Some(place.term));
+                    Ok(walk.take(Met { cursor, id, term, record }))
+                }
+                _ => {
+                    stale.push((at, (range.field.clone(), place.term)));
+                    Ok(ControlFlow::Continue(()))
+                }
+            }
+        };
+        let mut failure = None;
+        core.engine.scan_terms(self.vnode.0, range, &mut |place| {
+            visit(place).unwrap_or_else(|error| {
+                failure = Some(error);
+                ControlFlow::Break(())
+            })
+        })?;
+        failure.map_or(Ok(()), Err)?;
+        for (at, entry) in stale {
+            core.sweep(self.vnode, &at, entry)?;
+        }
+        walk.end()
+    }
+}
+
+/// A walk under way.
+struct Walk<'a> {
+    part: &'a Part,
+    keep: Option<&'a KeyTest>,
+    take: &'a mut dyn FnMut(Met) -> Result<bool>,
+    looked_at: u64,
+    /// The place that was looked at last.
+    last: Option<Cursor>,
+    full: bool,
+    failure: Option<Error>,
+}
+
+impl<'a> Walk<'a> {
+    fn new(
+        part: &'a Part,
+        keep: Option<&'a KeyTest>,
+        take: &'a mut dyn FnMut(Met) -> Result<bool>,
+    ) -> Self {
+        Self { part, keep, take, looked_at: 0, last: None, full: false, failure: None }
+    }
+
+    /// Looks at a place: whether its object is to be read; `Break` where the page ends before it.
+    fn look(&mut self, cursor: Cursor, key: &[u8]) -> ControlFlow<(), bool> {
+        if self.part.upto.as_ref().is_some_and(|upto| cursor > *upto) {
+            return ControlFlow::Break(());
+        }
+        if self.looked_at >= limits::FOLD_PAGE_ENTRIES {
+            self.full = true;
+            return ControlFlow::Break(());
+        }
+        self.looked_at += 1;
+        self.last = Some(cursor);
+        match self.keep.map_or(Ok(true), |keep| keep(key)) {
+            Ok(wanted) => ControlFlow::Continue(wanted),
+            Err(error) => {
+                self.failure = Some(error);
+                ControlFlow::Break(())
+            }
+        }
+    }
+
+    fn take(&mut self, met: Met) -> ControlFlow<()> {
+        match (self.take)(met) {
+            Ok(full) => self.full = full,
+            Err(error) => self.failure = Some(error),
+        }
+        if self.full || self.failure.is_some() {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    }
+
+    fn end(self) -> Result<End> {
+        let Self { full, last, looked_at, failure, .. } = self;
+        failure.map_or(Ok(()), Err)?;
+        Ok(End { next: last.filter(|_| full), looked_at })
+    }
+}
+
+impl Visitor for Walk<'_> {
+    fn wants(&mut self, key: &StoreKey) -> ControlFlow<(), bool> {
+        self.look(Cursor::new(key.id.key.clone()), &key.id.key)
+    }
+
+    fn visit(&mut self, key: StoreKey, record: Record) -> ControlFlow<()> {
+        let cursor = Cursor::new(key.id.key.clone());
+        self.take(Met { cursor, id: key.id, term: None, record })
+    }
+}
+
+fn place(cursor: &Cursor) -> Result<TermPlace> {
+    TermPlace::from_bytes(cursor.place())
+        .ok_or_else(|| Error::invalid("the place to go on from is not one of an index"))
+}
+
+/// A page of one replica alone: see [`crate::Kv::fold_page`].
+pub(crate) fn page(core: &Core, request: &FoldRequest, siblings: bool) -> Result<Page> {
+    let part = Part::of(request);
+    let mut page = Page::default();
+    let end = objects(core, &part, request, &mut |met| {
+        let Met { cursor, id, term, record } = met;
+        if let Some(record) = part.shown(record, term.as_ref(), siblings, request.depth)? {
+            page.items.push(Item { cursor, id, record });
+        }
+        Ok(())
+    })?;
+    Ok(Page { next: end.next, looked_at: end.looked_at, ..page })
+}
+
+/// Gives the objects of a part that make a page, as the replica has them.
+pub(crate) fn objects(
+    core: &Core,
+    part: &Part,
+    request: &FoldRequest,
+    take: &mut dyn FnMut(Met) -> Result<()>,
+) -> Result<End> {
+    let most = request.most.clamp(1, PAGE_INPUTS);
+    let (mut count, mut bytes) = (0, 0);
+    part.walk(core, request.keep.as_ref(), request.depth, &mut |met| {
+        count += 1;
+        bytes += met.record.len();
+        take(met)?;
+        Ok(count >= most || bytes >= PAGE_BYTES)
+    })
+}
+
+/// A page of names and clocks of a part, of at most `most` objects.
+pub(crate) fn clocks(core: &Core, part: &Part, most: usize) -> Result<Clocks> {
+    let mut page = Clocks::default();
+    let mut bytes = 0;
+    let most = most.clamp(1, limits::REPAIR_PAGE);
+    let end = part.walk(core, None, ScanDepth::Heads, &mut |met| {
+        let object = Record::decode_without_bodies(&met.record.head)
+            .map_err(|error| error.context(&met.id))?;
+        bytes += met.cursor.place().len() + 16 * object.clock.len() + 16;
+        page.items.push((met.cursor, object.clock));
+        Ok(page.items.len() >= most || bytes >= limits::REPAIR_PAGE_BYTES)
+    })?;
+    Ok(Clocks { next: end.next, ..page })
+}
