@@ -4,6 +4,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -44,6 +45,7 @@ fn config(workers: usize) -> ProcessConfig {
         workers,
         limits: ScriptLimits { call_ms: 1_000, ..ScriptLimits::default() },
         queue: 100,
+        js_source_dir: None,
     }
 }
 
@@ -434,5 +436,57 @@ async fn what_a_query_leaves_behind_costs_the_next_one_nothing() {
         let reduce = workers.reduce(query, 1, &modest, ReduceTiming::AtEnd).await.unwrap();
         assert_eq!(reduce.finish().await.unwrap(), [json("12")]);
     }
+    workers.shutdown().await;
+}
+
+/// Maps one input with a named function, in a query of its own.
+async fn query(workers: &dyn Workers, name: &str) -> Result<String, ScriptError> {
+    static QUERY: AtomicU64 = AtomicU64::new(1_000);
+    let query = QUERY.fetch_add(1, Ordering::Relaxed);
+    let results = workers.map(query, 0, &named(name), vec![input("x")]).await?;
+    Ok(results[0].iter().map(|result| result.0.as_str()).collect::<Vec<_>>().join(" "))
+}
+
+/// Waits until a named function gives something, or fails with such words.
+async fn until(workers: &dyn Workers, name: &str, expected: &str) {
+    let mut last = String::new();
+    for _ in 0..400 {
+        last = query(workers, name).await.unwrap_or_else(|error| error.message);
+        if last.contains(expected) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("{name} does not give {expected} but {last}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_of_functions_are_in_use_and_changes_are_taken_up() {
+    let directory = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(directory.path().join(name), text).unwrap();
+    write("a.js", "var shop = {rate: function(v) { return [rate, v.key]; }}; var rate = 1;");
+    let js_source_dir = Some(directory.path().to_path_buf());
+    let workers =
+        ProcessWorkers::start(ProcessConfig { js_source_dir, ..config(2) }).await.unwrap();
+    let workers = workers.as_ref();
+    assert_eq!(query(workers, "shop.rate").await.unwrap(), "1 \"x\"");
+    assert_eq!(query(workers, "later").await.unwrap_err().message, "later is not defined");
+    write("b.js", "rate = 20; function later(v) { return shop.rate(v); }");
+    until(workers, "later", "20").await;
+    write("b.js", "function later( {");
+    until(workers, "later", "later is not defined (in js_source_dir: b.js: SyntaxError").await;
+    assert_eq!(query(workers, "shop.rate").await.unwrap(), "1 \"x\"");
+    // What costs workers their lives is left out, and queries that do without go on.
+    write("b.js", "for (;;) {}");
+    until(workers, "later", "in js_source_dir: all files are left out: timeout").await;
+    check_health(workers).await;
+    let error = query(workers, "shop.rate").await.unwrap_err();
+    assert_eq!(error.cause, FailureCause::Undefined);
+    write("b.js", "function later(v) { return [300]; }");
+    until(workers, "later", "300").await;
+    assert_eq!(query(workers, "shop.rate").await.unwrap(), "1 \"x\"");
+    std::fs::remove_dir_all(directory.path()).unwrap();
+    until(workers, "later", "cannot be read").await;
+    check_health(workers).await;
     workers.shutdown().await;
 }

@@ -200,6 +200,7 @@ impl Build<'_> {
             workers: config.script.workers,
             limits: config.script_limits(),
             queue: config.script.queue,
+            js_source_dir: config.script.js_source_dir.clone(),
             ..ProcessConfig::default()
         })
         .await?;

@@ -12,6 +12,7 @@ mod progress;
 mod reduce;
 
 pub mod js;
+pub mod library;
 pub mod limits;
 pub mod native;
 pub mod protocol;
@@ -30,6 +31,13 @@ pub struct JsonText(pub String);
 pub enum Function {
     /// A JavaScript expression that evaluates to a function.
     Source(String),
+    /// As `Source`, read from an object.
+    Stored {
+        /// The object's bucket and key, which stacks show.
+        object: String,
+        /// The JavaScript.
+        source: String,
+    },
     /// A path to a JavaScript function, such as `Riak.mapValuesJson`.
     Named(String),
     /// An Erlang-named built-in, such as `riak_kv_mapreduce` and `map_object_value`; native.

@@ -21,6 +21,16 @@ pub const REST_MS: u64 = 5_000;
 /// Compiled functions that a context keeps: more than any query has phases.
 pub const COMPILED: usize = 128;
 
+/// Most bytes of users' own files of functions (`js_source_dir`) together; files beyond are left
+/// out. They are evaluated in each new context.
+pub const LIBRARY_BYTES: u64 = 1 << 20;
+
+/// Most such files.
+pub const LIBRARY_FILES: usize = 1_000;
+
+/// Longest name of a stored function in a stack, in characters.
+pub const STORED_NAME: usize = 100;
+
 /// Longest regular expression that this crate compiles itself, in bytes. Longer ones: the engine.
 pub const PATTERN_BYTES: usize = 1_000;
 

@@ -10,6 +10,7 @@ use std::io::{self, Read, Write};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::library::Library;
 use crate::limits::FRAME_BYTES;
 use crate::{
     JsonText, MapInput, PhaseFunction, QueryTag, ReduceState, ReduceTiming, ScriptError,
@@ -33,6 +34,8 @@ pub enum Request {
         /// What the worker holds itself to.
         limits: ScriptLimits,
     },
+    /// The files of functions that contexts made from now on have.
+    Library(Library),
     /// See [`crate::Runtime::map`].
     Map {
         /// The query.
@@ -82,6 +85,8 @@ pub enum Response {
     /// Comes before an answer: the process holds more than half of its memory, garbage not counted.
     /// The next query should not have to make do with the rest.
     Large,
+    /// To `Library`: what is wrong with its files. They are used as far as they can be.
+    Library(Vec<String>),
     /// To `Map`: the results of the first inputs.
     Mapped(Vec<Vec<JsonText>>),
     /// To `ReduceOpen` and `ReducePush`.

@@ -186,6 +186,7 @@ fn answer_with(writer: &Writer, response: Response) -> io::Result<()> {
 fn answer(runtime: &mut JsRuntime, request: Request) -> Option<Response> {
     let response = match request {
         Request::Hello { .. } => Ok(Response::Ready { version: VERSION }),
+        Request::Library(library) => runtime.set_library(library).map(Response::Library),
         Request::Map { query, function, inputs } => {
             runtime.map(query, &function, inputs).map(Response::Mapped)
         }

@@ -56,7 +56,7 @@ fn sources_that_are_no_function() {
     fails("", FailureCause::Syntax, "SyntaxError");
     fails("42", FailureCause::Syntax, "not a function but a number");
     fails("nowhere", FailureCause::Undefined, "nowhere is not defined");
-    fails("Riak.nowhere", FailureCause::Syntax, "not a function but undefined");
+    fails("Riak.nowhere", FailureCause::Undefined, "Riak.nowhere is not defined");
     let error = map(&mut runtime(), &named("Riak.nowhere", None), input("x")).unwrap_err();
     assert_eq!(error.cause, FailureCause::Undefined);
     assert_eq!(error.message, "Riak.nowhere is not defined");

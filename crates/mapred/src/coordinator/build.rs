@@ -85,7 +85,10 @@ async fn stored(phase: usize, id: &ObjectId, objects: &dyn Objects) -> Result<Fu
         return Err(failed("does not exist").into());
     };
     match std::str::from_utf8(&newest.body) {
-        Ok(source) => Ok(Function::Source(source.to_owned())),
+        Ok(source) => {
+            let (object, source) = (id.to_string(), source.to_owned());
+            Ok(Function::Stored { object, source })
+        }
         Err(_) => Err(failed("is not UTF-8").into()),
     }
 }

@@ -102,7 +102,9 @@ impl Drop for Hangs {
 
 fn name(function: &Function) -> String {
     match function {
-        Function::Source(name) | Function::Named(name) => name.clone(),
+        Function::Source(name) | Function::Stored { source: name, .. } | Function::Named(name) => {
+            name.clone()
+        }
         Function::Erlang { function, .. } => function.clone(),
     }
 }

@@ -85,6 +85,7 @@ pub const KEYS: &[Key] = &[
     key!(script.memory, |raw| raw.bytes(64 * MB)),
     key!(script.stack, |raw| raw.bytes(MB)),
     key!(script.result, |raw| raw.bytes(KB)),
+    key!(script.js_source_dir, |raw| raw.path().map(Some)),
     key!(log.format, |raw| raw.choice(&[("plain", LogFormat::Plain), ("json", LogFormat::Json)])),
     key!(log.level, |raw| level(raw)),
 ];
@@ -143,7 +144,7 @@ mod tests {
     }
 
     /// Keys without a default, or whose default depends on the machine.
-    const EXAMPLES: [&str; 7] = [
+    const EXAMPLES: [&str; 8] = [
         "cluster.secret",
         "cluster.advertise",
         "cluster.join",
@@ -151,6 +152,7 @@ mod tests {
         "storage.cache",
         "storage.threads",
         "script.workers",
+        "script.js_source_dir",
     ];
 
     #[test]

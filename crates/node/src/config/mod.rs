@@ -119,6 +119,8 @@ pub struct ScriptConfig {
     pub stack: u64,
     /// Largest result of a call, in bytes of JSON.
     pub result: u64,
+    /// A directory whose `*.js` all functions can use.
+    pub js_source_dir: Option<PathBuf>,
 }
 
 /// Section `[log]`.
@@ -182,6 +184,7 @@ impl Default for Config {
                 memory: limits.memory_bytes,
                 stack: limits.stack_bytes,
                 result: limits.result_bytes,
+                js_source_dir: None,
             },
             log: LogConfig {
                 format: LogFormat::Plain,

@@ -7,22 +7,36 @@ use std::sync::LazyLock;
 use boa_engine::builtins::error::Error as ErrorObject;
 use boa_engine::error::{EngineError, RuntimeLimitError};
 use boa_engine::{Context, JsError, JsNativeErrorKind, JsString, JsValue, js_string};
-use regex::{Captures, Regex};
+use regex::Regex;
 
+use super::places;
 use super::write::{WriteError, Writer};
+use crate::library::SourceFile;
 use crate::{FailureCause, ScriptError, cut, limits};
 
-/// The path that user code has in stacks.
-pub(super) const USER: &str = "source";
+/// The path that a query's own code has in stacks.
+const SOURCE: &str = "source";
+/// What the path of a stored function begins with.
+const STORED: &str = "source of ";
 /// The path of the library of named functions.
 pub(super) const LIBRARY: &str = "riak.js";
 
-/// Lines that stand before the first line of the user's source.
-const LINES_BEFORE: usize = 1;
+/// Lines that stand before the first line of the user's source, in code with a path of [`path`].
+pub(super) const LINES_BEFORE: usize = 1;
 
 /// How much of the end of an error's text is looked through for its stack, in bytes: a thrown value
 /// may be of any length.
 const LOOKED_THROUGH: usize = 64 << 10;
+
+/// The path of a query's own code, or of that of the stored object.
+pub(super) fn path(object: Option<&str>) -> String {
+    let Some(object) = object else { return SOURCE.to_owned() };
+    // A frame is `name (path:line:column)`: the path must not look like part of that.
+    let plain = |c: char| if c.is_control() || "()".contains(c) { '?' } else { c };
+    let mut path = STORED.to_owned();
+    path.extend(object.chars().take(limits::STORED_NAME).map(plain));
+    path
+}
 
 /// A failure while a function runs.
 pub(super) fn thrown(error: &JsError, context: &mut Context) -> ScriptError {
@@ -47,6 +61,43 @@ fn exceeded(error: &JsError) -> Option<&RuntimeLimitError> {
             exceeded(source)
         }
     }
+}
+
+/// A source does not parse, which stood after so many lines. The place that the message names is
+/// made that in the user's own text.
+pub(super) fn parsing(
+    error: &JsError,
+    source: &str,
+    lines_before: usize,
+    context: &mut Context,
+) -> ScriptError {
+    static PLACE: LazyLock<Option<Regex>> =
+        LazyLock::new(|| Regex::new(r"at line (\d+), col (\d+)$").ok());
+    let mut message = message(error, context);
+    let at = |(line, column): (usize, usize)| format!(" at line {line}, col {column}");
+    let found = PLACE.as_ref().and_then(|place| place.captures(&message));
+    let line = found.and_then(|found| {
+        let line = found.get(1)?;
+        Some((line.range(), line.as_str().parse::<usize>().ok()?))
+    });
+    if let Some((range, line)) = line {
+        message.replace_range(range, &line.saturating_sub(lines_before).to_string());
+    } else if message.ends_with("abrupt end") {
+        message = format!("SyntaxError: unexpected end{}", at(places::end(source)));
+    } else if message.contains("unterminated")
+        && let Some(place) = places::open_literal(source)
+    {
+        message.push_str(&at(place));
+    }
+    ScriptError::new(FailureCause::Syntax, message)
+}
+
+/// What is wrong with a file of functions: the file, the message, the place.
+pub(super) fn complaint(file: &SourceFile, error: ScriptError) -> String {
+    let ScriptError { message, stack, .. } = error;
+    let place = stack.as_deref().and_then(|stack| stack.lines().next()).unwrap_or_default();
+    let space = if place.is_empty() { "" } else { ", " };
+    cut(format!("{}: {message}{space}{place}", file.name))
 }
 
 /// A failure while a source is made into a function.
@@ -87,24 +138,24 @@ pub(super) fn writing(error: WriteError, limit: u64, context: &mut Context) -> S
 fn message(error: &JsError, context: &mut Context) -> String {
     if let Some(native) = error.as_native() {
         // Its own text would have a place at its end, which the stack has already.
-        return in_user_lines(&beginning(format_args!("{}: {}", native.kind(), native.message())));
+        return beginning(format_args!("{}: {}", native.kind(), native.message()));
     }
     let Some(value) = error.as_opaque().cloned() else {
         let text = beginning(error);
         let message = text.split("\n    at ").next().unwrap_or_default();
-        return in_user_lines(message);
+        return message.to_owned();
     };
     // An error object: by its name and message, which may have been changed.
     if value.as_object().is_some_and(|object| object.is::<ErrorObject>())
         && let Ok(text) = value.to_string(context)
     {
-        return in_user_lines(&words(&text));
+        return words(&text);
     }
     other(&value, context)
 }
 
 /// What stands for a thrown value that is no error object.
-fn other(value: &JsValue, context: &mut Context) -> String {
+pub(super) fn other(value: &JsValue, context: &mut Context) -> String {
     if let Some(object) = value.as_object() {
         if let Ok(message) = object.get(js_string!("message"), context)
             && let Some(text) = message.as_string()
@@ -171,30 +222,32 @@ fn boundary(text: &str, at: usize) -> usize {
     (at..text.len()).find(|&at| text.is_char_boundary(at)).unwrap_or(text.len())
 }
 
-/// The lines of the backtrace that the author knows: those of the source and of named functions.
+/// The frames of the backtrace that the author knows: those of JavaScript, not of the engine.
 fn stack(error: &JsError) -> Option<String> {
     let mut end = End(String::new());
     // The engine writes the thrown value first, whatever that is, and the frames after it.
     let _ = write!(end, "{error}");
-    let known = |line: &&str| line.contains(&format!("({USER}:")) || line.contains(LIBRARY);
-    let lines: Vec<String> = end
-        .0
-        .split("\n    at ")
-        .skip(1)
-        .filter(known)
-        .map(|line| format!("at {}", in_user_lines(line.lines().next().unwrap_or_default())))
-        .collect();
-    (!lines.is_empty()).then(|| cut(lines.join("\n")))
+    let frames: Vec<String> = end.0.split("\n    at ").skip(1).filter_map(frame).collect();
+    (!frames.is_empty()).then(|| cut(frames.join("\n")))
 }
 
-/// Corrects places in the wrapped source to places in the user's own.
-fn in_user_lines(text: &str) -> String {
-    static PLACE: LazyLock<Option<Regex>> =
-        LazyLock::new(|| Regex::new(r"(\(source:|at line )(\d+)").ok());
-    let Some(place) = PLACE.as_ref() else { return text.to_owned() };
-    let corrected = place.replace_all(text, |found: &Captures<'_>| {
-        let line: usize = found[2].parse().unwrap_or_default();
-        format!("{}{}", &found[1], line.saturating_sub(LINES_BEFORE))
-    });
-    corrected.into_owned()
+/// A frame, `name (path:line:column)`, with the line in the user's own text.
+fn frame(text: &str) -> Option<String> {
+    let (name, place) = text.lines().next()?.strip_suffix(')')?.rsplit_once(" (")?;
+    let mut parts = place.rsplitn(3, ':');
+    let (column, line, path) = (parts.next()?, parts.next()?, parts.next()?);
+    // Built-in functions of the engine, and what this crate calls functions with.
+    if place.starts_with("native") || path.starts_with("unknown at") {
+        return None;
+    }
+    let wrapped = path == SOURCE || path.starts_with(STORED);
+    let line = match line.parse::<usize>() {
+        Ok(line) if wrapped => line.saturating_sub(LINES_BEFORE).to_string(),
+        _ => line.to_owned(),
+    };
+    let name = if name == "<main>" { "<anonymous>" } else { name };
+    let path = path.trim_end_matches(" at ");
+    // Some frames have no place, such as those of constructors that are not written out.
+    let place = if column == "?" { path.to_owned() } else { format!("{path}:{line}:{column}") };
+    Some(format!("at {name} ({place})"))
 }

@@ -8,16 +8,70 @@ use boa_engine::object::FunctionObjectBuilder;
 use boa_engine::property::{PropertyDescriptor, PropertyKey};
 use boa_engine::{
     Context, JsArgs, JsError, JsNativeError, JsObject, JsResult, JsString, JsValue, NativeFunction,
-    Source, js_string,
+    Script, Source, js_string,
 };
 
-use super::errors::LIBRARY;
+use super::errors::{LIBRARY, complaint, parsing, thrown};
+use super::places::sharpen;
 use super::write::{WriteError, Writer};
 use super::{build, regexp};
-use crate::limits;
+use crate::library::{Library, SourceFile};
+use crate::{ScriptError, limits};
 
-/// A fresh context, and the engine's own `JSON.stringify`.
-pub(super) fn context(stack_bytes: u64) -> JsResult<(Context, JsObject)> {
+/// A fresh context with everything in it.
+pub(super) struct Globals {
+    pub(super) context: Context,
+    /// The engine's own `JSON.stringify`.
+    pub(super) stringify: JsObject,
+    /// Calls a map function with the object form of an input.
+    pub(super) factory: JsObject,
+    /// What is wrong with the files of the library.
+    pub(super) complaints: Vec<String>,
+}
+
+/// Makes a context. The library is left out when nothing can be defined after it.
+pub(super) fn new(stack_bytes: u64, library: &Library) -> JsResult<Globals> {
+    let (mut context, stringify) = language(stack_bytes)?;
+    let mut complaints = library.complaints.clone();
+    for file in &library.files {
+        if let Err(error) = evaluate(file, &mut context) {
+            complaints.push(complaint(file, error));
+        }
+    }
+    match built_in(&mut context) {
+        Ok(factory) => Ok(Globals { context, stringify, factory, complaints }),
+        Err(error) if library.files.is_empty() => Err(error),
+        Err(error) => {
+            let why = thrown(&error, &mut context).message;
+            complaints.push(format!(
+                "all files are left out, because the built-ins cannot be defined after them: {why}"
+            ));
+            new(stack_bytes, &Library { files: Vec::new(), complaints })
+        }
+    }
+}
+
+fn evaluate(file: &SourceFile, context: &mut Context) -> Result<(), ScriptError> {
+    let source = Source::from_bytes(&file.text).with_path(Path::new(&file.name));
+    let script = Script::parse(source, None, context)
+        .map_err(|error| parsing(&error, &file.text, 0, context))?;
+    script.evaluate(context).map(drop).map_err(|error| {
+        let failure = thrown(&error, context);
+        sharpen(failure, |path| (path == file.name).then_some(file.text.as_str()))
+    })
+}
+
+/// The library of named functions; gives the factory.
+fn built_in(context: &mut Context) -> JsResult<JsObject> {
+    let library = Source::from_bytes(include_str!("riak.js")).with_path(Path::new(LIBRARY));
+    context.eval(library)?;
+    let factory = context.eval(Source::from_bytes(include_str!("factory.js")))?;
+    let wrong = || JsNativeError::typ().with_message("the factory of objects is no function");
+    factory.as_object().ok_or_else(|| wrong().into())
+}
+
+/// A context with what the language has, and the engine's own `JSON.stringify`.
+fn language(stack_bytes: u64) -> JsResult<(Context, JsObject)> {
     let mut context = ContextBuilder::new().build()?;
     let recursion = stack_bytes / limits::STACK_BYTES_PER_CALL;
     let bounds = context.runtime_limits_mut();
@@ -31,8 +85,6 @@ pub(super) fn context(stack_bytes: u64) -> JsResult<(Context, JsObject)> {
         2,
         NativeFunction::from_fn_ptr(log),
     )?;
-    let library = Source::from_bytes(include_str!("riak.js")).with_path(Path::new(LIBRARY));
-    context.eval(library)?;
     Ok((context, stringify))
 }
 
@@ -115,13 +167,19 @@ fn stringify_value(
     }
 }
 
-/// `ejsLog(file, message)`: a line to the node's log, whatever the file. Gives true, as a log that
-/// could be written does.
+/// `ejsLog(file, message)`: a line to the node's log, whatever the file: user code writes no files.
+/// Gives true, as a log that could be written does.
 fn log(_: &JsValue, arguments: &[JsValue], context: &mut Context) -> JsResult<JsValue> {
-    let file = arguments.get_or_undefined(0).to_string(context)?.to_std_string_lossy();
-    let message = arguments.get_or_undefined(1).to_string(context)?.to_std_string_lossy();
+    let file = log_text(arguments.get_or_undefined(0), context)?;
+    let message = log_text(arguments.get_or_undefined(1), context)?;
     eprintln!("{}", log_line(&file, &message));
     Ok(JsValue::from(true))
+}
+
+/// The beginning of a value's text, which may be of any length.
+fn log_text(value: &JsValue, context: &mut Context) -> JsResult<String> {
+    let text = value.to_string(context)?;
+    Ok(text.slice(0, text.len().min(limits::LOG_LINE_BYTES)).to_std_string_lossy())
 }
 
 /// What marks a line of user code on a worker's standard error.
@@ -129,8 +187,21 @@ pub(crate) const LOG_MARK: &str = "ejsLog ";
 
 fn log_line(file: &str, message: &str) -> String {
     let mut line = format!("{LOG_MARK}{file}: {message}");
-    line.retain(|c| !c.is_control());
+    // It stays one line, and does nothing to a terminal.
+    line = line.replace(char::is_control, " ");
     let end = line.char_indices().map(|(at, _)| at).find(|&at| at >= limits::LOG_LINE_BYTES);
     line.truncate(end.unwrap_or(line.len()));
     line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_the_log_are_single_and_bounded() {
+        assert_eq!(log_line("/tmp/f", "a\nb\x1b[1m\u{85}c"), "ejsLog /tmp/f: a b [1m c");
+        let line = log_line("f", &"é".repeat(limits::LOG_LINE_BYTES));
+        assert!((limits::LOG_LINE_BYTES..limits::LOG_LINE_BYTES + 2).contains(&line.len()));
+    }
 }

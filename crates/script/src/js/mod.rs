@@ -8,6 +8,7 @@ mod build;
 mod errors;
 mod garbage;
 mod globals;
+mod places;
 mod plain;
 mod query;
 mod regexp;
@@ -21,6 +22,7 @@ use boa_engine::JsValue;
 use garbage::Garbage;
 use query::{Callable, QueryContext};
 
+use crate::library::Library;
 use crate::progress::Progress;
 use crate::reduce::Timer;
 use crate::{
@@ -34,6 +36,7 @@ pub(crate) use globals::LOG_MARK;
 /// [`ScriptLimits::stack_bytes`].
 pub struct JsRuntime {
     limits: ScriptLimits,
+    library: Arc<Library>,
     /// Most recently used first.
     contexts: Vec<QueryContext>,
     reduce: Option<Reduce>,
@@ -56,7 +59,33 @@ impl JsRuntime {
 
     /// A runtime that says in `progress` which call it is in.
     pub(crate) fn with_progress(limits: ScriptLimits, progress: Arc<Progress>) -> Self {
-        Self { limits, contexts: Vec::new(), reduce: None, garbage: Garbage::default(), progress }
+        Self {
+            limits,
+            library: Arc::default(),
+            contexts: Vec::new(),
+            reduce: None,
+            garbage: Garbage::default(),
+            progress,
+        }
+    }
+
+    /// Takes the files of functions that contexts made from now on have. Gives what is wrong with
+    /// them; they are used as far as they can be.
+    ///
+    /// # Errors
+    /// When no context can be made at all.
+    pub fn set_library(&mut self, library: Library) -> Result<Vec<String>, ScriptError> {
+        let progress = Arc::clone(&self.progress);
+        let _call = progress.call(None);
+        self.library = Arc::new(library);
+        let context = self.new_context(0)?;
+        self.garbage.count(limits::CONTEXT_BYTES);
+        Ok(context.complaints)
+    }
+
+    fn new_context(&self, query: QueryTag) -> Result<QueryContext, ScriptError> {
+        let ScriptLimits { stack_bytes, result_bytes, .. } = self.limits;
+        QueryContext::new(query, stack_bytes, result_bytes, &self.library)
     }
 
     /// Forgets the reduce under way, if there is one.
@@ -94,8 +123,7 @@ impl JsRuntime {
             Some(at) => self.contexts[..=at].rotate_right(1),
             None => {
                 self.drop_stale();
-                let context =
-                    QueryContext::new(query, self.limits.stack_bytes, self.limits.result_bytes)?;
+                let context = self.new_context(query)?;
                 self.contexts.insert(0, context);
                 self.drop_contexts();
             }

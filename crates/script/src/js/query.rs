@@ -2,21 +2,26 @@
 
 use std::convert::Infallible;
 use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
 use boa_engine::builtins::promise::Promise;
 use boa_engine::object::builtins::JsArray;
 use boa_engine::property::PropertyKey;
-use boa_engine::{Context, JsObject, JsString, JsValue, Source};
+use boa_engine::{Context, JsError, JsObject, JsString, JsValue, Script, Source, js_string};
 use mapring_types::{Object, Sibling};
 
-use super::errors::{USER, compiling, thrown, writing};
+use super::errors::{LINES_BEFORE, compiling, other, parsing, path as path_of, thrown, writing};
+use super::globals::Globals;
+use super::places::sharpen;
 use super::write::{WriteError, Writer, length};
 use super::{build, globals};
 use crate::json::ReadError;
+use crate::library::Library;
 use crate::object::{self, Names};
 use crate::{
-    FailureCause, Function, JsonText, MapInput, PhaseFunction, QueryTag, ScriptError, limits,
+    FailureCause, Function, JsonText, MapInput, PhaseFunction, QueryTag, ScriptError, cut, limits,
 };
 
 /// A function ready to be called.
@@ -24,6 +29,8 @@ use crate::{
 pub(super) struct Callable {
     function: JsObject,
     this: JsValue,
+    /// The text that it was made of, unless that is a file of the library.
+    source: Option<Rc<str>>,
 }
 
 /// A query's context.
@@ -31,6 +38,9 @@ pub(super) struct QueryContext {
     pub(super) tag: QueryTag,
     /// When the worker left this query for another.
     pub(super) used: Instant,
+    library: Arc<Library>,
+    /// What is wrong with the files of the library.
+    pub(super) complaints: Vec<String>,
     context: Context,
     stringify: JsObject,
     factory: JsObject,
@@ -82,19 +92,24 @@ impl QueryContext {
         tag: QueryTag,
         stack_bytes: u64,
         result_bytes: u64,
+        library: &Arc<Library>,
     ) -> Result<Self, ScriptError> {
-        let broken = |error: boa_engine::JsError| {
-            ScriptError::new(FailureCause::Worker, format!("cannot make a context: {error}"))
-        };
-        let (mut context, stringify) = globals::context(stack_bytes).map_err(broken)?;
-        let factory = Source::from_bytes(include_str!("factory.js"));
-        let factory = context.eval(factory).map_err(broken)?;
-        let factory = factory.as_object().ok_or_else(|| {
-            ScriptError::new(FailureCause::Worker, "the factory of objects is no function")
-        })?;
-        let (compiled, usual) = (Vec::new(), Usual::default());
-        let used = Instant::now();
-        Ok(Self { tag, used, context, stringify, factory, compiled, usual, result_bytes })
+        let Globals { context, stringify, factory, complaints } =
+            globals::new(stack_bytes, library).map_err(|error| {
+                ScriptError::new(FailureCause::Worker, format!("cannot make a context: {error}"))
+            })?;
+        Ok(Self {
+            tag,
+            used: Instant::now(),
+            library: Arc::clone(library),
+            complaints,
+            context,
+            stringify,
+            factory,
+            compiled: Vec::new(),
+            usual: Usual::default(),
+            result_bytes,
+        })
     }
 
     /// The function, compiled at its first use.
@@ -103,13 +118,20 @@ impl QueryContext {
             return Ok(callable.clone());
         }
         let callable = match function {
-            Function::Source(source) => self.evaluate(source)?,
-            Function::Named(path) => self.named(path)?,
+            Function::Source(source) => self.evaluate(source, None),
+            Function::Stored { object, source } => self.evaluate(source, Some(object)),
+            Function::Named(path) if is_path(path) => self.named(path),
+            // Riak's call has the name where a source stands, so that it may be any expression.
+            Function::Named(source) => self.evaluate(source, None),
             Function::Erlang { module, function } => {
                 let message = format!("{module}:{function} is not a JavaScript function");
                 return Err(ScriptError::new(FailureCause::Undefined, message));
             }
         };
+        let callable = callable.map_err(|error| match error.cause {
+            FailureCause::Undefined => self.with_complaints(error),
+            _ => error,
+        })?;
         if self.compiled.len() >= limits::COMPILED {
             self.compiled.clear();
         }
@@ -118,23 +140,50 @@ impl QueryContext {
     }
 
     /// A source stands where Riak's call has it: as an expression. After `0,` on a line of its own
-    /// a bare function is one, and trailing semicolons and comments do no harm.
-    fn evaluate(&mut self, source: &str) -> Result<Callable, ScriptError> {
-        let text = format!("0,\n{source}\n");
-        let text = Source::from_bytes(&text).with_path(Path::new(USER));
-        let value = match self.context.eval(text) {
-            Ok(value) => value,
-            Err(error) => return Err(compiling(&error, &mut self.context)),
+    /// a bare function is one, and trailing semicolons and comments do no harm. Sources of several
+    /// statements that end with a function are accepted too.
+    fn evaluate(&mut self, source: &str, object: Option<&str>) -> Result<Callable, ScriptError> {
+        let path = source.trim().trim_end_matches(';').trim_end();
+        if is_path(path) {
+            return self.named(path);
+        }
+        let file = path_of(object);
+        let (script, fault) = match self.parse(&format!("0,\n{source}\n"), &file) {
+            Ok(script) => (script, None),
+            Err(error) => {
+                let fault = parsing(&error, source, LINES_BEFORE, &mut self.context);
+                match self.parse(&format!("\n{source}\n"), &file) {
+                    Ok(script) => (script, Some(fault)),
+                    Err(_) => return Err(fault),
+                }
+            }
         };
-        self.callable(&value, JsValue::undefined(), "the source")
+        let value = match script.evaluate(&mut self.context) {
+            Ok(value) => value,
+            Err(error) => {
+                let failure = compiling(&error, &mut self.context);
+                return Err(self.explained(failure, Some(source)));
+            }
+        };
+        match self.callable(&value, JsValue::undefined(), "the source") {
+            Ok(callable) => Ok(Callable { source: Some(source.into()), ..callable }),
+            Err(error) => Err(fault.unwrap_or(error)),
+        }
     }
 
+    fn parse(&mut self, text: &str, file: &str) -> Result<Script, JsError> {
+        let source = Source::from_bytes(text).with_path(Path::new(file));
+        Script::parse(source, None, &mut self.context)
+    }
+
+    /// The function that a path of names leads to, to be called as a member of what it is in.
     fn named(&mut self, path: &str) -> Result<Callable, ScriptError> {
         let undefined =
             || ScriptError::new(FailureCause::Undefined, format!("{path} is not defined"));
+        let mut names = path.split('.');
         let mut this = JsValue::undefined();
-        let mut value = JsValue::from(self.context.global_object());
-        for name in path.split('.') {
+        let mut value = self.global(names.next().unwrap_or_default())?;
+        for name in names {
             let Some(object) = value.as_object() else { return Err(undefined()) };
             let member = object.get(JsString::from(name), &mut self.context);
             this = value;
@@ -146,6 +195,43 @@ impl QueryContext {
         self.callable(&value, this, path)
     }
 
+    /// What a name stands for in the outermost scope, where `const`, `let` and `class` put names that
+    /// are no properties of the global object; undefined when it is not there.
+    fn global(&mut self, name: &str) -> Result<JsValue, ScriptError> {
+        match self.context.eval(Source::from_bytes(name)) {
+            Ok(value) => Ok(value),
+            Err(error) => match compiling(&error, &mut self.context) {
+                ScriptError { cause: FailureCause::Undefined | FailureCause::Syntax, .. } => {
+                    Ok(JsValue::undefined())
+                }
+                failure => Err(failure),
+            },
+        }
+    }
+
+    /// A failure with the place of a name that is missing, and with why it may be.
+    fn explained(&self, error: ScriptError, source: Option<&str>) -> ScriptError {
+        let error = sharpen(error, |path| {
+            let file = self.library.files.iter().find(|file| file.name == path);
+            file.map(|file| file.text.as_str()).or(source)
+        });
+        if error.message.starts_with("ReferenceError") {
+            self.with_complaints(error)
+        } else {
+            error
+        }
+    }
+
+    /// When a name is missing, files that could not be evaluated are likely to be why.
+    fn with_complaints(&self, error: ScriptError) -> ScriptError {
+        const WORDS: &str = " (in js_source_dir: ";
+        if self.complaints.is_empty() || error.message.contains(WORDS) {
+            return error;
+        }
+        let complaints = self.complaints.join("; ");
+        ScriptError { message: cut(format!("{}{WORDS}{complaints})", error.message)), ..error }
+    }
+
     fn callable(
         &mut self,
         value: &JsValue,
@@ -153,7 +239,7 @@ impl QueryContext {
         what: &str,
     ) -> Result<Callable, ScriptError> {
         match value.as_callable() {
-            Some(function) => Ok(Callable { function, this }),
+            Some(function) => Ok(Callable { function, this, source: None }),
             None => {
                 let message = format!("{what} is not a function but {}", kind(value));
                 Err(ScriptError::new(FailureCause::Syntax, message))
@@ -200,7 +286,7 @@ impl QueryContext {
         let value = self.call(callable, &[list.into(), arg])?;
         let value = self.represent(&value)?;
         let Some(array) = value.as_object().filter(JsObject::is_array) else {
-            return Err(not_a_list(&value));
+            return Err(self.returned_error(&value)?.unwrap_or_else(|| not_a_list(&value)));
         };
         let mut plain =
             super::plain::Plain::new(&mut self.context, &self.stringify, self.result_bytes);
@@ -228,7 +314,7 @@ impl QueryContext {
 
     fn call(&mut self, callable: &Callable, args: &[JsValue]) -> Result<JsValue, ScriptError> {
         let result = callable.function.call(&callable.this, args, &mut self.context);
-        self.defined(result)
+        self.defined(result, callable)
     }
 
     /// A call through the factory, which makes the object form of what most objects are.
@@ -257,6 +343,7 @@ impl QueryContext {
         }
         let args = [
             callable.function.clone().into(),
+            callable.this.clone(),
             usual.bucket_type.string(names.bucket_type),
             usual.bucket.string(names.bucket),
             text(names.key),
@@ -272,19 +359,23 @@ impl QueryContext {
             arg,
         ];
         let result = self.factory.call(&JsValue::undefined(), &args, &mut self.context);
-        self.defined(result)
+        self.defined(result, callable)
     }
 
     fn defined(
         &mut self,
-        result: Result<JsValue, boa_engine::JsError>,
+        result: Result<JsValue, JsError>,
+        callable: &Callable,
     ) -> Result<JsValue, ScriptError> {
         match result {
             Ok(value) if value.is_undefined() => {
                 Err(ScriptError::new(FailureCause::NotAList, "Expression returned undefined"))
             }
             Ok(value) => Ok(value),
-            Err(error) => Err(thrown(&error, &mut self.context)),
+            Err(error) => {
+                let failure = thrown(&error, &mut self.context);
+                Err(self.explained(failure, callable.source.as_deref()))
+            }
         }
     }
 
@@ -294,10 +385,29 @@ impl QueryContext {
         value.map_err(|error| writing(error, self.result_bytes, &mut self.context))
     }
 
+    /// An object with `lineno` is taken for an error (reference §6.10): Riak's VMs tell theirs so.
+    fn returned_error(&mut self, value: &JsValue) -> Result<Option<ScriptError>, ScriptError> {
+        let Some(object) = value.as_object().filter(|object| !object.is_array()) else {
+            return Ok(None);
+        };
+        let context = &mut self.context;
+        let is_error = object
+            .has_own_property(js_string!("lineno"), context)
+            .and_then(|own| Ok(own && !object.get(js_string!("lineno"), context)?.is_undefined()));
+        match is_error {
+            Ok(true) => Ok(Some(ScriptError::new(FailureCause::Thrown, other(value, context)))),
+            Ok(false) => Ok(None),
+            Err(error) => Err(thrown(&error, context)),
+        }
+    }
+
     /// The results of a map call: an array's items, or a plain object's properties as pairs.
     fn map_results(&mut self, value: &JsValue) -> Result<Vec<JsonText>, ScriptError> {
         let value = self.represent(value)?;
         let Some(object) = value.as_object() else { return Err(not_a_list(&value)) };
+        if let Some(error) = self.returned_error(&value)? {
+            return Err(error);
+        }
         let mut writer = Writer::new(&mut self.context, &self.stringify, self.result_bytes);
         let texts = if object.is_array() {
             items(&object, &mut writer)
@@ -351,6 +461,13 @@ fn is_common(sibling: &Sibling) -> bool {
         && meta.content_encoding.is_none()
 }
 
+/// Whether the text is names with dots between, such as `Riak.mapValues`.
+fn is_path(text: &str) -> bool {
+    let letter = |c: char| c.is_alphanumeric() || c == '_' || c == '$';
+    let name = |name: &str| name.chars().all(letter) && !name.starts_with(|c: char| c.is_numeric());
+    text.split('.').all(|part| !part.is_empty() && name(part))
+}
+
 fn not_a_list(value: &JsValue) -> ScriptError {
     let message = format!("non_list_result: the function returned {}, not a list", kind(value));
     ScriptError::new(FailureCause::NotAList, message)
@@ -368,6 +485,7 @@ fn kind(value: &JsValue) -> &'static str {
         "boolean" => "a boolean",
         "function" => "a function",
         "undefined" => "undefined",
+        "bigint" => "a BigInt",
         _ => "another value",
     }
 }

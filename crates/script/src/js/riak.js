@@ -113,15 +113,15 @@ var Riak = (function () {
   return riak;
 })();
 
-// The argument is the text of a comparator; a bare function expression is no statement, hence the
-// parentheses. Whatever goes wrong, the list comes back in its default order. Stands outside so
+// The argument is the text of a comparator; a bare function expression is no statement, hence what
+// stands before it. Whatever goes wrong, the list comes back in its default order. Stands outside so
 // that the text sees globals only.
 Riak.reduceSort = function (values, arg) {
   try {
     var comparator = arg;
     if (typeof arg === 'string') {
       try {
-        comparator = (0, eval)('(' + arg + '\n)');
+        comparator = (0, eval)('0,\n' + arg);
       } catch (error) {
         comparator = (0, eval)(arg);
       }

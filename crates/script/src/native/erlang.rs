@@ -279,7 +279,26 @@ fn order_lists<T>(a: &[T], b: &[T], order: impl Fn(&T, &T) -> Ordering) -> Order
 fn order_numbers(a: Number, b: Number) -> Ordering {
     match (a, b) {
         (Number::Int(a), Number::Int(b)) => a.cmp(&b),
-        _ => a.as_f64().partial_cmp(&b.as_f64()).unwrap_or(Ordering::Equal),
+        (Number::Int(a), Number::Float(b)) => order_int_and_float(a, b),
+        (Number::Float(a), Number::Int(b)) => order_int_and_float(b, a).reverse(),
+        (Number::Float(a), Number::Float(b)) => a.partial_cmp(&b).unwrap_or(Ordering::Equal),
+    }
+}
+
+/// Exact, as in Erlang: if an integer were rounded to compare, the order would contradict itself.
+#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)] // Within the bounds.
+fn order_int_and_float(int: i128, float: f64) -> Ordering {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    const BEYOND: f64 = 170_141_183_460_469_231_731_687_303_715_884_105_728.0;
+    if float >= BEYOND {
+        Ordering::Less
+    } else if float < -BEYOND {
+        Ordering::Greater
+    } else if float.abs() < EXACT {
+        // Rounding moves only integers that are farther from zero than any such float.
+        (int as f64).partial_cmp(&float).unwrap_or(Ordering::Equal)
+    } else {
+        int.cmp(&(float as i128))
     }
 }
 

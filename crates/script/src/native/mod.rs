@@ -53,7 +53,7 @@ impl Native {
             }
             Function::Named(name) => name.as_str(),
             // A source that only names a function is the same as the name.
-            Function::Source(source) => source.trim(),
+            Function::Source(source) | Function::Stored { source, .. } => source.trim(),
         };
         let found = Riak::find(name)?;
         let evaluates = matches!(found, Riak::ReduceSort) && function.arg.is_some();
@@ -67,7 +67,7 @@ impl Native {
         let native = Self::find(function).ok_or_else(|| match &function.function {
             Function::Erlang { module, function } => undefined(format!("{module}:{function}")),
             Function::Named(name) => undefined(name.clone()),
-            Function::Source(_) => ScriptError::new(
+            Function::Source(_) | Function::Stored { .. } => ScriptError::new(
                 FailureCause::Undefined,
                 "JavaScript does not run in this node's own process",
             ),

@@ -6,6 +6,7 @@
 //! and the call fails with the cause. A reduce holds its worker while it is fed; between feeds it
 //! gives the worker up as soon as somebody waits for one, and goes on from its state as text.
 
+mod library;
 mod living;
 mod native;
 mod pool;
@@ -44,6 +45,9 @@ pub struct ProcessConfig {
     pub limits: ScriptLimits,
     /// Most calls that wait for a worker; more fail.
     pub queue: usize,
+    /// A directory whose `*.js` all functions can use (Riak's `js_source_dir`). A change is taken up
+    /// within about a second, by queries that start then.
+    pub js_source_dir: Option<PathBuf>,
 }
 
 impl Default for ProcessConfig {
@@ -55,6 +59,7 @@ impl Default for ProcessConfig {
             workers: cores,
             limits: ScriptLimits::default(),
             queue: 10_000,
+            js_source_dir: None,
         }
     }
 }

@@ -13,6 +13,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::ProcessConfig;
+use super::library::Libraries;
 use super::living::Living;
 use super::queue::{FairQueue, Place};
 use super::reduce::Slot;
@@ -39,6 +40,7 @@ pub(super) struct Pool {
     stopping: watch::Sender<bool>,
     alive: watch::Sender<usize>,
     living: Arc<Living>,
+    libraries: Arc<Libraries>,
 }
 
 #[derive(Default)]
@@ -88,8 +90,19 @@ impl Pool {
             stopping: watch::Sender::new(false),
             alive: watch::Sender::new(0),
             living: Arc::default(),
+            libraries: Arc::default(),
             config,
         });
+        if let Some(directory) = &pool.config.js_source_dir {
+            let following = Arc::clone(&pool.libraries).follow(directory.clone()).await;
+            let mut stopping = pool.stopping.subscribe();
+            pool.runtime.spawn(async move {
+                tokio::select! {
+                    _ = stopping.wait_for(|stopping| *stopping) => {}
+                    () = following => {}
+                }
+            });
+        }
         for _ in 0..pool.config.workers.max(1) {
             pool.start_one();
         }
@@ -110,8 +123,21 @@ impl Pool {
         self.config.limits
     }
 
-    /// Waits for a worker.
+    /// Waits for a worker, and sees to it that it has the present files of functions.
     pub(super) async fn acquire(
+        self: &Arc<Self>,
+        query: QueryTag,
+        phase: usize,
+    ) -> Result<Lease, ScriptError> {
+        loop {
+            let mut lease = self.wait_for_one(query, phase).await?;
+            if self.libraries.teach(&mut lease).await? {
+                return Ok(lease);
+            }
+        }
+    }
+
+    async fn wait_for_one(
         self: &Arc<Self>,
         query: QueryTag,
         phase: usize,
@@ -434,6 +460,18 @@ impl Lease {
 }
 
 impl Lease {
+    /// Which edition of the files of functions the worker has.
+    pub(super) fn edition(&self) -> u64 {
+        self.worker.as_ref().map_or(0, |worker| worker.edition)
+    }
+
+    /// The worker has got an edition.
+    pub(super) fn set_edition(&mut self, edition: u64) {
+        if let Some(worker) = &mut self.worker {
+            worker.edition = edition;
+        }
+    }
+
     /// The call under way is over, or is given up: the query has had its time. False when there was
     /// none.
     fn charge(&mut self) -> bool {

@@ -67,6 +67,8 @@ pub(super) struct Worker {
     pub(super) reducing: bool,
     /// Whether so much of its memory is taken that the next query should not have to do with the rest.
     pub(super) large: bool,
+    /// Which edition of the files of functions it has; 0 for none.
+    pub(super) edition: u64,
 }
 
 /// Why a process does no more.
@@ -129,6 +131,7 @@ impl Worker {
             queries: VecDeque::new(),
             reducing: false,
             large: false,
+            edition: 0,
         };
         let hello = Request::Hello { version: VERSION, limits: config.limits };
         match timeout(START, worker.exchange(&hello)).await {
