@@ -311,7 +311,7 @@ impl Running {
 /// A phase in short.
 pub(crate) fn words(kind: &PhaseKind) -> (&'static str, String) {
     let callee = |callee: &Callee| match callee {
-        Callee::Given(Function::Source(_)) => "javascript".to_owned(),
+        Callee::Given(Function::Source(_) | Function::Stored { .. }) => "javascript".to_owned(),
         Callee::Given(Function::Named(name)) => name.clone(),
         Callee::Given(Function::Erlang { module, function }) => format!("{module}:{function}"),
         Callee::Stored(id) => format!("javascript in {id}"),

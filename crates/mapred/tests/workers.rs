@@ -1,6 +1,6 @@
 //! Worker processes under friendly and hostile functions. The processes are this test program
 //! itself, started again as the test `script_worker_process`.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::path::PathBuf;
 use std::sync::Arc;

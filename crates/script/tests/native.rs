@@ -8,7 +8,8 @@ use common::*;
 use mapring_script::js::JsRuntime;
 use mapring_script::native::{Kind, NativeRuntime, known, runs};
 use mapring_script::{
-    Binary, FailureCause, JsonText, PhaseFunction, ReduceState, ReduceTiming, Runtime, ScriptLimits,
+    Binary, FailureCause, JsonText, MapInput, PhaseFunction, ReduceState, ReduceTiming, Runtime,
+    ScriptLimits,
 };
 use proptest::prelude::*;
 
@@ -150,6 +151,99 @@ fn reduces_as_recorded() {
 }
 
 #[test]
+fn terms_have_erlangs_order() {
+    // Each list is in order already; it is given the other way round.
+    for sorted in [
+        &["-2", "-1.5", "0", "0.5", "1", "1.5", "1.0e+20"][..],
+        &["-1.0e+40", "-170141183460469231731687303715884105728", "3", "1.0e+20"],
+        // Integers and floats compare exactly, not after rounding.
+        &["9007199254740991", "9007199254740992.0", "9007199254740993", "9007199254740994.0"],
+        &["9", "false", "null", "true", "{}", "[]", "\"\""],
+        &["{}", r#"{"a":1}"#, r#"{"a":1,"b":0}"#, r#"{"a":2}"#, r#"{"b":0}"#],
+        &["[]", "[1]", "[1,1]", "[1,[]]", "[2]", "[[]]", "[[1]]", "[\"a\"]"],
+        &["\"\"", "\"10\"", "\"9\"", "\"A\"", "\"a\"", "\"aa\"", "\"é\"", "\"😀\""],
+        &["[\"b\",\"k1\"]", "[\"b\",\"k1\",1]", "[\"b\",\"k2\"]", "[\"c\",\"a\"]"],
+    ] {
+        let given: Vec<&str> = sorted.iter().rev().copied().collect();
+        reduces("reduce_sort", &given, sorted);
+    }
+    // Equal numbers stay in the order in which they came.
+    reduces("reduce_sort", &["1.0", "1", "0", "1.0"], &["0", "1.0", "1", "1.0"]);
+}
+
+#[test]
+fn what_a_missing_object_gives() {
+    let run = |function: &str, arg: Option<&str>, keydata: Option<&str>| {
+        let input = MapInput { keydata: keydata.map(json), ..missing() };
+        map(&mut NativeRuntime::new(), &erlang(function, arg), input).unwrap()
+    };
+    const NOT_FOUND: &str = "{\"error\":\"notfound\"}";
+    for function in ["map_object_value", "map_object_value_list"] {
+        for (arg, keydata, expected) in [
+            (None, None, &[NOT_FOUND][..]),
+            (Some("\"filter_notfound\""), Some("1"), &[]),
+            (Some("\"include_notfound\""), Some("1"), &[NOT_FOUND]),
+            (Some("\"include_keydata\""), None, &["\"undefined\""]),
+            (Some("\"include_keydata\""), Some("[1,{\"a\":null}]"), &["[1,{\"a\":null}]"]),
+            (Some(r#"{"sub":["0"]}"#), None, &["\"0\""]),
+            (Some(r#"{"sub":[1,[2],{"a":1.5}]}"#), None, &["1", "[2]", "{\"a\":1.5}"]),
+            (Some(r#"{"sub":[]}"#), None, &[]),
+            (Some(r#"{"sub":7}"#), None, &["7"]),
+            (Some(r#"{"sub":null,"do_prereduce":true}"#), None, &["null"]),
+            (Some("\"other\""), None, &[NOT_FOUND]),
+            (Some("[1]"), None, &[NOT_FOUND]),
+            (Some("null"), None, &[NOT_FOUND]),
+        ] {
+            assert_eq!(run(function, arg, keydata), expected, "{function} {arg:?}");
+        }
+        // A present object is not asked for its argument.
+        let present = map(
+            &mut NativeRuntime::new(),
+            &erlang("map_object_value", Some("\"filter_notfound\"")),
+            input("x"),
+        );
+        assert_eq!(present.unwrap(), ["\"x\""]);
+    }
+    assert_eq!(run("map_identity", Some("\"filter_notfound\""), None), [NOT_FOUND]);
+}
+
+#[test]
+fn results_that_come_back_are_taken() {
+    // One input a call: what a call gave stands before the next input.
+    let run = |function: &str, inputs: &[&str]| {
+        let function = erlang(function, None);
+        let inputs = texts(inputs);
+        reduce(&mut NativeRuntime::new(), &function, ReduceTiming::Every(1), inputs).unwrap()
+    };
+    assert_eq!(run("reduce_sum", &["1", "2.5", "-3"]), ["0.5"]);
+    assert_eq!(run("reduce_count_inputs", &["\"a\"", "\"b\"", "[1]"]), ["3"]);
+    // An integer is a count, as Riak's own words warn.
+    assert_eq!(run("reduce_count_inputs", &["\"a\"", "10", "-1", "1.0", "null"]), ["12"]);
+    assert_eq!(run("reduce_sort", &["3", "1", "2"]), ["1", "2", "3"]);
+    assert_eq!(run("reduce_string_to_integer", &["\"1\"", "\"+2\"", "\"-03\""]), ["1", "2", "-3"]);
+    assert_eq!(
+        run("reduce_plist_sum", &["[\"a\",1]", "[[\"a\",2],[\"b\",1]]"]),
+        ["[\"a\",3]", "[\"b\",1]"]
+    );
+    assert_eq!(run("reduce_set_union", &["1", "2", "1"]).len(), 2);
+    // Reversed at each call: the latest first, then what was before it, reversed again.
+    assert_eq!(
+        run("reduce_identity", &["[\"b\",\"1\"]", "[\"b\",\"2\"]", "[\"b\",\"3\"]"]),
+        ["[\"b\",\"3\"]", "[\"b\",\"1\"]", "[\"b\",\"2\"]"]
+    );
+    let inputs = |count: usize| (0..count).map(|n| JsonText(format!("\"{}\"", n % 7))).collect();
+    for count in [0, 1, 19, 20, 21, 45, 1_000] {
+        let count_of = |function: &str| {
+            let function = erlang(function, None);
+            reduce(&mut NativeRuntime::new(), &function, BATCH, inputs(count)).unwrap()
+        };
+        assert_eq!(count_of("reduce_count_inputs"), [count.to_string()]);
+        assert_eq!(count_of("reduce_set_union").len(), count.min(7));
+        assert_eq!(count_of("reduce_string_to_integer").len(), count);
+    }
+}
+
+#[test]
 fn errors_begin_with_erlangs_words() {
     refuses("reduce_sum", &["\"20\""], "badarith: \"20\"");
     refuses("reduce_sum", &["[\"mr\",\"n4\"]"], "badarith");
@@ -159,6 +253,17 @@ fn errors_begin_with_erlangs_words() {
     refuses("reduce_string_to_integer", &["\"{}\""], "badarg: \"{}\"");
     refuses("reduce_string_to_integer", &["[\"mr\",\"n3\"]"], "function_clause");
     refuses("reduce_string_to_integer", &["1.5"], "function_clause");
+    refuses("reduce_string_to_integer", &["null"], "function_clause");
+    refuses("reduce_string_to_integer", &["{\"a\":1}"], "function_clause");
+    refuses("reduce_string_to_integer", &["\" 1\""], "badarg");
+    refuses("reduce_string_to_integer", &["\"1.0\""], "badarg");
+    refuses("reduce_string_to_integer", &["\"\""], "badarg");
+    refuses("reduce_sum", &["null"], "badarith");
+    refuses("reduce_sum", &["1.7e308", "1.7e308"], "badarith");
+    refuses("reduce_plist_sum", &["[\"a\",\"x\"]", "[\"a\",1]"], "badarith");
+    refuses("reduce_plist_sum", &["7"], "function_clause");
+    refuses("reduce_identity", &["[\"b\"]"], "unhandled_entry");
+    refuses("reduce_identity", &["[1,2]"], "unhandled_entry");
 }
 
 #[test]
