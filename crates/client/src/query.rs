@@ -1,10 +1,12 @@
 //! MapReduce.
 
+use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use serde::Deserialize;
+use serde::de::{MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use crate::connection::{Answer, Body, Client};
@@ -17,7 +19,9 @@ use crate::multipart::{Item, Parser};
 pub struct Part {
     /// The phase, from 0.
     pub phase: usize,
-    /// The results, each as JSON text.
+    /// The results, each as JSON text. Pairs, which a node sends as the members of one object, are
+    /// objects with one member.
+    #[serde(deserialize_with = "values")]
     pub data: Vec<Box<RawValue>>,
     /// Inputs that were left out (`on_error`), each a JSON object as failures are.
     #[serde(default)]
@@ -25,6 +29,45 @@ pub struct Part {
     /// What the query cost, when it was asked for (`profile`).
     #[serde(default)]
     pub profile: Option<Box<RawValue>>,
+}
+
+/// Reads a list, or an object member by member: names may come more than once.
+fn values<'de, D: Deserializer<'de>>(data: D) -> std::result::Result<Vec<Box<RawValue>>, D::Error> {
+    struct Values;
+
+    impl<'de> Visitor<'de> for Values {
+        type Value = Vec<Box<RawValue>>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list or an object of results")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(
+            self,
+            mut list: A,
+        ) -> std::result::Result<Self::Value, A::Error> {
+            let mut values = Vec::new();
+            while let Some(value) = list.next_element()? {
+                values.push(value);
+            }
+            Ok(values)
+        }
+
+        fn visit_map<A: MapAccess<'de>>(
+            self,
+            mut members: A,
+        ) -> std::result::Result<Self::Value, A::Error> {
+            let mut values = Vec::new();
+            while let Some((name, value)) = members.next_entry::<String, Box<RawValue>>()? {
+                let name = serde_json::Value::from(name);
+                let pair = RawValue::from_string(format!("{{{name}:{value}}}"));
+                values.push(pair.map_err(serde::de::Error::custom)?);
+            }
+            Ok(values)
+        }
+    }
+
+    data.deserialize_any(Values)
 }
 
 /// The results of a query as they come. Dropping it ends the query.
@@ -121,6 +164,18 @@ fn failure(json: &[u8]) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn parts_are_lists_or_pairs() {
+        let read = |text: &str| -> Vec<String> {
+            let part: Part = serde_json::from_str(text).unwrap();
+            part.data.iter().map(|value| value.get().to_owned()).collect()
+        };
+        assert_eq!(read(r#"{"phase":0,"data":[1,{"a": 2}]}"#), ["1", "{\"a\": 2}"]);
+        let pairs = read(r#"{"phase":0,"data":{"a":1,"a":[2],"\u00e9":"x"}}"#);
+        assert_eq!(pairs, ["{\"a\":1}", "{\"a\":[2]}", "{\"é\":\"x\"}"]);
+        assert!(serde_json::from_str::<Part>(r#"{"phase":0,"data":7}"#).is_err());
+    }
 
     #[test]
     fn deadlines() {

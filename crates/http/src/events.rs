@@ -113,7 +113,7 @@ impl Teller {
         text.push_str(&format!("{{\"phase\":{},\"data\":[", results.phase));
         for (at, value) in results.values.iter().enumerate() {
             text.push_str(if at > 0 { "," } else { "" });
-            text.push_str(&value.0);
+            text.push_str(value.unmarked());
         }
         text.push_str("]}");
         self.write(out, "results", &text);

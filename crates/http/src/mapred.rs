@@ -176,8 +176,18 @@ async fn next_piece(results: &mut Results, boundary: &str, watched: &dyn Watched
 struct Piece<'a> {
     out: BytesMut,
     boundary: &'a str,
-    /// The phase of the part under construction, and where it began.
-    open: Option<(usize, usize)>,
+    /// The part under construction.
+    open: Option<OpenPart>,
+}
+
+/// A part under construction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct OpenPart {
+    phase: usize,
+    /// Whether its values are pairs, which are the members of an object.
+    pairs: bool,
+    /// Where it began.
+    start: usize,
 }
 
 impl Piece<'_> {
@@ -186,22 +196,27 @@ impl Piece<'_> {
         let text: usize = results.values.iter().map(|value| value.0.len() + 1).sum();
         self.out.reserve(text + PART_HEAD_BYTES);
         for value in &results.values {
-            match self.open {
-                Some((phase, start))
-                    if phase == results.phase && self.out.len() - start < limits::PART_BYTES =>
-                {
-                    self.out.put_u8(b',');
-                }
-                _ => {
-                    self.close_part();
-                    multipart::open_part(&mut self.out, self.boundary);
-                    let head = format!("{{\"phase\":{},\"data\":[", results.phase);
-                    self.out.put_slice(head.as_bytes());
-                    self.open = Some((results.phase, self.out.len()));
-                }
+            let member = value.as_member();
+            let fits = |part: &OpenPart| {
+                part.phase == results.phase
+                    && part.pairs == member.is_some()
+                    && self.out.len() - part.start < limits::PART_BYTES
+            };
+            if self.open.as_ref().is_some_and(fits) {
+                self.out.put_u8(b',');
+            } else {
+                self.begin_part(results.phase, member.is_some());
             }
-            self.out.put_slice(value.0.as_bytes());
+            self.out.put_slice(member.unwrap_or_else(|| value.unmarked()).as_bytes());
         }
+    }
+
+    fn begin_part(&mut self, phase: usize, pairs: bool) {
+        self.close_part();
+        multipart::open_part(&mut self.out, self.boundary);
+        let begin = if pairs { '{' } else { '[' };
+        self.out.put_slice(format!("{{\"phase\":{phase},\"data\":{begin}").as_bytes());
+        self.open = Some(OpenPart { phase, pairs, start: self.out.len() });
     }
 
     /// What the client asked for beside results, in parts that are results without any data for
@@ -225,8 +240,8 @@ impl Piece<'_> {
     }
 
     fn close_part(&mut self) {
-        if self.open.take().is_some() {
-            self.out.put_slice(b"]}");
+        if let Some(part) = self.open.take() {
+            self.out.put_slice(if part.pairs { b"}}" } else { b"]}" });
         }
     }
 }
@@ -286,6 +301,18 @@ mod tests {
         assert_eq!(pieces(vec![failure()]).await, [r#"{"phase":1,"error":"x"}"#]);
         let expect = part(r#"{"phase":0,"data":[1]}"#) + r#"{"phase":1,"error":"x"}"#;
         assert_eq!(pieces(vec![result(0, &["1"]), failure()]).await, [expect]);
+    }
+
+    #[tokio::test]
+    async fn pairs_are_members_of_an_object() {
+        let pair = |name: &str, value: &str| JsonText::pair(&format!("\"{name}\""), value).0;
+        let (one, two) = (pair("a", "1"), pair("b", "[2]"));
+        let results = vec![result(0, &[&one, &two, "3"]), result(0, &[&two])];
+        let expect = part(r#"{"phase":0,"data":{"a":1,"b":[2]}}"#)
+            + &part(r#"{"phase":0,"data":[3]}"#)
+            + &part(r#"{"phase":0,"data":{"b":[2]}}"#)
+            + "\r\n--X--\r\n";
+        assert_eq!(pieces(results).await, [expect]);
     }
 
     #[tokio::test]

@@ -135,7 +135,10 @@ impl Collector<'_> {
             if part.memory.is_empty() {
                 continue;
             }
-            let (values, file) = (std::mem::take(&mut part.memory), part.file.take());
+            let mut values = std::mem::take(&mut part.memory);
+            // Pairs of an answer that is so large stay objects in a list.
+            values.iter_mut().for_each(unmark);
+            let file = part.file.take();
             let (length, directory) = (separated(&values), config.spill_dir.clone());
             let written = off_reactor(&self.answers.executor, move || {
                 let file = match file {
@@ -162,13 +165,24 @@ impl Collector<'_> {
     }
 
     /// No kept phase gives `[]`, one a flat list, several a list of lists in which phases without
-    /// results are left out.
+    /// results are left out. A list of nothing but pairs is an object.
     fn finish(self, kept_phases: usize) -> Answer {
         let nested = kept_phases > 1;
+        let mut whole_is_object = false;
         let mut pieces = vec![Piece::Text("[")];
-        for (number, part) in self.phases.into_values().enumerate() {
-            if nested {
-                pieces.push(Piece::Text(if number == 0 { "[" } else { ",[" }));
+        let only_pairs = |part: &Part| {
+            let pairs = part.memory.iter().all(|value| value.as_member().is_some());
+            part.file.is_none() && !part.memory.is_empty() && pairs
+        };
+        for (number, mut part) in self.phases.into_values().enumerate() {
+            let pairs = only_pairs(&part);
+            part.memory.iter_mut().for_each(if pairs { to_member } else { unmark });
+            let (begin, end) = if pairs { ("{", "}") } else { ("[", "]") };
+            if nested && number > 0 {
+                pieces.push(Piece::Text(","));
+            }
+            if nested || pairs {
+                pieces.push(Piece::Text(begin));
             }
             let in_memory = separated(&part.memory);
             // Every value is followed by a comma, but for the last one.
@@ -179,11 +193,17 @@ impl Collector<'_> {
             }
             let left = in_memory.saturating_sub(1);
             pieces.push(Piece::Values { values: part.memory.into_iter(), left });
-            if nested {
-                pieces.push(Piece::Text("]"));
+            if nested || pairs {
+                pieces.push(Piece::Text(end));
             }
+            whole_is_object = pairs && !nested;
         }
         pieces.push(Piece::Text("]"));
+        if whole_is_object {
+            // The object stands alone.
+            pieces.pop();
+            pieces.remove(0);
+        }
         let length = pieces.iter().map(Piece::length).sum();
         let source = Source {
             pieces: pieces.into_iter(),
@@ -195,6 +215,18 @@ impl Collector<'_> {
             Ok(source.next().await?.map(|bytes| (bytes, source)))
         });
         Answer { length, body: body.boxed() }
+    }
+}
+
+fn unmark(value: &mut JsonText) {
+    if value.as_member().is_some() {
+        value.0 = value.unmarked().to_owned();
+    }
+}
+
+fn to_member(value: &mut JsonText) {
+    if let Some(member) = value.as_member() {
+        value.0 = member.to_owned();
     }
 }
 
@@ -361,6 +393,24 @@ mod tests {
         check(&[true, true], &[(1, &["[2]"])], "[[[2]]]");
         check(&[true, true], &[(0, &["1"]), (1, &["3"]), (0, &["2"])], "[[1,2],[3]]");
         check(&[true, false, true], &[(2, &["9"]), (0, &["1"])], "[[1],[9]]");
+    }
+
+    #[test]
+    fn lists_of_nothing_but_pairs_are_objects() {
+        let pairs = [JsonText::pair("\"a\"", "1").0, JsonText::pair("\"a\"", "[2]").0];
+        let [one, two] = [pairs[0].as_str(), pairs[1].as_str()];
+        let check = |keeps: &[bool], of: &[(usize, &[&str])], most: u64, expect: &str| {
+            let config = MapredConfig { answer_memory_bytes: most, ..MapredConfig::default() };
+            let found = futures::executor::block_on(body(&query(keeps), results(of), &config));
+            assert_eq!(found.unwrap(), expect);
+        };
+        check(&[true], &[(0, &[one]), (0, &[two])], 1_000, r#"{"a":1,"a":[2]}"#);
+        check(&[true], &[(0, &[one, "3", two])], 1_000, r#"[{"a":1},3,{"a":[2]}]"#);
+        let both = r#"[{"a":1},[{"a":[2]},4]]"#;
+        check(&[true, true], &[(0, &[one]), (1, &[two, "4"])], 1_000, both);
+        check(&[true, true], &[(1, &[one])], 1_000, r#"[{"a":1}]"#);
+        // An answer that outgrows the memory is a list.
+        check(&[true], &[(0, &[one]), (0, &[two])], 3, r#"[{"a":1},{"a":[2]}]"#);
     }
 
     #[test]

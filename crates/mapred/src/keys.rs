@@ -1,5 +1,7 @@
 //! Keys as values between phases: `[b,k]`, `[b,k,keydata]`, `[b,k,keydata,type]` (reference §6.6).
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use mapring_script::JsonText;
 use mapring_types::{BucketId, Error, ObjectId, Result, limits as common};
@@ -12,6 +14,13 @@ use crate::json;
 /// Reads what a phase gave as the input of a following map or link; `None` when it is no key form.
 /// Unlike in the query's own inputs, a `null` keydata means that none is given.
 pub(crate) fn parse(value: &JsonText) -> Option<KeyInput> {
+    if value.as_member().is_some() {
+        // To Erlang a pair of names is as good an input as a list of them.
+        let pair: BTreeMap<String, String> = serde_json::from_str(&value.0).ok()?;
+        let (bucket, key) = pair.into_iter().next()?;
+        let list = serde_json::Value::from(vec![bucket, key]).to_string();
+        return parse(&JsonText(list));
+    }
     let form: Form<'_> = serde_json::from_str(&value.0).ok()?;
     let (bucket, key, keydata) = match form {
         Form::Two(bucket, key) => (BucketId::untyped(bucket), key, None),
@@ -127,6 +136,9 @@ mod tests {
         check(r#"["b","k",{"x":[1.0]}]"#, Some(("b/k", Some(r#"{"x":[1.0]}"#))));
         check(r#"["b","k",null]"#, Some(("b/k", None)));
         check(r#"["b","k",null,"t"]"#, Some(("t/b/k", None)));
+        check(r#" {"b":"k"}"#, Some(("b/k", None)));
+        check(r#" {"b":1}"#, None);
+        check(r#"{"b":"k"}"#, None);
         check(r#"["b","k",1,"default"]"#, Some(("b/k", Some("1"))));
         let deep = format!(r#"["b","k",{}{}]"#, "[".repeat(10_000), "]".repeat(10_000));
         assert!(parse(&JsonText(deep)).is_some());

@@ -1,5 +1,6 @@
 //! A query's way through its node, from `start` to the last result.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -245,8 +246,10 @@ fn rewrite_all(values: Vec<JsonText>) -> Vec<JsonText> {
 }
 
 fn rewrite(value: JsonText) -> JsonText {
-    match json::encode(&value.0) {
-        std::borrow::Cow::Borrowed(_) => value,
-        std::borrow::Cow::Owned(text) => JsonText(text),
+    let marked = value.as_member().is_some();
+    match json::encode(value.unmarked()) {
+        Cow::Borrowed(_) => value,
+        Cow::Owned(text) if marked => JsonText::marked(&text),
+        Cow::Owned(text) => JsonText(text),
     }
 }

@@ -26,6 +26,34 @@ use serde::{Deserialize, Serialize};
 #[serde(transparent)]
 pub struct JsonText(pub String);
 
+impl JsonText {
+    /// What Erlang has as a pair: `{error,notfound}`, the members of an object that a map function
+    /// gives instead of a list. It is the text of an object with one member, marked by a space in
+    /// front of it, which no other text of a result has; a list of such values is written as one
+    /// object (reference §6.8).
+    pub fn pair(name: &str, value: &str) -> Self {
+        Self::marked(&format!("{{{name}:{value}}}"))
+    }
+
+    /// The pair that is the only member of an object.
+    pub fn marked(object: &str) -> Self {
+        Self(format!("{PAIR_MARK}{object}"))
+    }
+
+    /// The text without the mark of a pair.
+    pub fn unmarked(&self) -> &str {
+        self.0.strip_prefix(PAIR_MARK).unwrap_or(&self.0)
+    }
+
+    /// The member of a pair, `"name":value`; `None` for every other value.
+    pub fn as_member(&self) -> Option<&str> {
+        self.0.strip_prefix(PAIR_MARK)?.strip_prefix('{')?.strip_suffix('}')
+    }
+}
+
+/// See [`JsonText::pair`].
+const PAIR_MARK: char = ' ';
+
 /// A function of a phase.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Function {

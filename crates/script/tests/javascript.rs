@@ -100,7 +100,7 @@ fn results_are_what_json_makes_of_them() {
     );
     maps("function(){return [{get a(){return 7}}]}", "x", &[r#"{"a":7}"#]);
     maps("function(){return [new Proxy([1,2], {})]}", "x", &["[1,2]"]);
-    maps("function(){return {b: 1, a: [2], u: undefined}}", "x", &[r#"["b",1]"#, r#"["a",[2]]"#]);
+    maps("function(){return {b: 1, a: [2], u: undefined}}", "x", &[r#" {"b":1}"#, r#" {"a":[2]}"#]);
 }
 
 #[test]

@@ -446,7 +446,7 @@ fn pairs(object: &JsObject, writer: &mut Writer<'_>) -> Result<Vec<JsonText>, Wr
         let value = object.get(key, writer.context())?;
         if let Some(value) = writer.text(&value)? {
             let name = writer.text(&name.into())?.unwrap_or_else(null);
-            texts.push(JsonText(format!("[{name},{value}]")));
+            texts.push(JsonText::pair(&name, &value));
         }
     }
     Ok(texts)

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use super::read::{Build, ReadError, Text, read};
 use super::{write_erlang_float, write_js_number, write_str};
+use crate::JsonText;
 
 /// A value.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,6 +16,8 @@ pub(crate) enum Value {
     String(String),
     Array(Vec<Value>),
     Object(Vec<(String, Value)>),
+    /// What Erlang has as a pair: see [`crate::JsonText::pair`].
+    Pair(Box<(String, Value)>),
 }
 
 /// A number. Integers beyond 128 bits are floats.
@@ -40,15 +43,20 @@ impl Value {
     pub(crate) fn get(&self, name: &str) -> Option<&Value> {
         match self {
             Self::Object(entries) => entries.iter().find(|(key, _)| key == name).map(|e| &e.1),
+            Self::Pair(pair) => (pair.0 == name).then_some(&pair.1),
             _ => None,
         }
     }
 
     /// Whether it is one of the markers of a missing object.
     pub(crate) fn is_not_found(&self) -> bool {
+        let only = match self {
+            Self::Object(entries) if entries.len() == 1 => entries.first(),
+            Self::Pair(pair) => Some(pair.as_ref()),
+            _ => None,
+        };
         self.get("not_found").is_some()
-            || matches!(self, Self::Object(entries) if matches!(entries.as_slice(),
-                [(key, Value::String(text))] if key == "error" && text == "notfound"))
+            || matches!(only, Some((key, Value::String(text))) if key == "error" && text == "notfound")
     }
 
     /// JSON text with numbers as JavaScript writes them and properties in its order.
@@ -103,7 +111,37 @@ impl Value {
                 }
                 out.push('}');
             }
+            Self::Pair(pair) => {
+                out.push('{');
+                write_str(&pair.0, out);
+                out.push(':');
+                pair.1.write(js, out);
+                out.push('}');
+            }
         }
+    }
+
+    /// The value as a result: a pair is marked.
+    pub(crate) fn to_result(&self, js: bool) -> JsonText {
+        let text = if js { self.to_js() } else { self.to_erlang() };
+        match self {
+            Self::Pair(_) => JsonText::marked(&text),
+            _ => JsonText(text),
+        }
+    }
+
+    /// Reads what another phase gave: marked pairs are pairs.
+    pub(crate) fn of_result(text: &JsonText) -> Result<Self, ReadError> {
+        let value = parse(text.unmarked())?;
+        Ok(match value {
+            Self::Object(mut entries) if entries.len() == 1 && text.as_member().is_some() => {
+                match entries.pop() {
+                    Some(pair) => Self::Pair(Box::new(pair)),
+                    None => Self::Object(entries),
+                }
+            }
+            other => other,
+        })
     }
 }
 

@@ -36,8 +36,10 @@ const FUNCTIONS: [(&str, Erlang); 10] = [
     ("reduce_count_inputs", Erlang::ReduceCountInputs),
 ];
 
-/// What Erlang's `{error,notfound}` is as JSON.
-const NOT_FOUND: &str = "{\"error\":\"notfound\"}";
+/// Erlang's `{error,notfound}`.
+fn not_found() -> JsonText {
+    JsonText::pair("\"error\"", "\"notfound\"")
+}
 
 impl Erlang {
     pub(super) fn find(module: &str, function: &str) -> Option<Self> {
@@ -63,7 +65,7 @@ impl Erlang {
             (Self::MapIdentity, Some(stored)) => {
                 Ok(vec![JsonText(object::json(&input.id, &stored, binary)?)])
             }
-            (Self::MapIdentity, None) => Ok(vec![JsonText(NOT_FOUND.to_owned())]),
+            (Self::MapIdentity, None) => Ok(vec![not_found()]),
             (_, None) => Ok(when_missing(input, arg)),
             (Self::MapObjectValue, Some(stored)) => match stored.siblings.as_slice() {
                 [only] => Ok(vec![JsonText(quoted(&object::data(only, binary)?))]),
@@ -120,9 +122,9 @@ fn when_missing(input: &MapInput, arg: Option<&Value>) -> Vec<JsonText> {
         Some(arg) => match arg.get("sub") {
             Some(Value::Array(values)) => values.iter().map(text).collect(),
             Some(value) => vec![text(value)],
-            None => vec![JsonText(NOT_FOUND.to_owned())],
+            None => vec![not_found()],
         },
-        None => vec![JsonText(NOT_FOUND.to_owned())],
+        None => vec![not_found()],
     }
 }
 
@@ -224,7 +226,11 @@ fn sum_by_key(items: &[Value]) -> Result<Vec<Value>, ScriptError> {
             }
         }
     }
-    Ok(sums.into_iter().map(|(key, value)| Value::Array(vec![key, value])).collect())
+    let pair = |(key, value)| match key {
+        Value::String(name) => Value::Pair(Box::new((name, value))),
+        other => Value::Array(vec![other, value]),
+    };
+    Ok(sums.into_iter().map(pair).collect())
 }
 
 fn flatten(item: &Value, pairs: &mut Vec<(Value, Value)>) -> Result<(), ScriptError> {
@@ -232,6 +238,10 @@ fn flatten(item: &Value, pairs: &mut Vec<(Value, Value)>) -> Result<(), ScriptEr
         Value::Object(entries) => {
             let pair = |(key, value): &(String, Value)| (Value::String(key.clone()), value.clone());
             pairs.extend(entries.iter().map(pair));
+            Ok(())
+        }
+        Value::Pair(pair) => {
+            pairs.push((Value::String(pair.0.clone()), pair.1.clone()));
             Ok(())
         }
         Value::Array(parts) => match parts.as_slice() {
@@ -249,13 +259,13 @@ fn flatten(item: &Value, pairs: &mut Vec<(Value, Value)>) -> Result<(), ScriptEr
 fn is_pair(value: &Value) -> bool {
     match value {
         Value::Array(parts) => parts.len() == 2,
-        Value::Object(_) => true,
+        Value::Object(_) | Value::Pair(_) => true,
         _ => false,
     }
 }
 
 /// Erlang's order of terms, as far as JSON has them: numbers, then `false`, `null` and `true`
-/// (atoms), objects (tuples), lists, strings.
+/// (atoms), objects and pairs (tuples), lists, strings.
 pub(super) fn order(a: &Value, b: &Value) -> Ordering {
     match (a, b) {
         (Value::Number(a), Value::Number(b)) => order_numbers(*a, *b),
@@ -267,6 +277,7 @@ pub(super) fn order(a: &Value, b: &Value) -> Ordering {
             };
             order_lists(a, b, entries)
         }
+        (Value::Pair(a), Value::Pair(b)) => a.0.cmp(&b.0).then_with(|| order(&a.1, &b.1)),
         _ => rank(a).cmp(&rank(b)),
     }
 }
@@ -309,7 +320,9 @@ fn rank(value: &Value) -> u8 {
         Value::Null => 2,
         Value::Bool(true) => 3,
         Value::Object(_) => 4,
-        Value::Array(_) => 5,
-        Value::String(_) => 6,
+        // An object is a pair whose first element is an atom, which comes before all text.
+        Value::Pair(_) => 5,
+        Value::Array(_) => 6,
+        Value::String(_) => 7,
     }
 }

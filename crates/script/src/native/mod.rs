@@ -7,7 +7,7 @@
 mod erlang;
 mod riak;
 
-use crate::json::{Value, parse};
+use crate::json::Value;
 use crate::reduce::Timer;
 use crate::{
     Binary, FailureCause, Function, JsonText, MapInput, PhaseFunction, QueryTag, ReduceState,
@@ -112,10 +112,7 @@ impl Native {
     }
 
     fn write(self, value: &Value) -> JsonText {
-        JsonText(match self {
-            Self::Erlang(_) => value.to_erlang(),
-            Self::Riak(_) => value.to_js(),
-        })
+        value.to_result(matches!(self, Self::Riak(_)))
     }
 }
 
@@ -157,7 +154,8 @@ impl Reduce {
 }
 
 fn read(text: &JsonText) -> Result<Value, ScriptError> {
-    parse(&text.0).map_err(|error| ScriptError::new(FailureCause::NotJson, error.to_string()))
+    Value::of_result(text)
+        .map_err(|error| ScriptError::new(FailureCause::NotJson, error.to_string()))
 }
 
 fn read_all(texts: &[JsonText]) -> Result<Vec<Value>, ScriptError> {
