@@ -49,7 +49,10 @@ pub(crate) fn text(sibling: &Sibling) -> Result<&str, ScriptError> {
         let place = error.valid_up_to();
         ScriptError::new(
             FailureCause::NotUtf8,
-            format!("bad_utf8_character_code: the value is not UTF-8 at byte {place}"),
+            format!(
+                "bad_utf8_character_code: the value is not UTF-8 at byte {place} \
+                 (the query member \"binary\":\"base64\" delivers it as base64)"
+            ),
         )
     })
 }

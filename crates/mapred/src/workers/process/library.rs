@@ -6,7 +6,7 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
@@ -68,20 +68,25 @@ impl Edition {
 }
 
 impl Libraries {
-    /// Reads the directory, and again whenever it has changed. The returned work looks after that; it
-    /// has no end.
-    pub(super) async fn follow(self: Arc<Self>, directory: PathBuf) -> impl Future<Output = ()> {
-        let mut state = self.look(&directory, None).await;
-        async move {
-            loop {
-                tokio::time::sleep(LOOK).await;
-                state = self.look(&directory, state).await;
+    /// Reads the directory for the first time; gives its state.
+    pub(super) async fn read(&self, directory: &Path) -> Option<State> {
+        self.look(directory, None).await.map(|(state, _)| state)
+    }
+
+    /// Waits until the directory has changed and has been read anew; gives its state.
+    pub(super) async fn change(&self, directory: &Path, mut state: Option<State>) -> Option<State> {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            let (next, changed) = self.look(directory, state).await?;
+            state = Some(next);
+            if changed {
+                return state;
             }
         }
     }
 
-    /// Reads the directory unless it is as it was; gives its state.
-    async fn look(&self, directory: &Path, before: Option<State>) -> Option<State> {
+    /// Reads the directory unless it is as it was; gives its state, and whether it was read.
+    async fn look(&self, directory: &Path, before: Option<State>) -> Option<(State, bool)> {
         let directory = directory.to_path_buf();
         let look = move || {
             let state = State::of(&directory);
@@ -90,10 +95,11 @@ impl Libraries {
             (state, library)
         };
         let (state, library) = tokio::task::spawn_blocking(look).await.ok()?;
+        let changed = library.is_some();
         if let Some(library) = library {
             self.replace(library);
         }
-        Some(state)
+        Some((state, changed))
     }
 
     fn replace(&self, library: Library) {
@@ -143,7 +149,7 @@ impl Libraries {
 
 /// What a directory looks like from outside: it is read anew when that changes.
 #[derive(Debug, PartialEq, Eq)]
-enum State {
+pub(super) enum State {
     /// Each file's name, size and time of change, by name.
     Files(Vec<(OsString, u64, Option<SystemTime>)>),
     /// It cannot be looked at.

@@ -1,6 +1,7 @@
 //! The worker processes: who has which, who waits, which are started anew.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::ProcessConfig;
-use super::library::Libraries;
+use super::library::{self, Libraries};
 use super::living::Living;
 use super::queue::{FairQueue, Place};
 use super::reduce::Slot;
@@ -93,15 +94,9 @@ impl Pool {
             libraries: Arc::default(),
             config,
         });
-        if let Some(directory) = &pool.config.js_source_dir {
-            let following = Arc::clone(&pool.libraries).follow(directory.clone()).await;
-            let mut stopping = pool.stopping.subscribe();
-            pool.runtime.spawn(async move {
-                tokio::select! {
-                    _ = stopping.wait_for(|stopping| *stopping) => {}
-                    () = following => {}
-                }
-            });
+        if let Some(directory) = pool.config.js_source_dir.clone() {
+            let state = pool.libraries.read(&directory).await;
+            pool.follow(directory, state);
         }
         for _ in 0..pool.config.workers.max(1) {
             pool.start_one();
@@ -113,6 +108,26 @@ impl Pool {
                 Err(Error::internal(error.message))
             }
         }
+    }
+
+    /// Takes up changes of the files of functions, and tries them at once, so that the log tells of
+    /// mistakes before a query does.
+    fn follow(self: &Arc<Self>, directory: PathBuf, mut state: Option<library::State>) {
+        let (libraries, pool) = (Arc::clone(&self.libraries), Arc::downgrade(self));
+        let mut stopping = self.stopping.subscribe();
+        let follow = async move {
+            loop {
+                state = libraries.change(&directory, state).await;
+                let Some(pool) = pool.upgrade() else { return };
+                drop(pool.acquire(0, 0).await);
+            }
+        };
+        self.runtime.spawn(async move {
+            tokio::select! {
+                _ = stopping.wait_for(|stopping| *stopping) => {}
+                () = follow => {}
+            }
+        });
     }
 
     pub(super) fn processes(&self) -> Vec<u32> {
