@@ -96,6 +96,10 @@ pub const LIST_PAGE_HEADS: usize = 20_000;
 /// Entries looked at for one page of a fold: bounds the work of a page over keys that a test refuses.
 pub const FOLD_PAGE_ENTRIES: u64 = 20_000;
 
+/// Stale index entries removed by one page of a fold. More, which only many crashes leave, stay for
+/// the next one.
+pub const FOLD_SWEEPS: usize = 1_000;
+
 /// Pages of names and clocks asked of one replica for one page of a fold that merges replicas: as
 /// many as this node's own page may have looked at.
 pub const FOLD_CLOCK_PAGES: usize = FOLD_PAGE_ENTRIES as usize / REPAIR_PAGE;
@@ -224,6 +228,13 @@ pub const UNCONFIRMED_STARTS: usize = 16;
 
 /// Largest record that counts as short work, in bytes: what is larger is stored in chunks.
 pub const SHORT_BYTES: usize = 32 << 10;
+
+/// Most index terms of a value whose write counts as short work: each is a write of its own.
+pub const SHORT_TERMS: usize = 100;
+
+/// Largest head of an object that comes from another replica and is short work to join, in bytes: a
+/// longer one may hold many index terms.
+pub const SHORT_HEAD_BYTES: usize = 8 << 10;
 
 /// Storage work in a thread of the reactor that takes so long has met a disk that is slow or stands
 /// still (a page that is in memory takes microseconds, and to be preempted costs some milliseconds):

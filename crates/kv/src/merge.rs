@@ -180,11 +180,7 @@ impl Merge {
             let asked = AskClocks { part: part.clone(), most: most as u64 };
             let page = self.shared.clocks_at(entry.node, asked).await;
             let Clocks { items, next } = page.map_err(|error| (Some(entry.vnode), error))?;
-            for (cursor, clock) in items {
-                if self.keeps(&part, &cursor).map_err(|error| (None, error))? {
-                    all.items.push((cursor, clock));
-                }
-            }
+            all.items.extend(self.kept(&part, items).await.map_err(|error| (None, error))?);
             all.next = next.clone();
             part.after = next;
             if part.after.is_none() || all.items.len() >= most {
@@ -194,11 +190,28 @@ impl Merge {
         Ok(all)
     }
 
-    fn keeps(&self, part: &Part, cursor: &Cursor) -> Result<bool> {
-        match &self.request.keep {
-            Some(keep) => keep(&part.at(cursor)?.0.key),
-            None => Ok(true),
-        }
+    /// The names that are wanted.
+    async fn kept(
+        &self,
+        part: &Part,
+        mut items: Vec<(Cursor, VersionVector)>,
+    ) -> Result<Vec<(Cursor, VersionVector)>> {
+        let Some(keep) = self.request.keep.clone() else { return Ok(items) };
+        let part = part.clone();
+        // A test of keys may take its time.
+        let test = move |_: &crate::vnode::Core| {
+            let mut tested = Ok(());
+            items.retain(|(cursor, _)| {
+                let kept = part.at(cursor).and_then(|(id, _)| keep(&id.key));
+                tested.is_ok()
+                    && kept.unwrap_or_else(|error| {
+                        tested = Err(error);
+                        false
+                    })
+            });
+            tested.map(|()| items)
+        };
+        self.shared.vnodes.run(test).await
     }
 
     /// Makes a page of the objects at the wanted places.

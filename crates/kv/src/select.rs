@@ -181,7 +181,9 @@ impl Part {
                     Ok(walk.take(Met { cursor, id, term, record }))
                 }
                 _ => {
-                    stale.push((at, (range.field.clone(), place.term)));
+                    if stale.len() < limits::FOLD_SWEEPS {
+                        stale.push((at, (range.field.clone(), place.term)));
+                    }
                     Ok(ControlFlow::Continue(()))
                 }
             }

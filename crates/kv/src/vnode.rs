@@ -187,8 +187,9 @@ impl Vnodes {
         write: Stamping,
     ) -> Result<(Object, Record)> {
         // A new actor is noted with an fsync.
-        let short =
-            write.value.body.len() <= limits::SHORT_BYTES && self.core.actors.is_known(vnode);
+        let short = write.value.body.len() <= limits::SHORT_BYTES
+            && write.value.metadata.indexes.len() <= limits::SHORT_TERMS
+            && self.core.actors.is_known(vnode);
         self.change_at_once(short, move |core| core.stamp(vnode, write)).await
     }
 
@@ -201,7 +202,8 @@ impl Vnodes {
         record: Record,
         mark: Option<WriteMark>,
     ) -> Result<()> {
-        let short = record.len() <= limits::SHORT_BYTES;
+        let short =
+            record.len() <= limits::SHORT_BYTES && record.head.len() <= limits::SHORT_HEAD_BYTES;
         self.change_at_once(short, move |core| core.merge(vnode, id, &record, mark)).await
     }
 

@@ -250,7 +250,50 @@ async fn only_values_that_readers_see_have_terms() {
     assert!(cluster.fold_all(0, |r| r, &terms(0, 9)).await.unwrap().is_empty());
 }
 
-fn entries(cluster: &TestCluster, vnode: Partition, home: Partition) -> Vec<TermPlace> {
+#[tokio::test(start_paused = true)]
+async fn hints_bring_entries_and_leave_none_behind() {
+    let mut cluster = TestCluster::start(4, 16).await;
+    let before = put_with(cluster.kv(0), &key("k0"), None, &[1, 2]).await;
+    eventually("replicas", || cluster.converged(&key("k0"))).await;
+    cluster.kill(2);
+    put_with(cluster.kv(0), &key("k0"), Some(&before), &[2, 3]).await;
+    let mut expect = owned(&[("k0", "[2, 3]"), ("k0", "[2, 3]")]);
+    for n in 1..20 {
+        put_with(cluster.kv(0), &key(format!("k{n}")), None, &[n]).await;
+        expect.push((format!("k{n}"), format!("{:?}", [n])));
+    }
+    expect.sort();
+    assert!(held_for_others(&cluster) > 0);
+    cluster.restart(2).await;
+    for n in 0..20 {
+        let id = key(format!("k{n}"));
+        eventually("hand-off", || cluster.converged(&id)).await;
+    }
+    for nth in 0..3 {
+        let found = cluster.fold_all(nth, |r| r, &terms(0, 100)).await.unwrap();
+        assert_eq!(found, expect, "replica {nth}");
+    }
+    // What lay elsewhere meanwhile has gone, with its entries.
+    eventually("letting go", || held_for_others(&cluster) == 0).await;
+}
+
+/// Entries that nodes hold for vnodes of others.
+fn held_for_others(cluster: &TestCluster) -> usize {
+    let view = cluster.nodes[0].cluster.view();
+    let plan = view.plan();
+    let mut count = 0;
+    for at in 0..cluster.nodes.len() {
+        for vnode in plan.ring_size().partitions() {
+            if plan.owner(vnode) != Some(cluster.id(at)) {
+                let homes = plan.ring_size().partitions();
+                count += homes.map(|home| entries(cluster, at, vnode, home).len()).sum::<usize>();
+            }
+        }
+    }
+    count
+}
+
+fn entries(cluster: &TestCluster, at: usize, vnode: Partition, home: Partition) -> Vec<TermPlace> {
     let range = TermRange {
         home: home.0,
         bucket: bucket(),
@@ -264,7 +307,7 @@ fn entries(cluster: &TestCluster, vnode: Partition, home: Partition) -> Vec<Term
         all.push(place);
         std::ops::ControlFlow::Continue(())
     };
-    cluster.nodes[0].engine.scan_terms(vnode.0, &range, &mut visit).unwrap();
+    cluster.nodes[at].engine.scan_terms(vnode.0, &range, &mut visit).unwrap();
     all
 }
 
@@ -281,10 +324,10 @@ async fn stale_entries_are_not_seen_and_go() {
         let change = IndexChange { add, ..IndexChange::NONE };
         cluster.nodes[0].engine.change_index(vnode.0, &place(key), &change).unwrap();
     }
-    assert_eq!(entries(&cluster, vnode, vnode).len(), 5);
+    assert_eq!(entries(&cluster, 0, vnode, vnode).len(), 5);
     let found = fold(cluster.kv(0), request(vnode, vnode, terms(0, 9))).await.unwrap();
     assert_eq!(found.iter().map(|item| &item.id).collect::<Vec<_>>(), [&id]);
-    assert_eq!(entries(&cluster, vnode, vnode), [TermPlace { term: int(5), key: "k".into() }]);
+    assert_eq!(entries(&cluster, 0, vnode, vnode), [TermPlace { term: int(5), key: "k".into() }]);
 }
 
 #[tokio::test(start_paused = true)]
