@@ -22,6 +22,14 @@ use crate::writers::{NUMBERS, POINTERS};
 pub(crate) enum Question {
     /// All values of a bucket.
     Values,
+    /// The same, by an index that has all objects.
+    Indexed,
+    /// The same, by a range of keys that has all.
+    Ranged,
+    /// The same, from a majority of the replicas merged.
+    Merged,
+    /// The same by the index.
+    IndexedMerged,
     /// The values of some keys.
     ValuesOf(BTreeSet<String>),
     /// The values that objects point to by their values: a map, and another.
@@ -44,6 +52,10 @@ impl Question {
     pub(crate) fn all(world: &World, random: &Random) -> Vec<Self> {
         let mut all = vec![
             Self::Values,
+            Self::Indexed,
+            Self::Ranged,
+            Self::Merged,
+            Self::IndexedMerged,
             Self::ValuesOf(world.some_keys(random)),
             Self::Pointed,
             Self::Linked,
@@ -70,7 +82,17 @@ impl Question {
         const OBJECTS: &str = r#"{"map":{"language":"erlang","module":"riak_kv_mapreduce","function":"map_identity"}}"#;
         let bucket = |name: &str| format!("\"{name}\"");
         let (inputs, phases) = match self {
-            Self::Values | Self::Keys | Self::Buckets => (bucket(NUMBERS), VALUES.to_owned()),
+            Self::Values | Self::Merged | Self::Keys | Self::Buckets => {
+                (bucket(NUMBERS), VALUES.to_owned())
+            }
+            Self::Indexed | Self::IndexedMerged => {
+                let inputs = format!(r#"{{"bucket":"{NUMBERS}","index":"all_bin","key":"x"}}"#);
+                (inputs, VALUES.to_owned())
+            }
+            Self::Ranged => {
+                let range = r#""index":"$key","start":"","end":"~""#;
+                (format!(r#"{{"bucket":"{NUMBERS}",{range}}}"#), VALUES.to_owned())
+            }
             Self::ValuesOf(keys) => {
                 let pairs: Vec<String> =
                     keys.iter().map(|key| format!("[\"{NUMBERS}\",\"{key}\"]")).collect();
@@ -86,7 +108,12 @@ impl Question {
             Self::Sum => (bucket(NUMBERS), format!("{JSON},{SUM}")),
             Self::Objects => (bucket(SHARED), OBJECTS.to_owned()),
         };
-        format!(r#"{{"inputs":{inputs},"query":[{phases}],"timeout":{}}}"#, limits::QUERY_MS)
+        let manner = match self {
+            Self::Merged | Self::IndexedMerged => r#","consistency":"quorum""#,
+            _ => "",
+        };
+        let timeout = limits::QUERY_MS;
+        format!(r#"{{"inputs":{inputs},"query":[{phases}],"timeout":{timeout}{manner}}}"#)
     }
 }
 
@@ -168,7 +195,11 @@ fn judge(world: &World, question: &Question, answer: &[String], span: Span) -> V
             }
         }
         _ => world.look_back(|history| match question {
-            Question::Values => history.judge_values(&numbers(answer), None, span),
+            Question::Values
+            | Question::Indexed
+            | Question::Ranged
+            | Question::Merged
+            | Question::IndexedMerged => history.judge_values(&numbers(answer), None, span),
             Question::ValuesOf(keys) => history.judge_values(&numbers(answer), Some(keys), span),
             Question::Pointed | Question::Linked => {
                 let keys = world.pointed();

@@ -1,7 +1,9 @@
 //! What lies on the disks: looked at from outside, by nobody who could be wrong.
 
+use std::ops::ControlFlow;
+
 use mapring_cluster::Cluster;
-use mapring_engine::{Engine, ScanDepth, ScanRange, StoreKey};
+use mapring_engine::{Engine, ScanDepth, ScanRange, StoreKey, TermRange};
 use mapring_ring::{Partition, hash};
 use mapring_types::{BucketId, NodeId, Object, ObjectId, Result};
 
@@ -108,11 +110,41 @@ fn judge_object(
 ) -> Result<()> {
     for (vnode, node) in primaries(world, id, n_val) {
         let object = stored(world.host(node)?, vnode, id)?;
+        if let Some(object) = &object
+            && !has_entries(world.host(node)?, vnode, id, object)?
+        {
+            let fault = format!("on disk at n{}, vnode {vnode}: no index entry of {id}", node.0);
+            world.trace.violation(fault);
+        }
         for fault in judge(object.as_ref()) {
             world.trace.violation(format!("on disk at n{}, vnode {vnode}: {fault}", node.0));
         }
     }
     Ok(())
+}
+
+/// Whether all entries of an object are in its indexes.
+fn has_entries(host: &Host, vnode: Partition, id: &ObjectId, object: &Object) -> Result<bool> {
+    let ring = host.cluster.view().plan().ring_size();
+    for (field, term) in object.index_entries() {
+        let range = TermRange {
+            home: hash::home(ring, &id.bucket, &id.key).0,
+            bucket: id.bucket.clone(),
+            field,
+            from: term.clone(),
+            to: term,
+            after: None,
+        };
+        let mut found = false;
+        host.disk.look().scan_terms(vnode.0, &range, &mut |place| {
+            found = place.key == id.key;
+            if found { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        if !found {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Objects of some buckets that a host keeps for vnodes of others.
@@ -129,7 +161,7 @@ pub(crate) fn strangers(host: &Host, buckets: &[&str]) -> Result<Vec<(Partition,
                 let range = ScanRange { bucket, ..ScanRange::home(home.0) };
                 host.disk.look().scan(vnode.0, &range, ScanDepth::Heads, &mut |place, _| {
                     found.push((vnode, place.id));
-                    std::ops::ControlFlow::Continue(())
+                    ControlFlow::Continue(())
                 })?;
             }
         }

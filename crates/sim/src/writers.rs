@@ -9,8 +9,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use mapring_kv::{DeleteOptions, GetOptions, NewValue, PutOptions};
 use mapring_types::{
-    BucketId, Entropy, Error, ErrorKind, Link, Metadata, Object, ObjectId, Quorum, Result,
-    VersionVector,
+    BucketId, Entropy, Error, ErrorKind, IndexValue, Link, Metadata, Object, ObjectId, Quorum,
+    Result, VersionVector,
 };
 use tokio::time::{Instant, sleep, timeout};
 
@@ -87,7 +87,14 @@ impl Writer {
     async fn put(&mut self, world: &World, key: Key) {
         let value = world.next_value(&self.random);
         let new = NewValue {
-            metadata: Metadata { content_type: "application/json".into(), ..Metadata::default() },
+            metadata: Metadata {
+                content_type: "application/json".into(),
+                indexes: vec![
+                    ("all_bin".into(), IndexValue::Bin("x".into())),
+                    ("value_int".into(), IndexValue::Int(value.to_string())),
+                ],
+                ..Metadata::default()
+            },
             body: Bytes::from(value.to_string()),
             deleted: false,
         };
