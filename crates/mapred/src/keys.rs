@@ -61,6 +61,19 @@ pub(crate) fn to_json(input: &KeyInput) -> Result<JsonText> {
     Ok(JsonText(text))
 }
 
+/// An input as a value for a reduce that has an Erlang name. To Erlang a name alone is a pair, which
+/// shows in the answers of such functions over keys; every other form is as in [`to_json`].
+///
+/// # Errors
+/// As [`to_json`].
+pub(crate) fn to_term(input: &KeyInput) -> Result<JsonText> {
+    if input.keydata.is_some() || !input.id.bucket.is_untyped() {
+        return to_json(input);
+    }
+    let (bucket, key) = (name(&input.id, &input.id.bucket.name)?, name(&input.id, &input.id.key)?);
+    Ok(JsonText::pair(&bucket, &key))
+}
+
 /// A link as a value, its tag in the place of the keydata.
 ///
 /// # Errors

@@ -65,8 +65,11 @@ pub(crate) enum Work {
     Map(PhaseFunction),
     /// Its links are followed.
     Link(LinkSpec),
-    /// Its name is listed; tombstones are left out.
-    Keys,
+    /// Its name is listed.
+    Keys {
+        /// Whether as a pair, which Erlang's functions get, or as a list.
+        pairs: bool,
+    },
 }
 
 /// A reduce beside the data. Its state ends with each page.

@@ -1,6 +1,5 @@
 //! `X-Riak-Index-…`: secondary-index entries (reference §2.7).
 
-use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
@@ -60,27 +59,10 @@ pub fn by_field(entries: &[(String, IndexValue)]) -> BTreeMap<&str, Vec<&[u8]>> 
     fields
         .into_iter()
         .map(|(field, mut values)| {
-            values.sort_by(|left, right| compare(left, right));
-            let texts = values.into_iter().map(|value| match value {
-                IndexValue::Int(text) => text.as_bytes(),
-                IndexValue::Bin(bytes) => bytes.as_ref(),
-            });
-            (field, texts.collect())
+            values.sort();
+            (field, values.into_iter().map(IndexValue::as_bytes).collect())
         })
         .collect()
-}
-
-fn compare(left: &IndexValue, right: &IndexValue) -> Ordering {
-    let (IndexValue::Int(left), IndexValue::Int(right)) = (left, right) else {
-        return left.cmp(right);
-    };
-    let magnitude = |a: &str, b: &str| a.len().cmp(&b.len()).then_with(|| a.cmp(b));
-    match (left.strip_prefix('-'), right.strip_prefix('-')) {
-        (None, None) => magnitude(left, right),
-        (Some(left), Some(right)) => magnitude(right, left),
-        (Some(_), None) => Ordering::Less,
-        (None, Some(_)) => Ordering::Greater,
-    }
 }
 
 #[cfg(test)]

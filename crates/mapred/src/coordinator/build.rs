@@ -107,7 +107,9 @@ impl Coordinator {
         let mut stages = stages(phases, options);
         if let Inputs::Slice(slice) = &query.spec().inputs {
             if !matches!(stages.first(), Some(Stage { kind: StageKind::Lanes(_), .. })) {
-                stages.insert(0, listing(stages.is_empty(), options));
+                let next = stages.first().map(|stage| &stage.kind);
+                let pairs = matches!(next, Some(StageKind::Reduce(reduce)) if reduce.takes_terms());
+                stages.insert(0, listing(stages.is_empty(), pairs, options));
             }
             if let Some(Stage { phase, kind: StageKind::Lanes(first), .. }) = stages.first_mut() {
                 let slices = first.cover(slice, &mut router)?;
@@ -188,9 +190,10 @@ fn prereduce(phase: usize, next: &ResolvedKind) -> Option<Prereduce> {
 }
 
 /// The stage before a reduce of a whole bucket, or instead of any phase: it lists the keys.
-fn listing(alone: bool, options: Options) -> Stage {
+fn listing(alone: bool, pairs: bool, options: Options) -> Stage {
     let manner = manner(options, alone);
-    let task = Task { phase: 0, work: Work::Keys, prereduce: None, results: true, manner };
+    let work = Work::Keys { pairs };
+    let task = Task { phase: 0, work, prereduce: None, results: true, manner };
     let kind = StageKind::Lanes(Box::new(LaneStage::new(task)));
     Stage { phase: 0, keep: alone, forward: !alone, over: false, kind }
 }

@@ -357,8 +357,11 @@ impl Coordinator {
                     let input = keys::parse(&value).ok_or_else(|| no_key(0, &value))?;
                     lanes.push(input, &mut self.router)?;
                 }
-                (Some(StageKind::Reduce(reduce)), input) => reduce.push([input.into_json()?]),
-                (None, input) => self.give_back(input.into_json()?),
+                (Some(StageKind::Reduce(reduce)), input) => {
+                    let terms = reduce.takes_terms();
+                    reduce.push([input.into_value(terms)?]);
+                }
+                (None, input) => self.give_back(input.into_value(false)?),
             }
         }
         Ok(())
@@ -431,11 +434,13 @@ enum Input {
 }
 
 impl Input {
-    fn into_json(self) -> Result<JsonText, Failure> {
-        match self {
-            Self::Key(input) => keys::to_json(&input).map_err(|error| Failure::phase(0, error)),
+    fn into_value(self, term: bool) -> Result<JsonText, Failure> {
+        let value = match self {
+            Self::Key(input) if term => keys::to_term(&input),
+            Self::Key(input) => keys::to_json(&input),
             Self::Value(value) => Ok(value),
-        }
+        };
+        value.map_err(|error| Failure::phase(0, error))
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures::future::BoxFuture;
-use mapring_script::{JsonText, PhaseFunction, ReduceTiming, ScriptError};
+use mapring_script::{Function, JsonText, PhaseFunction, ReduceTiming, ScriptError};
 use tokio::time::Instant;
 
 use super::Shared;
@@ -49,6 +49,11 @@ impl ReduceStage {
         let function = Arc::new(function);
         let (queue, at) = (VecDeque::new(), At::Rest(None));
         Self { phase, function, timing, queue, bytes: 0, at, began: None }
+    }
+
+    /// Whether its function has an Erlang name, and so takes keys as Erlang has them.
+    pub(super) fn takes_terms(&self) -> bool {
+        matches!(self.function.function, Function::Erlang { .. })
     }
 
     /// Takes inputs, in arrival order.

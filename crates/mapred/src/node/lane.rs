@@ -43,7 +43,7 @@ pub(super) struct Lane {
 pub(super) async fn run(node: Arc<Node>, request: LaneRequest, frames: mpsc::Sender<Bytes>) {
     let function = match &request.work {
         Work::Map(function) => Some(Arc::new(function.clone())),
-        Work::Link(_) | Work::Keys => None,
+        Work::Link(_) | Work::Keys { .. } => None,
     };
     let (keep, refusal) = match key_test(&request.source) {
         Ok(keep) => (keep, None),
@@ -126,7 +126,7 @@ impl Lane {
             after,
             depth: match &self.request.work {
                 Work::Map(_) => ScanDepth::Records,
-                Work::Link(_) | Work::Keys => ScanDepth::Heads,
+                Work::Link(_) | Work::Keys { .. } => ScanDepth::Heads,
             },
             most,
             keep: self.keep.clone(),

@@ -124,7 +124,7 @@ impl<'l> Pager<'l> {
         if reduced.is_some() {
             spent.prereduce_us += unit::micros(began.elapsed());
         }
-        if !matches!(self.lane.request.work, Work::Keys) {
+        if !matches!(self.lane.request.work, Work::Keys { .. }) {
             count("mapring_query_inputs_total", inputs);
         }
         let (unit, attempt) = (self.unit, self.attempt);

@@ -66,7 +66,8 @@ impl Lane {
         let results = match (&self.request.work, &self.function) {
             (Work::Map(_), Some(function)) => self.map(function, call, spent).await,
             (Work::Link(spec), _) => each(call, |input| links(input, spec)),
-            (Work::Keys | Work::Map(_), _) => each(call, key),
+            (Work::Keys { pairs }, _) => each(call, |input| key(input, *pairs)),
+            (Work::Map(_), None) => Err(Error::internal("a map phase without a function").into()),
         };
         spent.work_us += unit::micros(began.elapsed());
         results
@@ -156,8 +157,9 @@ fn links(input: &MapInput, spec: &LinkSpec) -> Result<Vec<JsonText>> {
 }
 
 /// The name of an object.
-fn key(input: &MapInput) -> Result<Vec<JsonText>> {
-    Ok(vec![keys::to_json(&KeyInput { id: input.id.clone(), keydata: None })?])
+fn key(input: &MapInput, pairs: bool) -> Result<Vec<JsonText>> {
+    let input = KeyInput { id: input.id.clone(), keydata: None };
+    Ok(vec![if pairs { keys::to_term(&input)? } else { keys::to_json(&input)? }])
 }
 
 /// Whether an object is a tombstone. With bodies only what has none need be looked into.
@@ -271,7 +273,7 @@ mod tests {
         assert!(!tombstone(&[(&[], false)], false));
         assert!(tombstone(&[(&[], true)], false));
         assert!(!tombstone(&[(&[], true), (&[], false)], false));
-        assert_eq!(key(&input(&[(&[], false)])).unwrap(), [JsonText(r#"["b","k"]"#.into())]);
+        assert_eq!(key(&input(&[(&[], false)]), false).unwrap(), [JsonText(r#"["b","k"]"#.into())]);
     }
 
     #[test]

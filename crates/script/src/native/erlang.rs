@@ -136,6 +136,10 @@ fn found(items: &[Value]) -> impl Iterator<Item = &Value> {
 fn name_of(item: &Value) -> Result<Value, ScriptError> {
     let names = |parts: &[&Value]| Value::Array(parts.iter().copied().cloned().collect());
     match item {
+        Value::Pair(pair) => match &pair.1 {
+            key @ Value::String(_) => Ok(names(&[&Value::String(pair.0.clone()), key])),
+            _ => Err(unhandled(item)),
+        },
         Value::Array(parts) => match parts.as_slice() {
             [bucket @ Value::String(_), key @ Value::String(_)]
             | [bucket @ Value::String(_), key @ Value::String(_), _] => Ok(names(&[bucket, key])),

@@ -30,7 +30,13 @@ fn stage() -> (LaneStage, Router, Arc<View>) {
     let mut router = Router::new(view.clone());
     plan(&mut router, &view);
     let manner = Manner::default();
-    let task = Task { phase: 0, work: Work::Keys, prereduce: None, results: true, manner };
+    let task = Task {
+        phase: 0,
+        work: Work::Keys { pairs: false },
+        prereduce: None,
+        results: true,
+        manner,
+    };
     let mut stage = LaneStage::new(task);
     let home = Partition(0);
     let place = router.place(home, 3).unwrap();
