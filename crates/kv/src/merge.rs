@@ -46,7 +46,8 @@ pub(crate) async fn page(shared: &Arc<Shared>, request: FoldRequest) -> Result<P
     }
 }
 
-/// The other primaries to be read: those that are up first, and on further nodes first.
+/// The other primaries to be read: those that are up first, and on further nodes first. Fewer than
+/// asked for where these are away and the others suffice.
 ///
 /// # Errors
 /// `NotFound` for an unknown bucket type; `Invalid` when more replicas are asked for than there are;
@@ -64,8 +65,13 @@ fn others(
     }
     let list = shared.list(&view, home, n_val, &BTreeSet::new()).primaries;
     let doubted = shared.silence.doubted();
+    let away = |entry: &PreferenceEntry| {
+        let node = entry.node;
+        node != shared.me && (!view.is_up(node) || doubted.contains(&node))
+    };
     let mut left: Vec<PreferenceEntry> = list
-        .into_iter()
+        .iter()
+        .copied()
         .filter(|entry| entry.vnode != request.vnode && !failed.contains(&entry.vnode))
         .collect();
     let mut chosen: Vec<PreferenceEntry> = Vec::new();
@@ -73,9 +79,14 @@ fn others(
         let rank = |entry: &PreferenceEntry| {
             let node = entry.node;
             let known: bool = node == shared.me || chosen.iter().any(|other| other.node == node);
-            (node != shared.me && (!view.is_up(node) || doubted.contains(&node)), known)
+            (away(entry), known)
         };
         let best = left.iter().enumerate().min_by_key(|(_, entry)| rank(entry)).map(|(at, _)| at);
+        let at_hand = best.and_then(|at| left.get(at)).is_some_and(|entry| !away(entry));
+        let read = |vnode| vnode == request.vnode || chosen.iter().any(|c| c.vnode == vnode);
+        if !at_hand && suffice(&list, wanted, read) {
+            break;
+        }
         let Some(best) = best else {
             let message = format!(
                 "only {} of {wanted} replicas of partition {home} can be read",
@@ -86,6 +97,20 @@ fn others(
         chosen.push(left.remove(best));
     }
     Ok(chosen)
+}
+
+/// Whether some of a partition's replicas say as much as `wanted` of them on nodes of their own. A
+/// ring of a power of two has partitions of which one of three nodes holds two replicas. Writes count
+/// as acknowledged on as many nodes as there are (see `quorum`): so no such write is missed where
+/// enough nodes are read with all their replicas.
+fn suffice(primaries: &[PreferenceEntry], wanted: u32, read: impl Fn(Partition) -> bool) -> bool {
+    let nodes: BTreeSet<NodeId> = primaries.iter().map(|entry| entry.node).collect();
+    let whole = |node: &&NodeId| {
+        primaries.iter().filter(|entry| entry.node == **node).all(|entry| read(entry.vnode))
+    };
+    let wanted = usize::try_from(wanted).unwrap_or(usize::MAX);
+    let acknowledged = (primaries.len() + 1).saturating_sub(wanted).min(nodes.len());
+    nodes.iter().filter(whole).count() + acknowledged > nodes.len()
 }
 
 /// A failure, with the vnode of the replica whose it is.

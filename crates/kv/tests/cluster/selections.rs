@@ -511,3 +511,43 @@ async fn a_replica_that_fails_is_replaced_while_there_are_others() {
     cluster.heal();
     assert_eq!(count(&cluster, 3).await.unwrap(), all);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_node_with_two_replicas_may_be_away() {
+    let mut cluster = TestCluster::start(3, 8).await;
+    for n in 0..200 {
+        put(cluster.kv(0), &key(format!("k{n:03}")), "v").await;
+    }
+    for n in 0..200 {
+        let id = key(format!("k{n:03}"));
+        eventually("replicas", || cluster.converged(&id)).await;
+    }
+    let plan = cluster.nodes[0].cluster.view().plan().clone();
+    let size = plan.ring_size();
+    let owners = |home: Partition| -> Vec<_> {
+        let replicas = (0..3).map(|step| size.after(home, step));
+        replicas.map(|vnode| (vnode, plan.owner(vnode).unwrap())).collect()
+    };
+    // A partition with two replicas on one node: three nodes cannot share eight without any.
+    let found = size.partitions().find_map(|home| {
+        let list = owners(home);
+        let count = |node| list.iter().filter(|(_, other)| *other == node).count();
+        let twice = list.iter().find(|(_, node)| count(*node) == 2)?.1;
+        let alone = list.iter().find(|(_, node)| count(*node) == 1)?;
+        Some((home, twice, *alone))
+    });
+    let (home, twice, (vnode, alone)) = found.unwrap();
+    let position = |node| cluster.nodes.iter().position(|other| other.id == node).unwrap();
+    let (twice, alone) = (position(twice), position(alone));
+    let count = async |cluster: &TestCluster, replicas| -> Result<usize> {
+        let request = merged(replicas)(request(vnode, home, Selection::All));
+        Ok(fold(cluster.kv(alone), request).await?.len())
+    };
+    let all = count(&cluster, 2).await.unwrap();
+    assert!(all > 0 && count(&cluster, 1).await.unwrap() == all);
+    cluster.kill(twice);
+    // What two of three have acknowledged lies on both nodes.
+    assert_eq!(count(&cluster, 2).await.unwrap(), all);
+    let error = count(&cluster, 3).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+}
