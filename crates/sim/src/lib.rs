@@ -4,7 +4,8 @@
 //! engines (`storage`) that lose unsynced writes in a crash, over the simulated network of
 //! `mapring-net` (`weather`), with liveness by a seeded stand-in for gossip (`gossip`) and native
 //! functions (`workers`). A seed decides everything else too: what the cluster is like (`shape`),
-//! what the clients do (`writers`, `sharers`, `queries`), and when nodes crash or stand still and
+//! what the clients do (`writers`, `sharers`, `queries`, which ask `questions` about `selections`), and
+//! when nodes crash or stand still and
 //! links break (`faults`). Time is simulated, so that a minute takes a moment and the same seed gives
 //! the same run, event for event: [`Report::hash`] tells.
 //!
@@ -15,6 +16,7 @@
 //! Reading order: [`run`], then `world`, `writers`, `history`.
 
 mod faults;
+mod folds;
 mod gossip;
 mod history;
 mod limits;
@@ -22,8 +24,10 @@ mod node;
 mod panics;
 mod plans;
 mod queries;
+mod questions;
 mod random;
 mod replicas;
+mod selections;
 mod shape;
 mod sharers;
 mod siblings;

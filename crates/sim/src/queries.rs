@@ -4,118 +4,22 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures::StreamExt;
+use mapring_mapred::Started;
 use mapring_types::{BucketId, Error, Result};
 use serde_json::Value;
+use serde_json::value::RawValue;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::history::Span;
+use crate::history::{Span, Whole, judge_total};
 use crate::limits;
 use crate::node::Life;
+use crate::questions::{Chain, Manner, Question};
 use crate::random::Random;
+use crate::selections::{Selected, is_odd};
 use crate::sharers::SHARED;
 use crate::siblings::Found;
 use crate::world::World;
 use crate::writers::{NUMBERS, POINTERS};
-
-/// What can be asked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Question {
-    /// All values of a bucket.
-    Values,
-    /// The same, by an index that has all objects.
-    Indexed,
-    /// The same, by a range of keys that has all.
-    Ranged,
-    /// The same, from a majority of the replicas merged.
-    Merged,
-    /// The same by the index.
-    IndexedMerged,
-    /// The values of some keys.
-    ValuesOf(BTreeSet<String>),
-    /// The values that objects point to by their values: a map, and another.
-    Pointed,
-    /// The values that objects point to by their links.
-    Linked,
-    /// How many objects there are.
-    Count,
-    /// The same, counted beside the data first.
-    CountEarly,
-    Sum,
-    Keys,
-    Buckets,
-    /// Whole objects with all their siblings.
-    Objects,
-}
-
-impl Question {
-    /// All kinds; some keys are chosen for those that need them.
-    pub(crate) fn all(world: &World, random: &Random) -> Vec<Self> {
-        let mut all = vec![
-            Self::Values,
-            Self::Indexed,
-            Self::Ranged,
-            Self::Merged,
-            Self::IndexedMerged,
-            Self::ValuesOf(world.some_keys(random)),
-            Self::Pointed,
-            Self::Linked,
-            Self::Count,
-            Self::CountEarly,
-            Self::Keys,
-            Self::Buckets,
-            Self::Objects,
-        ];
-        // Where there are tombstones there is no sum.
-        if !world.shape.deletes {
-            all.push(Self::Sum);
-        }
-        all
-    }
-
-    /// The query, unless it is a listing.
-    fn text(&self) -> String {
-        const VALUES: &str = r#"{"map":{"language":"javascript","name":"Riak.mapValues"}}"#;
-        const JSON: &str = r#"{"map":{"language":"javascript","name":"Riak.mapValuesJson"}}"#;
-        const SUM: &str = r#"{"reduce":{"language":"javascript","name":"Riak.reduceSum"}}"#;
-        const EARLY: &str = r#"{"map":{"language":"javascript","name":"Riak.mapValues","arg":{"do_prereduce":true}}}"#;
-        const COUNT: &str = r#"{"reduce":{"language":"erlang","module":"riak_kv_mapreduce","function":"reduce_count_inputs"}}"#;
-        const OBJECTS: &str = r#"{"map":{"language":"erlang","module":"riak_kv_mapreduce","function":"map_identity"}}"#;
-        let bucket = |name: &str| format!("\"{name}\"");
-        let (inputs, phases) = match self {
-            Self::Values | Self::Merged | Self::Keys | Self::Buckets => {
-                (bucket(NUMBERS), VALUES.to_owned())
-            }
-            Self::Indexed | Self::IndexedMerged => {
-                let inputs = format!(r#"{{"bucket":"{NUMBERS}","index":"all_bin","key":"x"}}"#);
-                (inputs, VALUES.to_owned())
-            }
-            Self::Ranged => {
-                let range = r#""index":"$key","start":"","end":"~""#;
-                (format!(r#"{{"bucket":"{NUMBERS}",{range}}}"#), VALUES.to_owned())
-            }
-            Self::ValuesOf(keys) => {
-                let pairs: Vec<String> =
-                    keys.iter().map(|key| format!("[\"{NUMBERS}\",\"{key}\"]")).collect();
-                (format!("[{}]", pairs.join(",")), VALUES.to_owned())
-            }
-            Self::Pointed => (bucket(POINTERS), format!("{JSON},{VALUES}")),
-            Self::Linked => {
-                let link = format!(r#"{{"link":{{"bucket":"{NUMBERS}"}}}}"#);
-                (bucket(POINTERS), format!("{link},{VALUES}"))
-            }
-            Self::Count => (bucket(NUMBERS), format!("{VALUES},{COUNT}")),
-            Self::CountEarly => (bucket(NUMBERS), format!("{EARLY},{COUNT}")),
-            Self::Sum => (bucket(NUMBERS), format!("{JSON},{SUM}")),
-            Self::Objects => (bucket(SHARED), OBJECTS.to_owned()),
-        };
-        let manner = match self {
-            Self::Merged | Self::IndexedMerged => r#","consistency":"quorum""#,
-            _ => "",
-        };
-        let timeout = limits::QUERY_MS;
-        format!(r#"{{"inputs":{inputs},"query":[{phases}],"timeout":{timeout}{manner}}}"#)
-    }
-}
 
 /// Asks until the end.
 pub(crate) async fn work(world: &World, random: Random, end: Instant) {
@@ -127,7 +31,7 @@ pub(crate) async fn work(world: &World, random: Random, end: Instant) {
         if random.per_mille(50) {
             // A client that goes away. What it began must end with it.
             let soon = Duration::from_millis(random.within(0..1_000));
-            let _ = timeout(soon, life.serve(answer(&life, question))).await;
+            let _ = timeout(soon, life.serve(answer(world, &life, question))).await;
             continue;
         }
         let _ = ask(world, &life, question).await;
@@ -138,7 +42,7 @@ pub(crate) async fn work(world: &World, random: Random, end: Instant) {
 pub(crate) async fn ask(world: &World, life: &Life, question: &Question) -> Result<()> {
     let (from, began, pauses) = (world.trace.now(), Instant::now(), life.pauses());
     let most = Duration::from_millis(limits::QUERY_MS) + limits::GRACE;
-    let answer = timeout(most, life.serve(answer(life, question))).await;
+    let answer = timeout(most, life.serve(answer(world, life, question))).await;
     let stood_still = life.pauses() > pauses || life.is_paused();
     let answer = answer.unwrap_or_else(|_| {
         if !stood_still {
@@ -148,8 +52,9 @@ pub(crate) async fn ask(world: &World, life: &Life, question: &Question) -> Resu
     });
     let took = began.elapsed();
     let node = life.name();
-    // Functions take no time, and there are other replicas to turn to.
-    let quick = world.shape.slowest_ms == 0 && world.shape.n_val > 1;
+    // Functions take no time, and there are other replicas to turn to: a majority needs more of them.
+    let others = if question.manner().quorum { 2 } else { 1 };
+    let quick = world.shape.slowest_ms == 0 && world.shape.n_val > others;
     if !stood_still && quick && world.others_alone(life.node, from) {
         world.count(|figures| figures.slowest_query = figures.slowest_query.max(took));
         if took > limits::DELAY + limits::QUERY_ALLOWANCE {
@@ -172,7 +77,11 @@ pub(crate) async fn ask(world: &World, life: &Life, question: &Question) -> Resu
             return Err(error);
         }
     };
-    world.trace.note(format!("{question:?} asked at {node} since {from}: {}", answer.len()));
+    let Answer { values, skipped } = &answer;
+    let ends =
+        if skipped.is_empty() { String::new() } else { format!(" and {} left out", skipped.len()) };
+    let given = values.len();
+    world.trace.note(format!("{question:?} asked at {node} since {from}: {given}{ends}"));
     let faults = judge(world, question, &answer, Span { from, to: world.trace.now() });
     for fault in faults {
         world.trace.violation(format!("{question:?} at {node} since {from}: {fault}"));
@@ -180,13 +89,28 @@ pub(crate) async fn ask(world: &World, life: &Life, question: &Question) -> Resu
     Ok(())
 }
 
-fn judge(world: &World, question: &Question, answer: &[String], span: Span) -> Vec<String> {
-    let one = |fault: Option<String>| fault.into_iter().collect();
-    match question {
-        Question::Objects => judge_objects(world, answer, span),
+fn judge(world: &World, question: &Question, answer: &Answer, span: Span) -> Vec<String> {
+    let Answer { values, skipped } = answer;
+    let mut faults = match question {
+        Question::Numbers(selected, chain, manner) => {
+            return judge_numbers(world, (selected, *chain, *manner), answer, span);
+        }
+        Question::Pointed(pointers, ..) => {
+            let keys = world.pointed(|number| pointers.has(number));
+            let times = |key: &str| usize::from(keys.contains(key));
+            let seen = numbers(values.iter().filter(|text| !is_not_found(text)));
+            world.look_back(|history| history.judge_values(&seen, &times, Whole::All, span))
+        }
+        Question::Objects { .. } => judge_objects(world, values, span),
+        Question::Merged(fold) => fold.judge(world, &numbers(values.iter()), span),
+        Question::Sequence(most) => {
+            let (sum, expect) = (total(values), most * (most + 1) / 2);
+            if sum == expect { Vec::new() } else { vec![format!("{sum}, not {expect}")] }
+        }
+        Question::Keys => world.look_back(|history| history.judge_keys(values, &|_| 1, span)),
         Question::Buckets => {
             let mut known = BTreeSet::from([NUMBERS, POINTERS, SHARED]);
-            let strange = answer.iter().filter(|name| !known.remove(name.as_str()));
+            let strange = values.iter().filter(|name| !known.remove(name.as_str()));
             let strange = strange.map(|name| format!("I5: a bucket {name} is listed")).collect();
             if known.contains(POINTERS) {
                 vec!["I5: a bucket is not listed".into()]
@@ -194,22 +118,79 @@ fn judge(world: &World, question: &Question, answer: &[String], span: Span) -> V
                 strange
             }
         }
-        _ => world.look_back(|history| match question {
-            Question::Values
-            | Question::Indexed
-            | Question::Ranged
-            | Question::Merged
-            | Question::IndexedMerged => history.judge_values(&numbers(answer), None, span),
-            Question::ValuesOf(keys) => history.judge_values(&numbers(answer), Some(keys), span),
-            Question::Pointed | Question::Linked => {
-                let keys = world.pointed();
-                history.judge_values(&numbers(answer), Some(&keys), span)
-            }
-            Question::Keys => history.judge_keys(answer, span),
-            Question::Count | Question::CountEarly => one(history.judge_count(total(answer), span)),
-            _ => one(history.judge_sum(total(answer), span)),
-        }),
+    };
+    faults.extend(skipped.iter().map(|key| format!("I5: {key} was left out")));
+    faults
+}
+
+fn judge_numbers(
+    world: &World,
+    (selected, chain, manner): (&Selected, Chain, Manner),
+    Answer { values, skipped }: &Answer,
+    span: Span,
+) -> Vec<String> {
+    let named = |text: &String| {
+        let name: Value = serde_json::from_str(text).unwrap_or_default();
+        name[1].as_str().unwrap_or(text).to_owned()
+    };
+    let names = || -> Vec<String> { values.iter().map(named).collect() };
+    let times = |key: &str| selected.times(key);
+    let plain = |key: &str| if is_odd(key) { 0 } else { times(key) };
+    let odd = |key: &str| if is_odd(key) { times(key) } else { 0 };
+    let list = selected.list();
+    // Of a list everything gives one result, of a bucket what is there.
+    let there = values.iter().filter(|text| list.is_none() || !is_not_found(text));
+    let tombstones = there.clone().filter(|text| manner.tombstones && is_tombstone(text)).count();
+    let seen = numbers(there.filter(|text| !manner.tombstones || !is_tombstone(text)));
+    let whole = if manner.limit.is_some() { Whole::Part } else { Whole::All };
+    let some = |fault: Option<String>| fault.into_iter();
+    let mut faults = world.look_back(|history| match (selected, chain, &list) {
+        (Selected::Values(one, other), Chain::Names, _) => {
+            history.judge_term_keys(&names(), *one.min(other)..=*one.max(other), span)
+        }
+        (Selected::Values(one, other), ..) => {
+            history.judge_terms(&seen, &times, *one.min(other)..=*one.max(other), span)
+        }
+        (_, Chain::Values, _) => history.judge_values(&seen, &times, whole, span),
+        (_, Chain::Json, _) => history.judge_values(&seen, &plain, Whole::All, span),
+        (_, Chain::Sum, _) => some(history.judge_sum(total(values), &plain, span)).collect(),
+        (_, Chain::Count | Chain::CountEarly, Some(list)) => {
+            some(judge_total("counted", total(values), exactly(list.len()))).collect()
+        }
+        (_, Chain::Count | Chain::CountEarly, None) => {
+            let bounds = history.bounds(&times, manner.tombstones, span);
+            some(judge_total("counted", total(values), bounds)).collect()
+        }
+        (_, Chain::Names, Some(list)) => {
+            let mut names = names();
+            names.sort();
+            if names == *list { Vec::new() } else { vec![format!("I5: {names:?}, not {list:?}")] }
+        }
+        (_, Chain::Names, None) => history.judge_keys(&names(), &times, span),
+    });
+    if chain == Chain::Values && !matches!(selected, Selected::Values(..)) {
+        let (from, to) = match &list {
+            Some(list) => exactly(list.len()),
+            None => world.look_back(|h| h.bounds(&times, manner.tombstones, span)),
+        };
+        let most = manner.limit.unwrap_or(u64::MAX);
+        faults.extend(judge_total("gave", values.len() as u64, (from.min(most), to.min(most))));
     }
+    if tombstones > 0 {
+        let most = world.look_back(|history| history.tombstones(&times, span));
+        faults.extend(judge_total("gave tombstones:", tombstones as u64, (0, most)));
+    }
+    match chain {
+        Chain::Json | Chain::Sum => {
+            faults.extend(world.look_back(|history| history.judge_keys(skipped, &odd, span)));
+        }
+        _ => faults.extend(skipped.iter().map(|key| format!("I5: {key} was left out"))),
+    }
+    faults
+}
+
+fn exactly(count: usize) -> (u64, u64) {
+    (count as u64, count as u64)
 }
 
 /// Each object once, with the siblings that it must have.
@@ -241,41 +222,66 @@ fn judge_objects(world: &World, answer: &[String], span: Span) -> Vec<String> {
     faults
 }
 
-/// The numbers in an answer. Tombstones, which queries see as empty values, and marks of objects
-/// that are not there are left out; what else is no number becomes one that nobody wrote.
-fn numbers(answer: &[String]) -> Vec<u64> {
-    let texts = answer.iter().map(|text| text.trim_matches('"'));
-    let values = texts.filter(|text| !text.is_empty() && !text.starts_with("{\"not_found\""));
-    values.map(|text| text.parse().unwrap_or(u64::MAX)).collect()
+/// The mark of an object that is not there.
+fn is_not_found(text: &str) -> bool {
+    text.starts_with("{\"not_found\"")
+}
+
+/// A deleted object, as functions see it that want to see such: an empty value.
+fn is_tombstone(text: &str) -> bool {
+    text == "\"\""
+}
+
+/// The numbers in an answer. What is no number becomes one that nobody wrote.
+fn numbers<'a>(answer: impl Iterator<Item = &'a String>) -> Vec<u64> {
+    answer.map(|text| text.trim_matches('"').parse().unwrap_or(u64::MAX)).collect()
 }
 
 fn total(answer: &[String]) -> u64 {
-    numbers(answer).into_iter().fold(0, u64::saturating_add)
+    numbers(answer.iter()).into_iter().fold(0, u64::saturating_add)
 }
 
-async fn answer(life: &Life, question: &Question) -> Result<Vec<String>> {
+/// What a question was answered with.
+#[derive(Debug, Default)]
+struct Answer {
+    values: Vec<String>,
+    /// The keys of inputs that were left out because a function failed for them.
+    skipped: Vec<String>,
+}
+
+async fn answer(world: &World, life: &Life, question: &Question) -> Result<Answer> {
+    if let Some(query) = question.text() {
+        return mapred(life, &query).await;
+    }
+    if let Question::Merged(fold) = question {
+        return Ok(Answer { values: fold.answer(world, life).await?, skipped: Vec::new() });
+    }
     let patience = Duration::from_millis(limits::QUERY_MS);
     let numbers = BucketId::untyped(NUMBERS);
     let mut pages = match question {
         Question::Keys => life.kv.list_keys(numbers, patience),
-        Question::Buckets => life.kv.list_buckets(numbers.bucket_type, patience),
-        _ => return mapred(life, &question.text()).await,
+        _ => life.kv.list_buckets(numbers.bucket_type, patience),
     };
-    let mut names = Vec::new();
+    let mut values = Vec::new();
     while let Some(page) = pages.next().await {
-        names.extend(page?.iter().map(|name| String::from_utf8_lossy(name).into_owned()));
+        values.extend(page?.iter().map(|name| String::from_utf8_lossy(name).into_owned()));
     }
-    Ok(names)
+    Ok(Answer { values, skipped: Vec::new() })
 }
 
-async fn mapred(life: &Life, query: &str) -> Result<Vec<String>> {
+async fn mapred(life: &Life, query: &str) -> Result<Answer> {
     let refused = |refusal: mapring_mapred::Rejection| Error::invalid(refusal.body);
     let query = life.mapred.parse(query.as_bytes()).map_err(refused)?;
-    let mut results = life.mapred.start(query).await.map_err(refused)?.results;
-    let mut values = Vec::new();
+    let Started { mut results, running } = life.mapred.start(query).await.map_err(refused)?;
+    let mut answer = Answer::default();
     while let Some(part) = results.next().await {
         let part = part.map_err(|failure| Error::unavailable(failure.body))?;
-        values.extend(part.values.into_iter().map(|value| value.0));
+        answer.values.extend(part.values.into_iter().map(|value| value.0));
     }
-    Ok(values)
+    let key = |report: Box<RawValue>| {
+        let report: Value = serde_json::from_str(report.get()).unwrap_or_default();
+        report["key"].as_str().unwrap_or("nobody knows what").to_owned()
+    };
+    answer.skipped = running.take_skipped().into_iter().map(key).collect();
+    Ok(answer)
 }

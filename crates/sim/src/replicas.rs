@@ -110,29 +110,32 @@ fn judge_object(
 ) -> Result<()> {
     for (vnode, node) in primaries(world, id, n_val) {
         let object = stored(world.host(node)?, vnode, id)?;
-        if let Some(object) = &object
-            && !has_entries(world.host(node)?, vnode, id, object)?
-        {
-            let fault = format!("on disk at n{}, vnode {vnode}: no index entry of {id}", node.0);
-            world.trace.violation(fault);
-        }
-        for fault in judge(object.as_ref()) {
+        let lacking =
+            object.as_ref().map(|object| entries_lacking(world.host(node)?, vnode, id, object));
+        let faults = judge(object.as_ref()).into_iter();
+        for fault in faults.chain(lacking.transpose()?.unwrap_or_default()) {
             world.trace.violation(format!("on disk at n{}, vnode {vnode}: {fault}", node.0));
         }
     }
     Ok(())
 }
 
-/// Whether all entries of an object are in its indexes.
-fn has_entries(host: &Host, vnode: Partition, id: &ObjectId, object: &Object) -> Result<bool> {
-    let ring = host.cluster.view().plan().ring_size();
+/// The terms of an object that have no entry beside it on a host's disk.
+fn entries_lacking(
+    host: &Host,
+    vnode: Partition,
+    id: &ObjectId,
+    object: &Object,
+) -> Result<Vec<String>> {
+    let home = hash::home(host.cluster.view().plan().ring_size(), &id.bucket, &id.key).0;
+    let mut lacking = Vec::new();
     for (field, term) in object.index_entries() {
         let range = TermRange {
-            home: hash::home(ring, &id.bucket, &id.key).0,
+            home,
             bucket: id.bucket.clone(),
-            field,
+            field: field.clone(),
             from: term.clone(),
-            to: term,
+            to: term.clone(),
             after: None,
         };
         let mut found = false;
@@ -141,10 +144,10 @@ fn has_entries(host: &Host, vnode: Partition, id: &ObjectId, object: &Object) ->
             if found { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
         if !found {
-            return Ok(false);
+            lacking.push(format!("{id} has no entry for {field} {term:?}"));
         }
     }
-    Ok(true)
+    Ok(lacking)
 }
 
 /// Objects of some buckets that a host keeps for vnodes of others.

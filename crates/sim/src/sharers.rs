@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use mapring_kv::{DeleteOptions, GetOptions, NewValue, PutOptions};
-use mapring_types::{BucketId, Entropy, Metadata, ObjectId, Quorum, Result, VersionVector};
+use mapring_types::{
+    BucketId, Entropy, IndexValue, Metadata, ObjectId, Quorum, Result, VersionVector,
+};
 use tokio::time::{Instant, sleep};
 
 use crate::history::Span;
@@ -90,7 +92,9 @@ impl Sharer {
         let (context, seen) = known.map_or((None, Vec::new()), |(c, seen)| (Some(c), seen));
         let value = world.next_value(&self.random);
         world.begin_shared(key, value, false, &seen, life);
-        let metadata = Metadata { content_type: "text/plain".into(), ..Metadata::default() };
+        let indexes = vec![("shared_int".to_owned(), IndexValue::Int("1".to_owned()))];
+        let content_type = "text/plain".into();
+        let metadata = Metadata { content_type, indexes, ..Metadata::default() };
         let body = Bytes::from(value.to_string());
         let new = NewValue { metadata, body, deleted: false };
         let (pw, timeout) = (Quorum::Majority, Some(limits::CLIENT_PATIENCE));

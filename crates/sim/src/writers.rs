@@ -18,6 +18,7 @@ use crate::history::Span;
 use crate::limits;
 use crate::node::Life;
 use crate::random::Random;
+use crate::selections;
 use crate::shape::Shape;
 use crate::world::World;
 
@@ -86,16 +87,11 @@ impl Writer {
 
     async fn put(&mut self, world: &World, key: Key) {
         let value = world.next_value(&self.random);
+        let indexes = selections::terms(&key.name, value);
+        let content_type = "application/json".into();
         let new = NewValue {
-            metadata: Metadata {
-                content_type: "application/json".into(),
-                indexes: vec![
-                    ("all_bin".into(), IndexValue::Bin("x".into())),
-                    ("value_int".into(), IndexValue::Int(value.to_string())),
-                ],
-                ..Metadata::default()
-            },
-            body: Bytes::from(value.to_string()),
+            metadata: Metadata { content_type, indexes, ..Metadata::default() },
+            body: Bytes::from(selections::body(&key.name, value)),
             deleted: false,
         };
         self.write(world, key, Some(value), new).await;
@@ -167,20 +163,22 @@ impl Writer {
     }
 }
 
-/// Stores objects that point to keys, as their value and as a link.
+/// Stores objects that point to keys, as their value and as a link. Each has its number as a term of
+/// an index.
 pub(crate) async fn point_to(world: &World, random: &Random, keys: Vec<String>) {
-    for (number, key) in keys.into_iter().enumerate() {
+    for (number, key) in (0..).zip(keys) {
         let Some(life) = world.somebody(random) else { continue };
         let link = Link { bucket: NUMBERS.into(), key: key.clone().into(), tag: "to".into() };
         let content_type = "application/json".into();
-        let metadata = Metadata { content_type, links: vec![link], ..Metadata::default() };
+        let indexes = vec![("pointer_int".to_owned(), IndexValue::Int(number.to_string()))];
+        let metadata = Metadata { content_type, links: vec![link], indexes, ..Metadata::default() };
         let body = Bytes::from(format!("[\"{NUMBERS}\",\"{key}\"]"));
         let value = NewValue { metadata, body, deleted: false };
         let id = ObjectId::new(BucketId::untyped(POINTERS), format!("p{number}"));
         let options = PutOptions::default();
         let stored = life.kv.put(&id, None, value, &options);
         if life.serve(stored).await.is_ok() {
-            world.points_to(key);
+            world.points_to(number, key);
         }
     }
 }
@@ -191,7 +189,7 @@ pub(crate) fn id(key: &str) -> ObjectId {
 
 /// Whether a key is written with `pw=quorum` and read with `pr=quorum`, so that reads of it can be
 /// judged by I1.
-fn strict(key: &str) -> bool {
+pub(crate) fn strict(key: &str) -> bool {
     key.bytes().last().is_some_and(|digit| digit % 2 == 0)
 }
 

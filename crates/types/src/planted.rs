@@ -52,11 +52,15 @@ mod chosen {
         UnfitTrusted,
         /// A tombstone is removed while a replica may still hold an old value.
         ReapedTooSoon,
+        /// An entry of an index counts without a look at its object.
+        StaleEntryTrusted,
+        /// A fold over several replicas gives what one of them has.
+        MergeTakesLocal,
     }
 
     impl Bug {
         /// All of them.
-        pub const ALL: [Self; 8] = [
+        pub const ALL: [Self; 10] = [
             Self::LostHint,
             Self::ReusedDot,
             Self::OldFrameAccepted,
@@ -65,6 +69,8 @@ mod chosen {
             Self::HandBackForgets,
             Self::UnfitTrusted,
             Self::ReapedTooSoon,
+            Self::StaleEntryTrusted,
+            Self::MergeTakesLocal,
         ];
 
         /// Its name, as on a command line.
@@ -78,6 +84,8 @@ mod chosen {
                 Self::HandBackForgets => "hand-back-forgets",
                 Self::UnfitTrusted => "unfit-trusted",
                 Self::ReapedTooSoon => "reaped-too-soon",
+                Self::StaleEntryTrusted => "stale-entry-trusted",
+                Self::MergeTakesLocal => "merge-takes-local",
             }
         }
     }
