@@ -1,0 +1,45 @@
+//! The table, by topic.
+
+mod bodies;
+mod chains;
+mod chunked;
+mod erlang;
+mod filters;
+mod grammar;
+mod indexes;
+mod inputs;
+mod javascript;
+mod keeps;
+mod links;
+mod maps;
+mod objects;
+mod own;
+mod reduces;
+mod statuses;
+mod timeouts;
+
+use crate::case::Case;
+
+/// Every row.
+pub(crate) fn all() -> Vec<Case> {
+    let topics: [fn() -> Vec<Case>; 17] = [
+        statuses::cases,
+        grammar::cases,
+        inputs::cases,
+        filters::cases,
+        indexes::cases,
+        maps::cases,
+        objects::cases,
+        chains::cases,
+        links::cases,
+        keeps::cases,
+        reduces::cases,
+        erlang::cases,
+        javascript::cases,
+        bodies::cases,
+        chunked::cases,
+        timeouts::cases,
+        own::cases,
+    ];
+    topics.into_iter().flat_map(|cases| cases()).collect()
+}

@@ -1,0 +1,33 @@
+//! Queries that take too long.
+
+use crate::case::{Case, Topic};
+use crate::check::Check;
+use crate::phases::{map_erl, map_js};
+
+pub(super) fn cases() -> Vec<Case> {
+    let mut t = Topic::new("timeouts");
+    t.section("6.10");
+    // Long enough to be late, short enough not to keep a worker for long.
+    let slow = map_js(
+        "function(v) { var end = new Date().getTime() + 2000;
+            while (new Date().getTime() < end) {} return [1]; }",
+    );
+    let one = r#"[["mrc_n","n1"]]"#;
+    t.query("a query that is too slow", one, &[slow.clone()])
+        .with(r#""timeout":200"#)
+        .status(500)
+        .check(Check::Header("Content-Type", "application/json".into()))
+        .check(Check::Body(r#"{"error":"timeout"}"#.into()));
+    t.section("6.9");
+    t.chunked("a query in parts that is too slow", one, &[slow])
+        .with(r#""timeout":200"#)
+        .breaks(0, None, &["timeout"])
+        .check(Check::Body(r#"{"error":"timeout"}"#.into()));
+    t.section("6.1");
+    for timeout in ["0", "-5", "null", "\"1\"", "true", "[]", "60000", "30000.5"] {
+        t.query(&format!("a timeout of {timeout}"), one, &[map_erl("map_object_value")])
+            .with(&format!(r#""timeout":{timeout}"#))
+            .body(r#"["1"]"#);
+    }
+    t.cases
+}

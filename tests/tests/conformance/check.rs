@@ -1,0 +1,223 @@
+//! What an answer must be.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde_json::Value;
+
+use crate::wire::Response;
+
+/// One thing that an answer must have.
+#[derive(Debug, Clone)]
+pub(crate) enum Check {
+    Status(u16),
+    /// A header has this value.
+    Header(&'static str, String),
+    /// A header begins so.
+    HeaderStarts(&'static str, String),
+    /// A header is a list of these, in any order.
+    List(&'static str, Vec<String>),
+    NoHeader(&'static str),
+    /// The body, byte for byte.
+    Body(String),
+    /// The body is one of these, byte for byte.
+    BodyIn(Vec<String>),
+    /// The body is this JSON.
+    Json(Value),
+    /// The body is an array with these elements in any order.
+    AnyOrder(Vec<Value>),
+    /// The body is an array of arrays, each with its elements in any order.
+    EachAnyOrder(Vec<Vec<Value>>),
+    /// The body has this text in it.
+    Text(String),
+    /// The body has not this text in it.
+    NoText(String),
+    /// The body is a JSON object with an `error` in which these words are, and this `phase`.
+    Failure {
+        phase: Option<u64>,
+        words: Vec<String>,
+    },
+    /// The body is a JSON object that has these members, maybe among others.
+    Members(Value),
+    /// The body is multipart, framed exactly as Riak does it; the `data` of all parts together, by
+    /// phase, in any order.
+    Parts(BTreeMap<u64, Vec<Value>>),
+    /// The body is multipart of one part with this `data`, which is no array.
+    OddPart {
+        phase: u64,
+        data: Value,
+    },
+    /// As for `Parts`, but broken off by a bare failure.
+    PartsThenFailure {
+        phase: Option<u64>,
+        words: Vec<String>,
+        most: usize,
+    },
+}
+
+impl fmt::Display for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Status(status) => write!(f, "status {status}"),
+            Self::Header(name, value) => write!(f, "{name}: {value}"),
+            Self::HeaderStarts(name, value) => write!(f, "{name}: {value}…"),
+            Self::List(name, items) => write!(f, "{name}: {items:?} in any order"),
+            Self::NoHeader(name) => write!(f, "no {name}"),
+            Self::Body(body) => write!(f, "the body {body:?}"),
+            Self::BodyIn(bodies) => write!(f, "one of the bodies {bodies:?}"),
+            Self::Json(value) => write!(f, "{value}"),
+            Self::AnyOrder(values) => write!(f, "in any order {}", Value::from(values.clone())),
+            Self::EachAnyOrder(lists) => write!(f, "each in any order {lists:?}"),
+            Self::Text(text) => write!(f, "text with {text:?}"),
+            Self::NoText(text) => write!(f, "text without {text:?}"),
+            Self::Failure { phase, words } => write!(f, "a failure, phase {phase:?}, {words:?}"),
+            Self::Members(value) => write!(f, "an object with {value}"),
+            Self::Parts(parts) => write!(f, "parts with {parts:?}"),
+            Self::OddPart { phase, data } => write!(f, "a part {phase} with {data}"),
+            Self::PartsThenFailure { phase, words, .. } => {
+                write!(f, "perhaps parts, then a bare failure, phase {phase:?}, {words:?}")
+            }
+        }
+    }
+}
+
+impl Check {
+    /// # Errors
+    /// Why the answer is not as it must be.
+    pub(crate) fn verdict(&self, found: &Response) -> Result<(), String> {
+        let holds = |holds: bool| if holds { Ok(()) } else { Err(String::new()) };
+        match self {
+            Self::Status(status) => holds(found.status == *status),
+            Self::Header(name, value) => match found.header(name) {
+                Some(given) if given == value => Ok(()),
+                given => Err(format!("{name} is {given:?}")),
+            },
+            Self::HeaderStarts(name, value) => match found.header(name) {
+                Some(given) if given.starts_with(value) => Ok(()),
+                given => Err(format!("{name} is {given:?}")),
+            },
+            Self::List(name, items) => {
+                let given = found.header(name).unwrap_or_default();
+                let mut given: Vec<&str> = given.split(',').map(str::trim).collect();
+                let mut items: Vec<&str> = items.iter().map(String::as_str).collect();
+                given.sort_unstable();
+                items.sort_unstable();
+                if given == items { Ok(()) } else { Err(format!("{name} is {given:?}")) }
+            }
+            Self::NoHeader(name) => holds(found.header(name).is_none()),
+            Self::Body(body) => holds(found.body == body.as_bytes()),
+            Self::BodyIn(bodies) => holds(bodies.iter().any(|body| found.body == body.as_bytes())),
+            Self::Json(value) => holds(json(&found.body)? == *value),
+            Self::AnyOrder(values) => holds(sorted(array(&json(&found.body)?)?) == sorted(values)),
+            Self::EachAnyOrder(lists) => {
+                let given = json(&found.body)?;
+                let each: Result<Vec<_>, _> = array(&given)?.iter().map(array).collect();
+                let each: Vec<_> = each?.into_iter().map(|list| sorted(list)).collect();
+                holds(each == lists.iter().map(|list| sorted(list)).collect::<Vec<_>>())
+            }
+            Self::Text(text) => holds(found.text().contains(text)),
+            Self::NoText(text) => holds(!found.text().contains(text)),
+            Self::Failure { phase, words } => failure(&json(&found.body)?, *phase, words),
+            Self::Members(members) => {
+                let given = json(&found.body)?;
+                let members = members.as_object().ok_or("no members to look for")?;
+                holds(members.iter().all(|(name, value)| given.get(name) == Some(value)))
+            }
+            Self::Parts(parts) => {
+                let multipart = Multipart::read(found)?;
+                if let Some(rest) = multipart.rest {
+                    return Err(format!("ended by {rest:?}"));
+                }
+                let mut given: BTreeMap<u64, Vec<Value>> = BTreeMap::new();
+                for (phase, data) in &multipart.parts {
+                    let data = array(data)?;
+                    if data.is_empty() {
+                        return Err("a part without results".into());
+                    }
+                    given.entry(*phase).or_default().extend(data.iter().cloned());
+                }
+                let by_phase = |parts: &BTreeMap<u64, Vec<Value>>| -> Vec<_> {
+                    parts.iter().map(|(phase, data)| (*phase, sorted(data))).collect()
+                };
+                holds(by_phase(&given) == by_phase(parts))
+            }
+            Self::OddPart { phase, data } => {
+                let multipart = Multipart::read(found)?;
+                let whole = multipart.rest.is_none();
+                holds(whole && multipart.parts == [(*phase, data.clone())])
+            }
+            Self::PartsThenFailure { phase, words, most } => {
+                let multipart = Multipart::read(found)?;
+                if multipart.parts.len() > *most {
+                    return Err(format!("{} parts before the failure", multipart.parts.len()));
+                }
+                let rest = multipart.rest.ok_or("no failure at the end")?;
+                failure(&json(rest.as_bytes())?, *phase, words)
+            }
+        }
+    }
+}
+
+fn failure(given: &Value, phase: Option<u64>, words: &[String]) -> Result<(), String> {
+    if given.get("phase").and_then(Value::as_u64) != phase {
+        return Err("another phase".into());
+    }
+    let error = given.get("error").ok_or("no member \"error\"")?;
+    let error = error.as_str().map_or_else(|| error.to_string(), str::to_owned);
+    match words.iter().find(|words| !error.contains(*words)) {
+        Some(missing) => Err(format!("the error has no {missing:?}")),
+        None => Ok(()),
+    }
+}
+
+/// A chunked answer, read as strictly as possible: Riak writes nothing that is not looked for.
+struct Multipart {
+    parts: Vec<(u64, Value)>,
+    /// What stands where the closing boundary should.
+    rest: Option<String>,
+}
+
+impl Multipart {
+    fn read(found: &Response) -> Result<Self, String> {
+        let kind = found.header("Content-Type").unwrap_or_default();
+        let boundary = kind.strip_prefix("multipart/mixed;boundary=");
+        let boundary = boundary.ok_or_else(|| format!("the content type is {kind:?}"))?;
+        let text = found.text();
+        let mut at = text.as_str();
+        let mut parts = Vec::new();
+        loop {
+            if at == format!("\r\n--{boundary}--\r\n") {
+                return Ok(Self { parts, rest: None });
+            }
+            let open = format!("\r\n--{boundary}\r\nContent-Type: application/json\r\n\r\n");
+            let Some(rest) = at.strip_prefix(open.as_str()) else {
+                return Ok(Self { parts, rest: Some(at.to_owned()) });
+            };
+            let mut values = serde_json::Deserializer::from_str(rest).into_iter::<Value>();
+            let part = values.next().ok_or("a part without JSON")?;
+            let part = part.map_err(|error| format!("a part of no JSON: {error}"))?;
+            let length = values.byte_offset();
+            if !rest.starts_with("{\"phase\":") || !rest[..length].contains(",\"data\":") {
+                return Err(format!("a part of another form: {:?}", &rest[..length]));
+            }
+            let phase = part.get("phase").and_then(Value::as_u64).ok_or("a part without phase")?;
+            let data = part.get("data").cloned().ok_or("a part without data")?;
+            parts.push((phase, data));
+            at = &rest[length..];
+        }
+    }
+}
+
+fn json(bytes: &[u8]) -> Result<Value, String> {
+    serde_json::from_slice(bytes).map_err(|error| format!("no JSON: {error}"))
+}
+
+fn array(value: &Value) -> Result<&Vec<Value>, String> {
+    value.as_array().ok_or_else(|| format!("no array: {value}"))
+}
+
+fn sorted(values: &[Value]) -> Vec<String> {
+    let mut texts: Vec<String> = values.iter().map(Value::to_string).collect();
+    texts.sort();
+    texts
+}

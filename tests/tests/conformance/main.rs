@@ -1,0 +1,71 @@
+//! `/mapred` against the reference: a table of requests and what must come back.
+//!
+//! Every row cites the section of the compatibility reference that it follows. What is expected
+//! comes from there, or from exchanges of a real Riak, never from mapring.
+//!
+//! The table runs against one node and against three, whose nodes take the rows in turn. With
+//! `MAPRING_CONFORMANCE_URL=http://host:8098` it runs against any server: rows of mapring's own are
+//! left out then (`MAPRING_CONFORMANCE_OWN=1` keeps them), and rows that need what the server lacks
+//! are skipped and counted. `MAPRING_CONFORMANCE_ONLY=WORDS` chooses rows by their title. The counts
+//! are shown with `cargo test -p mapring-tests --test conformance -- --nocapture`.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "these are tests")]
+
+mod case;
+mod cases;
+mod check;
+mod fixtures;
+#[path = "../behaviour/harness/mod.rs"]
+#[allow(dead_code, unused_imports, reason = "other tests use the rest of it")]
+mod harness;
+mod phases;
+mod runner;
+mod wire;
+
+use harness::Cluster;
+use runner::Servers;
+
+/// Tombstones stay for as long as the table runs.
+const SETTINGS: [(&str, &str); 1] = [("MAPRING__STORAGE__REAP_AFTER", "1h")];
+
+async fn check_nodes(nodes: usize) {
+    let cluster = Cluster::start_with(nodes, &SETTINGS).await;
+    let authorities = cluster.nodes.iter().map(|node| node.settings.http.clone()).collect();
+    let what = format!("mapring, nodes: {nodes}");
+    let mut servers = Servers { what, authorities, own: true, lacks: [].into() };
+    fixtures::load(&mut servers).await;
+    runner::run(&servers, &cases::all()).await;
+}
+
+#[tokio::test]
+async fn one_node() {
+    check_nodes(1).await;
+}
+
+#[tokio::test]
+async fn three_nodes() {
+    check_nodes(3).await;
+}
+
+/// Does nothing unless a server is named.
+#[tokio::test]
+async fn server_by_url() {
+    let Ok(url) = std::env::var("MAPRING_CONFORMANCE_URL") else { return };
+    let authority = url.trim_start_matches("http://").trim_end_matches('/').to_owned();
+    let own = std::env::var_os("MAPRING_CONFORMANCE_OWN").is_some();
+    let mut servers = Servers { what: url, authorities: vec![authority], own, lacks: [].into() };
+    fixtures::load(&mut servers).await;
+    runner::run(&servers, &cases::all()).await;
+}
+
+/// Names are unique, so that a failure can be found.
+#[test]
+fn the_table_is_large_and_every_row_has_its_own_name() {
+    let cases = cases::all();
+    let names: std::collections::BTreeSet<_> =
+        cases.iter().map(|case| (case.topic, &case.name)).collect();
+    assert_eq!(names.len(), cases.len());
+    let everyone = cases.iter().filter(|case| case.whose == case::Whose::Everyone).count();
+    assert!(everyone >= 250, "{everyone}");
+    assert!(cases.iter().all(|case| !case.section.is_empty() && !case.checks.is_empty()));
+}

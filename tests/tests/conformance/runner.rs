@@ -1,0 +1,149 @@
+//! Runs the table against servers, and says what came of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::{StreamExt as _, stream};
+
+use crate::case::{Case, Need, Whose};
+use crate::wire;
+
+/// Requests at a time.
+const AT_ONCE: usize = 8;
+
+/// Servers that share their data.
+pub(crate) struct Servers {
+    pub(crate) what: String,
+    /// `HOST:PORT` of each; the rows go round.
+    pub(crate) authorities: Vec<String>,
+    /// Whether they are mapring's, which must have everything.
+    pub(crate) own: bool,
+    pub(crate) lacks: BTreeSet<Need>,
+}
+
+enum Outcome {
+    Passed,
+    Failed(String),
+    Skipped(String),
+}
+
+#[derive(Default)]
+struct Count {
+    passed: usize,
+    failed: usize,
+    skipped: usize,
+}
+
+/// Runs all cases; fails with a report when any of them does.
+pub(crate) async fn run(servers: &Servers, cases: &[Case]) {
+    let wanted = std::env::var("MAPRING_CONFORMANCE_ONLY").unwrap_or_default();
+    let chosen: Vec<&Case> = cases.iter().filter(|case| case.title().contains(&wanted)).collect();
+    let outcomes = stream::iter(chosen.iter().enumerate()).map(|(number, case)| async move {
+        let authority = &servers.authorities[number % servers.authorities.len()];
+        (number, one(servers, authority, case).await)
+    });
+    let mut outcomes: Vec<(usize, Outcome)> = outcomes.buffer_unordered(AT_ONCE).collect().await;
+    outcomes.sort_unstable_by_key(|(number, _)| *number);
+    let mut sections: BTreeMap<Vec<u32>, (&str, Count)> = BTreeMap::new();
+    let (mut failures, mut skipped) = (Vec::new(), BTreeMap::<String, usize>::new());
+    for (case, (_, outcome)) in chosen.iter().zip(&outcomes) {
+        let count = sections.entry(case.order()).or_insert((case.section, Count::default()));
+        match outcome {
+            Outcome::Passed => count.1.passed += 1,
+            Outcome::Failed(why) => {
+                count.1.failed += 1;
+                failures.push(why);
+            }
+            Outcome::Skipped(why) => {
+                count.1.skipped += 1;
+                *skipped.entry(why.clone()).or_default() += 1;
+            }
+        }
+    }
+    report(servers, &sections, &skipped);
+    for failure in &failures {
+        eprintln!("{failure}");
+    }
+    assert!(failures.is_empty(), "{}: {} cases failed", servers.what, failures.len());
+}
+
+async fn one(servers: &Servers, authority: &str, case: &Case) -> Outcome {
+    match case.whose {
+        Whose::Mapring if !servers.own => return Outcome::Skipped("mapring's own".into()),
+        Whose::Riak(reason) if servers.own => {
+            return Outcome::Skipped(format!("deliberately otherwise: {reason}"));
+        }
+        _ => {}
+    }
+    if let Some(need) = case.all_needs().iter().find(|need| servers.lacks.contains(need)) {
+        return Outcome::Skipped(format!("the server lacks {need:?}"));
+    }
+    let found = match wire::send(authority, &case.request).await {
+        Ok(found) => found,
+        Err(error) => return Outcome::Failed(case.complaint("an answer", &error, authority)),
+    };
+    for check in &case.checks {
+        if let Err(why) = check.verdict(&found) {
+            let found = if why.is_empty() { found.to_string() } else { format!("{why}: {found}") };
+            return Outcome::Failed(case.complaint(&check.to_string(), &found, authority));
+        }
+    }
+    Outcome::Passed
+}
+
+fn report(
+    servers: &Servers,
+    sections: &BTreeMap<Vec<u32>, (&str, Count)>,
+    skipped: &BTreeMap<String, usize>,
+) {
+    eprintln!("{}:\n  section    run  passed  failed  skipped", servers.what);
+    let mut all = Count::default();
+    for (section, count) in sections.values() {
+        line(&format!("§{section}"), count);
+        all.passed += count.passed;
+        all.failed += count.failed;
+        all.skipped += count.skipped;
+    }
+    line("all", &all);
+    for (why, count) in skipped {
+        eprintln!("  skipped {count}: {why}");
+    }
+}
+
+fn line(name: &str, count: &Count) {
+    let Count { passed, failed, skipped } = count;
+    eprintln!("  {name:8} {:5} {passed:7} {failed:7} {skipped:8}", passed + failed);
+}
+
+impl Case {
+    fn title(&self) -> String {
+        format!("{}: {} (§{})", self.topic, self.name, self.section)
+    }
+
+    /// Sections in the order of the reference.
+    fn order(&self) -> Vec<u32> {
+        self.section.split('.').map(|number| number.parse().unwrap_or(0)).collect()
+    }
+
+    fn complaint(&self, expected: &str, found: &str, authority: &str) -> String {
+        let request = &self.request;
+        let body = String::from_utf8_lossy(&request.body);
+        format!(
+            "FAILED {}\n  asked {authority}: {} {} {:?}\n  {}\n  expected {}\n  found {}\n",
+            self.title(),
+            request.method,
+            request.path,
+            request.headers,
+            short(&body),
+            short(expected),
+            short(found)
+        )
+    }
+}
+
+fn short(text: &str) -> String {
+    const MOST: usize = 1_500;
+    if text.chars().count() <= MOST {
+        return text.to_owned();
+    }
+    text.chars().take(MOST).collect::<String>() + "…"
+}
