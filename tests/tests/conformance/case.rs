@@ -177,19 +177,10 @@ impl Case {
 
     /// 500 with the JSON of a failure in a phase.
     pub(crate) fn fails(&mut self, phase: u64, words: &[&str]) -> &mut Self {
-        self.failure(Some(phase), words)
-    }
-
-    /// 500 with the JSON of a failure outside of phases.
-    pub(crate) fn fails_whole(&mut self, words: &[&str]) -> &mut Self {
-        self.failure(None, words)
-    }
-
-    fn failure(&mut self, phase: Option<u64>, words: &[&str]) -> &mut Self {
         let words = words.iter().map(|words| (*words).to_owned()).collect();
         self.status(500)
             .check(Check::Header("Content-Type", JSON.into()))
-            .check(Check::Failure { phase, words })
+            .check(Check::Failure { phase: Some(phase), words })
     }
 
     /// 200 in parts: the results of each phase, in any order.
@@ -209,13 +200,13 @@ impl Case {
     pub(crate) fn all_needs(&self) -> Vec<Need> {
         let mut needs = self.needs.clone();
         let body = String::from_utf8_lossy(&self.request.body);
-        if body.contains("\"language\":\"javascript\"") {
+        if body.contains("\"javascript\"") {
             needs.push(Need::Javascript);
         }
         if body.contains(&format!("\"{}\"", crate::fixtures::TYPE)) {
             needs.push(Need::BucketType);
         }
-        if body.contains("\"index\":") {
+        if body.contains("\"index\"") {
             needs.push(Need::Indexes);
         }
         needs.sort_unstable();

@@ -221,3 +221,87 @@ fn sorted(values: &[Value]) -> Vec<String> {
     texts.sort();
     texts
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn response(kind: &str, body: &str) -> Response {
+        let headers = vec![("Content-Type".to_owned(), kind.to_owned())];
+        Response { status: 200, headers, body: body.as_bytes().to_vec() }
+    }
+
+    #[track_caller]
+    fn plain(check: &Check, body: &str, holds: bool) {
+        let verdict = check.verdict(&response("application/json", body));
+        assert_eq!(verdict.is_ok(), holds, "{check} of {body}: {verdict:?}");
+    }
+
+    #[test]
+    fn json_is_compared_strictly() {
+        let check = Check::Json(json!([1, "a", {"b": 2}]));
+        plain(&check, r#"[1,"a",{"b":2}]"#, true);
+        for other in [r#"[1.0,"a",{"b":2}]"#, r#"["a",1,{"b":2}]"#, r#"[1,"a",{"b":2}] "x""#, ""] {
+            plain(&check, other, false);
+        }
+        let check = Check::AnyOrder(vec![json!(1), json!(1), json!("a")]);
+        plain(&check, r#"["a",1,1]"#, true);
+        for other in [r#"["a",1]"#, r#"["a",1,1,1]"#, r#"["a","a",1]"#, r#"{"a":1}"#] {
+            plain(&check, other, false);
+        }
+        let check = Check::EachAnyOrder(vec![vec![json!(1), json!(2)], vec![json!(3)]]);
+        plain(&check, "[[2,1],[3]]", true);
+        for other in ["[[3],[1,2]]", "[[1,2,3]]", "[[1,2]]", "[1,2,[3]]"] {
+            plain(&check, other, false);
+        }
+        let words = vec!["no".to_owned(), "good".to_owned()];
+        let check = Check::Failure { phase: Some(1), words };
+        plain(&check, r#"{"phase":1,"error":"good or no"}"#, true);
+        plain(&check, r#"{"phase":0,"error":"no good"}"#, false);
+        plain(&check, r#"{"error":"no good"}"#, false);
+        plain(&check, r#"{"phase":1,"error":"no"}"#, false);
+    }
+
+    fn part(json: &str) -> String {
+        format!("\r\n--X\r\nContent-Type: application/json\r\n\r\n{json}")
+    }
+
+    #[track_caller]
+    fn multipart(check: &Check, body: &str, holds: bool) {
+        let verdict = check.verdict(&response("multipart/mixed;boundary=X", body));
+        assert_eq!(verdict.is_ok(), holds, "{check} of {body:?}: {verdict:?}");
+    }
+
+    #[test]
+    fn parts_are_read_strictly() {
+        let (one, two) = (part(r#"{"phase":0,"data":[1]}"#), part(r#"{"phase":0,"data":[2]}"#));
+        let end = "\r\n--X--\r\n";
+        let check = Check::Parts([(0, vec![json!(1), json!(2)])].into());
+        multipart(&check, &format!("{two}{one}{end}"), true);
+        multipart(&check, &format!("{}{end}", part(r#"{"phase":0,"data":[2,1]}"#)), true);
+        for other in [
+            format!("{one}{end}"),
+            format!("{one}{two}"),
+            format!("{one}{two}\r\n--X--"),
+            format!("{one}{two}{end}\r\n"),
+            format!("{one}\r\n{two}{end}"),
+            format!("{one}{two}{}{end}", part(r#"{"phase":1,"data":[]}"#)),
+            format!("{one}{}{end}", part(r#"{"phase":1,"data":[2]}"#)),
+            format!("{one}{two}{{\"error\":\"x\"}}"),
+            format!("{one}{two}{end}").replace("application/json\r\n", "application/json \r\n"),
+        ] {
+            multipart(&check, &other, false);
+        }
+        let verdict = check.verdict(&response("multipart/mixed; boundary=X", ""));
+        assert!(verdict.is_err(), "the space");
+        let failure = Check::PartsThenFailure { phase: Some(1), words: vec!["x".into()], most: 1 };
+        let bare = r#"{"phase":1,"error":"x"}"#;
+        multipart(&failure, bare, true);
+        multipart(&failure, &format!("{one}{bare}"), true);
+        multipart(&failure, &format!("{one}{two}{bare}"), false);
+        multipart(&failure, &format!("{one}{bare}{end}"), false);
+        multipart(&failure, &format!("{one}{end}"), false);
+    }
+}

@@ -3,13 +3,13 @@
 //! Every row cites the section of the compatibility reference that it follows. What is expected
 //! comes from there, or from exchanges of a real Riak, never from mapring.
 //!
-//! The table runs against one node and against three, whose nodes take the rows in turn. With
-//! `MAPRING_CONFORMANCE_URL=http://host:8098` it runs against any server: rows of mapring's own are
+//! The table runs against one node, and against each of three. With `MAPRING_CONFORMANCE_URL=http://host:8098` it runs against any server: rows of mapring's own are
 //! left out then (`MAPRING_CONFORMANCE_OWN=1` keeps them), and rows that need what the server lacks
 //! are skipped and counted. `MAPRING_CONFORMANCE_ONLY=WORDS` chooses rows by their title. The counts
 //! are shown with `cargo test -p mapring-tests --test conformance -- --nocapture`.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "these are tests")]
+#![allow(clippy::cloned_ref_to_slice_refs, reason = "rows are read, not run a million times")]
 
 mod case;
 mod cases;

@@ -13,7 +13,7 @@ const AT_ONCE: usize = 8;
 /// Servers that share their data.
 pub(crate) struct Servers {
     pub(crate) what: String,
-    /// `HOST:PORT` of each; the rows go round.
+    /// `HOST:PORT` of each; every row is put to all of them.
     pub(crate) authorities: Vec<String>,
     /// Whether they are mapring's, which must have everything.
     pub(crate) own: bool,
@@ -37,10 +37,8 @@ struct Count {
 pub(crate) async fn run(servers: &Servers, cases: &[Case]) {
     let wanted = std::env::var("MAPRING_CONFORMANCE_ONLY").unwrap_or_default();
     let chosen: Vec<&Case> = cases.iter().filter(|case| case.title().contains(&wanted)).collect();
-    let outcomes = stream::iter(chosen.iter().enumerate()).map(|(number, case)| async move {
-        let authority = &servers.authorities[number % servers.authorities.len()];
-        (number, one(servers, authority, case).await)
-    });
+    let outcomes = stream::iter(chosen.iter().enumerate())
+        .map(|(number, case)| async move { (number, one(servers, number, case).await) });
     let mut outcomes: Vec<(usize, Outcome)> = outcomes.buffer_unordered(AT_ONCE).collect().await;
     outcomes.sort_unstable_by_key(|(number, _)| *number);
     let mut sections: BTreeMap<Vec<u32>, (&str, Count)> = BTreeMap::new();
@@ -66,7 +64,8 @@ pub(crate) async fn run(servers: &Servers, cases: &[Case]) {
     assert!(failures.is_empty(), "{}: {} cases failed", servers.what, failures.len());
 }
 
-async fn one(servers: &Servers, authority: &str, case: &Case) -> Outcome {
+/// Puts a row to all servers, one after another, beginning with another one for every row.
+async fn one(servers: &Servers, number: usize, case: &Case) -> Outcome {
     match case.whose {
         Whose::Mapring if !servers.own => return Outcome::Skipped("mapring's own".into()),
         Whose::Riak(reason) if servers.own => {
@@ -77,17 +76,27 @@ async fn one(servers: &Servers, authority: &str, case: &Case) -> Outcome {
     if let Some(need) = case.all_needs().iter().find(|need| servers.lacks.contains(need)) {
         return Outcome::Skipped(format!("the server lacks {need:?}"));
     }
-    let found = match wire::send(authority, &case.request).await {
-        Ok(found) => found,
-        Err(error) => return Outcome::Failed(case.complaint("an answer", &error, authority)),
-    };
-    for check in &case.checks {
-        if let Err(why) = check.verdict(&found) {
-            let found = if why.is_empty() { found.to_string() } else { format!("{why}: {found}") };
-            return Outcome::Failed(case.complaint(&check.to_string(), &found, authority));
+    let count = servers.authorities.len();
+    for authority in servers.authorities.iter().cycle().skip(number % count).take(count) {
+        if let Err((expected, found)) = put(authority, case).await {
+            return Outcome::Failed(case.complaint(&expected, &found, authority));
         }
     }
     Outcome::Passed
+}
+
+/// # Errors
+/// What was expected, and what was found.
+async fn put(authority: &str, case: &Case) -> Result<(), (String, String)> {
+    let found = wire::send(authority, &case.request).await;
+    let found = found.map_err(|error| ("an answer".to_owned(), error))?;
+    for check in &case.checks {
+        check.verdict(&found).map_err(|why| {
+            let found = if why.is_empty() { found.to_string() } else { format!("{why}: {found}") };
+            (check.to_string(), found)
+        })?;
+    }
+    Ok(())
 }
 
 fn report(

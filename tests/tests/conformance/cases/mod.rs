@@ -3,6 +3,7 @@
 mod bodies;
 mod chains;
 mod chunked;
+mod clients;
 mod erlang;
 mod filters;
 mod grammar;
@@ -14,6 +15,7 @@ mod links;
 mod maps;
 mod objects;
 mod own;
+mod recipes;
 mod reduces;
 mod statuses;
 mod timeouts;
@@ -22,7 +24,7 @@ use crate::case::Case;
 
 /// Every row.
 pub(crate) fn all() -> Vec<Case> {
-    let topics: [fn() -> Vec<Case>; 17] = [
+    let topics: [fn() -> Vec<Case>; 19] = [
         statuses::cases,
         grammar::cases,
         inputs::cases,
@@ -39,6 +41,8 @@ pub(crate) fn all() -> Vec<Case> {
         bodies::cases,
         chunked::cases,
         timeouts::cases,
+        recipes::cases,
+        clients::cases,
         own::cases,
     ];
     topics.into_iter().flat_map(|cases| cases()).collect()

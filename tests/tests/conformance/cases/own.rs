@@ -10,6 +10,7 @@ pub(super) fn cases() -> Vec<Case> {
     t.section("13");
     tombstones(&mut t);
     batches(&mut t);
+    modern(&mut t);
     for case in &mut t.cases {
         case.own();
     }
@@ -102,4 +103,22 @@ fn batches(t: &mut Topic) {
     let pre = map_js("function(v) { return [1]; }")
         .replace("\"language\"", "\"do_prereduce\":true,\"language\"");
     t.query("a reduce beside the data, beside no argument", one, &[pre, same]).body("[1]");
+}
+
+/// Newer JavaScript than Riak's.
+fn modern(t: &mut Topic) {
+    t.section("6.11");
+    for (source, expect) in [
+        ("v => [v.key]", r#"["n1"]"#),
+        ("({key, values: [{data}]}) => [key, data]", r#"["n1","1"]"#),
+        ("(v) => { const k = v.key; let n = 1; return [`${k}-${n}`]; }", r#"["n1-1"]"#),
+        ("v => [...new Set([1, 1, 2])]", "[1,2]"),
+        ("v => [v?.nothing?.at ?? 'none']", r#"["none"]"#),
+        ("v => Array.from((function*() { yield 1; yield 2; })())", "[1,2]"),
+        ("v => Object.entries({a: 1})", r#"[["a",1]]"#),
+        ("v => [[3, 1, 2].includes(2), 'x'.padStart(3, '-')]", r#"[true,"--x"]"#),
+    ] {
+        t.query(&format!("source: {source}"), r#"[["mrc_n","n1"]]"#, &[map_js(source)])
+            .body(expect);
+    }
 }
