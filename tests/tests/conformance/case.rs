@@ -203,7 +203,7 @@ impl Case {
         if body.contains("\"javascript\"") {
             needs.push(Need::Javascript);
         }
-        if body.contains(&format!("\"{}\"", crate::fixtures::TYPE)) {
+        if body.contains(crate::fixtures::TYPE) {
             needs.push(Need::BucketType);
         }
         if body.contains("\"index\"") {
