@@ -15,6 +15,8 @@ pub(crate) enum Check {
     Header(&'static str, String),
     /// A header begins so.
     HeaderStarts(&'static str, String),
+    /// A header has this text in it.
+    HeaderText(&'static str, String),
     /// A header is a list of these, in any order.
     List(&'static str, Vec<String>),
     NoHeader(&'static str),
@@ -28,6 +30,8 @@ pub(crate) enum Check {
     AnyOrder(Vec<Value>),
     /// The body is an array of arrays, each with its elements in any order.
     EachAnyOrder(Vec<Vec<Value>>),
+    /// The body is an array of so many elements.
+    Length(usize),
     /// The body has this text in it.
     Text(String),
     /// The body has not this text in it.
@@ -61,6 +65,7 @@ impl fmt::Display for Check {
             Self::Status(status) => write!(f, "status {status}"),
             Self::Header(name, value) => write!(f, "{name}: {value}"),
             Self::HeaderStarts(name, value) => write!(f, "{name}: {value}…"),
+            Self::HeaderText(name, text) => write!(f, "{name}: …{text}…"),
             Self::List(name, items) => write!(f, "{name}: {items:?} in any order"),
             Self::NoHeader(name) => write!(f, "no {name}"),
             Self::Body(body) => write!(f, "the body {body:?}"),
@@ -68,6 +73,7 @@ impl fmt::Display for Check {
             Self::Json(value) => write!(f, "{value}"),
             Self::AnyOrder(values) => write!(f, "in any order {}", Value::from(values.clone())),
             Self::EachAnyOrder(lists) => write!(f, "each in any order {lists:?}"),
+            Self::Length(length) => write!(f, "an array of {length} elements"),
             Self::Text(text) => write!(f, "text with {text:?}"),
             Self::NoText(text) => write!(f, "text without {text:?}"),
             Self::Failure { phase, words } => write!(f, "a failure, phase {phase:?}, {words:?}"),
@@ -96,6 +102,10 @@ impl Check {
                 Some(given) if given.starts_with(value) => Ok(()),
                 given => Err(format!("{name} is {given:?}")),
             },
+            Self::HeaderText(name, text) => match found.header(name) {
+                Some(given) if given.contains(text) => Ok(()),
+                given => Err(format!("{name} is {given:?}")),
+            },
             Self::List(name, items) => {
                 let given = found.header(name).unwrap_or_default();
                 let mut given: Vec<&str> = given.split(',').map(str::trim).collect();
@@ -115,6 +125,7 @@ impl Check {
                 let each: Vec<_> = each?.into_iter().map(|list| sorted(list)).collect();
                 holds(each == lists.iter().map(|list| sorted(list)).collect::<Vec<_>>())
             }
+            Self::Length(length) => holds(array(&json(&found.body)?)?.len() == *length),
             Self::Text(text) => holds(found.text().contains(text)),
             Self::NoText(text) => holds(!found.text().contains(text)),
             Self::Failure { phase, words } => failure(&json(&found.body)?, *phase, words),

@@ -14,6 +14,7 @@ mod keeps;
 mod links;
 mod maps;
 mod objects;
+mod options;
 mod own;
 mod recipes;
 mod reduces;
@@ -24,7 +25,7 @@ use crate::case::Case;
 
 /// Every row.
 pub(crate) fn all() -> Vec<Case> {
-    let topics: [fn() -> Vec<Case>; 19] = [
+    let topics: [fn() -> Vec<Case>; 20] = [
         statuses::cases,
         grammar::cases,
         inputs::cases,
@@ -44,6 +45,7 @@ pub(crate) fn all() -> Vec<Case> {
         recipes::cases,
         clients::cases,
         own::cases,
+        options::cases,
     ];
     topics.into_iter().flat_map(|cases| cases()).collect()
 }
