@@ -88,7 +88,7 @@ const PLAIN: [(&str, &str, &str, &str); 52] = [
 /// Objects with headers: path below `/`, value, headers.
 type Headed = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
 
-const HEADED: [Headed; 16] = [
+const HEADED: [Headed; 17] = [
     (
         "buckets/mrc_one/keys/k",
         "all",
@@ -97,6 +97,8 @@ const HEADED: [Headed; 16] = [
             ("Content-Encoding", "x-own"),
             ("x-riak-meta-fruit", "apple"),
             ("X-Riak-Meta-Tree", "oak"),
+            ("x-riak-meta-fooBar", "mixed"),
+            ("X-Riak-Index-d_int", "3, 3"),
             ("x-riak-index-A_bin", "y, x"),
             ("x-riak-index-n_int", "-12"),
             (
@@ -162,6 +164,11 @@ const HEADED: [Headed; 16] = [
         "types/conformance/buckets/mrc_i/keys/ti",
         "ti",
         &[("X-Riak-Index-a_bin", "red"), ("X-Riak-Index-n_int", "1")],
+    ),
+    (
+        "types/conformance/buckets/mrc_links/keys/typed",
+        "T",
+        &[("Link", "</buckets/mrc_n/keys/n1>; riaktag=\"t\"")],
     ),
     ("types/conformance/buckets/mrc_n/keys/t1", "10", &[]),
     ("types/conformance/buckets/mrc_n/keys/t2", "20", &[]),

@@ -77,11 +77,13 @@ pub(crate) async fn send(authority: &str, request: &Request) -> Result<Response,
 
 async fn exchange(authority: &str, request: &Request) -> std::io::Result<Vec<u8>> {
     let mut head = format!(
-        "{} {} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\nContent-Length: {}\r\n",
-        request.method,
-        request.path,
-        request.body.len()
+        "{} {} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n",
+        request.method, request.path
     );
+    // Bodies in chunks are written as such into the rows.
+    if !request.headers.iter().any(|(name, _)| name == "Transfer-Encoding") {
+        head.push_str(&format!("Content-Length: {}\r\n", request.body.len()));
+    }
     for (name, value) in &request.headers {
         head.push_str(&format!("{name}: {}\r\n", value.replace("AUTHORITY", authority)));
     }
@@ -95,6 +97,8 @@ async fn exchange(authority: &str, request: &Request) -> std::io::Result<Vec<u8>
 }
 
 fn read(bytes: &[u8], method: &str) -> Result<Response, String> {
+    // Whoever sent Expect is told so first.
+    let bytes = bytes.strip_prefix(b"HTTP/1.1 100 Continue\r\n\r\n").unwrap_or(bytes);
     let text = || String::from_utf8_lossy(bytes).into_owned();
     let end = find(bytes, b"\r\n\r\n").ok_or_else(|| format!("no HTTP: {:?}", text()))?;
     let head = String::from_utf8_lossy(&bytes[..end]).into_owned();

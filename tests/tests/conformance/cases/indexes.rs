@@ -114,6 +114,11 @@ fn forms(t: &mut Topic) {
     let none = r#"{"bucket":"mrc_i","index":"a_bin","key":"none"}"#;
     t.query("no hit for a map", none, &[map_erl("map_object_value")]).body("[]");
     t.query("no hit for a reduce", none, &count).body("[0]");
+    let same = r#"{"bucket":"mrc_one","index":"d_int","key":3}"#;
+    t.query("a term that was given twice", same, &[]).gives(r#"[["mrc_one","k"]]"#);
+    let upper = r#"{"bucket":"mrc_one","index":"a_bin","start":"x","end":"y"}"#;
+    t.query("a field that was given in capitals", upper, &[])
+        .gives(r#"[["mrc_one","k"],["mrc_one","k"]]"#);
     let never = r#"{"bucket":"mrc_never","index":"a_bin","key":"x"}"#;
     t.query("a bucket that is not there", never, &[]).body("[]");
     let typed = r#"{"bucket":["conformance","mrc_i"],"index":"a_bin","key":"red"}"#;

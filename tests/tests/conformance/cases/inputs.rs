@@ -75,6 +75,16 @@ fn key_lists(t: &mut Topic) {
     ] {
         t.query(name, inputs, &values).any_order(expect);
     }
+    let thousand: Vec<String> =
+        (0..1_000).map(|n| format!(r#"["mrc_big","{}"]"#, n % 60)).collect();
+    let sum: u32 = (0..1_000).map(|n| n % 60).sum();
+    let number = map_js("function(v) { return [Number(v.values[0].data)]; }");
+    t.query(
+        "a thousand keys",
+        &format!("[{}]", thousand.join(",")),
+        &[number, reduce_erl("reduce_sum")],
+    )
+    .body(&format!("[{sum}]"));
     t.section("6.8");
     for (name, inputs) in [
         ("a key comes back", r#"[["mrc_n","n1"]]"#),

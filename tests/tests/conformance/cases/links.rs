@@ -69,6 +69,12 @@ fn single(t: &mut Topic) {
     ] {
         t.query(what, inputs, &[link("")]).gives(expect);
     }
+    let typed = r#"[["mrc_links","typed",null,"conformance"]]"#;
+    t.query("links of a typed object", typed, &[link("")]).gives(r#"[["mrc_n","n1","t"]]"#);
+    t.section("2.6");
+    t.query("links lead into the default type", typed, &[link(""), map_erl("map_object_value")])
+        .body(r#"["1"]"#);
+    t.section("6.6");
     t.query("the links of a bucket", r#""mrc_links""#, &[link(r#""bucket":"mrc_n""#)])
         .any_order(r#"[["mrc_n","n1","y"],["mrc_n","n3","w"],["mrc_n","nope","w"]]"#);
 }

@@ -68,10 +68,19 @@ fn metadata(t: &mut Topic) {
         "true",
     );
     sees(t, FULL, "m.Links.sort()", r#"[["mrc_n","n1","one"],["mrc_n","n2","two"]]"#);
-    sees(t, FULL, "keys(m['X-Riak-Meta'])", r#"["X-Riak-Meta-Fruit","X-Riak-Meta-Tree"]"#);
+    sees(
+        t,
+        FULL,
+        "keys(m['X-Riak-Meta'])",
+        r#"["X-Riak-Meta-Foobar","X-Riak-Meta-Fruit","X-Riak-Meta-Tree"]"#,
+    );
     sees(t, FULL, "m['X-Riak-Meta']['X-Riak-Meta-Fruit']", "\"apple\"");
-    sees(t, FULL, "keys(m.index)", r#"["a_bin","n_int"]"#);
+    sees(t, FULL, "keys(m.index)", r#"["a_bin","d_int","n_int"]"#);
     sees(t, FULL, "m.index.a_bin.sort(), m.index.n_int", r#"["x","y"],-12"#);
+    sees(t, FULL, "m.index.d_int", "3");
+    t.section("1.6");
+    sees(t, FULL, "m['X-Riak-Meta']['X-Riak-Meta-Foobar']", "\"mixed\"");
+    t.section("6.5");
     sees(t, BARE, "m['content-type']", "\"text/plain\"");
     sees(t, BARE, "m.Links, m['X-Riak-Meta'], m.index", "[],{},[]");
     sees(

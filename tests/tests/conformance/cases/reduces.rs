@@ -136,6 +136,25 @@ fn sums(t: &mut Topic) {
         phases.push(reduce_erl_with("reduce_sum", &arg));
         t.query(&format!("a sum with {arg}"), r#""mrc_big""#, &phases).body("[1770]");
     }
+    let integers =
+        "(function() { var l = []; for (var i = 1; i <= 1000; i++) l.push(i); return l; })()";
+    let thousand = map_js_with(&format!("function(v) {{ return {integers}; }}"), r#""keep":true"#);
+    let whole: Vec<String> = (1..=1_000).map(|n| n.to_string()).collect();
+    let whole = whole.join(",");
+    for arg in [
+        "null",
+        r#"{"reduce_phase_batch_size":10}"#,
+        r#"{"reduce_phase_batch_size":0}"#,
+        r#"{"reduce_phase_only_1":true}"#,
+    ] {
+        let sum = reduce_erl_with("reduce_sum", &format!(r#""arg":{arg}"#));
+        t.query(&format!("a thousand integers with {arg}"), ONE, &[thousand.clone(), sum])
+            .body(&format!("[[{whole}],[500500]]"));
+    }
+    let pre = thousand.replace("\"keep\"", "\"arg\":{\"do_prereduce\":true},\"keep\"");
+    let sevens = reduce_erl_with("reduce_sum", r#""arg":{"reduce_phase_batch_size":7}"#);
+    t.query("a thousand integers beside the data", ONE, &[pre, sevens])
+        .body(&format!("[[{whole}],[500500]]"));
     let mut phases = values();
     phases.push(reduce_erl_with("reduce_sum", r#""arg":{"reduce_phase_only_1":true}"#));
     t.query("a sum at once", r#""mrc_big""#, &phases).body("[1770]");

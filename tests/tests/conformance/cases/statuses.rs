@@ -128,6 +128,12 @@ fn paths_and_headers(t: &mut Topic) {
     t.ask("no such path", request).status(404);
     t.section("1.3");
     t.post("a date", one()).body(VALUE).check(Check::HeaderStarts("Date", String::new()));
+    let chunks =
+        format!("5\r\n{}\r\n{:x}\r\n{}\r\n0\r\n\r\n", &one()[..5], one().len() - 5, &one()[5..]);
+    t.post("a body in chunks", chunks).header("Transfer-Encoding", "chunked").body(VALUE);
+    t.post("a client that asks before it sends", one())
+        .header("Expect", "100-continue")
+        .body(VALUE);
     t.section("6.8");
     t.post("a plain answer has its length", one())
         .body(VALUE)
