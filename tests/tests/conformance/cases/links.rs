@@ -130,12 +130,6 @@ fn chained(t: &mut Topic) {
         &[link(r#""tag":"x""#), map_erl_with("map_object_value", r#""arg":"include_keydata""#)],
     )
     .any_order(r#"["B","C"]"#);
-    t.query(
-        "links are no inputs of reduce_identity",
-        A,
-        &[link(r#""tag":"x""#), reduce_erl("reduce_identity")],
-    )
-    .fails(1, &["unhandled_entry"]);
     t.section("6.4");
     t.query(
         "links that are kept, and values",
