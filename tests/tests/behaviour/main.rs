@@ -14,6 +14,7 @@ mod documents;
 mod durability;
 mod faults;
 mod hostile;
+mod inputs;
 mod leaving;
 mod membership;
 mod observation;

@@ -32,19 +32,29 @@ impl Exchange {
 
     /// Sends a query whose answer is wanted in some form.
     pub(crate) async fn query_as(node: &Node, accept: &str, body: &str) -> Self {
-        Self::send(node, "POST", "/mapred", &format!("Accept: {accept}\r\n"), body).await
+        let headers = ["Content-Type: application/json", &format!("Accept: {accept}")];
+        Self::with_headers(node, "POST", "/mapred", &headers, body).await
     }
 
     /// Sends JSON, or what is called so.
     pub(crate) async fn json(node: &Node, method: &str, path: &str, body: &str) -> Self {
-        Self::send(node, method, path, "", body).await
+        Self::with_headers(node, method, path, &["Content-Type: application/json"], body).await
     }
 
-    async fn send(node: &Node, method: &str, path: &str, headers: &str, body: &str) -> Self {
+    /// Sends a request with header lines of its own.
+    pub(crate) async fn with_headers(
+        node: &Node,
+        method: &str,
+        path: &str,
+        headers: &[impl AsRef<str>],
+        body: &str,
+    ) -> Self {
         let mut stream = TcpStream::connect(&node.settings.http).await.unwrap();
+        let headers = headers.iter().map(|line| format!("{}\r\n", line.as_ref()));
         let head = format!(
-            "{method} {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n{headers}\
-             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            "{method} {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n{}\
+             Content-Length: {}\r\n\r\n",
+            headers.collect::<String>(),
             body.len()
         );
         stream.write_all(head.as_bytes()).await.unwrap();
