@@ -109,7 +109,8 @@ async fn check(cluster: &Cluster, random: &mut StdRng, models: &Models) {
     for case in cases {
         let Case { inputs, expect } = &case;
         let (node, chunked) = (model::running(cluster, random), random.random_bool(0.3));
-        let quorum = random.random_bool(0.2);
+        // Where the ring closes, two replicas lie on one node: without it there is no quorum.
+        let quorum = cluster.clients().len() == 3 && random.random_bool(0.2);
         let found = keys_of(cluster, node, chunked, quorum, inputs).await;
         assert_eq!(&found, expect, "{inputs} by way of node {node}, quorum: {quorum}");
     }
