@@ -29,6 +29,16 @@ pub(crate) const CONNECTIONS: u16 = 32;
 pub(crate) const KEYS: u64 = 10_000;
 
 impl Plan {
+    /// Less of each, for groups with many rows.
+    pub(crate) fn brief(&self) -> Self {
+        Self {
+            turns: self.turns.min(3),
+            warm_up: self.warm_up / 5,
+            duration: self.duration / 3,
+            ..self.clone()
+        }
+    }
+
     pub(crate) fn new(quick: bool, most: Option<u64>) -> Self {
         let most = most.unwrap_or(if quick { 50_000 } else { 1_000_000 });
         let sizes = std::iter::successors(Some(10_000), |size| Some(size * 10));

@@ -37,6 +37,18 @@ impl Tool {
         n_val: u64,
         objects: u64,
     ) -> Outcome<Run> {
+        self.fill_with(urls, bucket, n_val, objects, &[]).await
+    }
+
+    /// The same with headers, as `mapring bench` takes them.
+    pub(crate) async fn fill_with(
+        &self,
+        urls: &str,
+        bucket: &str,
+        n_val: u64,
+        objects: u64,
+        headers: &[&str],
+    ) -> Outcome<Run> {
         let [n_val, objects, bytes] =
             [n_val, objects, VALUE_BYTES].map(|number| number.to_string());
         let arguments = [
@@ -56,7 +68,7 @@ impl Tool {
             "--url",
             urls,
         ];
-        let run = self.run(&arguments).await?;
+        let run = self.run(&[&arguments, flags(headers).as_slice()].concat()).await?;
         if run.errors() > 0.0 {
             return Err(format!("not all of {bucket} could be stored").into());
         }
@@ -65,11 +77,23 @@ impl Tool {
 
     /// One turn of reads or writes.
     pub(crate) async fn kv(&self, plan: &Plan, urls: &str, op: &str, bucket: &str) -> Outcome<Run> {
+        self.kv_with(plan, urls, op, bucket, &[]).await
+    }
+
+    /// The same with headers, as `mapring bench` takes them.
+    pub(crate) async fn kv_with(
+        &self,
+        plan: &Plan,
+        urls: &str,
+        op: &str,
+        bucket: &str,
+        headers: &[&str],
+    ) -> Outcome<Run> {
         let [keys, bytes] = [KEYS, VALUE_BYTES].map(|number| number.to_string());
         let connections = CONNECTIONS.to_string();
         let [warm_up, duration] =
             [plan.warm_up, plan.duration].map(|time| time.as_secs_f64().to_string());
-        self.run(&[
+        let arguments = [
             "kv",
             "--op",
             op,
@@ -88,8 +112,8 @@ impl Tool {
             &warm_up,
             "--duration",
             &duration,
-        ])
-        .await
+        ];
+        self.run(&[&arguments, flags(headers).as_slice()].concat()).await
     }
 
     /// One turn of a query over so many objects.
@@ -135,6 +159,11 @@ impl Tool {
         }
         Ok(Run(serde_json::from_slice(&output.stdout)?))
     }
+}
+
+/// The flags of headers.
+fn flags<'a>(headers: &[&'a str]) -> Vec<&'a str> {
+    headers.iter().flat_map(|header| ["--header", header]).collect()
 }
 
 impl Run {

@@ -1,6 +1,7 @@
 //! The groups of rows, in the order of the table.
 
 mod flat;
+mod inputs;
 mod integers;
 mod javascript;
 mod kv;
@@ -26,6 +27,8 @@ pub(crate) enum Group {
     Scan,
     /// JavaScript against the same runtime over documents in memory
     Javascript,
+    /// Key filters, secondary indexes and lists of keys, against a plain scan
+    Inputs,
     /// Riak's own benchmark
     Integers,
     /// Memory and start of a node
@@ -50,6 +53,7 @@ pub(crate) async fn run(groups: &[Group], plan: &Plan, tool: &Tool) -> Outcome<R
             Group::Kv => kv::run(plan, tool).await,
             Group::Scan => scan::run(plan, tool).await,
             Group::Javascript => javascript::run(plan, tool).await,
+            Group::Inputs => inputs::run(plan, tool).await,
             Group::Integers => integers::run(plan, tool).await,
             Group::Process => process::run(plan, tool).await,
             Group::Flat => flat::run(plan, tool).await,
@@ -62,14 +66,24 @@ pub(crate) async fn run(groups: &[Group], plan: &Plan, tool: &Tool) -> Outcome<R
 
 /// A query with native functions that hands every object on and counts them.
 fn count_query(bucket: &str) -> String {
-    let native = |kind: &str, function: &str| {
-        format!(
-            r#"{{"{kind}":{{"language":"erlang","module":"riak_kv_mapreduce","function":"{function}"}}}}"#
-        )
-    };
-    let (map, reduce) =
-        (native("map", "map_object_value"), native("reduce", "reduce_count_inputs"));
-    format!(r#"{{"inputs":"{bucket}","timeout":600000,"query":[{map},{reduce}]}}"#)
+    count_of(&format!("\"{bucket}\""))
+}
+
+/// The same of the inputs that this JSON names.
+fn count_of(inputs: &str) -> String {
+    let (map, reduce) = (native_map(), native("reduce", "reduce_count_inputs"));
+    format!(r#"{{"inputs":{inputs},"timeout":600000,"query":[{map},{reduce}]}}"#)
+}
+
+/// A map phase that hands every object on.
+fn native_map() -> String {
+    native("map", "map_object_value")
+}
+
+fn native(kind: &str, function: &str) -> String {
+    format!(
+        r#"{{"{kind}":{{"language":"erlang","module":"riak_kv_mapreduce","function":"{function}"}}}}"#
+    )
 }
 
 /// A query of a JavaScript map and the sum of its results.

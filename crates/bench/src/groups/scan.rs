@@ -68,19 +68,24 @@ async fn one_node(plan: &Plan, tool: &Tool) -> Outcome<Row> {
 }
 
 /// What a fold took.
-struct Fold {
+pub(super) struct Fold {
     /// Microseconds of processor time an object.
-    cpu: f64,
+    pub(super) cpu: f64,
     /// Objects a second.
-    rate: f64,
+    pub(super) rate: f64,
 }
 
 /// Folds over everything as long as a turn takes.
 fn fold_again(engine: &SledEngine, plan: &Plan) -> Outcome<Fold> {
+    again(plan, || fold(engine))
+}
+
+/// Folds as long as a turn takes; `fold` tells how many objects it looked at.
+pub(super) fn again(plan: &Plan, fold: impl Fn() -> Outcome<u64>) -> Outcome<Fold> {
     let (began, cpu) = (Instant::now(), machine::own_cpu_seconds());
     let mut seen = 0;
     while began.elapsed() < plan.duration {
-        let objects = fold(engine)?;
+        let objects = fold()?;
         if objects != plan.objects {
             return Err(format!("the fold saw {objects} objects").into());
         }
@@ -105,7 +110,7 @@ fn fold(engine: &SledEngine) -> Outcome<u64> {
     Ok(objects)
 }
 
-fn copy_all(from: &Path, to: &Path) -> Outcome {
+pub(super) fn copy_all(from: &Path, to: &Path) -> Outcome {
     std::fs::create_dir_all(to)?;
     for entry in std::fs::read_dir(from)? {
         let entry = entry?;

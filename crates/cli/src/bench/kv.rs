@@ -11,6 +11,8 @@ use serde_json::{Value, json};
 
 use super::Load;
 use super::drive::{Answered, Plan, Requester, drive};
+use super::header::Header;
+use super::random::Random;
 use super::wire::Connection;
 use crate::failure::{Failure, Outcome};
 
@@ -50,6 +52,11 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "BYTES", default_value_t = 200)]
     #[arg(value_parser = clap::value_parser!(u64).range(0..=MOST_BYTES))]
     value_size: u64,
+
+    /// Send this header with each write; may be repeated. In it {key} stands for the key, {key:N} for
+    /// its last N digits, {random:N} for N digits at random, others in each request
+    #[arg(long = "header", value_name = "NAME: VALUE", value_parser = Header::parse)]
+    headers: Vec<Header>,
 
     /// Connections, each with one request under way
     #[arg(long, value_name = "N", default_value_t = 32)]
@@ -100,6 +107,7 @@ struct Worker {
     reads: u64,
     chance: Random,
     value: Rc<Vec<u8>>,
+    headers: Rc<Vec<Header>>,
     request: Vec<u8>,
 }
 
@@ -175,6 +183,7 @@ impl Arguments {
     fn workers(&self, clients: &[Client], op: Operation) -> Vec<Worker> {
         let next = Rc::new(Cell::new(0));
         let value = Rc::new(value(self.value_size));
+        let headers = Rc::new(self.headers.clone());
         let hosts = clients.iter().map(|client| client.address()).cycle();
         let worker = |(number, host): (u16, &str)| Worker {
             connection: Connection::new(host),
@@ -192,6 +201,7 @@ impl Arguments {
             },
             chance: Random::new(u64::from(number) << 32),
             value: value.clone(),
+            headers: headers.clone(),
             request: Vec::new(),
         };
         (0..self.connections).zip(hosts).map(worker).collect()
@@ -221,7 +231,7 @@ impl Requester for Worker {
 
 impl Worker {
     fn write_request(&mut self, key: u64, read: bool) -> std::io::Result<()> {
-        let Self { request, path, host, value, .. } = self;
+        let Self { request, path, host, value, headers, chance, .. } = self;
         request.clear();
         if read {
             return write!(request, "GET {path}{key:09} HTTP/1.1\r\nHost: {host}\r\n\r\n");
@@ -230,8 +240,10 @@ impl Worker {
         write!(
             request,
             "PUT {path}{key:09} HTTP/1.1\r\nHost: {host}\r\nContent-Type: text/plain\r\n\
-             Content-Length: {length}\r\n\r\n"
+             Content-Length: {length}\r\n"
         )?;
+        headers.iter().try_for_each(|header| header.write(request, key, chance))?;
+        request.extend_from_slice(b"\r\n");
         request.extend_from_slice(value);
         Ok(())
     }
@@ -243,42 +255,9 @@ fn value(bytes: u64) -> Vec<u8> {
     letters.take(usize::try_from(bytes).unwrap_or(usize::MAX)).collect()
 }
 
-/// Numbers that look random, the same in every run (SplitMix64).
-#[derive(Debug, Clone)]
-struct Random(u64);
-
-impl Random {
-    fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound.max(1)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn keys_spread_over_all() {
-        let mut random = Random::new(0);
-        let mut counts = [0; 10];
-        for _ in 0..10_000 {
-            counts[usize::try_from(random.below(10)).unwrap()] += 1;
-        }
-        assert!(counts.iter().all(|count| (800..1_200).contains(count)), "{counts:?}");
-        assert_ne!(Random::new(1).next(), Random::new(2).next());
-    }
 
     #[test]
     fn values_have_their_size() {

@@ -5,8 +5,10 @@
 //! than rates and times, and it does not depend on how fast the load generator is.
 
 mod drive;
+mod header;
 mod kv;
 mod mapred;
+mod random;
 mod report;
 mod usage;
 mod wire;
