@@ -238,13 +238,13 @@ fn live(head: &[u8], siblings: bool) -> Result<bool> {
 
 /// The record as a reader of a bucket without siblings is to see it: with its newest value alone.
 pub(crate) fn newest_alone(record: Record, depth: ScanDepth) -> Result<Record> {
-    let mut object = Record::decode_without_bodies(&record.head)?;
-    if object.siblings.len() < 2 {
+    if Record::sibling_count(&record.head)? < 2 {
         return Ok(record);
     }
-    if depth == ScanDepth::Records {
-        object = record.decode()?;
-    }
+    let mut object = match depth {
+        ScanDepth::Records => record.decode()?,
+        ScanDepth::Heads => Record::decode_without_bodies(&record.head)?,
+    };
     object.resolve_to_newest();
     Ok(Record::encode(&object))
 }

@@ -35,6 +35,9 @@ pub(crate) struct Met {
     pub(crate) id: ObjectId,
     /// The term, of an index.
     pub(crate) term: Option<IndexValue>,
+    /// Whether it is as readers of the bucket are to see it, siblings or not: it has one value, and
+    /// that has the term.
+    pub(crate) alone: bool,
     pub(crate) record: Record,
 }
 
@@ -162,8 +165,8 @@ impl Part {
         let mut walk = Walk::new(self, keep, take);
         let mut stale = Vec::new();
         let mut visit = |place: TermPlace| -> Result<ControlFlow<()>> {
-            let cursor = Cursor::new(place.to_bytes());
-            match walk.look(cursor.clone(), &place.key) {
+            let cursor = place.to_bytes();
+            match walk.look(&cursor, &place.key) {
                 ControlFlow::Continue(true) => {}
                 ControlFlow::Continue(false) => return Ok(ControlFlow::Continue(())),
                 ControlFlow::Break(()) => return Ok(ControlFlow::Break(())),
@@ -171,15 +174,16 @@ impl Part {
             let id = ObjectId::new(self.bucket.clone(), place.key);
             let at = StoreKey { home: self.home.0, id };
             let record = core.engine.read(self.vnode.0, &at, depth)?;
-            let live = |record: &Record| {
-                let object = Record::decode_without_bodies(&record.head)?;
-                let has = object.has_term(&range.field, &place.term);
-                Ok(has || mapring_types::planted!(StaleEntryTrusted))
-            };
-            match record {
-                Some(record) if live(&record).map_err(|e: Error| e.context(&at.id))? => {
-                    let (id, term) = (at.id, Some(place.term));
-                    Ok(walk.take(Met { cursor, id, term, record }))
+            let object = record.as_ref().map(|record| Record::decode_without_bodies(&record.head));
+            let object = object.transpose().map_err(|error| error.context(&at.id))?;
+            match (record, object) {
+                (Some(record), Some(object))
+                    if object.has_term(&range.field, &place.term)
+                        || mapring_types::planted!(StaleEntryTrusted) =>
+                {
+                    let alone = object.siblings.len() == 1;
+                    let (cursor, id, term) = (Cursor::new(cursor), at.id, Some(place.term));
+                    Ok(walk.take(Met { cursor, id, term, alone, record }))
                 }
                 _ => {
                     if stale.len() < limits::FOLD_SWEEPS {
@@ -210,8 +214,8 @@ struct Walk<'a> {
     keep: Option<&'a KeyTest>,
     take: &'a mut dyn FnMut(Met) -> Result<bool>,
     looked_at: u64,
-    /// The place that was looked at last.
-    last: Option<Cursor>,
+    /// The place that was looked at last, if any was; of most places no copy is needed any longer.
+    last: Vec<u8>,
     full: bool,
     failure: Option<Error>,
 }
@@ -222,12 +226,12 @@ impl<'a> Walk<'a> {
         keep: Option<&'a KeyTest>,
         take: &'a mut dyn FnMut(Met) -> Result<bool>,
     ) -> Self {
-        Self { part, keep, take, looked_at: 0, last: None, full: false, failure: None }
+        Self { part, keep, take, looked_at: 0, last: Vec::new(), full: false, failure: None }
     }
 
     /// Looks at a place: whether its object is to be read; `Break` where the page ends before it.
-    fn look(&mut self, cursor: Cursor, key: &[u8]) -> ControlFlow<(), bool> {
-        if self.part.upto.as_ref().is_some_and(|upto| cursor > *upto) {
+    fn look(&mut self, place: &[u8], key: &[u8]) -> ControlFlow<(), bool> {
+        if self.part.upto.as_ref().is_some_and(|upto| place > upto.place()) {
             return ControlFlow::Break(());
         }
         if self.looked_at >= limits::FOLD_PAGE_ENTRIES {
@@ -235,7 +239,8 @@ impl<'a> Walk<'a> {
             return ControlFlow::Break(());
         }
         self.looked_at += 1;
-        self.last = Some(cursor);
+        self.last.clear();
+        self.last.extend_from_slice(place);
         match self.keep.map_or(Ok(true), |keep| keep(key)) {
             Ok(wanted) => ControlFlow::Continue(wanted),
             Err(error) => {
@@ -260,18 +265,19 @@ impl<'a> Walk<'a> {
     fn end(self) -> Result<End> {
         let Self { full, last, looked_at, failure, .. } = self;
         failure.map_or(Ok(()), Err)?;
-        Ok(End { next: last.filter(|_| full), looked_at })
+        // Only what was looked at can fill a page.
+        Ok(End { next: full.then(|| Cursor::new(last)), looked_at })
     }
 }
 
 impl Visitor for Walk<'_> {
     fn wants(&mut self, key: &StoreKey) -> ControlFlow<(), bool> {
-        self.look(Cursor::new(key.id.key.clone()), &key.id.key)
+        self.look(&key.id.key, &key.id.key)
     }
 
     fn visit(&mut self, key: StoreKey, record: Record) -> ControlFlow<()> {
         let cursor = Cursor::new(key.id.key.clone());
-        self.take(Met { cursor, id: key.id, term: None, record })
+        self.take(Met { cursor, id: key.id, term: None, alone: false, record })
     }
 }
 
@@ -285,8 +291,13 @@ pub(crate) fn page(core: &Core, request: &FoldRequest, siblings: bool) -> Result
     let part = Part::of(request);
     let mut page = Page::default();
     let end = objects(core, &part, request, &mut |met| {
-        let Met { cursor, id, term, record } = met;
-        if let Some(record) = part.shown(record, term.as_ref(), siblings, request.depth)? {
+        let Met { cursor, id, term, alone, record } = met;
+        let shown = if alone {
+            Some(record)
+        } else {
+            part.shown(record, term.as_ref(), siblings, request.depth)?
+        };
+        if let Some(record) = shown {
             page.items.push(Item { cursor, id, record });
         }
         Ok(())

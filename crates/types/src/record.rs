@@ -3,7 +3,8 @@
 //! The split lets a key-only scan read heads alone, and lets large bodies lie elsewhere.
 
 use bytes::{Bytes, BytesMut};
-use serde::{Deserialize, Serialize, Serializer};
+use serde::de::{SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::clock::{Dot, VersionVector};
 use crate::error::{Error, Result};
@@ -112,6 +113,17 @@ impl Record {
         Ok(Object { clock: head.clock, siblings: siblings.collect() })
     }
 
+    /// How many siblings there are. Nothing of them is read: for scans, where it is asked of every
+    /// object.
+    ///
+    /// # Errors
+    /// `Corrupt` when the beginning of the head cannot be read.
+    pub fn sibling_count(head: &[u8]) -> Result<usize> {
+        let (ClockSkipped, rest) = postcard::take_from_bytes(versioned(head)?).map_err(damaged)?;
+        // A sequence begins with its length.
+        postcard::take_from_bytes(rest).map(|(count, _)| count).map_err(damaged)
+    }
+
     /// Size of head and body, in bytes.
     pub fn len(&self) -> usize {
         self.head.len() + self.body.len()
@@ -120,6 +132,31 @@ impl Record {
     /// Whether there is nothing in the record.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+}
+
+/// A [`VersionVector`] that is read and not kept.
+struct ClockSkipped;
+
+impl<'de> Deserialize<'de> for ClockSkipped {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        struct Skip;
+        impl<'de> Visitor<'de> for Skip {
+            type Value = ClockSkipped;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a clock")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(
+                self,
+                mut entries: A,
+            ) -> std::result::Result<ClockSkipped, A::Error> {
+                while entries.next_element::<(u64, u64)>()?.is_some() {}
+                Ok(ClockSkipped)
+            }
+        }
+        deserializer.deserialize_seq(Skip)
     }
 }
 
@@ -153,4 +190,41 @@ fn versioned(head: &[u8]) -> Result<&[u8]> {
 
 fn damaged(error: postcard::Error) -> Error {
     Error::corrupt("a stored head is damaged").with_source(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn siblings_are_counted_without_being_read() {
+        for clocks in [0, 1, 300] {
+            for siblings in [0, 1, 2, 200] {
+                let mut object = Object::default();
+                for actor in 0..clocks {
+                    object
+                        .clock
+                        .add(Dot { actor: crate::ActorId(actor << 40), counter: actor + 1 });
+                }
+                object.siblings = (0..siblings)
+                    .map(|counter| Sibling {
+                        dot: Dot { actor: crate::ActorId(7), counter },
+                        last_modified: counter,
+                        deleted: false,
+                        metadata: Metadata::default(),
+                        body: Bytes::from_static(b"x"),
+                    })
+                    .collect();
+                let head = Record::encode(&object).head;
+                assert_eq!(Record::sibling_count(&head).unwrap() as u64, siblings);
+            }
+        }
+    }
+
+    #[test]
+    fn a_damaged_beginning_is_noticed() {
+        for head in [&b""[..], b"\x02\0\0", b"\x01", b"\x01\x05\x01", b"\x01\0"] {
+            assert!(Record::sibling_count(head).is_err(), "{head:?}");
+        }
+    }
 }
