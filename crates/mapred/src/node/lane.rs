@@ -51,7 +51,7 @@ pub(super) async fn run(node: Arc<Node>, request: LaneRequest, frames: mpsc::Sen
     };
     let at_once = node.units_at_once.max(1);
     let turns = LaneTurns::new(&node.turns);
-    let size = CallSize::new();
+    let size = CallSize::of(function.as_deref());
     let lane = &Lane { node, request, function, keep, turns, size, frames };
     if let (Some(error), Source::Folds { units, .. }) = (refusal, &lane.request.source) {
         let first = units.first().map_or((0, 0), |unit| (unit.unit, unit.attempt));
@@ -186,7 +186,13 @@ impl Lane {
         let mut taken = 0u64;
         while !rest.is_empty() {
             let turn = self.turns.take().await?;
-            let (now, _) = rest.split_at(self.size.next().min(rest.len()));
+            // Here a call's worth costs little to read, however slow the function is; over the
+            // network it does not.
+            let most = match self.request.manner.quorum {
+                true => self.size.next(),
+                false => limits::CALL_INPUTS,
+            };
+            let (now, _) = rest.split_at(most.min(rest.len()));
             let mut items = self.read_inputs(now, &mut pager).await?;
             if items.is_empty() {
                 return Err(Error::internal("nothing was read, not even that it is missing").into());
@@ -197,8 +203,8 @@ impl Lane {
                     taken += 1;
                     pager.add(outcome, Progress::Taken(taken)).await?;
                 }
+                pager.end_if_late().await?;
             }
-            pager.end_if_late().await?;
             drop(turn);
         }
         pager.end(Progress::Done).await

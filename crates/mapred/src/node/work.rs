@@ -176,8 +176,16 @@ pub(super) fn is_tombstone(id: &ObjectId, record: &Record) -> Result<bool> {
 pub(super) struct CallSize(AtomicUsize);
 
 impl CallSize {
-    pub(super) fn new() -> Self {
-        Self(AtomicUsize::new(limits::FIRST_CALL_INPUTS))
+    /// For a phase's function. Of the native ones it is known that they are fast.
+    pub(super) fn of(function: Option<&PhaseFunction>) -> Self {
+        let scripted = |function: &PhaseFunction| {
+            !matches!(function.function, mapring_script::Function::Erlang { .. })
+        };
+        let first = match function.is_some_and(scripted) {
+            true => limits::FIRST_CALL_INPUTS,
+            false => limits::CALL_INPUTS,
+        };
+        Self(AtomicUsize::new(first))
     }
 
     pub(super) fn next(&self) -> usize {
@@ -278,7 +286,7 @@ mod tests {
 
     #[test]
     fn calls_shrink_and_grow() {
-        let size = CallSize::new();
+        let size = CallSize(AtomicUsize::new(limits::FIRST_CALL_INPUTS));
         let mut items: VecDeque<MapInput> = (0..400).map(|_| input(&[(&[], false)])).collect();
         assert_eq!(take(&mut items, size.next()).len(), limits::FIRST_CALL_INPUTS);
         for _ in 0..6 {
@@ -300,7 +308,7 @@ mod tests {
             record.body = Bytes::from(vec![0; 2 * limits::CALL_BYTES]);
         }
         let mut items: VecDeque<MapInput> = [large.clone(), large].into();
-        let size = CallSize::new();
+        let size = CallSize(AtomicUsize::new(limits::FIRST_CALL_INPUTS));
         assert_eq!(take(&mut items, size.next()).len(), 1);
         assert_eq!(take(&mut items, size.next()).len(), 1);
         assert_eq!(take(&mut items, size.next()).len(), 0);

@@ -207,9 +207,12 @@ impl Workers for ProcessWorkers {
         let mut busy = Duration::ZERO;
         if built_in::runs(function) {
             let began = Instant::now();
-            match self.natives.map(query, function, inputs.clone()).await {
-                Err(_) if !is_erlang(function) => {} // JavaScript decides.
-                result => return (result, began.elapsed()),
+            if is_erlang(function) {
+                return (self.natives.map(query, function, inputs).await, began.elapsed());
+            }
+            // Where it fails JavaScript decides.
+            if let Ok(results) = self.natives.map(query, function, inputs.clone()).await {
+                return (Ok(results), began.elapsed());
             }
         }
         let results = self.map_parts(query, phase, function, inputs, &mut busy).await;
