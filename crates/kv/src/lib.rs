@@ -506,7 +506,17 @@ impl Kv {
             return merge::page(&self.inner, request).await;
         }
         let siblings = self.inner.siblings(&request.bucket);
-        self.inner.vnodes.run(move |core| select::page(core, &request, siblings)).await
+        // Most ranges hold little in a partition, or nothing.
+        let range = !matches!(request.selection, Selection::All);
+        if range
+            && request.after.is_none()
+            && let Some(page) = self.inner.vnodes.fold_at_once(&request, siblings)
+        {
+            return page;
+        }
+        let work =
+            move |core: &vnode::Core| select::page(core, &request, siblings, select::Bounds::PAGE);
+        self.inner.vnodes.run(work).await
     }
 
     /// Reads objects from vnodes of this node, as [`Kv::fold_page`] gives them: the first of the

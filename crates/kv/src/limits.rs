@@ -100,6 +100,10 @@ pub const FOLD_PAGE_ENTRIES: u64 = 20_000;
 /// the next one.
 pub const FOLD_SWEEPS: usize = 1_000;
 
+/// Entries looked at for the first page of a fold over a range, which may be read in the caller's
+/// thread: many ranges hold no more in a partition, and they cost less than another thread.
+pub const FOLD_SHORT_ENTRIES: u64 = 32;
+
 /// Pages of names and clocks asked of one replica for one page of a fold that merges replicas: as
 /// many as this node's own page may have looked at.
 pub const FOLD_CLOCK_PAGES: usize = FOLD_PAGE_ENTRIES as usize / REPAIR_PAGE;

@@ -18,7 +18,7 @@ use mapring_types::limits::{PAGE_BYTES, PAGE_INPUTS};
 use mapring_types::{Error, NodeId, Object, ObjectId, Record, Result, VersionVector};
 
 use crate::fold::{Cursor, FoldRequest, Item, Page, Selection};
-use crate::select::{self, Clocks, End, Met, Part};
+use crate::select::{self, Bounds, Clocks, End, Met, Part};
 use crate::wire::{AskClocks, Operation};
 use crate::{Shared, limits, replica};
 
@@ -181,13 +181,14 @@ impl Merge {
         let request = self.request.clone();
         let work = move |core: &crate::vnode::Core| {
             let mut own = Vec::new();
-            let end = select::objects(core, &Part::of(&request), &request, &mut |met| {
-                let Met { cursor, id, record, .. } = met;
-                let object = Record::decode_without_bodies(&record.head);
-                let clock = object.map_err(|error| error.context(&id))?.clock;
-                own.push((cursor, clock, record));
-                Ok(())
-            })?;
+            let end =
+                select::objects(core, &Part::of(&request), &request, Bounds::PAGE, &mut |met| {
+                    let Met { cursor, id, record, .. } = met;
+                    let object = Record::decode_without_bodies(&record.head);
+                    let clock = object.map_err(|error| error.context(&id))?.clock;
+                    own.push((cursor, clock, record));
+                    Ok(())
+                })?;
             Ok((own, end))
         };
         self.shared.vnodes.run(work).await

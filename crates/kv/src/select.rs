@@ -1,6 +1,6 @@
 //! Selections read from one replica: all objects of a bucket, a range of keys, a range of an index.
 //!
-//! Each page ends where [`limits::FOLD_PAGE_ENTRIES`] have been looked at, so that a test that
+//! Each page ends where so many entries have been looked at ([`Bounds`]), so that a test that
 //! refuses everything, or an index of nothing but stale entries, still gives pages.
 
 use std::ops::ControlFlow;
@@ -27,6 +27,22 @@ pub(crate) struct Part {
     pub(crate) after: Option<Cursor>,
     /// End with this place; `None` where the selection ends.
     pub(crate) upto: Option<Cursor>,
+}
+
+/// What ends a page beside its request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    /// Entries looked at, wanted or not.
+    entries: u64,
+    /// Bytes of records; one may be larger.
+    bytes: usize,
+}
+
+impl Bounds {
+    pub(crate) const PAGE: Self = Self { entries: limits::FOLD_PAGE_ENTRIES, bytes: PAGE_BYTES };
+    /// Of a page that is read in the caller's thread.
+    pub(crate) const SHORT: Self =
+        Self { entries: limits::FOLD_SHORT_ENTRIES, bytes: limits::SHORT_BYTES };
 }
 
 /// An object at a place of a selection, as its replica has it.
@@ -112,13 +128,15 @@ impl Part {
         core: &Core,
         keep: Option<&KeyTest>,
         depth: ScanDepth,
+        entries: u64,
         take: &mut dyn FnMut(Met) -> Result<bool>,
     ) -> Result<End> {
+        let walk = Walk::new(self, keep, entries, take);
         match &self.selection {
-            Selection::All => self.walk_keys(core, (None, None), keep, depth, take),
+            Selection::All => self.walk_keys(core, (None, None), depth, walk),
             Selection::Keys { from, to } => {
                 let bounds = (Some(from.clone()), Some(to.clone()));
-                self.walk_keys(core, bounds, keep, depth, take)
+                self.walk_keys(core, bounds, depth, walk)
             }
             Selection::Terms { field, from, to } => {
                 let range = TermRange {
@@ -129,7 +147,7 @@ impl Part {
                     to: to.clone(),
                     after: self.after.as_ref().map(place).transpose()?,
                 };
-                self.walk_terms(core, &range, keep, depth, take)
+                self.walk_terms(core, &range, depth, walk)
             }
         }
     }
@@ -138,9 +156,8 @@ impl Part {
         &self,
         core: &Core,
         (from, mut to): (Option<Bytes>, Option<Bytes>),
-        keep: Option<&KeyTest>,
         depth: ScanDepth,
-        take: &mut dyn FnMut(Met) -> Result<bool>,
+        mut walk: Walk<'_>,
     ) -> Result<End> {
         if let Some(upto) = &self.upto {
             let upto = upto.place();
@@ -149,7 +166,6 @@ impl Part {
         let after = self.after.as_ref().map(|after| after.place().clone());
         let after = after.map(|key| ObjectId::new(self.bucket.clone(), key));
         let range = ScanRange { from, to, ..ScanRange::bucket(self.home.0, self.bucket.clone()) };
-        let mut walk = Walk::new(self, keep, take);
         core.engine.walk(self.vnode.0, &range.after(after), depth, &mut walk)?;
         walk.end()
     }
@@ -158,11 +174,9 @@ impl Part {
         &self,
         core: &Core,
         range: &TermRange,
-        keep: Option<&KeyTest>,
         depth: ScanDepth,
-        take: &mut dyn FnMut(Met) -> Result<bool>,
+        mut walk: Walk<'_>,
     ) -> Result<End> {
-        let mut walk = Walk::new(self, keep, take);
         let mut stale = Vec::new();
         let mut visit = |place: TermPlace| -> Result<ControlFlow<()>> {
             let cursor = place.to_bytes();
@@ -212,6 +226,8 @@ impl Part {
 struct Walk<'a> {
     part: &'a Part,
     keep: Option<&'a KeyTest>,
+    /// The most entries to be looked at.
+    entries: u64,
     take: &'a mut dyn FnMut(Met) -> Result<bool>,
     looked_at: u64,
     /// The place that was looked at last, if any was; of most places no copy is needed any longer.
@@ -224,9 +240,19 @@ impl<'a> Walk<'a> {
     fn new(
         part: &'a Part,
         keep: Option<&'a KeyTest>,
+        entries: u64,
         take: &'a mut dyn FnMut(Met) -> Result<bool>,
     ) -> Self {
-        Self { part, keep, take, looked_at: 0, last: Vec::new(), full: false, failure: None }
+        Self {
+            part,
+            keep,
+            entries,
+            take,
+            looked_at: 0,
+            last: Vec::new(),
+            full: false,
+            failure: None,
+        }
     }
 
     /// Looks at a place: whether its object is to be read; `Break` where the page ends before it.
@@ -234,7 +260,7 @@ impl<'a> Walk<'a> {
         if self.part.upto.as_ref().is_some_and(|upto| place > upto.place()) {
             return ControlFlow::Break(());
         }
-        if self.looked_at >= limits::FOLD_PAGE_ENTRIES {
+        if self.looked_at >= self.entries {
             self.full = true;
             return ControlFlow::Break(());
         }
@@ -287,10 +313,15 @@ fn place(cursor: &Cursor) -> Result<TermPlace> {
 }
 
 /// A page of one replica alone: see [`crate::Kv::fold_page`].
-pub(crate) fn page(core: &Core, request: &FoldRequest, siblings: bool) -> Result<Page> {
+pub(crate) fn page(
+    core: &Core,
+    request: &FoldRequest,
+    siblings: bool,
+    bounds: Bounds,
+) -> Result<Page> {
     let part = Part::of(request);
     let mut page = Page::default();
-    let end = objects(core, &part, request, &mut |met| {
+    let end = objects(core, &part, request, bounds, &mut |met| {
         let Met { cursor, id, term, alone, record } = met;
         let shown = if alone {
             Some(record)
@@ -310,15 +341,17 @@ pub(crate) fn objects(
     core: &Core,
     part: &Part,
     request: &FoldRequest,
+    bounds: Bounds,
     take: &mut dyn FnMut(Met) -> Result<()>,
 ) -> Result<End> {
     let most = request.most.clamp(1, PAGE_INPUTS);
     let (mut count, mut bytes) = (0, 0);
-    part.walk(core, request.keep.as_ref(), request.depth, &mut |met| {
+    let (keep, depth) = (request.keep.as_ref(), request.depth);
+    part.walk(core, keep, depth, bounds.entries, &mut |met| {
         count += 1;
         bytes += met.record.len();
         take(met)?;
-        Ok(count >= most || bytes >= PAGE_BYTES)
+        Ok(count >= most || bytes >= bounds.bytes)
     })
 }
 
@@ -327,7 +360,8 @@ pub(crate) fn clocks(core: &Core, part: &Part, most: usize) -> Result<Clocks> {
     let mut page = Clocks::default();
     let mut bytes = 0;
     let most = most.clamp(1, limits::REPAIR_PAGE);
-    let end = part.walk(core, None, ScanDepth::Heads, &mut |met| {
+    let entries = limits::FOLD_PAGE_ENTRIES;
+    let end = part.walk(core, None, ScanDepth::Heads, entries, &mut |met| {
         let object = Record::decode_without_bodies(&met.record.head)
             .map_err(|error| error.context(&met.id))?;
         bytes += met.cursor.place().len() + 16 * object.clock.len() + 16;

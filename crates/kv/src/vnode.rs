@@ -20,7 +20,9 @@ use tokio::sync::{Notify, oneshot};
 use crate::actor::Actors;
 use crate::commit::GroupCommit;
 use crate::executor::{self, Executor};
+use crate::fold::{FoldRequest, Page};
 use crate::recent::{Reaped, Recent};
+use crate::select::{self, Bounds};
 use crate::settle::Held;
 use crate::witness::{Source, Witnesses, WriteMark};
 use crate::{KvParts, NewValue, limits};
@@ -178,6 +180,22 @@ impl Vnodes {
             turn.was_large();
         }
         Some(read)
+    }
+
+    /// The first page of a fold, a short one read in the caller's thread; `None` where that may not
+    /// be.
+    pub(crate) fn fold_at_once(
+        &self,
+        request: &FoldRequest,
+        siblings: bool,
+    ) -> Option<Result<Page>> {
+        let mut turn = self.executor.turn()?;
+        let page = executor::caught(|| select::page(&self.core, request, siblings, Bounds::SHORT));
+        let bytes = |page: &Page| page.items.iter().map(|item| item.record.len()).sum::<usize>();
+        if page.as_ref().is_ok_and(|page| bytes(page) > limits::SHORT_BYTES) {
+            turn.was_large();
+        }
+        Some(page)
     }
 
     /// Stamps a write and stores it; gives the object as it then is, and its record.
