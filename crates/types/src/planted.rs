@@ -54,7 +54,7 @@ mod chosen {
         ReapedTooSoon,
         /// An entry of an index counts without a look at its object.
         StaleEntryTrusted,
-        /// A fold over several replicas gives what one of them has.
+        /// Where the replicas of a merged fold differ the one at hand counts.
         MergeTakesLocal,
     }
 

@@ -29,8 +29,8 @@ async fn mid_query(nodes: usize, runs: u32) {
     }
     cluster.wait_shared().await;
     let mut rig = Rig::with(cluster, "network cut mid-query", runs).await.with_load();
-    rig.measure(SLOW).await;
     let queries = Query::all(SLOW);
+    rig.measure(&queries).await;
     let mut slowest = Duration::ZERO;
     while rig.next_run() {
         let query = rig.draw(&queries);

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::query::{Query, Shape};
+use super::query::{Form, Query};
 use super::rig::{Met, Rig};
-use super::{RUNS, RUNS_OF_FIVE, SLOW};
+use super::{RUNS, RUNS_OF_FIVE, RUNS_OF_FORMS, SLOW};
 
 /// Queries over a node that is down already need not be slow.
 const QUICK: Duration = Duration::from_millis(2);
@@ -14,9 +14,18 @@ const LATEST: Duration = Duration::from_millis(400);
 
 async fn mid_query(nodes: usize, runs: u32, again_at_once: bool) {
     let kind = if again_at_once { "restart during a query" } else { "kill -9 mid-query" };
+    mid_some_query(kind, nodes, runs, again_at_once, Query::all(SLOW)).await;
+}
+
+async fn mid_some_query(
+    kind: &str,
+    nodes: usize,
+    runs: u32,
+    again_at_once: bool,
+    queries: Vec<Query>,
+) {
     let mut rig = Rig::start(kind, nodes, runs).await.with_load();
-    rig.measure(SLOW).await;
-    let queries = Query::all(SLOW);
+    rig.measure(&queries).await;
     while rig.next_run() {
         let query = rig.draw(&queries);
         rig.change_some(&rig.everyone()).await;
@@ -46,12 +55,7 @@ async fn mid_query(nodes: usize, runs: u32, again_at_once: bool) {
 async fn before_query(nodes: usize, runs: u32) {
     let mut rig = Rig::start("kill -9 before a query", nodes, runs).await.with_load();
     let mut queries = Query::all(QUICK);
-    queries.extend([false, true].map(|chunked| Query {
-        shape: Shape::Count,
-        keys: false,
-        chunked,
-        slow: QUICK,
-    }));
+    queries.extend([Form::Plain, Form::Parts].map(Query::count));
     while rig.next_run() {
         let query = rig.draw(&queries);
         rig.change_some(&rig.everyone()).await;
@@ -87,6 +91,12 @@ async fn mid_query_of_three() {
 #[tokio::test(flavor = "multi_thread")]
 async fn mid_query_of_five() {
     mid_query(5, RUNS_OF_FIVE, false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mid_query_of_any_form_of_three() {
+    let kind = "kill -9 mid-query of other forms";
+    mid_some_query(kind, 3, RUNS_OF_FORMS, false, Query::further(SLOW)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -29,6 +29,9 @@ const RUNS: u32 = 30;
 /// … and with five, whose processes share the same few cores.
 const RUNS_OF_FIVE: u32 = 10;
 
+/// Runs of the further forms of queries: each form twice.
+const RUNS_OF_FORMS: u32 = 20;
+
 /// Where every run waits for a silent node to be given up, the two together make as many.
 const SILENT_RUNS: u32 = RUNS - RUNS_OF_FIVE;
 

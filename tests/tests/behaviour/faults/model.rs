@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::query::{Query, Shape};
+use super::query::{Inputs, Query, Shape, left_out};
 use super::random::Random;
 
 /// Objects that queries map: enough that every partition has some.
@@ -54,34 +54,72 @@ pub(super) fn item_link(item: u32, version: u32) -> String {
     format!("</buckets/{TARGET_BUCKET}/keys/{target}>; riaktag=\"t\"")
 }
 
+/// The index of the versions of items.
+pub(super) const VERSIONS: &str = "version_int";
+
+/// How many inputs a long list has.
+const THOUSAND: usize = 1_000;
+
 /// An input of a query: an item, and its key data when the query lists its inputs.
 type Input = (u32, Option<u32>);
 
 impl Model {
     /// The document of a query and its answer.
     pub(super) fn ask(&self, query: &Query, random: &mut Random) -> (Value, Vec<String>) {
-        let mut inputs: Vec<Input> = self.0.keys().map(|&item| (item, None)).collect();
-        if query.keys {
-            // An input that is named twice counts twice.
-            for _ in 0..ITEMS / 10 {
-                let again = *random.pick(&inputs);
-                inputs.push(again);
-            }
-            random.shuffle(&mut inputs);
-            for (at, input) in inputs.iter_mut().enumerate() {
-                input.1 = Some(u32::try_from(at).unwrap());
-            }
+        let (asked, inputs) = self.inputs(query.inputs, random);
+        let mut document = json!({"inputs": asked, "query": query.phases(), "timeout": 60_000});
+        if query.inputs == Inputs::Merged {
+            document["consistency"] = json!("quorum");
         }
-        let listed = |(item, keydata): &Input| json!([ITEM_BUCKET, item_key(*item), keydata]);
-        let document = json!({
-            "inputs": if query.keys { inputs.iter().map(listed).collect() }
-                else { json!(ITEM_BUCKET) },
-            "query": query.phases(),
-            "timeout": 60_000,
-        });
+        if query.shape == Shape::Skip {
+            document["on_error"] = json!({"mode": "skip"});
+        }
         let mut answer = self.answer(query.shape, &inputs);
         answer.sort_unstable();
         (document, answer)
+    }
+
+    /// The inputs as a query has them, and what they are.
+    fn inputs(&self, form: Inputs, random: &mut Random) -> (Value, Vec<Input>) {
+        let mut inputs: Vec<Input> = self.0.keys().map(|&item| (item, None)).collect();
+        match form {
+            Inputs::Bucket => (json!(ITEM_BUCKET), inputs),
+            Inputs::Listed | Inputs::Thousand => {
+                // An input that is named twice counts twice.
+                let besides = match form {
+                    Inputs::Thousand => THOUSAND - inputs.len(),
+                    _ => inputs.len() / 10,
+                };
+                let again: Vec<Input> = (0..besides).map(|_| *random.pick(&inputs)).collect();
+                inputs.extend(again);
+                random.shuffle(&mut inputs);
+                for (at, input) in inputs.iter_mut().enumerate() {
+                    input.1 = Some(u32::try_from(at).unwrap());
+                }
+                let listed =
+                    |(item, keydata): &Input| json!([ITEM_BUCKET, item_key(*item), keydata]);
+                (inputs.iter().map(listed).collect(), inputs)
+            }
+            Inputs::Filtered => {
+                let from = u32::try_from(random.below(ITEMS as usize / 3)).unwrap();
+                let to = from + ITEMS / 2;
+                inputs.retain(|(item, _)| (from..=to).contains(item));
+                let filters =
+                    json!([["tokenize", "i", 1], ["string_to_int"], ["between", from, to]]);
+                (json!({"bucket": ITEM_BUCKET, "key_filters": filters}), inputs)
+            }
+            Inputs::Indexed | Inputs::Merged => {
+                let mut versions: Vec<u32> = self.0.values().copied().collect();
+                versions.sort_unstable();
+                // Some of the oldest and of the newest are left out, once there are any such.
+                let at = |place: usize| versions[(versions.len() - 1) * place / 8];
+                let (from, to) = (at(random.below(3)), at(8 - random.below(2)));
+                inputs.retain(|(item, _)| (from..=to).contains(&self.0[item]));
+                let index =
+                    json!({"bucket": ITEM_BUCKET, "index": VERSIONS, "start": from, "end": to});
+                (index, inputs)
+            }
+        }
     }
 
     /// Results as JSON text, in no order.
@@ -107,7 +145,14 @@ impl Model {
                 };
                 inputs.iter().map(result).collect()
             }
-            Shape::MapLinkMap => {
+            Shape::Skip => {
+                let result = |(item, _): &Input| {
+                    let key = json!(item_key(*item));
+                    if item.is_multiple_of(5) { left_out(&key) } else { key.to_string() }
+                };
+                inputs.iter().map(result).collect()
+            }
+            Shape::MapLinkMap | Shape::LinkMap => {
                 let result = |(item, _): &Input| text(format!("{}/t", target_key(target(*item))));
                 inputs.iter().map(result).collect()
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 
-use super::query::{Query, Shape};
+use super::query::{Form, Query};
 use super::rig::Rig;
 use super::{RUNS, RUNS_OF_FIVE};
 
@@ -18,8 +18,8 @@ async fn while_away(nodes: usize, runs: u32) {
     let kind = "kill -9, overwrite, delete, restart, query";
     let mut rig = Rig::start(kind, nodes, runs).await.with_load();
     let mut queries = Query::all(QUICK);
-    let count = |chunked| Query { shape: Shape::Count, keys: false, chunked, slow: QUICK };
-    queries.extend([false, true].map(count));
+    queries.extend([Form::Plain, Form::Parts].map(Query::count));
+    queries.extend(Query::further(QUICK));
     while rig.next_run() {
         let query = rig.draw(&queries);
         let victim = *rig.random.pick(&rig.everyone());

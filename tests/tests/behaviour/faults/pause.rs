@@ -15,8 +15,8 @@ const REQUESTS: usize = 4;
 
 async fn mid_query(nodes: usize, runs: u32) {
     let mut rig = Rig::start("SIGSTOP mid-query", nodes, runs).await.with_load();
-    rig.measure(SLOW).await;
     let queries = Query::all(SLOW);
+    rig.measure(&queries).await;
     let mut slowest = Duration::ZERO;
     while rig.next_run() {
         let query = rig.draw(&queries);

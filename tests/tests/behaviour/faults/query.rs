@@ -6,6 +6,7 @@ use mapring_client::{Client, Error};
 use serde_json::{Value, json};
 
 use super::model::{ITEM_BUCKET, TARGET_BUCKET};
+use super::wire;
 
 /// What the phases of a query are. All but [`Shape::Count`] begin with a slow JavaScript map, so
 /// that a fault meets units in flight.
@@ -23,19 +24,48 @@ pub(super) enum Shape {
     MapMap,
     /// A link phase between two maps.
     MapLinkMap,
+    /// A link phase and a slow map of what it names.
+    LinkMap,
+    /// A map that throws for some inputs, which are left out and told.
+    Skip,
     /// A native map and a native reduce over what the first map names.
     MapNative,
     /// A native reduce over the bucket's keys.
     Count,
 }
 
+/// What a query is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Inputs {
+    Bucket,
+    /// All items by name, some twice.
+    Listed,
+    /// A thousand inputs: all items by name, many times.
+    Thousand,
+    /// By a key filter.
+    Filtered,
+    /// By the index of the versions, which changes with each write.
+    Indexed,
+    /// The same, merged from a majority of replicas.
+    Merged,
+}
+
+/// How a query is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    Plain,
+    /// In multipart parts.
+    Parts,
+    /// A JSON object a line.
+    Lines,
+}
+
 /// A query, its time and inputs left open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Query {
     pub(super) shape: Shape,
-    /// Whether the inputs are listed, else they are the bucket.
-    pub(super) keys: bool,
-    pub(super) chunked: bool,
+    pub(super) inputs: Inputs,
+    pub(super) form: Form,
     /// How long the first map takes for each object.
     pub(super) slow: Duration,
 }
@@ -55,18 +85,48 @@ impl Shape {
 
 impl Query {
     /// A query that is over at once.
-    pub(super) const COUNT: Self =
-        Self { shape: Shape::Count, keys: false, chunked: false, slow: Duration::ZERO };
+    pub(super) const COUNT: Self = Self::count(Form::Plain);
+
+    pub(super) const fn count(form: Form) -> Self {
+        Self { shape: Shape::Count, inputs: Inputs::Bucket, form, slow: Duration::ZERO }
+    }
 
     /// Each shape with either kind of inputs and answer.
     pub(super) fn all(slow: Duration) -> Vec<Self> {
         let mut all = Vec::new();
         for shape in Shape::SLOW {
-            for keys in [false, true] {
-                all.extend([false, true].map(|chunked| Self { shape, keys, chunked, slow }));
+            for inputs in [Inputs::Bucket, Inputs::Listed] {
+                let forms = [Form::Plain, Form::Parts];
+                all.extend(forms.map(|form| Self { shape, inputs, form, slow }));
             }
         }
         all
+    }
+
+    /// Other forms of inputs, chains, options and answers.
+    pub(super) fn further(slow: Duration) -> Vec<Self> {
+        let query = |inputs, shape, form| Self { shape, inputs, form, slow };
+        let mut thousand = query(Inputs::Thousand, Shape::Map, Form::Plain);
+        // As long as the others, though there are many more inputs.
+        thousand.slow = slow / 6;
+        vec![
+            query(Inputs::Filtered, Shape::Map, Form::Plain),
+            query(Inputs::Filtered, Shape::LinkMap, Form::Parts),
+            query(Inputs::Filtered, Shape::PreReduce, Form::Lines),
+            query(Inputs::Indexed, Shape::Map, Form::Lines),
+            query(Inputs::Indexed, Shape::MapMap, Form::Plain),
+            query(Inputs::Merged, Shape::Map, Form::Parts),
+            query(Inputs::Merged, Shape::Reduce, Form::Plain),
+            thousand,
+            query(Inputs::Bucket, Shape::Skip, Form::Lines),
+            query(Inputs::Listed, Shape::Skip, Form::Lines),
+        ]
+    }
+
+    /// What decides how long it takes.
+    pub(super) fn kind(&self) -> (Shape, Inputs) {
+        let inputs = if self.inputs == Inputs::Listed { Inputs::Bucket } else { self.inputs };
+        (self.shape, inputs)
     }
 
     pub(super) fn phases(&self) -> Value {
@@ -93,6 +153,14 @@ impl Query {
                     map("function(v, kd) { return [v.key + '<' + kd]; }")
                 ])
             }
+            Shape::LinkMap => {
+                let link = json!({"link": {"bucket": TARGET_BUCKET, "tag": "t"}});
+                json!([link, self.slowly("", "[v.key + '/' + kd]")])
+            }
+            Shape::Skip => {
+                let throw = "if (JSON.parse(v.values[0].data).n % 5 === 0) throw 'no';";
+                json!([self.slowly(throw, "[v.key]")])
+            }
             Shape::MapLinkMap => {
                 let same = format!("[['{ITEM_BUCKET}', v.key]]");
                 let link = json!({"link": {"bucket": TARGET_BUCKET, "tag": "t"}});
@@ -111,12 +179,18 @@ impl Query {
     /// A map that is busy for a while and then gives `results` of the object `v`, its value `o` and
     /// the key data `kd`. Deleted objects that have not been reaped have none.
     fn slow_map(&self, results: &str) -> Value {
+        let object = "if (v.values[0].metadata['X-Riak-Deleted']) return [];
+                var o = JSON.parse(v.values[0].data);";
+        self.slowly(object, results)
+    }
+
+    /// A map that is busy for a while, does something, and then gives `results`.
+    fn slowly(&self, then: &str, results: &str) -> Value {
         let slow = self.slow.as_millis();
         map(&format!(
             "function(v, kd) {{
                 var end = Date.now() + {slow}; while (Date.now() < end);
-                if (v.values[0].metadata['X-Riak-Deleted']) return [];
-                var o = JSON.parse(v.values[0].data);
+                {then}
                 return {results};
             }}"
         ))
@@ -130,19 +204,60 @@ impl Query {
     ) -> Result<Vec<String>, Error> {
         let document = document.to_string();
         let mut results = Vec::new();
-        if self.chunked {
-            let mut parts = client.mapred_chunked(document).await?;
-            while let Some(part) = parts.next().await? {
-                results.extend(part.data.iter().map(|result| in_one_form(result.get())));
+        match self.form {
+            Form::Parts => {
+                let mut parts = client.mapred_chunked(document).await?;
+                while let Some(part) = parts.next().await? {
+                    results.extend(part.data.iter().map(|result| in_one_form(result.get())));
+                }
             }
-        } else {
-            let answer = client.mapred(document).await?;
-            let answer: Vec<Value> = serde_json::from_slice(&answer).unwrap();
-            results.extend(answer.iter().map(Value::to_string));
+            Form::Plain => {
+                let answer = client.mapred(document).await?;
+                let answer: Vec<Value> = serde_json::from_slice(&answer).unwrap();
+                results.extend(answer.iter().map(Value::to_string));
+            }
+            Form::Lines => results = lines(client.address(), &document).await?,
         }
         results.sort_unstable();
         Ok(results)
     }
+}
+
+/// The results in an answer of lines, which must be whole; inputs that were left out as
+/// [`left_out`] has them.
+async fn lines(address: &str, document: &str) -> Result<Vec<String>, Error> {
+    let headers = [("Content-Type", "application/json"), ("Accept", "application/x-ndjson")];
+    let answer = wire::request(address, "POST", "/mapred", &headers, document.as_bytes()).await;
+    let answer = answer.unwrap_or_default();
+    let text = answer.text();
+    match answer.status {
+        0 => {
+            let (address, reason) = (address.to_owned(), "nothing came".to_owned());
+            return Err(Error::Connect { address, reason });
+        }
+        503 => return Err(Error::Status { status: 503, text }),
+        _ => {}
+    }
+    assert!(answer.status == 200 && answer.whole, "{} of {address}: {text}", answer.status);
+    let mut results = Vec::new();
+    let mut done = None;
+    for line in text.lines() {
+        let line: Value = serde_json::from_str(line).unwrap();
+        let list = |name: &str| line[name].as_array().cloned().unwrap_or_default();
+        assert!(done.is_none() && line.get("error").is_none(), "{line}");
+        results.extend(list("data").iter().map(Value::to_string));
+        results.extend(list("skipped").iter().map(|input| left_out(&input["key"])));
+        done = line.get("done").cloned();
+    }
+    let done = done.unwrap_or_else(|| panic!("no end: {text}"));
+    let told = done["results"].as_u64().unwrap() + done["skipped"].as_u64().unwrap();
+    assert_eq!(told, results.len() as u64, "{text}");
+    Ok(results)
+}
+
+/// An input that was left out, among results.
+pub(super) fn left_out(key: &Value) -> String {
+    format!("without {key}")
 }
 
 fn map(source: &str) -> Value {

@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 
 use super::load::Load;
 use super::model::{self, ITEM_BUCKET, ITEMS, Model, TARGET_BUCKET};
-use super::query::{Query, Shape, difference};
+use super::query::{Form, Inputs, Query, Shape, difference};
 use super::random::Random;
 use super::wire;
 use crate::harness::{Cluster, PATIENCE, eventually, holds};
@@ -68,7 +68,7 @@ pub(super) struct Rig {
     delays: Vec<Duration>,
     /// Queries that have not had a run that counts.
     deck: Vec<Query>,
-    usual: BTreeMap<Shape, Duration>,
+    usual: BTreeMap<(Shape, Inputs), Duration>,
     last_victim: Option<usize>,
     load: Option<Load>,
     began: Instant,
@@ -163,7 +163,7 @@ impl Rig {
         let node = |number: u32| addresses[number as usize % addresses.len()].as_str();
         let targets = model::targets().map(|target| {
             let path = format!("/buckets/{TARGET_BUCKET}/keys/{}", model::target_key(target));
-            store(node(target), path, None, model::target_body(target))
+            store(node(target), path, &[], model::target_body(target))
         });
         futures::stream::iter(targets).buffer_unordered(AT_ONCE).collect::<Vec<()>>().await;
         let items = (0..ITEMS).map(|item| store_item(node(item), item, 0));
@@ -173,12 +173,14 @@ impl Rig {
 
     /// Asks each kind of query once without a fault: how long it takes, and that it is answered
     /// right.
-    pub(super) async fn measure(&mut self, slow: Duration) {
-        for shape in Shape::SLOW {
-            let node = self.random.below(self.cluster.nodes.len());
-            let asked = self.ask(node, Query { shape, keys: false, chunked: false, slow });
-            let took = self.judge(asked).await;
-            self.took(shape, took);
+    pub(super) async fn measure(&mut self, queries: &[Query]) {
+        for query in queries {
+            if !self.usual.contains_key(&query.kind()) {
+                let node = self.random.below(self.cluster.nodes.len());
+                let asked = self.ask(node, *query);
+                let took = self.judge(asked).await;
+                self.took(*query, took);
+            }
         }
     }
 
@@ -227,7 +229,7 @@ impl Rig {
     /// A query was answered that took so long, while a fault came; it counts if units were in flight
     /// then, and some were run again. By how much it was late.
     pub(super) fn count_if_met(&mut self, met: Met, query: Query, took: Duration) -> Duration {
-        let delay = self.took(query.shape, took);
+        let delay = self.took(query, took);
         if met.in_flight > 0 && met.reruns > 0 {
             self.delays.push(delay);
             self.count(met.reruns);
@@ -244,8 +246,8 @@ impl Rig {
     }
 
     /// Takes note of how long a query took; by how much it was late.
-    pub(super) fn took(&mut self, shape: Shape, took: Duration) -> Duration {
-        let usual = self.usual.entry(shape).or_insert(took);
+    pub(super) fn took(&mut self, query: Query, took: Duration) -> Duration {
+        let usual = self.usual.entry(query.kind()).or_insert(took);
         // The machine was busier when the usual time was measured.
         *usual = took.min(*usual);
         took - *usual
@@ -316,7 +318,10 @@ impl Rig {
         self.note_of(node, &format!("is asked {query:?}"));
         let (document, _) = self.model.ask(&query, &mut self.random);
         let address = self.address(node).to_owned();
-        let path = if query.chunked { "/mapred?chunked=true" } else { "/mapred" };
+        let path = match query.form {
+            Form::Parts => "/mapred?chunked=true",
+            Form::Plain | Form::Lines => "/mapred",
+        };
         tokio::spawn(async move {
             let headers = [("Content-Type", "application/json")];
             let body = document.to_string();
@@ -327,7 +332,7 @@ impl Rig {
 
     /// Waits for the time of the fault: anywhere in the usual time of a query that has just begun.
     pub(super) async fn wait_midst(&mut self, query: Query) {
-        let at = self.usual[&query.shape].mul_f64(self.random.fraction());
+        let at = self.usual[&query.kind()].mul_f64(self.random.fraction());
         tokio::time::sleep(at).await;
     }
 
@@ -527,13 +532,14 @@ pub(super) const SETTINGS: [(&str, &str); 1] = [("MAPRING__SCRIPT__WORKERS", "1"
 
 async fn store_item(node: &str, item: u32, version: u32) {
     let path = format!("/buckets/{ITEM_BUCKET}/keys/{}", model::item_key(item));
-    let link = model::item_link(item, version);
-    store(node, path, Some(link), model::item_body(item, version)).await;
+    let (link, version_text) = (model::item_link(item, version), version.to_string());
+    let index = format!("X-Riak-Index-{}", model::VERSIONS);
+    let headers = [("Link", link.as_str()), (index.as_str(), version_text.as_str())];
+    store(node, path, &headers, model::item_body(item, version)).await;
 }
 
-async fn store(node: &str, path: String, link: Option<String>, body: String) {
-    let mut headers = vec![("Content-Type", "application/json")];
-    headers.extend(link.as_deref().map(|link| ("Link", link)));
+async fn store(node: &str, path: String, headers: &[(&str, &str)], body: String) {
+    let headers = [&[("Content-Type", "application/json")], headers].concat();
     let answer = wire::request(node, "PUT", &path, &headers, body.as_bytes()).await;
     let answer = answer.unwrap_or_else(|error| panic!("PUT {path} by {node}: {error}"));
     assert_eq!(answer.status, 204, "PUT {path} by {node}: {}", answer.text());
