@@ -77,6 +77,9 @@ pub struct FoldRequest {
     pub keep: Option<KeyTest>,
     /// How many replicas are read and merged: 1 reads this vnode alone.
     pub replicas: u32,
+    /// Whether the vnode is known to have every acknowledged write, as a coverage plan says of those
+    /// that it names. Then a merge needs no more nodes than there are: see [`crate::Kv::fold_page`].
+    pub complete: bool,
 }
 
 /// An object that a fold met.

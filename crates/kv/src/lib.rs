@@ -494,7 +494,8 @@ impl Kv {
     ///
     /// With several [`FoldRequest::replicas`] the primaries nearest to the home partition that are
     /// up are read as well, and what they have is joined; `keep` and the selection hold for the
-    /// joined object.
+    /// joined object. Where a node that holds several of them is away, a vnode that is
+    /// [`FoldRequest::complete`] is read without it, if all others are.
     ///
     /// # Errors
     /// `Storage`, `Corrupt`, `Overloaded`; that of [`FoldRequest::keep`]; `Invalid` for a place of

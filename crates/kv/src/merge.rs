@@ -46,8 +46,8 @@ pub(crate) async fn page(shared: &Arc<Shared>, request: FoldRequest) -> Result<P
     }
 }
 
-/// The other primaries to be read: those that are up first, and on further nodes first. Fewer than
-/// asked for where these are away and the others suffice.
+/// The other primaries to be read: those that are up first, and on further nodes first. Where they
+/// are away, fewer than asked for if this node's vnode is complete and all of them suffice.
 ///
 /// # Errors
 /// `NotFound` for an unknown bucket type; `Invalid` when more replicas are asked for than there are;
@@ -84,7 +84,7 @@ fn others(
         let best = left.iter().enumerate().min_by_key(|(_, entry)| rank(entry)).map(|(at, _)| at);
         let at_hand = best.and_then(|at| left.get(at)).is_some_and(|entry| !away(entry));
         let read = |vnode| vnode == request.vnode || chosen.iter().any(|c| c.vnode == vnode);
-        if !at_hand && suffice(&list, wanted, read) {
+        if !at_hand && request.complete && suffice(&list, wanted, read) {
             break;
         }
         let Some(best) = best else {
@@ -99,10 +99,11 @@ fn others(
     Ok(chosen)
 }
 
-/// Whether some of a partition's replicas say as much as `wanted` of them on nodes of their own. A
-/// ring of a power of two has partitions of which one of three nodes holds two replicas. Writes count
-/// as acknowledged on as many nodes as there are (see `quorum`): so no such write is missed where
-/// enough nodes are read with all their replicas.
+/// Whether some of a partition's replicas are as many nodes as `wanted` of them would be on nodes of
+/// their own, as far as there are so many. A ring of a power of two has partitions of which one of
+/// three nodes holds two replicas, and those of the other node are all that is left without it. That
+/// is no majority: while the other was away the two may have acknowledged a write by themselves. So it
+/// is enough only where the vnode that is read is known to be complete.
 fn suffice(primaries: &[PreferenceEntry], wanted: u32, read: impl Fn(Partition) -> bool) -> bool {
     let nodes: BTreeSet<NodeId> = primaries.iter().map(|entry| entry.node).collect();
     let whole = |node: &&NodeId| {

@@ -64,9 +64,10 @@ impl Merged {
             selection,
             after: None,
             depth: ScanDepth::Records,
-            most: world.shape.page_inputs.min(limits::FOLDED),
+            most: 1 + usize::try_from(self.choice).unwrap_or(0) % limits::FOLDED,
             keep: None,
             replicas,
+            complete: false,
         };
         let mut values = vec![home.0.to_string()];
         loop {

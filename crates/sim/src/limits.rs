@@ -36,8 +36,9 @@ pub(crate) const POINTERS: usize = 40;
 /// Most keys that a query lists.
 pub(crate) const LISTED: u64 = 30;
 
-/// Most objects that a page of a fold which a client asks for itself has.
-pub(crate) const FOLDED: usize = 10;
+/// Most objects that a page of a fold which a client asks for itself has: so few that replicas which
+/// differ end their pages at different places.
+pub(crate) const FOLDED: usize = 4;
 
 /// How long a client asks a node to take at most over a write or read.
 pub(crate) const CLIENT_PATIENCE: Duration = Duration::from_secs(10);

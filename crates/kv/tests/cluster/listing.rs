@@ -144,6 +144,7 @@ async fn pages_meet_every_object_of_a_slice() {
                 most: 7,
                 keep: None,
                 replicas: 1,
+                complete: false,
             };
             let page = kv.fold_page(request).await.unwrap();
             assert!(page.items.len() <= 7);

@@ -131,6 +131,8 @@ impl Lane {
             most,
             keep: self.keep.clone(),
             replicas,
+            // Units go where the plan says that everything is.
+            complete: true,
         };
         let mut pager = Pager::new(self, unit.unit, unit.attempt);
         let mut after = unit.after.clone();
