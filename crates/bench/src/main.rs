@@ -48,7 +48,7 @@ struct Arguments {
     #[arg(long, value_name = "FILE")]
     program: Option<PathBuf>,
 
-    /// Less data, shorter and fewer turns: a minute and a half, for a first look
+    /// Less data, shorter and fewer turns: two minutes, for a first look
     #[arg(long)]
     quick: bool,
 

@@ -33,8 +33,8 @@ impl Plan {
     pub(crate) fn brief(&self) -> Self {
         Self {
             turns: self.turns.min(3),
-            warm_up: self.warm_up / 5,
-            duration: self.duration / 3,
+            warm_up: self.warm_up / 10,
+            duration: self.duration / 6,
             ..self.clone()
         }
     }
