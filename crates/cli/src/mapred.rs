@@ -68,12 +68,14 @@ pub(crate) async fn run(arguments: &Arguments) -> Outcome {
     Ok(())
 }
 
-/// The query with a member that is true.
+/// The query with a member that is true. Its text is otherwise left as it is.
 fn with(query: &[u8], name: &str) -> Outcome<Vec<u8>> {
-    let mut members: Map<String, Value> = serde_json::from_slice(query)
-        .map_err(|error| Failure::failed(format!("the query is no JSON object: {error}")))?;
-    members.insert(name.to_owned(), true.into());
-    Ok(Value::Object(members).to_string().into_bytes())
+    let Some(at) = query.iter().position(|byte| *byte == b'{') else {
+        return Err(Failure::failed("the query is no JSON object"));
+    };
+    let (before, members) = query.split_at(at + 1);
+    let comma = if members.trim_ascii_start().starts_with(b"}") { "" } else { "," };
+    Ok([before, format!("\"{name}\":true{comma}").as_bytes(), members].concat())
 }
 
 fn is_true(query: &[u8], name: &str) -> bool {

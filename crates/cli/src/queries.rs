@@ -45,6 +45,9 @@ pub(crate) async fn run(arguments: &Arguments) -> Outcome {
     if listed.queries.is_empty() {
         text.push_str("no query is under way\n");
     }
+    if listed.left_out > 0 {
+        text.push_str(&format!("and {} more\n", listed.left_out));
+    }
     if !listed.unreachable.is_empty() {
         text.push_str(&format!("did not answer: {}\n", listed.unreachable.join(", ")));
     }

@@ -13,6 +13,9 @@ use crate::object::escape;
 pub struct RunningQueries {
     /// What runs or waits for its turn, the oldest first.
     pub queries: Vec<RunningQuery>,
+    /// How many more there are: of each node the oldest are listed.
+    #[serde(default)]
+    pub left_out: u64,
     /// Nodes that did not tell theirs.
     pub unreachable: Vec<String>,
 }

@@ -10,7 +10,8 @@ use futures::stream::BoxStream;
 use mapring_cluster::{Change, Outcome, View};
 use mapring_kv::{DeleteOptions, GetOptions, Kv, NewValue, Progress, PutOptions};
 use mapring_mapred::{
-    Answer, Failure, MapReduce, Query, QueryId, QueryReport, Rejection, Results, Running, Started,
+    Answer, Failure, MapReduce, Query, QueryId, QueryList, QueryReport, Rejection, Results,
+    Running, Started,
 };
 use mapring_types::{BucketId, NodeId, Object, ObjectId, Result, VersionVector};
 use serde_json::value::RawValue;
@@ -143,7 +144,13 @@ pub trait Queries: Send + Sync + 'static {
     fn parse(&self, body: &[u8]) -> Result<Box<dyn ParsedQuery>, Rejection>;
 
     /// See [`MapReduce::queries`].
-    async fn running(&self) -> (Vec<QueryReport>, Vec<String>);
+    async fn running(&self) -> QueryList;
+
+    /// See [`MapReduce::query`].
+    ///
+    /// # Errors
+    /// Those of [`MapReduce::query`].
+    async fn show(&self, id: QueryId) -> Result<Option<QueryReport>>;
 
     /// See [`MapReduce::end`].
     ///
@@ -227,8 +234,12 @@ impl Queries for MapReduce {
         Ok(Box::new(Planned { mapred: self.clone(), query }))
     }
 
-    async fn running(&self) -> (Vec<QueryReport>, Vec<String>) {
+    async fn running(&self) -> QueryList {
         self.queries().await
+    }
+
+    async fn show(&self, id: QueryId) -> Result<Option<QueryReport>> {
+        self.query(id).await
     }
 
     async fn end(&self, id: QueryId) -> mapring_types::Result<bool> {

@@ -80,6 +80,7 @@ impl Teller {
             () = sleep_until(self.told + limits::PROGRESS_EVERY) => {
                 self.told = Instant::now();
                 self.progress(&mut out);
+                self.skipped(&mut out);
                 return (out.freeze(), true);
             }
             next = self.results.next() => next,

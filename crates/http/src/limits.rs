@@ -50,6 +50,9 @@ pub const PART_BYTES: usize = 256 << 10;
 /// How long the status of the cluster waits for a node to say how far it is with filling itself.
 pub const STATUS_PATIENCE: Duration = Duration::from_secs(2);
 
+/// Most index terms of an object. More: 400. Each is a write of its own, made under the object's lock.
+pub const INDEX_TERMS: usize = 1_000;
+
 /// How often a followed query tells its progress.
 pub const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 

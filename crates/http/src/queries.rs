@@ -12,8 +12,7 @@ use crate::server::{App, Request};
 /// `/admin/queries`: all that the members of the cluster coordinate, the oldest first.
 pub(crate) async fn list(app: &App, request: &Request) -> Result<Reply, Stop> {
     decision::allow(&request.method, "GET, HEAD")?;
-    let (queries, unreachable) = app.queries.running().await;
-    let document = json!({ "queries": queries, "unreachable": unreachable });
+    let document = json!(app.queries.running().await);
     Ok(Reply::json(StatusCode::OK, ascii(&document.to_string())))
 }
 
@@ -29,8 +28,6 @@ pub(crate) async fn one(app: &App, request: &Request, id: &[u8]) -> Result<Reply
         let ended = app.queries.end(id).await?;
         return if ended { Ok(Reply::empty(StatusCode::NO_CONTENT)) } else { Err(unknown()) };
     }
-    let (queries, _) = app.queries.running().await;
-    let wanted = id.to_string();
-    let found = queries.into_iter().find(|query| query.id == wanted).ok_or_else(unknown)?;
+    let found = app.queries.show(id).await?.ok_or_else(unknown)?;
     Ok(Reply::json(StatusCode::OK, ascii(&json!(found).to_string())))
 }

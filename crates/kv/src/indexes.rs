@@ -9,7 +9,7 @@ use std::ops::ControlFlow;
 
 use mapring_engine::{Engine, IndexChange, IndexEntry, ScanDepth, ScanRange, StoreKey};
 use mapring_ring::{Partition, RingSize};
-use mapring_types::{Record, Result};
+use mapring_types::{ErrorKind, Record, Result};
 
 use crate::vnode::Core;
 
@@ -18,11 +18,15 @@ const NAME: &str = "kv-indexes";
 /// Its value: the version of the entries.
 const VERSION: u8 = 1;
 
-/// Gives all stored objects their entries, once for a data directory. Blocks, and for long where
-/// there are many objects from before.
+/// Gives all stored objects their entries, once for a data directory. Blocks, and for minutes where
+/// there are millions of objects with terms from before.
+///
+/// A slice that cannot be read whole keeps nothing from being served: what the engine says to be lost
+/// is filled from other nodes, and its entries with it. Where the entries cannot be written all of it is
+/// tried again at the next start.
 ///
 /// # Errors
-/// `Storage`, `Corrupt`.
+/// `Storage`, when nothing can be read at all.
 pub(crate) fn ensure(engine: &dyn Engine, ring_size: RingSize) -> Result<()> {
     if engine.meta(NAME)?.as_deref() == Some(&[VERSION]) {
         return Ok(());
@@ -30,8 +34,16 @@ pub(crate) fn ensure(engine: &dyn Engine, ring_size: RingSize) -> Result<()> {
     for vnode in engine.vnodes() {
         tracing::info!(vnode, "building the indexes of objects from before there were any");
         for home in ring_size.partitions() {
-            build(engine, Partition(vnode), home)
-                .map_err(|error| error.context("cannot build the indexes"))?;
+            match build(engine, Partition(vnode), home) {
+                Ok(()) => {}
+                Err(error) if error.kind() == ErrorKind::Corrupt => {
+                    tracing::warn!(%error, vnode, %home, "the indexes of a slice are not complete");
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the indexes cannot be built; tried again at the next start");
+                    return Ok(());
+                }
+            }
         }
     }
     engine.sync()?;

@@ -43,6 +43,7 @@ mod wire;
 mod witness;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZero;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -193,6 +194,8 @@ pub(crate) struct Shared {
     pub(crate) kick: Arc<Notify>,
     tails: Arc<Semaphore>,
     pub(crate) repairs: Semaphore,
+    /// Folds that test keys: fewer at once than there are threads for storage, which writes need.
+    tests: Semaphore,
     pub(crate) beat: Beat,
     pub(crate) silence: Silence,
     /// Whether this node has what it once stored.
@@ -270,6 +273,7 @@ impl Kv {
             kick: Arc::default(),
             tails: Arc::new(Semaphore::new(limits::TAIL_UNITS)),
             repairs: Semaphore::new(limits::REPAIRS),
+            tests: Semaphore::new(std::thread::available_parallelism().map_or(1, NonZero::get)),
             beat: Beat::new(),
             silence: Silence::new(),
             integrity: Arc::new(Integrity::new(numbers, lacking)),
@@ -503,6 +507,10 @@ impl Kv {
     /// the last failure when too few of them answer.
     pub async fn fold_page(&self, request: FoldRequest) -> Result<Page> {
         self.inner.integrity.admit(request.vnode, request.home)?;
+        let _turn = match &request.keep {
+            Some(_) => Some(self.inner.tests.acquire().await.map_err(|_| stopped())?),
+            None => None,
+        };
         if request.replicas > 1 {
             return merge::page(&self.inner, request).await;
         }
@@ -635,8 +643,12 @@ impl Shared {
     /// # Errors
     /// `Unavailable` once the store is being shut down.
     fn running(&self) -> Result<()> {
-        if self.stopping() { Err(Error::unavailable("this node is stopping")) } else { Ok(()) }
+        if self.stopping() { Err(stopped()) } else { Ok(()) }
     }
+}
+
+fn stopped() -> Error {
+    Error::unavailable("this node is stopping")
 }
 
 /// The home partition of an object.

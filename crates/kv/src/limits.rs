@@ -96,6 +96,10 @@ pub const LIST_PAGE_HEADS: usize = 20_000;
 /// Entries looked at for one page of a fold: bounds the work of a page over keys that a test refuses.
 pub const FOLD_PAGE_ENTRIES: u64 = 20_000;
 
+/// A page of a fold whose keys are tested ends after so long. Far more than the test of any usual key
+/// takes.
+pub const FOLD_TEST_TIME: Duration = Duration::from_secs(1);
+
 /// Stale index entries removed by one page of a fold. More, which only many crashes leave, stay for
 /// the next one.
 pub const FOLD_SWEEPS: usize = 1_000;

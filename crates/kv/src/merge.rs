@@ -230,12 +230,14 @@ impl Merge {
         let test = move |_: &crate::vnode::Core| {
             let mut tested = Ok(());
             items.retain(|(cursor, _)| {
+                if tested.is_err() {
+                    return false;
+                }
                 let kept = part.at(cursor).and_then(|(id, _)| keep(&id.key));
-                tested.is_ok()
-                    && kept.unwrap_or_else(|error| {
-                        tested = Err(error);
-                        false
-                    })
+                kept.unwrap_or_else(|error| {
+                    tested = Err(error);
+                    false
+                })
             });
             tested.map(|()| items)
         };

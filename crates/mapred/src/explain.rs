@@ -1,6 +1,7 @@
 //! What a query would do: its plan, without running it.
 
-use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 
 use mapring_cluster::View;
 use mapring_kv::Selection;
@@ -77,6 +78,7 @@ fn inputs(inputs: &Inputs) -> Value {
         }
         Inputs::Keys(keys) => json!({ "form": "listed keys", "count": keys.len() }),
         Inputs::Values(values) => json!({ "form": "generator", "count": values.len() }),
+        Inputs::BadFilter(name) => json!({ "bad_filter": name }),
     }
 }
 
@@ -102,20 +104,25 @@ async fn coverage(inputs: &Inputs, view: &View, objects: &dyn Objects) -> Result
             Ok(shown.collect())
         }
         Inputs::Keys(keys) => {
-            let mut plans: BTreeMap<BucketId, Coverage> = BTreeMap::new();
+            // Which replicas are complete depends on how many there are, and on nothing else.
+            let mut plans: BTreeMap<u32, BTreeMap<u16, NodeId>> = BTreeMap::new();
             let mut nodes: BTreeMap<NodeId, u64> = BTreeMap::new();
-            let mut at = 0;
+            let (mut at, mut since) = (0, 0);
             while let Some((input, next)) = keys.read(at) {
-                at = next;
+                (at, since) = (next, since + 1);
+                if since >= limits::BATCH_INPUTS {
+                    since = 0;
+                    tokio::task::yield_now().await;
+                }
                 let bucket = &input.id.bucket;
-                if !plans.contains_key(bucket) && plans.len() < limits::KNOWN_BUCKETS {
-                    plans.insert(bucket.clone(), plan(bucket, view, objects).await?);
+                let n_val = replicas(bucket, view)?;
+                if let Entry::Vacant(missing) = plans.entry(n_val) {
+                    let entries = plan(bucket, view, objects).await?.entries.into_iter();
+                    missing.insert(entries.map(|entry| (entry.home.0, entry.node)).collect());
                 }
                 let home = hash::home(view.plan().ring_size(), bucket, &input.id.key);
-                let entries = plans.get(bucket).map(|plan| plan.entries.as_slice());
-                let entry = entries.unwrap_or_default().iter().find(|entry| entry.home == home);
-                if let Some(entry) = entry {
-                    *nodes.entry(entry.node).or_default() += 1;
+                if let Some(node) = plans.get(&n_val).and_then(|plan| plan.get(&home.0)) {
+                    *nodes.entry(*node).or_default() += 1;
                 }
             }
             let shown = nodes
@@ -123,17 +130,20 @@ async fn coverage(inputs: &Inputs, view: &View, objects: &dyn Objects) -> Result
                 .map(|(node, inputs)| json!({ "node": name(view, node), "inputs": inputs }));
             Ok(shown.collect())
         }
-        Inputs::Values(_) => Ok(Value::Array(Vec::new())),
+        Inputs::Values(_) | Inputs::BadFilter(_) => Ok(Value::Array(Vec::new())),
     }
 }
 
-async fn plan(bucket: &BucketId, view: &View, objects: &dyn Objects) -> Result<Coverage, Failure> {
-    let Some(n_val) = view.least_n_val(bucket) else {
+fn replicas(bucket: &BucketId, view: &View) -> Result<u32, Failure> {
+    view.least_n_val(bucket).ok_or_else(|| {
         let name = bucket.bucket_type.escape_ascii();
-        return Err(Failure::query(format_args!("the bucket type {name} does not exist")));
-    };
-    let found: KvResult<Coverage> =
-        objects.coverage(n_val, &std::collections::BTreeSet::new()).await;
+        Failure::query(format_args!("the bucket type {name} does not exist"))
+    })
+}
+
+async fn plan(bucket: &BucketId, view: &View, objects: &dyn Objects) -> Result<Coverage, Failure> {
+    let n_val = replicas(bucket, view)?;
+    let found: KvResult<Coverage> = objects.coverage(n_val, &BTreeSet::new()).await;
     found.map_err(Failure::query)
 }
 

@@ -42,7 +42,7 @@ use mapring_types::{Clock, Entropy};
 pub use answer::Answer;
 pub use failure::{Failure, Rejection};
 pub use grammar::Query;
-pub use running::{PhaseReport, QueryId, QueryReport, Running};
+pub use running::{PhaseReport, QueryId, QueryList, QueryReport, Running};
 pub use workers::Workers;
 
 use query::Engine;
@@ -181,10 +181,17 @@ impl MapReduce {
         self.engine.collect(query, started).await
     }
 
-    /// The queries that the members of the cluster coordinate, the oldest first, and the names of
-    /// members that did not tell theirs.
-    pub async fn queries(&self) -> (Vec<QueryReport>, Vec<String>) {
+    /// The queries that the members of the cluster coordinate.
+    pub async fn queries(&self) -> QueryList {
         self.engine.queries().await
+    }
+
+    /// What a query has done so far, wherever it is coordinated; `None` when it is not under way.
+    ///
+    /// # Errors
+    /// `Unavailable` or `Timeout` when the node that coordinates it cannot be asked.
+    pub async fn query(&self, id: QueryId) -> mapring_types::Result<Option<QueryReport>> {
+        self.engine.show(id).await
     }
 
     /// Ends a query, wherever it is coordinated; gives whether it was under way. Its client gets an

@@ -25,6 +25,9 @@ pub const SKIPPED: u64 = 1_000;
 /// number is known.
 pub const SKIPPED_KEPT: usize = 1_000;
 
+/// See [`SKIPPED_KEPT`]: bytes.
+pub const SKIPPED_KEPT_BYTES: usize = 1 << 20;
+
 /// How long another node may take to tell its queries, or to end one.
 pub const TELL_PATIENCE: Duration = Duration::from_secs(2);
 

@@ -1,16 +1,20 @@
-//! Which Erlang-named built-ins there are: a query that names another is refused before it runs.
+//! Which Erlang-named built-ins there are: a query that names another, or a key filter that does not
+//! exist, is refused before it runs.
 
 use mapring_script::Function;
 use mapring_script::native::{self, Kind};
 
 use crate::failure::Rejection;
-use crate::grammar::{Callee, PhaseKind, Query};
+use crate::grammar::{Callee, Inputs, PhaseKind, Query};
 
-/// Refuses queries whose phases name an Erlang function that is not there.
+/// Refuses queries that name an Erlang function or a key filter that is not there.
 ///
 /// # Errors
-/// The rejection, which names the phase.
+/// The rejection, which names the phase, or the filter.
 pub(crate) fn check(query: &Query) -> Result<(), Rejection> {
+    if let Inputs::BadFilter(name) = &query.spec().inputs {
+        return Err(Rejection::bad_filter(name));
+    }
     for (number, phase) in query.spec().phases.iter().enumerate() {
         let (code, kind, arity) = match &phase.kind {
             PhaseKind::Map(code) => (code, Kind::Map, 3),

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -26,7 +26,7 @@ use crate::grammar::Query;
 use crate::metered::{self, Counted, count};
 use crate::node::{EndOnDrop, Node, NodeTurns};
 use crate::objects::Objects;
-use crate::running::{QueryId, QueryReport, Registry, Running};
+use crate::running::{QueryId, QueryList, QueryReport, Registry, Running};
 use crate::service::{self, MapReduceService};
 use crate::workers::Workers;
 use crate::{MapredConfig, PhaseResults, Started, explain, json, limits, natives, unit};
@@ -76,8 +76,10 @@ impl Engine {
         let running = self.enlist(query.clone());
         let (sender, receiver) = mpsc::channel(1);
         let (engine, shown) = (self.clone(), running.clone());
+        let complete = Arc::new(AtomicBool::new(false));
+        let completed = complete.clone();
         let task = mapring_net::task::spawn(async move {
-            let _listed = engine.registry.enter(shown.clone());
+            let listed = engine.registry.enter(shown.clone());
             let ended = tokio::select! {
                 biased;
                 () = shown.ended() => {
@@ -86,6 +88,8 @@ impl Engine {
                 }
                 ended = engine.run(query, deadline, shown.clone(), sender.clone()) => ended,
             };
+            drop(listed);
+            completed.store(ended.is_ok(), Ordering::Release);
             if let Err(failure) = ended {
                 count("mapring_queries_failed_total", 1);
                 tracing::info!(query = %shown.id, failure = failure.body, "a query failed");
@@ -93,10 +97,20 @@ impl Engine {
                 let _ = sender.send(Err(failure)).await;
             }
         });
-        let state = (receiver, EndOnDrop(task));
-        let results = stream::unfold(state, |(mut receiver, task)| async move {
-            let next: Result<PhaseResults, Failure> = receiver.recv().await?;
-            Some((next, (receiver, task)))
+        let state = Some((receiver, EndOnDrop(task)));
+        let results = stream::unfold(state, move |state| {
+            let complete = complete.clone();
+            async move {
+                let (mut receiver, task) = state?;
+                let next: Result<PhaseResults, Failure> = match receiver.recv().await {
+                    Some(next) => next,
+                    None if complete.load(Ordering::Acquire) => return None,
+                    // Whatever ended it, what has come is not all.
+                    None => return Some((Err(Failure::query("the query broke off")), None)),
+                };
+                let goes_on = next.is_ok();
+                Some((next, goes_on.then_some((receiver, task))))
+            }
         });
         let executor = self.executor.clone();
         let encoded = results.then(move |results| {
@@ -163,27 +177,42 @@ impl Engine {
         Ok(if running.wants_profile() { answer.with_profile(&running.profile()) } else { answer })
     }
 
-    /// The queries of the whole cluster, and the members that did not tell theirs.
-    pub(crate) async fn queries(&self) -> (Vec<QueryReport>, Vec<String>) {
+    /// The queries of the whole cluster.
+    pub(crate) async fn queries(&self) -> QueryList {
         let view = self.node.cluster.view();
-        let mut reports = self.registry.reports();
+        let (queries, left_out) = self.registry.reports();
+        let mut list = QueryList { queries, left_out, ..QueryList::default() };
         let others = view.state.members.iter().filter(|(node, _)| **node != view.me);
         let asked = others.map(|(&node, member)| {
-            let asking = self.ask::<(), Vec<QueryReport>>(&view, node, service::LIST, &());
+            let asking = self.ask::<(), (Vec<QueryReport>, u64)>(&view, node, service::LIST, &());
             async move { (member.name.clone(), asking.await) }
         });
-        let mut silent = Vec::new();
         for (name, told) in join_all(asked).await {
             match told {
-                Ok(told) => reports.extend(told),
+                Ok((queries, left_out)) => {
+                    list.queries.extend(queries);
+                    list.left_out += left_out;
+                }
                 Err(error) => {
                     tracing::debug!(%error, node = name, "a node did not tell its queries");
-                    silent.push(name);
+                    list.unreachable.push(name);
                 }
             }
         }
-        reports.sort_by_key(|report| std::cmp::Reverse(report.age_ms));
-        (reports, silent)
+        list.queries.sort_by_key(|report| std::cmp::Reverse(report.age_ms));
+        list
+    }
+
+    /// What a query has done so far, wherever it is coordinated; `None` when it is not under way.
+    pub(crate) async fn show(&self, id: QueryId) -> KvResult<Option<QueryReport>> {
+        let view = self.node.cluster.view();
+        if id.node == view.me {
+            return Ok(self.registry.report(id.number));
+        }
+        if !view.state.members.contains_key(&id.node) {
+            return Ok(None);
+        }
+        self.ask(&view, id.node, service::SHOW, &id.number).await
     }
 
     /// Ends a query, wherever it is coordinated; gives whether it was under way.

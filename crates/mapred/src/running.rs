@@ -12,8 +12,8 @@ use serde_json::value::RawValue;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::failure::Failure;
-use crate::grammar::{Callee, PhaseKind, Query};
+use crate::failure::{Failure, quote};
+use crate::grammar::{Callee, Inputs, Phase, PhaseKind, Query};
 use crate::limits;
 use crate::unit::Spent;
 use mapring_script::Function;
@@ -65,6 +65,17 @@ pub struct QueryReport {
     pub query: String,
 }
 
+/// The queries that a cluster's members coordinate.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct QueryList {
+    /// The oldest of each member, the oldest first.
+    pub queries: Vec<QueryReport>,
+    /// How many more there are.
+    pub left_out: u64,
+    /// Members that did not tell theirs.
+    pub unreachable: Vec<String>,
+}
+
 /// What a phase has done so far.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PhaseReport {
@@ -97,11 +108,20 @@ pub struct Running {
     asked: Instant,
     admitted: AtomicBool,
     phases: Vec<Counters>,
-    skipped: Mutex<Vec<Box<RawValue>>>,
+    /// Of the listing of keys for a reduce that has no map before it.
+    listing: Option<Counters>,
+    skipped: Mutex<Skipped>,
     skipped_count: AtomicU64,
-    /// By phase and node.
-    spent: Mutex<BTreeMap<(usize, String), Cost>>,
+    /// By phase, its kind, and node.
+    spent: Mutex<BTreeMap<(usize, &'static str, String), Cost>>,
     end: watch::Sender<bool>,
+}
+
+/// Reports of inputs that were left out, as far as the client has not taken them.
+#[derive(Debug, Default)]
+struct Skipped {
+    reports: Vec<Box<RawValue>>,
+    bytes: usize,
 }
 
 #[derive(Debug, Default)]
@@ -138,6 +158,12 @@ pub(crate) struct Done {
 impl Running {
     pub(crate) fn new(id: QueryId, node: String, query: Query) -> Self {
         let phases = query.spec().phases.len().max(1);
+        let reduces_first = query
+            .spec()
+            .phases
+            .first()
+            .is_some_and(|phase| matches!(phase.kind, PhaseKind::Reduce(_)));
+        let lists = reduces_first && matches!(query.spec().inputs, Inputs::Slice(_));
         Self {
             id,
             node,
@@ -145,6 +171,7 @@ impl Running {
             asked: Instant::now(),
             admitted: AtomicBool::new(false),
             phases: (0..phases).map(|_| Counters::default()).collect(),
+            listing: lists.then(Counters::default),
             skipped: Mutex::default(),
             skipped_count: AtomicU64::new(0),
             spent: Mutex::default(),
@@ -164,8 +191,11 @@ impl Running {
 
     /// What the query has done so far.
     pub fn report(&self) -> QueryReport {
-        let phases: Vec<PhaseReport> =
-            self.phases.iter().enumerate().map(|(at, counters)| self.phase(at, counters)).collect();
+        let kinds = &self.query.spec().phases;
+        let listing = self.listing.iter().map(|counters| shown_phase(0, None, counters));
+        let phases = self.phases.iter().enumerate();
+        let phases = phases.map(|(at, counters)| shown_phase(at, kinds.get(at), counters));
+        let phases: Vec<PhaseReport> = listing.chain(phases).collect();
         let state = if self.admitted.load(Ordering::Relaxed) { "running" } else { "waiting" };
         QueryReport {
             id: self.id.to_string(),
@@ -183,25 +213,6 @@ impl Running {
         }
     }
 
-    fn phase(&self, phase: usize, counters: &Counters) -> PhaseReport {
-        let (kind, function) = match self.query.spec().phases.get(phase) {
-            None => ("keys", String::new()),
-            Some(phase) => words(&phase.kind),
-        };
-        let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        PhaseReport {
-            phase,
-            kind: kind.to_owned(),
-            function,
-            inputs: of(&counters.inputs),
-            results: of(&counters.results),
-            result_bytes: of(&counters.result_bytes),
-            skipped: of(&counters.skipped),
-            partitions_done: of(&counters.partitions_done),
-            partitions: of(&counters.partitions),
-        }
-    }
-
     /// How many inputs were left out.
     pub fn skipped_count(&self) -> u64 {
         self.skipped_count.load(Ordering::Relaxed)
@@ -210,7 +221,7 @@ impl Running {
     /// The inputs that were left out since the last call, as JSON objects such as failures have; of
     /// very many the first.
     pub fn take_skipped(&self) -> Vec<Box<RawValue>> {
-        std::mem::take(&mut *self.skipped.lock())
+        std::mem::take(&mut *self.skipped.lock()).reports
     }
 
     /// What each phase cost on each node, as JSON.
@@ -219,10 +230,11 @@ impl Running {
             .spent
             .lock()
             .iter()
-            .map(|((phase, node), cost)| {
+            .map(|((phase, kind, node), cost)| {
                 let Cost { pages, inputs, results, result_bytes, spent } = cost;
                 serde_json::json!({
                     "phase": phase,
+                    "kind": kind,
                     "node": node,
                     "pages": pages,
                     "inputs": inputs,
@@ -262,29 +274,48 @@ impl Running {
         self.admitted.store(true, Ordering::Relaxed);
     }
 
-    /// A phase is to work through so many partitions.
-    pub(crate) fn covers(&self, phase: usize, partitions: u64) {
-        if let Some(counters) = self.phases.get(phase) {
+    /// The first phase, or the listing before it, is to work through so many partitions.
+    pub(crate) fn covers(&self, partitions: u64) {
+        if let Some(counters) = self.listing.as_ref().or(self.phases.first()) {
             counters.partitions.store(partitions, Ordering::Relaxed);
+        }
+    }
+
+    /// Keys have been listed on a node for the first reduce.
+    pub(crate) fn listed(&self, node: &str, done: &Done) {
+        match &self.listing {
+            Some(counters) => self.add(counters, (0, "keys", node), done),
+            None => self.did(0, node, done),
         }
     }
 
     /// A phase has done something on a node.
     pub(crate) fn did(&self, phase: usize, node: &str, done: &Done) {
         if let Some(counters) = self.phases.get(phase) {
-            for (counter, more) in [
-                (&counters.inputs, done.inputs),
-                (&counters.results, done.results),
-                (&counters.result_bytes, done.result_bytes),
-                (&counters.skipped, done.skipped),
-                (&counters.partitions_done, done.partitions),
-            ] {
-                counter.fetch_add(more, Ordering::Relaxed);
-            }
+            let kind = self.query.spec().phases.get(phase);
+            let kind = kind.map_or("keys", |phase| words(&phase.kind).0);
+            self.add(counters, (phase, kind, node), done);
+        }
+    }
+
+    fn add(
+        &self,
+        counters: &Counters,
+        (phase, kind, node): (usize, &'static str, &str),
+        done: &Done,
+    ) {
+        for (counter, more) in [
+            (&counters.inputs, done.inputs),
+            (&counters.results, done.results),
+            (&counters.result_bytes, done.result_bytes),
+            (&counters.skipped, done.skipped),
+            (&counters.partitions_done, done.partitions),
+        ] {
+            counter.fetch_add(more, Ordering::Relaxed);
         }
         if self.wants_profile() {
             let mut spent = self.spent.lock();
-            let cost = spent.entry((phase, node.to_owned())).or_default();
+            let cost = spent.entry((phase, kind, node.to_owned())).or_default();
             cost.pages += 1;
             cost.inputs += done.inputs;
             cost.results += done.results;
@@ -298,13 +329,30 @@ impl Running {
         let mut kept = self.skipped.lock();
         for failure in inputs {
             self.skipped_count.fetch_add(1, Ordering::Relaxed);
-            if kept.len() < limits::SKIPPED_KEPT
-                && let Ok(report) = RawValue::from_string(failure.body)
-            {
-                kept.push(report);
+            let room = kept.reports.len() < limits::SKIPPED_KEPT
+                && kept.bytes < limits::SKIPPED_KEPT_BYTES;
+            if room && let Ok(report) = RawValue::from_string(failure.body) {
+                kept.bytes += report.get().len();
+                kept.reports.push(report);
             }
         }
         self.skipped_count()
+    }
+}
+
+fn shown_phase(number: usize, phase: Option<&Phase>, counters: &Counters) -> PhaseReport {
+    let (kind, function) = phase.map_or(("keys", String::new()), |phase| words(&phase.kind));
+    let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    PhaseReport {
+        phase: number,
+        kind: kind.to_owned(),
+        function,
+        inputs: of(&counters.inputs),
+        results: of(&counters.results),
+        result_bytes: of(&counters.result_bytes),
+        skipped: of(&counters.skipped),
+        partitions_done: of(&counters.partitions_done),
+        partitions: of(&counters.partitions),
     }
 }
 
@@ -312,9 +360,11 @@ impl Running {
 pub(crate) fn words(kind: &PhaseKind) -> (&'static str, String) {
     let callee = |callee: &Callee| match callee {
         Callee::Given(Function::Source(_) | Function::Stored { .. }) => "javascript".to_owned(),
-        Callee::Given(Function::Named(name)) => name.clone(),
-        Callee::Given(Function::Erlang { module, function }) => format!("{module}:{function}"),
-        Callee::Stored(id) => format!("javascript in {id}"),
+        Callee::Given(Function::Named(name)) => quote(name),
+        Callee::Given(Function::Erlang { module, function }) => {
+            quote(&format!("{module}:{function}"))
+        }
+        Callee::Stored(id) => quote(&format!("javascript in {id}")),
         Callee::ErlangSource => "erlang".to_owned(),
     };
     match kind {
@@ -354,12 +404,19 @@ impl Registry {
         running.inspect(|running| running.end()).is_some()
     }
 
-    /// The reports of all, the oldest first.
-    pub(crate) fn reports(&self) -> Vec<QueryReport> {
-        let running: Vec<Arc<Running>> = self.0.lock().values().cloned().collect();
-        let mut reports: Vec<QueryReport> = running.iter().map(|query| query.report()).collect();
-        reports.sort_by_key(|report| std::cmp::Reverse(report.age_ms));
-        reports
+    /// The report of one query.
+    pub(crate) fn report(&self, number: u64) -> Option<QueryReport> {
+        let running = self.0.lock().get(&number).cloned();
+        running.map(|running| running.report())
+    }
+
+    /// The reports of the oldest, [`limits::TOLD_QUERIES`] at most, and how many others there are.
+    pub(crate) fn reports(&self) -> (Vec<QueryReport>, u64) {
+        let mut running: Vec<Arc<Running>> = self.0.lock().values().cloned().collect();
+        running.sort_by_key(|query| query.asked);
+        let others = running.len().saturating_sub(limits::TOLD_QUERIES) as u64;
+        let oldest = running.iter().take(limits::TOLD_QUERIES);
+        (oldest.map(|query| query.report()).collect(), others)
     }
 
     /// How long the oldest has been under way.
@@ -408,7 +465,7 @@ mod tests {
             1,
             r#"{"inputs":"b","query":[{"link":{}},{"map":{"language":"javascript","name":"f"}}],"profile":true}"#,
         );
-        query.covers(0, 64);
+        query.covers(64);
         let done = Done { inputs: 3, results: 2, partitions: 1, ..Done::default() };
         query.did(0, "n1", &done);
         query.did(0, "n2", &done);
@@ -430,7 +487,8 @@ mod tests {
         let registry = Arc::new(Registry::default());
         let entry = registry.enter(running(1, r#"{"inputs":"b","query":[]}"#));
         let other = registry.enter(running(2, r#"{"inputs":"b","query":[]}"#));
-        assert_eq!(registry.reports().len(), 2);
+        assert_eq!(registry.reports().0.len(), 2);
+        assert!(registry.report(1).is_some() && registry.report(3).is_none());
         drop(entry);
         assert!(!registry.end(1) && registry.end(2));
         drop(other);

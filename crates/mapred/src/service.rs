@@ -13,10 +13,12 @@ use crate::node::{Node, serve};
 use crate::running::Registry;
 use crate::unit::{self, LaneRequest};
 
-/// Asks for the reports of the queries that a node coordinates.
+/// Asks for the reports of the oldest queries that a node coordinates, and how many others there are.
 pub(crate) const LIST: u8 = 2;
 /// Ends one of them, by its number: answered by whether it was under way.
 pub(crate) const END: u8 = 3;
+/// Asks for the report of one of them, by its number.
+pub(crate) const SHOW: u8 = 4;
 
 /// Answers other nodes, and this node itself.
 pub(crate) struct MapReduceService {
@@ -28,11 +30,8 @@ pub(crate) struct MapReduceService {
 impl Service for MapReduceService {
     async fn call(&self, _from: NodeId, operation: u8, body: Bytes) -> Result<Bytes> {
         match operation {
-            LIST => {
-                let mut reports = self.registry.reports();
-                reports.truncate(limits::TOLD_QUERIES);
-                Ok(unit::encode(&reports))
-            }
+            LIST => Ok(unit::encode(&self.registry.reports())),
+            SHOW => Ok(unit::encode(&self.registry.report(unit::decode(&body)?))),
             END => Ok(unit::encode(&self.registry.end(unit::decode(&body)?))),
             _ => Err(Error::invalid(format!("mapreduce has no operation {operation}"))),
         }

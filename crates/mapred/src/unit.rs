@@ -171,6 +171,10 @@ pub(crate) struct Page {
     pub(crate) reduced: Option<Vec<JsonText>>,
     /// How many inputs the page took.
     pub(crate) inputs: u64,
+    /// How many results they gave, sent or not.
+    pub(crate) made: u64,
+    /// The bytes of these.
+    pub(crate) made_bytes: u64,
     /// Inputs that were left out because a function failed for them.
     pub(crate) skipped: Vec<Broken>,
     /// What the page cost.
@@ -301,6 +305,8 @@ mod tests {
             results: vec![JsonText("1.0".into())],
             reduced: Some(Vec::new()),
             inputs: 3,
+            made: 1,
+            made_bytes: 3,
             skipped: Vec::new(),
             spent: Spent { read_us: 7, ..Spent::default() },
         });

@@ -212,7 +212,9 @@ impl Engine for SledEngine {
     }
 
     fn change_index(&self, vnode: u16, key: &StoreKey, change: &IndexChange) -> Result<()> {
-        self.space.take(change.added_bytes())?;
+        if change.added_bytes() > 0 {
+            self.space.take(change.added_bytes())?;
+        }
         self.heed(self.store()?.change_index(vnode, key, change))
     }
 

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use http::HeaderMap;
-use mapring_types::IndexValue;
+use mapring_types::{IndexValue, limits as shared};
+
+use crate::limits;
 
 /// Begins the name of every header of index entries.
 pub const PREFIX: &str = "x-riak-index-";
@@ -18,7 +20,15 @@ pub fn parse(headers: &HeaderMap) -> Result<Vec<(String, IndexValue)>, String> {
     for (name, value) in headers {
         let Some(field) = name.as_str().strip_prefix(PREFIX) else { continue };
         for term in terms(value.as_bytes()) {
+            if term.len() > shared::KEY_BYTES {
+                let most = shared::KEY_BYTES;
+                return Err(format!("A term of field '{field}' is longer than {most} bytes.\n"));
+            }
             entries.insert((field.to_owned(), term_of(field, term)?));
+            if entries.len() > limits::INDEX_TERMS {
+                let most = limits::INDEX_TERMS;
+                return Err(format!("An object has at most {most} index terms.\n"));
+            }
         }
     }
     Ok(entries.into_iter().collect())

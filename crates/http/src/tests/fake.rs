@@ -12,7 +12,9 @@ use futures::stream::{self, BoxStream};
 use mapring_cluster::fixed::{FixedCluster, FixedGroup};
 use mapring_cluster::{Change, Cluster as _, Outcome, View};
 use mapring_kv::{DeleteOptions, GetOptions, NewValue, Progress, PutOptions};
-use mapring_mapred::{Answer, Failure, PhaseResults, QueryId, QueryReport, Rejection, Results};
+use mapring_mapred::{
+    Answer, Failure, PhaseResults, QueryId, QueryList, QueryReport, Rejection, Results,
+};
 use mapring_ring::hash::RingSize;
 use mapring_types::{
     ActorId, BucketId, Dot, Error, NodeId, Object, ObjectId, Result, Sibling, VersionVector,
@@ -203,8 +205,14 @@ impl Queries for Script {
         }
     }
 
-    async fn running(&self) -> (Vec<QueryReport>, Vec<String>) {
-        (vec![Unwatched::default().report()], vec!["n3".into()])
+    async fn running(&self) -> QueryList {
+        let queries = vec![Unwatched::default().report()];
+        QueryList { queries, left_out: 0, unreachable: vec!["n3".into()] }
+    }
+
+    async fn show(&self, id: QueryId) -> Result<Option<QueryReport>> {
+        let report = Unwatched::default().report();
+        Ok((id.to_string() == report.id).then_some(report))
     }
 
     async fn end(&self, id: QueryId) -> Result<bool> {

@@ -19,7 +19,7 @@ use mapring_engine::{LossKind, ScanDepth, ScanRange};
 use mapring_net::Class;
 use mapring_ring::{OwnershipPlan, Partition};
 use mapring_types::limits::LEASE;
-use mapring_types::{BucketId, Error, NodeId, ObjectId, Record, Result, VersionVector};
+use mapring_types::{BucketId, Error, ErrorKind, NodeId, ObjectId, Record, Result, VersionVector};
 use serde::{Deserialize, Serialize};
 
 use crate::integrity::propose;
@@ -95,14 +95,26 @@ pub(crate) async fn fill(shared: &Arc<Shared>, losses: u64) -> Result<()> {
             "no complete replica is left of some slices: what the others have together is taken"
         );
     }
+    let mut unindexed = None;
     for (slice, sources) in donors {
         if !shared.integrity.is_filled(slice.vnode, slice.home) {
             slice.fill(shared, &sources, losses).await?;
-            slice.index(shared).await?;
-            shared.integrity.fill(slice.vnode, slice.home);
+            match slice.index(shared).await {
+                Ok(()) => shared.integrity.fill(slice.vnode, slice.home),
+                // Nobody else has what is damaged: what can be read is all there is.
+                Err(error) if sources.vnodes.is_empty() && error.kind() == ErrorKind::Corrupt => {
+                    tracing::warn!(%error, home = %slice.home, "an index is not complete");
+                    shared.integrity.fill(slice.vnode, slice.home);
+                }
+                // The others need not wait for it.
+                Err(error) => unindexed = Some(error),
+            }
         }
         let filled = work.iter().filter(|s| shared.integrity.is_filled(s.vnode, s.home)).count();
         shared.integrity.report(|progress| progress.filled = filled as u64);
+    }
+    if let Some(error) = unindexed {
+        return Err(error.context("an index cannot be built"));
     }
     if lacking.is_empty() {
         return Ok(());
@@ -251,11 +263,8 @@ impl Slice {
     }
 
     /// Has the objects that were not fetched, because they were there, have their index entries, of
-    /// which damage may have taken some.
+    /// which the loss may have taken some: what is left of a log that lost parts is no beginning of it.
     async fn index(&self, shared: &Arc<Shared>) -> Result<()> {
-        if shared.parts.engine.loss().is_none_or(|loss| loss.kind != LossKind::Damaged) {
-            return Ok(());
-        }
         let Self { vnode, home, .. } = *self;
         shared.vnodes.run(move |core| crate::indexes::build(&*core.engine, vnode, home)).await
     }

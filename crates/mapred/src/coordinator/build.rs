@@ -111,13 +111,12 @@ impl Coordinator {
                 let pairs = matches!(next, Some(StageKind::Reduce(reduce)) if reduce.takes_terms());
                 stages.insert(0, listing(stages.is_empty(), pairs, options));
             }
-            if let Some(Stage { phase, kind: StageKind::Lanes(first), .. }) = stages.first_mut() {
-                let slices = first.cover(slice, &mut router)?;
-                shared.running.covers(*phase, slices);
+            if let Some(Stage { kind: StageKind::Lanes(first), .. }) = stages.first_mut() {
+                shared.running.covers(first.cover(slice, &mut router)?);
             }
         }
         let source = match &query.spec().inputs {
-            Inputs::Slice(_) => None,
+            Inputs::Slice(_) | Inputs::BadFilter(_) => None,
             Inputs::Keys(_) | Inputs::Values(_) => Some(0),
         };
         let left = options.limit;
@@ -162,14 +161,15 @@ fn stages(phases: Vec<Resolved>, options: Options) -> Vec<Stage> {
                 let prereduce = following
                     .filter(|_| wants_prereduce)
                     .and_then(|next| prereduce(phase + 1, next));
-                let results = keep || (forward && prereduce.is_none());
+                let limited = manner.most_results.is_some();
+                let results = keep || limited || (forward && prereduce.is_none());
                 let work = Work::Map(function);
                 let task = Task { phase, work, prereduce, results, manner };
                 StageKind::Lanes(Box::new(LaneStage::new(task)))
             }
             ResolvedKind::Link(spec) => {
                 let work = Work::Link(spec);
-                let results = keep || forward;
+                let results = keep || forward || manner.most_results.is_some();
                 let task = Task { phase, work, prereduce: None, results, manner };
                 StageKind::Lanes(Box::new(LaneStage::new(task)))
             }

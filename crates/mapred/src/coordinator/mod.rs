@@ -102,6 +102,8 @@ enum Event {
     Reduce(usize, Result<Reduced, ScriptError>),
     Planned(Wish, KvResult<Coverage>),
     View,
+    /// The node leaves its cluster.
+    Stopping,
     Wake,
 }
 
@@ -169,7 +171,7 @@ impl Coordinator {
             (wish, coverage) = planned(planning) => Event::Planned(wish, coverage),
             changed = self.changes.changed() => match changed {
                 Ok(()) => Event::View,
-                Err(_) => Event::Gone,
+                Err(_) => Event::Stopping,
             },
             () = sleep_until(self.wake) => Event::Wake,
         }
@@ -178,6 +180,7 @@ impl Coordinator {
     fn apply(&mut self, event: Event) -> Result<(), Failure> {
         match event {
             Event::Deadline => Err(Failure::timeout()),
+            Event::Stopping => Err(Failure::query("this node is stopping")),
             Event::Sent | Event::Gone | Event::Wake => Ok(()),
             Event::Lane(index, lane, step) => {
                 if let Step::Unreachable(error) = &step {
@@ -197,10 +200,10 @@ impl Coordinator {
                     return Ok(());
                 };
                 let phase = *phase;
-                let (results, mut done) = stage.apply(step)?;
+                let me = self.router.name(self.shared.cluster.view().me);
+                let (results, mut done) = stage.apply(step, &me)?;
                 done.results = results.len() as u64;
                 done.result_bytes = results.iter().map(|value| value.0.len() as u64).sum();
-                let me = self.router.name(self.shared.cluster.view().me);
                 self.shared.running.did(phase, &me, &done);
                 self.deliver(index, Accepted { results, ..Accepted::default() })
             }
@@ -245,7 +248,8 @@ impl Coordinator {
         let Some(stage) = self.stages.get(index) else { return Ok(()) };
         let (phase, keep, forward) = (stage.phase, stage.keep, stage.forward);
         if let Some((node, done)) = done {
-            self.note(phase, node, &done, skipped)?;
+            let lists = matches!(&stage.kind, StageKind::Lanes(lanes) if lanes.lists_keys());
+            self.note((phase, lists), node, &done, skipped)?;
         }
         if let Some(left) = self.left.as_mut().filter(|_| !forward) {
             results.truncate(usize::try_from(*left).unwrap_or(usize::MAX));
@@ -268,21 +272,25 @@ impl Coordinator {
     /// Takes note of what a page has done, and of the inputs that it left out.
     fn note(
         &mut self,
-        phase: usize,
+        (phase, lists): (usize, bool),
         node: NodeId,
         done: &Done,
         skipped: Vec<Broken>,
     ) -> Result<(), Failure> {
         let name = self.router.name(node);
-        self.shared.running.did(phase, &name, done);
+        if lists {
+            self.shared.running.listed(&name, done);
+        } else {
+            self.shared.running.did(phase, &name, done);
+        }
         let Some(last) = skipped.last().cloned() else { return Ok(()) };
         count("mapring_query_inputs_skipped_total", skipped.len() as u64);
-        let failures = skipped.into_iter().map(|broken| broken_function(broken, &name));
+        let failures = skipped.into_iter().map(|broken| broken_function(broken, &name, true));
         let all = self.shared.running.skip(failures);
         match self.query.spec().options.on_error {
             OnError::Skip(most) if all <= most => Ok(()),
             // The one that was too many is what the client is told.
-            _ => Err(broken_function(last, &name)),
+            _ => Err(broken_function(last, &name, false)),
         }
     }
 
@@ -369,6 +377,10 @@ impl Coordinator {
 
     /// Answers an input as it is: what a query without phases does.
     fn give_back(&mut self, value: JsonText) {
+        let done =
+            Done { inputs: 1, results: 1, result_bytes: value.0.len() as u64, ..Done::default() };
+        let me = self.router.name(self.shared.cluster.view().me);
+        self.shared.running.did(0, &me, &done);
         if let Some(left) = &mut self.left {
             *left -= 1;
         }
@@ -447,7 +459,7 @@ impl Input {
 /// The input at a place, and the place of the next one.
 fn next_input(inputs: &Inputs, at: usize) -> Option<(Input, usize)> {
     match inputs {
-        Inputs::Slice(_) => None,
+        Inputs::Slice(_) | Inputs::BadFilter(_) => None,
         Inputs::Keys(list) => list.read(at).map(|(input, next)| (Input::Key(input), next)),
         Inputs::Values(values) => values.get(at).map(|value| (Input::Value(value), at + 1)),
     }

@@ -127,6 +127,7 @@ impl ReduceStage {
     pub(super) fn apply(
         &mut self,
         step: Result<Reduced, ScriptError>,
+        me: &str,
     ) -> Result<(Vec<JsonText>, Done), Failure> {
         let mut done = Done::default();
         if let Some((began, inputs)) = self.began.take() {
@@ -144,7 +145,7 @@ impl ReduceStage {
             }
             Err(error) => {
                 self.at = At::Over;
-                Err(Report::script(&error).phase(self.phase).into())
+                Err(Report::script(&error).phase(self.phase).node(me).into())
             }
         }
     }

@@ -103,6 +103,11 @@ impl Router {
         Ok(n_val)
     }
 
+    /// A majority of the replicas that the objects of a bucket have now.
+    pub(super) fn majority(&self, bucket: &BucketId) -> u32 {
+        self.view.props(bucket).map_or(1, |props| props.n_val / 2 + 1)
+    }
+
     pub(super) fn home(&self, id: &ObjectId) -> Partition {
         hash::home(self.view.plan().ring_size(), &id.bucket, &id.key)
     }

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::Shared;
 use super::lane::{self, Lane, Step};
 use super::router::{Place, Router};
-use crate::failure::{Failure, Report};
+use crate::failure::{Failure, Report, quote};
 use crate::grammar::{KeyInput, Slice};
 use crate::metered::count;
 use crate::running::Done;
@@ -123,9 +123,14 @@ impl LaneStage {
             self.next_unit += 1;
             slices += 1;
         }
-        let replicas = if self.task.manner.quorum { n_val / 2 + 1 } else { 1 };
+        let replicas = if self.task.manner.quorum { router.majority(&slice.bucket) } else { 1 };
         self.slice = Some((slice.clone(), replicas));
         Ok(slices)
+    }
+
+    /// Whether it only lists keys.
+    pub(super) fn lists_keys(&self) -> bool {
+        matches!(self.task.work, Work::Keys { .. })
     }
 
     /// Takes an input.
@@ -329,7 +334,9 @@ impl LaneStage {
             Frame::Unable { unit, attempt, error } => {
                 self.unable(id, (unit, attempt), &Error::from(error), router)?;
             }
-            Frame::Failed(broken) => return Err(broken_function(broken, &router.name(node))),
+            Frame::Failed(broken) => {
+                return Err(broken_function(broken, &router.name(node), false));
+            }
         }
         self.go_on(id, frames);
         Ok(Accepted::default())
@@ -547,13 +554,11 @@ fn stale() -> Accepted {
 }
 
 fn accepted(page: Page, node: NodeId, partitions: u64) -> Accepted {
-    let Page { results, reduced, inputs, skipped, spent, .. } = page;
-    let (made, bytes) =
-        (results.len() as u64, results.iter().map(|value| value.0.len() as u64).sum());
+    let Page { results, reduced, inputs, made, made_bytes, skipped, spent, .. } = page;
     let done = Done {
         inputs,
         results: made,
-        result_bytes: bytes,
+        result_bytes: made_bytes,
         skipped: skipped.len() as u64,
         partitions,
         spent,
@@ -562,14 +567,17 @@ fn accepted(page: Page, node: NodeId, partitions: u64) -> Accepted {
 }
 
 /// What the client is told of a function that failed on a node.
-pub(super) fn broken_function(broken: Broken, node: &str) -> Failure {
+/// With `short` long names are cut, where there may be many.
+pub(super) fn broken_function(broken: Broken, node: &str, short: bool) -> Failure {
     let phase = usize::try_from(broken.phase).unwrap_or(usize::MAX);
     let mut report = Report::script(&broken.error).phase(phase).node(node);
     if let Some((id, keydata)) = broken.input {
         let input = KeyInput { id, keydata };
         let text = keys::to_json(&input).map_or_else(|_| input.id.to_string(), |text| text.0);
-        let key = String::from_utf8_lossy(&input.id.key);
-        report = report.input(&text).object(&input.id.bucket.to_string(), &key);
+        let key = String::from_utf8_lossy(&input.id.key).into_owned();
+        let bucket = input.id.bucket.to_string();
+        let (bucket, key) = if short { (quote(&bucket), quote(&key)) } else { (bucket, key) };
+        report = report.input(&text).object(&bucket, &key);
     }
     report.into()
 }

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use super::query::{Inputs, PackedKeys, Slice, Values};
 use super::text::{Fields, Kind, each, elements, fields, kind, string};
 use super::{Refused, complaint, index};
-use crate::failure::{Rejection, quote};
+use crate::failure::quote;
 use crate::filters::{FilterError, Filters};
 
 const UNRECOGNIZED: &str = "Unrecognized format of \"inputs\" field:";
@@ -134,7 +134,7 @@ fn object(value: &RawValue) -> Result<Inputs, Refused> {
             let filters = Some(filters);
             Ok(Inputs::Slice(Slice { bucket, selection: Selection::All, filters }))
         }
-        Err(FilterError::Unknown(name)) => Err(Refused::Whole(Rejection::bad_filter(&name))),
+        Err(FilterError::Unknown(name)) => Ok(Inputs::BadFilter(name)),
         Err(FilterError::Malformed(what)) => {
             Err(Refused::part(".key_filters", complaint(&format!("{what}:"), given)))
         }

@@ -13,7 +13,7 @@ mod text;
 
 pub(crate) use options::{OnError, Options};
 pub use query::Query;
-pub(crate) use query::{Callee, Code, Inputs, KeyInput, LinkSpec, PhaseKind, Slice, Spec};
+pub(crate) use query::{Callee, Code, Inputs, KeyInput, LinkSpec, Phase, PhaseKind, Slice, Spec};
 
 use std::time::Duration;
 
@@ -87,33 +87,27 @@ fn no_json(error: &dyn std::fmt::Display) -> Rejection {
 }
 
 fn refused(field: &str, why: Refused) -> Rejection {
-    match why {
-        Refused::Whole(rejection) => rejection,
-        Refused::Part { at, what } => Rejection::text(format!(
-            "An error occurred parsing the \"{field}\" field.\n{what}Found at {field}{at}.\n"
-        )),
-    }
+    let Refused { at, what } = why;
+    Rejection::text(format!(
+        "An error occurred parsing the \"{field}\" field.\n{what}Found at {field}{at}.\n"
+    ))
 }
 
-/// Why a part of a query cannot be taken.
-enum Refused {
-    /// The answer is the part's own.
-    Whole(Rejection),
-    /// What is wrong, and where below the field it stands: `[1].map.arg`.
-    Part { at: String, what: String },
+/// Why a part of a query cannot be taken: what is wrong, and where below its field it stands
+/// (`[1].map.arg`).
+struct Refused {
+    at: String,
+    what: String,
 }
 
 impl Refused {
     fn part(at: impl Into<String>, what: impl Into<String>) -> Self {
-        Self::Part { at: at.into(), what: what.into() }
+        Self { at: at.into(), what: what.into() }
     }
 
     /// The same, seen from further out.
     fn below(self, outer: &str) -> Self {
-        match self {
-            Self::Part { at, what } => Self::Part { at: format!("{outer}{at}"), what },
-            whole @ Self::Whole(_) => whole,
-        }
+        Self { at: format!("{outer}{}", self.at), ..self }
     }
 }
 

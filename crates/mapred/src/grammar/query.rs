@@ -66,6 +66,9 @@ pub(crate) enum Inputs {
     Keys(PackedKeys),
     /// Values that a generator makes.
     Values(Values),
+    /// Objects of a bucket, by a key filter that does not exist: refused when the query starts, as
+    /// Riak does.
+    BadFilter(String),
 }
 
 /// Some of a bucket's objects.
@@ -92,7 +95,8 @@ impl Values {
         match self {
             Self::List(values) => values.len(),
             Self::Sequence(from, to) => {
-                usize::try_from(i128::from(*to) - i128::from(*from) + 1).unwrap_or(0)
+                let count = i128::from(*to) - i128::from(*from) + 1;
+                usize::try_from(count.max(0)).unwrap_or(usize::MAX)
             }
         }
     }

@@ -121,9 +121,12 @@ fn filtered_buckets() {
     let filters = slice.filters.as_ref().unwrap().compile().unwrap();
     assert_eq!((filters.keeps(b"ab"), filters.keeps(b"ba")), (Ok(true), Ok(false)));
     let body = br#"{"inputs":{"bucket":"b","key_filters":[["bogus",1]]},"query":[]}"#;
-    let refusal = parse(body).unwrap_err();
+    let refusal = crate::natives::check(&parse(body).unwrap()).unwrap_err();
     assert_eq!(refusal.body, r#"{"bad_filter":"bogus"}"#);
     assert!(refusal.json && refusal.failure);
+    // What is wrong with the query itself is told first.
+    let body = br#"{"inputs":{"bucket":"b","key_filters":[["bogus",1]]},"query":7}"#;
+    assert!(parse(body).unwrap_err().body.contains("was not a list"));
     let body = br#"{"inputs":{"bucket":"b","key_filters":[["eq"]]},"query":[]}"#;
     let refusal = parse(body).unwrap_err();
     assert!(!refusal.failure && refusal.body.ends_with("Found at inputs.key_filters.\n"));

@@ -224,7 +224,7 @@ impl Lane {
         pager: &mut Pager<'_>,
     ) -> Result<Vec<Outcome>, UnitEnd> {
         let waiting: usize = items.iter().map(bytes).sum();
-        let outcomes = self.work(items, pager.spent()).await?;
+        let outcomes = self.work(items, pager.calls()).await?;
         let made: usize = outcomes
             .iter()
             .map(|outcome| match outcome {

@@ -10,8 +10,14 @@ use crate::limits;
 use crate::metered::count;
 use crate::unit::{self, Broken, Page, Progress, Spent, Work};
 
-/// What an input that is left out takes in a page beside its message, about.
-const SKIPPED_BYTES: usize = 256;
+/// What an input that is left out takes in a page, about.
+fn skipped_bytes(broken: &Broken) -> usize {
+    let input = broken.input.as_ref().map_or(0, |(id, keydata)| {
+        let keydata = keydata.as_ref().map_or(0, |text| text.0.len());
+        id.bucket.name.len() + id.key.len() + keydata
+    });
+    broken.error.message.len() + broken.error.stack.as_ref().map_or(0, String::len) + input + 64
+}
 
 /// Why a unit ended before its end.
 pub(super) enum UnitEnd {
@@ -38,6 +44,8 @@ pub(super) struct Pager<'l> {
     count: u64,
     bytes: usize,
     inputs: u64,
+    /// The most inputs of the next call, while some fail.
+    careful: usize,
     skipped: Vec<Broken>,
     spent: Spent,
     reached: Option<Progress>,
@@ -54,6 +62,7 @@ impl<'l> Pager<'l> {
             count: 0,
             bytes: 0,
             inputs: 0,
+            careful: usize::MAX,
             skipped: Vec::new(),
             spent: Spent::default(),
             reached: None,
@@ -64,6 +73,11 @@ impl<'l> Pager<'l> {
     /// Where costs of the page are noted.
     pub(super) fn spent(&mut self) -> &mut Spent {
         &mut self.spent
+    }
+
+    /// As [`Pager::spent`], and how many inputs the next call may have.
+    pub(super) fn calls(&mut self) -> (&mut Spent, &mut usize) {
+        (&mut self.spent, &mut self.careful)
     }
 
     /// Adds what became of one input; `reached` is where to go on after it. Ends the page when it is
@@ -79,7 +93,7 @@ impl<'l> Pager<'l> {
                 }
             }
             Outcome::Skipped(broken) => {
-                self.bytes += broken.error.message.len() + SKIPPED_BYTES;
+                self.bytes += skipped_bytes(&broken);
                 self.skipped.push(*broken);
             }
         }
@@ -117,7 +131,8 @@ impl<'l> Pager<'l> {
         let results = std::mem::take(&mut self.results);
         let skipped = std::mem::take(&mut self.skipped);
         let inputs = std::mem::take(&mut self.inputs);
-        (self.bytes, self.count) = (0, 0);
+        let (made, made_bytes) =
+            (std::mem::take(&mut self.count), std::mem::take(&mut self.bytes) as u64);
         let began = Instant::now();
         let (results, reduced) = self.prereduce(results).await?;
         let mut spent = std::mem::take(&mut self.spent);
@@ -128,7 +143,18 @@ impl<'l> Pager<'l> {
             count("mapring_query_inputs_total", inputs);
         }
         let (unit, attempt) = (self.unit, self.attempt);
-        let page = Page { unit, attempt, progress, results, reduced, inputs, skipped, spent };
+        let page = Page {
+            unit,
+            attempt,
+            progress,
+            results,
+            reduced,
+            inputs,
+            made,
+            made_bytes,
+            skipped,
+            spent,
+        };
         let frame = unit::encode_page(page);
         let began = Instant::now();
         let sent = self.lane.frames.send(frame).await;

@@ -32,9 +32,9 @@ impl Lane {
     pub(super) async fn work(
         &self,
         items: &mut VecDeque<MapInput>,
-        spent: &mut Spent,
+        (spent, careful): (&mut Spent, &mut usize),
     ) -> Result<Vec<Outcome>, UnitEnd> {
-        let mut most = self.size.next();
+        let mut most = self.size.next().min(*careful);
         loop {
             let call = take(items, most);
             let broken = match self.call(&call, spent).await {
@@ -43,10 +43,13 @@ impl Lane {
                 Ok(results) => {
                     // Where results became large the call ended before its inputs did.
                     give_back(items, call, results.len());
+                    *careful = careful.saturating_mul(2);
                     return Ok(results.into_iter().map(Outcome::Results).collect());
                 }
             };
             let (inputs, at) = (call.len(), broken.error.input);
+            // Where one fails others may: a failing call costs what all of its inputs cost.
+            *careful = 1;
             if inputs <= 1 || at == Some(0) {
                 give_back(items, call, 1);
                 return Ok(vec![Outcome::Skipped(broken)]);
@@ -83,7 +86,9 @@ impl Lane {
         let (query, workers) = (self.request.query, &self.node.workers);
         let (results, took) = workers.map_timed(query, phase, function, call.to_vec()).await;
         spent.function_us += unit::micros(took);
-        self.size.took(call.len(), took);
+        if results.is_ok() {
+            self.size.took(call.len(), took);
+        }
         let results = results.map_err(|error| {
             let at = error.input.and_then(|at| usize::try_from(at).ok());
             // A worker that was lost may do better elsewhere; user code that fails will not.

@@ -182,9 +182,11 @@ async fn queries_are_seen_and_ended_from_any_node() {
         tokio::task::yield_now().await;
     }
     for engine in &world.engines {
-        let (reports, silent) = engine.queries().await;
-        assert!(silent.is_empty());
-        let [report] = reports.as_slice() else { panic!("{reports:?}") };
+        let list = engine.queries().await;
+        assert!(list.unreachable.is_empty() && list.left_out == 0);
+        let [report] = list.queries.as_slice() else { panic!("{list:?}") };
+        let shown = engine.show(running.id).await.unwrap().unwrap();
+        assert_eq!(shown.id, report.id);
         assert_eq!((&report.id, report.state.as_str()), (&running.id.to_string(), "running"));
         assert_eq!(report.phases[0].partitions, 16);
         assert_eq!(report.phases[0].function, "hang");
@@ -198,9 +200,9 @@ async fn queries_are_seen_and_ended_from_any_node() {
     while world.watch.hanging.load(Ordering::Relaxed) > 0 {
         tokio::task::yield_now().await;
     }
-    assert!(world.engines[0].queries().await.0.is_empty());
+    assert!(world.engines[0].queries().await.queries.is_empty());
     world.kill(NodeId(3));
-    assert_eq!(world.engines[0].queries().await.1.len(), 1);
+    assert_eq!(world.engines[0].queries().await.unreachable.len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -251,5 +253,5 @@ async fn a_plan_names_nodes_and_partitions() {
     assert_eq!(inputs.map(|node| node["inputs"].as_u64().unwrap()).sum::<u64>(), 3);
     // Nothing has run.
     assert_eq!(world.watch.mapped.load(Ordering::Relaxed), 0);
-    assert!(world.engines[0].queries().await.0.is_empty());
+    assert!(world.engines[0].queries().await.queries.is_empty());
 }

@@ -65,6 +65,8 @@ fn page(unit: u32, attempt: u32, progress: Progress) -> Page {
         results,
         reduced: None,
         inputs: 1,
+        made: 1,
+        made_bytes: 1,
         skipped: Vec::new(),
         spent: Spent::default(),
     }
@@ -153,7 +155,7 @@ fn a_broken_function_names_what_it_had() {
     };
     let keydata = Some(JsonText("7".into()));
     let broken = Broken { phase: 2, error, input: Some((id("k"), keydata)) };
-    let failure = broken_function(broken, "n3");
+    let failure = broken_function(broken, "n3", false);
     assert_eq!(
         failure.body,
         r#"{"phase":2,"error":"no","input":"[\"b\",\"k\",7]","type":"exception","stack":null,"bucket":"b","key":"k","node":"n3"}"#
