@@ -54,7 +54,7 @@ fn shapes() -> Vec<Row> {
         row(
             "a list by its prototype",
             "var a = { length: 1e9 }; a.__proto__ = Array.prototype; return a",
-            &[NO_LIST, Outcome::Answer("[[\"length\",1000000000]]")],
+            &[NO_LIST, Outcome::Answer("{\"length\":1000000000}")],
         ),
         row(
             "a proxy that lies",
