@@ -3,7 +3,6 @@
 mod expressions;
 mod pipelines;
 mod refusals;
-mod speed;
 
 use serde_json::value::RawValue;
 
