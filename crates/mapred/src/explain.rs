@@ -152,7 +152,7 @@ fn name(view: &View, node: NodeId) -> String {
 }
 
 fn kind(kind: &PhaseKind, query: &Query, next: Option<&PhaseKind>) -> Map<String, Value> {
-    let (word, function) = running::words(kind);
+    let (word, function) = (running::word(kind), running::function(kind));
     let mut shown = Map::new();
     shown.insert("kind".into(), word.into());
     match kind {

@@ -293,7 +293,7 @@ impl Running {
     pub(crate) fn did(&self, phase: usize, node: &str, done: &Done) {
         if let Some(counters) = self.phases.get(phase) {
             let kind = self.query.spec().phases.get(phase);
-            let kind = kind.map_or("keys", |phase| words(&phase.kind).0);
+            let kind = kind.map_or("keys", |phase| word(&phase.kind));
             self.add(counters, (phase, kind, node), done);
         }
     }
@@ -341,7 +341,8 @@ impl Running {
 }
 
 fn shown_phase(number: usize, phase: Option<&Phase>, counters: &Counters) -> PhaseReport {
-    let (kind, function) = phase.map_or(("keys", String::new()), |phase| words(&phase.kind));
+    let kind = phase.map_or("keys", |phase| word(&phase.kind));
+    let function = phase.map(|phase| function(&phase.kind)).unwrap_or_default();
     let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     PhaseReport {
         phase: number,
@@ -356,9 +357,19 @@ fn shown_phase(number: usize, phase: Option<&Phase>, counters: &Counters) -> Pha
     }
 }
 
-/// A phase in short.
-pub(crate) fn words(kind: &PhaseKind) -> (&'static str, String) {
-    let callee = |callee: &Callee| match callee {
+/// What a phase is.
+pub(crate) fn word(kind: &PhaseKind) -> &'static str {
+    match kind {
+        PhaseKind::Map(_) => "map",
+        PhaseKind::Reduce(_) => "reduce",
+        PhaseKind::Link(_) => "link",
+    }
+}
+
+/// What a phase calls, in short.
+pub(crate) fn function(kind: &PhaseKind) -> String {
+    let (PhaseKind::Map(code) | PhaseKind::Reduce(code)) = kind else { return String::new() };
+    match &code.callee {
         Callee::Given(Function::Source(_) | Function::Stored { .. }) => "javascript".to_owned(),
         Callee::Given(Function::Named(name)) => quote(name),
         Callee::Given(Function::Erlang { module, function }) => {
@@ -366,11 +377,6 @@ pub(crate) fn words(kind: &PhaseKind) -> (&'static str, String) {
         }
         Callee::Stored(id) => quote(&format!("javascript in {id}")),
         Callee::ErlangSource => "erlang".to_owned(),
-    };
-    match kind {
-        PhaseKind::Map(code) => ("map", callee(&code.callee)),
-        PhaseKind::Reduce(code) => ("reduce", callee(&code.callee)),
-        PhaseKind::Link(_) => ("link", String::new()),
     }
 }
 

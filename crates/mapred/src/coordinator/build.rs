@@ -122,8 +122,10 @@ impl Coordinator {
         let left = options.limit;
         let out = std::collections::VecDeque::new();
         let (planning, wake) = (None, None);
+        let me = router.name(shared.cluster.view().me);
         Ok(Self {
             shared,
+            me,
             query,
             router,
             stages,

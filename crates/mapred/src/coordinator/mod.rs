@@ -57,6 +57,8 @@ pub(crate) struct Shared {
 /// A query under way.
 pub(crate) struct Coordinator {
     shared: Shared,
+    /// This node's name.
+    me: String,
     query: Query,
     router: Router,
     stages: Vec<Stage>,
@@ -200,11 +202,10 @@ impl Coordinator {
                     return Ok(());
                 };
                 let phase = *phase;
-                let me = self.router.name(self.shared.cluster.view().me);
-                let (results, mut done) = stage.apply(step, &me)?;
+                let (results, mut done) = stage.apply(step, &self.me)?;
                 done.results = results.len() as u64;
                 done.result_bytes = results.iter().map(|value| value.0.len() as u64).sum();
-                self.shared.running.did(phase, &me, &done);
+                self.shared.running.did(phase, &self.me, &done);
                 self.deliver(index, Accepted { results, ..Accepted::default() })
             }
             Event::Planned(wish, coverage) => {
@@ -379,8 +380,7 @@ impl Coordinator {
     fn give_back(&mut self, value: JsonText) {
         let done =
             Done { inputs: 1, results: 1, result_bytes: value.0.len() as u64, ..Done::default() };
-        let me = self.router.name(self.shared.cluster.view().me);
-        self.shared.running.did(0, &me, &done);
+        self.shared.running.did(0, &self.me, &done);
         if let Some(left) = &mut self.left {
             *left -= 1;
         }
