@@ -68,6 +68,9 @@ pub struct ClusterState {
     /// The lowest `n_val` of each bucket type whose `n_val` was ever changed.
     #[serde(default)]
     pub least_type_n_vals: BTreeMap<String, u32>,
+    /// The last run of each member that was found to have begun with an older state of its data.
+    #[serde(default)]
+    pub went_back: BTreeMap<NodeId, u64>,
 }
 
 /// One decision about the metadata.
@@ -93,6 +96,14 @@ pub enum Change {
     Lost {
         /// The node.
         id: NodeId,
+    },
+    /// A node has begun a run with an older state of its data than it had acknowledged before, as it
+    /// or another member found. Said by several, it counts once.
+    WentBack {
+        /// The node.
+        id: NodeId,
+        /// Its run: later ones are higher.
+        run: u64,
     },
     /// A node has been filled again from the others.
     Filled {
@@ -154,6 +165,7 @@ impl ClusterState {
             buckets: BTreeMap::new(),
             least_n_vals: BTreeMap::new(),
             least_type_n_vals: BTreeMap::new(),
+            went_back: BTreeMap::new(),
         }
     }
 
@@ -219,11 +231,13 @@ impl ClusterState {
                 self.sealed = true;
                 Ok(())
             }
-            Change::Lost { id } => {
-                let sealed = self.sealed;
-                let member = self.member_mut(*id)?;
-                member.losses += 1;
-                member.incomplete = sealed && member.status == MemberStatus::Valid;
+            Change::Lost { id } => self.lose(*id),
+            Change::WentBack { id, run } => {
+                if self.went_back.get(id).is_some_and(|known| known >= run) {
+                    return Ok(());
+                }
+                self.lose(*id)?;
+                self.went_back.insert(*id, *run);
                 Ok(())
             }
             Change::Filled { id, losses } => {
@@ -310,6 +324,15 @@ impl ClusterState {
         Ok(())
     }
 
+    /// A member lacks some of its data. Before there is data nothing is lost.
+    fn lose(&mut self, id: NodeId) -> Result<()> {
+        let sealed = self.sealed;
+        let member = self.member_mut(id)?;
+        member.losses += 1;
+        member.incomplete = sealed && member.status == MemberStatus::Valid;
+        Ok(())
+    }
+
     fn member_mut(&mut self, id: NodeId) -> Result<&mut Member> {
         let unknown = || Error::invalid(format!("node {id} is no member"));
         self.members.get_mut(&id).ok_or_else(unknown)
@@ -323,6 +346,7 @@ impl ClusterState {
     /// Gives the place and the partitions of `old` to `id`.
     fn replace(&mut self, old: NodeId, id: NodeId, member: &Member) {
         let Some(former) = self.members.remove(&old) else { return };
+        self.went_back.remove(&old);
         let incomplete = self.sealed && former.status == MemberStatus::Valid;
         let (status, losses) = (former.status, u64::from(incomplete));
         self.members.insert(id, Member { status, incomplete, losses, start: 0, ..member.clone() });
@@ -505,6 +529,24 @@ mod tests {
         state.apply(&lost);
         state.apply(&join(2, "n2", None));
         assert!(state.members[&NodeId(2)].incomplete && state.members[&NodeId(2)].losses == 4);
+    }
+
+    #[test]
+    fn a_run_with_older_data_is_a_loss_whoever_says_so_first() {
+        let went_back = |run| Change::WentBack { id: NodeId(2), run };
+        let mut state = three();
+        state.apply(&Change::Seal);
+        for (run, losses) in [(7, 1), (7, 1), (6, 1), (9, 2)] {
+            assert_eq!(state.apply(&went_back(run)), Outcome::Applied);
+            let member = &state.members[&NodeId(2)];
+            assert_eq!((member.incomplete, member.losses), (true, losses), "run {run}");
+        }
+        state.apply(&Change::Filled { id: NodeId(2), losses: 2 });
+        state.apply(&went_back(9));
+        assert!(!state.members[&NodeId(2)].incomplete);
+        check_refused(&mut state, &Change::WentBack { id: NodeId(9), run: 1 });
+        state.apply(&join(9, "n2", Some(2)));
+        assert!(state.went_back.is_empty());
     }
 
     #[test]

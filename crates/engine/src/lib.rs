@@ -263,6 +263,13 @@ pub trait Engine: Send + Sync + 'static {
     fn life(&self) -> u64 {
         0
     }
+
+    /// How far what was written is acknowledged: a number that grows with what [`Engine::sync`] has
+    /// made durable. The same store opened again does not begin below what it gave before, unless it
+    /// has a [`Engine::loss`]; an older copy of it does. 0 where the engine does not know.
+    fn position(&self) -> u64 {
+        0
+    }
 }
 
 /// What an engine knows of itself.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use mapring_types::{BucketId, Error, IndexValue, ObjectId, Record, Result};
@@ -16,7 +17,7 @@ use crate::{
 type Records = BTreeMap<StoreKey, Record>;
 
 /// One vnode's data.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Vnode {
     records: Records,
     /// By home partition, bucket and field.
@@ -54,12 +55,31 @@ pub struct MemoryEngine {
     vnodes: RwLock<BTreeMap<u16, Arc<RwLock<Vnode>>>>,
     meta: RwLock<BTreeMap<String, Bytes>>,
     journal: RwLock<BTreeMap<u64, Vec<Bytes>>>,
+    /// How many writes there were.
+    writes: AtomicU64,
 }
 
 impl MemoryEngine {
     /// An empty engine.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// What it holds now, as an engine of its own: a copy of the files of a node would be this.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        let vnodes = self.vnodes.read();
+        let copied = |vnode: &Arc<RwLock<Vnode>>| Arc::new(RwLock::new(vnode.read().clone()));
+        Self {
+            vnodes: RwLock::new(vnodes.iter().map(|(n, vnode)| (*n, copied(vnode))).collect()),
+            meta: RwLock::new(self.meta.read().clone()),
+            journal: RwLock::new(self.journal.read().clone()),
+            writes: AtomicU64::new(self.writes.load(Ordering::Acquire)),
+        }
+    }
+
+    fn wrote(&self) {
+        self.writes.fetch_add(1, Ordering::AcqRel);
     }
 
     fn vnode(&self, vnode: u16) -> Option<Arc<RwLock<Vnode>>> {
@@ -86,6 +106,7 @@ impl Engine for MemoryEngine {
         vnode.add(key, &change.add);
         vnode.records.insert(key.clone(), record.clone());
         vnode.remove(key, &change.remove);
+        self.wrote();
         Ok(())
     }
 
@@ -94,6 +115,7 @@ impl Engine for MemoryEngine {
             let mut vnode = vnode.write();
             vnode.records.remove(key);
             vnode.remove(key, entries);
+            self.wrote();
         }
         Ok(())
     }
@@ -103,6 +125,7 @@ impl Engine for MemoryEngine {
         let mut vnode = vnode.write();
         vnode.add(key, &change.add);
         vnode.remove(key, &change.remove);
+        self.wrote();
         Ok(())
     }
 
@@ -203,6 +226,10 @@ impl Engine for MemoryEngine {
 
     fn stats(&self) -> EngineStats {
         EngineStats { name: "memory", disk_bytes: 0 }
+    }
+
+    fn position(&self) -> u64 {
+        self.writes.load(Ordering::Acquire)
     }
 }
 

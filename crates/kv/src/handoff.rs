@@ -18,7 +18,7 @@ use tokio::time::sleep;
 use crate::coverage::owners;
 use crate::fold::{self, Slice};
 use crate::knowledge::Answer;
-use crate::{Shared, limits};
+use crate::{Shared, integrity, limits};
 
 /// The background task.
 pub(crate) async fn run(shared: Weak<Shared>) {
@@ -174,6 +174,17 @@ async fn catch_up(shared: &Arc<Shared>) {
         let Answer::Settled(behind) = answer else { continue };
         if let Err(error) = shared.hear(node, &behind.standing).await {
             tracing::debug!(%node, %error, "a standing is noted later");
+        }
+        if let Some(why) = behind.yours.and_then(|yours| shared.is_less_than(&yours)) {
+            let name = shared.name(node);
+            tracing::error!(%node, name, why, "this member remembers later data of this node");
+            // Not heard of before this is known to all.
+            if let Err(error) = integrity::go_back(shared).await {
+                tracing::info!(%error, "that this node went back is declared later");
+                continue;
+            }
+            shared.integrity.set_lacking(true);
+            shared.integrity.kick.notify_one();
         }
         if !behind.standing.hinted.iter().any(own) {
             shared.heard.lock().insert(node);

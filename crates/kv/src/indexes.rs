@@ -31,7 +31,7 @@ pub(crate) fn ensure(engine: &dyn Engine, ring_size: RingSize) -> Result<()> {
     if engine.meta(NAME)?.as_deref() == Some(&[VERSION]) {
         return Ok(());
     }
-    for vnode in engine.vnodes() {
+    for vnode in engine.vnodes().into_iter().filter(|vnode| crate::apart::is_vnode(*vnode)) {
         tracing::info!(vnode, "building the indexes of objects from before there were any");
         for home in ring_size.partitions() {
             match build(engine, Partition(vnode), home) {

@@ -1,26 +1,30 @@
 //! Whether this node still has what it once stored, and what it serves while it has not.
 //!
-//! Three things can tell that it has not: the engine (see [`mapring_engine::Engine::loss`]); the
+//! Four things can tell that it has not: the engine (see [`mapring_engine::Engine::loss`]); the
 //! cluster's metadata, which gives the data directory a new number at every start, so that a copy of
-//! an earlier time is known by its number; and an operator. A node that lacks something declares it
+//! an earlier time is known by its number; the other members, which remember how far its data was
+//! (see `extent`); and an operator. A node that lacks something declares it
 //! in the metadata, fills itself from the others (`repair`) and declares that too. Until then it
 //! neither answers for the slices that are not filled yet nor coordinates their writes; it takes
 //! what others write.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
+use futures::future::join_all;
 use mapring_cluster::{Change, Member, Outcome};
 use mapring_engine::{Engine, Loss};
+use mapring_net::Class;
 use mapring_ring::Partition;
-use mapring_types::{Entropy, Error, ErrorKind, Result};
+use mapring_types::{Entropy, Error, ErrorKind, NodeId, Result};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
-use crate::repair::{self, Progress};
+use crate::extent::Extent;
+use crate::repair::{self, Progress, Source};
 use crate::{Shared, limits};
 
 /// See the module.
@@ -47,6 +51,9 @@ struct State {
     losses: u64,
     /// Slices (vnode, home) that lack nothing any more.
     filled: BTreeSet<(Partition, Partition)>,
+    /// Slices that were brought together with some other replicas, where too few answer to say that
+    /// they lack nothing: with which.
+    partly: BTreeMap<(Partition, Partition), Vec<Source>>,
     progress: Progress,
 }
 
@@ -157,16 +164,18 @@ impl Integrity {
         self.changed.notify_waiters();
     }
 
-    fn set_lacking(&self, lacking: bool) {
+    pub(crate) fn set_lacking(&self, lacking: bool) {
         if self.lacking.swap(lacking, Ordering::AcqRel) != lacking {
-            self.state.lock().filled.clear();
+            self.empty();
             metrics::gauge!("mapring_incomplete").set(if lacking { 1.0 } else { 0.0 });
         }
     }
 
     /// Nothing counts as filled any more.
     pub(crate) fn empty(&self) {
-        self.state.lock().filled.clear();
+        let mut state = self.state.lock();
+        state.filled.clear();
+        state.partly.clear();
     }
 
     /// What follows fills up what was missing after so many losses: of fewer nothing counts.
@@ -175,12 +184,29 @@ impl Integrity {
         if state.losses != losses {
             state.losses = losses;
             state.filled.clear();
+            state.partly.clear();
+            state.progress = Progress { lost: state.progress.lost.take(), ..Progress::default() };
         }
     }
 
     /// Notes that a slice lacks nothing any more.
     pub(crate) fn fill(&self, vnode: Partition, home: Partition) {
         self.state.lock().filled.insert((vnode, home));
+    }
+
+    /// Notes with which replicas a slice was brought together that may still lack something.
+    pub(crate) fn fill_partly(&self, vnode: Partition, home: Partition, with: Vec<Source>) {
+        self.state.lock().partly.insert((vnode, home), with);
+    }
+
+    /// Whether a slice was brought together with these replicas.
+    pub(crate) fn is_partly_filled(
+        &self,
+        vnode: Partition,
+        home: Partition,
+        with: &[Source],
+    ) -> bool {
+        self.state.lock().partly.get(&(vnode, home)).is_some_and(|known| known == with)
     }
 
     /// Whether a slice lacks nothing any more.
@@ -261,6 +287,7 @@ pub(crate) async fn round(shared: &Arc<Shared>) -> Result<()> {
         return Ok(());
     }
     confirm(shared).await?;
+    accuse(shared).await?;
     let loss = shared.parts.engine.loss();
     let declared = integrity.state.lock().declared.clone();
     if let Some(loss) = loss.as_ref().filter(|loss| declared.as_ref() != Some(loss)) {
@@ -297,7 +324,7 @@ async fn settle(shared: &Arc<Shared>, mended: Option<Loss>) -> Result<()> {
     };
     if whole && own(shared).is_some_and(|member| !member.incomplete) {
         integrity.set_lacking(false);
-        integrity.report(|progress| *progress = Progress::default());
+        integrity.report(|progress| (progress.lost, progress.waits_for) = (None, None));
     } else {
         integrity.kick.notify_one();
     }
@@ -305,44 +332,123 @@ async fn settle(shared: &Arc<Shared>, mended: Option<Loss>) -> Result<()> {
     Ok(())
 }
 
-/// Has the metadata confirm that the data directory is the one of the last start.
+/// Has the metadata and the other members confirm that the data directory is the one of the last
+/// start, with all that it had.
 async fn confirm(shared: &Arc<Shared>) -> Result<()> {
     let Some(numbers) = shared.integrity.state.lock().numbers.clone() else { return Ok(()) };
     let Numbers { known, next } = numbers.clone();
     let change = Change::Start { id: shared.me, known, next };
-    match shared.parts.cluster.propose(change).await? {
-        Outcome::Applied => {
+    let refused = match shared.parts.cluster.propose(change).await? {
+        Outcome::Applied => None,
+        Outcome::Refused(why) => Some(why),
+    };
+    let older = match &refused {
+        Some(why) => Some(why.clone()),
+        None => remembered(shared).await,
+    };
+    match older {
+        None => {
+            let confirmed = numbers.clone();
             shared
                 .vnodes
                 .run(move |core| {
-                    numbers.confirm(&*core.engine)?;
+                    confirmed.confirm(&*core.engine)?;
                     core.actors.confirm();
                     Ok(())
                 })
                 .await?;
         }
-        Outcome::Refused(why) => {
+        Some(why) => {
             tracing::error!(why, "the data directory is a copy of an earlier time");
             shared.integrity.set_lacking(true);
-            let why = format!("the data directory: {why}");
+            let why = format!("the data directory is a copy of an earlier time: {why}");
             shared.integrity.report(|progress| progress.lost = Some(why));
             let ring_size = shared.parts.cluster.view().plan().ring_size();
             shared.vnodes.run(move |core| core.actors.retire_all(ring_size)).await?;
-            declare(shared).await?;
-            // Declared, it is used on as it is.
-            let start = own(shared).map_or(0, |member| member.start);
-            let next = numbers.next;
-            let change = Change::Start { id: shared.me, known: vec![start], next };
-            propose(shared, change).await?;
-            shared.vnodes.run(move |core| numbers.confirm(&*core.engine)).await?;
+            go_back(shared).await?;
+            if refused.is_some() {
+                // Declared, it is used on as it is.
+                let start = own(shared).map_or(0, |member| member.start);
+                let change = Change::Start { id: shared.me, known: vec![start], next };
+                propose(shared, change).await?;
+            }
+            let confirmed = numbers.clone();
+            shared.vnodes.run(move |core| confirmed.confirm(&*core.engine)).await?;
         }
     }
     shared.integrity.state.lock().numbers = None;
     Ok(())
 }
 
+/// Asks the other members how far they remember the data here to have been; gives why it is less now.
+async fn remembered(shared: &Arc<Shared>) -> Option<String> {
+    if mapring_types::planted!(OldCopyTrusted) {
+        return None;
+    }
+    let view = shared.parts.cluster.view();
+    let others: Vec<NodeId> = view.up.iter().copied().filter(|node| *node != shared.me).collect();
+    let asked = others.into_iter().map(|node| async move {
+        let behind = shared.behind_of(node, Class::Foreground, limits::PROBE_PATIENCE).await;
+        (node, behind)
+    });
+    let mut older = None;
+    for (node, behind) in join_all(asked).await {
+        let Some(yours) = behind.ok().and_then(|behind| behind.yours) else { continue };
+        if let Some(why) = shared.is_less_than(&yours) {
+            older = Some(format!("{} remembers that {why}", shared.name(node)));
+        }
+    }
+    older
+}
+
+impl Shared {
+    /// Why this node began with less than another member remembers of it.
+    pub(crate) fn is_less_than(&self, remembered: &Extent) -> Option<String> {
+        let opened = self.extents.opened();
+        let why = remembered.beyond(&opened)?;
+        if remembered.run > opened.run {
+            self.vnodes.witnesses().raise_run(remembered.run);
+        }
+        Some(why)
+    }
+}
+
+/// Declares that this run has begun with an older state of the data.
+pub(crate) async fn go_back(shared: &Shared) -> Result<()> {
+    seal(shared).await?;
+    let run = shared.vnodes.witnesses().run();
+    propose(shared, Change::WentBack { id: shared.me, run }).await
+}
+
+/// Declares of others what was found of them: they may not have been told.
+async fn accuse(shared: &Shared) -> Result<()> {
+    let view = shared.parts.cluster.view();
+    let said = |node| view.state.went_back.get(&node).copied().unwrap_or_default();
+    for (id, run) in shared.extents.behind(said) {
+        if view.state.members.contains_key(&id) {
+            propose(shared, Change::WentBack { id, run }).await?;
+        }
+    }
+    Ok(())
+}
+
 async fn declare(shared: &Shared) -> Result<()> {
+    seal(shared).await?;
     propose(shared, Change::Lost { id: shared.me }).await
+}
+
+/// Where there is data the metadata has to know so, also when it is itself of an earlier time: else
+/// nothing would count as lost.
+pub(crate) async fn seal(shared: &Shared) -> Result<()> {
+    if shared.parts.cluster.view().state.sealed {
+        return Ok(());
+    }
+    let engine = shared.parts.engine.clone();
+    let has_data = |engine: &dyn Engine| engine.vnodes().into_iter().any(crate::apart::is_vnode);
+    if shared.vnodes.run(move |_| Ok(has_data(&*engine))).await? {
+        propose(shared, Change::Seal).await?;
+    }
+    Ok(())
 }
 
 /// Has a change decided.

@@ -167,6 +167,19 @@ impl Shared {
         }
     }
 
+    /// What a node knows, as it is.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Timeout`, and what the node says.
+    pub(crate) async fn behind_of(
+        self: &Arc<Self>,
+        node: NodeId,
+        class: Class,
+        patience: Duration,
+    ) -> Result<Behind> {
+        self.behind_at(node, class, AskBehind::default(), patience).await
+    }
+
     async fn behind_at(
         self: &Arc<Self>,
         node: NodeId,
@@ -200,7 +213,8 @@ impl Shared {
         let witnessing = witnesses.sources();
         let remembered = self.board.all();
         let standing = self.standing();
-        Ok(Behind { standing, catching_up: self.catching_up(), witnessing, remembered })
+        let catching_up = self.catching_up();
+        Ok(Behind { standing, catching_up, witnessing, remembered, yours: None })
     }
 }
 

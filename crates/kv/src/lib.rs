@@ -1,22 +1,27 @@
 //! Objects on the ring: vnodes, get, put and delete coordination, read repair, folds, listings.
 //!
 //! Bottom-up: [`executor`] runs blocking work; `vnode` is every access to stored objects, with
-//! `actor` (who stamps dots), `commit` (shared syncs), `recent` and `indexes` beneath it; `fold` and
+//! `actor` (who stamps dots), `commit` (shared syncs), `graves` (what was deleted), `recent` and
+//! `indexes` beneath it; `fold` and
 //! `select` read pages, `merge` those of several replicas; `wire`, `replica` and `service` are what nodes ask of each other; `quorum` decides, `pending` is
 //! waited for, and `get`, `put`, `delete` coordinate; `elsewhere` looks for what a replica lacks;
 //! `settle`, `witness`, `standing` and `knowledge` know which replicas lack writes, `handoff`,
-//! `coverage` and `reap` act on it, `holdings` tells; `silence` and `beat` know who does not answer;
+//! `coverage` and `reap` act on it, `holdings` tells; `extent` and `integrity` know whether this node has
+//! what it had, and `repair` fills it; `silence` and `beat` know who does not answer;
 //! `list` walks the ring.
 
 mod actor;
+mod apart;
 mod beat;
 mod commit;
 mod coverage;
 mod delete;
 mod elsewhere;
 pub mod executor;
+mod extent;
 mod fold;
 mod get;
+mod graves;
 mod handoff;
 mod holdings;
 mod indexes;
@@ -64,6 +69,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use beat::Beat;
+use extent::Extents;
 use integrity::{Integrity, Numbers};
 use quorum::keeps_siblings;
 use reap::Reaper;
@@ -104,11 +110,14 @@ pub struct KvConfig {
     /// How long a tombstone stays before it may be reaped; `None` keeps it for ever (Riak's
     /// `delete_mode`).
     pub reap_after: Option<Duration>,
+    /// How long it is kept that an object was deleted, after its tombstone was reaped; at least
+    /// [`limits::GRAVES_KEPT`]`.0`.
+    pub graves_kept: Duration,
 }
 
 impl Default for KvConfig {
     fn default() -> Self {
-        Self { reap_after: Some(Duration::from_secs(3)) }
+        Self { reap_after: Some(Duration::from_secs(3)), graves_kept: limits::GRAVES_KEPT.1 }
     }
 }
 
@@ -188,6 +197,8 @@ pub(crate) struct Shared {
     pub(crate) heard: Mutex<BTreeSet<NodeId>>,
     /// What the other members have said of themselves.
     pub(crate) board: Board,
+    /// How far their data was.
+    pub(crate) extents: Extents,
     /// Held while writes are adopted.
     pub(crate) adopting: tokio::sync::Mutex<()>,
     /// Brings the next round of hand-off forward.
@@ -251,14 +262,20 @@ impl Kv {
         .await?;
         let engine = parts.engine.clone();
         let present = vnodes.run(move |_| Ok(engine.vnodes())).await?;
-        for vnode in present.into_iter().map(Partition) {
+        for vnode in present.into_iter().filter(|vnode| apart::is_vnode(*vnode)).map(Partition) {
             if view.plan().owner(vnode) != Some(view.me) {
                 // Whether the coordinators of what lies here keep hints too is not known any more.
                 vnodes.held().note(vnode, true);
             }
         }
         let (engine, entropy) = (parts.engine.clone(), parts.entropy.clone());
-        let numbers = vnodes.run(move |_| Numbers::take(&*engine, &*entropy)).await?;
+        let run = vnodes.witnesses().run();
+        let (numbers, extents) = vnodes
+            .run(move |_| {
+                let numbers = Numbers::take(&*engine, &*entropy)?;
+                Ok((numbers, Extents::open(&*engine, &*entropy, run)?))
+            })
+            .await?;
         let incomplete = view.state.members.get(&view.me).is_some_and(|member| member.incomplete);
         let lacking = incomplete || parts.engine.loss().is_some();
         let inner = Arc::new(Shared {
@@ -269,6 +286,7 @@ impl Kv {
             unsettled,
             heard: Mutex::default(),
             board,
+            extents,
             adopting: tokio::sync::Mutex::default(),
             kick: Arc::default(),
             tails: Arc::new(Semaphore::new(limits::TAIL_UNITS)),
@@ -369,11 +387,11 @@ impl Kv {
         self.inner.repair(node).await
     }
 
-    /// How far a node is with filling itself; `None` when it lacks nothing.
+    /// How far a node is with filling itself, or what came of it the last time.
     ///
     /// # Errors
     /// `Unavailable` or `Timeout` when it cannot be asked.
-    pub async fn repair_status(&self, node: NodeId) -> Result<Option<Progress>> {
+    pub async fn repair_status(&self, node: NodeId) -> Result<Progress> {
         self.inner.repair_status(node).await
     }
 
@@ -602,12 +620,6 @@ impl Shared {
         self.list(&view, home(&view, id), n_val, excluded).entries
     }
 
-    /// The primaries of an object.
-    pub(crate) fn primaries(&self, id: &ObjectId, n_val: u32) -> Vec<PreferenceEntry> {
-        let view = self.parts.cluster.view();
-        self.list(&view, home(&view, id), n_val, &BTreeSet::new()).primaries
-    }
-
     /// The replicas of a home partition as if the nodes in `excluded` were down as well.
     pub(crate) fn list(
         &self,
@@ -633,6 +645,13 @@ impl Shared {
         }
         let ring_size = self.parts.cluster.view().plan().ring_size();
         self.integrity.admit(vnode, mapring_ring::hash::home(ring_size, &id.bucket, &id.key))
+    }
+
+    /// The name of a member, for the log.
+    pub(crate) fn name(&self, node: NodeId) -> String {
+        let view = self.parts.cluster.view();
+        let member = view.state.members.get(&node);
+        member.map_or_else(|| "a former member".to_owned(), |member| member.name.clone())
     }
 
     /// Whether the store is being shut down.

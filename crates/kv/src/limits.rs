@@ -57,12 +57,18 @@ pub const REAPS_AT_ONCE: usize = 16;
 /// How often a tombstone that could not be reaped is tried again before it is left to a read.
 pub const REAP_ATTEMPTS: u32 = 5;
 
-/// Reaped tombstones that a node remembers, so that a read or a write that was under way does not
-/// bring back what they had replaced. Beyond, the oldest are forgotten.
-pub const REAPED: usize = 65_536;
+/// Graves that a node keeps, some 100 bytes each on disk. Beyond, the oldest are removed: an older
+/// copy of a replica can then bring back what was deleted before.
+pub const GRAVES: usize = 1_000_000;
 
-/// How long it remembers them: longer than any request lasts.
-pub const REAPED_AGE: Duration = Duration::from_secs(120);
+/// How often it is looked whether graves are too old or too many: reads all of them.
+pub const GRAVES_TICK: Duration = Duration::from_secs(600);
+
+/// How long the grave of a tombstone is kept at least, whatever is configured: requests that are under
+/// way when it is reaped must find it. And the default: longer than a copy of a data directory that is
+/// put back should be old.
+pub const GRAVES_KEPT: (Duration, Duration) =
+    (Duration::from_secs(600), Duration::from_secs(30 * 24 * 60 * 60));
 
 /// How often due tombstones are looked for.
 pub const REAP_TICK: Duration = Duration::from_secs(1);
@@ -216,6 +222,9 @@ pub const STORAGE_GRACE: Duration = Duration::from_millis(100);
 /// Names and clocks in one page of a comparison with another replica: a page of empty objects
 /// takes a few milliseconds to read.
 pub const REPAIR_PAGE: usize = 1_000;
+
+/// Objects that a repair names of those that only one replica had.
+pub const KEPT_NAMED: usize = 20;
 
 /// See [`REPAIR_PAGE`]: about so many bytes.
 pub const REPAIR_PAGE_BYTES: usize = 1 << 20;

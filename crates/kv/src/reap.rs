@@ -95,6 +95,7 @@ impl Reaper {
 
 /// The background task.
 pub(crate) async fn run(shared: Weak<Shared>) {
+    let mut levelled = Instant::now();
     loop {
         sleep(limits::REAP_TICK).await;
         let Some(shared) = shared.upgrade() else { return };
@@ -102,6 +103,20 @@ pub(crate) async fn run(shared: Weak<Shared>) {
             return;
         }
         round(&shared).await;
+        if levelled.elapsed() >= limits::GRAVES_TICK {
+            level(&shared).await;
+            levelled = Instant::now();
+        }
+    }
+}
+
+/// Removes graves that are too old or too many.
+async fn level(shared: &Arc<Shared>) {
+    let keep = shared.parts.config.graves_kept.max(limits::GRAVES_KEPT.0);
+    let now = shared.parts.clock.now_micros();
+    match shared.vnodes.run(move |core| core.level_graves(now, keep)).await {
+        Ok(left) => metrics::gauge!("mapring_graves").set(left as f64),
+        Err(error) => tracing::warn!(%error, "old graves are not removed"),
     }
 }
 

@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 
 use crate::fold::{self, Names};
 use crate::quorum::keeps_siblings;
-use crate::wire::{self, Operation, Planned, Replica};
+use crate::wire::{self, Operation, Replica, Sender, Signed};
 use crate::witness::WriteMark;
 use crate::{Shared, limits};
 
@@ -36,6 +36,15 @@ impl<T> Asked<T> {
 }
 
 impl Shared {
+    /// What this node's messages say of it.
+    pub(crate) fn sender(&self) -> Sender {
+        Sender {
+            plan: self.parts.cluster.view().plan().version(),
+            run: self.vnodes.witnesses().run(),
+            position: self.parts.engine.position(),
+        }
+    }
+
     /// Calls an operation of another node, and reports to the cluster what was found of it.
     pub(crate) async fn ask<T: DeserializeOwned>(
         &self,
@@ -49,7 +58,7 @@ impl Shared {
         let Some(peer) = view.peer(node) else {
             return Asked::Unreached(Error::unavailable(format!("node {node} is not a member")));
         };
-        let body = match wire::encode(&Planned { plan: view.plan().version(), body: request }) {
+        let body = match wire::encode(&Signed { sender: self.sender(), body: request }) {
             Ok(body) => body,
             Err(error) => return Asked::Answered(Err(error)),
         };
@@ -60,7 +69,10 @@ impl Shared {
                 if !view.is_up(node) {
                     self.parts.cluster.report(node, true);
                 }
-                Asked::Answered(wire::decode_answer(&answer).and_then(|outcome| outcome))
+                Asked::Answered(wire::decode_answer(&answer).and_then(|(sender, outcome)| {
+                    self.extents.hear(node, sender.run, sender.position);
+                    outcome
+                }))
             }
             Err(error) => {
                 match error.kind() {

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::standing::Standing;
-use crate::wire::{self, Operation, Planned};
+use crate::wire::{self, Behind, Operation, Sender, Signed};
 use crate::{Shared, limits, put};
 
 /// The service of [`mapring_net::ServiceId::Kv`]. Holds the store weakly: the transport, which the
@@ -27,6 +27,8 @@ impl Service for KvService {
         let Some(shared) = self.shared.upgrade().filter(|shared| !shared.stopping()) else {
             return Err(Error::unavailable("objects are not served at present"));
         };
+        let sender = wire::sender(&body)?;
+        shared.extents.hear(from, sender.run, sender.position);
         match operation {
             Operation::Read => read(&shared, &body).await,
             Operation::Merge => merge(&shared, &body).await,
@@ -42,7 +44,9 @@ impl Service for KvService {
             }
             Operation::Behind => {
                 let request = unpack::<wire::AskBehind>(&body)?.body;
-                pack(&shared, shared.behind_here(request).await)
+                let behind = shared.behind_here(request).await;
+                let yours = shared.extents.of(from);
+                pack(&shared, behind.map(|behind| Behind { yours, ..behind }))
             }
             Operation::Heads => {
                 let request = unpack::<wire::AskHeads>(&body)?.body;
@@ -53,12 +57,25 @@ impl Service for KvService {
                 pack(&shared, shared.fetch_here(request).await)
             }
             Operation::Clocks => {
-                let Planned { plan, body } = unpack::<wire::AskClocks>(&body)?;
+                let Signed { sender: Sender { plan, .. }, body } =
+                    unpack::<wire::AskClocks>(&body)?;
                 let replica = wire::Replica { vnode: body.part.vnode, primary: true };
                 match shared.admit(&shared.parts.cluster.view(), plan, replica) {
                     Ok(()) => pack(&shared, shared.clocks_here(body).await),
                     Err(error) => pack::<()>(&shared, Err(error)),
                 }
+            }
+            Operation::Graves => {
+                let request = unpack::<wire::AskGraves>(&body)?.body;
+                pack(&shared, shared.graves_here(request).await)
+            }
+            Operation::Bury => {
+                let request = unpack::<wire::Bury>(&body)?.body;
+                pack(&shared, shared.bury_here(request).await)
+            }
+            Operation::Known => {
+                let request = unpack::<wire::AskKnown>(&body)?.body;
+                pack(&shared, shared.known_here(request).await)
             }
             Operation::Repair => pack(&shared, Ok(shared.repair_here())),
             Operation::Standing => {
@@ -75,7 +92,7 @@ impl Service for KvService {
 }
 
 async fn read(shared: &Arc<Shared>, body: &[u8]) -> Result<Bytes> {
-    let Planned { plan, body: wire::Read { replica, id } } = unpack(body)?;
+    let Signed { sender: Sender { plan, .. }, body: wire::Read { replica, id } } = unpack(body)?;
     if let Err(error) = shared.admit(&shared.parts.cluster.view(), plan, replica) {
         return pack::<()>(shared, Err(error));
     }
@@ -83,7 +100,8 @@ async fn read(shared: &Arc<Shared>, body: &[u8]) -> Result<Bytes> {
 }
 
 async fn merge(shared: &Arc<Shared>, body: &[u8]) -> Result<Bytes> {
-    let Planned { plan, body: wire::Merge { replica, id, record, mark } } = unpack(body)?;
+    let Signed { sender, body: wire::Merge { replica, id, record, mark } } = unpack(body)?;
+    let plan = sender.plan;
     if let Err(error) = shared.admit(&shared.parts.cluster.view(), plan, replica) {
         return pack::<()>(shared, Err(error));
     }
@@ -91,7 +109,7 @@ async fn merge(shared: &Arc<Shared>, body: &[u8]) -> Result<Bytes> {
 }
 
 async fn coordinate(shared: &Arc<Shared>, body: &[u8]) -> Result<Bytes> {
-    let request: Planned<wire::Coordinate> = unpack(body)?;
+    let request: Signed<wire::Coordinate> = unpack(body)?;
     if shared.beat.stood_still() || is_old(shared, &request.body) {
         let error = Error::unavailable("the write was on its way for too long");
         return pack::<Record>(shared, Err(error));
@@ -101,7 +119,8 @@ async fn coordinate(shared: &Arc<Shared>, body: &[u8]) -> Result<Bytes> {
 }
 
 async fn remove(shared: &Arc<Shared>, body: &[u8]) -> Result<Bytes> {
-    let Planned { plan, body: wire::Remove { replica, id, clock } } = unpack(body)?;
+    let Signed { sender, body: wire::Remove { replica, id, clock } } = unpack(body)?;
+    let plan = sender.plan;
     if let Err(error) = shared.admit(&shared.parts.cluster.view(), plan, replica) {
         return pack::<()>(shared, Err(error));
     }
@@ -117,10 +136,10 @@ fn is_old(shared: &Shared, write: &wire::Coordinate) -> bool {
     Duration::from_micros(age) >= patience + limits::CLOCK_GRACE
 }
 
-fn unpack<T: DeserializeOwned>(body: &[u8]) -> Result<Planned<T>> {
+fn unpack<T: DeserializeOwned>(body: &[u8]) -> Result<Signed<T>> {
     wire::decode(body)
 }
 
 fn pack<T: Serialize>(shared: &Shared, outcome: Result<T>) -> Result<Bytes> {
-    wire::encode_answer(shared.parts.cluster.view().plan().version(), outcome)
+    wire::encode_answer(shared.sender(), outcome)
 }

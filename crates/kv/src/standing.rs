@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::extent::Extent;
 use crate::wire::Operation;
 use crate::witness::Source;
 use crate::{Shared, limits};
@@ -34,6 +35,19 @@ pub(crate) struct Standing {
     /// Vnodes of other nodes for which the node holds any data. Of what more these may lack, the
     /// coordinators know.
     pub(crate) held: Vec<Partition>,
+    /// How far the node's data was when the run began, and is.
+    pub(crate) opened: Extent,
+    pub(crate) extent: Extent,
+}
+
+/// A standing as it was kept on disk before it told how far the data is.
+#[derive(Deserialize)]
+struct FormerStanding {
+    run: u64,
+    turn: u64,
+    below: u64,
+    hinted: Vec<Partition>,
+    held: Vec<Partition>,
 }
 
 impl Standing {
@@ -170,6 +184,10 @@ async fn round(shared: &Arc<Shared>) -> bool {
     let members: BTreeSet<NodeId> =
         shared.parts.cluster.view().state.members.keys().copied().collect();
     shared.board.retain(&members);
+    // Before anybody is told what has settled.
+    if let Err(error) = shared.keep_extents().await {
+        tracing::debug!(%error, "how far the others' data is, is kept later");
+    }
     let standing = shared.standing();
     let up = tell(shared, &standing);
     let (own, below) = (Source { node: shared.me, run: standing.run }, standing.below);
@@ -293,7 +311,11 @@ impl Shared {
         let (mut hinted, mut held) = (self.vnodes.held().lacking(), self.vnodes.held().vnodes());
         hinted.retain(others);
         held.retain(others);
-        Standing { run: self.vnodes.witnesses().run(), turn: *turn, below, hinted, held }
+        let Extent { store, position, .. } = self.extents.opened();
+        let run = self.vnodes.witnesses().run();
+        let opened = Extent { run, store, position };
+        let extent = Extent { position: self.parts.engine.position(), ..opened };
+        Standing { run, turn: *turn, below, hinted, held, opened, extent }
     }
 
     /// Takes the standing of another node in.
@@ -304,10 +326,17 @@ impl Shared {
         if node == self.me || !self.board.hear(node, standing) {
             return Ok(());
         }
+        if let Some(why) = self.extents.hear_all(node, &standing.opened, &standing.extent) {
+            let name = self.name(node);
+            tracing::error!(%node, name, why, "a member has come back with an older state of its data");
+            self.integrity.kick.notify_one();
+        }
         // After it is remembered, on disk too: a write is always either witnessed or its hint
         // remembered.
         let (source, below) = (Source { node, run: standing.run }, standing.below);
         let (shared, engine) = (self.clone(), self.parts.engine.clone());
+        // What was witnessed lies on replicas that had acknowledged so much.
+        self.keep_extents().await?;
         let settle = self.vnodes.run(move |core| {
             shared.board.keep(&*engine, node)?;
             core.witnesses.settle(source, below);
@@ -321,6 +350,18 @@ impl Shared {
         Ok(())
     }
 
+    /// Keeps on disk how far the others' data was.
+    ///
+    /// # Errors
+    /// `Storage`, `Overloaded`.
+    async fn keep_extents(self: &Arc<Self>) -> Result<()> {
+        if !self.extents.is_news() {
+            return Ok(());
+        }
+        let shared = self.clone();
+        self.vnodes.write(move |core| shared.extents.keep(&*core.engine)).await
+    }
+
     /// The vnodes for which any other member is known to hold data.
     pub(crate) fn lacking(&self) -> BTreeSet<Partition> {
         let heard = self.board.heard.lock();
@@ -329,7 +370,8 @@ impl Shared {
 }
 
 /// The first byte of a standing on disk.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
+const FORMER_VERSION: u8 = 2;
 
 /// The name of the engine's meta value for what a node holds.
 fn name(node: NodeId) -> String {
@@ -342,9 +384,14 @@ fn encode(standing: &Standing) -> Result<Vec<u8>> {
 }
 
 fn decode(bytes: &[u8]) -> Result<Standing> {
+    let damaged = |error| Error::corrupt("a standing is damaged").with_source(error);
     match bytes.split_first() {
-        Some((&VERSION, rest)) => postcard::from_bytes(rest)
-            .map_err(|error| Error::corrupt("a standing is damaged").with_source(error)),
+        Some((&VERSION, rest)) => postcard::from_bytes(rest).map_err(damaged),
+        Some((&FORMER_VERSION, rest)) => {
+            let former = postcard::from_bytes(rest).map_err(damaged)?;
+            let FormerStanding { run, turn, below, hinted, held } = former;
+            Ok(Standing { run, turn, below, hinted, held, ..Standing::default() })
+        }
         _ => Err(Error::corrupt("a standing has an unknown version")),
     }
 }

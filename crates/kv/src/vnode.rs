@@ -13,7 +13,9 @@ use mapring_cluster::Cluster;
 use mapring_engine::{Engine, IndexChange, StoreKey};
 use mapring_ring::{Partition, RingSize};
 use mapring_types::limits::SIBLINGS;
-use mapring_types::{Error, ErrorKind, Object, ObjectId, Record, Result, Sibling, VersionVector};
+use mapring_types::{
+    Clock, Error, ErrorKind, Object, ObjectId, Record, Result, Sibling, VersionVector,
+};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 
@@ -21,7 +23,8 @@ use crate::actor::Actors;
 use crate::commit::GroupCommit;
 use crate::executor::{self, Executor};
 use crate::fold::{FoldRequest, Page};
-use crate::recent::{Reaped, Recent};
+use crate::graves::{Grave, Graves};
+use crate::recent::Recent;
 use crate::select::{self, Bounds};
 use crate::settle::Held;
 use crate::witness::{Source, Witnesses, WriteMark};
@@ -57,12 +60,13 @@ pub(crate) struct Core {
     pub(crate) held: Held,
     pub(crate) witnesses: Witnesses,
     pub(crate) actors: Actors,
+    pub(crate) graves: Graves,
     cluster: Arc<dyn Cluster>,
-    ring_size: RingSize,
+    clock: Arc<dyn Clock>,
+    pub(crate) ring_size: RingSize,
     commit: GroupCommit,
     stripes: Vec<Mutex<()>>,
     recent: Mutex<Recent>,
-    reaped: Mutex<Reaped>,
 }
 
 impl Vnodes {
@@ -71,19 +75,21 @@ impl Vnodes {
     /// # Errors
     /// `Storage`.
     pub(crate) fn open(parts: &KvParts, news: Arc<Notify>) -> Result<Self> {
-        crate::indexes::ensure(&*parts.engine, parts.cluster.view().plan().ring_size())?;
+        let ring_size = parts.cluster.view().plan().ring_size();
+        crate::indexes::ensure(&*parts.engine, ring_size)?;
         let own = Source { node: parts.cluster.view().me, run: next_run(parts)? };
         let core = Core {
             witnesses: Witnesses::open(parts.engine.clone(), own)?,
             engine: parts.engine.clone(),
             held: Held::new(news),
             actors: Actors::new(parts.engine.clone(), parts.entropy.clone()),
-            ring_size: parts.cluster.view().plan().ring_size(),
+            graves: Graves::open(&*parts.engine, ring_size),
+            ring_size,
             cluster: parts.cluster.clone(),
+            clock: parts.clock.clone(),
             commit: GroupCommit::new(parts.engine.clone()),
             stripes: (0..limits::STRIPES).map(|_| Mutex::new(())).collect(),
             recent: Mutex::default(),
-            reaped: Mutex::default(),
         };
         Ok(Self { core: Arc::new(core), executor: parts.executor.clone() })
     }
@@ -280,13 +286,13 @@ impl Vnodes {
     ) -> Result<bool> {
         self.change(move |core| {
             // Under the lock: what is witnessed later is then also stored again.
-            core.remove(vnode, id, &clock, |id| !core.witnesses.is_open(id))
+            core.remove(vnode, &core.place(id), &clock, |id| !core.witnesses.is_open(id))
         })
         .await
     }
 
-    /// Removes a tombstone whose clock is exactly `clock`; gives whether it is gone. What it had
-    /// replaced is not taken in again for a while, by reads or writes that were under way.
+    /// Removes a tombstone whose clock is exactly `clock`, and keeps its grave; gives whether it is
+    /// gone.
     pub(crate) async fn reap(
         &self,
         vnode: Partition,
@@ -294,13 +300,37 @@ impl Vnodes {
         clock: VersionVector,
     ) -> Result<bool> {
         self.change(move |core| {
-            let gone = core.remove(vnode, id.clone(), &clock, |_| true)?;
-            if gone {
-                core.reaped.lock().remember((vnode, id), clock);
-            }
-            Ok(gone)
+            let place = core.place(id);
+            // Before it goes: a crash in between leaves both, and it is reaped once more.
+            core.entomb(vnode, &place, &clock)?;
+            core.remove(vnode, &place, &clock, |_| true)
         })
         .await
+    }
+
+    /// Takes proofs of other replicas in that objects were deleted; gives of how many objects here
+    /// something was removed.
+    pub(crate) async fn bury_all(
+        &self,
+        vnode: Partition,
+        graves: Vec<(ObjectId, Grave)>,
+    ) -> Result<usize> {
+        self.change(move |core| {
+            let mut removed = 0;
+            for (id, grave) in graves {
+                removed += usize::from(core.bury(vnode, id, grave)?);
+            }
+            Ok(removed)
+        })
+        .await
+    }
+
+    /// Runs a job that writes something of the node's own, and returns when that is durable.
+    pub(crate) async fn write(
+        &self,
+        work: impl FnOnce(&Core) -> Result<()> + Send + 'static,
+    ) -> Result<()> {
+        self.change(work).await
     }
 
     /// Gives up the actor of a vnode whose objects are handed away.
@@ -369,7 +399,7 @@ impl Core {
         &self.stripes[at]
     }
 
-    fn stored(&self, vnode: Partition, place: &StoreKey) -> Result<Option<Object>> {
+    pub(crate) fn stored(&self, vnode: Partition, place: &StoreKey) -> Result<Option<Object>> {
         match self.engine.get(vnode.0, place)? {
             Some(record) => record.decode().map(Some).map_err(|error| error.context(&place.id)),
             None => Ok(None),
@@ -381,7 +411,12 @@ impl Core {
         let place = self.place(id);
         let _lock = self.stripe(vnode, &place).lock();
         let stored = self.stored(vnode, &place)?;
+        let grave = if stored.is_none() { self.grave(vnode, &place)? } else { None };
         let mut object = stored.unwrap_or_default();
+        if let Some(grave) = grave {
+            // It is written over the tombstone that was here.
+            object.clock.merge(&grave.clock);
+        }
         let before = object.index_entries();
         let repeated = self.recent.lock().dot((vnode, write_id));
         if repeated.is_some_and(|dot| object.clock.covers(dot)) {
@@ -437,8 +472,8 @@ impl Core {
         {
             return Ok(());
         }
-        let reaped = self.reaped.lock().clock(vnode, &place.id);
-        let before = match (self.stored(vnode, &place)?, &reaped) {
+        let grave = self.grave(vnode, &place)?;
+        let before = match (self.stored(vnode, &place)?, &grave) {
             (None, None) => {
                 let change = IndexChange::between(None, Some(&incoming));
                 return self.store(vnode, &place, record, &change, lacking);
@@ -446,9 +481,9 @@ impl Core {
             (stored, _) => stored.unwrap_or_default(),
         };
         let mut joined = before.clone();
-        if let Some(reaped) = reaped {
+        if let Some(grave) = grave {
             // What the tombstone had replaced stays replaced, also beside a newer value.
-            joined.clock.merge(&reaped);
+            joined.clock.merge(&grave.clock);
         }
         joined.merge(&incoming);
         if joined.siblings.is_empty() {
@@ -491,20 +526,31 @@ impl Core {
         Ok(())
     }
 
+    /// Digs the grave of a tombstone that is about to be reaped, if it is the one that lies here.
+    fn entomb(&self, vnode: Partition, place: &StoreKey, clock: &VersionVector) -> Result<()> {
+        let _lock = self.stripe(vnode, place).lock();
+        match self.stored(vnode, place)? {
+            Some(stored) if stored.clock == *clock => {
+                let at = self.clock.now_micros();
+                self.dig(vnode, place, Grave { clock: clock.clone(), at })
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn remove(
         &self,
         vnode: Partition,
-        id: ObjectId,
+        place: &StoreKey,
         clock: &VersionVector,
         may: impl Fn(&ObjectId) -> bool,
     ) -> Result<bool> {
-        let place = self.place(id);
-        let _lock = self.stripe(vnode, &place).lock();
-        match self.stored(vnode, &place)? {
+        let _lock = self.stripe(vnode, place).lock();
+        match self.stored(vnode, place)? {
             None => Ok(true),
             Some(stored) if stored.clock == *clock && may(&place.id) => {
                 let entries = IndexChange::between(Some(&stored), None).remove;
-                self.engine.delete(vnode.0, &place, &entries)?;
+                self.engine.delete(vnode.0, place, &entries)?;
                 Ok(true)
             }
             Some(_) => Ok(false),

@@ -16,13 +16,15 @@ use mapring_types::{
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::extent::Extent;
 use crate::fold::Slice;
+use crate::graves::Grave;
 use crate::select::Part;
 use crate::standing::Standing;
 use crate::witness::{Source, WriteMark};
 
 /// The first byte of every message.
-const VERSION: u8 = 3;
+const VERSION: u8 = 4;
 
 /// Room for most messages, in bytes.
 const USUAL_BYTES: usize = 512;
@@ -44,10 +46,13 @@ pub(crate) enum Operation {
     Fetch = 21,
     Repair = 22,
     Clocks = 23,
+    Graves = 24,
+    Bury = 25,
+    Known = 26,
 }
 
 impl Operation {
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::Read,
         Self::Merge,
         Self::Coordinate,
@@ -61,6 +66,9 @@ impl Operation {
         Self::Fetch,
         Self::Repair,
         Self::Clocks,
+        Self::Graves,
+        Self::Bury,
+        Self::Known,
     ];
 
     /// # Errors
@@ -77,10 +85,20 @@ impl Operation {
     }
 }
 
-/// A message with the plan version that its sender knows.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Planned<T> {
+/// What every message says of its sender.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Sender {
+    /// The plan version that it knows.
     pub(crate) plan: u64,
+    /// Its run, and how far its storage is acknowledged: see [`crate::extent`].
+    pub(crate) run: u64,
+    pub(crate) position: u64,
+}
+
+/// A message with what it says of its sender.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Signed<T> {
+    pub(crate) sender: Sender,
     pub(crate) body: T,
 }
 
@@ -174,29 +192,41 @@ pub(crate) struct Behind {
     pub(crate) witnessing: Vec<Source>,
     /// The last standings of the other members that it remembers.
     pub(crate) remembered: Vec<(NodeId, Standing)>,
-}
-
-/// A slice of a replica, for one that has to be filled from it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Donor {
-    pub(crate) vnode: Partition,
-    pub(crate) home: Partition,
-    /// Whether it may itself be one that has lost data: there is no better one.
-    pub(crate) incomplete_too: bool,
+    /// How far it remembers the data of the node that asks to have been.
+    pub(crate) yours: Option<Extent>,
 }
 
 /// Asks for a page of names and clocks: answered by `repair::Heads`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct AskHeads {
-    pub(crate) donor: Donor,
-    pub(crate) after: Option<ObjectId>,
+    pub(crate) slice: Slice,
+}
+
+/// Asks for a page of graves: answered by `graves::Page`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct AskGraves {
+    pub(crate) slice: Slice,
 }
 
 /// Asks for objects: answered by a `Vec<Option<Record>>` of at least one, for the first of them.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Fetch {
-    pub(crate) donor: Donor,
+    pub(crate) vnode: Partition,
     pub(crate) ids: Vec<ObjectId>,
+}
+
+/// Asks of which objects a replica has anything: answered by a `Vec<bool>`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct AskKnown {
+    pub(crate) vnode: Partition,
+    pub(crate) ids: Vec<ObjectId>,
+}
+
+/// Proves that objects were deleted: answered by `()` when they are gone.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Bury {
+    pub(crate) vnode: Partition,
+    pub(crate) graves: Vec<(ObjectId, Grave)>,
 }
 
 /// Asks for how far the node's filling is: answered by `RepairStatus`.
@@ -240,18 +270,31 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
 ///
 /// # Errors
 /// `Internal`: a defect.
-pub(crate) fn encode_answer<T: Serialize>(plan: u64, outcome: Result<T>) -> Result<Bytes> {
+pub(crate) fn encode_answer<T: Serialize>(sender: Sender, outcome: Result<T>) -> Result<Bytes> {
     let body: Result<T, WireError> = outcome.map_err(|error| error.to_wire());
-    encode(&Planned { plan, body })
+    encode(&Signed { sender, body })
 }
 
-/// Decodes what became of a request.
+/// Decodes what became of a request, and who says so.
 ///
 /// # Errors
 /// `Corrupt`.
-pub(crate) fn decode_answer<T: DeserializeOwned>(bytes: &[u8]) -> Result<Result<T>> {
-    let answer: Planned<Result<T, WireError>> = decode(bytes)?;
-    Ok(answer.body.map_err(Error::from))
+pub(crate) fn decode_answer<T: DeserializeOwned>(bytes: &[u8]) -> Result<(Sender, Result<T>)> {
+    let answer: Signed<Result<T, WireError>> = decode(bytes)?;
+    Ok((answer.sender, answer.body.map_err(Error::from)))
+}
+
+/// Decodes what a message says of its sender.
+///
+/// # Errors
+/// As [`decode`].
+pub(crate) fn sender(bytes: &[u8]) -> Result<Sender> {
+    match bytes.split_first() {
+        Some((&VERSION, rest)) => postcard::take_from_bytes(rest)
+            .map(|(sender, _)| sender)
+            .map_err(|error| Error::corrupt("a message is damaged").with_source(error)),
+        _ => decode(bytes),
+    }
 }
 
 #[cfg(test)]
@@ -261,16 +304,20 @@ mod tests {
     #[test]
     fn answers_carry_the_peers_own_refusal() {
         let refusal: Result<u32> = Err(Error::unavailable("no majority"));
-        let back = decode_answer::<u32>(&encode_answer(3, refusal).unwrap()).unwrap();
-        assert_eq!(back.unwrap_err().to_string(), "no majority");
-        let back = decode_answer::<u32>(&encode_answer(3, Ok(7u32)).unwrap()).unwrap();
+        let said = Sender { plan: 3, run: 1 << 50, position: 77 };
+        let answer = encode_answer(said, refusal).unwrap();
+        assert_eq!(sender(&answer).unwrap(), said);
+        let (who, back) = decode_answer::<u32>(&answer).unwrap();
+        assert_eq!((who, back.unwrap_err().to_string()), (said, "no majority".to_owned()));
+        let (_, back) = decode_answer::<u32>(&encode_answer(said, Ok(7u32)).unwrap()).unwrap();
         assert_eq!(back.unwrap(), 7);
     }
 
     #[test]
     fn foreign_bytes_are_refused() {
         for bytes in [&b""[..], b"\x01", b"\x02", b"\x02\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"] {
-            assert!(decode::<Planned<Merge>>(bytes).is_err(), "{bytes:?}");
+            assert!(decode::<Signed<Merge>>(bytes).is_err(), "{bytes:?}");
+            assert!(sender(bytes).is_err(), "{bytes:?}");
         }
         assert!(Operation::from_number(0).is_err());
         assert_eq!(Operation::from_number(2).unwrap(), Operation::Merge);

@@ -9,6 +9,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -37,8 +38,9 @@ pub(crate) struct WriteMark {
 /// See the module.
 pub(crate) struct Witnesses {
     engine: Arc<dyn Engine>,
-    /// This run of this node.
-    own: Source,
+    /// This node, and its run.
+    node: NodeId,
+    run: AtomicU64,
     state: Mutex<State>,
 }
 
@@ -110,17 +112,28 @@ impl Witnesses {
         if state.count > 0 {
             tracing::info!(writes = state.count, "writes were under way when this node stopped");
         }
-        Ok(Self { engine, own, state: Mutex::new(state) })
+        let Source { node, run } = own;
+        Ok(Self { engine, node, run: AtomicU64::new(run), state: Mutex::new(state) })
     }
 
     /// The name of this node's own write `number`.
     pub(crate) fn own(&self, number: u64) -> WriteMark {
-        WriteMark { source: self.own, number }
+        WriteMark { source: self.source(), number }
     }
 
     /// This run.
     pub(crate) fn run(&self) -> u64 {
-        self.own.run
+        self.run.load(Ordering::Acquire)
+    }
+
+    /// The others remember a later run of this node: its data was put back from a copy, and its clock
+    /// is behind. They would take what it writes for settled.
+    pub(crate) fn raise_run(&self, above: u64) {
+        self.run.fetch_max(above.saturating_add(1), Ordering::AcqRel);
+    }
+
+    fn source(&self) -> Source {
+        Source { node: self.node, run: self.run() }
     }
 
     /// Notes a write that is about to be stored here. Gives whether it is to be: one that comes so
@@ -142,7 +155,7 @@ impl Witnesses {
         let segment = state.segment(entry.len());
         self.engine.append(segment, &entry)?;
         state.refer(mark);
-        if mark.source != self.own {
+        if mark.source != self.source() {
             state.insert(mark, id.clone());
         }
         Ok(true)
@@ -161,7 +174,7 @@ impl Witnesses {
 
     /// The lowest own write that is remembered.
     pub(crate) fn first_own(&self) -> Option<u64> {
-        self.state.lock().first(self.own)
+        self.state.lock().first(self.source())
     }
 
     /// Notes that writes of a source below a number have settled. Blocks.
@@ -195,11 +208,12 @@ impl Witnesses {
     }
 
     fn take_closed(&self) -> Option<u64> {
+        let this_run = self.source();
         let mut state = self.state.lock();
         let segment = state.segments.front().filter(|_| state.segments.len() > 1)?;
         let closed = |(source, last): (&Source, &u64)| {
             let low = state.settled.get(source).copied().unwrap_or_default();
-            let own = *source != self.own || low > *last;
+            let own = *source != this_run || low > *last;
             own && state.first(*source).is_none_or(|first| first > *last)
         };
         let closed = segment.last.iter().all(closed);
@@ -274,11 +288,12 @@ impl Witnesses {
 
     /// Forgets writes that were adopted. Blocks.
     pub(crate) fn adopted(&self, marks: &[WriteMark]) {
+        let this_run = self.source();
         let mut state = self.state.lock();
         for mark in marks {
             state.remove(*mark);
         }
-        for source in marks.iter().map(|mark| mark.source).filter(|source| *source != self.own) {
+        for source in marks.iter().map(|mark| mark.source).filter(|source| *source != this_run) {
             let last = state.segments.iter().filter_map(|s| s.last.get(&source)).max().copied();
             if let Some(last) = last
                 && !state.open.contains_key(&source)

@@ -193,7 +193,10 @@ impl Build<'_> {
             clock: self.clock.clone(),
             entropy: self.entropy.clone(),
             executor: executor.clone(),
-            config: KvConfig { reap_after: config.storage.reap_after },
+            config: KvConfig {
+                reap_after: config.storage.reap_after,
+                graves_kept: config.storage.graves_kept,
+            },
         })
         .await?;
         let workers = ProcessWorkers::start(ProcessConfig {

@@ -56,11 +56,15 @@ mod chosen {
         StaleEntryTrusted,
         /// Where the replicas of a merged fold differ the one at hand counts.
         MergeTakesLocal,
+        /// A repair removes what the replica that it compares with lacks.
+        RepairDeletes,
+        /// A data directory that is older than what its node had acknowledged is taken for whole.
+        OldCopyTrusted,
     }
 
     impl Bug {
         /// All of them.
-        pub const ALL: [Self; 10] = [
+        pub const ALL: [Self; 12] = [
             Self::LostHint,
             Self::ReusedDot,
             Self::OldFrameAccepted,
@@ -71,6 +75,8 @@ mod chosen {
             Self::ReapedTooSoon,
             Self::StaleEntryTrusted,
             Self::MergeTakesLocal,
+            Self::RepairDeletes,
+            Self::OldCopyTrusted,
         ];
 
         /// Its name, as on a command line.
@@ -86,6 +92,8 @@ mod chosen {
                 Self::ReapedTooSoon => "reaped-too-soon",
                 Self::StaleEntryTrusted => "stale-entry-trusted",
                 Self::MergeTakesLocal => "merge-takes-local",
+                Self::RepairDeletes => "repair-deletes",
+                Self::OldCopyTrusted => "old-copy-trusted",
             }
         }
     }

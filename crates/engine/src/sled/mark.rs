@@ -83,6 +83,11 @@ impl Mark {
         self.write(Position { end: end.max(known.end), slots, ..known }, self.fsync)
     }
 
+    /// The end of what was acknowledged.
+    pub(super) fn end(&self) -> u64 {
+        self.state.lock().1.end
+    }
+
     /// Says that the store was closed with everything in it.
     pub(super) fn close(&self, end: u64, slots: u32) -> Result<()> {
         let known = self.state.lock().1;

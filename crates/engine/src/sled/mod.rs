@@ -309,6 +309,10 @@ impl Engine for SledEngine {
     fn life(&self) -> u64 {
         self.life.load(Ordering::Acquire)
     }
+
+    fn position(&self) -> u64 {
+        self.store().map_or(0, |store| store.position())
+    }
 }
 
 fn open_db(path: &Path, config: &SledConfig, health: &Health) -> Result<db::Db> {

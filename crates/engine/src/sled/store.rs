@@ -22,6 +22,8 @@ pub(super) struct LogEnd {
     db: db::Db,
     file: Arc<std::fs::File>,
     mark: Arc<Mark>,
+    /// What the mark said when the store was opened, if nothing was missing.
+    before: u64,
 }
 
 type Opened = (db::Db, BTreeMap<u16, Arc<VnodeTree>>, Arc<Health>);
@@ -35,7 +37,9 @@ impl Store {
         journal: &Arc<Journal>,
         losses: &Losses,
     ) -> Result<Self> {
+        let known = mark::read(&dir.join("mark")).map_or(0, |known| known.end);
         let found = examine(dir, config)?;
+        let before = if found.is_empty() { known } else { 0 };
         let hopeless = found.iter().find(|loss| loss.kind == LossKind::Damaged);
         let opened = match hopeless.filter(|_| config.set_aside) {
             Some(loss) => Err(Error::corrupt(&loss.what)),
@@ -65,7 +69,7 @@ impl Store {
         };
         let files = Files::open(dir, &dir.join("sled"))?;
         let fsync = config.durability == Durability::Disk;
-        let end = LogEnd::start(dir, &db, fsync)?;
+        let end = LogEnd::start(dir, &db, fsync, before)?;
         let start = |files| GroupCommit::start(&db, journal, files, &health, &end);
         let commit = match config.durability {
             Durability::None => None,
@@ -168,6 +172,10 @@ impl Store {
         self.commit.as_ref().map_or(Ok(()), GroupCommit::wait)
     }
 
+    pub(super) fn position(&self) -> u64 {
+        self.end.acknowledged()
+    }
+
     pub(super) fn vnodes(&self) -> Vec<u16> {
         let trees = self.trees.read();
         trees.iter().filter(|(_, tree)| tree.has_data()).map(|(&vnode, _)| vnode).collect()
@@ -192,7 +200,7 @@ impl Drop for Store {
 }
 
 impl LogEnd {
-    fn start(dir: &Path, db: &db::Db, fsync: bool) -> Result<Self> {
+    fn start(dir: &Path, db: &db::Db, fsync: bool, before: u64) -> Result<Self> {
         let path = dir.join("sled/db");
         let file =
             std::fs::File::open(&path).map_err(|error| meta::failed("open", &path, error))?;
@@ -201,6 +209,7 @@ impl LogEnd {
             db: db.clone(),
             file: Arc::new(file),
             mark: Arc::new(Mark::open(&path, fsync)?),
+            before,
         };
         let (position, slots) = end.now();
         end.mark.begin(Position { end: position, slots, clean: false, boot: mark::boot() })?;
@@ -210,6 +219,12 @@ impl LogEnd {
     /// Moves the mark to `place`, which has been flushed.
     pub(super) fn advance(&self, place: (u64, u32)) -> Result<()> {
         self.mark.advance(place.0, place.1)
+    }
+
+    /// Up to where the log is acknowledged.
+    fn acknowledged(&self) -> u64 {
+        // What sled takes for its end right after it was opened may lie a little before it.
+        self.mark.end().max(self.before)
     }
 
     fn close(&self) -> Result<()> {

@@ -100,7 +100,7 @@ async fn start() -> Vec<HttpServer> {
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),
             executor: executor.clone(),
-            config: KvConfig { reap_after: None },
+            config: KvConfig { reap_after: None, ..KvConfig::default() },
         })
         .await
         .unwrap();

@@ -1,4 +1,6 @@
-//! What a node gives to one that fills itself.
+//! What a node gives to one that fills itself, and takes from it.
+//!
+//! All that it has is given, also where it lacks something itself: who asks joins it into what it has.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -7,33 +9,37 @@ use mapring_cluster::Change;
 use mapring_engine::{ScanDepth, ScanRange};
 use mapring_net::Class;
 use mapring_types::limits::{LEASE, PAGE_BYTES};
-use mapring_types::{Error, NodeId, Record, Result};
+use mapring_types::{Error, ErrorKind, NodeId, ObjectId, Record, Result, VersionVector};
+use serde::{Deserialize, Serialize};
 
-use super::{Heads, Progress};
-use crate::integrity::propose;
-use crate::wire::{AskHeads, AskRepair, Donor, Fetch, Operation};
+use super::Progress;
+use crate::fold::Slice;
+use crate::graves;
+use crate::integrity::{propose, seal};
+use crate::vnode::Core;
+use crate::wire::{AskGraves, AskHeads, AskKnown, AskRepair, Bury, Fetch, Operation};
 use crate::{Shared, limits};
 
-impl Shared {
-    fn admit_donation(&self, donor: &Donor) -> Result<()> {
-        if donor.incomplete_too {
-            return Ok(());
-        }
-        self.integrity.admit(donor.vnode, donor.home)
-    }
+/// A page of names and clocks of a slice, in order.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Heads {
+    pub(crate) items: Vec<(ObjectId, VersionVector)>,
+    /// Where to go on; `None` at the end.
+    pub(crate) next: Option<ObjectId>,
+}
 
+impl Shared {
     /// A page of names and clocks of a slice here.
     ///
     /// # Errors
-    /// `Unavailable` when this node lacks some itself, `Storage`, `Corrupt`.
+    /// `Storage`, `Corrupt`, `Overloaded`.
     pub(crate) async fn heads_here(&self, request: AskHeads) -> Result<Heads> {
-        let AskHeads { donor, after } = request;
-        self.admit_donation(&donor)?;
-        let work = move |core: &crate::vnode::Core| {
-            let range = ScanRange::home(donor.home.0).after(after);
+        let Slice { vnode, home, after } = request.slice;
+        let work = move |core: &Core| {
+            let range = ScanRange::home(home.0).after(after);
             let mut page = Heads::default();
             let (mut bytes, mut full, mut failure) = (0, false, None);
-            core.engine.scan(donor.vnode.0, &range, ScanDepth::Heads, &mut |place, record| {
+            core.engine.scan(vnode.0, &range, ScanDepth::Heads, &mut |place, record| {
                 match Record::decode_without_bodies(&record.head) {
                     Ok(object) => {
                         bytes += place.id.key.len() + 16 * object.clock.len() + 64;
@@ -55,17 +61,25 @@ impl Shared {
         self.vnodes.run(work).await
     }
 
-    /// The first of some objects of a slice here, as many as make a page.
+    /// A page of the graves of a slice here.
+    ///
+    /// # Errors
+    /// As [`Shared::heads_here`].
+    pub(crate) async fn graves_here(&self, request: AskGraves) -> Result<graves::Page> {
+        let Slice { vnode, home, after } = request.slice;
+        self.vnodes.run(move |core| core.graves_page(vnode, home, after)).await
+    }
+
+    /// The first of some objects of a vnode here, as many as make a page.
     ///
     /// # Errors
     /// As [`Shared::heads_here`].
     pub(crate) async fn fetch_here(&self, request: Fetch) -> Result<Vec<Option<Record>>> {
-        let Fetch { donor, ids } = request;
-        self.admit_donation(&donor)?;
-        let work = move |core: &crate::vnode::Core| {
+        let Fetch { vnode, ids } = request;
+        let work = move |core: &Core| {
             let (mut records, mut bytes) = (Vec::new(), 0);
             for id in ids {
-                let record = core.engine.get(donor.vnode.0, &core.place(id))?;
+                let record = core.engine.get(vnode.0, &core.place(id))?;
                 bytes += record.as_ref().map_or(0, Record::len);
                 records.push(record);
                 if bytes >= PAGE_BYTES {
@@ -77,11 +91,39 @@ impl Shared {
         self.vnodes.run(work).await
     }
 
-    /// How far the filling of a node is; `None` when it lacks nothing.
+    /// Of which of some objects there is anything here: a value, a tombstone or a grave.
+    ///
+    /// # Errors
+    /// As [`Shared::heads_here`]; `Invalid` for more than a page.
+    pub(crate) async fn known_here(&self, request: AskKnown) -> Result<Vec<bool>> {
+        let AskKnown { vnode, ids } = request;
+        if ids.len() > limits::REPAIR_PAGE {
+            return Err(Error::invalid(format!("{} objects are more than a page", ids.len())));
+        }
+        let work = move |core: &Core| {
+            let known = |id| {
+                let place = core.place(id);
+                let stored = core.engine.read(vnode.0, &place, ScanDepth::Heads)?.is_some();
+                Ok(stored || core.grave(vnode, &place)?.is_some())
+            };
+            ids.into_iter().map(known).collect()
+        };
+        self.vnodes.run(work).await
+    }
+
+    /// Takes proofs in that objects were deleted.
+    ///
+    /// # Errors
+    /// As [`Shared::heads_here`].
+    pub(crate) async fn bury_here(&self, request: Bury) -> Result<()> {
+        self.vnodes.bury_all(request.vnode, request.graves).await.map(|_| ())
+    }
+
+    /// How far the filling of a node is.
     ///
     /// # Errors
     /// `NotFound` for who is no member; `Unavailable`, `Timeout`.
-    pub(crate) async fn repair_status(self: &Arc<Self>, node: NodeId) -> Result<Option<Progress>> {
+    pub(crate) async fn repair_status(self: &Arc<Self>, node: NodeId) -> Result<Progress> {
         let asked = if node == self.me {
             Ok(self.repair_here())
         } else {
@@ -91,12 +133,17 @@ impl Shared {
         // A node that has not seen yet that it is incomplete is not finished.
         let view = self.parts.cluster.view();
         let incomplete = view.state.members.get(&node).is_some_and(|member| member.incomplete);
-        Ok(asked?.or_else(|| incomplete.then(Progress::default)))
+        let mut progress: Progress = asked?;
+        if progress.complete && incomplete {
+            progress = Progress::default();
+        }
+        Ok(progress)
     }
 
     /// How far the filling of this node is.
-    pub(crate) fn repair_here(&self) -> Option<Progress> {
-        self.integrity.lacking().then(|| self.integrity.progress())
+    pub(crate) fn repair_here(&self) -> Progress {
+        let complete = !self.integrity.lacking();
+        Progress { complete, ..self.integrity.progress() }
     }
 
     /// Has a node filled again.
@@ -106,12 +153,12 @@ impl Shared {
     pub(crate) async fn repair(&self, node: NodeId) -> Result<()> {
         let view = self.parts.cluster.view();
         match view.state.members.get(&node) {
-            None => Err(Error::new(
-                mapring_types::ErrorKind::NotFound,
-                format!("node {node} is not a member"),
-            )),
+            None => Err(Error::new(ErrorKind::NotFound, format!("node {node} is not a member"))),
             Some(member) if member.incomplete => Ok(()),
-            Some(_) => propose(self, Change::Lost { id: node }).await,
+            Some(_) => {
+                seal(self).await?;
+                propose(self, Change::Lost { id: node }).await
+            }
         }
     }
 }

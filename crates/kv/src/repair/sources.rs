@@ -18,62 +18,72 @@ pub(crate) enum Worth {
     None,
 }
 
+/// Another replica of a slice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Source {
+    /// Its place in the list of replicas.
+    pub(crate) place: u16,
+    pub(crate) vnode: Partition,
+    pub(crate) node: NodeId,
+}
+
 /// Where a slice is filled from.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Sources {
-    pub(crate) vnodes: Vec<(Partition, NodeId)>,
+    /// All other replicas that answer, complete ones first.
+    pub(crate) all: Vec<Source>,
+    /// Whether they have all acknowledged writes together, as far as can be known.
+    pub(crate) whole: bool,
+    /// The nodes that this holds for because they are complete.
+    pub(crate) relied_on: BTreeSet<NodeId>,
     /// For some number of replicas there is no complete one: what all others have together is taken
     /// for all there is.
     pub(crate) uncertain: bool,
 }
 
-/// The sources of the slice of `home` in the vnode `distance` steps after it, on node `me`.
+/// The sources of the slice of `home` at a place of its list, on node `me`.
 ///
-/// An object of a bucket with `n` replicas lies in the first `n` vnodes from its home on. For each
-/// `n` in use that reaches this vnode one complete replica of the others is enough, or else all
-/// others are needed. That a replica is complete is known only when so many of the others answer
-/// that each write acknowledged by a majority was known to one of them. `None` when too few can be
-/// asked.
+/// An object of a bucket with `n` replicas lies at the first `n` places. For each `n` in use that
+/// reaches this place one complete replica of the others is enough, or else all others are needed. That
+/// a replica is complete is known only when so many of the others answer that each write acknowledged
+/// by a majority was known to one of them.
 pub(crate) fn sources(
     plan: &OwnershipPlan,
     me: NodeId,
     home: Partition,
-    distance: u16,
+    place: u16,
     n_vals: &BTreeSet<u16>,
     worth: impl Fn(Partition, NodeId) -> Worth,
-) -> Option<Sources> {
+) -> Sources {
     let size = plan.ring_size();
-    let mut chosen = Sources::default();
-    for &n in n_vals.iter().filter(|&&n| n > distance) {
-        let places = (0..n.min(size.get())).filter(|&step| step != distance);
-        let vnodes = places.map(|step| size.after(home, step));
-        let others: Vec<(Partition, NodeId)> = vnodes
-            .filter_map(|vnode| Some((vnode, plan.owner(vnode)?)))
-            .filter(|(_, node)| *node != me)
-            .collect();
-        let answers = |(vnode, node): &&(Partition, NodeId)| worth(*vnode, *node) != Worth::None;
+    let worth = |source: &Source| worth(source.vnode, source.node);
+    let others = |n: u16| -> Vec<Source> {
+        let places = (0..n.min(size.get())).filter(|other| *other != place);
+        let at = |place| {
+            let vnode = size.after(home, place);
+            Some(Source { place, vnode, node: plan.owner(vnode)? })
+        };
+        places.filter_map(at).filter(|source| source.node != me).collect()
+    };
+    let mut found = Sources { whole: true, ..Sources::default() };
+    for &n in n_vals.iter().filter(|&&n| n > place) {
+        let others = others(n);
+        let answering = others.iter().filter(|source| worth(source) != Worth::None);
         let enough = others.len().min(usize::from(n - (n / 2 + 1) + 1));
-        if others.iter().filter(answers).count() < enough {
-            return None;
+        if answering.clone().count() < enough {
+            found.whole = false;
+        } else if let Some(one) = others.iter().find(|s| worth(s) == Worth::Complete) {
+            found.relied_on.insert(one.node);
+        } else if others.iter().all(|source| worth(source) == Worth::Some) {
+            found.uncertain = true;
+        } else {
+            found.whole = false;
         }
-        let complete =
-            |(vnode, node): &&(Partition, NodeId)| worth(*vnode, *node) == Worth::Complete;
-        let known = others.iter().any(|other| chosen.vnodes.contains(other) && complete(&other));
-        if known {
-            continue;
-        }
-        match others.iter().find(complete) {
-            Some(one) => chosen.vnodes.push(*one),
-            None if others.iter().all(|(vnode, node)| worth(*vnode, *node) == Worth::Some) => {
-                chosen.uncertain = true;
-                chosen.vnodes.extend(&others);
-            }
-            None => return None,
-        }
+        found.all.extend(answering);
     }
-    chosen.vnodes.sort_unstable();
-    chosen.vnodes.dedup();
-    Some(chosen)
+    found.all.sort_unstable_by_key(|source| (worth(source) != Worth::Complete, *source));
+    found.all.dedup();
+    found
 }
 
 #[cfg(test)]
@@ -89,10 +99,10 @@ mod tests {
         claim::claim(&OwnershipPlan::empty(RingSize::new(64).unwrap()), &all)
     }
 
-    /// The sources, as steps from home, of a slice that lies in the first vnode, of node 1, of its
-    /// list; `worths` of the vnodes after it.
+    /// The sources, as places in order, of a slice that lies at the first place, of node 1, of its
+    /// list, and how far they are enough; `worths` of the places after it.
     #[track_caller]
-    fn check(n_vals: &[u16], worths: &[Worth], expect: Option<(&[u16], bool)>) {
+    fn check(n_vals: &[u16], worths: &[Worth], places: &[u16], enough: &str) {
         let plan = plan(7);
         let size = plan.ring_size();
         let home = plan.owned_by(ME).next().unwrap();
@@ -102,43 +112,42 @@ mod tests {
         };
         let n_vals = n_vals.iter().copied().collect();
         let found = sources(&plan, ME, home, 0, &n_vals, worth);
-        let expect = expect.map(|(steps, uncertain)| {
-            let vnodes = steps.iter().map(|step| size.after(home, *step));
-            let mut vnodes: Vec<_> = vnodes.map(|v| (v, plan.owner(v).unwrap())).collect();
-            vnodes.sort_unstable();
-            Sources { vnodes, uncertain }
-        });
-        assert_eq!(found, expect);
+        let words = match (found.whole, found.uncertain) {
+            (false, _) => "no",
+            (true, true) => "uncertain",
+            (true, false) => "yes",
+        };
+        let found: Vec<u16> = found.all.iter().map(|source| source.place).collect();
+        assert_eq!((&found[..], words), (places, enough));
     }
 
     #[test]
     fn one_complete_replica_or_all_others() {
         use Worth::{Complete as C, Hinted as H, None as N, Some as S};
-        check(&[3], &[C, C], Some((&[1], false)));
-        check(&[3], &[H, C], Some((&[2], false)));
-        check(&[3], &[S, C], Some((&[2], false)));
-        check(&[3], &[S, S], Some((&[1, 2], true)));
-        check(&[3], &[S, H], None);
-        check(&[3], &[H, H], None);
+        check(&[3], &[C, C], &[1, 2], "yes");
+        check(&[3], &[H, C], &[2, 1], "yes");
+        check(&[3], &[S, C], &[2, 1], "yes");
+        check(&[3], &[S, S], &[1, 2], "uncertain");
+        check(&[3], &[S, H], &[1, 2], "no");
+        check(&[3], &[H, H], &[1, 2], "no");
         // Who does not answer may know of a write that the other one lacks.
-        check(&[3], &[N, C], None);
-        check(&[3], &[N, N], None);
-        // Objects with two replicas are not on the third vnode.
-        check(&[2, 3], &[S, C], Some((&[1, 2], true)));
-        check(&[2, 3], &[H, C], None);
-        check(&[2, 3], &[C, H], Some((&[1], false)));
-        check(&[3, 5], &[H, C, N, N], None);
-        check(&[3, 5], &[H, C, H, N], Some((&[2], false)));
-        check(&[3, 5], &[S, S, N, C], Some((&[1, 2, 4], true)));
+        check(&[3], &[N, C], &[2], "no");
+        check(&[3], &[N, N], &[], "no");
+        // Objects with two replicas are not at the third place.
+        check(&[2, 3], &[S, C], &[2, 1], "uncertain");
+        check(&[2, 3], &[H, C], &[2, 1], "no");
+        check(&[2, 3], &[C, H], &[1, 2], "yes");
+        check(&[3, 5], &[H, C, N, N], &[2, 1], "no");
+        check(&[3, 5], &[H, C, H, N], &[2, 1, 3], "yes");
+        check(&[3, 5], &[S, S, N, C], &[4, 1, 2], "uncertain");
         // Of a single replica nobody else has anything.
-        check(&[1], &[], Some((&[], true)));
+        check(&[1], &[], &[], "uncertain");
     }
 
     #[test]
     fn a_node_alone_has_nobody_to_ask() {
-        let plan = plan(1);
         let n_vals = BTreeSet::from([3]);
-        let found = sources(&plan, ME, Partition(5), 1, &n_vals, |_, _| Worth::None).unwrap();
-        assert!(found.vnodes.is_empty() && found.uncertain);
+        let found = sources(&plan(1), ME, Partition(5), 1, &n_vals, |_, _| Worth::None);
+        assert!(found.all.is_empty() && found.whole && found.uncertain);
     }
 }

@@ -178,7 +178,8 @@ impl History {
 
 async fn play(steps: &[Step], seed: u64, reap: bool) -> Result<(), String> {
     let reap_after = reap.then_some(Duration::from_secs(3));
-    let mut cluster = TestCluster::start_with(3, 64, seed, KvConfig { reap_after }).await;
+    let mut cluster =
+        TestCluster::start_with(3, 64, seed, KvConfig { reap_after, ..KvConfig::default() }).await;
     cluster.set_props(&bucket(), siblings()).await;
     // One key on three nodes, and one whose list names a node twice.
     let ids = [

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use mapring_cluster::Cluster;
-use mapring_kv::{Kv, PutOptions};
+use mapring_kv::{Kv, KvConfig, PutOptions};
 use mapring_types::{Dot, ErrorKind, Object, ObjectId, Quorum};
 
 use crate::support::*;
@@ -67,7 +67,7 @@ async fn an_emptied_node_serves_nothing_wrong_and_fills_itself() {
     }
     eventually("filled", || !cluster.incomplete(1)).await;
     eventually("the node knows", || {
-        futures::executor::block_on(cluster.kv(1).repair_status(cluster.id(1))).unwrap().is_none()
+        futures::executor::block_on(cluster.kv(1).repair_status(cluster.id(1))).unwrap().complete
     })
     .await;
     for id in model.keys() {
@@ -167,9 +167,9 @@ async fn an_operator_has_a_node_filled() {
             }
         }
     }
-    assert!(cluster.kv(0).repair_status(cluster.id(2)).await.unwrap().is_none());
+    assert!(cluster.kv(0).repair_status(cluster.id(2)).await.unwrap().complete);
     cluster.kv(0).repair(cluster.id(2)).await.unwrap();
-    assert!(cluster.kv(1).repair_status(cluster.id(2)).await.unwrap().is_some());
+    assert!(!cluster.kv(1).repair_status(cluster.id(2)).await.unwrap().complete);
     eventually("filled", || !cluster.incomplete(2)).await;
     for id in model.keys() {
         assert!(cluster.converged(id), "{id}");
@@ -239,7 +239,7 @@ async fn a_copy_that_is_put_back_gives_no_dot_again() {
 
 #[tokio::test(start_paused = true)]
 async fn a_node_that_goes_back_brings_no_deleted_object_back() {
-    let config = mapring_kv::KvConfig { reap_after: Some(Duration::from_secs(3)) };
+    let config = KvConfig { reap_after: Some(Duration::from_secs(3)), ..KvConfig::default() };
     let mut cluster = TestCluster::start_with(3, 64, 1, config).await;
     let ids: Vec<ObjectId> = (0..30).map(|n| key(format!("k{n}"))).collect();
     for id in &ids {
@@ -282,4 +282,230 @@ async fn a_node_that_goes_back_brings_no_deleted_object_back() {
         assert_eq!(get(cluster.kv(1), id).await, ["v"]);
     }
     assert_eq!(cluster.list_keys(1, &bucket()).await.unwrap().len(), 10);
+}
+
+/// Writes keys `from..to` and waits until all replicas have them.
+async fn write_keys(cluster: &TestCluster, keys: std::ops::Range<u32>) -> Vec<ObjectId> {
+    let ids: Vec<ObjectId> = keys.map(|n| key(format!("k{n:04}"))).collect();
+    for id in &ids {
+        put(cluster.kv(0), id, "v").await;
+    }
+    eventually("replicas", || ids.iter().all(|id| cluster.converged(id))).await;
+    ids
+}
+
+async fn check_whole(cluster: &TestCluster, ids: &[ObjectId]) {
+    let mut names: Vec<String> =
+        ids.iter().map(|id| String::from_utf8_lossy(&id.key).into_owned()).collect();
+    names.sort();
+    for at in 0..cluster.nodes.len() {
+        assert_eq!(cluster.list_keys(at, &bucket()).await.unwrap(), names);
+        for id in ids {
+            let got = cluster.kv(at).get(id, &r(Quorum::All)).await.unwrap();
+            assert!(got.is_some(), "{id} at {at}");
+        }
+    }
+    assert!(ids.iter().all(|id| cluster.converged(id)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn copies_of_all_nodes_from_different_times_end_with_all_that_any_had() {
+    let mut cluster = TestCluster::start(3, 64).await;
+    let (mut copies, mut ids) = (Vec::new(), Vec::new());
+    for at in 0..3 {
+        cluster.stop(at).await;
+        copies.push(cluster.copy(at));
+        cluster.restart(at).await;
+        eventually("nobody lacks anything", || cluster.kv(at).lagging().unheard.is_empty()).await;
+        let number = at as u32 * 100;
+        ids.push(write_keys(&cluster, number..number + 100).await);
+    }
+    (0..3).for_each(|at| cluster.kill(at));
+    for (at, copy) in copies.into_iter().enumerate() {
+        cluster.put_back(at, copy);
+    }
+    for at in 0..3 {
+        cluster.restart(at).await;
+    }
+    // What was written after the second copy, of which only the third node has anything, and what after
+    // the first. What came after the last copy is nowhere.
+    let left = ids[..2].concat();
+    eventually("filled", || (0..3).all(|at| !cluster.incomplete(at))).await;
+    check_whole(&cluster, &left).await;
+    // Whoever is repaired how often.
+    for at in [2, 0, 1, 2] {
+        cluster.kv(0).repair(cluster.id(at)).await.unwrap();
+        eventually("filled", || (0..3).all(|at| !cluster.incomplete(at))).await;
+        check_whole(&cluster, &left).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn copies_that_the_metadata_does_not_know_are_brought_together_by_repairs() {
+    let cluster = TestCluster::start(3, 64).await;
+    let before = write_keys(&cluster, 0..30).await;
+    // Each replica of some objects has some that the others lack, behind everybody's back.
+    let mut ids = before.clone();
+    for n in 100..160_u32 {
+        let id = key(format!("k{n:04}"));
+        put(cluster.kv(0), &id, "v").await;
+        eventually("replicas", || cluster.converged(&id)).await;
+        let list = cluster.kv(0).preference(&id).unwrap().primaries;
+        for entry in list.iter().enumerate().filter(|(at, _)| *at != n as usize % 3) {
+            cluster.forget(entry.1.node, entry.1.vnode.0, &id);
+        }
+        ids.push(id);
+    }
+    let mut kept = 0;
+    for at in 0..3 {
+        cluster.kv(at).repair(cluster.id(at)).await.unwrap();
+        eventually("filled", || !cluster.incomplete(at)).await;
+        let mut done = false;
+        eventually("the node knows", || {
+            let progress =
+                futures::executor::block_on(cluster.kv(at).repair_status(cluster.id(at)));
+            let progress = progress.unwrap();
+            if progress.complete && !done {
+                kept += progress.kept;
+                assert!(progress.kept == 0 || !progress.kept_names.is_empty());
+                done = true;
+            }
+            done
+        })
+        .await;
+    }
+    check_whole(&cluster, &ids).await;
+    assert!(kept > 0, "what one replica alone had is counted");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_copy_made_while_the_node_ran_is_known_by_the_others() {
+    for others_are_killed in [false, true] {
+        let mut cluster = TestCluster::start(3, 64).await;
+        let mut ids = write_keys(&cluster, 0..50).await;
+        let older = cluster.copy(1);
+        ids.extend(write_keys(&cluster, 50..100).await);
+        let told = |at: usize| cluster.kv(at).lagging().witnessed == 0;
+        eventually("all is known to have settled", || (0..3).all(told)).await;
+        cluster.kill(1);
+        if others_are_killed {
+            // They remember on disk.
+            (0..3).filter(|at| *at != 1).for_each(|at| cluster.kill(at));
+            for at in [0, 2] {
+                cluster.restart(at).await;
+            }
+        }
+        cluster.put_back(1, older);
+        cluster.restart(1).await;
+        eventually("found", || cluster.losses(1) == 1).await;
+        eventually("filled", || !cluster.incomplete(1)).await;
+        check_whole(&cluster, &ids).await;
+        // The next start finds nothing.
+        cluster.kill(1);
+        cluster.restart(1).await;
+        eventually("nobody lacks anything", || cluster.kv(1).lagging().unheard.is_empty()).await;
+        assert_eq!((cluster.incomplete(1), cluster.losses(1)), (false, 1));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_copy_that_comes_back_while_nobody_can_be_asked_is_found_by_the_others_later() {
+    let mut cluster = TestCluster::start(3, 64).await;
+    let mut ids = write_keys(&cluster, 0..50).await;
+    let older = cluster.copy(1);
+    ids.extend(write_keys(&cluster, 50..100).await);
+    cluster.kill(1);
+    cluster.partition(&[1], &[0, 2]);
+    cluster.put_back(1, older);
+    cluster.restart(1).await;
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    assert!(!cluster.incomplete(1));
+    cluster.heal();
+    eventually("found", || cluster.losses(1) == 1).await;
+    eventually("filled", || !cluster.incomplete(1)).await;
+    check_whole(&cluster, &ids).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_copy_and_a_clock_that_is_behind_lose_no_later_write() {
+    let mut cluster = TestCluster::start(3, 64).await;
+    let mut ids = write_keys(&cluster, 0..20).await;
+    let older = cluster.copy(1);
+    ids.extend(write_keys(&cluster, 20..40).await);
+    cluster.kill(1);
+    cluster.restart(1).await;
+    eventually("nobody lacks anything", || cluster.kv(1).lagging().unheard.is_empty()).await;
+    ids.extend(write_keys(&cluster, 40..60).await);
+    cluster.kill(1);
+    cluster.put_back(1, older);
+    cluster.set_clock_back(Duration::from_secs(3_600));
+    cluster.restart(1).await;
+    eventually("filled", || cluster.losses(1) > 0 && !cluster.incomplete(1)).await;
+    for n in 60..80 {
+        let id = key(format!("k{n:04}"));
+        put(cluster.kv(1), &id, "v").await;
+        ids.push(id);
+    }
+    eventually("replicas", || ids.iter().all(|id| cluster.converged(id))).await;
+    check_whole(&cluster, &ids).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_a_dead_member_the_others_still_converge() {
+    let mut cluster = TestCluster::start(4, 64).await;
+    let mut ids = write_keys(&cluster, 0..100).await;
+    cluster.kill(3);
+    cluster.all_see_all();
+    // One replica of each has an object that the others lack.
+    for id in &ids {
+        let list = cluster.kv(0).preference(id).unwrap().primaries;
+        let living: Vec<_> = list.iter().filter(|entry| entry.node != cluster.id(3)).collect();
+        living[1..].iter().for_each(|entry| cluster.forget(entry.node, entry.vnode.0, id));
+    }
+    for at in 0..3 {
+        cluster.kv(at).repair(cluster.id(at)).await.unwrap();
+    }
+    let have = |cluster: &TestCluster, id: &ObjectId| {
+        let list = cluster.kv(0).preference(id).unwrap().primaries;
+        let living = list.into_iter().filter(|entry| entry.node != cluster.id(3));
+        let mut stored = living.map(|e| cluster.stored_at(e.node, e.vnode.0, id));
+        stored.all(|object| object.is_some())
+    };
+    eventually("all living replicas have all", || ids.iter().all(|id| have(&cluster, id))).await;
+    // Which of them lacks nothing cannot be known before it is back.
+    let status = cluster.kv(0).repair_status(cluster.id(0)).await.unwrap();
+    assert!(status.waits_for.unwrap().contains("n4 is silent"));
+    cluster.restart(3).await;
+    eventually("filled", || (0..3).all(|at| !cluster.incomplete(at))).await;
+    ids.sort();
+    check_whole(&cluster, &ids).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_proof_of_one_replica_removes_what_was_deleted_from_all() {
+    let config = KvConfig { reap_after: Some(Duration::from_secs(3)), ..KvConfig::default() };
+    let mut cluster = TestCluster::start_with(3, 64, 1, config).await;
+    let ids = write_keys(&cluster, 0..40).await;
+    let older = [cluster.copy(0), cluster.copy(1)];
+    for id in &ids[..20] {
+        assert!(delete(cluster.kv(2), id).await);
+    }
+    let gone = |id: &ObjectId| cluster.stored(id).iter().all(Option::is_none);
+    eventually("reaped", || ids[..20].iter().all(gone)).await;
+    // One deleted object is written anew, by another coordinator: it must not get an old sibling.
+    cluster.set_props(&bucket(), siblings()).await;
+    put(cluster.kv(2), &ids[0], "anew").await;
+    (0..3).for_each(|at| cluster.kill(at));
+    let [first, second] = older;
+    cluster.put_back(0, first);
+    cluster.put_back(1, second);
+    for at in 0..3 {
+        cluster.restart(at).await;
+    }
+    eventually("filled", || (0..3).all(|at| !cluster.incomplete(at))).await;
+    assert_eq!(cluster.list_keys(0, &bucket()).await.unwrap().len(), 21);
+    assert_eq!(get(cluster.kv(1), &ids[0]).await, ["anew"]);
+    for id in &ids[1..20] {
+        assert!(cluster.stored(id).iter().all(Option::is_none), "{id} has risen");
+    }
 }

@@ -505,6 +505,7 @@ async fn a_replica_that_fails_is_replaced_while_there_are_others() {
     assert_eq!(count(&cluster, 4).await.unwrap_err().kind(), ErrorKind::Invalid);
     // Silent: waited for once.
     cluster.restart(1).await;
+    cluster.kv(1).proven().await;
     cluster.pause(2);
     let began = tokio::time::Instant::now();
     assert_eq!(count(&cluster, 2).await.unwrap(), all);

@@ -168,6 +168,10 @@ impl Engine for Mortal<Arc<MemoryEngine>> {
     fn stats(&self) -> EngineStats {
         self.inner.stats()
     }
+
+    fn position(&self) -> u64 {
+        self.inner.position()
+    }
 }
 
 #[async_trait]
@@ -212,7 +216,8 @@ pub(crate) struct TestCluster {
 
 impl TestCluster {
     pub(crate) async fn start(nodes: u64, partitions: u16) -> Self {
-        Self::start_with(nodes, partitions, 1, KvConfig { reap_after: None }).await
+        Self::start_with(nodes, partitions, 1, KvConfig { reap_after: None, ..KvConfig::default() })
+            .await
     }
 
     pub(crate) async fn start_with(
@@ -357,9 +362,25 @@ impl TestCluster {
         self.nodes[at].engine = Arc::new(MemoryEngine::new());
     }
 
+    /// What a node has stored, as a copy of its files would have it.
+    pub(crate) fn copy(&self, at: usize) -> MemoryEngine {
+        self.nodes[at].engine.copy()
+    }
+
+    /// Puts a copy in place of what a killed node has stored.
+    pub(crate) fn put_back(&mut self, at: usize, copy: MemoryEngine) {
+        assert!(self.nodes[at].kv.is_none());
+        self.nodes[at].engine = Arc::new(copy);
+    }
+
     /// Whether a node counts as one that has lost data.
     pub(crate) fn incomplete(&self, at: usize) -> bool {
         self.nodes[0].cluster.view().state.members[&self.id(at)].incomplete
+    }
+
+    /// How often a node was found to have lost data.
+    pub(crate) fn losses(&self, at: usize) -> u64 {
+        self.nodes[0].cluster.view().state.members[&self.id(at)].losses
     }
 
     /// Has a node stop in good order.

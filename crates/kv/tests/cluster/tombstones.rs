@@ -8,7 +8,7 @@ use mapring_types::Quorum;
 use crate::support::*;
 
 async fn reaping() -> TestCluster {
-    let config = KvConfig { reap_after: Some(Duration::from_secs(3)) };
+    let config = KvConfig { reap_after: Some(Duration::from_secs(3)), ..KvConfig::default() };
     TestCluster::start_with(3, 64, 1, config).await
 }
 

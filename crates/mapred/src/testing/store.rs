@@ -72,7 +72,7 @@ impl Ring {
             clock: self.clock.clone(),
             entropy: entropy.clone(),
             executor: Arc::new(Inline),
-            config: KvConfig { reap_after: None },
+            config: KvConfig { reap_after: None, ..KvConfig::default() },
         });
         let kv = kv.await.unwrap();
         let mapred = MapReduce::new(Parts {

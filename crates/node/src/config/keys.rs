@@ -76,6 +76,9 @@ pub const KEYS: &[Key] = &[
     key!(storage.queue, |raw| raw.count(16, 1_000_000)),
     key!(storage.set_aside, |raw| raw.flag()),
     key!(storage.reap_after, |raw| reap_after(raw)),
+    key!(storage.graves_kept, |raw| {
+        raw.time(mapring_kv::limits::GRAVES_KEPT.0, 10 * 24 * 365 * HOUR)
+    }),
     key!(mapred.concurrent_queries, |raw| raw.count(1, 100_000)),
     key!(mapred.answer_memory, |raw| raw.bytes(KB)),
     key!(mapred.answer_disk, |raw| raw.bytes(0)),

@@ -91,6 +91,8 @@ pub struct StorageConfig {
     pub set_aside: bool,
     /// How long a tombstone stays before it may be reaped; `None`: for ever.
     pub reap_after: Option<Duration>,
+    /// How long it is kept that an object was deleted, after that.
+    pub graves_kept: Duration,
 }
 
 /// Section `[mapred]`.
@@ -171,6 +173,7 @@ impl Default for Config {
                 queue: 4_096,
                 set_aside: false,
                 reap_after: Some(Duration::from_secs(3)),
+                graves_kept: mapring_kv::limits::GRAVES_KEPT.1,
             },
             mapred: MapredConfig {
                 concurrent_queries: 256,

@@ -1,0 +1,276 @@
+//! Bringing a slice here and the same slice at another replica together.
+//!
+//! Nothing is removed because one of the two lacks it: what either has more is joined into the other,
+//! tombstones and siblings like everything else, and only a grave, which proves that a value was
+//! deleted (see `graves`), removes one. One page is under way at a time, as background traffic. What
+//! is written meanwhile arrives by itself.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use mapring_engine::{ScanDepth, ScanRange};
+use mapring_net::Class;
+use mapring_ring::{Partition, PreferenceEntry};
+use mapring_types::limits::LEASE;
+use mapring_types::{BucketId, Error, ObjectId, Record, Result, VersionVector};
+
+use super::Slice;
+use super::answer::Heads;
+use super::sources::Source;
+use crate::fold;
+use crate::graves::{self, Grave};
+use crate::vnode::Core;
+use crate::wire::{AskGraves, AskHeads, AskKnown, Bury, Fetch, Operation};
+use crate::{Shared, limits};
+
+/// A page of a comparison.
+#[derive(Default)]
+struct Compared {
+    /// The other replica has more of these.
+    lacking: Vec<ObjectId>,
+    /// There is more of these here. `true`: the other replica has nothing of it.
+    more: Vec<(ObjectId, bool)>,
+    /// The other replica has these, and here lies the proof that they were deleted.
+    deleted: Vec<(ObjectId, Grave)>,
+    /// Where the comparison was broken off, for there were many objects here between two of there.
+    upto: Option<ObjectId>,
+}
+
+/// The exchange of one slice with one other replica.
+pub(super) struct Exchange<'a> {
+    pub(super) shared: &'a Arc<Shared>,
+    pub(super) slice: Slice,
+    pub(super) with: Source,
+    /// The further replicas that can be asked whether they know an object.
+    pub(super) others: &'a [Source],
+    /// Whether what the filling relies on still holds.
+    pub(super) check: &'a (dyn Fn() -> Result<()> + Send + Sync),
+}
+
+impl Exchange<'_> {
+    /// Brings the two together.
+    ///
+    /// # Errors
+    /// What the check gives, `Storage`, `Corrupt`; `Unavailable` and `Timeout` of the other replica,
+    /// with its name.
+    pub(super) async fn run(&self) -> Result<()> {
+        self.take_graves().await?;
+        let mut after = None;
+        loop {
+            (self.check)()?;
+            let request = AskHeads { slice: self.slice.at(self.with.vnode, after.clone()) };
+            let Heads { items, next } = self.ask(&self.with, Operation::Heads, request).await?;
+            let compared = items.len() as u64;
+            let mut there: BTreeMap<ObjectId, VersionVector> = items.into_iter().collect();
+            loop {
+                let found = self.compare(after, there.clone(), next.clone()).await?;
+                self.fetch(found.lacking).await?;
+                self.prove(found.deleted).await?;
+                self.give(found.more).await?;
+                (self.check)()?;
+                let Some(upto) = found.upto else { break };
+                there.retain(|id, _| *id > upto);
+                after = Some(upto);
+            }
+            self.shared.integrity.report(|progress| progress.compared += compared);
+            match next {
+                Some(last) => after = Some(last),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    async fn ask<T: serde::de::DeserializeOwned>(
+        &self,
+        of: &Source,
+        operation: Operation,
+        request: impl serde::Serialize,
+    ) -> Result<T> {
+        let patience = LEASE + limits::transfer(limits::RECORD_BYTES);
+        let asked = self.shared.ask(of.node, Class::Background, operation, request, patience);
+        let name = self.shared.name(of.node);
+        asked.await.flat().map_err(|error| error.context(format!("node {name} ({})", of.node)))
+    }
+
+    /// Takes the proofs of the other replica in.
+    async fn take_graves(&self) -> Result<()> {
+        let mut after = None;
+        loop {
+            (self.check)()?;
+            let request = AskGraves { slice: self.slice.at(self.with.vnode, after) };
+            let page: graves::Page = self.ask(&self.with, Operation::Graves, request).await?;
+            if !page.graves.is_empty() {
+                let removed = self.shared.vnodes.bury_all(self.slice.vnode, page.graves).await?;
+                self.shared.integrity.report(|progress| progress.removed += removed as u64);
+            }
+            match page.next {
+                Some(last) => after = Some(last),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Whether an object has a replica at a place of its list. Of a bucket type that nobody knows at
+    /// present, perhaps because the metadata is of an earlier time, as many are assumed as is usual.
+    fn belongs(&self) -> impl Fn(&BucketId, u16) -> bool + use<> {
+        let view = self.shared.parts.cluster.view();
+        let usual = mapring_types::BucketProps::typed().n_val;
+        move |bucket, place| {
+            view.props(bucket).map_or(usual, |props| props.n_val) > u32::from(place)
+        }
+    }
+
+    /// Compares a page of there with what is here after `after`, up to where the page ends: at `next`,
+    /// or not before the slice does.
+    async fn compare(
+        &self,
+        after: Option<ObjectId>,
+        mut there: BTreeMap<ObjectId, VersionVector>,
+        next: Option<ObjectId>,
+    ) -> Result<Compared> {
+        let belongs = self.belongs();
+        let (slice, other) = (self.slice, self.with.place);
+        there.retain(|id, _| belongs(&id.bucket, slice.place));
+        let work = move |core: &Core| {
+            let mut found = Compared::default();
+            let mut failure = None;
+            let range = ScanRange::home(slice.home.0).after(after);
+            core.engine.scan(slice.vnode.0, &range, ScanDepth::Heads, &mut |place, record| {
+                if next.as_ref().is_some_and(|last| place.id > *last) {
+                    return ControlFlow::Break(());
+                }
+                let here = match Record::decode_without_bodies(&record.head) {
+                    Ok(object) => object.clock,
+                    Err(error) => {
+                        failure = Some(error.context(&place.id));
+                        return ControlFlow::Break(());
+                    }
+                };
+                let clock = there.remove(&place.id);
+                if let Some(clock) = &clock
+                    && !here.dominates(clock)
+                {
+                    found.lacking.push(place.id.clone());
+                }
+                let more = clock.as_ref().is_none_or(|clock| !clock.dominates(&here));
+                if more && belongs(&place.id.bucket, other) {
+                    found.more.push((place.id.clone(), clock.is_none()));
+                }
+                if found.more.len() < limits::REPAIR_PAGE {
+                    return ControlFlow::Continue(());
+                }
+                found.upto = Some(place.id);
+                ControlFlow::Break(())
+            })?;
+            failure.map_or(Ok(()), Err)?;
+            // What is left of the page is not here.
+            let within = |id: &ObjectId| found.upto.as_ref().is_none_or(|upto| id <= upto);
+            for (id, clock) in there.into_iter().filter(|(id, _)| within(id)).collect::<Vec<_>>() {
+                match core.grave(slice.vnode, &core.place(id.clone()))? {
+                    Some(grave) if grave.clock.dominates(&clock) => {
+                        found.deleted.push((id, grave));
+                    }
+                    _ => found.lacking.push(id),
+                }
+            }
+            Ok(found)
+        };
+        self.shared.vnodes.run(work).await
+    }
+
+    async fn fetch(&self, mut lacking: Vec<ObjectId>) -> Result<()> {
+        while !lacking.is_empty() {
+            let request = Fetch { vnode: self.with.vnode, ids: lacking.clone() };
+            let records: Vec<Option<Record>> =
+                self.ask(&self.with, Operation::Fetch, request).await?;
+            if records.is_empty() {
+                return Err(Error::internal(format!("node {} gives nothing", self.with.node)));
+            }
+            let rest = lacking.split_off(records.len().min(lacking.len()));
+            let got: Vec<(ObjectId, Record)> = lacking
+                .into_iter()
+                .zip(records)
+                .filter_map(|(id, record)| Some((id, record?)))
+                .collect();
+            lacking = rest;
+            let fetched = got.len() as u64;
+            self.shared.vnodes.merge_all(self.slice.vnode, got).await?;
+            metrics::counter!("mapring_repair_objects_total").increment(fetched);
+            self.shared.integrity.report(|progress| progress.fetched += fetched);
+        }
+        Ok(())
+    }
+
+    /// Tells the other replica that objects were deleted.
+    async fn prove(&self, graves: Vec<(ObjectId, Grave)>) -> Result<()> {
+        if graves.is_empty() {
+            return Ok(());
+        }
+        let request = Bury { vnode: self.with.vnode, graves };
+        self.ask(&self.with, Operation::Bury, request).await
+    }
+
+    /// Joins what is more here into the other replica. What no replica knows that can be asked is
+    /// counted and named: whether it was deleted cannot be decided.
+    async fn give(&self, more: Vec<(ObjectId, bool)>) -> Result<()> {
+        if mapring_types::planted!(RepairDeletes) {
+            for (id, _) in more.into_iter().filter(|(_, alone)| *alone) {
+                let read = self.shared.vnodes.read(self.slice.vnode, id.clone()).await?;
+                if let Some(record) = read {
+                    let clock = Record::decode_without_bodies(&record.head)?.clock;
+                    self.shared.vnodes.let_go(self.slice.vnode, id, clock).await?;
+                }
+            }
+            return Ok(());
+        }
+        let alone = more.iter().filter(|(_, alone)| *alone).map(|(id, _)| id.clone()).collect();
+        for id in self.unknown_elsewhere(alone).await {
+            tracing::warn!(
+                %id,
+                "only this replica has this object, and nobody proves that it was deleted: it is kept"
+            );
+            self.shared.integrity.report(|progress| progress.keep(&id));
+        }
+        let Source { vnode, node, .. } = self.with;
+        let entry = PreferenceEntry { vnode, node, primary: true };
+        for (id, _) in more {
+            (self.check)()?;
+            let read = self.shared.vnodes.read(self.slice.vnode, id.clone()).await?;
+            let Some(record) = read else { continue };
+            let patience = LEASE + limits::transfer(record.len());
+            let class = Class::Background;
+            let given = self.shared.merge_at(entry, id.clone(), record, None, class, patience);
+            given.await.map_err(|error| error.context(&id))?;
+            self.shared.integrity.report(|progress| progress.given += 1);
+        }
+        Ok(())
+    }
+
+    /// Those of some objects, which the other replica does not know, that nobody else knows either.
+    async fn unknown_elsewhere(&self, mut ids: Vec<ObjectId>) -> Vec<ObjectId> {
+        for other in self.others.iter().filter(|other| **other != self.with) {
+            if ids.is_empty() {
+                break;
+            }
+            let request = AskKnown { vnode: other.vnode, ids: ids.clone() };
+            let known: Result<Vec<bool>> = self.ask(other, Operation::Known, request).await;
+            match known {
+                Ok(known) if known.len() == ids.len() => {
+                    let mut known = known.into_iter();
+                    ids.retain(|_| !known.next().unwrap_or(true));
+                }
+                Ok(_) => tracing::warn!(node = %other.node, "a node gives too few answers"),
+                Err(error) => tracing::debug!(%error, "a replica is not asked"),
+            }
+        }
+        ids
+    }
+}
+
+impl Slice {
+    /// The same slice at a vnode, from some place on.
+    fn at(&self, vnode: Partition, after: Option<ObjectId>) -> fold::Slice {
+        fold::Slice { vnode, home: self.home, after }
+    }
+}
