@@ -118,19 +118,19 @@ pub(crate) fn owners(plan: &OwnershipPlan) -> BTreeSet<NodeId> {
 /// may be known to none that was: its nodes are all among those that were not.
 fn too_few(plan: &OwnershipPlan, n_val: u32, heard: impl Fn(&NodeId) -> bool) -> Vec<Partition> {
     let size = plan.ring_size();
-    let replicas = u16::try_from(n_val).unwrap_or(u16::MAX).min(size.get());
+    let replicas = plan.replicas(Partition(0)).first(n_val).count();
     let majority = replicas / 2 + 1;
     let owners = owners(plan);
     let silent = owners.iter().filter(|node| !heard(node)).count();
     // Acknowledgements are of as many nodes as there are: see `quorum`.
-    if silent < owners.len().min(usize::from(majority)) {
+    if silent < owners.len().min(majority) {
         return Vec::new();
     }
     let answers = |home: Partition| {
-        let vnodes = (0..replicas).map(|nth| size.after(home, nth));
+        let vnodes = plan.replicas(home).first(n_val);
         vnodes.filter(|vnode| plan.owner(*vnode).is_some_and(|node| heard(&node))).count()
     };
-    let enough = usize::from(replicas - majority + 1);
+    let enough = replicas - majority + 1;
     size.partitions().filter(|home| answers(*home) < enough).collect()
 }
 
@@ -147,8 +147,6 @@ fn reasons(view: &View, n_val: u32, known: &Knowledge, lacking: &[Partition]) ->
         };
         nodes.iter().map(told).collect::<Vec<_>>().join(" and ")
     };
-    let size = plan.ring_size();
-    let replicas = u16::try_from(n_val).unwrap_or(u16::MAX).min(size.get());
     let why = |vnode: Partition| {
         let Some(node) = plan.owner(vnode) else { return format!("vnode {vnode} has no owner") };
         let of = format!("vnode {vnode} of {}", name(&node));
@@ -158,7 +156,7 @@ fn reasons(view: &View, n_val: u32, known: &Knowledge, lacking: &[Partition]) ->
             None => format!("{of} has lost data"),
         }
     };
-    (0..replicas).map(|nth| why(size.after(home, nth))).collect::<Vec<_>>().join("; ")
+    plan.replicas(home).first(n_val).map(why).collect::<Vec<_>>().join("; ")
 }
 
 fn named(partitions: &[Partition]) -> String {

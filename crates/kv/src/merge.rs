@@ -100,10 +100,10 @@ fn others(
 }
 
 /// Whether some of a partition's replicas are as many nodes as `wanted` of them would be on nodes of
-/// their own, as far as there are so many. A ring of a power of two has partitions of which one of
-/// three nodes holds two replicas, and those of the other node are all that is left without it. That
-/// is no majority: while the other was away the two may have acknowledged a write by themselves. So it
-/// is enough only where the vnode that is read is known to be complete.
+/// their own, as far as there are so many. Of two nodes one holds two of three replicas, and that of
+/// the other is all that is left without it. That is no majority: while the other was away the two may
+/// have acknowledged a write by themselves. So it is enough only where the vnode that is read is known
+/// to be complete.
 fn suffice(primaries: &[PreferenceEntry], wanted: u32, read: impl Fn(Partition) -> bool) -> bool {
     let nodes: BTreeSet<NodeId> = primaries.iter().map(|entry| entry.node).collect();
     let whole = |node: &&NodeId| {

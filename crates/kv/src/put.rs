@@ -21,7 +21,6 @@ use mapring_types::{Error, ErrorKind, NodeId, Object, ObjectId, Record, Result, 
 use tokio::sync::{OwnedSemaphorePermit, SetOnce};
 use tokio::time::{Instant, sleep_until};
 
-use crate::coverage::owners;
 use crate::pending::Pending;
 use crate::quorum::{Verdict, WriteCore, WriteNeed, keeps_siblings};
 use crate::replica::Asked;
@@ -248,12 +247,13 @@ pub(crate) async fn coordinate(shared: &Arc<Shared>, write: Coordinate) -> Resul
     mapring_net::task::to_the_end(writer.run(own, stamping)).await
 }
 
-/// Of how many nodes at least a write is to be acknowledged, as far as its quorum asks. Where there
-/// are three or more, a node whose name stands twice in a list never makes a quorum alone: of two
-/// nodes that acknowledged one is left when the other ends.
+/// Of how many nodes at least a write is to be acknowledged, as far as its quorum asks: of as many as
+/// its primaries are on. Of two nodes one may be away: what the other stored under both names counts.
 fn spread(view: &View, primaries: &[PreferenceEntry]) -> usize {
-    let distinct = primaries.iter().map(|entry| entry.node).collect::<BTreeSet<_>>().len();
-    if distinct == 2 && owners(view.plan()).len() == 2 { 1 } else { distinct }
+    match view.plan().node_count() {
+        0..=2 => 1,
+        nodes => nodes.min(primaries.len()),
+    }
 }
 
 /// What the coordinator has stored.

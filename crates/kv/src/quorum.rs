@@ -83,7 +83,7 @@ fn resolve(asked: Quorum, property: Quorum, n: u32) -> Result<u32> {
 }
 
 /// Whether `counted` replicas are `need` of them, on distinct nodes as far as the nodes `in_play`
-/// allow, and on `spread` nodes at least: a list on a small ring names a node twice.
+/// allow, and on `spread` nodes at least: of few nodes a list names one twice.
 fn reaches(
     need: u32,
     counted: impl Iterator<Item = NodeId> + Clone,

@@ -25,8 +25,9 @@ const TURNS: usize = 32;
 ///
 /// * Every node owns ⌊Q/N⌋ or ⌈Q/N⌉ partitions.
 /// * With 4 or more nodes no node owns two of [`TARGET_N_VAL`] successive partitions, around the
-///   end of the ring too. With 3 nodes at most two lists of three repeat a node (a ring of a power
-///   of two cannot do better); 2 nodes alternate.
+///   end of the ring too. With 3 nodes at most two runs of three partitions repeat a node (a ring
+///   of a power of two cannot do better), and preference lists pass a vnode over there; 2 nodes
+///   alternate.
 /// * Subject to that, little of `current` is moved.
 ///
 /// The order of `nodes` does not matter. The answer is `current` itself, with its version, when

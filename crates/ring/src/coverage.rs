@@ -28,8 +28,8 @@ pub struct Coverage {
 impl Coverage {
     /// Chooses, for every partition, a primary replica that `fit` accepts, spreading the work
     /// evenly over the nodes. `offset` turns which replica is preferred among equally loaded
-    /// nodes, so that successive plans differ. The replicas of home `h` are the vnodes `h` to
-    /// `h + n_val - 1`; `fit` is asked once about each.
+    /// nodes, so that successive plans differ. The replicas are the first `n_val` of
+    /// [`OwnershipPlan::replicas`]; `fit` is asked once about each.
     ///
     /// # Errors
     /// The home partitions that have no fit replica.
@@ -40,12 +40,13 @@ impl Coverage {
         fit: impl Fn(CoverageEntry) -> bool,
     ) -> Result<Self, Vec<Partition>> {
         let size = plan.ring_size();
-        let replicas = u16::try_from(n_val).unwrap_or(u16::MAX).min(size.get());
-        let turn = u16::try_from(offset % u64::from(replicas.max(1))).unwrap_or(0);
+        let replicas = n_val.min(u32::from(size.get()));
+        let turn = usize::try_from(offset % u64::from(replicas.max(1))).unwrap_or(0);
         let choices: Vec<Vec<CoverageEntry>> = size
             .partitions()
             .map(|home| {
-                let places = (0..replicas).map(|nth| size.after(home, (nth + turn) % replicas));
+                let list = plan.replicas(home).first(replicas);
+                let places = list.clone().skip(turn).chain(list.take(turn));
                 let entry = |vnode| Some(CoverageEntry { home, vnode, node: plan.owner(vnode)? });
                 places.filter_map(entry).filter(|&entry| fit(entry)).collect()
             })
@@ -154,8 +155,7 @@ mod tests {
             };
             let replicas = |home: Partition| {
                 let plan = &plan;
-                (0..n_val as u16).map(move |step| {
-                    let vnode = plan.ring_size().after(home, step);
+                plan.replicas(home).first(n_val).map(move |vnode| {
                     CoverageEntry { home, vnode, node: plan.owner(vnode).unwrap() }
                 })
             };

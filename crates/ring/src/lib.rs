@@ -9,5 +9,5 @@ pub mod preference;
 
 pub use coverage::{Coverage, CoverageEntry};
 pub use hash::{Partition, RingSize};
-pub use plan::OwnershipPlan;
+pub use plan::{OwnershipPlan, Replicas};
 pub use preference::{PreferenceEntry, PreferenceList};

@@ -19,38 +19,40 @@ pub struct PreferenceEntry {
 /// The places of all replicas of one home partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PreferenceList {
-    /// Up primaries in ring order, then fallbacks; at most `n_val` entries.
+    /// Up primaries in the order of [`OwnershipPlan::replicas`], then fallbacks; at most `n_val`
+    /// entries.
     pub entries: Vec<PreferenceEntry>,
-    /// Primaries, reachable or not, in ring order.
+    /// Primaries, reachable or not, in the same order.
     pub primaries: Vec<PreferenceEntry>,
 }
 
 impl PreferenceList {
     /// The list of `home` for `n_val` replicas under `plan`. Each vnode whose owner is not `up` is
     /// taken by the next up node further round the ring that does not serve another entry yet;
-    /// where there is none, the vnode is left out, as is a vnode that nobody owns. The search
-    /// starts after the last partition of the list.
+    /// where there is none, the vnode is left out, as is a vnode that nobody owns.
     pub fn new(
         plan: &OwnershipPlan,
         home: Partition,
         n_val: u32,
         up: impl Fn(NodeId) -> bool,
     ) -> Self {
-        let size = plan.ring_size();
-        let length = u16::try_from(n_val).unwrap_or(u16::MAX).min(size.get());
-        let primaries: Vec<PreferenceEntry> = (0..length)
-            .map(|step| size.after(home, step))
-            .filter_map(|vnode| Some((vnode, plan.owner(vnode)?)))
+        let owned = |vnode| Some((vnode, plan.owner(vnode)?));
+        let primaries: Vec<PreferenceEntry> = plan
+            .replicas(home)
+            .first(n_val)
+            .filter_map(owned)
             .map(|(vnode, node)| PreferenceEntry { vnode, node, primary: true })
             .collect();
         let (mut entries, down): (Vec<_>, Vec<_>) =
             primaries.iter().copied().partition(|entry| up(entry.node));
-        let mut further = (0..size.get())
-            .map(|step| size.after(home, length.saturating_add(step)))
-            .filter_map(|vnode| plan.owner(vnode));
+        if down.is_empty() {
+            return Self { entries, primaries };
+        }
+        // The first vnode of each node comes before all seconds: behind those nobody new is found.
+        let further = plan.replicas(home).take(plan.node_count()).skip(primaries.len());
+        let mut further = further.filter_map(|vnode| plan.owner(vnode)).filter(|&node| up(node));
         for entry in down {
-            let serves = |node: NodeId| entries.iter().any(|entry| entry.node == node);
-            let Some(node) = further.find(|&node| !serves(node) && up(node)) else { break };
+            let Some(node) = further.next() else { break };
             entries.push(PreferenceEntry { node, primary: false, ..entry });
         }
         Self { entries, primaries }

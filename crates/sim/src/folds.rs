@@ -36,9 +36,8 @@ impl Merged {
     fn slice(&self, world: &World, life: &Life) -> Result<(Partition, Partition)> {
         let view = life.kv.cluster().view();
         let size = view.plan().ring_size();
-        let n_val = u16::try_from(world.shape.n_val).unwrap_or(1);
         let own = |home: Partition| {
-            let replicas = (0..n_val).map(move |step| size.after(home, step));
+            let replicas = view.plan().replicas(home).first(world.shape.n_val);
             let own = replicas.filter(|vnode| view.plan().owner(*vnode) == Some(life.node));
             own.map(move |vnode| (home, vnode))
         };

@@ -17,8 +17,7 @@ pub(crate) fn judge(ring: &OwnershipPlan, n_val: u32, coverage: &Coverage) -> Ve
         faults.push(format!("I4: a plan covers {homes:?}"));
     }
     for entry in &coverage.entries {
-        let replicas = u16::try_from(n_val).unwrap_or(u16::MAX).min(size.get());
-        let holds = (0..replicas).any(|step| size.after(entry.home, step) == entry.vnode);
+        let holds = ring.replicas(entry.home).first(n_val).any(|vnode| vnode == entry.vnode);
         if !holds || ring.owner(entry.vnode) != Some(entry.node) {
             faults.push(format!("I4: a plan asks the wrong replica: {entry:?}"));
         }
@@ -35,7 +34,7 @@ pub(crate) fn try_one(ring: &OwnershipPlan, random: &Random) -> Vec<String> {
     let made = Coverage::new(ring, n_val, random.next_u64(), |entry| up.contains(&entry.node));
     let size = ring.ring_size();
     let coverable = |home: &Partition| {
-        let mut vnodes = (0..u16::try_from(n_val).unwrap_or(1)).map(|step| size.after(*home, step));
+        let mut vnodes = ring.replicas(*home).first(n_val);
         vnodes.any(|vnode| ring.owner(vnode).is_some_and(|owner| up.contains(&owner)))
     };
     match made {

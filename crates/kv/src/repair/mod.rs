@@ -156,7 +156,7 @@ struct Slice {
 }
 
 /// The numbers of replicas that buckets have, or had.
-fn n_vals(view: &View) -> BTreeSet<u16> {
+pub(crate) fn n_vals(view: &View) -> BTreeSet<u16> {
     let state = &view.state;
     let types = state.bucket_types.keys().map(|name| BucketId::typed(name.clone(), ""));
     let buckets = state.buckets.keys().chain(state.least_n_vals.keys()).cloned();
@@ -170,11 +170,11 @@ fn n_vals(view: &View) -> BTreeSet<u16> {
 
 /// All slices of a node's vnodes.
 fn slices(view: &View, me: NodeId) -> Vec<Slice> {
-    let size = view.plan().ring_size();
-    let longest = n_vals(view).last().copied().unwrap_or(0).min(size.get());
+    let longest = u32::from(n_vals(view).last().copied().unwrap_or(0));
     let vnodes = view.plan().owned_by(me);
     let of = |vnode| {
-        (0..longest).map(move |place| Slice { vnode, home: size.before(vnode, place), place })
+        let homes = view.plan().homes(vnode, longest);
+        homes.map(move |(home, place)| Slice { vnode, home, place })
     };
     vnodes.flat_map(of).collect()
 }

@@ -55,14 +55,10 @@ pub(crate) fn sources(
     n_vals: &BTreeSet<u16>,
     worth: impl Fn(Partition, NodeId) -> Worth,
 ) -> Sources {
-    let size = plan.ring_size();
     let worth = |source: &Source| worth(source.vnode, source.node);
     let others = |n: u16| -> Vec<Source> {
-        let places = (0..n.min(size.get())).filter(|other| *other != place);
-        let at = |place| {
-            let vnode = size.after(home, place);
-            Some(Source { place, vnode, node: plan.owner(vnode)? })
-        };
+        let places = (0..n).zip(plan.replicas(home)).filter(|(other, _)| *other != place);
+        let at = |(place, vnode)| Some(Source { place, vnode, node: plan.owner(vnode)? });
         places.filter_map(at).filter(|source| source.node != me).collect()
     };
     let mut found = Sources { whole: true, ..Sources::default() };
@@ -104,11 +100,10 @@ mod tests {
     #[track_caller]
     fn check(n_vals: &[u16], worths: &[Worth], places: &[u16], enough: &str) {
         let plan = plan(7);
-        let size = plan.ring_size();
         let home = plan.owned_by(ME).next().unwrap();
         let worth = |vnode: Partition, _| {
-            let step = (1..).find(|step| size.after(home, *step) == vnode).unwrap();
-            worths[usize::from(step) - 1]
+            let place = plan.replicas(home).position(|replica| replica == vnode).unwrap();
+            worths[place - 1]
         };
         let n_vals = n_vals.iter().copied().collect();
         let found = sources(&plan, ME, home, 0, &n_vals, worth);

@@ -181,11 +181,14 @@ async fn play(steps: &[Step], seed: u64, reap: bool) -> Result<(), String> {
     let mut cluster =
         TestCluster::start_with(3, 64, seed, KvConfig { reap_after, ..KvConfig::default() }).await;
     cluster.set_props(&bucket(), siblings()).await;
-    // One key on three nodes, and one whose list names a node twice.
-    let ids = [
-        cluster.key_where(&bucket(), |nodes| nodes[0] != nodes[2]),
-        cluster.key_where(&bucket(), |nodes| nodes[0] == nodes[2]),
-    ];
+    // One key on successive vnodes, and one whose list passes a vnode over.
+    let ids = [false, true].map(|passes| {
+        let passes_over = |id: &ObjectId| {
+            let list = cluster.kv(0).preference(id).unwrap().primaries;
+            (list[2].vnode.0 + 64 - list[0].vnode.0) % 64 > 2
+        };
+        (0..10_000).map(|n| key(format!("key-{n}"))).find(|id| passes_over(id) == passes).unwrap()
+    });
     let mut history = History::default();
     let mut running = [true; 3];
     // A coordinator that dies under a write leaves nobody who knows which replicas missed it.

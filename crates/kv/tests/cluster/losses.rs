@@ -147,7 +147,6 @@ async fn all_nodes_emptied_but_one_fill_themselves_from_it() {
         cluster.empty(at);
         cluster.restart(at).await;
     }
-    // Lists that have one node twice lie on two nodes alone.
     eventually("filled", || !cluster.incomplete(0) && !cluster.incomplete(2)).await;
     for id in model.keys() {
         assert!(cluster.converged(id), "{id}");

@@ -161,7 +161,9 @@ async fn replicas_that_missed_writes_are_not_asked() {
         for number in 0..400 {
             let key = format!("k{number}");
             let home = hash::home(size, &bucket, key.as_bytes());
-            let is_unfit = |replica| unfit.contains(&size.after(home, replica));
+            let view = world.clusters[0].view();
+            let replicas: Vec<Partition> = view.plan().replicas(home).first(3).collect();
+            let is_unfit = |replica| unfit.contains(&replicas[usize::from(replica)]);
             world.put_object(&bucket, &key, &object("-1000", &[], false), is_unfit);
             let right = object(&number.to_string(), &[], false);
             world.put_object(&bucket, &key, &right, |replica| !is_unfit(replica));

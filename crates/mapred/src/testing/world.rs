@@ -114,8 +114,10 @@ impl World {
         let home = hash::home(size, bucket, key.as_bytes());
         let id = ObjectId::new(bucket.clone(), Bytes::copy_from_slice(key.as_bytes()));
         let n_val = self.clusters[0].view().props(bucket).map_or(3, |props| props.n_val);
-        for replica in (0..u16::try_from(n_val).unwrap()).filter(|&replica| on(replica)) {
-            let slice = (size.after(home, replica), home);
+        let view = self.clusters[0].view();
+        let replicas = (0..).zip(view.plan().replicas(home).first(n_val));
+        for (_, vnode) in replicas.filter(|(replica, _)| on(*replica)) {
+            let slice = (vnode, home);
             let record = Record::encode(object);
             self.store.lock().slices.entry(slice).or_default().insert(id.clone(), record);
         }
