@@ -344,7 +344,7 @@ async fn confirm(shared: &Arc<Shared>) -> Result<()> {
     };
     let older = match &refused {
         Some(why) => Some(why.clone()),
-        None => remembered(shared).await,
+        None => remembered(shared).await?,
     };
     match older {
         None => {
@@ -381,24 +381,39 @@ async fn confirm(shared: &Arc<Shared>) -> Result<()> {
 }
 
 /// Asks the other members how far they remember the data here to have been; gives why it is less now.
-async fn remembered(shared: &Arc<Shared>) -> Option<String> {
+///
+/// # Errors
+/// `Unavailable` when one did not answer, for a while after the start: it may just be starting too.
+async fn remembered(shared: &Arc<Shared>) -> Result<Option<String>> {
     if mapring_types::planted!(OldCopyTrusted) {
-        return None;
+        return Ok(None);
     }
-    let view = shared.parts.cluster.view();
-    let others: Vec<NodeId> = view.up.iter().copied().filter(|node| *node != shared.me).collect();
-    let asked = others.into_iter().map(|node| async move {
+    // Whether they are up is not known yet.
+    let members = shared.parts.cluster.view().state.members.clone();
+    let others = members.into_keys().filter(|node| *node != shared.me);
+    let asked = others.map(|node| async move {
         let behind = shared.behind_of(node, Class::Foreground, limits::PROBE_PATIENCE).await;
         (node, behind)
     });
-    let mut older = None;
+    let (mut older, mut silent) = (None, None);
     for (node, behind) in join_all(asked).await {
-        let Some(yours) = behind.ok().and_then(|behind| behind.yours) else { continue };
-        if let Some(why) = shared.is_less_than(&yours) {
-            older = Some(format!("{} remembers that {why}", shared.name(node)));
+        match behind {
+            Ok(behind) => {
+                if let Some(why) = behind.yours.and_then(|yours| shared.is_less_than(&yours)) {
+                    older = Some(format!("{} remembers that {why}", shared.name(node)));
+                }
+            }
+            Err(error) => silent = Some(error.context(shared.name(node))),
         }
     }
-    older
+    match silent {
+        Some(error)
+            if older.is_none() && shared.integrity.opened.elapsed() < limits::RECALL_PATIENCE =>
+        {
+            Err(error)
+        }
+        _ => Ok(older),
+    }
 }
 
 impl Shared {

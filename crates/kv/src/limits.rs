@@ -236,6 +236,15 @@ pub const INTEGRITY_TICK: Duration = Duration::from_secs(1);
 /// the last one. Then it serves what it has, and writes as a new actor.
 pub const CONFIRM_PATIENCE: Duration = Duration::from_secs(3);
 
+/// How long it goes on asking the members that do not answer how far they remember its data to have
+/// been: nodes that are started at the same time. Whom it has not heard then it asks later, beside its
+/// work. Shorter than [`CONFIRM_PATIENCE`], so that the last question can still be answered.
+pub const RECALL_PATIENCE: Duration = Duration::from_secs(1);
+
+const _: () = assert!(
+    RECALL_PATIENCE.as_millis() + PROBE_PATIENCE.as_millis() <= CONFIRM_PATIENCE.as_millis()
+);
+
 /// How often it asks meanwhile.
 pub const CONFIRM_TICK: Duration = Duration::from_millis(50);
 

@@ -24,8 +24,24 @@ pub(crate) enum Event {
     Mend(Vec<Cut>),
     StormBegins(Storm),
     StormEnds(Storm),
+    /// What its disk holds is copied.
+    Copy(NodeId),
+    /// It crashes, and the copy is put in place of what its disk holds.
+    PutBack(NodeId),
     /// Its clock is set: so many microseconds are added.
     Clock(NodeId, i64),
+}
+
+impl Event {
+    /// Whether something breaks.
+    pub(crate) fn is_a_fault(&self) -> bool {
+        match self {
+            Self::Crash(_) | Self::CrashWriting(_) | Self::PutBack(_) | Self::Pause(_) => true,
+            Self::Cut(_) | Self::StormBegins(_) => true,
+            Self::Restart(_) | Self::Resume(_) | Self::Mend(_) | Self::StormEnds(_) => false,
+            Self::Copy(_) | Self::Clock(..) => false,
+        }
+    }
 }
 
 /// What happens when, after the clients have begun.
@@ -53,13 +69,23 @@ pub(crate) fn schedule(random: &Random, nodes: &[NodeId], bad_clocks: bool) -> S
     let mut add = |at: u64, event| events.push((Duration::from_millis(at), event));
     for (from, to) in spans(random, manner) {
         let (begin, end) = fault(random, nodes);
+        if let Event::PutBack(node) = begin {
+            add(random.within(0..from), Event::Copy(node));
+        }
         add(from, begin);
         add(to, end);
     }
     if manner == AllAtOnce {
         let at = random.within(2_000..latest() / 2);
+        let copies = random.per_mille(500);
         for &node in nodes {
-            add(at, Event::Crash(node));
+            // Of some, or of all, an older copy is put back.
+            if copies && random.per_mille(700) {
+                add(random.within(0..at), Event::Copy(node));
+                add(at, Event::PutBack(node));
+            } else {
+                add(at, Event::Crash(node));
+            }
             add(at + random.within(limits::FAULT_MS), Event::Restart(node));
         }
     }
@@ -103,7 +129,8 @@ fn spans(random: &Random, manner: Manner) -> Vec<(u64, u64)> {
 fn fault(random: &Random, nodes: &[NodeId]) -> (Event, Event) {
     let node = random.choose(nodes).copied().unwrap_or_default();
     match random.below(100) {
-        0..25 => (Event::Crash(node), Event::Restart(node)),
+        0..15 => (Event::Crash(node), Event::Restart(node)),
+        15..25 => (Event::PutBack(node), Event::Restart(node)),
         25..35 => (Event::CrashWriting(node), Event::Restart(node)),
         35..65 => (Event::Pause(node), Event::Resume(node)),
         65..90 => cut_of(random, node, nodes),
@@ -149,9 +176,12 @@ mod tests {
             let count = |wanted: fn(&Event) -> bool| events.iter().filter(|e| wanted(&e.1)).count();
             let pairs = [
                 (
-                    count(|e| matches!(e, Event::Crash(_) | Event::CrashWriting(_))),
+                    count(|e| {
+                        matches!(e, Event::Crash(_) | Event::CrashWriting(_) | Event::PutBack(_))
+                    }),
                     count(|e| matches!(e, Event::Restart(_))),
                 ),
+                (count(|e| matches!(e, Event::Copy(_))), count(|e| matches!(e, Event::PutBack(_)))),
                 (count(|e| matches!(e, Event::Pause(_))), count(|e| matches!(e, Event::Resume(_)))),
                 (count(|e| matches!(e, Event::Cut(_))), count(|e| matches!(e, Event::Mend(_)))),
                 (
@@ -169,6 +199,6 @@ mod tests {
                     .map(|kind| format!("{kind:?}")),
             );
         }
-        assert_eq!(kinds.len(), 10);
+        assert_eq!(kinds.len(), 12);
     }
 }

@@ -63,6 +63,13 @@ impl History {
         }
     }
 
+    /// What was acknowledged after `since` may be lost: what became of it is not known.
+    pub(crate) fn forgive(&mut self, since: Moment) {
+        for write in self.keys.values_mut().flatten() {
+            write.acknowledged = write.acknowledged.filter(|at| *at <= since);
+        }
+    }
+
     pub(crate) fn keys(&self) -> impl Iterator<Item = &String> {
         self.keys.keys()
     }

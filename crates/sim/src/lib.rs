@@ -15,6 +15,7 @@
 //!
 //! Reading order: [`run`], then `world`, `writers`, `history`.
 
+mod copies;
 mod faults;
 mod folds;
 mod gossip;
@@ -97,6 +98,8 @@ pub struct Figures {
     pub plans: u64,
     /// Crashes of a node.
     pub crashes: u64,
+    /// Copies of a disk that were put back.
+    pub copies: u64,
     /// Times when a node was cut off.
     pub partitions: u64,
     /// Times when a node stood still.
@@ -113,13 +116,14 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Figures { writes, failed_writes, reads, failed_reads, .. } = self.figures;
         let Figures { queries, queries_in_trouble, failed_queries, .. } = self.figures;
-        let Figures { plans, crashes, partitions, pauses, storms, .. } = self.figures;
+        let Figures { plans, crashes, copies, partitions, pauses, storms, .. } = self.figures;
         let Figures { slowest, slowest_query, .. } = self.figures;
         write!(
             f,
             "seed {}: hash {:016x}, {} events; {writes} writes (+{failed_writes} failed), {reads} \
              reads (+{failed_reads}), {queries} queries ({queries_in_trouble} in trouble, \
-             +{failed_queries} failed), {plans} plans, {crashes} crashes, {partitions} partitions, \
+             +{failed_queries} failed), {plans} plans, {crashes} crashes, {copies} copies put back, {partitions} \
+             partitions, \
              {pauses} pauses, {storms} storms; slowest {:.1} s, query {:.1} s; {} violations",
             self.seed,
             self.hash,

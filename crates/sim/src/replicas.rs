@@ -52,6 +52,10 @@ impl Witnesses {
             else {
                 continue;
             };
+            if view.state.members.get(&node).is_none_or(|member| member.incomplete) {
+                // It does not answer for what it may lack.
+                continue;
+            }
             let held = stored(host, vnode, id).ok().flatten();
             match held.as_ref().and_then(Object::newest).filter(|newest| !newest.deleted) {
                 Some(_) => witnesses.holders.push(node),
@@ -154,7 +158,10 @@ fn entries_lacking(
 pub(crate) fn strangers(host: &Host, buckets: &[&str]) -> Result<Vec<(Partition, ObjectId)>> {
     let view = host.cluster.view();
     let mut found = Vec::new();
-    for vnode in host.disk.look().vnodes().into_iter().map(Partition) {
+    let ring_size = view.plan().ring_size();
+    // Beside the vnodes' lies what belongs to the node itself.
+    let vnodes = host.disk.look().vnodes().into_iter().filter(|vnode| *vnode < ring_size.get());
+    for vnode in vnodes.map(Partition) {
         if view.plan().owner(vnode) == Some(host.id) {
             continue;
         }

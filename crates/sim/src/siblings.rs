@@ -67,6 +67,13 @@ impl Shared {
         }
     }
 
+    /// What was acknowledged after `since` may be lost: what became of it is not known.
+    pub(crate) fn forgive(&mut self, since: Moment) {
+        for deed in self.keys.values_mut().flatten() {
+            deed.acknowledged = deed.acknowledged.filter(|at| *at <= since);
+        }
+    }
+
     pub(crate) fn keys(&self) -> impl Iterator<Item = &String> {
         self.keys.keys()
     }

@@ -21,7 +21,9 @@ use crate::random::Random;
 
 /// What outlives a node.
 pub(crate) struct Disk {
-    engine: MemoryEngine,
+    engine: Mutex<Arc<MemoryEngine>>,
+    /// A copy that was made of it, to be put back.
+    copy: Mutex<Option<MemoryEngine>>,
     state: Mutex<State>,
     /// Told when the disk has failed in a write, as it was asked to.
     pub(crate) failed: Notify,
@@ -37,6 +39,8 @@ struct State {
     unsynced_entries: Vec<u64>,
     /// Whether the next write is the last of this life.
     failing: bool,
+    /// See [`Engine::position`].
+    acknowledged: u64,
 }
 
 /// One step of a write: index entries that come, the record, index entries that go. A crash may
@@ -55,19 +59,35 @@ enum Step {
 
 impl Disk {
     pub(crate) fn new() -> Arc<Self> {
-        let (engine, state, failed) = (MemoryEngine::new(), Mutex::default(), Notify::new());
-        Arc::new(Self { engine, state, failed })
+        let (engine, copy) = (Mutex::default(), Mutex::default());
+        Arc::new(Self { engine, copy, state: Mutex::default(), failed: Notify::new() })
     }
 
     /// The engine of a node's next life.
     pub(crate) fn open(self: &Arc<Self>) -> Arc<dyn Engine> {
-        let life = self.state.lock().life;
-        Arc::new(DiskEngine { disk: self.clone(), life })
+        let engine = self.look();
+        let mut state = self.state.lock();
+        state.acknowledged = engine.position();
+        Arc::new(DiskEngine { disk: self.clone(), engine, life: state.life })
     }
 
     /// What lies on the disk, whether its node runs or not.
-    pub(crate) fn look(&self) -> &MemoryEngine {
-        &self.engine
+    pub(crate) fn look(&self) -> Arc<MemoryEngine> {
+        self.engine.lock().clone()
+    }
+
+    /// Makes a copy of all that lies on the disk, in place of an earlier one, whether its node runs or
+    /// not.
+    pub(crate) fn make_copy(&self) {
+        *self.copy.lock() = Some(self.look().copy());
+    }
+
+    /// Puts the copy in place of what lies on the disk, whose node must have crashed. Gives whether
+    /// there was one.
+    pub(crate) fn put_back(&self) -> bool {
+        let Some(copy) = self.copy.lock().take() else { return false };
+        *self.engine.lock() = Arc::new(copy);
+        true
     }
 
     /// Makes the next write the last one: it is written, but nothing is synced any more. To be
@@ -79,6 +99,7 @@ impl Disk {
     /// Ends the life of all engines: as after `kill -9`, the log ends somewhere behind the last sync.
     /// Returns how many writes are lost.
     pub(crate) fn crash(&self, random: &Random) -> Result<usize> {
+        let engine = self.look();
         let mut state = self.state.lock();
         state.life += 1;
         state.failing = false;
@@ -88,10 +109,10 @@ impl Disk {
         for Undo { vnode, key, step } in lost.iter().rev() {
             match step {
                 Step::Record(Some(before)) => {
-                    self.engine.put(*vnode, key, before, &IndexChange::NONE)?;
+                    engine.put(*vnode, key, before, &IndexChange::NONE)?;
                 }
-                Step::Record(None) => self.engine.delete(*vnode, key, &[])?,
-                Step::Index(change) => self.engine.change_index(*vnode, key, change)?,
+                Step::Record(None) => engine.delete(*vnode, key, &[])?,
+                Step::Index(change) => engine.change_index(*vnode, key, change)?,
             }
         }
         // The journal is another file: how much of it survives does not hang together with the rest.
@@ -103,12 +124,13 @@ impl Disk {
 
     /// Takes one entry for each of `segments` from that segment's end.
     fn cut_journal(&self, segments: &[u64]) -> Result<()> {
-        for (segment, entries) in self.engine.journal()? {
+        let engine = self.look();
+        for (segment, entries) in engine.journal()? {
             let lost = segments.iter().filter(|lost| **lost == segment).count();
             if lost > 0 {
-                self.engine.remove_segment(segment)?;
+                engine.remove_segment(segment)?;
                 let kept = entries.len().saturating_sub(lost);
-                entries[..kept].iter().try_for_each(|e| self.engine.append(segment, e))?;
+                entries[..kept].iter().try_for_each(|e| engine.append(segment, e))?;
             }
         }
         Ok(())
@@ -118,6 +140,7 @@ impl Disk {
 /// The disk as one life of its node sees it.
 struct DiskEngine {
     disk: Arc<Disk>,
+    engine: Arc<MemoryEngine>,
     life: u64,
 }
 
@@ -125,7 +148,7 @@ impl DiskEngine {
     /// The engine beneath, while this life lasts.
     fn alive(&self) -> Result<&MemoryEngine> {
         if self.disk.state.lock().life == self.life {
-            Ok(&self.disk.engine)
+            Ok(&self.engine)
         } else {
             Err(Error::new(ErrorKind::Storage, "the node has crashed"))
         }
@@ -208,6 +231,7 @@ impl Engine for DiskEngine {
     fn sync(&self) -> Result<()> {
         self.alive()?.sync()?;
         let mut state = self.disk.state.lock();
+        state.acknowledged = self.engine.position();
         state.unsynced.clear();
         state.unsynced_entries.clear();
         Ok(())
@@ -242,7 +266,11 @@ impl Engine for DiskEngine {
     }
 
     fn stats(&self) -> EngineStats {
-        self.disk.engine.stats()
+        self.engine.stats()
+    }
+
+    fn position(&self) -> u64 {
+        self.disk.state.lock().acknowledged
     }
 }
 

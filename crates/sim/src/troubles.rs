@@ -32,6 +32,13 @@ impl Troubles {
         }
     }
 
+    /// Whether since then, and for a time before, nobody but `node` was in trouble.
+    pub(crate) fn alone(&self, node: NodeId, now: Moment) -> bool {
+        let from = now.saturating_sub(limits::AFTERMATH_MICROS);
+        let mut recent = self.0.iter().filter(|trouble| trouble.to.is_none_or(|to| to > from));
+        recent.all(|trouble| trouble.nodes.len() == 1 && trouble.nodes.contains(&node))
+    }
+
     /// How many faults have begun and ended so far.
     pub(crate) fn changes(&self) -> usize {
         self.0.len() + self.0.iter().filter(|trouble| trouble.to.is_some()).count()

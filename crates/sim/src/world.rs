@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::copies::Copies;
 use crate::faults::{self, Event};
 use crate::gossip::Gossip;
 use crate::history::{History, Moment};
@@ -42,6 +43,7 @@ pub(crate) struct World {
     figures: Mutex<Figures>,
     gossip: Mutex<Gossip>,
     troubles: Mutex<Troubles>,
+    copies: Mutex<Copies>,
     values: Mutex<u64>,
     /// Keys that objects point to, by the numbers of these.
     pointed: Mutex<BTreeMap<u64, String>>,
@@ -72,6 +74,7 @@ impl World {
             figures: Mutex::default(),
             gossip: Mutex::new(Gossip::new(random.fork())),
             troubles: Mutex::default(),
+            copies: Mutex::default(),
             values: Mutex::new(1_000),
             pointed: Mutex::default(),
         }))
@@ -237,6 +240,9 @@ impl World {
         }
         let now = self.trace.now();
         let one = |id: NodeId| BTreeSet::from([id]);
+        if event.is_a_fault() {
+            self.reconsider();
+        }
         match event {
             Event::Crash(id) => self.crash(id)?,
             Event::CrashWriting(id) => {
@@ -282,6 +288,14 @@ impl World {
                 self.troubles.lock().end(&self.everybody(), now);
                 self.sky.end_storm(storm);
             }
+            Event::Copy(id) => {
+                self.host(id)?.disk.make_copy();
+                self.copies.lock().make(id, now);
+            }
+            Event::PutBack(id) => {
+                self.crash(id)?;
+                self.put_back(id)?;
+            }
             Event::Clock(id, by) => self.host(id)?.set_clock(by),
         }
         Ok(())
@@ -294,6 +308,39 @@ impl World {
             self.count(|figures| figures.crashes += 1);
         }
         Ok(())
+    }
+
+    /// Puts an older copy in place of what the disk of a crashed node holds: see [`Copies`].
+    fn put_back(&self, id: NodeId) -> Result<()> {
+        let host = self.host(id)?;
+        if !host.disk.put_back() {
+            return Ok(());
+        }
+        let state = host.cluster.view().state.clone();
+        let since = self.copies.lock().put_back(id, &state);
+        self.count(|figures| figures.copies += 1);
+        let alone = self.troubles.lock().alone(id, self.trace.now()) && self.shape.n_val > 1;
+        self.trace.note(format!("n{} has what it had at {since}", id.0));
+        if !alone {
+            self.forgive(since);
+        }
+        Ok(())
+    }
+
+    /// Another fault begins: what a node that went back has not been given again may be nowhere now.
+    fn reconsider(&self) {
+        let Some(host) = self.hosts.first() else { return };
+        let unfilled = self.copies.lock().unfilled(&host.cluster.view().state);
+        if let Some(since) = unfilled {
+            self.forgive(since);
+        }
+    }
+
+    /// Nobody is held to what was acknowledged since then.
+    fn forgive(&self, since: Moment) {
+        self.trace.note(format!("what was written since {since} may be lost"));
+        self.history.lock().forgive(since);
+        self.shared.lock().forgive(since);
     }
 
     /// The nodes that cuts concern: the one that is cut off from all others. Where some still hear it,

@@ -501,6 +501,7 @@ async fn a_proof_of_one_replica_removes_what_was_deleted_from_all() {
     for at in 0..3 {
         cluster.restart(at).await;
     }
+    eventually("found", || (0..2).all(|at| cluster.losses(at) > 0)).await;
     eventually("filled", || (0..3).all(|at| !cluster.incomplete(at))).await;
     assert_eq!(cluster.list_keys(0, &bucket()).await.unwrap().len(), 21);
     assert_eq!(get(cluster.kv(1), &ids[0]).await, ["anew"]);
