@@ -22,6 +22,7 @@ use clap::{Args, Parser, Subcommand};
 use failure::{Failure, Outcome};
 use mapring_client::Client;
 use tokio::runtime::Builder;
+use tokio::signal::unix::{SignalKind, signal};
 
 /// The C library's allocator is slower under many threads, and in the script workers by half.
 #[global_allocator]
@@ -118,8 +119,27 @@ pub fn main() -> ExitCode {
 }
 
 fn worker() -> ExitCode {
+    // A worker that signals can end is a worker all the same.
+    let _ = leave_signals_to_the_node();
     let status = mapring_script::worker::main();
     u8::try_from(status).map_or(ExitCode::FAILURE, ExitCode::from)
+}
+
+/// Gives the signals that ask processes to end handlers that do nothing. A worker ends with its node:
+/// what is sent to all processes of a node, as by a service manager, must not cost the calls that the
+/// node still finishes.
+fn leave_signals_to_the_node() -> std::io::Result<()> {
+    let runtime = Builder::new_current_thread().enable_io().build()?;
+    let _entered = runtime.enter();
+    let kinds = [
+        SignalKind::terminate(),
+        SignalKind::interrupt(),
+        SignalKind::hangup(),
+        SignalKind::user_defined1(),
+        SignalKind::user_defined2(),
+    ];
+    // The handlers stay when nobody listens any more.
+    kinds.into_iter().try_for_each(|kind| signal(kind).map(drop))
 }
 
 /// Runs a client command: it waits more than it computes.

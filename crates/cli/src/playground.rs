@@ -2,10 +2,12 @@
 //!
 //! The children are ordinary nodes with their own data directories and logs, so that anyone can
 //! kill one and see what happens. They end with the playground, however that ends: each watches the
-//! pipe that is its standard input.
+//! pipe that is its standard input. When the terminal goes it stops them in order, unless it was
+//! started with `nohup`.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -16,7 +18,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
 
 use crate::cluster::READY_TIMEOUTS;
 use crate::failure::{Failure, Outcome, print_line};
@@ -59,15 +62,15 @@ const LOG_LINES: usize = 20;
 
 pub(crate) async fn run(arguments: &Arguments) -> Outcome {
     // Before the first child: a signal must find somebody who stops it.
-    let mut stop = Box::pin(stop_signal()?);
+    let mut signals = Signals::listen()?;
     let place = Place::new(arguments.data_dir.as_deref())?;
     let mut nodes = Vec::new();
     let outcome = tokio::select! {
         biased;
-        () = &mut stop => Ok(()),
+        () = signals.next() => Ok(()),
         outcome = play(arguments, place.path(), &mut nodes) => outcome,
     };
-    stop_all(&mut nodes).await;
+    stop_all(&mut nodes, &mut signals).await;
     outcome
 }
 
@@ -173,6 +176,32 @@ impl Node {
         self.id
     }
 
+    fn terminate(&self) {
+        // Only while the child has not been waited for is the id still its own.
+        let running = self.child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        if let Some(pid) = running {
+            let _ = kill_process(pid, Signal::TERM);
+        }
+    }
+
+    /// Ends the child, and asks it again whenever this process is asked again; kills it when it does
+    /// not end in time.
+    async fn stop(&mut self, mut again: watch::Receiver<()>) {
+        self.terminate();
+        let mut late = pin!(sleep(STOP));
+        loop {
+            tokio::select! {
+                biased;
+                _ = self.child.wait() => return,
+                () = &mut late => {
+                    let _ = self.child.kill().await;
+                    return;
+                }
+                Ok(()) = again.changed() => self.terminate(),
+            }
+        }
+    }
+
     /// Whether this node serves, and knows `nodes` members that all own a part of the ring.
     async fn shares_ring(&self, nodes: usize) -> bool {
         let Ok(client) = Client::with_timeouts(&self.url, READY_TIMEOUTS) else { return false };
@@ -225,37 +254,62 @@ async fn next_end(nodes: &mut [Node]) -> (usize, String) {
     (at, status.map_or_else(|error| error.to_string(), |status| status.to_string()))
 }
 
-/// Resolves at the first signal that asks to stop.
-fn stop_signal() -> Outcome<impl Future<Output = ()>> {
-    let listen = |kind| {
-        signal(kind).map_err(|error| Failure::failed(format!("cannot listen for signals: {error}")))
-    };
-    let mut interrupt = listen(SignalKind::interrupt())?;
-    let mut terminate = listen(SignalKind::terminate())?;
-    let mut hangup = listen(SignalKind::hangup())?;
-    Ok(async move {
-        tokio::select! {
-            biased;
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-            _ = hangup.recv() => {}
-        }
-    })
+/// The signals that ask to stop.
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+    /// The terminal has gone. `None` when whoever started this wants it to go on then (`nohup`).
+    hangup: Option<tokio::signal::unix::Signal>,
 }
 
-/// Stops every node that still runs; kills those that do not stop in time.
-async fn stop_all(nodes: &mut [Node]) {
-    for node in nodes.iter() {
-        // Only while the child has not been waited for is the id still its own.
-        let running = node.child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
-        if let Some(pid) = running {
-            let _ = kill_process(pid, Signal::TERM);
+impl Signals {
+    fn listen() -> Outcome<Self> {
+        let listen = |kind| {
+            signal(kind)
+                .map_err(|error| Failure::failed(format!("cannot listen for signals: {error}")))
+        };
+        // Asked for before anything listens to it, which ends the ignoring.
+        let hangup = if ignores_hangup() { None } else { Some(listen(SignalKind::hangup())?) };
+        let interrupt = listen(SignalKind::interrupt())?;
+        Ok(Self { interrupt, terminate: listen(SignalKind::terminate())?, hangup })
+    }
+
+    async fn next(&mut self) {
+        let hangup = async {
+            match &mut self.hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = hangup => {}
         }
     }
-    let ends = nodes.iter_mut().map(|node| async move {
-        if timeout(STOP, node.child.wait()).await.is_err() {
-            let _ = node.child.kill().await;
+}
+
+/// Whether this process was started with SIGHUP ignored.
+fn ignores_hangup() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & (1 << (Signal::HUP.as_raw() - 1)) != 0)
+}
+
+/// Stops every node that still runs. Further signals are passed on: a second one ends the nodes' time
+/// of grace.
+async fn stop_all(nodes: &mut [Node], signals: &mut Signals) {
+    let (again, asked) = watch::channel(());
+    let mut ends = pin!(join_all(nodes.iter_mut().map(|node| node.stop(asked.clone()))));
+    loop {
+        tokio::select! {
+            biased;
+            _ = &mut ends => return,
+            () = signals.next() => {
+                again.send_replace(());
+            }
         }
-    });
-    join_all(ends).await;
+    }
 }

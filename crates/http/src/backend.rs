@@ -157,6 +157,12 @@ pub trait Queries: Send + Sync + 'static {
     /// # Errors
     /// Those of [`MapReduce::end`].
     async fn end(&self, id: QueryId) -> mapring_types::Result<bool>;
+
+    /// See [`MapReduce::finish`].
+    fn finish(&self);
+
+    /// See [`MapReduce::end_all`].
+    fn end_all(&self) -> usize;
 }
 
 /// A query that can be run. Dropping a future or a stream of it ends the query.
@@ -244,6 +250,14 @@ impl Queries for MapReduce {
 
     async fn end(&self, id: QueryId) -> mapring_types::Result<bool> {
         MapReduce::end(self, id).await
+    }
+
+    fn finish(&self) {
+        MapReduce::finish(self);
+    }
+
+    fn end_all(&self) -> usize {
+        MapReduce::end_all(self)
     }
 }
 

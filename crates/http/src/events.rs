@@ -218,7 +218,7 @@ mod tests {
 
     #[tokio::test]
     async fn events() {
-        let failure = Failure { body: r#"{"error":"timeout"}"#.into() };
+        let failure = Failure { body: r#"{"error":"timeout"}"#.into(), stopping: false };
         let results = vec![result(0, &["1"]), Err(failure)];
         let expect = [
             "event: query\ndata: {\"query\":\"1-0000000000000002\"}\n\n",

@@ -23,6 +23,11 @@ pub const BODY_IDLE: Duration = Duration::from_secs(30);
 /// closed, and the work behind the answer ends.
 pub const WRITE_IDLE: Duration = Duration::from_secs(60);
 
+/// How long a node that stops waits, after its time of grace, for clients to take the answers that
+/// tell them so. They are short: a client that takes anything has them in a moment. Longer: the
+/// connections are closed.
+pub const LAST_ANSWERS: Duration = Duration::from_secs(5);
+
 /// Request bodies held in memory at once by all connections together, unless configured. More: 503.
 pub const BODY_MEMORY_BYTES: u64 = 1 << 30;
 
@@ -74,3 +79,5 @@ const _: () = assert!(HEAD_BYTES > 2 * mapring_types::limits::VCLOCK_HEADER_BYTE
 // One body of the largest size must fit into what all may take together.
 const _: () = assert!(BODY_MEMORY_BYTES > 2 * mapring_types::limits::QUERY_BYTES as u64);
 const _: () = assert!(DRAIN_BYTES > mapring_types::limits::OBJECT_BYTES);
+// A stop must not wait for a client that the server would not give up by itself any sooner.
+const _: () = assert!(LAST_ANSWERS.as_secs() < WRITE_IDLE.as_secs());

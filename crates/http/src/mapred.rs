@@ -13,7 +13,7 @@ use bytes::{BufMut as _, Bytes, BytesMut};
 use futures::{FutureExt as _, StreamExt as _, stream};
 use http::header::CONTENT_LENGTH;
 use http::{Method, StatusCode};
-use mapring_mapred::{PhaseResults, Rejection, Results};
+use mapring_mapred::{Failure, PhaseResults, Rejection, Results};
 use mapring_types::limits as shared;
 
 use crate::backend::{ParsedQuery, Watched};
@@ -40,11 +40,12 @@ pub(crate) async fn mapred(app: &App, request: &mut Request) -> Result<Reply, St
     if request.method != Method::POST {
         return Err(Reply::bad_request(USAGE).into());
     }
-    let held = body::read(request.body.get_mut(), shared::QUERY_BYTES, &app.bodies).await?;
+    let held = body::read(request.body.get_mut(), shared::QUERY_BYTES, &app.bodies);
+    let held = app.unless_over(held).await?;
     if held.bytes.is_empty() {
         return Err(Reply::bad_request(USAGE).into());
     }
-    let query = parse(app, &held.bytes).await?;
+    let query = app.unless_over(parse(app, &held.bytes)).await?;
     // A query has about the size of its text, for as long as it runs.
     let share = held.into_share();
     decision::same_origin(&request.headers, app.config.secure_referer_check)?;
@@ -53,9 +54,10 @@ pub(crate) async fn mapred(app: &App, request: &mut Request) -> Result<Reply, St
     let offered = [media::JSON, media::LINES, media::EVENTS];
     let chosen = decision::representation(&request.headers, &offered)?;
     if query.wants_plan() {
-        return Ok(match query.explain().await.map_err(refusal)? {
+        let planned = async { query.explain().await.map_err(refusal) };
+        return Ok(match app.unless_over(planned).await? {
             Ok(plan) => Reply::json(StatusCode::OK, plan),
-            Err(failure) => Reply::json(StatusCode::INTERNAL_SERVER_ERROR, failure.body),
+            Err(failure) => failed(failure),
         });
     }
     let form = match chosen {
@@ -77,7 +79,7 @@ pub(crate) async fn mapred(app: &App, request: &mut Request) -> Result<Reply, St
     let reply = match answer {
         Ok(answer) => Reply::new(StatusCode::OK, media::JSON, Body::from_stream(answer.body))
             .header(CONTENT_LENGTH, answer.length.to_string()),
-        Err(failure) => Reply::json(StatusCode::INTERNAL_SERVER_ERROR, failure.body),
+        Err(failure) => failed(failure),
     };
     Ok(tell_skipped(reply.named(QUERY_ID, watched.id()), watched.as_ref()))
 }
@@ -114,6 +116,14 @@ async fn parse(app: &App, body: &Bytes) -> Result<Box<dyn ParsedQuery>, Stop> {
         Reply::from_error(&error)
     })?;
     parsed.map_err(refusal)
+}
+
+fn failed(failure: Failure) -> Reply {
+    let status = match failure.stopping {
+        true => StatusCode::SERVICE_UNAVAILABLE,
+        false => StatusCode::INTERNAL_SERVER_ERROR,
+    };
+    Reply::json(status, failure.body)
 }
 
 fn refusal(rejection: Rejection) -> Stop {
@@ -297,7 +307,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_failure_is_bare_json_at_the_end() {
-        let failure = || Err(Failure { body: r#"{"phase":1,"error":"x"}"#.into() });
+        let body = r#"{"phase":1,"error":"x"}"#;
+        let failure = || Err(Failure { body: body.into(), stopping: false });
         assert_eq!(pieces(vec![failure()]).await, [r#"{"phase":1,"error":"x"}"#]);
         let expect = part(r#"{"phase":0,"data":[1]}"#) + r#"{"phase":1,"error":"x"}"#;
         assert_eq!(pieces(vec![result(0, &["1"]), failure()]).await, [expect]);

@@ -28,6 +28,9 @@ pub const VARY_ENCODING: &str = "Accept-Encoding";
 /// The `Vary` of resources with several representations.
 pub const VARY_BOTH: &str = "Accept, Accept-Encoding";
 
+/// What is said to those whose requests are broken off because the node stops.
+pub(crate) const STOPPING: &str = "this node is stopping: ask another node";
+
 /// Room for the headers of most answers, the server's own among them.
 const USUAL_HEADERS: usize = 12;
 
@@ -128,6 +131,11 @@ impl Reply {
     /// 404 for an object that does not exist.
     pub fn not_found() -> Self {
         Self::text(StatusCode::NOT_FOUND, "not found\n")
+    }
+
+    /// 503 for a request that is broken off because the node stops.
+    pub fn stopping() -> Self {
+        Self::from_error(&Error::unavailable(STOPPING))
     }
 
     /// The answer for an error of the store: the one table from kinds to status codes (reference

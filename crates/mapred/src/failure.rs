@@ -42,12 +42,21 @@ impl Rejection {
 pub struct Failure {
     /// The JSON object: `phase`, `error`, `input`, `type`, `stack`, `bucket`, `key`, `node`.
     pub body: String,
+    /// Whether it failed only because the node that coordinates it stops: then answered with 503,
+    /// so that clients and proxies ask another node.
+    pub stopping: bool,
 }
 
 impl Failure {
     /// The query's time is over. Clients compare this text.
     pub(crate) fn timeout() -> Self {
-        Self { body: r#"{"error":"timeout"}"#.to_owned() }
+        Self { body: r#"{"error":"timeout"}"#.to_owned(), stopping: false }
+    }
+
+    /// The node that coordinates the query stops before the query has ended.
+    pub(crate) fn stopping(node: &str) -> Self {
+        let error = "this node is stopping and ends its queries: ask another node";
+        Self { stopping: true, ..Report::new(error).node(node).into() }
     }
 
     /// A failure outside any phase.
@@ -142,7 +151,7 @@ impl Report {
 
 impl From<Report> for Failure {
     fn from(report: Report) -> Self {
-        Self { body: report.to_json() }
+        Self { body: report.to_json(), stopping: false }
     }
 }
 
@@ -193,6 +202,8 @@ mod tests {
         );
         assert_eq!(Failure::timeout().body, r#"{"error":"timeout"}"#);
         assert_eq!(Failure::phase(3, "no").body, r#"{"phase":3,"error":"no"}"#);
+        let stopping = Failure::stopping("n1");
+        assert!(stopping.stopping && stopping.body.ends_with(r#"node","node":"n1"}"#));
     }
 
     #[test]

@@ -46,6 +46,7 @@ pub use running::{PhaseReport, QueryId, QueryList, QueryReport, Running};
 pub use workers::Workers;
 
 use query::Engine;
+use running::Stage;
 
 /// What a [`MapReduce`] is made of.
 #[derive(Clone)]
@@ -201,6 +202,19 @@ impl MapReduce {
     /// `Unavailable` or `Timeout` when the node that coordinates it cannot be asked.
     pub async fn end(&self, id: QueryId) -> mapring_types::Result<bool> {
         self.engine.end(id).await
+    }
+
+    /// Begins a stop: queries that wait for their turn on this node fail at once, and so do those
+    /// that come; those that run go on.
+    pub fn finish(&self) {
+        self.engine.stop(Stage::Finishing);
+    }
+
+    /// Ends the queries that still run on this node, each with an error for its client that says
+    /// why, and refuses units of other nodes' queries, which go on elsewhere. Gives how many queries
+    /// it ended.
+    pub fn end_all(&self) -> usize {
+        self.engine.stop(Stage::Over)
     }
 
     /// How long the oldest query that this node coordinates has been under way.

@@ -26,7 +26,7 @@ use crate::grammar::Query;
 use crate::metered::{self, Counted, count};
 use crate::node::{EndOnDrop, Node, NodeTurns};
 use crate::objects::Objects;
-use crate::running::{QueryId, QueryList, QueryReport, Registry, Running};
+use crate::running::{QueryId, QueryList, QueryReport, Registry, Running, Stage};
 use crate::service::{self, MapReduceService};
 use crate::workers::Workers;
 use crate::{MapredConfig, PhaseResults, Started, explain, json, limits, natives, unit};
@@ -82,10 +82,7 @@ impl Engine {
             let listed = engine.registry.enter(shown.clone());
             let ended = tokio::select! {
                 biased;
-                () = shown.ended() => {
-                    count("mapring_queries_ended_total", 1);
-                    Err(Failure::query("the query was ended by an operator"))
-                }
+                failure = shown.ended() => Err(failure),
                 ended = engine.run(query, deadline, shown.clone(), sender.clone()) => ended,
             };
             drop(listed);
@@ -240,6 +237,11 @@ impl Engine {
         let patience = limits::TELL_PATIENCE;
         let answer = self.transport.call(&peer, Class::Foreground, method, body, patience).await?;
         unit::decode(&answer)
+    }
+
+    /// Goes on to a stage of the node's stop. Gives how many queries that ends.
+    pub(crate) fn stop(&self, stage: Stage) -> usize {
+        self.registry.stop(stage)
     }
 
     /// How long the oldest query of this node has been under way.

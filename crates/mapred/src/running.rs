@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use crate::failure::{Failure, quote};
 use crate::grammar::{Callee, Inputs, Phase, PhaseKind, Query};
 use crate::limits;
+use crate::metered::count;
 use crate::unit::Spent;
 use mapring_script::Function;
 
@@ -114,7 +115,16 @@ pub struct Running {
     skipped_count: AtomicU64,
     /// By phase, its kind, and node.
     spent: Mutex<BTreeMap<(usize, &'static str, String), Cost>>,
-    end: watch::Sender<bool>,
+    end: watch::Sender<Option<Ending>>,
+}
+
+/// Why a query is ended before it is complete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// Somebody who watches it wants it.
+    Operator,
+    /// The node that coordinates it stops.
+    Stop,
 }
 
 /// Reports of inputs that were left out, as far as the client has not taken them.
@@ -175,7 +185,7 @@ impl Running {
             skipped: Mutex::default(),
             skipped_count: AtomicU64::new(0),
             spent: Mutex::default(),
-            end: watch::Sender::new(false),
+            end: watch::Sender::new(None),
         }
     }
 
@@ -258,16 +268,23 @@ impl Running {
         whole.to_string()
     }
 
-    /// Ends the query.
-    pub(crate) fn end(&self) {
-        self.end.send_replace(true);
+    /// Ends the query. The first reason counts.
+    pub(crate) fn end(&self, why: Ending) {
+        self.end.send_if_modified(|end| end.replace(end.unwrap_or(why)).is_none());
     }
 
-    /// Returns when the query is to be ended.
-    pub(crate) async fn ended(&self) {
+    /// Waits until the query is to be ended, and gives what its client is told.
+    pub(crate) async fn ended(&self) -> Failure {
         let mut end = self.end.subscribe();
         // The sender lives as long as this.
-        let _ = end.wait_for(|end| *end).await;
+        let why = end.wait_for(Option::is_some).await.ok().and_then(|end| *end);
+        match why {
+            Some(Ending::Stop) => Failure::stopping(&self.node),
+            Some(Ending::Operator) | None => {
+                count("mapring_queries_ended_total", 1);
+                Failure::query("the query was ended by an operator")
+            }
+        }
     }
 
     pub(crate) fn admit(&self) {
@@ -394,31 +411,70 @@ fn shown(micros: u64) -> f64 {
 
 /// The queries that a node coordinates, or that wait for their turn.
 #[derive(Debug, Default)]
-pub(crate) struct Registry(Mutex<BTreeMap<u64, Arc<Running>>>);
+pub(crate) struct Registry(Mutex<Listed>);
+
+#[derive(Debug, Default)]
+struct Listed {
+    queries: BTreeMap<u64, Arc<Running>>,
+    stage: Stage,
+}
+
+/// How far a node has got with its stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(crate) enum Stage {
+    /// It does not stop.
+    #[default]
+    Open,
+    /// Queries that run go on, others do not begin any more.
+    Finishing,
+    /// No query goes on.
+    Over,
+}
 
 impl Registry {
-    /// Lists a query until what is returned is dropped.
+    /// Lists a query until what is returned is dropped. While the node stops the query is ended at
+    /// once.
     pub(crate) fn enter(self: &Arc<Self>, running: Arc<Running>) -> Entry {
         let number = running.id.number;
-        self.0.lock().insert(number, running);
+        let mut listed = self.0.lock();
+        if listed.stage > Stage::Open {
+            running.end(Ending::Stop);
+        }
+        listed.queries.insert(number, running);
         Entry { registry: self.clone(), number }
+    }
+
+    /// How far the node has got with its stop.
+    pub(crate) fn stage(&self) -> Stage {
+        self.0.lock().stage
+    }
+
+    /// Goes on to a stage of the node's stop: ends the queries that have no place in it. Gives how
+    /// many.
+    pub(crate) fn stop(&self, stage: Stage) -> usize {
+        let mut listed = self.0.lock();
+        listed.stage = listed.stage.max(stage);
+        let over = listed.stage == Stage::Over;
+        let ends = |running: &&Arc<Running>| over || !running.admitted.load(Ordering::Relaxed);
+        let ended = listed.queries.values().filter(ends);
+        ended.inspect(|running| running.end(Ending::Stop)).count()
     }
 
     /// Ends a query; gives whether it was under way.
     pub(crate) fn end(&self, number: u64) -> bool {
-        let running = self.0.lock().get(&number).cloned();
-        running.inspect(|running| running.end()).is_some()
+        let running = self.0.lock().queries.get(&number).cloned();
+        running.inspect(|running| running.end(Ending::Operator)).is_some()
     }
 
     /// The report of one query.
     pub(crate) fn report(&self, number: u64) -> Option<QueryReport> {
-        let running = self.0.lock().get(&number).cloned();
+        let running = self.0.lock().queries.get(&number).cloned();
         running.map(|running| running.report())
     }
 
     /// The reports of the oldest, [`limits::TOLD_QUERIES`] at most, and how many others there are.
     pub(crate) fn reports(&self) -> (Vec<QueryReport>, u64) {
-        let mut running: Vec<Arc<Running>> = self.0.lock().values().cloned().collect();
+        let mut running: Vec<Arc<Running>> = self.0.lock().queries.values().cloned().collect();
         running.sort_by_key(|query| query.asked);
         let others = running.len().saturating_sub(limits::TOLD_QUERIES) as u64;
         let oldest = running.iter().take(limits::TOLD_QUERIES);
@@ -427,7 +483,7 @@ impl Registry {
 
     /// How long the oldest has been under way.
     pub(crate) fn oldest(&self) -> Duration {
-        let age = self.0.lock().values().map(|running| running.asked.elapsed()).max();
+        let age = self.0.lock().queries.values().map(|running| running.asked.elapsed()).max();
         age.unwrap_or_default()
     }
 }
@@ -440,12 +496,14 @@ pub(crate) struct Entry {
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        self.registry.0.lock().remove(&self.number);
+        self.registry.0.lock().queries.remove(&self.number);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt as _;
+
     use super::*;
     use crate::grammar;
 
@@ -504,9 +562,31 @@ mod tests {
     #[tokio::test]
     async fn an_ended_query_is_told_whenever_it_asks() {
         let query = running(1, r#"{"inputs":"b","query":[]}"#);
-        query.end();
-        query.ended().await;
-        query.ended().await;
+        query.end(Ending::Operator);
+        query.end(Ending::Stop);
+        for _ in 0..2 {
+            let failure = query.ended().await;
+            assert!(failure.body.contains("operator") && !failure.stopping, "{failure:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_stop_ends_what_has_not_begun_then_the_rest() {
+        let registry = Arc::new(Registry::default());
+        let query = |number| running(number, r#"{"inputs":"b","query":[]}"#);
+        let (begun, waiting, late) = (query(1), query(2), query(3));
+        begun.admit();
+        let _entries = [registry.enter(begun.clone()), registry.enter(waiting.clone())];
+        assert_eq!(registry.stop(Stage::Finishing), 1);
+        let _late = registry.enter(late.clone());
+        for refused in [waiting, late] {
+            assert_eq!(refused.ended().await, Failure::stopping("n1"));
+        }
+        assert!(begun.ended().now_or_never().is_none());
+        registry.stop(Stage::Over);
+        // Nothing leads back.
+        registry.stop(Stage::Finishing);
+        assert_eq!((registry.stage(), begun.ended().await.stopping), (Stage::Over, true));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use mapring_types::{Error, ErrorKind, NodeId, Result};
 
 use crate::limits;
 use crate::node::{Node, serve};
-use crate::running::Registry;
+use crate::running::{Registry, Stage};
 use crate::unit::{self, LaneRequest};
 
 /// Asks for the reports of the oldest queries that a node coordinates, and how many others there are.
@@ -40,6 +40,10 @@ impl Service for MapReduceService {
     async fn open(&self, _from: NodeId, operation: u8, body: Bytes) -> Result<FrameStream> {
         if operation != unit::OPEN_LANE {
             return Err(Error::invalid(format!("mapreduce has no stream {operation}")));
+        }
+        if self.registry.stage() == Stage::Over {
+            // Whoever is told so asks another replica.
+            return Err(Error::unavailable("this node is stopping"));
         }
         if self.node.lanes.load(Ordering::Relaxed) >= limits::LANES as u64 {
             let message = "this node serves as many streams of queries as it may";

@@ -130,11 +130,12 @@ impl Node {
     }
 
     /// Stops: not ready, no new connections, requests under way finished within the grace period
-    /// and then broken off (which ends their queries), out of gossip, workers ended, data synced.
-    pub async fn stop(self) {
-        tracing::info!("node stops");
+    /// (or until `hurry` resolves), those left and their queries answered with an error, out of
+    /// gossip, workers ended, data synced.
+    pub async fn stop(self, hurry: impl Future<Output = ()>) {
+        tracing::info!(grace = ?self.grace, "node stops");
         self.serving.store(false, Ordering::Relaxed);
-        self.http.shutdown(self.grace).await;
+        self.http.shutdown(self.grace, hurry).await;
         self.inner.stop().await;
         self.upkeep.abort();
         tracing::info!("node has stopped");

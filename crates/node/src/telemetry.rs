@@ -37,6 +37,9 @@ pub fn start_logging(config: &LogConfig) -> Result<()> {
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        // It would tell of a line that cannot be written by a macro that panics when it cannot write
+        // either: a closed terminal or pipe would end whatever logs.
+        .log_internal_errors(false)
         .with_ansi(std::io::stderr().is_terminal());
     // It fails when there is a subscriber already, as in tests: then that one goes on.
     let _ = match config.format {

@@ -10,7 +10,7 @@ use futures::future::join_all;
 use mapring_client::{NewObject, Place};
 use tokio::process::Command;
 
-use crate::harness::{Cluster, eventually, holds};
+use crate::harness::{Cluster, eventually, holds, skip};
 
 fn value(text: String) -> NewObject {
     NewObject { body: text.into(), content_type: "text/plain".into(), ..NewObject::default() }
@@ -79,8 +79,7 @@ const ANSWERS: usize = 6;
 #[tokio::test]
 async fn disk_syncs_every_written_file_before_the_acknowledgement() {
     if std::process::Command::new("strace").arg("-V").output().is_err() {
-        eprintln!("SKIPPED: strace is not installed, so system calls cannot be traced");
-        return;
+        return skip("strace is not installed, so system calls cannot be traced");
     }
     let directory = tempfile::tempdir().unwrap();
     let trace = directory.path().join("trace");

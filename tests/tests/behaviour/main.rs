@@ -24,6 +24,7 @@ mod queries;
 mod quorum;
 mod running;
 mod sharing;
+mod signals;
 mod stopping;
 mod tools;
 mod tutorial;

@@ -24,9 +24,15 @@ struct Playground {
 
 impl Playground {
     async fn start() -> Self {
+        Self::start_by(&[]).await
+    }
+
+    /// As [`Playground::start`], by way of a program that runs it.
+    async fn start_by(wrapper: &[&str]) -> Self {
         let (ports, directory) = (Ports::take(), tempfile::tempdir().unwrap());
-        let mut child = Command::new(PROGRAM)
-            .args(["playground", "--nodes", "3", "--data-dir"])
+        let words = [wrapper, &[PROGRAM, "playground", "--nodes", "3", "--data-dir"]].concat();
+        let mut child = Command::new(words[0])
+            .args(&words[1..])
             .arg(directory.path())
             .args(["--http-port", &ports.port(0).to_string()])
             .stdin(Stdio::null())
@@ -116,6 +122,25 @@ async fn interrupted_it_stops_everything() {
     assert!(status.success(), "{status}");
     gone("every process to end", &pids).await;
     assert!(playground.processes().is_empty());
+}
+
+#[tokio::test]
+async fn it_stops_with_its_terminal_unless_it_was_started_to_outlive_it() {
+    for (wrapper, outlives) in [(&[] as &[&str], false), (&["nohup"], true)] {
+        let mut playground = Playground::start_by(wrapper).await;
+        let pids = playground.processes();
+        kill_process(playground.pid(), Signal::HUP).unwrap();
+        if outlives {
+            // It would have been answered by the end of the nodes, which is told.
+            kill_process(Pid::from_raw(playground.node_pids()[0]).unwrap(), Signal::KILL).unwrap();
+            assert!(playground.line().await.unwrap().contains("n1"));
+            assert!(playground.child.try_wait().unwrap().is_none());
+            kill_process(playground.pid(), Signal::TERM).unwrap();
+        }
+        let status = timeout(PATIENCE, playground.child.wait()).await.unwrap().unwrap();
+        assert!(status.success(), "{status}");
+        gone("every process to end", &pids).await;
+    }
 }
 
 #[tokio::test]

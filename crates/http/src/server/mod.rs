@@ -5,11 +5,12 @@ mod guard;
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::body::Body;
+use futures::{StreamExt as _, stream};
 use http::header::{CONTENT_LENGTH, HeaderValue, SERVER};
 use http::{HeaderMap, Method, Response, StatusCode};
 use http_body::Body as _;
@@ -17,7 +18,7 @@ use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use mapring_kv::Kv;
 use mapring_mapred::MapReduce;
-use mapring_types::{Clock, Entropy};
+use mapring_types::{Clock, Entropy, Error};
 use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -25,8 +26,9 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::backend::{Objects, Queries};
 use crate::body::{self, Budget};
+use crate::listing::Names;
 use crate::params::Params;
-use crate::reply::{Reply, Stop};
+use crate::reply::{Reply, STOPPING, Stop};
 use crate::route::{Route, is_link_step, route};
 use crate::stats::Stats;
 use crate::{admin, buckets, limits, mapred, objects, queries};
@@ -96,7 +98,7 @@ impl Default for HttpConfig {
 pub struct HttpServer {
     address: SocketAddr,
     app: Arc<App>,
-    stop: watch::Sender<bool>,
+    stage: watch::Sender<Stage>,
     accepting: JoinHandle<JoinSet<()>>,
 }
 
@@ -119,6 +121,7 @@ impl HttpServer {
         describe_metrics();
         let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
         let address = listener.local_addr().unwrap_or(unknown);
+        let (sender, stage) = watch::channel(Stage::Open);
         let app = Arc::new(App {
             objects,
             queries,
@@ -129,11 +132,10 @@ impl HttpServer {
             answers: CLASSES
                 .map(|c| metrics::counter!("mapring_http_requests_total", "status" => c)),
             bodies: Budget::new(config.body_memory_bytes),
-            stopping: AtomicBool::new(false),
+            stage,
         });
-        let (stop, stopped) = watch::channel(false);
-        let accepting = tokio::spawn(accept(app.clone(), listener, stopped));
-        Self { address, app, stop, accepting }
+        let accepting = tokio::spawn(accept(app.clone(), listener));
+        Self { address, app, stage: sender, accepting }
     }
 
     /// Where the server listens.
@@ -141,18 +143,49 @@ impl HttpServer {
         self.address
     }
 
-    /// Stops: no new connections, requests under way are finished within `grace`, then the rest is
-    /// broken off.
-    pub async fn shutdown(self, grace: Duration) {
-        self.app.stopping.store(true, Ordering::Relaxed);
-        let _ = self.stop.send(true);
+    /// Stops: no new connections, and queries that have not begun are refused; requests under way
+    /// are finished within `grace`, or until `hurry` resolves. Then queries that still run, and all
+    /// other requests, are answered that the node stops. Who has not taken its answer after
+    /// [`limits::LAST_ANSWERS`] is broken off.
+    pub async fn shutdown(self, grace: Duration, hurry: impl Future<Output = ()>) {
+        // Stays true when nobody looks: then there is nothing to stop either.
+        let _ = self.stage.send(Stage::Finishing);
+        self.app.queries.finish();
         let Ok(mut connections) = self.accepting.await else { return };
-        let all = async { while connections.join_next().await.is_some() {} };
-        if tokio::time::timeout(grace, all).await.is_err() {
-            tracing::info!(connections = connections.len(), "connections broken off");
+        let finished = tokio::select! {
+            biased;
+            () = all_ended(&mut connections) => true,
+            () = hurry => false,
+            () = tokio::time::sleep(grace) => false,
+        };
+        // Units of other nodes' queries end here too, so that they go on elsewhere.
+        let queries = self.app.queries.end_all();
+        if finished {
+            return;
+        }
+        tracing::info!(queries, connections = connections.len(), "requests are ended");
+        let _ = self.stage.send(Stage::Over);
+        let answered = all_ended(&mut connections);
+        if tokio::time::timeout(limits::LAST_ANSWERS, answered).await.is_err() {
+            tracing::warn!(connections = connections.len(), "connections broken off");
             connections.shutdown().await;
         }
     }
+}
+
+async fn all_ended(connections: &mut JoinSet<()>) {
+    while connections.join_next().await.is_some() {}
+}
+
+/// How far a server has got with its stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    /// It does not stop.
+    Open,
+    /// What is under way is finished.
+    Finishing,
+    /// What is under way is answered that the node stops.
+    Over,
 }
 
 fn describe_metrics() {
@@ -171,7 +204,7 @@ pub(crate) struct App {
     pub(crate) bodies: Budget,
     /// By status class. Looked up once: requests are too many to look them up each time.
     answers: [metrics::Counter; CLASSES.len()],
-    stopping: AtomicBool,
+    stage: watch::Receiver<Stage>,
 }
 
 /// The classes of status codes, from 1xx on.
@@ -179,19 +212,44 @@ const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
 impl App {
     pub(crate) fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::Relaxed)
+        *self.stage.borrow() > Stage::Open
+    }
+
+    /// Does what a request asks for, unless the node stops first.
+    pub(crate) async fn unless_over<T>(
+        &self,
+        work: impl Future<Output = Result<T, Stop>>,
+    ) -> Result<T, Stop> {
+        tokio::select! {
+            // What is done at once, as most is, never looks at the stage.
+            biased;
+            done = work => done,
+            () = reached(&self.stage, Stage::Over) => Err(Reply::stopping().into()),
+        }
+    }
+
+    /// Names as they come, with an error at their end if the node stops first.
+    pub(crate) fn names_unless_over(&self, names: Names) -> Names {
+        let state = Some((names, self.stage.clone()));
+        let names = stream::unfold(state, |state| async move {
+            let (mut names, stage) = state?;
+            tokio::select! {
+                biased;
+                () = reached(&stage, Stage::Over) => {
+                    Some((Err(Error::unavailable(STOPPING)), None))
+                }
+                page = names.next() => Some((page?, Some((names, stage)))),
+            }
+        });
+        names.boxed()
     }
 }
 
 /// Takes connections until told to stop; gives back those that are left.
-async fn accept(
-    app: Arc<App>,
-    listener: TcpListener,
-    mut stopped: watch::Receiver<bool>,
-) -> JoinSet<()> {
+async fn accept(app: Arc<App>, listener: TcpListener) -> JoinSet<()> {
     let room = Arc::new(Semaphore::new(app.config.connections.clamp(1, Semaphore::MAX_PERMITS)));
     let mut connections = JoinSet::new();
-    let for_connections = stopped.clone();
+    let mut stopped = pin!(reached(&app.stage, Stage::Finishing));
     loop {
         let next = async {
             // Never closed, so this cannot fail.
@@ -200,12 +258,11 @@ async fn accept(
         };
         tokio::select! {
             biased;
-            () = told(&mut stopped) => return connections,
+            () = &mut stopped => return connections,
             Some(_) = connections.join_next() => {}
             (permit, taken) = next => match taken {
                 Ok((stream, _)) => {
-                    let stopped = for_connections.clone();
-                    connections.spawn(serve(app.clone(), stream, permit, stopped));
+                    connections.spawn(serve(app.clone(), stream, permit));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot take a connection");
@@ -216,9 +273,9 @@ async fn accept(
     }
 }
 
-/// Returns when the server is to stop, also because nobody holds it any more.
-async fn told(stopped: &mut watch::Receiver<bool>) {
-    let _ = stopped.wait_for(|stop| *stop).await;
+/// Returns when the server has got so far, also because nobody holds it any more.
+async fn reached(stage: &watch::Receiver<Stage>, wanted: Stage) {
+    let _ = stage.clone().wait_for(|stage| *stage >= wanted).await;
 }
 
 /// Serves one connection.
@@ -226,9 +283,8 @@ fn serve(
     app: Arc<App>,
     stream: TcpStream,
     permit: Option<OwnedSemaphorePermit>,
-    mut stopped: watch::Receiver<bool>,
 ) -> impl Future<Output = ()> + Send + 'static {
-    let idle = app.config.idle;
+    let (idle, stage) = (app.config.idle, app.stage.clone());
     let service = hyper::service::service_fn(move |request| dispatch(app.clone(), request));
     // `half_close` stays off: a client that ends its side is taken to have gone, so that the work
     // for it ends.
@@ -247,7 +303,7 @@ fn serve(
         let result = tokio::select! {
             biased;
             result = connection.as_mut() => result,
-            () = told(&mut stopped) => {
+            () = reached(&stage, Stage::Finishing) => {
                 connection.as_mut().graceful_shutdown();
                 connection.await
             }
@@ -281,10 +337,12 @@ async fn dispatch(
         params: Params::parse(head.uri.query()),
         body: Mutex::new(body),
     };
-    let reply = match handle(&app, &mut request, route(head.uri.path())).await {
-        Ok(reply) => reply,
-        Err(stop) => stop.into(),
-    };
+    let route = route(head.uri.path());
+    // A query answers in its own words when the node stops.
+    let is_query = matches!(route, Route::Mapred);
+    let handled = handle(&app, &mut request, route);
+    let handled = if is_query { handled.await } else { app.unless_over(handled).await };
+    let reply = handled.unwrap_or_else(Reply::from);
     body::discard(request.body.into_inner(), &request.headers);
     Ok(finish(&app, &request.method, reply))
 }

@@ -1,9 +1,9 @@
 //! Connections: keeping, pipelining, limits, slow clients, stopping.
 
+use std::future::{pending, ready};
 use std::time::Duration;
 
 use super::Fixture;
-use super::wire::Client;
 use crate::HttpConfig;
 use mapring_types::limits;
 
@@ -129,7 +129,7 @@ async fn requests_under_way_are_finished_when_the_server_stops() {
     client.send(b"GET /riak/b/k HTTP/1.1\r\n\r\n").await;
     fixture.store.waiting.notified().await;
     let Fixture { server, store, .. } = fixture;
-    let stopping = tokio::spawn(server.shutdown(Duration::from_secs(60)));
+    let stopping = tokio::spawn(server.shutdown(Duration::from_secs(60), pending()));
     // Idle connections are closed at once.
     assert!(idle.closed().await.is_empty());
     assert!(tokio::net::TcpStream::connect(address).await.is_err());
@@ -139,13 +139,64 @@ async fn requests_under_way_are_finished_when_the_server_stops() {
     stopping.await.unwrap();
 }
 
+/// Stops a server whose requests do not end by themselves: at once, or as soon as it is hurried.
+async fn stop(fixture: Fixture, hurried: bool) {
+    let Fixture { server, store, .. } = fixture;
+    match hurried {
+        true => server.shutdown(Duration::from_secs(600), ready(())).await,
+        false => server.shutdown(Duration::ZERO, pending()).await,
+    }
+    drop(store);
+}
+
 #[tokio::test]
-async fn a_server_that_stops_does_not_wait_for_ever() {
+async fn requests_that_do_not_end_in_time_are_answered() {
+    for hurried in [false, true] {
+        let fixture = Fixture::start().await;
+        let mut read = fixture.connect().await;
+        *fixture.store.hold.lock() = true;
+        read.send(b"GET /riak/b/k HTTP/1.1\r\n\r\n").await;
+        fixture.store.waiting.notified().await;
+        let mut list = fixture.connect().await;
+        list.send(b"GET /buckets/b/keys?keys=true HTTP/1.1\r\n\r\n").await;
+        fixture.store.waiting.notified().await;
+        let mut write = fixture.connect().await;
+        write.send(b"PUT /riak/b/k HTTP/1.1\r\nContent-Type: text/plain\r\n").await;
+        write.send(b"Expect: 100-continue\r\nContent-Length: 5\r\n\r\n").await;
+        let mut query = fixture.connect().await;
+        query.send(b"POST /mapred HTTP/1.1\r\nExpect: 100-continue\r\n").await;
+        query.send(b"Content-Length: 5\r\n\r\n").await;
+        // Their bodies are being waited for.
+        for client in [&mut write, &mut query] {
+            assert!(client.head().await.starts_with("HTTP/1.1 100"));
+        }
+        stop(fixture, hurried).await;
+        for client in [&mut read, &mut list, &mut write, &mut query] {
+            let answer = client.response(false).await;
+            let expect = (503, "this node is stopping: ask another node\n".to_owned());
+            assert_eq!((answer.status, answer.text()), expect);
+            assert_eq!(answer.header("connection"), Some("close"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn queries_and_listings_that_have_begun_end_with_an_error() {
     let fixture = Fixture::start().await;
-    let mut client = Client::connect(fixture.server.local_addr()).await;
+    let mut list = fixture.connect().await;
+    assert_eq!(list.request("PUT", "/riak/b/k", TEXT, b"x").await.status, 204);
     *fixture.store.hold.lock() = true;
-    client.send(b"GET /riak/b/k HTTP/1.1\r\n\r\n").await;
-    fixture.store.waiting.notified().await;
-    fixture.server.shutdown(Duration::from_millis(10)).await;
-    assert!(client.closed().await.is_empty());
+    list.send(b"GET /buckets/b/keys?keys=stream HTTP/1.1\r\n\r\n").await;
+    assert!(list.head().await.starts_with("HTTP/1.1 200"));
+    assert_eq!(list.chunk().await.as_deref(), Some(&b"{\"keys\":[\"k\"]}"[..]));
+    let mut query = fixture.connect().await;
+    query.send(b"POST /mapred?chunked=true HTTP/1.1\r\nContent-Type: application/json\r\n").await;
+    query.send(b"Content-Length: 2\r\n\r\n{}").await;
+    assert!(query.head().await.starts_with("HTTP/1.1 200"));
+    stop(fixture, false).await;
+    let error = "{\"error\":\"insufficient_vnodes_available\"}";
+    for (client, error) in [(&mut list, error), (&mut query, "{\"error\":\"stopping\"}")] {
+        assert_eq!(client.chunk().await.as_deref(), Some(error.as_bytes()));
+        assert_eq!(client.chunk().await, None, "the end of the answer is there");
+    }
 }

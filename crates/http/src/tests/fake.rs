@@ -32,7 +32,7 @@ pub(crate) struct Store {
     counter: AtomicU64,
     /// The next calls fail so.
     pub(crate) failure: Mutex<Option<Error>>,
-    /// While set, reads wait for [`Store::go_on`].
+    /// While set, reads wait for [`Store::go_on`], and listings do not end.
     pub(crate) hold: Mutex<bool>,
     pub(crate) go_on: Notify,
     pub(crate) waiting: Notify,
@@ -132,7 +132,12 @@ impl Objects for Store {
         let live =
             objects.iter().filter(|(id, object)| id.bucket == bucket && !object.is_tombstone());
         let pages: Vec<_> = live.map(|(id, _)| Ok(vec![id.key.clone()])).chain(failure).collect();
-        stream::iter(pages).boxed()
+        let pages = stream::iter(pages);
+        if *self.hold.lock() {
+            self.waiting.notify_one();
+            return pages.chain(stream::pending()).boxed();
+        }
+        pages.boxed()
     }
 
     fn list_buckets(&self, kind: Bytes, _: Duration) -> BoxStream<'static, Result<Vec<Bytes>>> {
@@ -217,6 +222,14 @@ impl Queries for Script {
 
     async fn end(&self, id: QueryId) -> Result<bool> {
         Ok(id.to_string() == Unwatched::default().id())
+    }
+
+    fn finish(&self) {}
+
+    fn end_all(&self) -> usize {
+        let sender = self.sender.lock().take();
+        let stopping = Failure { body: "{\"error\":\"stopping\"}".into(), stopping: true };
+        sender.is_some_and(|sender| sender.send(Err(stopping)).is_ok()).into()
     }
 }
 

@@ -257,7 +257,7 @@ fn values(phase: usize, values: &[&str]) -> Result<PhaseResults, Failure> {
 }
 
 fn failure() -> Result<PhaseResults, Failure> {
-    Err(Failure { body: r#"{"phase":0,"error":"x"}"#.into() })
+    Err(Failure { body: r#"{"phase":0,"error":"x"}"#.into(), stopping: false })
 }
 
 #[tokio::test]
@@ -268,6 +268,7 @@ async fn plain_queries_are_answered() {
         (vec![values(0, &["1", "2"]), values(0, &["3"])], 200, "[1,2,3]"),
         (vec![], 200, "[]"),
         (vec![values(0, &["1"]), failure()], 500, r#"{"phase":0,"error":"x"}"#),
+        (vec![Err(Failure { body: "{}".into(), stopping: true })], 503, "{}"),
     ] {
         let script = async {
             fixture.queries.started.notified().await;

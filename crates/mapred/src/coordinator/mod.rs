@@ -182,7 +182,7 @@ impl Coordinator {
     fn apply(&mut self, event: Event) -> Result<(), Failure> {
         match event {
             Event::Deadline => Err(Failure::timeout()),
-            Event::Stopping => Err(Failure::query("this node is stopping")),
+            Event::Stopping => Err(Failure::stopping(&self.me)),
             Event::Sent | Event::Gone | Event::Wake => Ok(()),
             Event::Lane(index, lane, step) => {
                 if let Step::Unreachable(error) = &step {

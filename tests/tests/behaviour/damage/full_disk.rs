@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use super::*;
+use crate::harness::skip;
 
 /// A small file system on a node's data directory, as long as this lives.
 struct SmallDisk(PathBuf);
@@ -17,7 +18,7 @@ impl SmallDisk {
         if mount.is_ok_and(|output| output.status.success()) {
             return Some(Self(path.to_owned()));
         }
-        eprintln!("SKIPPED: a file system cannot be mounted here");
+        skip("a file system cannot be mounted");
         None
     }
 }

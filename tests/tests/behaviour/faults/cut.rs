@@ -7,7 +7,7 @@ use super::pause::requests;
 use super::query::Query;
 use super::rig::{Met, Rig, SETTINGS};
 use super::{PROMISED, RUNS_OF_FIVE, SILENT_RUNS, SLACK, SLOW};
-use crate::harness::Cluster;
+use crate::harness::{Cluster, skip};
 
 /// How long a query may take by way of a node that is cut off, in all.
 const LONGEST: Duration = Duration::from_secs(30);
@@ -19,7 +19,7 @@ async fn mid_query(nodes: usize, runs: u32) {
     let network = match Network::make(nodes) {
         Ok(network) => network,
         Err(reason) => {
-            eprintln!("SKIPPED: no network namespaces here, so that nothing can be cut: {reason}");
+            skip(&format!("no network namespaces, so that nothing can be cut: {reason}"));
             return;
         }
     };

@@ -6,6 +6,7 @@ mod node;
 mod ports;
 mod raw;
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -45,6 +46,22 @@ where
 /// The root of the checkout.
 pub(crate) fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
+}
+
+/// Tells that a test cannot be done on this machine, and why: `.ci/run` names it again at its end, by
+/// the file `SKIPPED_LIST`. With `STRICT=1` the test fails.
+#[track_caller]
+pub(crate) fn skip(why: &str) {
+    let thread = std::thread::current();
+    let test = thread.name().unwrap_or("a test");
+    if let Some(list) = std::env::var_os("SKIPPED_LIST") {
+        let list = std::fs::File::options().append(true).create(true).open(list);
+        // One write for a line: tests run at the same time.
+        list.unwrap().write_all(format!("{test}: {why}\n").as_bytes()).unwrap();
+    }
+    let strict = std::env::var_os("STRICT").is_some_and(|strict| strict != "0" && strict != "");
+    assert!(!strict, "{why} (STRICT=0 skips what cannot be done)");
+    eprintln!("SKIPPED: {test}: {why}");
 }
 
 /// `Some` when a condition holds.

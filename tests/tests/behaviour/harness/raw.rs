@@ -62,6 +62,13 @@ impl Exchange {
         Self { stream: BufReader::with_capacity(256 << 10, stream) }
     }
 
+    /// Sends what may be a part of a request.
+    pub(crate) async fn raw(node: &Node, bytes: &str) -> Self {
+        let mut stream = TcpStream::connect(&node.settings.http).await.unwrap();
+        stream.write_all(bytes.as_bytes()).await.unwrap();
+        Self { stream: BufReader::new(stream) }
+    }
+
     /// Asks for a resource.
     pub(crate) async fn get(node: &Node, path: &str) -> Self {
         let mut stream = TcpStream::connect(&node.settings.http).await.unwrap();
