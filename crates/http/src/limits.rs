@@ -79,5 +79,5 @@ const _: () = assert!(HEAD_BYTES > 2 * mapring_types::limits::VCLOCK_HEADER_BYTE
 // One body of the largest size must fit into what all may take together.
 const _: () = assert!(BODY_MEMORY_BYTES > 2 * mapring_types::limits::QUERY_BYTES as u64);
 const _: () = assert!(DRAIN_BYTES > mapring_types::limits::OBJECT_BYTES);
-// A stop must not wait for a client that the server would not give up by itself any sooner.
+// No client is given more time while the node stops than at any other time.
 const _: () = assert!(LAST_ANSWERS.as_secs() < WRITE_IDLE.as_secs());

@@ -148,7 +148,7 @@ impl HttpServer {
     /// other requests, are answered that the node stops. Who has not taken its answer after
     /// [`limits::LAST_ANSWERS`] is broken off.
     pub async fn shutdown(self, grace: Duration, hurry: impl Future<Output = ()>) {
-        // Stays true when nobody looks: then there is nothing to stop either.
+        // An error means that nothing is left to be told.
         let _ = self.stage.send(Stage::Finishing);
         self.app.queries.finish();
         let Ok(mut connections) = self.accepting.await else { return };
