@@ -103,6 +103,7 @@ fn replicas(status: &ClusterStatus) -> String {
         let others = nodes.join(", ");
         let why = match why.as_str() {
             "hints" => format!("they lack what {others} holds for them"),
+            "moving" => "objects have moved to them and have not all arrived".to_owned(),
             "lost_data" => "the node came back without its data".to_owned(),
             _ => format!("{others} may hold something for them, and has not been asked yet"),
         };

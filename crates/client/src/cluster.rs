@@ -59,7 +59,7 @@ pub struct Unfit {
     pub node: Option<String>,
     /// Its vnodes.
     pub vnodes: Vec<u16>,
-    /// `hints`, `lost_data` or `catching_up`.
+    /// `hints`, `moving`, `lost_data` or `catching_up`.
     pub why: String,
     /// The members that hold what is lacking, or have not said yet that they hold nothing.
     #[serde(default)]

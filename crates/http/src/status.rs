@@ -106,6 +106,9 @@ fn unfit(view: &View, lagging: &Lagging) -> Vec<Value> {
             json!({ "node": owner, "vnodes": vnodes, "why": "hints", "nodes": holders })
         })
         .collect();
+    for (&node, vnodes) in &lagging.awaiting {
+        unfit.push(json!({ "node": name(view, node), "vnodes": vnodes, "why": "moving" }));
+    }
     for (&id, member) in view.state.members.iter().filter(|(_, member)| member.incomplete) {
         let vnodes: Vec<Partition> = view.plan().owned_by(id).collect();
         unfit.push(json!({ "node": member.name, "vnodes": vnodes, "why": "lost_data" }));

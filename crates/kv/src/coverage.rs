@@ -152,6 +152,9 @@ fn reasons(view: &View, n_val: u32, known: &Knowledge, lacking: &[Partition]) ->
         let of = format!("vnode {vnode} of {}", name(&node));
         match known.hinted.get(&vnode) {
             _ if silent(&node) => format!("{of} does not answer"),
+            Some(nodes) if nodes.contains(&node) => {
+                format!("{of} still waits for objects that have moved to it")
+            }
             Some(nodes) => format!("{of} lacks writes that {} still holds", holders(nodes)),
             None => format!("{of} has lost data"),
         }

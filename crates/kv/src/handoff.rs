@@ -190,6 +190,7 @@ async fn catch_up(shared: &Arc<Shared>) {
             shared.heard.lock().insert(node);
         }
     }
+    shared.serve_arrived().await;
 }
 
 /// What became of the objects that lay here for a vnode.

@@ -56,7 +56,7 @@ pub(crate) async fn run(shared: Weak<Shared>) {
         let lost = view.state.members.iter().filter(|(_, member)| member.incomplete);
         let mut unfit: BTreeSet<Partition> =
             lost.flat_map(|(&id, _)| view.plan().owned_by(id)).collect();
-        unfit.extend(lagging.held.values().flatten());
+        unfit.extend(lagging.held.values().chain(lagging.awaiting.values()).flatten());
         let unfit = unfit.len();
         metrics::gauge!("mapring_unfit_vnodes").set(unfit as f64);
         metrics::gauge!("mapring_unheard_members").set(lagging.unheard.len() as f64);
@@ -117,10 +117,19 @@ impl Shared {
     /// What this node knows of replicas that lack writes.
     pub(crate) fn lagging(&self) -> Lagging {
         let own = (self.me, self.standing());
-        let all = self.board.all().into_iter().chain([own]);
-        let holding = all.filter(|(_, standing)| !standing.hinted.is_empty());
+        let view = self.parts.cluster.view();
+        let (mut held, mut awaiting) = (BTreeMap::new(), BTreeMap::new());
+        for (node, standing) in self.board.all().into_iter().chain([own]) {
+            let own = |vnode: &Partition| view.plan().owner(*vnode) == Some(node);
+            let (own, others): (Vec<_>, Vec<_>) = standing.hinted.into_iter().partition(own);
+            let said = [(&mut awaiting, own), (&mut held, others)];
+            for (map, vnodes) in said.into_iter().filter(|(_, vnodes)| !vnodes.is_empty()) {
+                map.insert(node, vnodes);
+            }
+        }
         Lagging {
-            held: holding.map(|(node, standing)| (node, standing.hinted)).collect(),
+            held,
+            awaiting,
             unsettled: self.unsettled.count(),
             witnessed: self.vnodes.witnesses().count(),
             unheard: self.unheard(),

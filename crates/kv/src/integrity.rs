@@ -24,6 +24,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
 use crate::extent::Extent;
+use crate::placement::Awaited;
 use crate::repair::{self, Progress, Source};
 use crate::{Shared, limits};
 
@@ -35,6 +36,8 @@ pub(crate) struct Integrity {
     tried: AtomicBool,
     opened: Instant,
     state: Mutex<State>,
+    /// What has moved here and may not have arrived yet.
+    pub(crate) awaited: Awaited,
     /// Brings the next look forward.
     pub(crate) kick: Notify,
     /// The state has changed.
@@ -115,13 +118,14 @@ fn decode(value: Option<&Bytes>) -> Vec<u64> {
 
 impl Integrity {
     /// `lacking`: what is missing is known already.
-    pub(crate) fn new(numbers: Numbers, lacking: bool) -> Self {
+    pub(crate) fn new(numbers: Numbers, lacking: bool, awaited: Awaited) -> Self {
         let state = State { numbers: Some(numbers), ..State::default() };
         Self {
             lacking: AtomicBool::new(lacking),
             tried: AtomicBool::new(false),
             opened: Instant::now(),
             state: Mutex::new(state),
+            awaited,
             kick: Notify::new(),
             changed: Notify::new(),
         }
@@ -140,6 +144,7 @@ impl Integrity {
         if !self.tried.load(Ordering::Acquire) {
             return Err(Error::unavailable("this node has just started"));
         }
+        self.awaited.admit(vnode, home)?;
         if !self.lacking() || self.is_filled(vnode, home) {
             return Ok(());
         }

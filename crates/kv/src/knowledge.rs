@@ -24,7 +24,7 @@ pub(crate) struct Knowledge {
     /// Nodes that answer, but whose writes under way have not settled within a lease.
     pub(crate) unsettled: BTreeSet<NodeId>,
     /// The vnodes that lack data which nodes hold for them, and who does: also nodes that do not
-    /// answer, for they hold it still.
+    /// answer, for they hold it still. The owner itself where it waits for data that has moved.
     pub(crate) hinted: BTreeMap<Partition, BTreeSet<NodeId>>,
     /// The vnodes for which nodes that were heard hold any data, also such as these have.
     pub(crate) held: BTreeSet<Partition>,

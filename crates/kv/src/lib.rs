@@ -7,7 +7,8 @@
 //! waited for, and `get`, `put`, `delete` coordinate; `elsewhere` looks for what a replica lacks;
 //! `settle`, `witness`, `standing` and `knowledge` know which replicas lack writes, `handoff`,
 //! `coverage` and `reap` act on it, `holdings` tells; `extent` and `integrity` know whether this node has
-//! what it had, and `repair` fills it; `silence` and `beat` know who does not answer;
+//! what it had, and `repair` fills it; `placement` puts old data to its place; `silence` and `beat` know
+//! who does not answer;
 //! `list` walks the ring.
 
 mod actor;
@@ -31,6 +32,7 @@ pub mod limits;
 mod list;
 mod merge;
 mod pending;
+mod placement;
 mod put;
 mod quorum;
 mod reap;
@@ -220,6 +222,9 @@ pub struct Lagging {
     /// For each member that holds data for vnodes of others, as it last said: these vnodes. They
     /// lack it, and are left out of queries until they have it.
     pub held: BTreeMap<NodeId, Vec<Partition>>,
+    /// For each member whose vnodes wait for objects that have moved to them from vnodes of others, as
+    /// it last said: these vnodes. They are left out of queries too.
+    pub awaiting: BTreeMap<NodeId, Vec<Partition>>,
     /// Writes that this node coordinates and that have not yet reached all their replicas, nor are
     /// kept as hints.
     pub unsettled: usize,
@@ -260,6 +265,7 @@ impl Kv {
             Ok((Vnodes::open(&opening, news)?, board))
         })
         .await?;
+        let (vnodes, awaited) = vnodes;
         let engine = parts.engine.clone();
         let present = vnodes.run(move |_| Ok(engine.vnodes())).await?;
         for vnode in present.into_iter().filter(|vnode| apart::is_vnode(*vnode)).map(Partition) {
@@ -294,7 +300,7 @@ impl Kv {
             tests: Semaphore::new(std::thread::available_parallelism().map_or(1, NonZero::get)),
             beat: Beat::new(),
             silence: Silence::new(),
-            integrity: Arc::new(Integrity::new(numbers, lacking)),
+            integrity: Arc::new(Integrity::new(numbers, lacking, awaited)),
             stopping: AtomicBool::new(false),
             parts,
         });
@@ -640,7 +646,7 @@ impl Shared {
 
     /// Refuses to answer for an object whose slice here may lack something.
     pub(crate) fn admit_slice(&self, vnode: Partition, id: &ObjectId) -> Result<()> {
-        if !self.integrity.lacking() {
+        if !self.integrity.lacking() && !self.integrity.awaited.any() {
             return Ok(());
         }
         let ring_size = self.parts.cluster.view().plan().ring_size();

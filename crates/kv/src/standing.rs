@@ -30,7 +30,8 @@ pub(crate) struct Standing {
     pub(crate) turn: u64,
     /// Writes of lower numbers have reached all their primaries or are kept as hints.
     pub(crate) below: u64,
-    /// Vnodes of other nodes that lack data which the node holds for them.
+    /// Vnodes that lack data: those of other nodes for which the node holds it, and its own to which
+    /// objects have moved that have not arrived.
     pub(crate) hinted: Vec<Partition>,
     /// Vnodes of other nodes for which the node holds any data. Of what more these may lack, the
     /// coordinators know.
@@ -315,6 +316,8 @@ impl Shared {
         let run = self.vnodes.witnesses().run();
         let opened = Extent { run, store, position };
         let extent = Extent { position: self.parts.engine.position(), ..opened };
+        hinted.extend(self.integrity.awaited.vnodes());
+        hinted.sort_unstable();
         Standing { run, turn: *turn, below, hinted, held, opened, extent }
     }
 
@@ -362,10 +365,11 @@ impl Shared {
         self.vnodes.write(move |core| shared.extents.keep(&*core.engine)).await
     }
 
-    /// The vnodes for which any other member is known to hold data.
+    /// The vnodes for which any other member is known to hold data, and own ones that wait for some.
     pub(crate) fn lacking(&self) -> BTreeSet<Partition> {
         let heard = self.board.heard.lock();
-        heard.values().flat_map(|standing| standing.hinted.iter().copied()).collect()
+        let hinted = heard.values().flat_map(|standing| standing.hinted.iter().copied());
+        hinted.chain(self.integrity.awaited.vnodes()).collect()
     }
 }
 

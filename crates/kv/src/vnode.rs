@@ -24,6 +24,7 @@ use crate::commit::GroupCommit;
 use crate::executor::{self, Executor};
 use crate::fold::{FoldRequest, Page};
 use crate::graves::{Grave, Graves};
+use crate::placement::{self, Awaited};
 use crate::recent::Recent;
 use crate::select::{self, Bounds};
 use crate::settle::Held;
@@ -70,11 +71,12 @@ pub(crate) struct Core {
 }
 
 impl Vnodes {
-    /// Reads the journal; `news` has a permit when others' vnodes with data here change. Blocks.
+    /// Reads the journal; `news` has a permit when others' vnodes with data here change. Gives as
+    /// well what is awaited here. Blocks.
     ///
     /// # Errors
-    /// `Storage`.
-    pub(crate) fn open(parts: &KvParts, news: Arc<Notify>) -> Result<Self> {
+    /// `Storage`; as [`placement::settle`].
+    pub(crate) fn open(parts: &KvParts, news: Arc<Notify>) -> Result<(Self, Awaited)> {
         let ring_size = parts.cluster.view().plan().ring_size();
         crate::indexes::ensure(&*parts.engine, ring_size)?;
         let own = Source { node: parts.cluster.view().me, run: next_run(parts)? };
@@ -91,7 +93,8 @@ impl Vnodes {
             stripes: (0..limits::STRIPES).map(|_| Mutex::new(())).collect(),
             recent: Mutex::default(),
         };
-        Ok(Self { core: Arc::new(core), executor: parts.executor.clone() })
+        let awaited = placement::settle(&core, &parts.cluster.view())?;
+        Ok((Self { core: Arc::new(core), executor: parts.executor.clone() }, awaited))
     }
 
     /// Vnodes of other nodes that have data here.
@@ -453,7 +456,8 @@ impl Core {
         Ok((object, record))
     }
 
-    fn merge(
+    /// See [`Vnodes::merge`].
+    pub(crate) fn merge(
         &self,
         vnode: Partition,
         id: ObjectId,
@@ -538,7 +542,8 @@ impl Core {
         }
     }
 
-    fn remove(
+    /// Removes an object whose clock is exactly `clock`, if it `may` go; gives whether it is gone.
+    pub(crate) fn remove(
         &self,
         vnode: Partition,
         place: &StoreKey,

@@ -24,6 +24,8 @@ use crate::standing::Standing;
 use crate::witness::{Source, WriteMark};
 
 /// The first byte of every message.
+///
+/// 4: replicas lie on distinct nodes. A node that places them otherwise is not talked to.
 const VERSION: u8 = 4;
 
 /// Room for most messages, in bytes.

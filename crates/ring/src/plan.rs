@@ -269,7 +269,7 @@ mod tests {
             let before = size.partitions().filter(|home| repeats(walk(*home))).count();
             let list = |home| plan.replicas(home).first(3).collect();
             let after = size.partitions().filter(|home| repeats(list(*home))).count();
-            // Two lists around the end of the ring would name a node twice.
+            // No ring of a power of two has less.
             assert_eq!((before, after), (2, 0), "{size:?}");
         }
     }

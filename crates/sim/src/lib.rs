@@ -122,8 +122,8 @@ impl fmt::Display for Report {
             f,
             "seed {}: hash {:016x}, {} events; {writes} writes (+{failed_writes} failed), {reads} \
              reads (+{failed_reads}), {queries} queries ({queries_in_trouble} in trouble, \
-             +{failed_queries} failed), {plans} plans, {crashes} crashes, {copies} copies put back, {partitions} \
-             partitions, \
+             +{failed_queries} failed), {plans} plans, {crashes} crashes, {copies} \
+             copies put back, {partitions} partitions, \
              {pauses} pauses, {storms} storms; slowest {:.1} s, query {:.1} s; {} violations",
             self.seed,
             self.hash,

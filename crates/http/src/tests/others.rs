@@ -222,9 +222,11 @@ async fn replicas_that_lack_writes_are_shown() {
     let [first, second, third] = [1, 2, 3].map(NodeId);
     let of_third: Vec<Partition> = view.plan().owned_by(third).take(2).collect();
     let of_second: Vec<Partition> = view.plan().owned_by(second).take(1).collect();
+    let moving: Vec<Partition> = view.plan().owned_by(second).skip(1).take(1).collect();
     let held = [(first, [of_third.clone(), of_second].concat()), (second, of_third.clone())];
     let lagging = Lagging {
         held: held.into(),
+        awaiting: [(second, moving.clone())].into(),
         unsettled: 1,
         witnessed: 2,
         unheard: vec![second],
@@ -243,7 +245,8 @@ async fn replicas_that_lack_writes_are_shown() {
     assert_eq!(words(hints[1]), (json!("n1"), json!("n3"), json!(10)));
     assert_eq!(words(hints[2]), (json!("n2"), json!("n3"), json!(null)), "it did not answer");
     let why: Vec<_> = cluster["unfit"].as_array().unwrap().iter().map(|u| &u["why"]).collect();
-    assert_eq!(why, ["hints", "hints", "catching_up"]);
+    assert_eq!(why, ["hints", "hints", "moving", "catching_up"]);
+    assert_eq!(cluster["unfit"][2]["vnodes"], json!(moving));
     assert_eq!(cluster["unfit"][1]["nodes"], json!(["n1", "n2"]));
     assert_eq!(cluster["unfit"][1]["vnodes"], json!(of_third));
     let expected =

@@ -13,6 +13,8 @@ mod losses;
 #[cfg(test)]
 mod objects;
 #[cfg(test)]
+mod placement;
+#[cfg(test)]
 mod selections;
 #[cfg(test)]
 mod settling;

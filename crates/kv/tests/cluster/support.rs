@@ -76,6 +76,8 @@ struct Mortal<T> {
 pub(crate) struct Medium {
     stands_still: Mutex<bool>,
     changed: Condvar,
+    /// How many writes it takes before it fails, where it does.
+    writes_left: Mutex<Option<usize>>,
 }
 
 impl Medium {
@@ -83,6 +85,22 @@ impl Medium {
     pub(crate) fn stand_still(&self, stands_still: bool) {
         *self.stands_still.lock() = stands_still;
         self.changed.notify_all();
+    }
+
+    /// Has writes fail after so many, or all succeed.
+    pub(crate) fn fail_after(&self, writes: Option<usize>) {
+        *self.writes_left.lock() = writes;
+    }
+
+    fn write(&self) -> Result<()> {
+        match &mut *self.writes_left.lock() {
+            Some(0) => Err(Error::new(ErrorKind::Storage, "the medium is full")),
+            Some(left) => {
+                *left -= 1;
+                Ok(())
+            }
+            None => Ok(()),
+        }
     }
 
     fn ready(&self) {
@@ -107,10 +125,12 @@ impl Engine for Mortal<Arc<MemoryEngine>> {
     }
 
     fn put(&self, vnode: u16, key: &StoreKey, record: &Record, change: &IndexChange) -> Result<()> {
+        self.medium.write()?;
         self.check()?.put(vnode, key, record, change)
     }
 
     fn delete(&self, vnode: u16, key: &StoreKey, entries: &[IndexEntry]) -> Result<()> {
+        self.medium.write()?;
         self.check()?.delete(vnode, key, entries)
     }
 
@@ -150,6 +170,7 @@ impl Engine for Mortal<Arc<MemoryEngine>> {
     }
 
     fn set_meta(&self, name: &str, value: &[u8]) -> Result<()> {
+        self.medium.write()?;
         self.check()?.set_meta(name, value)
     }
 
@@ -305,6 +326,17 @@ impl TestCluster {
     }
 
     async fn open_with(&mut self, at: usize, executor: Arc<dyn Executor>) {
+        self.try_open_with(at, executor).await.unwrap();
+    }
+
+    /// As [`TestCluster::restart`]; gives what keeps the store from being opened.
+    pub(crate) async fn try_restart(&mut self, at: usize) -> Result<()> {
+        self.try_open_with(at, Arc::new(Inline)).await?;
+        self.all_see_all();
+        Ok(())
+    }
+
+    async fn try_open_with(&mut self, at: usize, executor: Arc<dyn Executor>) -> Result<()> {
         self.seed += 1;
         let alive = Arc::new(AtomicBool::new(true));
         self.nodes[at].alive = alive.clone();
@@ -323,10 +355,11 @@ impl TestCluster {
             executor,
             config: self.config,
         };
-        let kv = Kv::open(parts).await.unwrap();
+        let kv = Kv::open(parts).await?;
         self.network.connect(node.id, Services::new([(ServiceId::Kv, kv.service())]));
         self.nodes[at].kv = Some(kv);
         self.running.lock().insert(self.nodes[at].id);
+        Ok(())
     }
 
     pub(crate) fn kv(&self, at: usize) -> &Kv {
