@@ -18,7 +18,7 @@ use mapring_cluster::{Change, Member, Outcome};
 use mapring_engine::{Engine, Loss};
 use mapring_net::Class;
 use mapring_ring::Partition;
-use mapring_types::{Entropy, Error, ErrorKind, NodeId, Result};
+use mapring_types::{Entropy, Error, ErrorKind, Result};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
