@@ -6,13 +6,20 @@ use clap::{Args, Subcommand};
 use mapring_client::{Client, ClusterStatus, Hints, Repairs, Timeouts, Unfit};
 use tokio::time::Instant;
 
-use crate::Target;
+use crate::{Target, choose};
 use crate::failure::{Failure, Outcome, print};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Show the members as a node sees them.
     Status(StatusArguments),
+
+    /// Make the metadata as one node has it that of all, when nobody may lead
+    ///
+    /// Only needed after data directories of earlier times were put back, when decisions that were
+    /// acknowledged are held by no node any more: `mapring cluster status` says so. Decisions that
+    /// other nodes have beyond it are dropped, and named.
+    Choose(choose::Arguments),
 }
 
 #[derive(Args)]
@@ -43,7 +50,10 @@ pub(crate) const READY_TIMEOUTS: Timeouts =
     Timeouts { connect: Duration::from_secs(2), answer: Duration::from_secs(5) };
 
 pub(crate) async fn run(command: &Command) -> Outcome {
-    let Command::Status(arguments) = command;
+    let arguments = match command {
+        Command::Status(arguments) => arguments,
+        Command::Choose(arguments) => return choose::run(arguments).await,
+    };
     let client = arguments.target.client()?;
     if arguments.json {
         let json = client.cluster_json().await?;
@@ -77,6 +87,7 @@ fn table(status: &ClusterStatus) -> String {
         ));
     }
     text.push('\n');
+    text.push_str(&choose::history(&status.metadata));
     text.push_str(&replicas(status));
     text
 }

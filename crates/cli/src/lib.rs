@@ -6,6 +6,7 @@
 
 mod bench;
 mod bucket_type;
+mod choose;
 mod cluster;
 mod failure;
 mod load;

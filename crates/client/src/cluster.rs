@@ -32,6 +32,70 @@ pub struct ClusterStatus {
     /// What is under way to make replicas complete.
     #[serde(default)]
     pub repairs: Repairs,
+    /// How far the nodes have come with the metadata.
+    #[serde(default)]
+    pub metadata: Metadata,
+}
+
+/// How far the nodes have come with the cluster's metadata, as one of them knows it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct Metadata {
+    /// Whether it has a leader that works.
+    pub has_leader: bool,
+    /// Whether what was decided is held by no node that answers: an operator has to choose whose
+    /// history goes on.
+    pub needs_choice: bool,
+    /// The term of the last decision applied on the answering node.
+    pub term: u64,
+    /// The place of that decision in the log.
+    pub index: u64,
+    /// The hash over everything applied there.
+    pub hash: Option<String>,
+    /// The nodes of which something is known.
+    pub members: Vec<MetadataMember>,
+}
+
+/// One node in [`Metadata`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct MetadataMember {
+    /// Its name.
+    pub name: String,
+    /// The last entry of its log when it was last heard of.
+    pub index: Option<u64>,
+    /// The term of that entry.
+    pub term: Option<u64>,
+    /// When it is behind its own past: the last entry that it once had.
+    pub once: Option<u64>,
+    /// The term of that entry.
+    pub once_term: Option<u64>,
+    /// The names of the nodes that remember it.
+    pub remembered_by: Vec<String>,
+    /// The entry at which it was seen to have applied other decisions than the answering node.
+    pub differs_at: Option<u64>,
+}
+
+/// What became of [`Client::choose`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct Chosen {
+    /// The node whose metadata all have now.
+    pub node: String,
+    /// The last entry of its log.
+    pub index: u64,
+    /// The entry at which the log goes on.
+    pub continues_at: u64,
+    /// The nodes that were reached.
+    pub nodes: Vec<Follower>,
+    /// The names of those that were not.
+    pub missing: Vec<String>,
+}
+
+/// A node that has taken another one's metadata.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct Follower {
+    /// Its name.
+    pub node: String,
+    /// The first and the last entry that it has dropped.
+    pub dropped: Option<(u64, u64)>,
 }
 
 /// What one member holds for another.
@@ -149,6 +213,19 @@ impl Client {
         let path = "/admin/cluster";
         let answer = self.send(Method::GET, path, HeaderMap::new(), Bytes::new()).await?;
         answer.expect(&[StatusCode::OK]).await?.body.collect(limits::ANSWER_BYTES).await
+    }
+
+    /// Makes the metadata as a node has it, by its name, that of all.
+    ///
+    /// # Errors
+    /// As for any request; 400 when there is a leader, or no such member, 503 when it, or a majority
+    /// of the nodes that vote, is not reached.
+    pub async fn choose(&self, node: &str) -> Result<Chosen> {
+        let path = format!("/admin/cluster/choose/{}", escape(node));
+        let answer = self.send(Method::POST, &path, HeaderMap::new(), Bytes::new()).await?;
+        let body = answer.expect(&[StatusCode::OK]).await?.body;
+        let bytes = body.collect(limits::ANSWER_BYTES).await?;
+        serde_json::from_slice(&bytes).map_err(Error::form)
     }
 
     /// Has a node, by its name, fill itself again from the others.

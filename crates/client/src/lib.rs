@@ -16,7 +16,10 @@ mod object;
 mod queries;
 mod query;
 
-pub use cluster::{ClusterStatus, Hints, MemberStatus, Repair, Repairs, Unfit};
+pub use cluster::{
+    Chosen, ClusterStatus, Follower, Hints, MemberStatus, Metadata, MetadataMember, Repair, Repairs,
+    Unfit,
+};
 pub use connection::{Client, Timeouts};
 pub use error::{Error, QueryFailure, Result};
 pub use listing::Keys;

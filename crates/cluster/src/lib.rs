@@ -21,11 +21,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use mapring_net::Peer;
 use mapring_ring::{OwnershipPlan, PreferenceList};
-use mapring_types::{BucketId, BucketProps, NodeId, Result};
+use mapring_types::{BucketId, BucketProps, Error, NodeId, Result};
 use tokio::sync::watch;
 
 pub use state::{Change, ClusterState, Member, MemberStatus, Outcome};
-pub use status::ClusterStatus;
+pub use status::{Chosen, ClusterStatus, MetadataStatus};
 
 /// The cluster as this node knows it now: the applied metadata, and who seems to be up.
 #[derive(Debug, Clone)]
@@ -92,6 +92,17 @@ pub trait Cluster: Send + Sync + 'static {
     /// Reports what a call found: a node that refuses connections counts as down at once, until
     /// gossip or a later success says otherwise.
     fn report(&self, node: NodeId, reachable: bool);
+
+    /// Makes the metadata as a node has it, by its name, that of all: for a group in which nobody may
+    /// lead, because entries that were decided are gone. Whatever other nodes have decided after it
+    /// is dropped.
+    ///
+    /// # Errors
+    /// `Invalid` when there is a leader, or no member of that name; `Unavailable` when the node, or
+    /// a majority of its voters, is not reached.
+    async fn choose(&self, node: &str) -> Result<Chosen> {
+        Err(Error::invalid(format!("there is nothing to choose: {node} has the metadata of all")))
+    }
 
     /// The cluster's state for humans and tools.
     fn status(&self) -> ClusterStatus {

@@ -74,6 +74,35 @@ pub const RECORD_BYTES: usize = 64 << 20;
 /// How long sending and installing a snapshot may take. Then it is sent again.
 pub const SNAPSHOT_SEND: Duration = Duration::from_secs(30);
 
+/// Links of the chain of hashes that are kept to compare with other nodes: those lag by no more than
+/// what is sent to them in entries.
+pub const HASHES: usize = 1_000;
+
+/// Most nodes whose positions are passed on in one message of the metadata group: voters of an old
+/// and a new set, and its receiver.
+pub const TOLD_NODES: usize = 2 * VOTERS + 1;
+
+/// How long a node that starts asks the others of its group how far it once was, before it votes or
+/// follows anybody. Who has not answered then is gone, or tells it with its next message.
+pub const RECALL: Duration = Duration::from_secs(1);
+
+/// Pause between two rounds of the same question while there is no leader.
+pub const RECALL_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long after its last sign a leader counts as one: longer than a successor takes.
+pub const LEADER_SILENT: Duration = Duration::from_secs(4);
+
+/// How long installing a chosen history on one node may take, and electing its node.
+pub const ADOPT: Duration = Duration::from_secs(10);
+
+/// A chosen history goes on at the next multiple of this many entries, so that no entry that is
+/// dropped shares its index with a later one.
+pub const CHOICE_ENTRIES: u64 = 1_000_000;
+
+/// A chosen history goes on so many terms later than any that is known: nodes that were not reached
+/// may have seen later ones.
+pub const CHOICE_TERMS: u64 = 1_000;
+
 /// How long a node that refused a connection counts as down at least: long enough that heartbeats
 /// which it sent before its end, and which others pass on, have gone round.
 pub const REPORT_HOLD: Duration = Duration::from_secs(1);
@@ -103,5 +132,7 @@ const _: () = assert!(PROBE.as_millis() < ADMIT.as_millis());
 const _: () = assert!(ADMIT.as_millis() < JOIN_CALL.as_millis());
 // Whatever is replicated in one message fits into one record of the log.
 const _: () = assert!(MESSAGE_ENTRIES as usize * 2 * CHANGE_BYTES < RECORD_BYTES);
+// A snapshot is built, and entries are purged, long before the hashes of older entries are missed.
+const _: () = assert!(HASHES as u64 > 2 * (SNAPSHOT_ENTRIES + KEPT_ENTRIES));
 // Gossip carries at least two rounds while a node leaves.
 const _: () = assert!(LEAVE.as_millis() >= 2 * GOSSIP.as_millis());

@@ -122,6 +122,9 @@ pub enum Change {
         /// The number that it is given now.
         next: u64,
     },
+    /// The chain of hashes over the metadata begins anew, on all nodes at the same entry and over
+    /// what they have then.
+    BeginChain,
     /// Properties of a bucket are changed.
     SetBucket {
         /// The bucket.
@@ -231,6 +234,7 @@ impl ClusterState {
                 self.sealed = true;
                 Ok(())
             }
+            Change::BeginChain => Ok(()),
             Change::Lost { id } => self.lose(*id),
             Change::WentBack { id, run } => {
                 if self.went_back.get(id).is_some_and(|known| known >= run) {

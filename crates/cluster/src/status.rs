@@ -34,6 +34,72 @@ pub struct ClusterStatus {
     pub sealed: bool,
     /// All members, by name.
     pub members: Vec<StatusMember>,
+    /// How far the nodes of the metadata group have come.
+    #[serde(default)]
+    pub metadata: MetadataStatus,
+}
+
+/// The metadata in a [`ClusterStatus`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MetadataStatus {
+    /// Whether it has a leader that works, as far as this node has heard lately.
+    pub has_leader: bool,
+    /// Whether entries that were decided are held by no node that answers, so that none may lead: an
+    /// operator has to choose whose history goes on.
+    pub needs_choice: bool,
+    /// The term of the last entry applied on this node.
+    pub term: u64,
+    /// The last entry applied on this node.
+    pub index: u64,
+    /// The hash over everything applied on this node; `None` before its chain has begun.
+    pub hash: Option<String>,
+    /// The nodes of the group of which something is known, by name.
+    pub members: Vec<MetadataMember>,
+}
+
+/// A node in a [`MetadataStatus`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MetadataMember {
+    /// Its identity, hexadecimal.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// The last entry of its log when it was last heard of; `None` when it has not been heard.
+    pub index: Option<u64>,
+    /// The term of that entry.
+    pub term: Option<u64>,
+    /// When it is behind its own past: the last entry that it once had.
+    pub once: Option<u64>,
+    /// The term of that entry.
+    pub once_term: Option<u64>,
+    /// The names of the nodes that remember it.
+    pub remembered_by: Vec<String>,
+    /// The first entry at which it was seen to have applied other decisions than this node.
+    pub differs_at: Option<u64>,
+}
+
+/// What became of [`crate::Cluster::choose`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Chosen {
+    /// The name of the node whose history all go on from.
+    pub node: String,
+    /// The last entry of that history.
+    pub index: u64,
+    /// The entry at which it goes on.
+    pub continues_at: u64,
+    /// What the nodes that were reached have done.
+    pub nodes: Vec<Follower>,
+    /// The names of the nodes that were not reached; they follow when they are.
+    pub missing: Vec<String>,
+}
+
+/// A node in a [`Chosen`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Follower {
+    /// Its name.
+    pub node: String,
+    /// The first and the last entry that it had and has dropped.
+    pub dropped: Option<(u64, u64)>,
 }
 
 /// A member in a [`ClusterStatus`].
@@ -93,6 +159,7 @@ impl ClusterStatus {
             plan_version: plan.version(),
             sealed: state.sealed,
             members,
+            metadata: MetadataStatus::default(),
         }
     }
 }

@@ -23,7 +23,16 @@ pub(crate) const PROPOSE: u8 = 5;
 /// Nothing → `ClusterStatus`.
 pub(crate) const STATUS: u8 = 6;
 
-const VERSION: u8 = 1;
+/// Nothing is done → a `Letter` with all that the node knows; and what was asked with: a `Letter`.
+pub(crate) const RECALL: u8 = 7;
+/// [`ChooseRequest`] → [`ChooseAnswer`].
+pub(crate) const CHOOSE: u8 = 8;
+/// A chosen history: a line of JSON after the version byte, then the state → [`Adopted`].
+pub(crate) const ADOPT: u8 = 9;
+
+/// Since version 2 raft's messages tell what nodes remember of each other. All nodes of a cluster
+/// must know it: one that does not tell could have forgotten what the others rely on.
+const VERSION: u8 = 2;
 
 /// The method of an operation.
 pub(crate) fn method(operation: u8) -> Method {
@@ -85,6 +94,31 @@ pub(crate) struct ProposeRequest {
     pub(crate) change: Change,
 }
 
+/// A node is to make its history of the metadata that of all.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct ChooseRequest {
+    /// The node.
+    pub(crate) node: NodeId,
+}
+
+/// What has become of it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) enum ChooseAnswer {
+    /// The node leads, with its history.
+    Chosen(crate::Chosen),
+    /// Nothing was done.
+    Refused(String),
+}
+
+/// What a node has dropped to take another one's history.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Adopted {
+    /// The entries from the first to the last of these, if any.
+    Dropped(Option<(u64, u64)>),
+    /// Nothing: there is a leader.
+    Refused(String),
+}
+
 /// A message's bytes.
 pub(crate) fn encode(message: &impl Serialize) -> Result<Bytes> {
     let mut bytes = vec![VERSION];
@@ -122,7 +156,10 @@ fn content(bytes: &[u8]) -> Result<&[u8]> {
     match bytes.split_first() {
         Some((&VERSION, content)) => Ok(content),
         Some((version, _)) => {
-            Err(Error::invalid(format!("a cluster message of unknown version {version}")))
+            Err(Error::invalid(format!(
+                "a cluster message of version {version}, where version {VERSION} is spoken: all \
+                 nodes of a cluster must run the same version of mapring"
+            )))
         }
         None => Err(Error::invalid("an empty cluster message")),
     }
@@ -140,7 +177,7 @@ mod tests {
         let bytes = encode_with(&("head\n", 1), b"tail\nof it").unwrap();
         let ((head, _), tail) = decode_with::<(String, u32)>(&bytes).unwrap();
         assert_eq!((head.as_str(), tail.as_slice()), ("head\n", &b"tail\nof it"[..]));
-        for bytes in [&b""[..], b"\x02{}", b"\x01", b"\x01{", b"\x01\xff\xff"] {
+        for bytes in [&b""[..], b"\x01{}", b"\x03{}", b"\x02", b"\x02{", b"\x02\xff\xff"] {
             assert!(decode::<ProposeRequest>(bytes).is_err(), "{bytes:?}");
             assert!(decode_with::<ProposeRequest>(bytes).is_err(), "{bytes:?}");
         }

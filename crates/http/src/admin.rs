@@ -123,7 +123,10 @@ pub(crate) async fn cluster(app: &App, request: &Request) -> Result<Reply, Stop>
     decision::allow(&request.method, READ)?;
     let (lacking, filling) = tokio::join!(app.objects.lacking(), filling(app));
     let view = app.objects.view();
-    let document = status::document(&view, is_ready(app, &view), &lacking, &filling);
+    let mut document = status::document(&view, is_ready(app, &view), &lacking, &filling);
+    if let Some(members) = document.as_object_mut() {
+        members.insert("metadata".to_owned(), json!(app.objects.metadata()));
+    }
     Ok(Reply::json(StatusCode::OK, ascii(&document.to_string())))
 }
 
@@ -161,6 +164,13 @@ pub(crate) async fn repair(app: &App, request: &Request, node: &[u8]) -> Result<
     let document = status::repair(&view, id, done, &progress.unwrap_or_default());
     let status = if starts { StatusCode::ACCEPTED } else { StatusCode::OK };
     Ok(Reply::json(status, ascii(&document.to_string())))
+}
+
+/// `POST /admin/cluster/choose/NODE`: makes the metadata as that node has it that of all.
+pub(crate) async fn choose(app: &App, request: &Request, node: &[u8]) -> Result<Reply, Stop> {
+    decision::allow(&request.method, "POST")?;
+    let chosen = app.objects.choose(&String::from_utf8_lossy(node)).await?;
+    Ok(Reply::json(StatusCode::OK, ascii(&json!(chosen).to_string())))
 }
 
 /// `/admin/ready`: whether requests should be sent here.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
-use mapring_cluster::{Change, Outcome, View};
+use mapring_cluster::{Change, Chosen, MetadataStatus, Outcome, View};
 use mapring_kv::{DeleteOptions, GetOptions, Kv, NewValue, Progress, PutOptions};
 use mapring_mapred::{
     Answer, Failure, MapReduce, Query, QueryId, QueryList, QueryReport, Rejection, Results,
@@ -27,6 +27,12 @@ pub trait Objects: Send + Sync + 'static {
 
     /// See [`mapring_cluster::Cluster::propose`].
     async fn propose(&self, change: Change) -> Result<Outcome>;
+
+    /// See [`mapring_cluster::Cluster::status`].
+    fn metadata(&self) -> MetadataStatus;
+
+    /// See [`mapring_cluster::Cluster::choose`].
+    async fn choose(&self, node: &str) -> Result<Chosen>;
 
     /// See [`Kv::holdings`].
     async fn lacking(&self) -> Lacking;
@@ -80,6 +86,14 @@ impl Objects for Kv {
 
     async fn propose(&self, change: Change) -> Result<Outcome> {
         self.cluster().propose(change).await
+    }
+
+    fn metadata(&self) -> MetadataStatus {
+        self.cluster().status().metadata
+    }
+
+    async fn choose(&self, node: &str) -> Result<Chosen> {
+        self.cluster().choose(node).await
     }
 
     async fn lacking(&self) -> Lacking {

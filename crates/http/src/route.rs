@@ -27,6 +27,8 @@ pub enum Route {
     Metrics,
     /// `/admin/cluster`.
     AdminCluster,
+    /// `/admin/cluster/choose/NODE`.
+    AdminChoose(Bytes),
     /// `/admin/ready`.
     AdminReady,
     /// `/admin/repair/NODE`.
@@ -78,6 +80,7 @@ pub fn route(path: &str) -> Route {
         [b"metrics"] => Route::Metrics,
         [b"mapred"] => Route::Mapred,
         [b"admin", b"cluster"] => Route::AdminCluster,
+        [b"admin", b"cluster", b"choose", _] => Route::AdminChoose(take(3)),
         [b"admin", b"ready"] => Route::AdminReady,
         [b"admin", b"repair", _] => Route::AdminRepair(take(2)),
         [b"admin", b"bucket-types"] => Route::AdminBucketTypes,
@@ -246,6 +249,7 @@ mod tests {
         check("//", &Route::Root);
         check("/ping/", &Route::Ping);
         check("/mapred/", &Route::Mapred);
+        check("/admin/cluster/choose/n1", &Route::AdminChoose("n1".into()));
         check("/admin/queries/", &Route::AdminQueries);
         check("/admin/queries/1-2", &Route::AdminQuery("1-2".into()));
         check("/riak", &Route::Buckets(default_type()));

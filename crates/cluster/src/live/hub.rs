@@ -140,6 +140,10 @@ impl Directory for Hub {
         Some(view.state.members.get(&node)?.cluster_address.clone())
     }
 
+    fn name(&self, node: NodeId) -> Option<String> {
+        Some(self.view.borrow().state.members.get(&node)?.name.clone())
+    }
+
     fn answered(&self, node: NodeId) {
         self.report(node, true);
     }

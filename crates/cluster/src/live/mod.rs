@@ -1,5 +1,7 @@
 //! The cluster as a running node has it: metadata by raft, liveness by gossip.
 
+mod choose;
+mod history;
 mod hub;
 mod join;
 mod propose;
@@ -27,12 +29,13 @@ use tokio::task::JoinHandle;
 use crate::liveness::gossip::{Gossip, GossipConfig};
 use crate::liveness::{Facts, Liveness};
 use crate::raft::files::{self, Mark};
+use crate::raft::guard::Guard;
 use crate::raft::log::LogStore;
 use crate::raft::machine::Machine;
 use crate::raft::network::{self, Network};
 use crate::raft::{self, Metrics, Pace, Raft, RaftNode, blocking};
 use crate::status::ClusterStatus;
-use crate::{Change, Cluster, ClusterState, Outcome, View, limits, wire};
+use crate::{Change, Chosen, Cluster, ClusterState, Outcome, View, limits, wire};
 use hub::Hub;
 
 const IDENTITY_MARK: Mark = *b"mrid";
@@ -84,6 +87,9 @@ pub struct LiveCluster {
     started: u64,
     hub: Arc<Hub>,
     raft: Raft,
+    log: LogStore,
+    machine: Machine,
+    guard: Arc<Guard>,
     liveness: Arc<dyn Liveness>,
     load: AtomicU64,
     stopping: watch::Sender<bool>,
@@ -91,8 +97,8 @@ pub struct LiveCluster {
 }
 
 impl LiveCluster {
-    /// Opens the stored metadata. Asks nothing of others before [`LiveCluster::run`], except that a
-    /// node which led when it ended may go on leading.
+    /// Opens the stored metadata. Asks nothing of others before [`LiveCluster::run`]. A node which
+    /// led when it ended goes on only if it is the only one of its group.
     ///
     /// # Errors
     /// `Corrupt` or `Storage` naming the file; `Invalid` when the directory belongs to a node of
@@ -127,14 +133,23 @@ impl LiveCluster {
         let initial = ClusterState::new(config.cluster_name.clone(), config.ring_size);
         let hub = Arc::new(Hub::new(config.me, Arc::new(initial.clone())));
         let (opened, observer) = (config.clone(), hub.clone());
-        let (log, machine) = blocking(move || {
+        let (log, machine, guard) = blocking(move || {
             let directory = opened.data_dir.join("raft");
             open_directory(&directory, &opened)?;
             let log = LogStore::open(&directory)?;
-            Ok((log, Machine::open(&directory, initial, observer)?))
+            let machine = Machine::open(&directory, initial, observer.clone())?;
+            let parts = (log.clone(), machine.clone());
+            let guard = Guard::open(&directory, (opened.me.0, started), parts, observer)?;
+            Ok((log, machine, Arc::new(guard)))
         })
         .await?;
-        let network = Network { transport: transport.clone(), directory: hub.clone() };
+        history::prepare(config.me, &log, &machine, &guard);
+        let network = Network {
+            transport: transport.clone(),
+            directory: hub.clone(),
+            guard: guard.clone(),
+        };
+        let (stored, applied) = (log.clone(), machine.clone());
         let raft_config = Arc::new(raft::config(&config.cluster_name, tuning.pace)?);
         let raft =
             Raft::new(config.me.0, raft_config, network, log, machine).await.map_err(|error| {
@@ -148,6 +163,9 @@ impl LiveCluster {
             started,
             hub,
             raft,
+            log: stored,
+            machine: applied,
+            guard,
             liveness,
             load: AtomicU64::new(0),
             stopping: watch::Sender::new(false),
@@ -172,7 +190,10 @@ impl LiveCluster {
         let attending = tokio::spawn(attend(self.clone()));
         let shaping = tokio::spawn(voters::keep(self.clone()));
         self.tasks.lock().extend([attending, shaping]);
-        self.raft.runtime_config().elect(true);
+        history::settle(self).await;
+        let remembering = tokio::spawn(history::keep(self.clone()));
+        let recalling = tokio::spawn(history::recall_without_leader(self.clone()));
+        self.tasks.lock().extend([remembering, recalling]);
         let mut stopping = self.stopping.subscribe();
         tokio::select! {
             biased;
@@ -195,6 +216,9 @@ impl LiveCluster {
         let tasks = std::mem::take(&mut *self.tasks.lock());
         tasks.iter().for_each(JoinHandle::abort);
         self.liveness.stop().await;
+        if let Err(error) = self.guard.save().await {
+            tracing::warn!(%error, "what is remembered of other nodes is not written");
+        }
         if let Err(error) = self.raft.shutdown().await {
             tracing::warn!(%error, "the metadata did not stop cleanly");
         }
@@ -317,6 +341,10 @@ impl Cluster for LiveCluster {
         self.hub.report(node, reachable);
     }
 
+    async fn choose(&self, node: &str) -> Result<Chosen> {
+        self.choose_by_name(node).await
+    }
+
     fn status(&self) -> ClusterStatus {
         let metrics = self.metrics();
         let mut status = ClusterStatus::of_view(&self.hub.view());
@@ -327,6 +355,7 @@ impl Cluster for LiveCluster {
         status.voters = membership.voter_ids().map(|id| NodeId(id).to_string()).collect();
         status.voters_changing = membership.get_joint_config().len() > 1;
         status.learners = membership.learner_ids().map(|id| NodeId(id).to_string()).collect();
+        status.metadata = self.metadata_status();
         status
     }
 }
@@ -335,13 +364,17 @@ impl Cluster for LiveCluster {
 impl Service for LiveCluster {
     async fn call(&self, from: NodeId, operation: u8, body: Bytes) -> Result<Bytes> {
         self.hub.report(from, true);
-        if let Some(answer) = network::answer(&self.raft, operation, &body).await {
+        if let Some(answer) = network::answer(&self.raft, &self.guard, from, operation, &body).await
+        {
             return answer;
         }
         match operation {
             wire::JOIN => self.answer_join(from, wire::decode(&body)?).await,
             wire::PROPOSE => self.answer_proposal(wire::decode(&body)?).await,
             wire::STATUS => wire::encode(&self.status()),
+            wire::RECALL => self.answer_recall(from, wire::decode(&body)?),
+            wire::CHOOSE => self.answer_choice(wire::decode(&body)?).await,
+            wire::ADOPT => self.adopt(from, &body).await,
             _ => Err(Error::invalid(format!("unknown cluster operation {operation}"))),
         }
     }
@@ -382,6 +415,10 @@ fn describe_metrics() {
     describe_gauge!("mapring_plan_version", "Version of the ownership plan applied here.");
     describe_gauge!("mapring_raft_term", "The metadata group's term as known here.");
     describe_gauge!("mapring_raft_applied_index", "Last entry of the metadata log applied here.");
+    describe_gauge!(
+        "mapring_metadata_differs",
+        "Nodes that have applied other decisions about the metadata than this one: always 0."
+    );
     describe_counter!("mapring_raft_leader_changes_total", "Changes of the known leader.");
     describe_counter!("mapring_proposals_total", "Changes proposed here, by outcome.");
 }

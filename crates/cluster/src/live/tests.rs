@@ -1,5 +1,6 @@
 //! Whole clusters over a simulated network, with real gossip and real files.
 
+mod copies;
 mod world;
 
 use std::sync::Arc;

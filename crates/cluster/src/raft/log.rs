@@ -19,6 +19,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use super::files::{self, Mark};
+use super::memory::Position;
 use super::{Entry, LogId, StorageError, StorageIoError, TypeConfig, Vote, blocking};
 use crate::limits;
 
@@ -42,7 +43,11 @@ enum Record {
 
 /// The log of one node; clones share it.
 #[derive(Clone)]
-pub(crate) struct LogStore(Arc<Mutex<Log>>);
+pub(crate) struct LogStore {
+    log: Arc<Mutex<Log>>,
+    /// How far the log has come, apart from it: that is locked while it is written.
+    tip: Arc<Mutex<Position>>,
+}
 
 struct Log {
     directory: PathBuf,
@@ -61,15 +66,48 @@ impl LogStore {
     /// # Errors
     /// `Corrupt`, naming the file, when anything before the last record is damaged.
     pub(crate) fn open(directory: &Path) -> Result<Self> {
-        Ok(Self(Arc::new(Mutex::new(Log::open(directory)?))))
+        let log = Log::open(directory)?;
+        let tip = Arc::new(Mutex::new(log.position()));
+        Ok(Self { log: Arc::new(Mutex::new(log)), tip })
+    }
+
+    /// The highest vote given and the last entry, both durable.
+    pub(crate) fn position(&self) -> Position {
+        *self.tip.lock()
+    }
+
+    /// The entries after `after`.
+    pub(crate) fn entries_after(&self, after: Option<LogId>) -> Vec<Entry> {
+        let from = after.map_or(0, |after| after.index.saturating_add(1));
+        self.log.lock().entries.range(from..).map(|(_, entry)| entry.clone()).collect()
+    }
+
+    /// The id of the entry `index`, where it is still there.
+    pub(crate) fn id_at(&self, index: u64) -> Option<LogId> {
+        self.log.lock().entries.get(&index).map(|entry| entry.log_id)
+    }
+
+    /// Takes back that `me` leads: it would go on in the same term, and if what it has written in it
+    /// is forgotten, it would give the same places to other entries. The vote itself stays given.
+    pub(crate) fn resign(&self, me: u64) {
+        let mut log = self.log.lock();
+        if let Some(vote) = log.vote.as_mut().filter(|vote| vote.leader_id().node_id == me) {
+            vote.committed = false;
+        }
     }
 
     async fn change<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Log) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let log = self.0.clone();
-        blocking(move || work(&mut log.lock())).await
+        let (log, tip) = (self.log.clone(), self.tip.clone());
+        blocking(move || {
+            let mut log = log.lock();
+            let done = work(&mut log);
+            *tip.lock() = log.position();
+            done
+        })
+        .await
     }
 }
 
@@ -158,6 +196,11 @@ impl Log {
             self.committed = committed;
         }
         Ok(())
+    }
+
+    fn position(&self) -> Position {
+        let vote = self.vote.map(|vote| *vote.leader_id());
+        Position { vote, log: self.state().last_log_id }
     }
 
     fn state(&self) -> LogState<TypeConfig> {
@@ -279,7 +322,7 @@ impl RaftLogReader<TypeConfig> for LogStore {
         &mut self,
         range: RB,
     ) -> Result<Vec<Entry>, StorageError> {
-        Ok(self.0.lock().entries.range(range).map(|(_, entry)| entry.clone()).collect())
+        Ok(self.log.lock().entries.range(range).map(|(_, entry)| entry.clone()).collect())
     }
 }
 
@@ -287,7 +330,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     type LogReader = Self;
 
     async fn get_log_state(&mut self) -> Result<LogState<TypeConfig>, StorageError> {
-        Ok(self.0.lock().state())
+        Ok(self.log.lock().state())
     }
 
     async fn get_log_reader(&mut self) -> Self {
@@ -302,7 +345,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     }
 
     async fn read_vote(&mut self) -> Result<Option<Vote>, StorageError> {
-        Ok(self.0.lock().vote)
+        Ok(self.log.lock().vote)
     }
 
     async fn save_committed(&mut self, committed: Option<LogId>) -> Result<(), StorageError> {
@@ -312,7 +355,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     }
 
     async fn read_committed(&mut self) -> Result<Option<LogId>, StorageError> {
-        Ok(self.0.lock().committed)
+        Ok(self.log.lock().committed)
     }
 
     async fn append<I>(
@@ -347,6 +390,16 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     async fn purge(&mut self, log_id: LogId) -> Result<(), StorageError> {
         self.change(move |log| log.purge(log_id)).await.map_err(|error| cannot_write(&error))
     }
+}
+
+/// Makes the last entry of the log in `directory` another one of the same id.
+#[cfg(test)]
+pub(crate) fn change_last_entry(directory: &Path, change: crate::Change) {
+    let mut log = Log::open(directory).unwrap();
+    let last = log.entries.values().next_back().unwrap().log_id;
+    log.truncate(last.index).unwrap();
+    let payload = openraft::EntryPayload::Normal(change);
+    log.append(vec![Entry { log_id: last, payload }]).unwrap();
 }
 
 #[cfg(test)]

@@ -10,15 +10,19 @@ use openraft::{AnyError, EntryPayload, OptionalSend, RaftSnapshotBuilder};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
+use super::chain::Chain;
 use super::files::{self, Mark};
 use super::log::to_json;
 use super::{
     Entry, LogId, Snapshot, SnapshotMeta, StorageError, StorageIoError, StoredMembership,
     TypeConfig, blocking,
 };
-use crate::{ClusterState, Outcome};
+use crate::{Change, ClusterState, Outcome};
 
 const SNAPSHOT_MARK: Mark = *b"mrsn";
+
+/// What a snapshot begins with that has a chain of hashes; then the hash, a line end, the state.
+const CHAIN: &str = "chain ";
 
 /// Is told of each state when it is applied, before anybody is told that it is.
 pub(crate) trait Observer: Send + Sync + 'static {
@@ -40,6 +44,7 @@ struct Inner {
     applied: Option<LogId>,
     membership: StoredMembership,
     state: Arc<ClusterState>,
+    chain: Chain,
     snapshot: Option<Stored>,
     observer: Arc<dyn Observer>,
 }
@@ -48,8 +53,22 @@ struct Inner {
 #[derive(Clone, Serialize, Deserialize)]
 struct Stored {
     meta: SnapshotMeta,
-    /// The state as JSON text, as it is sent.
+    /// The last hash of the chain, where there is one, and the state as JSON text; as it is sent.
     state: String,
+}
+
+/// What a snapshot's text says.
+struct Content {
+    state: ClusterState,
+    hash: Option<String>,
+}
+
+/// How far a node has applied the log.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Applied {
+    pub(crate) id: Option<LogId>,
+    /// The hash over all of it, once something is applied and the chain has begun.
+    pub(crate) hash: Option<String>,
 }
 
 impl Machine {
@@ -64,11 +83,14 @@ impl Machine {
         observer: Arc<dyn Observer>,
     ) -> Result<Self> {
         let path = directory.join("snapshot");
+        let mut chain = Chain::default();
+        chain.begin(0, &(&initial.name, initial.plan.ring_size().get()));
         let mut inner = Inner {
             path,
             applied: None,
             membership: StoredMembership::default(),
             state: Arc::new(initial),
+            chain,
             snapshot: None,
             observer,
         };
@@ -76,11 +98,56 @@ impl Machine {
             let damaged = || format!("the file {} is damaged", inner.path.display());
             let stored: Stored = serde_json::from_slice(&content)
                 .map_err(|error| Error::corrupt(damaged()).with_source(error))?;
-            let state = decode_state(stored.state.as_bytes())?;
-            inner.install(stored, state);
+            let content = decode_content(&stored.state)?;
+            inner.install(stored, content);
         }
         let stored = Arc::new(Mutex::new(inner.applied));
         Ok(Self { inner: Arc::new(Mutex::new(inner)), stored })
+    }
+
+    /// How far this node has applied the log.
+    pub(crate) fn applied(&self) -> Applied {
+        let inner = self.inner.lock();
+        let hash = inner.applied.and(inner.chain.last());
+        Applied { id: inner.applied, hash: hash.map(str::to_owned) }
+    }
+
+    /// Whether another node has applied the same up to the entry `index`, by its hash; `None` when
+    /// that is not known here.
+    pub(crate) fn agrees(&self, index: u64, hash: &str) -> Option<bool> {
+        self.inner.lock().chain.agrees(index, hash)
+    }
+
+    /// The nodes of the group as of the last entry applied, and of `entries` after it.
+    pub(crate) fn membership(&self, entries: &[Entry]) -> StoredMembership {
+        let last = entries.iter().rev().find_map(membership_of);
+        last.unwrap_or_else(|| self.inner.lock().membership.clone())
+    }
+
+    /// A snapshot of what is applied here and of the entries after it, in the place `id` that
+    /// outranks all that any node has: whoever installs it goes on from this node's history.
+    pub(crate) fn forged(&self, entries: Vec<Entry>, id: LogId) -> Result<Snapshot> {
+        let mut progress = {
+            let inner = self.inner.lock();
+            Progress {
+                applied: inner.applied,
+                membership: inner.membership.clone(),
+                state: ClusterState::clone(&inner.state),
+                chain: Chain::default(),
+            }
+        };
+        for entry in entries {
+            progress.apply(entry);
+        }
+        let Progress { membership, state, mut chain, .. } = progress;
+        chain.begin(id.index, &state);
+        let meta = SnapshotMeta {
+            last_log_id: Some(id),
+            last_membership: membership,
+            snapshot_id: id.to_string(),
+        };
+        let text = encode_content(&state, chain.last())?;
+        Ok(snapshot_of(Stored { meta, state: text }))
     }
 
     /// Writes the snapshot to the file, unless a newer one is there.
@@ -103,29 +170,61 @@ impl Machine {
     }
 }
 
+/// What entries change when they are applied.
+struct Progress {
+    applied: Option<LogId>,
+    membership: StoredMembership,
+    state: ClusterState,
+    chain: Chain,
+}
+
+impl Progress {
+    fn apply(&mut self, entry: Entry) -> Outcome {
+        let id = entry.log_id;
+        self.applied = Some(id);
+        if let Some(membership) = membership_of(&entry) {
+            self.membership = membership;
+        }
+        self.chain.extend(id, &entry.payload);
+        let EntryPayload::Normal(change) = entry.payload else { return Outcome::Applied };
+        let outcome = self.state.apply(&change);
+        if change == Change::BeginChain {
+            self.chain.begin(id.index, &self.state);
+        }
+        outcome
+    }
+}
+
+fn membership_of(entry: &Entry) -> Option<StoredMembership> {
+    match &entry.payload {
+        EntryPayload::Membership(membership) => {
+            Some(StoredMembership::new(Some(entry.log_id), membership.clone()))
+        }
+        _ => None,
+    }
+}
+
 impl Inner {
-    fn install(&mut self, stored: Stored, state: ClusterState) {
+    fn install(&mut self, stored: Stored, content: Content) {
         self.applied = stored.meta.last_log_id;
         self.membership = stored.meta.last_membership.clone();
-        self.state = Arc::new(state);
+        self.state = Arc::new(content.state);
+        let index = self.applied.map_or(0, |applied| applied.index);
+        self.chain = Chain::resumed(content.hash, index);
         self.snapshot = Some(stored);
         self.tell();
     }
 
     fn apply(&mut self, entries: impl Iterator<Item = Entry>) -> Vec<Outcome> {
-        let mut state = ClusterState::clone(&self.state);
-        let mut outcomes = Vec::new();
-        for entry in entries {
-            self.applied = Some(entry.log_id);
-            outcomes.push(match entry.payload {
-                EntryPayload::Blank => Outcome::Applied,
-                EntryPayload::Normal(change) => state.apply(&change),
-                EntryPayload::Membership(membership) => {
-                    self.membership = StoredMembership::new(Some(entry.log_id), membership);
-                    Outcome::Applied
-                }
-            });
-        }
+        let mut progress = Progress {
+            applied: self.applied,
+            membership: self.membership.clone(),
+            state: ClusterState::clone(&self.state),
+            chain: std::mem::take(&mut self.chain),
+        };
+        let outcomes = entries.map(|entry| progress.apply(entry)).collect();
+        let Progress { applied, membership, state, chain } = progress;
+        (self.applied, self.membership, self.chain) = (applied, membership, chain);
         if state != *self.state {
             self.state = Arc::new(state);
         }
@@ -138,9 +237,24 @@ impl Inner {
     }
 }
 
-fn decode_state(content: &[u8]) -> Result<ClusterState> {
-    serde_json::from_slice(content)
-        .map_err(|error| Error::corrupt("a snapshot is damaged").with_source(error))
+fn decode_content(text: &str) -> Result<Content> {
+    let damaged = || Error::corrupt("a snapshot is damaged");
+    // Snapshots of earlier versions are the state alone.
+    let (hash, state) = match text.strip_prefix(CHAIN) {
+        Some(rest) => {
+            let (hash, state) = rest.split_once('\n').ok_or_else(damaged)?;
+            (Some(hash.to_owned()), state)
+        }
+        None => (None, text),
+    };
+    let state = serde_json::from_str(state).map_err(|error| damaged().with_source(error))?;
+    Ok(Content { state, hash })
+}
+
+fn encode_content(state: &ClusterState, hash: Option<&str>) -> Result<String> {
+    let state = serde_json::to_string(state)
+        .map_err(|error| Error::internal("cannot encode the metadata").with_source(error))?;
+    Ok(hash.map_or_else(|| state.clone(), |hash| format!("{CHAIN}{hash}\n{state}")))
 }
 
 fn snapshot_of(stored: Stored) -> Snapshot {
@@ -181,10 +295,9 @@ impl RaftStateMachine<TypeConfig> for Machine {
         };
         let text = String::from_utf8(snapshot.into_inner())
             .map_err(|error| unreadable(AnyError::new(&error)))?;
-        let state =
-            decode_state(text.as_bytes()).map_err(|error| unreadable(AnyError::new(&error)))?;
+        let content = decode_content(&text).map_err(|error| unreadable(AnyError::new(&error)))?;
         let stored = self.store(Stored { meta: meta.clone(), state: text }).await?;
-        self.inner.lock().install(stored, state);
+        self.inner.lock().install(stored, content);
         Ok(())
     }
 
@@ -195,16 +308,17 @@ impl RaftStateMachine<TypeConfig> for Machine {
 
 impl RaftSnapshotBuilder<TypeConfig> for Machine {
     async fn build_snapshot(&mut self) -> Result<Snapshot, StorageError> {
-        let (applied, membership, state) = {
+        let (applied, membership, state, hash) = {
             let inner = self.inner.lock();
-            (inner.applied, inner.membership.clone(), inner.state.clone())
+            let hash = inner.chain.last().map(str::to_owned);
+            (inner.applied, inner.membership.clone(), inner.state.clone(), hash)
         };
         let meta = SnapshotMeta {
             last_log_id: applied,
             last_membership: membership,
             snapshot_id: applied.map_or_else(|| "empty".to_owned(), |id| id.to_string()),
         };
-        let text = serde_json::to_string(&*state).map_err(|error| {
+        let text = encode_content(&state, hash.as_deref()).map_err(|error| {
             StorageError::from(StorageIoError::write_snapshot(
                 Some(meta.signature()),
                 AnyError::new(&error),

@@ -1,9 +1,12 @@
 //! The replicated log behind the metadata, run by openraft: its types, its storage in small files
 //! and its messages over the cluster's transport.
 
+mod chain;
 pub(crate) mod files;
+pub(crate) mod guard;
 pub(crate) mod log;
 pub(crate) mod machine;
+pub(crate) mod memory;
 pub(crate) mod network;
 #[cfg(test)]
 mod suite;

@@ -18,6 +18,7 @@ use openraft::raft::{
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::guard::{Guard, Letter};
 use super::{Raft, RaftNode, Snapshot, SnapshotMeta, TypeConfig, Vote};
 use crate::wire;
 
@@ -32,6 +33,9 @@ pub(crate) trait Directory: Send + Sync + 'static {
     /// The present address of a node, where known.
     fn address(&self, node: NodeId) -> Option<String>;
 
+    /// The name of a node, where known.
+    fn name(&self, node: NodeId) -> Option<String>;
+
     /// `node` has answered.
     fn answered(&self, node: NodeId);
 }
@@ -40,6 +44,7 @@ pub(crate) trait Directory: Send + Sync + 'static {
 pub(crate) struct Network {
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) directory: Arc<dyn Directory>,
+    pub(crate) guard: Arc<Guard>,
 }
 
 impl RaftNetworkFactory<TypeConfig> for Network {
@@ -51,6 +56,7 @@ impl RaftNetworkFactory<TypeConfig> for Network {
             joined_at: node.address.clone(),
             transport: self.transport.clone(),
             directory: self.directory.clone(),
+            guard: self.guard.clone(),
         }
     }
 }
@@ -62,6 +68,7 @@ pub(crate) struct Link {
     joined_at: String,
     transport: Arc<dyn Transport>,
     directory: Arc<dyn Directory>,
+    guard: Arc<Guard>,
 }
 
 impl Link {
@@ -77,7 +84,13 @@ impl Link {
         let method = wire::method(operation);
         let answer = self.transport.call(&peer, Class::Foreground, method, body, timeout).await?;
         self.directory.answered(self.target);
-        wire::decode(&answer)
+        let (letter, answer): (Letter, T) = wire::decode(&answer)?;
+        self.guard.take(self.target.0, letter);
+        Ok(answer)
+    }
+
+    fn letter(&self) -> Letter {
+        self.guard.letter(self.target.0, false)
     }
 
     async fn ask<T: DeserializeOwned, E: std::error::Error>(
@@ -86,8 +99,10 @@ impl Link {
         request: &impl Serialize,
         option: &RPCOption,
     ) -> Rpc<T, E> {
-        let exchange =
-            async { self.exchange(operation, wire::encode(request)?, option.hard_ttl()).await };
+        let exchange = async {
+            let body = wire::encode(&(self.letter(), request))?;
+            self.exchange(operation, body, option.hard_ttl()).await
+        };
         // Whatever went wrong, openraft is to pause before it tries again.
         exchange.await.map_err(|error: Error| RPCError::Unreachable(Unreachable::new(&error)))
     }
@@ -128,7 +143,7 @@ impl RaftNetwork<TypeConfig> for Link {
     ) -> Result<SnapshotResponse<u64>, StreamingError<TypeConfig, Fatal<u64>>> {
         let state = snapshot.snapshot.into_inner();
         let exchange = async {
-            let body = wire::encode_with(&(vote, snapshot.meta), &state)?;
+            let body = wire::encode_with(&(self.letter(), vote, snapshot.meta), &state)?;
             self.exchange(wire::SNAPSHOT, body, option.hard_ttl()).await
         };
         tokio::select! {
@@ -148,30 +163,61 @@ impl RaftNetwork<TypeConfig> for Link {
 /// Answers raft's own messages; `None` when the operation is none of them.
 pub(crate) async fn answer(
     raft: &Raft,
+    guard: &Guard,
+    from: NodeId,
     operation: u8,
     body: &[u8],
 ) -> Option<Result<bytes::Bytes>> {
     Some(match operation {
-        wire::APPEND => append(raft, body).await,
-        wire::VOTE => vote(raft, body).await,
-        wire::SNAPSHOT => snapshot(raft, body).await,
+        wire::APPEND => append(raft, guard, from.0, body).await,
+        wire::VOTE => vote(raft, guard, from.0, body).await,
+        wire::SNAPSHOT => snapshot(raft, guard, from.0, body).await,
         _ => return None,
     })
 }
 
-async fn append(raft: &Raft, body: &[u8]) -> Result<bytes::Bytes> {
-    wire::encode(&raft.append_entries(wire::decode(body)?).await.map_err(stopped)?)
+async fn append(raft: &Raft, guard: &Guard, from: u64, body: &[u8]) -> Result<bytes::Bytes> {
+    let (letter, request): (Letter, AppendEntriesRequest<TypeConfig>) = wire::decode(body)?;
+    guard.take(from, letter);
+    guard.admit(from, Some(&request))?;
+    let answer = match guard.refuse_leader(&request.vote) {
+        Some(refusal) => refusal,
+        None => raft.append_entries(request).await.map_err(stopped)?,
+    };
+    if !matches!(answer, AppendEntriesResponse::HigherVote(_)) {
+        guard.led_by(from);
+    }
+    guard.review();
+    wire::encode(&(guard.letter(from, false), answer))
 }
 
-async fn vote(raft: &Raft, body: &[u8]) -> Result<bytes::Bytes> {
-    wire::encode(&raft.vote(wire::decode(body)?).await.map_err(stopped)?)
+async fn vote(raft: &Raft, guard: &Guard, from: u64, body: &[u8]) -> Result<bytes::Bytes> {
+    let (letter, request): (Letter, VoteRequest<u64>) = wire::decode(body)?;
+    guard.admit(from, None)?;
+    let distrust = guard.distrust(from, letter.mine.life, &request);
+    guard.take(from, letter);
+    let answer = match distrust.or_else(|| guard.abstention(&request)) {
+        Some(refusal) => guard.refusal(from, refusal, raft.metrics().borrow().vote),
+        None => raft.vote(request).await.map_err(stopped)?,
+    };
+    wire::encode(&(guard.letter(from, false), answer))
 }
 
-async fn snapshot(raft: &Raft, body: &[u8]) -> Result<bytes::Bytes> {
-    let ((vote, meta), state): ((Vote, SnapshotMeta), _) = wire::decode_with(body)?;
-    let snapshot = Box::new(std::io::Cursor::new(state));
-    let installed = raft.install_full_snapshot(vote, Snapshot { meta, snapshot }).await;
-    wire::encode(&installed.map_err(stopped)?)
+async fn snapshot(raft: &Raft, guard: &Guard, from: u64, body: &[u8]) -> Result<bytes::Bytes> {
+    let ((letter, vote, meta), state): ((Letter, Vote, SnapshotMeta), _) =
+        wire::decode_with(body)?;
+    guard.take(from, letter);
+    guard.admit(from, None)?;
+    let answer = match guard.refuse_leader(&vote) {
+        Some(AppendEntriesResponse::HigherVote(vote)) => SnapshotResponse { vote },
+        _ => {
+            let snapshot = Box::new(std::io::Cursor::new(state));
+            let installed = raft.install_full_snapshot(vote, Snapshot { meta, snapshot }).await;
+            installed.map_err(stopped)?
+        }
+    };
+    guard.review();
+    wire::encode(&(guard.letter(from, false), answer))
 }
 
 /// raft answers with an error only when it has stopped, for good.

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
 use mapring_cluster::fixed::{FixedCluster, FixedGroup};
-use mapring_cluster::{Change, Cluster as _, Outcome, View};
+use mapring_cluster::{Change, Chosen, Cluster as _, MetadataStatus, Outcome, View};
 use mapring_kv::{DeleteOptions, GetOptions, NewValue, Progress, PutOptions};
 use mapring_mapred::{
     Answer, Failure, PhaseResults, QueryId, QueryList, QueryReport, Rejection, Results,
@@ -85,6 +85,15 @@ impl Objects for Store {
     async fn propose(&self, change: Change) -> Result<Outcome> {
         self.check()?;
         self.cluster.propose(change).await
+    }
+
+    fn metadata(&self) -> MetadataStatus {
+        MetadataStatus { has_leader: true, term: 3, index: 60, ..MetadataStatus::default() }
+    }
+
+    async fn choose(&self, node: &str) -> Result<Chosen> {
+        self.check()?;
+        self.cluster.choose(node).await
     }
 
     async fn lacking(&self) -> Lacking {

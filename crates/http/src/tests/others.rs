@@ -179,6 +179,11 @@ async fn administrative_resources_answer() {
     let repair = parsed(&client.get("/admin/repair/n2").await);
     assert_eq!((&repair["complete"], &repair["filled"]), (&json!(false), &json!(5)));
     let cluster = parsed(&client.get("/admin/cluster").await);
+    assert_eq!(cluster["metadata"]["index"], 60);
+    assert_eq!(cluster["metadata"]["has_leader"], true);
+    assert_eq!(client.get("/admin/cluster/choose/n2").await.status, 405);
+    let choice = client.request("POST", "/admin/cluster/choose/n2", &[], b"").await;
+    assert_eq!((choice.status, choice.text().contains("nothing to choose")), (400, true));
     assert_eq!(cluster["members"].as_array().unwrap().len(), 3);
     assert_eq!(cluster["members"][0]["status"], "valid");
     assert_eq!(cluster["repairs"]["filling"], json!([repair]));

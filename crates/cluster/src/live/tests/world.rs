@@ -1,6 +1,8 @@
 //! A network, gossip and data directories for whole clusters in one process.
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +32,7 @@ pub(super) struct World {
     data: TempDir,
     nodes: BTreeMap<u64, Arc<LiveCluster>>,
     lives: u64,
+    copies: u64,
     /// Times of the nodes started from now on. Long where nothing waits for their end: the machine
     /// may be slow.
     pub(super) tuning: Tuning,
@@ -44,6 +47,7 @@ impl World {
             data: tempfile::tempdir().unwrap(),
             nodes: BTreeMap::new(),
             lives: 0,
+            copies: 0,
             tuning: Tuning {
                 pace: Pace { heartbeat: 100, election: (500, 1_000) },
                 found_listen: Duration::from_millis(500),
@@ -115,6 +119,29 @@ impl World {
         cluster.raft.shutdown().await.unwrap();
     }
 
+    /// Copies the directory of a node, as an operator does.
+    pub(super) fn copy(&mut self, id: u64) -> PathBuf {
+        self.copies += 1;
+        let copy = self.data.path().join(format!("{id}-copy-{}", self.copies));
+        copy_directory(&self.data.path().join(id.to_string()), &copy);
+        copy
+    }
+
+    /// Where a node keeps the metadata.
+    pub(super) fn raft_directory(&self, id: u64) -> PathBuf {
+        self.data.path().join(id.to_string()).join("raft")
+    }
+
+    /// Puts a copy in the place of a node's directory; the node must not run.
+    pub(super) fn put_back(&mut self, id: u64, copy: &Path) {
+        assert!(!self.nodes.contains_key(&id));
+        self.copies += 1;
+        let place = self.data.path().join(id.to_string());
+        let aside = self.data.path().join(format!("{id}-aside-{}", self.copies));
+        fs::rename(&place, aside).unwrap();
+        fs::rename(copy, place).unwrap();
+    }
+
     /// Loses all messages from and to a node; gossip goes on.
     pub(super) fn cut_off(&self, node: NodeId) {
         self.network.set_weather(Box::new(move |from, to| {
@@ -145,6 +172,19 @@ pub(super) fn until(what: &'static str, condition: impl Fn() -> bool) -> impl Fu
     async move {
         let waited = tokio::time::timeout(Duration::from_secs(60), waiting).await;
         assert!(waited.is_ok(), "waited in vain until {what}");
+    }
+}
+
+fn copy_directory(from: &Path, to: &Path) {
+    fs::create_dir(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_directory(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
     }
 }
 
