@@ -6,8 +6,8 @@ use clap::{Args, Subcommand};
 use mapring_client::{Client, ClusterStatus, Hints, Repairs, Timeouts, Unfit};
 use tokio::time::Instant;
 
-use crate::{Target, choose};
 use crate::failure::{Failure, Outcome, print};
+use crate::{Target, choose};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {

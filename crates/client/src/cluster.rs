@@ -42,6 +42,8 @@ pub struct ClusterStatus {
 pub struct Metadata {
     /// Whether it has a leader that works.
     pub has_leader: bool,
+    /// The name of that leader.
+    pub leader: Option<String>,
     /// Whether what was decided is held by no node that answers: an operator has to choose whose
     /// history goes on.
     pub needs_choice: bool,

@@ -17,8 +17,8 @@ mod queries;
 mod query;
 
 pub use cluster::{
-    Chosen, ClusterStatus, Follower, Hints, MemberStatus, Metadata, MetadataMember, Repair, Repairs,
-    Unfit,
+    Chosen, ClusterStatus, Follower, Hints, MemberStatus, Metadata, MetadataMember, Repair,
+    Repairs, Unfit,
 };
 pub use connection::{Client, Timeouts};
 pub use error::{Error, QueryFailure, Result};

@@ -44,6 +44,8 @@ pub struct ClusterStatus {
 pub struct MetadataStatus {
     /// Whether it has a leader that works, as far as this node has heard lately.
     pub has_leader: bool,
+    /// The name of that leader.
+    pub leader: Option<String>,
     /// Whether entries that were decided are held by no node that answers, so that none may lead: an
     /// operator has to choose whose history goes on.
     pub needs_choice: bool,

@@ -155,12 +155,10 @@ pub(crate) fn decode_with<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, Vec<u
 fn content(bytes: &[u8]) -> Result<&[u8]> {
     match bytes.split_first() {
         Some((&VERSION, content)) => Ok(content),
-        Some((version, _)) => {
-            Err(Error::invalid(format!(
-                "a cluster message of version {version}, where version {VERSION} is spoken: all \
+        Some((version, _)) => Err(Error::invalid(format!(
+            "a cluster message of version {version}, where version {VERSION} is spoken: all \
                  nodes of a cluster must run the same version of mapring"
-            )))
-        }
+        ))),
         None => Err(Error::invalid("an empty cluster message")),
     }
 }

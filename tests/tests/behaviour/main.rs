@@ -9,6 +9,7 @@ mod harness;
 
 mod answers;
 mod configuration;
+mod copies;
 mod damage;
 mod documents;
 mod durability;

@@ -59,9 +59,9 @@ impl LiveCluster {
 
     async fn choose_me(&self) -> Result<ChooseAnswer> {
         let heard = self.recall().await;
-        if let Some(leader) = self.present_leader(&heard) {
+        if let Some(node) = self.led(&heard) {
             return Ok(ChooseAnswer::Refused(format!(
-                "the metadata has a leader, {leader}: there is nothing to choose"
+                "the metadata has a leader, as {node} says: there is nothing to choose"
             )));
         }
         let entries = self.log.entries_after(self.machine.applied().id);
@@ -108,12 +108,11 @@ impl LiveCluster {
         Ok(ChooseAnswer::Chosen(chosen))
     }
 
-    /// The name of a leader that works.
-    fn present_leader(&self, heard: &BTreeMap<u64, Report>) -> Option<String> {
-        let leader = heard.iter().find(|(_, report)| report.leads).map(|(id, _)| *id);
-        let me = self.config.me.0;
-        let leader = leader.or_else(|| self.guard.mine().leads.then_some(me));
-        leader.map(|id| self.guard.name(id))
+    /// The name of a node that leads, or has heard a leader lately.
+    fn led(&self, heard: &BTreeMap<u64, Report>) -> Option<String> {
+        let me = self.guard.has_leader().then_some(self.config.me.0);
+        let other = heard.iter().find(|(_, report)| report.led).map(|(id, _)| *id);
+        me.or(other).map(|id| self.guard.name(id))
     }
 
     /// Names of voters that are not reached, when there is no majority of those that are.

@@ -161,10 +161,12 @@ impl LiveCluster {
     pub(super) fn metadata_status(&self) -> MetadataStatus {
         let knowledge = self.guard.knowledge();
         let applied = self.machine.applied();
-        let best = knowledge.reports.values().map(|report| report.position.log).max().flatten();
-        let lost = |report: &Report| {
-            report.floor.as_ref().is_some_and(|floor| floor.position.log > best)
-        };
+        let leader = self.leader().filter(|_| knowledge.has_leader);
+        let view = self.hub.view();
+        let answering = knowledge.reports.iter().filter(|(id, _)| view.is_up(NodeId(**id)));
+        let best = answering.map(|(_, report)| report.position.log).max().flatten();
+        let lost =
+            |report: &Report| report.floor.as_ref().is_some_and(|floor| floor.position.log > best);
         let needs_choice = !knowledge.has_leader && knowledge.reports.values().any(lost);
         let mut members: Vec<MetadataMember> = knowledge
             .reports
@@ -172,7 +174,8 @@ impl LiveCluster {
             .map(|(id, report)| {
                 let log = report.position.log;
                 let floor = report.floor.as_ref();
-                let once = floor.and_then(|floor| floor.position.log).filter(|once| Some(*once) > log);
+                let once =
+                    floor.and_then(|floor| floor.position.log).filter(|once| Some(*once) > log);
                 let by = once.and(floor).into_iter().flat_map(|floor| &floor.by);
                 MetadataMember {
                     id: NodeId(*id).to_string(),
@@ -195,6 +198,7 @@ impl LiveCluster {
         members.sort_by(|left, right| left.name.cmp(&right.name));
         MetadataStatus {
             has_leader: knowledge.has_leader,
+            leader: leader.map(|leader| self.guard.name(leader.0)),
             needs_choice,
             term: applied.id.map_or(0, |id| id.leader_id.term),
             index: applied.id.map_or(0, |id| id.index),

@@ -144,11 +144,8 @@ impl LiveCluster {
         })
         .await?;
         history::prepare(config.me, &log, &machine, &guard);
-        let network = Network {
-            transport: transport.clone(),
-            directory: hub.clone(),
-            guard: guard.clone(),
-        };
+        let network =
+            Network { transport: transport.clone(), directory: hub.clone(), guard: guard.clone() };
         let (stored, applied) = (log.clone(), machine.clone());
         let raft_config = Arc::new(raft::config(&config.cluster_name, tuning.pace)?);
         let raft =

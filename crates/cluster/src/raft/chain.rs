@@ -111,7 +111,8 @@ fn hash_value(hasher: &mut Sha256, value: &Value, exact: bool) {
             items.iter().for_each(|item| hash_value(hasher, item, exact));
         }
         Value::Object(members) => {
-            let mut said: Vec<_> = members.iter().filter(|(_, value)| exact || says(value)).collect();
+            let mut said: Vec<_> =
+                members.iter().filter(|(_, value)| exact || says(value)).collect();
             said.sort_by_key(|(name, _)| name.as_str());
             hash_bytes(hasher, b'o', &(said.len() as u64).to_be_bytes());
             for (name, value) in said {

@@ -134,7 +134,10 @@ impl Guard {
         let inner = self.inner.lock();
         let Group { nodes, voters } = &inner.group;
         let all = voters.iter().chain(nodes.difference(voters));
-        all.filter(|node| **node != self.me).take(limits::TOLD_NODES).map(|id| NodeId(*id)).collect()
+        all.filter(|node| **node != self.me)
+            .take(limits::TOLD_NODES)
+            .map(|id| NodeId(*id))
+            .collect()
     }
 
     /// Takes that the others have been asked.
@@ -192,18 +195,22 @@ impl Guard {
             position: self.log.position(),
             floor: inner.memory.floor().cloned(),
             leads: inner.leads,
+            led: inner.has_leader(),
             applied: applied.id.map_or(0, |id| id.index),
             hash: applied.hash,
         }
     }
 
-    /// What goes with a message to a node; `full` where it asks for, or is, an answer to everything.
+    /// What goes with a message to a node. What the voters have said goes along if it is to be
+    /// `full`, and always from a leader.
     pub(crate) fn letter(&self, to: u64, full: bool) -> Letter {
         let inner = self.inner.lock();
         let voters = &inner.group.voters;
         let told = voters.iter().copied().take(limits::TOLD_NODES - 1);
-        let reports = inner.reports.iter().filter(|(node, _)| voters.contains(node) && **node != to);
-        let reports = reports.take(limits::TOLD_NODES).map(|(node, report)| (*node, report.clone()));
+        let reports =
+            inner.reports.iter().filter(|(node, _)| voters.contains(node) && **node != to);
+        let reports =
+            reports.take(limits::TOLD_NODES).map(|(node, report)| (*node, report.clone()));
         Letter {
             mine: self.report(&inner),
             remembered: inner.memory.part(told.chain([to])),
@@ -215,30 +222,31 @@ impl Guard {
     pub(crate) fn take(&self, from: u64, letter: Letter) {
         let (own, applied) = (self.log.position(), self.machine.applied());
         let mut news = Vec::new();
+        let mut is_changed = false;
         let mut inner = self.inner.lock();
-        let before = inner.memory.clone();
         let told = letter.reports.into_iter().filter(|(node, _)| *node != from);
         for (node, report) in told.take(limits::TOLD_NODES).chain([(from, letter.mine)]) {
             if node != self.me {
-                self.hear(&mut inner, node, report, applied.id, &mut news);
+                is_changed |= self.hear(&mut inner, node, report, applied.id, &mut news);
             }
         }
         for (node, past) in letter.remembered.into_iter().take(limits::TOLD_NODES) {
             if node != self.me {
-                inner.memory.learn(node, past);
+                is_changed |= inner.memory.learn(node, past);
             } else if inner.memory.told(from, past, own) == Told::Floor {
                 let floor = inner.memory.floor().cloned().unwrap_or_default();
                 news.push(News::Behind(floor, own));
             }
         }
         news.extend(inner.memory.reached(own).map(News::CaughtUp));
-        let is_changed = inner.memory != before;
+        let is_floor = |item: &News| matches!(item, News::Behind(..) | News::CaughtUp(_));
+        is_changed |= news.iter().any(is_floor);
         inner.unsaved |= is_changed;
         drop(inner);
         self.tell(news, is_changed);
     }
 
-    /// Takes what a node says of itself.
+    /// Takes what a node says of itself. Returns whether there is something new to remember.
     fn hear(
         &self,
         inner: &mut Inner,
@@ -246,11 +254,12 @@ impl Guard {
         report: Report,
         decided: Option<LogId>,
         news: &mut Vec<News>,
-    ) {
+    ) -> bool {
         // Whose log ends at or after an entry that is decided has it: so what is remembered is had
         // by a majority, and no node waits for entries that were never decided.
         let log = report.position.log.min(decided);
-        inner.memory.learn(node, Position { vote: report.position.vote, log });
+        let position = Position { vote: report.position.vote, log };
+        let is_new = inner.memory.learn(node, position);
         if let Some(hash) = &report.hash {
             match self.machine.agrees(report.applied, hash) {
                 Some(false) if !inner.differs.contains_key(&node) => {
@@ -267,6 +276,7 @@ impl Guard {
         if inner.reports.len() < limits::MEMBERS || inner.reports.contains_key(&node) {
             inner.reports.insert(node, report);
         }
+        is_new
     }
 
     /// Looks whether the own floor is reached.
@@ -357,8 +367,7 @@ impl Guard {
             inner.memory.clone()
         };
         let path = self.path.clone();
-        let saved =
-            blocking(move || files::replace(&path, MEMORY_MARK, &to_json(&memory)?)).await;
+        let saved = blocking(move || files::replace(&path, MEMORY_MARK, &to_json(&memory)?)).await;
         if saved.is_err() {
             self.inner.lock().unsaved = true;
         }
@@ -420,4 +429,92 @@ impl Inner {
 
 fn set_gauge(differs: &BTreeMap<u64, u64>) {
     metrics::gauge!("mapring_metadata_differs").set(differs.len() as f64);
+}
+
+#[cfg(test)]
+mod tests {
+    use mapring_ring::RingSize;
+    use openraft::CommittedLeaderId;
+
+    use super::*;
+    use crate::ClusterState;
+    use crate::raft::machine::Observer;
+
+    struct Nobody;
+
+    impl Observer for Nobody {
+        fn applied(&self, _state: &Arc<ClusterState>, _index: u64) {}
+    }
+
+    impl Directory for Nobody {
+        fn address(&self, _node: NodeId) -> Option<String> {
+            None
+        }
+
+        fn name(&self, _node: NodeId) -> Option<String> {
+            None
+        }
+
+        fn answered(&self, _node: NodeId) {}
+    }
+
+    /// The guard of node 1, in a group with 2 and 3.
+    fn guard(directory: &Path) -> Guard {
+        let state = ClusterState::new("c", RingSize::new(8).unwrap());
+        let machine = Machine::open(directory, state, Arc::new(Nobody)).unwrap();
+        let log = LogStore::open(directory).unwrap();
+        let guard = Guard::open(directory, (1, 7), (log, machine), Arc::new(Nobody)).unwrap();
+        let nodes: BTreeSet<u64> = [1, 2, 3].into();
+        guard.set_group(Group { voters: nodes.clone(), nodes });
+        guard
+    }
+
+    fn position(term: u64, index: u64) -> Position {
+        let ballot = CommittedLeaderId::new(term, 2);
+        Position { vote: Some(ballot), log: Some(LogId::new(ballot, index)) }
+    }
+
+    fn letter(of_one: Option<Position>) -> Letter {
+        let mine = Report { life: 1, position: position(4, 50), ..Report::default() };
+        let remembered = of_one.into_iter().map(|position| (1, position)).collect();
+        Letter { mine, remembered, reports: BTreeMap::new() }
+    }
+
+    #[tokio::test]
+    async fn what_a_node_is_told_of_its_past_survives_its_restart() {
+        let directory = tempfile::tempdir().unwrap();
+        let first = guard(directory.path());
+        assert!(!first.may_stand(), "it has not asked yet");
+        first.settle();
+        assert!(first.may_stand());
+        first.take(2, letter(None));
+        assert!(first.may_stand());
+        first.take(2, letter(Some(position(4, 60))));
+        assert!(!first.may_stand());
+        let request = first.forgotten_vote().unwrap();
+        assert_eq!(request.vote, Vote::new(4, 2));
+        first.save().await.unwrap();
+        // Heartbeats without news write nothing.
+        first.take(2, letter(Some(position(4, 60))));
+        assert!(!first.inner.lock().unsaved);
+
+        let again = guard(directory.path());
+        again.settle();
+        assert!(!again.may_stand());
+        let short = VoteRequest::new(Vote::new(9, 3), position(4, 59).log);
+        assert_eq!(again.abstention(&short), Some(Refusal::BelowFloor));
+        // The vote of the other was kept as well; of its log nothing, since nothing is decided here.
+        let old = VoteRequest::new(Vote::new(4, 2), position(4, 70).log);
+        assert_eq!(again.distrust(2, 99, &old), Some(Refusal::OldTerm));
+        assert_eq!(again.letter(2, false).remembered[&2].log, None);
+    }
+
+    #[test]
+    fn raft_is_not_heard_before_the_others_are_asked() {
+        let directory = tempfile::tempdir().unwrap();
+        let guard = guard(directory.path());
+        assert!(guard.admit(2, None).is_err());
+        guard.settle();
+        guard.admit(2, None).unwrap();
+    }
 }

@@ -333,3 +333,94 @@ impl RaftSnapshotBuilder<TypeConfig> for Machine {
         Ok(snapshot_of(stored))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use mapring_ring::RingSize;
+    use openraft::CommittedLeaderId;
+
+    use super::*;
+
+    struct Nobody;
+
+    impl Observer for Nobody {
+        fn applied(&self, _state: &Arc<ClusterState>, _index: u64) {}
+    }
+
+    fn open(directory: &Path) -> Machine {
+        let initial = ClusterState::new("c", RingSize::new(8).unwrap());
+        Machine::open(directory, initial, Arc::new(Nobody)).unwrap()
+    }
+
+    fn id(index: u64) -> LogId {
+        LogId::new(CommittedLeaderId::new(1, 1), index)
+    }
+
+    fn entry(index: u64, change: Change) -> Entry {
+        Entry { log_id: id(index), payload: EntryPayload::Normal(change) }
+    }
+
+    async fn apply(machine: &mut Machine, index: u64, change: Change) {
+        machine.apply([entry(index, change)]).await.unwrap();
+    }
+
+    /// The snapshot file of an earlier version: the state alone.
+    fn write_old_snapshot(directory: &Path, state: &ClusterState) {
+        let meta = SnapshotMeta { last_log_id: Some(id(7)), ..SnapshotMeta::default() };
+        let state = serde_json::to_string(state).unwrap();
+        let content = serde_json::json!({"meta": meta, "state": state}).to_string();
+        files::replace(&directory.join("snapshot"), SNAPSHOT_MARK, content.as_bytes()).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_snapshot_without_a_chain_is_read_and_the_chain_begins_for_all_alike() {
+        let (old, new) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let mut fresh = open(new.path());
+        apply(&mut fresh, 7, Change::Found { id: 5 }).await;
+        let state = fresh.inner.lock().state.clone();
+        write_old_snapshot(old.path(), &state);
+        let mut machine = open(old.path());
+        assert_eq!(machine.applied(), Applied { id: Some(id(7)), hash: None });
+        apply(&mut machine, 8, Change::Seal).await;
+        apply(&mut fresh, 8, Change::Seal).await;
+        assert_eq!(machine.applied().hash, None);
+        for machine in [&mut machine, &mut fresh] {
+            apply(machine, 9, Change::BeginChain).await;
+            apply(machine, 10, Change::Found { id: 6 }).await;
+        }
+        assert!(machine.applied().hash.is_some());
+        assert_eq!(machine.applied(), fresh.applied());
+        assert_eq!(fresh.agrees(8, "x"), None, "what was before is not compared");
+    }
+
+    #[tokio::test]
+    async fn the_chain_survives_snapshots() {
+        let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let mut machine = open(one.path());
+        apply(&mut machine, 1, Change::Seal).await;
+        let snapshot = machine.build_snapshot().await.unwrap();
+        assert_eq!(open(one.path()).applied(), machine.applied());
+        let mut receiver = open(other.path());
+        receiver.install_snapshot(&snapshot.meta, snapshot.snapshot).await.unwrap();
+        assert_eq!(receiver.applied(), machine.applied());
+        for machine in [&mut receiver, &mut machine] {
+            apply(machine, 2, Change::Found { id: 6 }).await;
+        }
+        assert_eq!(receiver.applied(), machine.applied());
+    }
+
+    #[tokio::test]
+    async fn a_forged_snapshot_has_the_tail_of_the_log_too() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut machine = open(directory.path());
+        apply(&mut machine, 1, Change::Seal).await;
+        let before = machine.applied();
+        let tail = vec![entry(2, Change::Found { id: 9 })];
+        let snapshot = machine.forged(tail, id(1_000)).unwrap();
+        assert_eq!(machine.applied(), before, "nothing is done yet");
+        machine.install_snapshot(&snapshot.meta, snapshot.snapshot).await.unwrap();
+        assert_eq!(machine.applied().id, Some(id(1_000)));
+        let state = machine.inner.lock().state.clone();
+        assert_eq!((state.id, state.sealed), (9, true));
+    }
+}

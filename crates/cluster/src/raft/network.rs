@@ -204,8 +204,7 @@ async fn vote(raft: &Raft, guard: &Guard, from: u64, body: &[u8]) -> Result<byte
 }
 
 async fn snapshot(raft: &Raft, guard: &Guard, from: u64, body: &[u8]) -> Result<bytes::Bytes> {
-    let ((letter, vote, meta), state): ((Letter, Vote, SnapshotMeta), _) =
-        wire::decode_with(body)?;
+    let ((letter, vote, meta), state): ((Letter, Vote, SnapshotMeta), _) = wire::decode_with(body)?;
     guard.take(from, letter);
     guard.admit(from, None)?;
     let answer = match guard.refuse_leader(&vote) {
