@@ -107,8 +107,12 @@ fn line(member: &MetadataMember) -> String {
 /// The lines on the metadata in `mapring cluster status`: one, and one for each node that is not as
 /// it should be.
 pub(crate) fn history(metadata: &Metadata) -> String {
-    let Metadata { has_leader, needs_choice, term, index, hash, members } = metadata;
-    let leader = if *has_leader { "has a leader" } else { "HAS NO LEADER: nothing can be changed" };
+    let Metadata { has_leader, leader, needs_choice, term, index, hash, members } = metadata;
+    let leader = match leader {
+        Some(leader) => format!("has the leader {leader}"),
+        None if *has_leader => "has a leader".to_owned(),
+        None => "HAS NO LEADER: nothing can be changed".to_owned(),
+    };
     let hash = hash.as_deref().and_then(|hash| hash.get(..8)).unwrap_or("none");
     let mut text = format!("metadata {leader}; entry {index} of term {term}, hash {hash}\n");
     if *needs_choice {
@@ -146,6 +150,7 @@ mod tests {
     fn what_is_well_takes_one_line() {
         let metadata = Metadata {
             has_leader: true,
+            leader: Some("n2".to_owned()),
             index: 60,
             term: 3,
             hash: Some("0123456789abcdef".to_owned()),
@@ -154,7 +159,7 @@ mod tests {
         };
         assert_eq!(
             history(&metadata),
-            "metadata has a leader; entry 60 of term 3, hash 01234567\n"
+            "metadata has the leader n2; entry 60 of term 3, hash 01234567\n"
         );
     }
 
