@@ -204,7 +204,8 @@ async fn where_nobody_may_lead_the_operator_chooses() {
 async fn a_node_whose_metadata_is_moved_away_gets_it_anew_and_keeps_its_objects() {
     let mut cluster = Cluster::start(3).await;
     create_types(&cluster.nodes[0], 0..3).await;
-    let object = NewObject { body: "x".into(), ..NewObject::default() };
+    let object =
+        NewObject { body: "x".into(), content_type: "text/plain".into(), ..NewObject::default() };
     for number in 0..20 {
         let place = Place::new("b", number.to_string());
         cluster.client(0).put(&place, object.clone()).await.unwrap();

@@ -18,7 +18,7 @@ use tokio::time::timeout;
 use super::LiveCluster;
 use crate::raft::memory::{Position, Report};
 use crate::raft::network::{Directory, stopped};
-use crate::raft::{LogId, Snapshot, SnapshotMeta, StoredMembership, Vote};
+use crate::raft::{LogId, NOBODY, Snapshot, SnapshotMeta, StoredMembership, Vote};
 use crate::status::Follower;
 use crate::wire::{self, Adopted, ChooseAnswer, ChooseRequest};
 use crate::{Chosen, limits};
@@ -72,7 +72,7 @@ impl LiveCluster {
                 "too few nodes that vote can be reached; missing: {missing}"
             )));
         }
-        let (vote, place) = self.place_above(&heard);
+        let place = self.place_above(&heard);
         let snapshot = self.machine.forged(entries, place)?;
         let (meta, state) = (snapshot.meta, snapshot.snapshot.into_inner());
         let last = mine.position.log;
@@ -81,7 +81,9 @@ impl LiveCluster {
             continues_at = place.index,
             "the metadata of this node is chosen to be that of all"
         );
-        self.install(vote, meta.clone(), state.clone()).await?;
+        let term = place.leader_id.term;
+        self.install(Vote::new_committed(term, NOBODY), meta.clone(), state.clone()).await?;
+        let vote = Vote::new_committed(term, self.config.me.0);
         let body = wire::encode_with(&(vote, meta, last), &state)?;
         let mut chosen = Chosen {
             node: self.config.node_name.clone(),
@@ -131,8 +133,8 @@ impl LiveCluster {
         Some(missing.collect::<Vec<_>>().join(", "))
     }
 
-    /// A vote and a place in the log that outrank all that is known.
-    fn place_above(&self, heard: &BTreeMap<u64, Report>) -> (Vote, LogId) {
+    /// A place in the log that outranks all that is known.
+    fn place_above(&self, heard: &BTreeMap<u64, Report>) -> LogId {
         let knowledge = self.guard.knowledge();
         let floor = |report: &Report| report.floor.as_ref().map(|floor| floor.position);
         let reported = heard.values().chain(knowledge.reports.values());
@@ -148,8 +150,7 @@ impl LiveCluster {
         let indexes = positions.iter().filter_map(|position| Some(position.log?.index));
         let blocks = indexes.max().unwrap_or(0) / limits::CHOICE_ENTRIES;
         let index = blocks.saturating_add(1).saturating_mul(limits::CHOICE_ENTRIES);
-        let me = self.config.me.0;
-        (Vote::new(term, me), LogId::new(CommittedLeaderId::new(term, me), index))
+        LogId::new(CommittedLeaderId::new(term, self.config.me.0), index)
     }
 
     async fn install(&self, vote: Vote, meta: SnapshotMeta, state: Vec<u8>) -> Result<()> {
@@ -204,7 +205,8 @@ impl LiveCluster {
         wire::encode(&Adopted::Dropped(dropped))
     }
 
-    /// Stands for election until this node leads.
+    /// Stands for election until this node leads: after a while, since the others take it for a
+    /// leader that they have just heard.
     async fn be_elected(&self) -> Result<()> {
         self.attune();
         self.raft.trigger().elect().await.map_err(stopped)?;

@@ -277,8 +277,12 @@ impl LiveCluster {
     }
 
     fn leader(&self) -> Option<NodeId> {
-        self.raft.metrics().borrow().current_leader.map(NodeId)
+        known_leader(&self.raft.metrics().borrow())
     }
+}
+
+fn known_leader(metrics: &Metrics) -> Option<NodeId> {
+    metrics.current_leader.filter(|leader| *leader != raft::NOBODY).map(NodeId)
 }
 
 /// Keeps the view and what gossip tells up to date.
@@ -302,11 +306,12 @@ async fn attend(cluster: Arc<LiveCluster>) {
                 if let Err(error) = &now.running_state {
                     tracing::error!(%error, "the metadata has stopped: nothing can be changed");
                 }
-                if now.current_leader.is_some() && now.current_leader != leader {
-                    leader = now.current_leader;
+                let known = known_leader(&now);
+                if known.is_some() && known != leader {
+                    leader = known;
                     metrics::counter!("mapring_raft_leader_changes_total").increment(1);
                     let term = now.current_term;
-                    tracing::info!(leader = ?leader.map(NodeId), term, "the metadata has a leader");
+                    tracing::info!(?leader, term, "the metadata has a leader");
                 }
             }
             _ = ticks.tick() => cluster.hub.refresh(),
@@ -346,7 +351,7 @@ impl Cluster for LiveCluster {
         let metrics = self.metrics();
         let mut status = ClusterStatus::of_view(&self.hub.view());
         let membership = metrics.membership_config.membership();
-        status.leader = metrics.current_leader.map(|id| NodeId(id).to_string());
+        status.leader = known_leader(&metrics).map(|id| id.to_string());
         status.term = metrics.current_term;
         status.applied_index = self.hub.index();
         status.voters = membership.voter_ids().map(|id| NodeId(id).to_string()).collect();

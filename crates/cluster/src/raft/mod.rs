@@ -52,6 +52,11 @@ pub(crate) type SnapshotMeta = openraft::SnapshotMeta<u64, RaftNode>;
 pub(crate) type Snapshot = openraft::Snapshot<TypeConfig>;
 pub(crate) type Metrics = openraft::RaftMetrics<u64, RaftNode>;
 
+/// The leader in the vote of a chosen node for a while: raft installs a snapshot only from a leader,
+/// and a node whose own vote were committed would lead without having been elected. No node's
+/// identity.
+pub(crate) const NOBODY: u64 = 0;
+
 /// How fast leaders are noticed to be gone.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pace {
