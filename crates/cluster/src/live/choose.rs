@@ -112,7 +112,8 @@ impl LiveCluster {
 
     /// The name of a node that leads, or has heard a leader lately.
     fn led(&self, heard: &BTreeMap<u64, Report>) -> Option<String> {
-        let me = self.guard.has_leader().then_some(self.config.me.0);
+        let is_led = self.metrics().state.is_leader() || self.guard.has_leader();
+        let me = is_led.then_some(self.config.me.0);
         let other = heard.iter().find(|(_, report)| report.led).map(|(id, _)| *id);
         me.or(other).map(|id| self.guard.name(id))
     }

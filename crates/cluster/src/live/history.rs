@@ -63,7 +63,7 @@ pub(super) async fn keep(cluster: Arc<LiveCluster>) {
         };
         let now = metrics.borrow_and_update().clone();
         cluster.guard.set_group(group(&now));
-        cluster.guard.set_leads(leads(&now));
+        cluster.guard.set_leads(now.state.is_leader(), leads(&now));
         cluster.guard.review();
         cluster.attune();
         cluster.give_again().await;

@@ -55,6 +55,8 @@ struct Inner {
     /// Whether the others have been asked how far this node once was.
     settled: bool,
     leads: bool,
+    /// Whether it has been elected, whoever has answered since.
+    is_elected: bool,
     led_by: Option<(u64, Instant)>,
     /// Nodes that have applied something else, and at which entry that was seen.
     differs: BTreeMap<u64, u64>,
@@ -146,9 +148,10 @@ impl Guard {
         self.changed();
     }
 
-    /// Takes whether this node leads, with a majority that has answered lately.
-    pub(crate) fn set_leads(&self, leads: bool) {
-        self.inner.lock().leads = leads;
+    /// Takes whether this node is elected, and whether a majority has answered it lately.
+    pub(crate) fn set_leads(&self, is_elected: bool, leads: bool) {
+        let mut inner = self.inner.lock();
+        (inner.is_elected, inner.leads) = (is_elected, leads);
     }
 
     /// Whether there seems to be a leader that works.
@@ -195,7 +198,7 @@ impl Guard {
             position: self.log.position(),
             floor: inner.memory.floor().cloned(),
             leads: inner.leads,
-            led: inner.has_leader(),
+            led: inner.is_elected || inner.has_leader(),
             applied: applied.id.map_or(0, |id| id.index),
             hash: applied.hash,
         }

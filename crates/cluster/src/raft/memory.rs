@@ -58,7 +58,7 @@ pub(crate) struct Report {
     pub(crate) floor: Option<Floor>,
     /// Whether it leads, and a majority of the voters has answered it lately.
     pub(crate) leads: bool,
-    /// Whether it leads or has heard a leader lately.
+    /// Whether it is elected, or has heard a leader lately.
     pub(crate) led: bool,
     /// The last entry that it has applied.
     pub(crate) applied: u64,
