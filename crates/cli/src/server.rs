@@ -22,6 +22,10 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "NAME")]
     node_name: Option<String>,
 
+    /// What the node may fail together with, such as its rack or hall
+    #[arg(long, value_name = "NAME")]
+    zone: Option<String>,
+
     /// Where everything that outlives the process is kept
     #[arg(long, value_name = "DIRECTORY")]
     data_dir: Option<String>,
@@ -55,6 +59,7 @@ impl Arguments {
     fn flags(&self) -> Vec<Flag> {
         let one = [
             ("--node-name", "node.name", &self.node_name),
+            ("--zone", "node.zone", &self.zone),
             ("--data-dir", "node.data_dir", &self.data_dir),
             ("--http", "http.listen", &self.http),
             ("--cluster", "cluster.listen", &self.cluster),

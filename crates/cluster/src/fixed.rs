@@ -39,6 +39,7 @@ impl FixedGroup {
                 incomplete: false,
                 losses: 0,
                 start: 0,
+                zone: None,
             };
             state.apply(&Change::Join { id: NodeId(id), member, replaces: None });
         }

@@ -89,6 +89,18 @@ pub trait Cluster: Send + Sync + 'static {
     /// `Unavailable` without a majority, `Timeout`, or the refusal of the change itself.
     async fn propose(&self, change: Change) -> Result<Outcome>;
 
+    /// Has a member removed that is down for good and owns nothing; what votes loses its vote first.
+    ///
+    /// # Errors
+    /// As [`Cluster::propose`]. A member that is up, perhaps up, or owns partitions is refused.
+    async fn forget(&self, node: NodeId) -> Result<Outcome> {
+        let view = self.view();
+        if view.is_up(node) {
+            return Ok(Outcome::Refused(format!("{} is up", view.state.named(node))));
+        }
+        self.propose(Change::Forget { id: node }).await
+    }
+
     /// Reports what a call found: a node that refuses connections counts as down at once, until
     /// gossip or a later success says otherwise.
     fn report(&self, node: NodeId, reachable: bool);

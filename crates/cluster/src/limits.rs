@@ -3,8 +3,28 @@
 use std::time::Duration;
 
 /// Most voting members of the metadata group: a majority of five survives two failures, and every
-/// further voter only makes each decision slower. Further members are learners.
+/// further voter only makes each decision slower. Further members are learners. Odd: a fourth voter
+/// survives no more failures than three do, and is one more that can fail.
 pub const VOTERS: usize = 5;
+
+/// How long a voter is down until another member takes its vote, where one may: longer than a
+/// restart, so that votes do not move with every one.
+pub const VOTER_DOWN: Duration = Duration::from_secs(60);
+
+/// How long a leader may go without hearing from a majority and still count as leading: some
+/// heartbeats, and as long as its followers wait before they look for another.
+pub const QUORUM_SILENCE: Duration = Duration::from_secs(3);
+
+/// How long the removal of a member may take, the looking for it and the loss of its vote included.
+/// Then: `Unavailable`.
+pub const FORGET: Duration = Duration::from_secs(20);
+
+/// How long the node that asks the leader for it waits for its answer; then it asks again.
+pub const FORGET_CALL: Duration = Duration::from_secs(15);
+
+/// How long the removal of a member waits until its vote is taken from it, and afterwards until the
+/// metadata group has no trace of it.
+pub const DEMOTE: Duration = Duration::from_secs(5);
 
 /// How long a proposal may take, forwarding and retries included. Then: `Unavailable`.
 pub const PROPOSE: Duration = Duration::from_secs(10);
@@ -49,6 +69,10 @@ pub const RETELL: Duration = Duration::from_secs(5);
 
 /// How long a question whether the present holder of a name is alive may take.
 pub const PROBE: Duration = Duration::from_secs(2);
+
+/// Most members that are asked at the same time whether they answer at all, because gossip has not
+/// heard of them. The others are asked when these have answered.
+pub const PROBES: usize = 16;
 
 /// How long one change of the voters may take. Then it is tried again.
 pub const RESHAPE: Duration = Duration::from_secs(10);
@@ -130,6 +154,10 @@ const _: () = assert!(ATTEMPT.as_millis() < PROPOSE.as_millis());
 // The same for joining, with one forwarding between.
 const _: () = assert!(PROBE.as_millis() < ADMIT.as_millis());
 const _: () = assert!(ADMIT.as_millis() < JOIN_CALL.as_millis());
+// A node whose removal is asked for is looked for, and loses its vote, before the asker gives up.
+const _: () = assert!(PROBE.as_millis() + 2 * DEMOTE.as_millis() < FORGET_CALL.as_millis());
+const _: () = assert!(FORGET_CALL.as_millis() < FORGET.as_millis());
+const _: () = assert!(VOTERS % 2 == 1);
 // Whatever is replicated in one message fits into one record of the log.
 const _: () = assert!(MESSAGE_ENTRIES as usize * 2 * CHANGE_BYTES < RECORD_BYTES);
 // A snapshot is built, and entries are purged, long before the hashes of older entries are missed.

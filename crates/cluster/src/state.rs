@@ -1,6 +1,6 @@
 //! The replicated state and its changes: a pure state machine.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use mapring_ring::{OwnershipPlan, RingSize, claim};
 use mapring_types::props::PropChanges;
@@ -40,6 +40,10 @@ pub struct Member {
     /// The number that its data directory was given at its last start. Decided here.
     #[serde(default)]
     pub start: u64,
+    /// What it may fail together with, as the operator says (a rack, a hall): voters of the
+    /// metadata are spread over zones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
 }
 
 /// The metadata of a cluster.
@@ -125,6 +129,11 @@ pub enum Change {
     /// The chain of hashes over the metadata begins anew, on all nodes at the same entry and over
     /// what they have then.
     BeginChain,
+    /// A member without partitions has gone for good.
+    Forget {
+        /// The node.
+        id: NodeId,
+    },
     /// Properties of a bucket are changed.
     SetBucket {
         /// The bucket.
@@ -262,6 +271,12 @@ impl ClusterState {
                 member.start = *next;
                 Ok(())
             }
+            Change::Forget { id } => {
+                self.check_forget(*id)?;
+                self.members.remove(id);
+                self.went_back.remove(id);
+                Ok(())
+            }
             Change::SetBucket { bucket, changes } => {
                 let new = !self.buckets.contains_key(bucket);
                 room(new, self.buckets.len(), limits::BUCKETS, "buckets with own properties")?;
@@ -342,6 +357,41 @@ impl ClusterState {
         self.members.get_mut(&id).ok_or_else(unknown)
     }
 
+    /// Whether a member may be removed: only one that owns nothing may, since replicas would be gone
+    /// with another.
+    ///
+    /// # Errors
+    /// `Invalid`, with the reason.
+    pub fn check_forget(&self, id: NodeId) -> Result<()> {
+        let Some(member) = self.members.get(&id) else {
+            return Err(Error::invalid(format!("node {id} is no member")));
+        };
+        let owned = self.plan.owned_by(id).count();
+        if owned > 0 {
+            return Err(Error::invalid(format!(
+                "{} owns {owned} partitions: start a node of the name {} with an empty data \
+                 directory, which takes its place",
+                self.named(id),
+                member.name
+            )));
+        }
+        Ok(())
+    }
+
+    /// A member as logs and messages call it: its name, and its identity behind it.
+    pub fn named(&self, id: NodeId) -> String {
+        match self.members.get(&id) {
+            Some(member) => format!("{} ({id})", member.name),
+            None => id.to_string(),
+        }
+    }
+
+    /// The members that own partitions.
+    pub fn owners(&self) -> BTreeSet<NodeId> {
+        let owners = self.plan.owners().iter().flatten().copied();
+        owners.filter(|owner| self.members.contains_key(owner)).collect()
+    }
+
     /// The member called `name`.
     pub fn holder(&self, name: &str) -> Option<NodeId> {
         self.members.iter().find(|(_, member)| member.name == name).map(|(id, _)| *id)
@@ -407,6 +457,7 @@ mod tests {
             incomplete: false,
             losses: 0,
             start: 0,
+            zone: None,
         }
     }
 
@@ -587,6 +638,37 @@ mod tests {
         state.apply(&Change::Found { id: 5 });
         state.apply(&Change::Found { id: 6 });
         assert_eq!(state.id, 5);
+    }
+
+    #[test]
+    fn only_a_member_without_partitions_can_be_forgotten() {
+        let mut state = three();
+        state.apply(&Change::Seal);
+        state.apply(&join(4, "n4", None));
+        let plan = state.plan.clone();
+        for id in [3, 9] {
+            check_refused(&mut state, &Change::Forget { id: NodeId(id) });
+        }
+        assert_eq!(state.apply(&Change::Forget { id: NodeId(4) }), Outcome::Applied);
+        assert!(!state.members.contains_key(&NodeId(4)));
+        assert_eq!(state.plan, plan);
+        // Its name is free again.
+        assert_eq!(state.apply(&join(5, "n4", None)), Outcome::Applied);
+    }
+
+    #[test]
+    fn a_member_written_before_there_were_zones_is_read_and_written_the_same() {
+        let text = r#"{"name":"n1","cluster_address":"a:1","http_address":"a:2","status":"valid",
+            "incomplete":false,"losses":1,"start":7}"#;
+        let old: Member = serde_json::from_str(text).unwrap();
+        assert_eq!((old.zone.as_deref(), old.start), (None, 7));
+        let again = serde_json::to_string(&old).unwrap();
+        assert_eq!(again, text.split_whitespace().collect::<String>());
+        let mut state = three();
+        let moved = Member { zone: Some("hall 1".into()), ..member("n2", "host2:1") };
+        state.apply(&Change::Join { id: NodeId(2), member: moved, replaces: None });
+        let text = serde_json::to_string(&state).unwrap();
+        assert_eq!(serde_json::from_str::<ClusterState>(&text).unwrap(), state);
     }
 
     #[test]

@@ -24,6 +24,10 @@ pub struct ClusterStatus {
     /// Whether the voters are being changed: till that is done, majorities of the old and of the
     /// new voters are needed.
     pub voters_changing: bool,
+    /// Whether changes of the metadata can be decided, as far as this node knows: there is a leader,
+    /// and a majority of the voters is up.
+    #[serde(default)]
+    pub decides: bool,
     /// Nodes of the metadata group without a vote.
     pub learners: Vec<String>,
     /// The number of partitions.
@@ -111,6 +115,9 @@ pub struct StatusMember {
     pub id: String,
     /// Its name.
     pub name: String,
+    /// What it may fail together with, where the operator says so.
+    #[serde(default)]
+    pub zone: Option<String>,
     /// Where it stands.
     pub status: MemberStatus,
     /// Whether it counts as up on the answering node.
@@ -137,6 +144,7 @@ impl ClusterStatus {
             .map(|(id, member)| StatusMember {
                 id: id.to_string(),
                 name: member.name.clone(),
+                zone: member.zone.clone(),
                 status: member.status,
                 up: view.is_up(*id),
                 cluster_address: member.cluster_address.clone(),
@@ -156,6 +164,7 @@ impl ClusterStatus {
             applied_index: 0,
             voters: Vec::new(),
             voters_changing: false,
+            decides: true,
             learners: Vec::new(),
             ring_size: plan.ring_size().get(),
             plan_version: plan.version(),

@@ -29,6 +29,8 @@ pub(crate) const RECALL: u8 = 7;
 pub(crate) const CHOOSE: u8 = 8;
 /// A chosen history: a line of JSON after the version byte, then the state → [`Adopted`].
 pub(crate) const ADOPT: u8 = 9;
+/// The [`NodeId`] of a member that has gone for good → [`ProposeAnswer`].
+pub(crate) const FORGET: u8 = 12;
 
 /// Since version 2 raft's messages tell what nodes remember of each other. All nodes of a cluster
 /// must know it: one that does not tell could have forgotten what the others rely on.
@@ -46,6 +48,9 @@ pub(crate) struct JoinRequest {
     pub(crate) name: String,
     pub(crate) cluster_address: String,
     pub(crate) http_address: String,
+    /// Nodes of an earlier version have none.
+    #[serde(default)]
+    pub(crate) zone: Option<String>,
     pub(crate) cluster_name: String,
     pub(crate) ring_size: u16,
     /// When the node started, in microseconds: of two addresses the later one holds.

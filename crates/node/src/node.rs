@@ -260,6 +260,7 @@ impl Build<'_> {
             ring_size: self.config.ring_size()?,
             cluster_address: self.config.cluster_address(cluster),
             http_address: self.config.http_address(cluster, http),
+            zone: self.config.node.zone.clone(),
             gossip_listen: cluster,
             join: self.config.cluster.join.clone(),
             data_dir: data.path().to_path_buf(),

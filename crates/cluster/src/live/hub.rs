@@ -1,6 +1,7 @@
 //! Where everything that a node learns about its cluster comes together: the applied state, who is
 //! up, and where nodes are.
 
+use std::collections::BTreeSet;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,6 +27,8 @@ pub(super) struct Hub {
     /// Where nodes said they are, apart from the metadata: without a majority it cannot change.
     addresses: Mutex<Addresses>,
     index: AtomicU64,
+    /// Members of which the log says that they are down.
+    down: Mutex<BTreeSet<NodeId>>,
 }
 
 impl Hub {
@@ -36,6 +39,7 @@ impl Hub {
             board: Mutex::new(Board::new(me)),
             addresses: Mutex::default(),
             index: AtomicU64::new(0),
+            down: Mutex::default(),
         }
     }
 
@@ -91,6 +95,11 @@ impl Hub {
         }
     }
 
+    /// The members that nobody but a call can tell of.
+    pub(super) fn unheard(&self) -> Vec<NodeId> {
+        self.board.lock().unheard(self.view().state.members.keys())
+    }
+
     pub(super) fn addresses(&self) -> Addresses {
         self.addresses.lock().clone()
     }
@@ -108,9 +117,23 @@ impl Hub {
             metrics::gauge!("mapring_members").set(state.members.len() as f64);
             metrics::gauge!("mapring_members_up").set(up.len() as f64);
             metrics::gauge!("mapring_plan_version").set(state.plan.version() as f64);
+            self.note(&state, &up);
             *view = Arc::new(View { me: view.me, state, up });
             true
         });
+    }
+
+    /// Tells the log who went, and who is back.
+    fn note(&self, state: &ClusterState, up: &BTreeSet<NodeId>) {
+        let mut down = self.down.lock();
+        down.retain(|id| state.members.contains_key(id));
+        for id in state.members.keys() {
+            if !up.contains(id) && down.insert(*id) {
+                tracing::warn!(member = %state.named(*id), "a member is down");
+            } else if up.contains(id) && down.remove(id) {
+                tracing::info!(member = %state.named(*id), "a member is up again");
+            }
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use mapring_net::{Class, Peer};
 use mapring_types::{Error, ErrorKind, NodeId, Result};
 use openraft::error::{InitializeError, RaftError};
 
+use super::voters::votes;
 use super::{LiveCluster, raft_node};
 use crate::raft::Metrics;
 use crate::raft::network::{Directory, stopped};
@@ -136,6 +137,7 @@ impl LiveCluster {
             name: self.config.node_name.clone(),
             cluster_address: self.config.cluster_address.clone(),
             http_address: self.config.http_address.clone(),
+            zone: self.config.zone.clone(),
             cluster_name: self.config.cluster_name.clone(),
             ring_size: self.config.ring_size.get(),
             started: self.started,
@@ -175,24 +177,25 @@ impl LiveCluster {
             member.is_some_and(|member| {
                 member.cluster_address == self.config.cluster_address
                     && member.http_address == self.config.http_address
+                    && member.zone == self.config.zone
             })
         });
         matches!(tokio::time::timeout(limits::JOIN_ARRIVAL, arrived).await, Ok(Ok(_)))
     }
 
-    /// Waits for a while until the metadata group has this node as a voter, or has enough: so that
-    /// a cluster whose nodes have just joined survives the loss of one.
+    /// Waits for a while until this node votes, or as many vote as should: so that a cluster whose
+    /// nodes have just joined survives the loss of one.
     async fn counted(&self) {
-        let me = self.config.me.0;
+        let (me, wanted) = (self.config.me.0, votes(self.hub.view().state.owners().len()));
         let counted = |metrics: &Metrics| {
             let group = metrics.membership_config.membership();
             let voters: BTreeSet<u64> = group.voter_ids().collect();
             let settled = group.get_joint_config().len() == 1;
-            settled && (voters.contains(&me) || voters.len() >= limits::VOTERS)
+            settled && (voters.contains(&me) || voters.len() >= wanted)
         };
         let waiting = self.raft.wait(Some(limits::JOIN_ARRIVAL));
-        if waiting.metrics(counted, "a voter").await.is_err() {
-            tracing::info!("a member, but no voter yet");
+        if waiting.metrics(counted, "the voters").await.is_err() {
+            tracing::info!(wanted, "a member, but not all who should vote do so yet");
         }
     }
 
@@ -300,11 +303,19 @@ impl LiveCluster {
             incomplete: false,
             losses: 0,
             start: 0,
+            zone: request.zone.clone(),
         };
         let change = Change::Join { id: request.id, member, replaces };
         Ok(match self.decide_here(&change).await? {
             ProposeAnswer::Decided { outcome: Outcome::Applied, .. } => {
-                tracing::info!(node = %request.id, name = %request.name, ?replaces, "joined");
+                let member = format!("{} ({})", request.name, request.id);
+                match replaces {
+                    Some(old) => tracing::info!(%member, %old, "joined in the place of another"),
+                    None if state.members.contains_key(&request.id) => {
+                        tracing::info!(%member, "told where it is now");
+                    }
+                    None => tracing::info!(%member, "joined"),
+                }
                 Verdict::Accepted
             }
             // Somebody was faster with the name; judged anew at the next request.
@@ -318,27 +329,30 @@ impl LiveCluster {
     /// The verdict where nothing is to be decided.
     fn settled(&self, request: &JoinRequest, state: &ClusterState) -> Option<Verdict> {
         let Some(known) = state.members.get(&request.id) else {
-            let metrics = self.metrics();
-            let in_group = metrics.membership_config.membership().get_node(&request.id.0).is_some();
-            return (request.stored && !in_group).then(|| {
+            // Only the founder has metadata before it is a member, and it leads: others may have been
+            // faster to ask it.
+            return (request.stored && request.id != self.config.me).then(|| {
                 let (id, name) = (request.id, &request.name);
-                let holder = state.holder(name);
-                let holder = holder.map_or_else(String::new, |node| format!(" ({node})"));
-                Verdict::Refused(format!(
-                    "node {id} is no member any more: another one has taken the place of {name}\
-                     {holder}"
-                ))
+                let why = match state.holder(name) {
+                    Some(node) => format!("another one has taken the place of {name} ({node})"),
+                    None => format!(
+                        "{name} was removed from the cluster; with an empty data directory it can \
+                         join again"
+                    ),
+                };
+                Verdict::Refused(format!("node {id} is no member any more: {why}"))
             });
         };
         let same = known.name == request.name
             && known.cluster_address == request.cluster_address
-            && known.http_address == request.http_address;
+            && known.http_address == request.http_address
+            && known.zone == request.zone;
         same.then_some(Verdict::Accepted)
     }
 
     /// Whether the holder of a name lives. It is gone only when neither a call nor gossip reaches
     /// it.
-    async fn look_after(&self, holder: NodeId) -> Holder {
+    pub(super) async fn look_after(&self, holder: NodeId) -> Holder {
         let body = Bytes::from_static(&[1]);
         if holder == self.config.me
             || self.ask(holder, wire::STATUS, body, limits::PROBE).await.is_ok()
@@ -353,7 +367,7 @@ impl LiveCluster {
 }
 
 /// What is known of the node that has a name.
-enum Holder {
+pub(super) enum Holder {
     Up,
     Unsure,
     Gone,

@@ -1,16 +1,18 @@
 //! The cluster as a running node has it: metadata by raft, liveness by gossip.
 
 mod choose;
+mod forget;
 mod history;
 mod hub;
 mod join;
+mod probe;
 mod propose;
 mod voters;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -55,6 +57,8 @@ pub struct LiveConfig {
     pub cluster_address: String,
     /// `host:port` of the HTTP listener as clients reach it.
     pub http_address: String,
+    /// What the node may fail together with; see [`crate::Member::zone`].
+    pub zone: Option<String>,
     /// Where gossip listens (UDP): the port of the cluster listener.
     pub gossip_listen: SocketAddr,
     /// Addresses of members to join; empty (or only the own address): a new cluster.
@@ -69,11 +73,17 @@ pub(crate) struct Tuning {
     pub(crate) pace: Pace,
     pub(crate) found_listen: Duration,
     pub(crate) propose: Duration,
+    pub(crate) voter_down: Duration,
 }
 
 impl Default for Tuning {
     fn default() -> Self {
-        Self { pace: Pace::default(), found_listen: limits::FOUND_LISTEN, propose: limits::PROPOSE }
+        Self {
+            pace: Pace::default(),
+            found_listen: limits::FOUND_LISTEN,
+            propose: limits::PROPOSE,
+            voter_down: limits::VOTER_DOWN,
+        }
     }
 }
 
@@ -186,7 +196,8 @@ impl LiveCluster {
         self.begin_gossip().await?;
         let attending = tokio::spawn(attend(self.clone()));
         let shaping = tokio::spawn(voters::keep(self.clone()));
-        self.tasks.lock().extend([attending, shaping]);
+        let probing = tokio::spawn(probe::keep(self.clone()));
+        self.tasks.lock().extend([attending, shaping, probing]);
         history::settle(self).await;
         let remembering = tokio::spawn(history::keep(self.clone()));
         let recalling = tokio::spawn(history::recall_without_leader(self.clone()));
@@ -311,7 +322,16 @@ async fn attend(cluster: Arc<LiveCluster>) {
                     leader = known;
                     metrics::counter!("mapring_raft_leader_changes_total").increment(1);
                     let term = now.current_term;
-                    tracing::info!(?leader, term, "the metadata has a leader");
+                    let state = cluster.hub.view().state.clone();
+                    let named = |id| match id {
+                        // Before the founder is its own member.
+                        me if me == cluster.config.me => {
+                            format!("{} ({me})", cluster.config.node_name)
+                        }
+                        id => state.named(id),
+                    };
+                    let leader = leader.map(named).unwrap_or_default();
+                    tracing::info!(%leader, term, "the metadata has a leader");
                 }
             }
             _ = ticks.tick() => cluster.hub.refresh(),
@@ -339,6 +359,10 @@ impl Cluster for LiveCluster {
         self.decide(change).await
     }
 
+    async fn forget(&self, node: NodeId) -> Result<Outcome> {
+        self.forget_member(node).await
+    }
+
     fn report(&self, node: NodeId, reachable: bool) {
         self.hub.report(node, reachable);
     }
@@ -349,7 +373,9 @@ impl Cluster for LiveCluster {
 
     fn status(&self) -> ClusterStatus {
         let metrics = self.metrics();
-        let mut status = ClusterStatus::of_view(&self.hub.view());
+        let view = self.hub.view();
+        let mut status = ClusterStatus::of_view(&view);
+        status.decides = decides(&view, &metrics);
         let membership = metrics.membership_config.membership();
         status.leader = known_leader(&metrics).map(|id| id.to_string());
         status.term = metrics.current_term;
@@ -377,6 +403,7 @@ impl Service for LiveCluster {
             wire::RECALL => self.answer_recall(from, wire::decode(&body)?),
             wire::CHOOSE => self.answer_choice(wire::decode(&body)?).await,
             wire::ADOPT => self.adopt(from, &body).await,
+            wire::FORGET => self.answer_forget(wire::decode(&body)?).await,
             _ => Err(Error::invalid(format!("unknown cluster operation {operation}"))),
         }
     }
@@ -384,6 +411,20 @@ impl Service for LiveCluster {
     async fn open(&self, _from: NodeId, operation: u8, _body: Bytes) -> Result<FrameStream> {
         Err(Error::invalid(format!("cluster operation {operation} is no stream")))
     }
+}
+
+/// Whether the metadata has a leader and a majority, as far as this node knows: a leader that is cut
+/// off goes on believing in itself, and a learner in a leader that is gone.
+fn decides(view: &View, metrics: &Metrics) -> bool {
+    let leads = metrics.current_leader.is_some_and(|leader| {
+        let silence = metrics.millis_since_quorum_ack.map(Duration::from_millis);
+        view.is_up(NodeId(leader))
+            && (leader != view.me.0 || silence.is_some_and(|time| time < limits::QUORUM_SILENCE))
+    });
+    let has_majority = |voters: &BTreeSet<u64>| {
+        voters.iter().filter(|id| view.is_up(NodeId(**id))).count() * 2 > voters.len()
+    };
+    leads && metrics.membership_config.membership().get_joint_config().iter().all(has_majority)
 }
 
 /// Makes the directory, or checks that it is this node's.

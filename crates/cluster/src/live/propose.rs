@@ -134,7 +134,7 @@ impl LiveCluster {
     }
 
     /// Waits until the log is applied here up to `index`.
-    async fn wait_applied(&self, index: u64) -> Result<()> {
+    pub(super) async fn wait_applied(&self, index: u64) -> Result<()> {
         if self.hub.index() >= index {
             return Ok(());
         }

@@ -3,6 +3,7 @@
 mod copies;
 mod world;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -184,11 +185,15 @@ async fn without_a_majority_nothing_is_decided_but_the_view_stays() {
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
     assert_eq!(*survivor.view().plan(), plan);
     until("the dead are down", || survivor.view().up.len() == 1).await;
+    until("it knows that nothing can be decided", || !survivor.status().decides).await;
     // It restarts by itself, too, and serves what it knew.
     world.kill(1).await;
     let again = world.node(1, "n1", 1, &[2]).await;
     again.run().await.unwrap();
     assert_eq!(*again.view().plan(), plan);
+    // It hears nobody, and asks instead of taking them to be up.
+    until("the others are down", || again.view().up.len() == 1).await;
+    assert!(!again.status().decides);
     world.stop().await;
 }
 
@@ -212,7 +217,7 @@ async fn a_cut_off_leader_decides_nothing() {
     assert_eq!(old[0].view().state, before);
 
     world.heal();
-    settled(&[&nodes[0], &nodes[1], &nodes[2], &late], 4, 4).await;
+    settled(&[&nodes[0], &nodes[1], &nodes[2], &late], 4, 3).await;
     assert_eq!(n_val(old[0], "b"), 9);
     world.stop().await;
 }
@@ -318,5 +323,133 @@ async fn a_refused_connection_counts_at_once_and_a_polite_leave_too() {
     let seen = until("it has left", || !nodes[0].view().is_up(NodeId(3)));
     futures::join!(left, seen);
     assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+    world.stop().await;
+}
+
+fn voters(cluster: &Arc<LiveCluster>) -> Vec<u64> {
+    let voters = cluster.status().voters;
+    voters.iter().map(|id| u64::from_str_radix(id, 16).unwrap()).collect()
+}
+
+#[track_caller]
+fn check_refused(outcome: mapring_types::Result<Outcome>, reason: &str) {
+    match outcome.unwrap() {
+        Outcome::Refused(said) => assert!(said.contains(reason), "{said}"),
+        Outcome::Applied => panic!("not refused: {reason}"),
+    }
+}
+
+/// Others may be members of a cluster before the node that began it.
+#[tokio::test]
+async fn the_founder_may_join_second() {
+    let mut world = World::new();
+    let first = world.node(1, "n1", 1, &[]).await;
+    let nodes = BTreeMap::from([(1, super::raft_node("n1", "127.0.0.1:1"))]);
+    first.raft.initialize(nodes).await.unwrap();
+    first.raft.runtime_config().elect(true);
+    let second = world.node(2, "n2", 2, &[1]).await;
+    let founding = async {
+        until("the other is a member", || first.view().state.members.len() == 1).await;
+        first.run().await
+    };
+    let (joined, founded) = futures::join!(second.run(), founding);
+    joined.unwrap();
+    founded.unwrap();
+    settled(&[&first, &second], 2, 1).await;
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn of_two_one_votes_and_a_third_makes_three() {
+    let mut world = World::new();
+    let nodes = [world.node(1, "n1", 1, &[]).await, world.node(2, "n2", 2, &[1]).await];
+    nodes[0].run().await.unwrap();
+    nodes[1].run().await.unwrap();
+    settled(&nodes.each_ref(), 2, 1).await;
+    assert_eq!(nodes[1].status().learners, ["0000000000000002"]);
+    // The other one may go.
+    world.kill(2).await;
+    until("the dead is down", || !nodes[0].view().is_up(NodeId(2))).await;
+    assert!(nodes[0].status().decides);
+    nodes[0].propose(set_n_val("b", 4)).await.unwrap();
+    let second = world.node(2, "n2", 2, &[1]).await;
+    second.run().await.unwrap();
+    until("it hears what was decided", || n_val(&second, "b") == 4).await;
+    let third = world.node(3, "n3", 3, &[2]).await;
+    third.run().await.unwrap();
+    settled(&[&nodes[0], &second, &third], 3, 3).await;
+    world.stop().await;
+}
+
+/// A fourth node that joined and went must not be missed when another is replaced.
+#[tokio::test]
+async fn who_owns_nothing_is_not_missed_and_can_be_forgotten() {
+    let mut world = World::new();
+    let nodes = three(&mut world).await;
+    nodes[0].propose(Change::Seal).await.unwrap();
+    let fourth = world.node(4, "n4", 4, &[1]).await;
+    fourth.run().await.unwrap();
+    settled(&[&nodes[0], &nodes[1], &nodes[2], &fourth], 4, 3).await;
+    assert_eq!(voters(&nodes[0]), [1, 2, 3]);
+    check_refused(nodes[1].forget(NodeId(4)).await, "n4 (0000000000000004) is up");
+
+    world.kill(4).await;
+    world.kill(2).await;
+    let heir = world.node(20, "n2", 2, &[1]).await;
+    heir.run().await.unwrap();
+    until("the heir votes", || voters(&nodes[0]) == [1, 3, 20]).await;
+    until("the dead is down", || !heir.view().is_up(NodeId(4))).await;
+
+    check_refused(heir.forget(NodeId(3)).await, "n3 (0000000000000003) owns 21 partitions");
+    check_refused(heir.forget(NodeId(9)).await, "0000000000000009 is no member");
+    assert_eq!(heir.forget(NodeId(4)).await.unwrap(), Outcome::Applied);
+    settled(&[&nodes[0], &nodes[2], &heir], 3, 3).await;
+    assert_eq!(nodes[0].status().learners.len(), 0);
+    let back = world.node(4, "n4", 4, &[1]).await;
+    let error = back.run().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Forbidden);
+    assert!(error.message().contains("n4 was removed from the cluster"), "{error}");
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_voter_that_is_down_for_long_is_followed_by_another() {
+    let mut world = World::new();
+    world.tuning.voter_down = Duration::from_millis(500);
+    let mut nodes = three(&mut world).await;
+    let fourth = world.node(4, "n4", 4, &[1]).await;
+    fourth.run().await.unwrap();
+    nodes.push(fourth);
+    settled(&nodes.iter().collect::<Vec<_>>(), 4, 3).await;
+    let leader = nodes[0].leader().unwrap();
+    let gone = if leader == NodeId(3) { 2 } else { 3 };
+    world.kill(gone).await;
+    let rest: Vec<u64> = (1..=4).filter(|id| *id != gone).collect();
+    until("another votes", || voters(&nodes[3]) == rest).await;
+    // It keeps the vote.
+    let again = world.node(gone, &format!("n{gone}"), 7, &[1, 2, 3]).await;
+    again.run().await.unwrap();
+    until("it is up", || nodes[3].view().up.len() == 4).await;
+    assert_eq!(voters(&nodes[3]), rest);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn voters_are_of_all_zones() {
+    let mut world = World::new();
+    let mut nodes = Vec::new();
+    for (id, zone) in [(1, "a"), (2, "a"), (3, "a"), (4, "b")] {
+        let join: &[u16] = if id == 1 { &[] } else { &[1] };
+        let mut config = world.config(id, &format!("n{id}"), u16::try_from(id).unwrap(), join);
+        config.zone = Some(zone.to_owned());
+        let node = world.start(config).await.unwrap();
+        node.run().await.unwrap();
+        nodes.push(node);
+    }
+    until("another zone votes", || voters(&nodes[0]) == [1, 2, 4]).await;
+    until("the zone is known", || {
+        nodes[0].view().state.members[&NodeId(4)].zone.as_deref() == Some("b")
+    })
+    .await;
     world.stop().await;
 }

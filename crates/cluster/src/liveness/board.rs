@@ -62,6 +62,13 @@ impl Board {
         up.collect::<Vec<_>>().into_iter().chain([self.me]).collect()
     }
 
+    /// The members of which gossip tells nothing: it has never heard of them, or never heard anybody
+    /// speak.
+    pub(crate) fn unheard<'a>(&self, members: impl Iterator<Item = &'a NodeId>) -> Vec<NodeId> {
+        let unheard = |node: &NodeId| !self.works || !self.rumours.contains_key(node);
+        members.filter(|node| **node != self.me && unheard(node)).copied().collect()
+    }
+
     fn is_up(&mut self, node: NodeId, now: Instant) -> bool {
         if node == self.me {
             return true;
@@ -79,7 +86,8 @@ impl Board {
         }
         match heard {
             Some(heard) if heard.alive => true,
-            // Where nobody was ever heard, gossip itself may not work: only calls can tell.
+            // Where nobody was ever heard, gossip itself may not work: only calls can tell. Members
+            // that are not heard are asked for that reason, see `Board::unheard`.
             _ => now < since + limits::UNPROVEN || !self.works,
         }
     }
@@ -92,7 +100,8 @@ impl Refusal {
         if now < self.until {
             return true;
         }
-        let Some(heard) = heard else { return false };
+        // Of a node that gossip has not heard, only an answer tells more.
+        let Some(heard) = heard else { return true };
         let newest = (heard.started, heard.heartbeat);
         newest <= *self.mark.get_or_insert(newest)
     }
@@ -170,7 +179,23 @@ mod tests {
             (60_000, Up(true)),
             (60_000, Report(false)),
             (60_900, Up(false)),
-            (61_100, Up(true)),
+            (61_100, Up(false)),
+            (90_000, Report(true)),
+            (90_000, Up(true)),
+        ]);
+    }
+
+    #[test]
+    fn a_node_that_was_never_heard_and_refuses_is_down() {
+        check(&[
+            (0, Hear(&[(THIRD, true, 5)])),
+            (0, Up(true)),
+            (100, Report(false)),
+            (1_500, Up(false)),
+            (4_000, Hear(&[(OTHER, true, 1)])),
+            (4_000, Up(false)),
+            (4_200, Hear(&[(OTHER, true, 2)])),
+            (4_200, Up(true)),
         ]);
     }
 

@@ -55,6 +55,7 @@ macro_rules! key {
 /// All keys, in the order of `config/mapring.toml`.
 pub const KEYS: &[Key] = &[
     key!(node.name, |raw| raw.name()),
+    key!(node.zone, |raw| raw.name().map(Some)),
     key!(node.data_dir, |raw| raw.path()),
     key!(node.grace, |raw| raw.time(Duration::ZERO, HOUR)),
     key!(cluster.name, |raw| raw.name()),

@@ -42,6 +42,8 @@ pub struct Config {
 pub struct NodeConfig {
     /// The name that operators know the node by; unique in the cluster.
     pub name: String,
+    /// What the node may fail together with; nothing in particular when `None`.
+    pub zone: Option<String>,
     /// Where everything that must outlive the process is kept.
     pub data_dir: PathBuf,
     /// How long a stop waits for requests that are under way.
@@ -150,6 +152,7 @@ impl Default for Config {
         Self {
             node: NodeConfig {
                 name: "mapring".into(),
+                zone: None,
                 data_dir: "data".into(),
                 grace: Duration::from_secs(8),
             },

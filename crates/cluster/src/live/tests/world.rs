@@ -52,6 +52,7 @@ impl World {
                 pace: Pace { heartbeat: 100, election: (500, 1_000) },
                 found_listen: Duration::from_millis(500),
                 propose: Duration::from_secs(30),
+                voter_down: Duration::from_secs(600),
             },
         }
     }
@@ -64,6 +65,7 @@ impl World {
             ring_size: RingSize::new(64).unwrap(),
             cluster_address: address(port),
             http_address: address(port + 1_000),
+            zone: None,
             gossip_listen: address(port).parse().unwrap(),
             join: join.iter().map(|port| address(*port)).collect(),
             data_dir: self.data.path().join(id.to_string()),
