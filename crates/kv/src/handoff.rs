@@ -151,11 +151,13 @@ async fn hand_all_over(shared: &Arc<Shared>, owner: NodeId, vnodes: Vec<Partitio
                 if moved == objects {
                     shared.vnodes.held().brought(vnode, mark);
                 }
-                tracing::info!(%vnode, node = %owner, moved, "handed objects over");
+                let node = shared.parts.cluster.view().state.named(owner);
+                tracing::info!(%vnode, %node, moved, "handed objects over");
                 shared.kick.notify_one();
             }
             Err(error) => {
-                tracing::debug!(%vnode, node = %owner, %error, "hand-off stopped");
+                let node = shared.parts.cluster.view().state.named(owner);
+                tracing::debug!(%vnode, %node, %error, "hand-off stopped");
                 return false;
             }
         }

@@ -161,6 +161,7 @@ impl Shared {
             Ok(behind) => Answer::Settled(behind),
             Err(error) if plain && error.kind() == ErrorKind::Timeout => Answer::Unsettled,
             Err(error) => {
+                let node = self.parts.cluster.view().state.named(node);
                 tracing::info!(%node, %error, "a node does not say what it knows of lacking writes");
                 Answer::None
             }

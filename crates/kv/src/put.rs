@@ -501,7 +501,8 @@ impl Writer {
                 }
                 Err(error) => {
                     metrics::counter!("mapring_hint_failures_total").increment(1);
-                    tracing::warn!(id = %self.id, node = %primary.node, %error, "no hint kept yet");
+                    let node = self.shared.parts.cluster.view().state.named(primary.node);
+                    tracing::warn!(id = %self.id, %node, %error, "no hint kept yet");
                     // Until there is one, this write is among those that have not settled.
                     self.shared.vnodes.witnesses().keep(self.unsettled.number(), &self.id);
                     return;
