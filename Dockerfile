@@ -19,6 +19,6 @@ ENV MAPRING__NODE__DATA_DIR=/data \
 
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=5s --timeout=3s --start-period=60s --retries=3 \
-  CMD ["mapring", "ready"]
+  CMD ["mapring", "live"]
 ENTRYPOINT ["mapring"]
 CMD ["server"]

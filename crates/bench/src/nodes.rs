@@ -145,7 +145,7 @@ impl Node {
         let mut child = command.spawn()?;
         let input = child.stdin.take();
         self.running = Some((child, input));
-        while !self.client.is_ready().await.unwrap_or(false) {
+        while !self.client.is_live().await.unwrap_or(false) {
             let ended = match &mut self.running {
                 Some((child, _)) => child.try_wait()?.is_some(),
                 None => true,

@@ -1,17 +1,21 @@
-//! `mapring cluster status` and `mapring ready`.
+//! `mapring cluster`, `mapring ready` and `mapring live`.
 
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use mapring_client::{Client, ClusterStatus, Hints, Repairs, Timeouts, Unfit};
+use mapring_client::{
+    Client, ClusterStatus, Hints, MemberStatus, Repairs, Timeouts, Unfit, Voting,
+};
 use tokio::time::Instant;
 
-use crate::failure::{Failure, Outcome, print};
+use crate::failure::{Failure, Outcome, confirm, print, print_line};
 use crate::{Target, choose};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Show the members as a node sees them.
+    /// Show the members as a node sees them; the exit status tells the state.
+    ///
+    /// 0: ok; 3: filling; 4: degraded; 5: unavailable; 6: alarm; 1: the node cannot be asked.
     Status(StatusArguments),
 
     /// Make the metadata as one node has it that of all, when nobody may lead
@@ -20,6 +24,22 @@ pub(crate) enum Command {
     /// acknowledged are held by no node any more: `mapring cluster status` says so. Decisions that
     /// other nodes have beyond it are dropped, and named.
     Choose(choose::Arguments),
+
+    /// Remove a member that is down for good and owns no partitions.
+    Forget(ForgetArguments),
+}
+
+#[derive(Args)]
+pub(crate) struct ForgetArguments {
+    /// The name or the identity of the member
+    node: String,
+
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+
+    #[command(flatten)]
+    target: Target,
 }
 
 #[derive(Args)]
@@ -50,39 +70,91 @@ pub(crate) const READY_TIMEOUTS: Timeouts =
     Timeouts { connect: Duration::from_secs(2), answer: Duration::from_secs(5) };
 
 pub(crate) async fn run(command: &Command) -> Outcome {
-    let arguments = match command {
-        Command::Status(arguments) => arguments,
-        Command::Choose(arguments) => return choose::run(arguments).await,
-    };
-    let client = arguments.target.client()?;
-    if arguments.json {
-        let json = client.cluster_json().await?;
-        print(&json)?;
-        return if json.ends_with(b"\n") { Ok(()) } else { print(b"\n") };
+    match command {
+        Command::Status(arguments) => status(arguments).await,
+        Command::Choose(arguments) => choose::run(arguments).await,
+        Command::Forget(arguments) => forget(arguments).await,
     }
-    let mut status = client.cluster().await?;
-    status.members.sort_by(|left, right| left.name.cmp(&right.name));
-    print(table(&status).as_bytes())
+}
+
+async fn status(arguments: &StatusArguments) -> Outcome {
+    let client = arguments.target.client()?;
+    let json = client.cluster_json().await?;
+    let mut status: ClusterStatus = serde_json::from_slice(&json)
+        .map_err(|error| Failure::failed(format!("the node's answer makes no sense: {error}")))?;
+    if arguments.json {
+        print(&json)?;
+        if !json.ends_with(b"\n") {
+            print(b"\n")?;
+        }
+    } else {
+        status.members.sort_by(|left, right| left.name.cmp(&right.name));
+        print(table(&status).as_bytes())?;
+    }
+    match exit_status(&status.state) {
+        0 => Ok(()),
+        other => Err(Failure::silent(other)),
+    }
+}
+
+/// The exit status of a state. A word that is not known yet is no good news.
+fn exit_status(state: &str) -> u8 {
+    match state {
+        "ok" => 0,
+        "filling" => 3,
+        "unavailable" => 5,
+        "alarm" => 6,
+        _ => 4,
+    }
+}
+
+async fn forget(arguments: &ForgetArguments) -> Outcome {
+    let client = arguments.target.client()?;
+    let node = arguments.node.as_str();
+    if !arguments.yes {
+        let question = format!(
+            "Remove {node} from the cluster for good? It can come back only as a new member."
+        );
+        if !confirm(&question, "--yes")? {
+            return Err(Failure::failed("nothing was done"));
+        }
+    }
+    client.forget(node).await?;
+    print_line(&format!("{node} is removed from the cluster"))
 }
 
 /// Riak's columns: status, share of the ring, name; then where each member is reached.
 fn table(status: &ClusterStatus) -> String {
-    let ClusterStatus { cluster, ring_size, plan_version, members, .. } = status;
+    let ClusterStatus { summary, cluster, ring_size, plan_version, members, .. } = status;
     let mut text = format!(
-        "cluster {cluster}: {} members, {ring_size} partitions, plan {plan_version}\n\n",
+        "{summary}\n\ncluster {cluster}: {} members, {ring_size} partitions, plan {plan_version}\n",
         members.len()
     );
-    let width = members.iter().map(|member| member.name.len()).max().unwrap_or(0).max(4);
-    text.push_str(&format!("status   up      ring  partitions  {:width$}  http\n", "node"));
+    text.push_str(&voting(&status.voting));
+    let widest = |width: usize, text: &dyn Fn(&MemberStatus) -> usize| {
+        members.iter().map(text).max().unwrap_or(0).max(width)
+    };
+    let width = widest(4, &|member| member.name.len());
+    let zone = |member: &MemberStatus| member.zone.clone().unwrap_or_default();
+    let has_zones = members.iter().any(|member| member.zone.is_some());
+    let zones = widest(4, &|member| zone(member).len());
+    let column = |text: &str| if has_zones { format!("  {text:zones$}") } else { String::new() };
+    text.push_str(&format!(
+        "\nstatus   up    vote   ring  partitions  {:width$}{}  http\n",
+        "node",
+        column("zone")
+    ));
     for member in members {
         let up = if member.up { "up" } else { "down" };
+        let votes = if member.votes { "yes" } else { "-" };
         let incomplete = if member.incomplete { "  incomplete" } else { "" };
         text.push_str(&format!(
-            "{:<7}  {up:<4}  {:>5.1}%  {:>10}  {:width$}  {}{incomplete}\n",
+            "{:<7}  {up:<4}  {votes:<4} {:>5.1}%  {:>10}  {:width$}{}  {}{incomplete}\n",
             member.status,
             member.share * 100.0,
             member.partitions,
             member.name,
+            column(&zone(member)),
             member.http_address
         ));
     }
@@ -90,6 +162,19 @@ fn table(status: &ClusterStatus) -> String {
     text.push_str(&choose::history(&status.metadata));
     text.push_str(&replicas(status));
     text
+}
+
+/// Who decides about members, bucket properties and bucket types.
+fn voting(voting: &Voting) -> String {
+    let Voting { decides, leader, voters, changing } = voting;
+    let leader = leader.as_deref().unwrap_or("nobody");
+    let state = match (decides, changing) {
+        (false, _) => "cannot decide now",
+        (true, true) => "the voters are being changed",
+        (true, false) => "a majority is up",
+    };
+    let (count, noun) = (voters.len(), if voters.len() == 1 { "voter" } else { "voters" });
+    format!("{count} {noun} ({}), led by {leader}: {state}\n", voters.join(", "))
 }
 
 /// Which replicas lack something, and what becomes of it.
@@ -131,7 +216,12 @@ fn replicas(status: &ClusterStatus) -> String {
         text.push_str(&format!("filling  {}\n", crate::repair::text(repair)));
     }
     if hints.is_empty() && unfit.is_empty() {
-        text.push_str("all replicas are complete, as far as this node knows\n");
+        let all_up = status.members.iter().all(|member| member.up);
+        text.push_str(if all_up {
+            "all replicas are complete, as far as this node knows\n"
+        } else {
+            "no replica is known to lack anything, but who is down cannot be asked\n"
+        });
     }
     text
 }
@@ -153,13 +243,33 @@ fn ranges(numbers: &[u16]) -> String {
 }
 
 pub(crate) async fn ready(arguments: &ReadyArguments) -> Outcome {
+    until(arguments, async |client: &Client| {
+        let why = client.why_not_ready().await?;
+        Ok(why.map(|why| format!("{} is not ready: {why}", client.address())))
+    })
+    .await
+}
+
+pub(crate) async fn live(arguments: &ReadyArguments) -> Outcome {
+    until(arguments, async |client: &Client| {
+        let is_live = client.is_live().await?;
+        Ok((!is_live).then(|| format!("{} does not serve", client.address())))
+    })
+    .await
+}
+
+/// Asks until nothing is said against it.
+async fn until(
+    arguments: &ReadyArguments,
+    why_not: impl AsyncFn(&Client) -> mapring_client::Result<Option<String>>,
+) -> Outcome {
     let client = Client::with_timeouts(&arguments.target.url, READY_TIMEOUTS)
         .map_err(|error| Failure::usage(error.to_string()))?;
     let deadline = Instant::now() + Duration::from_secs(arguments.wait);
     loop {
-        let why = match client.is_ready().await {
-            Ok(true) => return Ok(()),
-            Ok(false) => format!("{} is not ready", client.address()),
+        let why = match why_not(&client).await {
+            Ok(None) => return Ok(()),
+            Ok(Some(why)) => why,
             Err(error) => error.to_string(),
         };
         if Instant::now() >= deadline {
@@ -203,5 +313,63 @@ mod tests {
             repairs  1 own writes and 0 of others on their way, 0 read repairs\n\
             filling  n2: 5 of 66 parts filled, 9 objects compared, 8 fetched; lost: sled/db is gone\n";
         assert_eq!(text, expected);
+    }
+
+    fn shown(members: &str, voting: &str) -> String {
+        let json = format!(
+            r#"{{"state":"degraded","summary":"degraded: n2 is down","cluster":"c","ring_size":8,
+                "plan_version":2,"sealed":true,"members":[{members}],"voting":{voting}}}"#
+        );
+        table(&serde_json::from_str(&json).unwrap())
+    }
+
+    fn member(name: &str, more: &str) -> String {
+        format!(
+            r#"{{"id":"1","name":"{name}","status":"valid","cluster_address":"a:1",
+                "http_address":"a:2","partitions":4,"share":0.5,{more}}}"#
+        )
+    }
+
+    #[test]
+    fn the_table_shows_who_votes_and_where() {
+        let members = [
+            member("n1", r#""up":true,"votes":true"#),
+            member("n2", r#""up":false,"votes":false"#),
+        ];
+        let voting = r#"{"decides":true,"leader":"n1","voters":["n1"],"changing":false}"#;
+        let expected = "\
+            degraded: n2 is down\n\n\
+            cluster c: 2 members, 8 partitions, plan 2\n\
+            1 voter (n1), led by n1: a majority is up\n\n\
+            status   up    vote   ring  partitions  node  http\n\
+            valid    up    yes   50.0%           4  n1    a:2\n\
+            valid    down  -     50.0%           4  n2    a:2\n\n\
+            no replica is known to lack anything, but who is down cannot be asked\n";
+        assert_eq!(shown(&members.join(","), voting), expected);
+
+        let members = [
+            member("n1", r#""up":true,"votes":true,"zone":"hall-1""#),
+            member("n2", r#""up":true,"votes":false"#),
+        ];
+        let voting = r#"{"decides":false,"leader":null,"voters":["n1","n3","n4"],"changing":true}"#;
+        let text = shown(&members.join(","), voting);
+        for line in [
+            "3 voters (n1, n3, n4), led by nobody: cannot decide now",
+            "status   up    vote   ring  partitions  node  zone    http",
+            "valid    up    yes   50.0%           4  n1    hall-1  a:2",
+            "valid    up    -     50.0%           4  n2            a:2",
+            "all replicas are complete, as far as this node knows",
+        ] {
+            assert!(text.lines().any(|shown| shown == line), "{line:?} is not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn every_state_has_its_exit_status() {
+        for (state, status) in
+            [("ok", 0), ("filling", 3), ("degraded", 4), ("unavailable", 5), ("alarm", 6), ("", 4)]
+        {
+            assert_eq!(exit_status(state), status, "{state}");
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! How commands end.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 /// The result of a command.
@@ -26,6 +26,11 @@ impl Failure {
 
     pub(crate) fn usage(message: impl Into<String>) -> Self {
         Self { status: USAGE, message: message.into() }
+    }
+
+    /// Ends with that status and says nothing more.
+    pub(crate) fn silent(status: u8) -> Self {
+        Self { status, message: String::new() }
     }
 
     /// Puts words before the message.
@@ -63,6 +68,21 @@ pub(crate) fn print(bytes: &[u8]) -> Outcome {
         io::ErrorKind::BrokenPipe => Failure { status: FAILED, message: String::new() },
         _ => Failure::failed(format!("cannot write to standard output: {error}")),
     })
+}
+
+/// Asks a question on the terminal, and gives whether it is answered by yes. Without a terminal
+/// nobody is there to ask: an error that names the flag to be given instead.
+pub(crate) fn confirm(question: &str, flag: &str) -> Outcome<bool> {
+    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        return Err(Failure::usage(format!("{question} There is no terminal to ask: give {flag}")));
+    }
+    let mut terminal = io::stderr().lock();
+    let mut answer = String::new();
+    write!(terminal, "{question} [y/N] ")
+        .and_then(|()| terminal.flush())
+        .and_then(|()| io::stdin().read_line(&mut answer))
+        .map_err(|error| Failure::failed(format!("cannot ask on the terminal: {error}")))?;
+    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
 }
 
 /// Writes a line to standard output.

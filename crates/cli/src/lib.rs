@@ -3,6 +3,7 @@
 //! It is a library, so that the integration tests can build the same program beside themselves.
 //! Each command stands in a file of its own. Errors go to standard error; the exit status is 0 when
 //! the command did what it was asked, 1 when it failed, 2 when it was asked wrongly.
+//! `mapring cluster status` has further ones.
 
 mod bench;
 mod bucket_type;
@@ -59,7 +60,7 @@ enum Command {
     /// Measure what load costs.
     #[command(subcommand)]
     Bench(bench::Command),
-    /// Look at the cluster.
+    /// Look at the cluster, or remove a member.
     #[command(subcommand)]
     Cluster(cluster::Command),
     /// Create and list bucket types.
@@ -67,8 +68,10 @@ enum Command {
     BucketType(bucket_type::Command),
     /// Have a node fill itself again from the others, and wait until it has.
     Repair(repair::Arguments),
-    /// Succeed if a node serves requests.
+    /// Succeed if requests to a node can be answered, whatever their keys.
     Ready(cluster::ReadyArguments),
+    /// Succeed if a node itself serves, whatever becomes of the others.
+    Live(cluster::ReadyArguments),
     /// Run phase functions for a node, which starts this itself.
     #[command(hide = true)]
     ScriptWorker,
@@ -112,6 +115,7 @@ pub fn main() -> ExitCode {
         Command::BucketType(command) => on_one_thread(bucket_type::run(&command)),
         Command::Repair(arguments) => on_one_thread(repair::run(&arguments)),
         Command::Ready(arguments) => on_one_thread(cluster::ready(&arguments)),
+        Command::Live(arguments) => on_one_thread(cluster::live(&arguments)),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -67,17 +67,34 @@ async fn look(client: &Client, node: &str, json: bool) -> mapring_client::Result
 
 /// One line.
 pub(crate) fn text(repair: &Repair) -> String {
-    let Repair { node, complete, lost, slices, filled, fetched, compared, waits_for } = repair;
-    if *complete {
+    let Repair { node, slices, filled, fetched, compared, .. } = repair;
+    let mut text = if !repair.complete {
+        format!(
+            "{node}: {filled} of {slices} parts filled, {compared} objects compared, {fetched} fetched"
+        )
+    } else if *compared > 0 {
+        format!("{node}: complete; {compared} objects compared, {fetched} fetched")
+    } else {
         return format!("{node}: complete");
+    };
+    for (number, what) in [
+        (repair.given, "given to others"),
+        (repair.removed, "removed, for they were deleted"),
+        (repair.kept, "kept that nobody else knew"),
+    ] {
+        if number > 0 {
+            text.push_str(&format!(", {number} {what}"));
+        }
     }
-    let mut text = format!(
-        "{node}: {filled} of {slices} parts filled, {compared} objects compared, {fetched} fetched"
-    );
-    if let Some(lost) = lost {
+    if !repair.kept_names.is_empty() {
+        let more = repair.kept > repair.kept_names.len() as u64;
+        let dots = if more { ", …" } else { "" };
+        text.push_str(&format!(" ({}{dots})", repair.kept_names.join(", ")));
+    }
+    if let Some(lost) = &repair.lost {
         text.push_str(&format!("; lost: {lost}"));
     }
-    if let Some(why) = waits_for {
+    if let Some(why) = &repair.waits_for {
         text.push_str(&format!("; waits: {why}"));
     }
     text
@@ -103,7 +120,12 @@ mod tests {
         assert_eq!(text(&repair), line);
         repair.waits_for = Some("nobody answers".into());
         assert_eq!(text(&repair), format!("{line}; waits: nobody answers"));
-        repair.complete = true;
+        repair = Repair { complete: true, lost: None, waits_for: None, ..repair };
+        assert_eq!(text(&repair), "n1: complete; 120 objects compared, 100 fetched");
+        repair = Repair { given: 4, kept: 2, kept_names: vec!["b/k1".into()], ..repair };
+        let more = ", 4 given to others, 2 kept that nobody else knew (b/k1, …)";
+        assert!(text(&repair).ends_with(more), "{}", text(&repair));
+        repair.compared = 0;
         assert_eq!(text(&repair), "n1: complete");
     }
 }

@@ -12,6 +12,12 @@ use crate::object::escape;
 /// The cluster as one node sees it.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct ClusterStatus {
+    /// `ok`, `filling`, `degraded`, `alarm` or `unavailable`.
+    #[serde(default)]
+    pub state: String,
+    /// One line, the state first.
+    #[serde(default)]
+    pub summary: String,
     /// The cluster's name.
     #[serde(alias = "cluster_name")]
     pub cluster: String,
@@ -23,6 +29,9 @@ pub struct ClusterStatus {
     pub sealed: bool,
     /// All members.
     pub members: Vec<MemberStatus>,
+    /// Who decides about members, bucket properties and bucket types.
+    #[serde(default)]
+    pub voting: Voting,
     /// Objects that members hold for others which missed them.
     #[serde(default)]
     pub hints: Vec<Hints>,
@@ -100,6 +109,19 @@ pub struct Follower {
     pub dropped: Option<(u64, u64)>,
 }
 
+/// The group that decides about the metadata, as the answering node knows it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct Voting {
+    /// Whether it can decide anything now: it has a leader and a majority.
+    pub decides: bool,
+    /// Its leader.
+    pub leader: Option<String>,
+    /// Who votes.
+    pub voters: Vec<String>,
+    /// Whether the voters are being changed.
+    pub changing: bool,
+}
+
 /// What one member holds for another.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Hints {
@@ -155,6 +177,12 @@ pub struct MemberStatus {
     pub name: String,
     /// `valid` or `joining`.
     pub status: String,
+    /// What it may fail together with, where its operator says so.
+    #[serde(default)]
+    pub zone: Option<String>,
+    /// Whether it votes about the metadata.
+    #[serde(default)]
+    pub votes: bool,
     /// Whether it seems to be reachable.
     pub up: bool,
     /// `host:port` of the cluster listener.
@@ -187,6 +215,18 @@ pub struct Repair {
     pub compared: u64,
     /// Objects that were fetched.
     pub fetched: u64,
+    /// Objects that were given to others.
+    #[serde(default)]
+    pub given: u64,
+    /// Objects that were removed, since another node proves that they were deleted.
+    #[serde(default)]
+    pub removed: u64,
+    /// Objects that nobody else knew, nor that they were deleted: kept.
+    #[serde(default)]
+    pub kept: u64,
+    /// The names of the first of these.
+    #[serde(default)]
+    pub kept_names: Vec<String>,
     /// Why it does not go on at present.
     pub waits_for: Option<String>,
 }
@@ -300,19 +340,61 @@ impl Client {
         String::from_utf8(bytes.into()).map_err(Error::form)
     }
 
-    /// Whether the node serves requests; `false` while it starts or stops.
+    /// Has a member removed, by its name or identity, that is down for good and owns nothing.
+    ///
+    /// # Errors
+    /// As for any request; 404 for who is no member, 409 for one that is up or owns partitions, 503
+    /// while the metadata cannot be changed.
+    pub async fn forget(&self, node: &str) -> Result<()> {
+        let path = format!("/admin/members/{}", escape(node));
+        let answer = self.send(Method::DELETE, &path, HeaderMap::new(), Bytes::new()).await?;
+        answer.expect(&[StatusCode::NO_CONTENT]).await?.body.collect(limits::ERROR_BYTES).await?;
+        Ok(())
+    }
+
+    /// Whether the node serves, and requests with the default quorums can be met for every key;
+    /// `false` also while it starts or stops.
     ///
     /// # Errors
     /// When it cannot be asked.
     pub async fn is_ready(&self) -> Result<bool> {
-        let path = "/admin/ready";
+        Ok(self.why_not_ready().await?.is_none())
+    }
+
+    /// As [`Client::is_ready`], with the reason where it is not; `None` where it is.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    pub async fn why_not_ready(&self) -> Result<Option<String>> {
+        #[derive(Deserialize)]
+        struct Answer {
+            why: String,
+        }
+        let refusal = self.refusal("/admin/ready").await?;
+        Ok(refusal.map(|text| match serde_json::from_str::<Answer>(&text) {
+            Ok(answer) => answer.why,
+            Err(_) => text,
+        }))
+    }
+
+    /// Whether the node itself serves, whatever becomes of the others; `false` while it starts or
+    /// stops.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    pub async fn is_live(&self) -> Result<bool> {
+        Ok(self.refusal("/admin/live").await?.is_none())
+    }
+
+    /// The text with which a question is answered by 503; `None` for 200.
+    async fn refusal(&self, path: &str) -> Result<Option<String>> {
         let answer = self.send(Method::GET, path, HeaderMap::new(), Bytes::new()).await?;
         match answer.expect(&[StatusCode::OK]).await {
             Ok(answer) => {
                 answer.body.collect(limits::ERROR_BYTES).await?;
-                Ok(true)
+                Ok(None)
             }
-            Err(Error::Status { status: 503, .. }) => Ok(false),
+            Err(Error::Status { status: 503, text }) => Ok(Some(text)),
             Err(error) => Err(error),
         }
     }

@@ -3,13 +3,14 @@
 use futures::future::join_all;
 use http::header::LINK;
 use http::{Method, StatusCode};
-use mapring_cluster::View;
+use mapring_cluster::{Outcome, View};
 use mapring_kv::Progress;
 use mapring_types::NodeId;
 use serde_json::{Map, Value, json};
 use tokio::time::timeout;
 
 use crate::decision;
+use crate::health::Facts;
 use crate::listing::ascii;
 use crate::reply::{Reply, Stop, VARY_BOTH, media};
 use crate::server::{App, Request, StorageFacts};
@@ -123,7 +124,10 @@ pub(crate) async fn cluster(app: &App, request: &Request) -> Result<Reply, Stop>
     decision::allow(&request.method, READ)?;
     let (lacking, filling) = tokio::join!(app.objects.lacking(), filling(app));
     let view = app.objects.view();
-    let mut document = status::document(&view, is_ready(app, &view), &lacking, &filling);
+    let known = app.objects.cluster_status();
+    let facts = Facts::here(&view, &known, is_live(app));
+    let health = facts.lacking(&view, &lacking).judge();
+    let mut document = status::document(&view, &known, &health, &lacking, &filling);
     if let Some(members) = document.as_object_mut() {
         members.insert("metadata".to_owned(), json!(app.objects.metadata()));
     }
@@ -136,7 +140,7 @@ async fn filling(app: &App) -> Vec<(NodeId, Progress)> {
     let incomplete = view.state.members.iter().filter(|(_, member)| member.incomplete);
     let asked = incomplete.filter(|(id, _)| view.is_up(**id)).map(|(&id, _)| async move {
         let answer = timeout(limits::STATUS_PATIENCE, app.objects.repair_status(id)).await;
-        Some((id, answer.ok()?.ok()??))
+        Some((id, answer.ok()?.ok()?))
     });
     join_all(asked).await.into_iter().flatten().collect()
 }
@@ -144,24 +148,14 @@ async fn filling(app: &App) -> Vec<(NodeId, Progress)> {
 /// `/admin/repair/NODE`: how far a node is with filling itself from the others; a POST has it do so.
 pub(crate) async fn repair(app: &App, request: &Request, node: &[u8]) -> Result<Reply, Stop> {
     decision::allow(&request.method, "GET, HEAD, POST")?;
-    let view = app.objects.view();
-    let text = String::from_utf8_lossy(node);
-    let id = view.state.holder(&text).or_else(|| {
-        let ids = view.state.members.keys().copied();
-        ids.into_iter().find(|id| id.to_string() == text)
-    });
-    let Some(id) = id else {
-        let message = format!("there is no node {text}\n");
-        return Ok(Reply::text(StatusCode::NOT_FOUND, message));
-    };
+    let id = node_called(&app.objects.view(), node)?;
     let starts = request.method == Method::POST;
     if starts {
         app.objects.repair(id).await?;
     }
     let progress = app.objects.repair_status(id).await?;
     let view = app.objects.view();
-    let done = progress.is_none();
-    let document = status::repair(&view, id, done, &progress.unwrap_or_default());
+    let document = status::repair(&view, id, &progress);
     let status = if starts { StatusCode::ACCEPTED } else { StatusCode::OK };
     Ok(Reply::json(status, ascii(&document.to_string())))
 }
@@ -173,15 +167,50 @@ pub(crate) async fn choose(app: &App, request: &Request, node: &[u8]) -> Result<
     Ok(Reply::json(StatusCode::OK, ascii(&json!(chosen).to_string())))
 }
 
-/// `/admin/ready`: whether requests should be sent here.
+/// `/admin/ready`: whether requests that are sent here can be answered, whatever their keys.
 pub(crate) fn ready(app: &App, request: &Request) -> Result<Reply, Stop> {
     decision::allow(&request.method, READ)?;
-    if is_ready(app, &app.objects.view()) {
-        return Ok(Reply::text(StatusCode::OK, "ready\n"));
+    let view = app.objects.view();
+    let health = Facts::here(&view, &app.objects.cluster_status(), is_live(app)).judge();
+    let mut document = json!({ "ready": health.ready, "state": health.state.word() });
+    if !health.ready {
+        document["why"] = health.summary.into();
     }
-    Ok(Reply::text(StatusCode::SERVICE_UNAVAILABLE, "not ready\n"))
+    Ok(Reply::json(yes_or_no(health.ready), ascii(&format!("{document}\n"))))
 }
 
-fn is_ready(app: &App, view: &View) -> bool {
-    !app.is_stopping() && (app.node.serving)() && view.state.members.contains_key(&view.me)
+/// `/admin/live`: whether this node serves, whatever becomes of the others.
+pub(crate) fn live(app: &App, request: &Request) -> Result<Reply, Stop> {
+    decision::allow(&request.method, READ)?;
+    let view = app.objects.view();
+    let live = is_live(app) && view.state.members.contains_key(&view.me);
+    Ok(Reply::json(yes_or_no(live), format!("{}\n", json!({ "live": live }))))
+}
+
+fn yes_or_no(yes: bool) -> StatusCode {
+    if yes { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
+}
+
+fn is_live(app: &App) -> bool {
+    !app.is_stopping() && (app.node.serving)()
+}
+
+/// `/admin/members/NODE`: a DELETE removes a member that has gone for good.
+pub(crate) async fn member(app: &App, request: &Request, node: &[u8]) -> Result<Reply, Stop> {
+    decision::allow(&request.method, "DELETE")?;
+    decision::same_origin(&request.headers, app.config.secure_referer_check)?;
+    let id = node_called(&app.objects.view(), node)?;
+    Ok(match app.objects.forget(id).await? {
+        Outcome::Applied => Reply::empty(StatusCode::NO_CONTENT),
+        Outcome::Refused(reason) => Reply::text(StatusCode::CONFLICT, format!("{reason}\n")),
+    })
+}
+
+/// The member with that name or identity.
+fn node_called(view: &View, node: &[u8]) -> Result<NodeId, Stop> {
+    let text = String::from_utf8_lossy(node);
+    let by_id = || view.state.members.keys().copied().find(|id| id.to_string() == text);
+    view.state.holder(&text).or_else(by_id).ok_or_else(|| {
+        Reply::text(StatusCode::NOT_FOUND, format!("there is no node {text}\n")).into()
+    })
 }

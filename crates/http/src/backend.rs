@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
-use mapring_cluster::{Change, Chosen, MetadataStatus, Outcome, View};
+use mapring_cluster::{Change, Chosen, ClusterStatus, MetadataStatus, Outcome, View};
 use mapring_kv::{DeleteOptions, GetOptions, Kv, NewValue, Progress, PutOptions};
 use mapring_mapred::{
     Answer, Failure, MapReduce, Query, QueryId, QueryList, QueryReport, Rejection, Results,
@@ -24,6 +24,12 @@ use crate::status::Lacking;
 pub trait Objects: Send + Sync + 'static {
     /// See [`mapring_cluster::Cluster::view`].
     fn view(&self) -> Arc<View>;
+
+    /// See [`mapring_cluster::Cluster::status`].
+    fn cluster_status(&self) -> ClusterStatus;
+
+    /// See [`mapring_cluster::Cluster::forget`].
+    async fn forget(&self, node: NodeId) -> Result<Outcome>;
 
     /// See [`mapring_cluster::Cluster::propose`].
     async fn propose(&self, change: Change) -> Result<Outcome>;
@@ -75,13 +81,21 @@ pub trait Objects: Send + Sync + 'static {
     async fn repair(&self, node: NodeId) -> Result<()>;
 
     /// See [`Kv::repair_status`].
-    async fn repair_status(&self, node: NodeId) -> Result<Option<Progress>>;
+    async fn repair_status(&self, node: NodeId) -> Result<Progress>;
 }
 
 #[async_trait]
 impl Objects for Kv {
     fn view(&self) -> Arc<View> {
         self.cluster().view()
+    }
+
+    fn cluster_status(&self) -> ClusterStatus {
+        self.cluster().status()
+    }
+
+    async fn forget(&self, node: NodeId) -> Result<Outcome> {
+        self.cluster().forget(node).await
     }
 
     async fn propose(&self, change: Change) -> Result<Outcome> {
@@ -143,7 +157,7 @@ impl Objects for Kv {
         Kv::repair(self, node).await
     }
 
-    async fn repair_status(&self, node: NodeId) -> Result<Option<Progress>> {
+    async fn repair_status(&self, node: NodeId) -> Result<Progress> {
         Kv::repair_status(self, node).await
     }
 }

@@ -19,6 +19,7 @@ mod buckets;
 mod decision;
 mod events;
 pub mod headers;
+mod health;
 pub mod limits;
 mod listing;
 mod mapred;

@@ -31,6 +31,10 @@ pub enum Route {
     AdminChoose(Bytes),
     /// `/admin/ready`.
     AdminReady,
+    /// `/admin/live`.
+    AdminLive,
+    /// `/admin/members/NODE`.
+    AdminMember(Bytes),
     /// `/admin/repair/NODE`.
     AdminRepair(Bytes),
     /// `/admin/bucket-types`.
@@ -82,6 +86,8 @@ pub fn route(path: &str) -> Route {
         [b"admin", b"cluster"] => Route::AdminCluster,
         [b"admin", b"cluster", b"choose", _] => Route::AdminChoose(take(3)),
         [b"admin", b"ready"] => Route::AdminReady,
+        [b"admin", b"live"] => Route::AdminLive,
+        [b"admin", b"members", _] => Route::AdminMember(take(2)),
         [b"admin", b"repair", _] => Route::AdminRepair(take(2)),
         [b"admin", b"bucket-types"] => Route::AdminBucketTypes,
         [b"admin", b"bucket-types", _] => Route::AdminBucketType(take(2)),

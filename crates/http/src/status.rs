@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use mapring_cluster::View;
+use mapring_cluster::{ClusterStatus, View};
 use mapring_kv::{Holdings, Lagging, Progress};
 use mapring_ring::Partition;
 use mapring_types::NodeId;
 use serde_json::{Value, json};
+
+use crate::health::Health;
 
 /// What the store knows of replicas that lack writes.
 pub type Lacking = (Lagging, BTreeMap<NodeId, Holdings>);
@@ -14,7 +16,8 @@ pub type Lacking = (Lagging, BTreeMap<NodeId, Holdings>);
 /// The document.
 pub(crate) fn document(
     view: &View,
-    ready: bool,
+    cluster: &ClusterStatus,
+    health: &Health,
     lacking: &Lacking,
     filling: &[(NodeId, Progress)],
 ) -> Value {
@@ -24,6 +27,8 @@ pub(crate) fn document(
             "id": id.to_string(),
             "name": member.name,
             "status": member.status,
+            "zone": member.zone,
+            "votes": cluster.voters.contains(&id.to_string()),
             "up": view.is_up(id),
             "me": id == view.me,
             "cluster_address": member.cluster_address,
@@ -34,14 +39,17 @@ pub(crate) fn document(
         })
     });
     json!({
+        "state": health.state.word(),
+        "summary": health.summary,
         "cluster": view.state.name,
         "node": view.state.members.get(&view.me).map(|member| member.name.as_str()),
         "id": view.me.to_string(),
-        "ready": ready,
+        "ready": health.ready,
         "ring_size": view.plan().ring_size().get(),
         "plan_version": view.plan().version(),
         "sealed": view.state.sealed,
         "members": members.collect::<Vec<_>>(),
+        "voting": voting(view, cluster),
         "hints": hints(view, lagging, holdings),
         "unfit": unfit(view, lagging),
         "repairs": {
@@ -50,23 +58,43 @@ pub(crate) fn document(
             "read_repairs": lagging.read_repairs,
             "filling": filling
                 .iter()
-                .map(|(id, progress)| repair(view, *id, false, progress))
+                .map(|(id, progress)| repair(view, *id, progress))
                 .collect::<Vec<_>>(),
         },
     })
 }
 
+/// Who decides about the metadata.
+fn voting(view: &View, cluster: &ClusterStatus) -> Value {
+    let called = |id: &String| {
+        let node = view.state.members.keys().find(|node| node.to_string() == *id);
+        node.map_or_else(|| id.clone(), |node| name(view, *node))
+    };
+    let mut voters: Vec<String> = cluster.voters.iter().map(called).collect();
+    voters.sort();
+    json!({
+        "decides": cluster.decides,
+        "leader": cluster.leader.as_ref().map(called),
+        "voters": voters,
+        "changing": cluster.voters_changing,
+    })
+}
+
 /// How far a node is with filling itself from the others.
-pub(crate) fn repair(view: &View, id: NodeId, complete: bool, progress: &Progress) -> Value {
+pub(crate) fn repair(view: &View, id: NodeId, progress: &Progress) -> Value {
     json!({
         "node": view.state.members.get(&id).map(|member| member.name.as_str()),
         "id": id.to_string(),
-        "complete": complete,
+        "complete": progress.complete,
         "lost": progress.lost,
         "slices": progress.slices,
         "filled": progress.filled,
         "compared": progress.compared,
         "fetched": progress.fetched,
+        "given": progress.given,
+        "removed": progress.removed,
+        "kept": progress.kept,
+        "kept_names": progress.kept_names,
         "waits_for": progress.waits_for,
     })
 }
@@ -134,7 +162,7 @@ fn by_owner(
     owners
 }
 
-fn name(view: &View, node: NodeId) -> String {
+pub(crate) fn name(view: &View, node: NodeId) -> String {
     let member = view.state.members.get(&node);
     member.map_or_else(|| node.to_string(), |member| member.name.clone())
 }

@@ -14,6 +14,7 @@ mod damage;
 mod documents;
 mod durability;
 mod faults;
+mod health;
 mod hostile;
 mod inputs;
 mod leaving;

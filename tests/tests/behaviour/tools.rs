@@ -135,12 +135,19 @@ async fn loads_say_where_they_stopped() {
 async fn cluster_status_and_ready() {
     let cluster = Cluster::start(2).await;
     let tool = Tool { url: cluster.nodes[1].url() };
-    let table = tool.ok(&["cluster", "status"]).await;
+    // Nodes that have just started may have to hear from each other first.
+    let table = eventually("the cluster to be well", || async {
+        let output = tool.run(&["cluster", "status"]).await;
+        output.status.success().then(|| String::from_utf8(output.stdout).unwrap())
+    })
+    .await;
+    assert!(table.starts_with("ok: "), "{table}");
     assert_eq!(table.lines().filter(|line| line.starts_with("valid")).count(), 2, "{table}");
     let json = tool.ok(&["cluster", "status", "--json"]).await;
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json["members"].as_array().unwrap().len(), 2);
     tool.ok(&["ready"]).await;
+    tool.ok(&["live"]).await;
     let nobody = Tool { url: "http://127.0.0.1:1".into() };
     let (status, error) = told(&nobody.run(&["ready"]).await);
     assert_eq!(status, 1);

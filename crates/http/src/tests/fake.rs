@@ -10,7 +10,9 @@ use bytes::Bytes;
 use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
 use mapring_cluster::fixed::{FixedCluster, FixedGroup};
-use mapring_cluster::{Change, Chosen, Cluster as _, MetadataStatus, Outcome, View};
+use mapring_cluster::{
+    Change, Chosen, Cluster as _, ClusterStatus, MetadataStatus, Outcome, View,
+};
 use mapring_kv::{DeleteOptions, GetOptions, NewValue, Progress, PutOptions};
 use mapring_mapred::{
     Answer, Failure, PhaseResults, QueryId, QueryList, QueryReport, Rejection, Results,
@@ -27,7 +29,7 @@ use crate::backend::{Objects, ParsedQuery, Queries, Watched};
 use crate::status::Lacking;
 
 pub(crate) struct Store {
-    cluster: Arc<FixedCluster>,
+    pub(crate) cluster: Arc<FixedCluster>,
     objects: Mutex<BTreeMap<ObjectId, Object>>,
     counter: AtomicU64,
     /// The next calls fail so.
@@ -80,6 +82,15 @@ impl Store {
 impl Objects for Store {
     fn view(&self) -> Arc<View> {
         self.cluster.view()
+    }
+
+    fn cluster_status(&self) -> ClusterStatus {
+        self.cluster.status()
+    }
+
+    async fn forget(&self, node: NodeId) -> Result<Outcome> {
+        self.check()?;
+        self.cluster.forget(node).await
     }
 
     async fn propose(&self, change: Change) -> Result<Outcome> {
@@ -164,9 +175,14 @@ impl Objects for Store {
         self.propose(Change::Lost { id: node }).await.map(drop)
     }
 
-    async fn repair_status(&self, node: NodeId) -> Result<Option<Progress>> {
+    async fn repair_status(&self, node: NodeId) -> Result<Progress> {
         let incomplete = self.view().state.members[&node].incomplete;
-        Ok(incomplete.then(|| Progress { slices: 66, filled: 5, ..Progress::default() }))
+        let progress = Progress { complete: true, ..Progress::default() };
+        Ok(if incomplete {
+            Progress { slices: 66, filled: 5, ..Progress::default() }
+        } else {
+            progress
+        })
     }
 }
 

@@ -1,5 +1,6 @@
 //! Buckets, properties, listings, queries and the administrative resources.
 
+use mapring_cluster::Change;
 use mapring_kv::{Holdings, Lagging};
 use mapring_mapred::{Failure, PhaseResults};
 use mapring_ring::Partition;
@@ -190,6 +191,67 @@ async fn administrative_resources_answer() {
     let list = parsed(&client.get("/buckets/b/keys/k/preflist").await);
     assert_eq!(list["preflist"][0]["partition"], 28);
     assert_eq!(list["preflist"].as_array().unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn readiness_and_the_state_follow_the_members() {
+    let fixture = Fixture::start().await;
+    let mut client = fixture.connect().await;
+    for (up, status, state) in [
+        (&[2, 3][..], 200, "ok"),
+        (&[2], 200, "degraded"),
+        (&[], 503, "unavailable"),
+        (&[3, 2], 200, "ok"),
+    ] {
+        fixture.store.cluster.set_up(up.iter().map(|id| NodeId(*id)));
+        let ready = client.get("/admin/ready").await;
+        assert_eq!((ready.status, &parsed(&ready)["state"]), (status, &json!(state)));
+        let why = parsed(&ready)["why"].as_str().unwrap_or_default().to_owned();
+        assert_eq!(why.contains("n2 and n3 are down"), status == 503, "{why}");
+        assert_eq!(client.get("/admin/live").await.status, 200);
+        let cluster = parsed(&client.get("/admin/cluster").await);
+        assert_eq!((&cluster["state"], &cluster["ready"]), (&json!(state), &json!(status == 200)));
+        assert!(cluster["summary"].as_str().unwrap().starts_with(&format!("{state}: ")));
+        assert_eq!(cluster["voting"]["decides"], true);
+    }
+    // Replicas that are up, but lack something.
+    for change in [Change::Seal, Change::Lost { id: NodeId(2) }, Change::Lost { id: NodeId(3) }] {
+        fixture.store.propose(change).await.unwrap();
+    }
+    let cluster = parsed(&client.get("/admin/cluster").await);
+    assert_eq!(cluster["state"], "degraded");
+    assert!(cluster["summary"].as_str().unwrap().contains("reads of up to 64 of 64 partitions"));
+    assert_eq!(client.get("/admin/ready").await.status, 200);
+}
+
+#[tokio::test]
+async fn members_that_are_gone_are_removed() {
+    let fixture = Fixture::start().await;
+    let mut client = fixture.connect().await;
+    let mut member = fixture.store.view().state.members[&NodeId(3)].clone();
+    member.name = "n 4".to_owned();
+    let join = Change::Join { id: NodeId(4), member, replaces: None };
+    for change in [Change::Seal, join] {
+        fixture.store.propose(change).await.unwrap();
+    }
+    fixture.store.cluster.set_up([NodeId(2)]);
+    let foreign = ["Referer: http://elsewhere/"];
+    assert_eq!(client.request("DELETE", "/admin/members/n%204", &foreign, b"").await.status, 403);
+    for (method, node, status, said) in [
+        ("GET", "n2", 405, ""),
+        ("DELETE", "n9", 404, "there is no node n9"),
+        ("DELETE", "n2", 409, "n2 (0000000000000002) is up"),
+        ("DELETE", "n3", 409, "n3 (0000000000000003) owns 21 partitions"),
+        ("DELETE", "n%204", 204, ""),
+        ("DELETE", "0000000000000004", 404, "there is no node 0000000000000004"),
+    ] {
+        let answer = client.request(method, &format!("/admin/members/{node}"), &[], b"").await;
+        assert_eq!(answer.status, status, "{method} {node}: {}", answer.text());
+        assert!(answer.text().contains(said), "{}", answer.text());
+    }
+    assert_eq!(fixture.store.view().state.members.len(), 3);
+    *fixture.store.failure.lock() = Some(Error::unavailable("no majority"));
+    assert_eq!(client.request("DELETE", "/admin/members/n3", &[], b"").await.status, 503);
 }
 
 #[tokio::test]

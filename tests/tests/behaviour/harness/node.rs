@@ -115,9 +115,10 @@ impl Node {
         self.child.is_some()
     }
 
+    /// Waits until the node serves, whatever the others do.
     pub(crate) async fn wait_ready(&self) {
         let what = format!("{} to be ready", self.settings.name);
-        eventually(&what, || async { holds(self.client.is_ready().await.unwrap_or(false)) }).await;
+        eventually(&what, || async { holds(self.client.is_live().await.unwrap_or(false)) }).await;
     }
 
     /// Waits until a function keeps a worker busy; starting workers takes a tenth of that time.
