@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::join_all;
 use mapring_cluster::View;
@@ -13,14 +14,16 @@ use mapring_types::{Error, NodeId, Object, ObjectId, Record, Result};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep_until};
 
+use crate::absence::Absence;
 use crate::pending::Pending;
 use crate::quorum::{ReadCore, ReadNeed, Verdict, is_tombstone, keeps_siblings};
+use crate::wire::Had;
 use crate::{GetOptions, Shared, deadline, home, limits};
 
 type Reply = Result<Option<Object>>;
 
 /// What a replica answers.
-type Answer = Result<Option<Record>>;
+type Answer = Result<Had>;
 
 /// One read under way.
 struct Reader {
@@ -66,7 +69,7 @@ pub(crate) async fn get(shared: &Arc<Shared>, id: &ObjectId, options: &GetOption
         place: StoreKey { home: home(&view, id).0, id: id.clone() },
         need,
         siblings: keeps_siblings(&props),
-        core: ReadCore::new(need),
+        core: ReadCore::new(need, keeps_siblings(&props)),
         excluded: BTreeSet::new(),
         listed: None,
         ready: Vec::new(),
@@ -147,16 +150,19 @@ impl Reader {
     }
 
     fn take(&mut self, index: usize, answer: Answer) {
-        let record = match answer {
-            Ok(Some(record)) => record,
-            Ok(None) => return self.core.apply(index, Ok(None)),
+        let Had { record, sure } = match answer {
+            Ok(had) => had,
             Err(error) => return self.fail(index, error),
         };
+        if !sure {
+            self.core.doubt(index);
+        }
+        let Some(record) = record else { return self.core.apply(index, None) };
         match &self.last {
             Some((other, last)) if *last == record => self.core.apply_same(index, *other),
             _ => match record.decode() {
                 Ok(object) => {
-                    self.core.apply(index, Ok(Some(object)));
+                    self.core.apply(index, Some(object));
                     self.last = Some((index, record));
                 }
                 Err(error) => self.fail(index, error),
@@ -168,7 +174,7 @@ impl Reader {
         let (id, node) = (&self.place.id, self.core.node(index));
         tracing::debug!(%id, ?node, %error, "a replica failed a read");
         self.excluded.extend(node);
-        self.core.apply(index, Err(error));
+        self.core.fail(index);
     }
 
     /// Asks the replicas that the list names by now and that have not been asked. Once the reply
@@ -185,6 +191,7 @@ impl Reader {
             let home = Partition(self.place.home);
             let list = self.shared.list(&view, home, self.need.n, &self.excluded);
             self.listed = Some((view, self.excluded.len()));
+            self.core.set_primaries(list.primaries);
             for entry in list.entries {
                 if let Some(index) = self.core.add(entry) {
                     self.ask(index, entry);
@@ -202,10 +209,13 @@ impl Reader {
             self.ready.push((index, answer));
             return;
         }
+        self.send(index, entry, limits::REPLICA_PATIENCE);
+    }
+
+    fn send(&mut self, index: usize, entry: PreferenceEntry, patience: Duration) {
         let (shared, id) = (self.shared.clone(), self.place.id.clone());
-        let patience = limits::REPLICA_PATIENCE;
         self.pending.push(async move {
-            (index, shared.read_record_at(entry, id, Class::Foreground, patience).await)
+            (index, shared.had_at(entry, id, Class::Foreground, patience).await)
         });
     }
 
@@ -216,14 +226,44 @@ impl Reader {
         match self.core.verdict() {
             Verdict::Wait => {}
             Verdict::Fail(error) => self.answer(Err(error.context(&self.place.id))),
-            Verdict::Enough => {
-                let last = self.pending.is_empty() && !self.is_to_repair();
-                let merged = &mut self.core.merged;
-                let mut object = if last { std::mem::take(merged) } else { merged.clone() };
-                if !self.siblings {
-                    object.resolve_to_newest();
+            Verdict::Enough if self.core.is_there() => self.give(),
+            Verdict::Enough => self.doubt(),
+        }
+    }
+
+    fn give(&mut self) {
+        let last = self.pending.is_empty() && !self.is_to_repair();
+        let merged = &mut self.core.merged;
+        let mut object = if last { std::mem::take(merged) } else { merged.clone() };
+        if !self.siblings {
+            object.resolve_to_newest();
+        }
+        self.answer(Ok((!object.siblings.is_empty()).then_some(object)));
+    }
+
+    /// So many say that there is nothing: answers so only where that is known.
+    fn doubt(&mut self) {
+        let around = self.shared.around(self.core.primaries());
+        match self.core.absence(&around) {
+            Absence::Known => self.give(),
+            Absence::Wait => {}
+            Absence::Search(nodes) => {
+                for node in nodes {
+                    if let Some((index, entry)) = self.core.add_beside(node) {
+                        self.send(index, entry, limits::HEDGE);
+                    }
                 }
-                self.answer(Ok((!object.siblings.is_empty()).then_some(object)));
+            }
+            Absence::Again => {
+                // That one is waited for again.
+                self.last = None;
+                for (index, entry) in self.core.again() {
+                    self.send(index, entry, limits::HEDGE);
+                }
+            }
+            Absence::Unknown(nodes) => {
+                let error = self.core.unknown(&nodes);
+                self.answer(Err(error.context(&self.place.id)));
             }
         }
     }

@@ -4,16 +4,19 @@
 //! `actor` (who stamps dots), `commit` (shared syncs), `graves` (what was deleted), `recent` and
 //! `indexes` beneath it; `fold` and
 //! `select` read pages, `merge` those of several replicas; `wire`, `replica` and `service` are what nodes ask of each other; `quorum` decides, `pending` is
-//! waited for, and `get`, `put`, `delete` coordinate; `elsewhere` looks for what a replica lacks;
+//! waited for, and `get`, `put`, `delete` coordinate; `absence` and `calm` know whether what was not
+//! found does not exist; `elsewhere` looks for what a replica lacks;
 //! `settle`, `witness`, `standing` and `knowledge` know which replicas lack writes, `handoff`,
 //! `coverage` and `reap` act on it, `holdings` tells; `extent` and `integrity` know whether this node has
 //! what it had, and `repair` fills it; `placement` puts old data to its place; `silence` and `beat` know
 //! who does not answer;
 //! `list` walks the ring.
 
+mod absence;
 mod actor;
 mod apart;
 mod beat;
+mod calm;
 mod commit;
 mod coverage;
 mod delete;
@@ -71,6 +74,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use beat::Beat;
+use calm::Calm;
 use extent::Extents;
 use integrity::{Integrity, Numbers};
 use quorum::keeps_siblings;
@@ -211,6 +215,8 @@ pub(crate) struct Shared {
     tests: Semaphore,
     pub(crate) beat: Beat,
     pub(crate) silence: Silence,
+    /// Who has told what it holds for others.
+    pub(crate) calm: Calm,
     /// Whether this node has what it once stored.
     pub(crate) integrity: Arc<Integrity>,
     stopping: AtomicBool,
@@ -300,6 +306,7 @@ impl Kv {
             tests: Semaphore::new(std::thread::available_parallelism().map_or(1, NonZero::get)),
             beat: Beat::new(),
             silence: Silence::new(),
+            calm: Calm::default(),
             integrity: Arc::new(Integrity::new(numbers, lacking, awaited)),
             stopping: AtomicBool::new(false),
             parts,
@@ -310,6 +317,7 @@ impl Kv {
             tracing::warn!(%error, "writes that were under way are not adopted yet");
         }
         mapring_net::task::spawn(beat::run(Arc::downgrade(&inner)));
+        mapring_net::task::spawn(calm::run(Arc::downgrade(&inner)));
         mapring_net::task::spawn(standing::run(Arc::downgrade(&inner)));
         mapring_net::task::spawn(handoff::run(Arc::downgrade(&inner)));
         mapring_net::task::spawn(holdings::run(Arc::downgrade(&inner)));
@@ -434,11 +442,13 @@ impl Kv {
     }
 
     /// Reads an object. A tombstone is returned as an object whose siblings are all deleted; `None`
-    /// means that no replica knows it. Where the bucket keeps no siblings the newest value is
-    /// returned alone, with the clock of all.
+    /// means that it does not exist: no write of it can have been acknowledged by a majority, nor,
+    /// where `r` is more than a majority, by `n_val - r + 1` replicas. Where the bucket keeps no siblings the newest value is returned
+    /// alone, with the clock of all.
     ///
     /// # Errors
-    /// `NotFound` (unknown bucket type), `Invalid` (quorum larger than n_val), `Quorum`, `Timeout`.
+    /// `NotFound` (unknown bucket type), `Invalid` (quorum larger than n_val), `Quorum`, `Timeout`,
+    /// `Unavailable` (replicas that do not answer or refuse may have the object, and no other has it).
     pub async fn get(&self, id: &ObjectId, options: &GetOptions) -> Result<Option<Object>> {
         let began = Instant::now();
         let outcome = match self.inner.running() {
@@ -583,12 +593,13 @@ impl Kv {
     }
 
     /// Reads an object from the other primaries than `vnode`, until one has it: what a map phase does
-    /// when its own replica lacks an input. `None` when none has it and a majority of all primaries
-    /// (`vnode` among them) has said so; the others are then waited for only for a moment.
+    /// when its own replica lacks an input. `None` when none has it and it is known that it does not
+    /// exist (as of [`Kv::get`]; `vnode` has said that it lacks it); the others are then waited for
+    /// only for a moment.
     ///
     /// # Errors
-    /// `Unavailable` or `Timeout` when too many primaries could not be asked and none that could
-    /// has it.
+    /// `Unavailable` or `Timeout` when that is not known: too many primaries could not be asked, or
+    /// others may hold it, whom a read asks.
     pub async fn read_elsewhere(&self, vnode: Partition, id: &ObjectId) -> Result<Option<Record>> {
         elsewhere::read(&self.inner, vnode, id).await
     }

@@ -8,6 +8,12 @@ use mapring_types::limits::{LEASE, MESSAGE_BYTES};
 /// Well above a busy node's answer, well below what a user takes for an outage.
 pub const HEDGE: Duration = Duration::from_secs(1);
 
+/// Members other than its primaries that are asked for an object before it counts as one that does
+/// not exist, where anything is amiss. Those that are known to hold something for the primaries come
+/// first, then those that stand in first: a write that none of so many took in a primary's place was
+/// made where none of them could be reached.
+pub const ABSENCE_ASKED: usize = 8;
+
 /// A replica that has not answered for so long counts as failed, so that a paused node delays a
 /// request by less than a lease even where its answer was needed.
 pub const REPLICA_PATIENCE: Duration = Duration::from_millis(2_500);

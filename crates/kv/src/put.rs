@@ -249,7 +249,7 @@ pub(crate) async fn coordinate(shared: &Arc<Shared>, write: Coordinate) -> Resul
 
 /// Of how many nodes at least a write is to be acknowledged, as far as its quorum asks: of as many as
 /// its primaries are on. Of two nodes one may be away: what the other stored under both names counts.
-fn spread(view: &View, primaries: &[PreferenceEntry]) -> usize {
+pub(crate) fn spread(view: &View, primaries: &[PreferenceEntry]) -> usize {
     match view.plan().node_count() {
         0..=2 => 1,
         nodes => nodes.min(primaries.len()),

@@ -6,14 +6,14 @@ use std::time::Duration;
 use mapring_cluster::View;
 use mapring_engine::StoreKey;
 use mapring_net::Class;
-use mapring_ring::PreferenceEntry;
+use mapring_ring::{Partition, PreferenceEntry};
 use mapring_types::{Error, ErrorKind, NodeId, Object, ObjectId, Record, Result, VersionVector};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::fold::{self, Names};
 use crate::quorum::keeps_siblings;
-use crate::wire::{self, Operation, Replica, Sender, Signed};
+use crate::wire::{self, Had, Operation, Replica, Sender, Signed};
 use crate::witness::WriteMark;
 use crate::{Shared, limits};
 
@@ -75,6 +75,7 @@ impl Shared {
                 }))
             }
             Err(error) => {
+                self.calm.away(node);
                 match error.kind() {
                     ErrorKind::Unavailable => self.parts.cluster.report(node, false),
                     ErrorKind::Timeout if patience >= limits::HEDGE => {
@@ -107,6 +108,17 @@ impl Shared {
         class: Class,
         patience: Duration,
     ) -> Result<Option<Record>> {
+        Ok(self.had_at(entry, id, class, patience).await?.record)
+    }
+
+    /// What a replica has of an object.
+    pub(crate) async fn had_at(
+        &self,
+        entry: PreferenceEntry,
+        id: ObjectId,
+        class: Class,
+        patience: Duration,
+    ) -> Result<Had> {
         if entry.node == self.me {
             return within(patience, self.read_here(replica(entry), id)).await;
         }
@@ -119,27 +131,45 @@ impl Shared {
         &self,
         entry: PreferenceEntry,
         place: &StoreKey,
-    ) -> Option<Result<Option<Record>>> {
+    ) -> Option<Result<Had>> {
         if entry.node != self.me || !entry.primary {
             return None;
         }
         if let Err(error) = self.admit_slice(entry.vnode, &place.id) {
             return Some(Err(error));
         }
-        self.vnodes.read_at_once(entry.vnode, place)
+        let read = self.vnodes.read_at_once(entry.vnode, place)?;
+        Some(read.and_then(|record| self.had(entry.vnode, &place.id, record)))
+    }
+
+    /// What a primary of this node has, which it says of nothing only once it knows its data.
+    fn had(&self, vnode: Partition, id: &ObjectId, record: Option<Record>) -> Result<Had> {
+        match record {
+            Some(record) => {
+                let sure = !record.body.is_empty() || self.is_sure(vnode);
+                Ok(Had { record: Some(record), sure })
+            }
+            None => {
+                let home = crate::home(&self.parts.cluster.view(), id);
+                if !mapring_types::planted!(RefusalIsMissing) {
+                    self.integrity.admit(vnode, home)?;
+                }
+                Ok(Had { record: None, sure: self.is_sure(vnode) })
+            }
+        }
     }
 
     /// Reads an object from a vnode of this node. A node that stands in for another answers with all
     /// that it holds of the object, also under the vnodes of further nodes that missed a write: else
     /// a write that it acknowledged in place of one node would not be seen through it when it
     /// stands in for another.
-    pub(crate) async fn read_here(&self, replica: Replica, id: ObjectId) -> Result<Option<Record>> {
+    pub(crate) async fn read_here(&self, replica: Replica, id: ObjectId) -> Result<Had> {
         if replica.primary {
             self.admit_slice(replica.vnode, &id)?;
         }
         let own = self.vnodes.read(replica.vnode, id.clone()).await?;
         if replica.primary {
-            return Ok(own);
+            return self.had(replica.vnode, &id, own);
         }
         let view = self.parts.cluster.view();
         let n_val = self.props(&view, &id.bucket)?.n_val;
@@ -151,14 +181,18 @@ impl Shared {
         for vnode in further {
             all.extend(self.vnodes.read(vnode, id.clone()).await?);
         }
+        if all.is_empty() && !mapring_types::planted!(RefusalIsMissing) {
+            // It may have lost what it held.
+            self.integrity.admit(replica.vnode, crate::home(&view, &id))?;
+        }
         if all.len() < 2 {
-            return Ok(all.pop());
+            return Ok(Had { record: all.pop(), sure: true });
         }
         let mut joined = Object::default();
         for record in all {
             joined.merge(&record.decode()?);
         }
-        Ok(Some(Record::encode(&joined)))
+        Ok(Had { record: Some(Record::encode(&joined)), sure: true })
     }
 
     /// Joins an object into a replica, as part of a write under way where there is a mark.

@@ -80,7 +80,11 @@ impl Service for KvService {
             Operation::Repair => pack(&shared, Ok(shared.repair_here())),
             Operation::Standing => {
                 let standing = unpack::<Standing>(&body)?.body;
-                pack(&shared, shared.hear(from, &standing).await)
+                let heard = shared.hear(from, &standing).await;
+                if heard.is_ok() {
+                    shared.calm.heard(from);
+                }
+                pack(&shared, heard)
             }
             Operation::Holdings => pack(&shared, shared.holdings_here().await),
         }

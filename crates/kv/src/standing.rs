@@ -122,6 +122,14 @@ impl Board {
         self.heard.lock().iter().map(|(node, standing)| (*node, standing.clone())).collect()
     }
 
+    /// The members that hold anything for such vnodes, as they last said.
+    pub(crate) fn holders(&self, of_these: impl Fn(&Partition) -> bool) -> BTreeSet<NodeId> {
+        let heard = self.heard.lock();
+        let holds =
+            |standing: &Standing| standing.hinted.iter().chain(&standing.held).any(&of_these);
+        heard.iter().filter(|(_, standing)| holds(standing)).map(|(node, _)| *node).collect()
+    }
+
     /// The last known run of a node.
     fn run_of(&self, node: NodeId) -> Option<u64> {
         self.heard.lock().get(&node).map(|standing| standing.run)

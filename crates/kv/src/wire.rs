@@ -112,11 +112,20 @@ pub(crate) struct Replica {
     pub(crate) primary: bool,
 }
 
-/// Reads an object: answered by `Option<Record>`.
+/// Reads an object: answered by `Had`.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Read {
     pub(crate) replica: Replica,
     pub(crate) id: ObjectId,
+}
+
+/// What a replica has of an object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Had {
+    pub(crate) record: Option<Record>,
+    /// Of nothing and of what may be a tombstone: whether the replica knows that nobody holds
+    /// anything for it that it lacks.
+    pub(crate) sure: bool,
 }
 
 /// Joins an object into a replica: answered by `()` when it is durable.

@@ -28,6 +28,13 @@ pub(crate) enum Event {
     Copy(NodeId),
     /// It crashes, and the copy is put in place of what its disk holds.
     PutBack(NodeId),
+    /// Its disk cannot be read any more.
+    Refuse(NodeId),
+    Read(NodeId),
+    /// Some nodes at once are told to fill themselves again: until then they refuse to be read.
+    Repair(Vec<NodeId>),
+    /// By then they have, most of the time.
+    Repaired(Vec<NodeId>),
     /// Its clock is set: so many microseconds are added.
     Clock(NodeId, i64),
 }
@@ -37,9 +44,9 @@ impl Event {
     pub(crate) fn is_a_fault(&self) -> bool {
         match self {
             Self::Crash(_) | Self::CrashWriting(_) | Self::PutBack(_) | Self::Pause(_) => true,
-            Self::Cut(_) | Self::StormBegins(_) => true,
+            Self::Cut(_) | Self::StormBegins(_) | Self::Refuse(_) | Self::Repair(_) => true,
             Self::Restart(_) | Self::Resume(_) | Self::Mend(_) | Self::StormEnds(_) => false,
-            Self::Copy(_) | Self::Clock(..) => false,
+            Self::Read(_) | Self::Repaired(_) | Self::Copy(_) | Self::Clock(..) => false,
         }
     }
 }
@@ -88,6 +95,12 @@ pub(crate) fn schedule(random: &Random, nodes: &[NodeId], bad_clocks: bool) -> S
             }
             add(at + random.within(limits::FAULT_MS), Event::Restart(node));
         }
+    }
+    for _ in 0..random.below(3) {
+        let from = random.within(1_000..latest() - limits::FAULT_MS.end);
+        let (begin, end) = refusal(random, nodes);
+        add(from, begin);
+        add(from + random.within(limits::FAULT_MS), end);
     }
     for _ in 0..if bad_clocks { random.within(1..5) } else { 0 } {
         let node = random.choose(nodes).copied().unwrap_or_default();
@@ -142,6 +155,16 @@ fn fault(random: &Random, nodes: &[NodeId]) -> (Event, Event) {
     }
 }
 
+/// How it begins and ends that nodes refuse to be read.
+fn refusal(random: &Random, nodes: &[NodeId]) -> (Event, Event) {
+    let node = random.choose(nodes).copied().unwrap_or_default();
+    match random.below(3) {
+        0 => (Event::Refuse(node), Event::Read(node)),
+        1 => (Event::Repair(vec![node]), Event::Repaired(vec![node])),
+        _ => (Event::Repair(nodes.to_vec()), Event::Repaired(nodes.to_vec())),
+    }
+}
+
 /// A node is cut off from all others, or from one.
 fn cut_of(random: &Random, one: NodeId, nodes: &[NodeId]) -> (Event, Event) {
     let (silent, one_way) = (random.per_mille(500), random.per_mille(150));
@@ -184,6 +207,11 @@ mod tests {
                 (count(|e| matches!(e, Event::Copy(_))), count(|e| matches!(e, Event::PutBack(_)))),
                 (count(|e| matches!(e, Event::Pause(_))), count(|e| matches!(e, Event::Resume(_)))),
                 (count(|e| matches!(e, Event::Cut(_))), count(|e| matches!(e, Event::Mend(_)))),
+                (count(|e| matches!(e, Event::Refuse(_))), count(|e| matches!(e, Event::Read(_)))),
+                (
+                    count(|e| matches!(e, Event::Repair(_))),
+                    count(|e| matches!(e, Event::Repaired(_))),
+                ),
                 (
                     count(|e| matches!(e, Event::StormBegins(_))),
                     count(|e| matches!(e, Event::StormEnds(_))),
@@ -199,6 +227,6 @@ mod tests {
                     .map(|kind| format!("{kind:?}")),
             );
         }
-        assert_eq!(kinds.len(), 12);
+        assert_eq!(kinds.len(), 16);
     }
 }

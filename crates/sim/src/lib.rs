@@ -106,6 +106,8 @@ pub struct Figures {
     pub pauses: u64,
     /// Times when messages were lost and late.
     pub storms: u64,
+    /// Times when nodes refused to be read.
+    pub refusals: u64,
     /// The longest that a read or write took while at most one other node was in trouble.
     pub slowest: Duration,
     /// The longest that a query took then, where functions take no time.
@@ -116,15 +118,14 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Figures { writes, failed_writes, reads, failed_reads, .. } = self.figures;
         let Figures { queries, queries_in_trouble, failed_queries, .. } = self.figures;
-        let Figures { plans, crashes, copies, partitions, pauses, storms, .. } = self.figures;
+        let Figures { plans, crashes, copies, partitions, pauses, storms, refusals, .. } = self.figures;
         let Figures { slowest, slowest_query, .. } = self.figures;
         write!(
             f,
             "seed {}: hash {:016x}, {} events; {writes} writes (+{failed_writes} failed), {reads} \
              reads (+{failed_reads}), {queries} queries ({queries_in_trouble} in trouble, \
-             +{failed_queries} failed), {plans} plans, {crashes} crashes, {copies} \
-             copies put back, {partitions} partitions, \
-             {pauses} pauses, {storms} storms; slowest {:.1} s, query {:.1} s; {} violations",
+             +{failed_queries} failed), {plans} plans, {crashes} crashes, {copies} copies \
+             put back, {partitions} partitions, {pauses} pauses, {storms} storms, {refusals} refusals; slowest {:.1} s, query {:.1} s; {} violations",
             self.seed,
             self.hash,
             self.events,

@@ -8,7 +8,7 @@ use mapring_ring::{Partition, hash};
 use mapring_types::{BucketId, NodeId, Object, ObjectId, Result};
 
 use crate::history::Span;
-use crate::node::{Host, Life};
+use crate::node::Host;
 use crate::sharers::{self, SHARED};
 use crate::siblings;
 use crate::world::World;
@@ -29,51 +29,26 @@ fn stored(host: &Host, vnode: Partition, id: &ObjectId) -> Result<Option<Object>
     record.map(|record| record.decode()).transpose()
 }
 
-/// Replicas of an object that a node can ask, and what they have.
-#[derive(Debug, Default)]
-pub(crate) struct Witnesses {
-    /// Those with a value.
-    holders: Vec<NodeId>,
-    /// How many there are without.
-    lacking: usize,
-    /// How many faults had begun and ended by then.
-    changes: usize,
-}
-
-impl Witnesses {
-    /// The primaries that a node takes for up and can really ask.
-    pub(crate) fn of(world: &World, life: &Life, id: &ObjectId, n_val: u32) -> Self {
-        let mut witnesses = Self { changes: world.changes(), ..Self::default() };
-        let view = life.kv.cluster().view();
-        for (vnode, node) in primaries(world, id, n_val) {
-            let asked = node == life.node || view.is_up(node);
-            let (true, true, Ok(host)) =
-                (asked, world.hear_each_other(life.node, node), world.host(node))
-            else {
-                continue;
-            };
-            if view.state.members.get(&node).is_none_or(|member| member.incomplete) {
-                // It does not answer for what it may lack.
-                continue;
-            }
-            let held = stored(host, vnode, id).ok().flatten();
-            match held.as_ref().and_then(Object::newest).filter(|newest| !newest.deleted) {
-                Some(_) => witnesses.holders.push(node),
-                None => witnesses.lacking += 1,
+/// Who has a value of an object, whether or not it is a primary, as `node:vnode`; a primary is
+/// marked.
+pub(crate) fn holders(world: &World, id: &ObjectId, n_val: u32) -> Result<Vec<Holder>> {
+    let mut holders = Vec::new();
+    for (vnode, owner) in primaries(world, id, n_val) {
+        for host in &world.hosts {
+            let object = stored(host, vnode, id)?;
+            if object.as_ref().and_then(Object::newest).is_some_and(|newest| !newest.deleted) {
+                holders.push(Holder { node: host.id, primary: host.id == owner });
             }
         }
-        witnesses
     }
+    Ok(holders)
+}
 
-    /// The holders without whom a read that found nothing cannot have been answered: they could be
-    /// asked before it and after it, no fault came between, and too few other replicas lack the object for the answers that
-    /// it wanted. Whoever said so beside these stood in for others.
-    pub(crate) fn outvoted(&self, before: &Self, wanted: usize) -> Option<Vec<NodeId>> {
-        let same = (&self.holders, self.lacking, self.changes)
-            == (&before.holders, before.lacking, before.changes);
-        let outvoted = same && !self.holders.is_empty() && self.lacking < wanted;
-        outvoted.then(|| self.holders.clone())
-    }
+/// See [`holders`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Holder {
+    pub(crate) node: NodeId,
+    pub(crate) primary: bool,
 }
 
 /// After everything: every replica has every acknowledged write, and no node has anything left of

@@ -81,6 +81,10 @@ fn left_over(world: &World) -> Vec<String> {
         if !lagging.held.is_empty() || !lagging.unheard.is_empty() {
             left.push(format!("{node} takes replicas for incomplete: {lagging:?}"));
         }
+        let view = life.kv.cluster().view();
+        if view.state.members.get(&life.node).is_some_and(|member| member.incomplete) {
+            left.push(format!("{node} has not filled itself again"));
+        }
         for (what, size, _) in sizes(world, &life) {
             if size > 0 {
                 left.push(format!("{size} {what} at {node}"));

@@ -41,6 +41,8 @@ struct State {
     failing: bool,
     /// See [`Engine::position`].
     acknowledged: u64,
+    /// How many faults at present keep objects from being read.
+    unreadable: u32,
 }
 
 /// One step of a write: index entries that come, the record, index entries that go. A crash may
@@ -94,6 +96,17 @@ impl Disk {
     /// followed by a crash.
     pub(crate) fn fail_at_next_write(&self) {
         self.state.lock().failing = true;
+    }
+
+    /// Has every read of an object fail from now on, until [`Disk::heal`].
+    pub(crate) fn refuse(&self) {
+        self.state.lock().unreadable += 1;
+    }
+
+    /// Takes one [`Disk::refuse`] back.
+    pub(crate) fn heal(&self) {
+        let mut state = self.state.lock();
+        state.unreadable = state.unreadable.saturating_sub(1);
     }
 
     /// Ends the life of all engines: as after `kill -9`, the log ends somewhere behind the last sync.
@@ -185,6 +198,9 @@ impl DiskEngine {
 
 impl Engine for DiskEngine {
     fn read(&self, vnode: u16, key: &StoreKey, depth: ScanDepth) -> Result<Option<Record>> {
+        if self.disk.state.lock().unreadable > 0 {
+            return Err(Error::new(ErrorKind::Storage, "the disk cannot be read"));
+        }
         self.alive()?.read(vnode, key, depth)
     }
 

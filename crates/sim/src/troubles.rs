@@ -39,11 +39,6 @@ impl Troubles {
         recent.all(|trouble| trouble.nodes.len() == 1 && trouble.nodes.contains(&node))
     }
 
-    /// How many faults have begun and ended so far.
-    pub(crate) fn changes(&self) -> usize {
-        self.0.len() + self.0.iter().filter(|trouble| trouble.to.is_some()).count()
-    }
-
     /// Whether anything was wrong since then.
     pub(crate) fn any_since(&self, from: Moment) -> bool {
         self.0.iter().any(|trouble| trouble.to.is_none_or(|to| to > from))
@@ -72,10 +67,8 @@ mod tests {
         let mut troubles = Troubles::default();
         assert!(troubles.others_alone(one, 5) && !troubles.any_since(0));
         troubles.begin([two].into());
-        assert_eq!(troubles.changes(), 1);
         assert!(troubles.others_alone(one, 5) && !troubles.others_alone(two, 5));
         troubles.end(&[two].into(), 20);
-        assert_eq!(troubles.changes(), 2);
         assert!(troubles.any_since(19) && !troubles.any_since(20));
         assert!(!troubles.others_alone(two, 20 + limits::AFTERMATH_MICROS - 1));
         assert!(troubles.others_alone(two, 20 + limits::AFTERMATH_MICROS));

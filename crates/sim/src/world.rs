@@ -22,7 +22,7 @@ use crate::node::{Host, Life};
 use crate::queries;
 use crate::questions::Question;
 use crate::random::Random;
-use crate::replicas::{self, Witnesses};
+use crate::replicas;
 use crate::shape::Shape;
 use crate::sharers::{self, SHARED, Sharer};
 use crate::siblings::{Found, Shared};
@@ -215,11 +215,6 @@ impl World {
         self.troubles.lock().others_alone(asked, from)
     }
 
-    /// See [`Troubles::changes`].
-    pub(crate) fn changes(&self) -> usize {
-        self.troubles.lock().changes()
-    }
-
     /// Whether messages go both ways between two nodes, and both run.
     pub(crate) fn hear_each_other(&self, one: NodeId, other: NodeId) -> bool {
         let runs = |id| self.host(id).ok().and_then(Host::life).is_some_and(|l| !l.is_paused());
@@ -227,10 +222,9 @@ impl World {
         runs(one) && runs(other) && !cut
     }
 
-    /// The replicas of an object that a node can ask, and whether they hold it.
-    pub(crate) fn witnesses(&self, life: &Life, id: &ObjectId, n_val: u32) -> Witnesses {
-        let storm = self.sky.is_stormy();
-        if storm { Witnesses::default() } else { Witnesses::of(self, life, id, n_val) }
+    /// Whether messages are lost and late.
+    pub(crate) fn is_stormy(&self) -> bool {
+        self.sky.is_stormy()
     }
 
     /// Lets a fault happen, or end.
@@ -295,6 +289,24 @@ impl World {
             Event::PutBack(id) => {
                 self.crash(id)?;
                 self.put_back(id)?;
+            Event::Refuse(id) => {
+                self.troubles.lock().begin(one(id));
+                self.count(|figures| figures.refusals += 1);
+                self.host(id)?.disk.refuse();
+            }
+            Event::Read(id) => {
+                self.troubles.lock().end(&one(id), now);
+                self.host(id)?.disk.heal();
+            }
+            Event::Repair(nodes) => {
+                self.troubles.lock().begin(nodes.iter().copied().collect());
+                self.count(|figures| figures.refusals += 1);
+                for id in nodes {
+                    self.host(id)?.cluster.propose(Change::Lost { id }).await?;
+                }
+            }
+            Event::Repaired(nodes) => {
+                self.troubles.lock().end(&nodes.into_iter().collect(), now);
             }
             Event::Clock(id, by) => self.host(id)?.set_clock(by),
         }

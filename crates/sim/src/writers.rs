@@ -18,8 +18,8 @@ use crate::history::Span;
 use crate::limits;
 use crate::node::Life;
 use crate::random::Random;
+use crate::replicas::{self, Holder};
 use crate::selections;
-use crate::shape::Shape;
 use crate::world::World;
 
 /// Where keys with one writer each are kept.
@@ -122,21 +122,18 @@ impl Writer {
         }
         let Some(life) = self.place(world, &key.name) else { return };
         world.begin(&key.name, None, &life);
-        let from = world.trace.now();
         let PutOptions { pw, timeout, .. } = put_options(&key.name);
         let options = DeleteOptions { pr: pw, pw, timeout, ..DeleteOptions::default() };
         let id = id(&key.name);
         let delete = life.kv.delete(&id, None, &options);
         let done = patiently(world, &life, "delete", delete).await;
-        // Who finds nothing to delete writes nothing. That may be wrong as any read may.
+        // Who finds nothing to delete writes nothing.
         let found = done.and_then(|found| {
             let nothing = || Error::new(ErrorKind::NotFound, "nothing was there to be deleted");
             if found { Ok(()) } else { Err(nothing()) }
         });
-        if strict(&key.name) && found.as_ref().is_err_and(|e| e.kind() == ErrorKind::NotFound) {
-            // As it was before the delete began: that may have met what it itself had left.
-            let span = Span { from, to: from.saturating_sub(1) };
-            world.judge(|history| history.judge_read(&key.name, None, span).into_iter().collect());
+        if key.lives && found.as_ref().is_err_and(|e| e.kind() == ErrorKind::NotFound) {
+            not_found(world, &life, &key.name);
         }
         let name = key.name.clone();
         self.ended(world, &key.name, found.map(|()| Key { name, context: None, lives: false }));
@@ -208,10 +205,8 @@ async fn read(world: &World, random: &Random, key: &Key) {
     let r = if alone { Quorum::One } else { Quorum::Default };
     let timeout = Some(limits::CLIENT_PATIENCE);
     let options = GetOptions { r, pr, timeout, ..GetOptions::default() };
-    let (id, n_val) = (id(key), world.shape.n_val);
-    let wanted = if alone { 1 } else { Shape::majority(n_val) };
+    let id = id(key);
     let from = world.trace.now();
-    let witnesses = world.witnesses(&life, &id, n_val);
     let got = patiently(world, &life, "get", life.kv.get(&id, &options)).await;
     // What is read otherwise than with pr=quorum may be old, but must have been written.
     let span = Span { from: if strict(key) { from } else { 0 }, to: world.trace.now() };
@@ -223,15 +218,31 @@ async fn read(world: &World, random: &Random, key: &Key) {
     });
     let Ok(seen) = seen else { return };
     world.judge(|history| history.judge_read(key, seen, span).into_iter().collect());
-    if seen.is_none()
-        && *lives
-        && let Some(holders) = world.witnesses(&life, &id, n_val).outvoted(&witnesses, wanted)
-    {
-        let node = life.name();
-        world.trace.violation(format!(
-            "a read of {key} at {node} found nothing, though {holders:?} could be asked and had it"
-        ));
+    if seen.is_none() && *lives {
+        not_found(world, &life, key);
     }
+}
+
+/// A key was not found that had been written and not been deleted.
+fn not_found(world: &World, life: &Life, key: &str) {
+    let now = world.trace.now();
+    let span = Span { from: now, to: now };
+    if world.look_back(|history| history.judge_read(key, None, span)).is_none() {
+        // Copies were put back since it was written.
+        return;
+    }
+    let holders = replicas::holders(world, &id(key), world.shape.n_val).unwrap_or_default();
+    let out_of_sight = |holder: &Holder| {
+        let asked = world.hear_each_other(life.node, holder.node) && !world.is_stormy();
+        !holder.primary && !asked
+    };
+    if !holders.is_empty() && holders.iter().all(out_of_sight) {
+        // Nobody can know what stand-ins alone acknowledged who cannot be asked.
+        world.trace.note(format!("{key} is known to stand-ins alone that cannot be asked"));
+        return;
+    }
+    let node = life.name();
+    world.trace.violation(format!("{key} was not found at {node}, though it exists: {holders:?}"));
 }
 
 /// The number that a reader gets.

@@ -73,6 +73,7 @@ fn known_seeds_are_good_and_all_kinds_of_faults_happen() -> Result<()> {
         ("partitions", |f| f.partitions),
         ("pauses", |f| f.pauses),
         ("storms", |f| f.storms),
+        ("refusals", |f| f.refusals),
     ] {
         assert!(sum(of) >= 5, "only {} {what}", sum(of));
     }

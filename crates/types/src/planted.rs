@@ -60,11 +60,13 @@ mod chosen {
         RepairDeletes,
         /// A data directory that is older than what its node had acknowledged is taken for whole.
         OldCopyTrusted,
+        /// A primary that refuses or is away counts as one that lacks the object.
+        RefusalIsMissing,
     }
 
     impl Bug {
         /// All of them.
-        pub const ALL: [Self; 12] = [
+        pub const ALL: [Self; 13] = [
             Self::LostHint,
             Self::ReusedDot,
             Self::OldFrameAccepted,
@@ -77,6 +79,7 @@ mod chosen {
             Self::MergeTakesLocal,
             Self::RepairDeletes,
             Self::OldCopyTrusted,
+            Self::RefusalIsMissing,
         ];
 
         /// Its name, as on a command line.
@@ -94,6 +97,7 @@ mod chosen {
                 Self::MergeTakesLocal => "merge-takes-local",
                 Self::RepairDeletes => "repair-deletes",
                 Self::OldCopyTrusted => "old-copy-trusted",
+                Self::RefusalIsMissing => "refusal-is-missing",
             }
         }
     }

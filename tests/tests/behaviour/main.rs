@@ -7,6 +7,7 @@
 
 mod harness;
 
+mod absent;
 mod answers;
 mod configuration;
 mod copies;

@@ -10,9 +10,7 @@ use bytes::Bytes;
 use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
 use mapring_cluster::fixed::{FixedCluster, FixedGroup};
-use mapring_cluster::{
-    Change, Chosen, Cluster as _, ClusterStatus, MetadataStatus, Outcome, View,
-};
+use mapring_cluster::{Change, Chosen, Cluster as _, ClusterStatus, MetadataStatus, Outcome, View};
 use mapring_kv::{DeleteOptions, GetOptions, NewValue, Progress, PutOptions};
 use mapring_mapred::{
     Answer, Failure, PhaseResults, QueryId, QueryList, QueryReport, Rejection, Results,

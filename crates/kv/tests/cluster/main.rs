@@ -1,6 +1,8 @@
 //! Small clusters in one process: simulated network, memory engines, simulated time.
 
 #[cfg(test)]
+mod absent;
+#[cfg(test)]
 mod clocks;
 #[cfg(test)]
 mod faults;
