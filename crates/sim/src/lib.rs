@@ -118,7 +118,8 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Figures { writes, failed_writes, reads, failed_reads, .. } = self.figures;
         let Figures { queries, queries_in_trouble, failed_queries, .. } = self.figures;
-        let Figures { plans, crashes, copies, partitions, pauses, storms, refusals, .. } = self.figures;
+        let Figures { plans, crashes, copies, partitions, pauses, storms, refusals, .. } =
+            self.figures;
         let Figures { slowest, slowest_query, .. } = self.figures;
         write!(
             f,

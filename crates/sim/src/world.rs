@@ -289,6 +289,7 @@ impl World {
             Event::PutBack(id) => {
                 self.crash(id)?;
                 self.put_back(id)?;
+            }
             Event::Refuse(id) => {
                 self.troubles.lock().begin(one(id));
                 self.count(|figures| figures.refusals += 1);

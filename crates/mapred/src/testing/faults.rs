@@ -1,5 +1,6 @@
 //! What queries answer when nodes, vnodes, functions and clients fail.
 
+use mapring_cluster::Cluster as _;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
