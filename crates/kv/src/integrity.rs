@@ -262,8 +262,11 @@ pub(crate) async fn run(shared: Weak<Shared>) {
         let Some(integrity) = shared.upgrade().map(|shared| shared.integrity.clone()) else {
             return;
         };
-        let tried = integrity.tried.load(Ordering::Acquire);
-        let tick = if tried { limits::INTEGRITY_TICK } else { limits::CONFIRM_TICK };
+        if !integrity.tried.load(Ordering::Acquire) {
+            // Not sooner when the view changes: who is asked and refuses is a change of the view.
+            sleep(limits::CONFIRM_TICK).await;
+            continue;
+        }
         let changed = async {
             if changes.changed().await.is_err() {
                 std::future::pending().await
@@ -273,7 +276,7 @@ pub(crate) async fn run(shared: Weak<Shared>) {
             biased;
             () = integrity.kick.notified() => {}
             () = changed => {}
-            () = sleep(tick) => {}
+            () = sleep(limits::INTEGRITY_TICK) => {}
         }
     }
 }
