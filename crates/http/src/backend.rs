@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use mapring_cluster::{Change, Chosen, ClusterStatus, MetadataStatus, Outcome, View};
-use mapring_kv::{DeleteOptions, GetOptions, Kv, NewValue, Progress, PutOptions};
+use mapring_kv::{DeleteOptions, GetOptions, Kv, NewValue, ObjectPart, Progress, PutOptions};
 use mapring_mapred::{
     Answer, Failure, MapReduce, Query, QueryId, QueryList, QueryReport, Rejection, Results,
     Running, Started,
@@ -45,6 +45,14 @@ pub trait Objects: Send + Sync + 'static {
 
     /// See [`Kv::get`].
     async fn get(&self, id: &ObjectId, options: &GetOptions) -> Result<Option<Object>>;
+
+    /// See [`Kv::get_part`].
+    async fn get_part(
+        &self,
+        id: &ObjectId,
+        options: &GetOptions,
+        part: ObjectPart,
+    ) -> Result<Option<Object>>;
 
     /// See [`Kv::put`].
     async fn put(
@@ -116,6 +124,15 @@ impl Objects for Kv {
 
     async fn get(&self, id: &ObjectId, options: &GetOptions) -> Result<Option<Object>> {
         Kv::get(self, id, options).await
+    }
+
+    async fn get_part(
+        &self,
+        id: &ObjectId,
+        options: &GetOptions,
+        part: ObjectPart,
+    ) -> Result<Option<Object>> {
+        Kv::get_part(self, id, options, part).await
     }
 
     async fn put(

@@ -154,6 +154,7 @@ impl Reply {
             ErrorKind::Unavailable
             | ErrorKind::Overloaded
             | ErrorKind::WrongPlan
+            | ErrorKind::OtherCoordinator
             | ErrorKind::Cancelled => (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")),
             // An object may become too large through its siblings, which is not the request's
             // fault; a request that is itself too large never gets to the store.

@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use mapring_types::{BucketProps, ObjectId, Quorum, Result, VersionVector};
+use mapring_types::{BucketProps, ErrorKind, ObjectId, Quorum, Result, VersionVector};
 
-use crate::{DeleteOptions, GetOptions, NewValue, PutOptions, Shared, get, put};
+use crate::{DeleteOptions, GetOptions, NewValue, ObjectPart, PutOptions, Shared, get, put};
 
 /// Deletes an object: see [`crate::Kv::delete`].
 pub(crate) async fn delete(
@@ -30,10 +30,14 @@ pub(crate) async fn delete(
     };
     // A write that cannot be had is refused before the read, as Riak does.
     crate::quorum::WriteNeed::new(&props, &write)?;
-    let Some(object) = get::get(shared, id, &read).await?.filter(|object| !object.is_tombstone())
-    else {
-        return Ok(false);
+    let found = match get::get(shared, id, &read).await {
+        Err(error) if error.kind() == ErrorKind::TooLarge => {
+            // What is deleted need not be read whole.
+            get::get_part(shared, id, &read, ObjectPart::Heads).await?
+        }
+        found => found?,
     };
+    let Some(object) = found.filter(|object| !object.is_tombstone()) else { return Ok(false) };
     let context = context.unwrap_or(object.clock);
     let tombstone = NewValue { deleted: true, ..NewValue::default() };
     let object = put::put(shared, id, Some(context), tombstone, &write).await?;

@@ -10,15 +10,15 @@ use mapring_cluster::View;
 use mapring_engine::StoreKey;
 use mapring_net::Class;
 use mapring_ring::{Partition, PreferenceEntry};
-use mapring_types::{Error, NodeId, Object, ObjectId, Record, Result};
+use mapring_types::{Error, ErrorKind, NodeId, Object, ObjectId, Record, Result};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep_until};
 
 use crate::absence::Absence;
 use crate::pending::Pending;
 use crate::quorum::{ReadCore, ReadNeed, Verdict, is_tombstone, keeps_siblings};
-use crate::wire::Had;
-use crate::{GetOptions, Shared, deadline, home, limits};
+use crate::wire::{Had, Slim};
+use crate::{GetOptions, ObjectPart, Shared, deadline, home, limits};
 
 type Reply = Result<Option<Object>>;
 
@@ -29,6 +29,7 @@ type Answer = Result<Had>;
 struct Reader {
     shared: Arc<Shared>,
     place: StoreKey,
+    part: ObjectPart,
     need: ReadNeed,
     siblings: bool,
     core: ReadCore,
@@ -60,6 +61,42 @@ enum Event {
 
 /// Reads an object: see [`crate::Kv::get`]. Dropped, it asks no further.
 pub(crate) async fn get(shared: &Arc<Shared>, id: &ObjectId, options: &GetOptions) -> Reply {
+    match get_part(shared, id, options, ObjectPart::Whole).await {
+        Err(error) if error.kind() == ErrorKind::TooLarge && !shared.siblings(&id.bucket) => {
+            // Boxed: it is seldom, and would make every read's state larger.
+            Box::pin(get_newest(shared, id, options, error)).await
+        }
+        reply => reply,
+    }
+}
+
+/// The newest value of an object that is too large to be read whole, with the clock of all.
+async fn get_newest(
+    shared: &Arc<Shared>,
+    id: &ObjectId,
+    options: &GetOptions,
+    error: Error,
+) -> Reply {
+    for _ in 0..limits::PIECE_ATTEMPTS {
+        let heads = get_part(shared, id, options, ObjectPart::Heads).await?;
+        let newest = heads.as_ref().and_then(Object::newest).filter(|newest| !newest.deleted);
+        let Some(tag) = newest.map(mapring_types::Sibling::vtag) else { return Ok(heads) };
+        let part = ObjectPart::Value(tag.clone());
+        let Some(object) = get_part(shared, id, options, part).await? else { return Ok(None) };
+        if object.newest().is_some_and(|newest| newest.vtag() == tag) {
+            return Ok(Some(object));
+        }
+    }
+    Err(error)
+}
+
+/// As [`get`], of a part of the object. Replicas are not repaired with less than the whole.
+pub(crate) async fn get_part(
+    shared: &Arc<Shared>,
+    id: &ObjectId,
+    options: &GetOptions,
+    part: ObjectPart,
+) -> Reply {
     let view = shared.parts.cluster.view();
     let props = shared.props(&view, &id.bucket)?;
     let need = ReadNeed::new(&props, options)?;
@@ -67,6 +104,7 @@ pub(crate) async fn get(shared: &Arc<Shared>, id: &ObjectId, options: &GetOption
     let mut reader = Reader {
         shared: shared.clone(),
         place: StoreKey { home: home(&view, id).0, id: id.clone() },
+        part,
         need,
         siblings: keeps_siblings(&props),
         core: ReadCore::new(need, keeps_siblings(&props)),
@@ -111,7 +149,8 @@ impl Reader {
     }
 
     fn is_to_repair(&self) -> bool {
-        self.core.stale().next().is_some() || is_tombstone(&self.core.merged, self.siblings)
+        let stale = self.part == ObjectPart::Whole && self.core.stale().next().is_some();
+        stale || is_tombstone(&self.core.merged, self.siblings)
     }
 
     async fn select(&mut self) -> Event {
@@ -152,6 +191,8 @@ impl Reader {
     fn take(&mut self, index: usize, answer: Answer) {
         let Had { record, sure } = match answer {
             Ok(had) => had,
+            // Whatever the others have: the object is larger still.
+            Err(error) if error.kind() == ErrorKind::TooLarge => return self.answer(Err(error)),
             Err(error) => return self.fail(index, error),
         };
         if !sure {
@@ -205,6 +246,10 @@ impl Reader {
     }
 
     fn ask(&mut self, index: usize, entry: PreferenceEntry) {
+        if self.part != ObjectPart::Whole {
+            self.ask_part(index, entry);
+            return;
+        }
         if let Some(answer) = self.shared.read_at_once(entry, &self.place) {
             self.ready.push((index, answer));
             return;
@@ -216,6 +261,24 @@ impl Reader {
         let (shared, id) = (self.shared.clone(), self.place.id.clone());
         self.pending.push(async move {
             (index, shared.had_at(entry, id, Class::Foreground, patience).await)
+        });
+    }
+
+    fn ask_part(&mut self, index: usize, entry: PreferenceEntry) {
+        let (shared, id) = (self.shared.clone(), self.place.id.clone());
+        let vtag = match &self.part {
+            ObjectPart::Value(vtag) => Some(vtag.clone()),
+            ObjectPart::Whole | ObjectPart::Heads => None,
+        };
+        let patience = limits::REPLICA_PATIENCE + limits::transfer(limits::PIECE_BYTES);
+        self.pending.push(async move {
+            let read = shared.read_slim_at(entry, id, vtag, Class::Foreground, patience).await;
+            // That it lacks the object says nothing here: who asks knows that there is one.
+            let had = |slim: Option<Slim>| Had {
+                sure: slim.is_some(),
+                record: slim.map(|slim| slim.record),
+            };
+            (index, read.map(had))
         });
     }
 
@@ -284,7 +347,8 @@ impl Reader {
 
     /// Brings the primaries that answered with less up to all answers together.
     async fn repair(&mut self) {
-        let stale: Vec<PreferenceEntry> = self.core.stale().collect();
+        let whole = self.part == ObjectPart::Whole;
+        let stale: Vec<PreferenceEntry> = self.core.stale().filter(|_| whole).collect();
         if is_tombstone(&self.core.merged, self.siblings) {
             let now = self.shared.parts.clock.now_micros();
             self.shared.reaper.met(&self.place.id, self.core.merged.last_modified(), now);

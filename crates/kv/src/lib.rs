@@ -2,10 +2,11 @@
 //!
 //! Bottom-up: [`executor`] runs blocking work; `vnode` is every access to stored objects, with
 //! `actor` (who stamps dots), `commit` (shared syncs), `graves` (what was deleted), `recent` and
-//! `indexes` beneath it; `fold` and
-//! `select` read pages, `merge` those of several replicas; `wire`, `replica` and `service` are what nodes ask of each other; `quorum` decides, `pending` is
-//! waited for, and `get`, `put`, `delete` coordinate; `absence` and `calm` know whether what was not
-//! found does not exist; `elsewhere` looks for what a replica lacks;
+//! `indexes` beneath it; `fold` and `select` read pages, `merge` those of several replicas; `wire`,
+//! `replica` and `service` are what nodes ask of each other, `pieces` what they ask of objects too large
+//! for one message; `sizes` bounds objects, with `sole`, who decides near a bound; `quorum` decides,
+//! `pending` is waited for, and `get`, `put`, `delete` coordinate; `absence` and `calm` know whether what
+//! was not found does not exist; `elsewhere` looks for what a replica lacks;
 //! `settle`, `witness`, `standing` and `knowledge` know which replicas lack writes, `handoff`,
 //! `coverage` and `reap` act on it, `holdings` tells; `extent` and `integrity` know whether this node has
 //! what it had, and `repair` fills it; `placement` puts old data to its place; `silence` and `beat` know
@@ -35,6 +36,7 @@ pub mod limits;
 mod list;
 mod merge;
 mod pending;
+mod pieces;
 mod placement;
 mod put;
 mod quorum;
@@ -46,6 +48,8 @@ mod select;
 mod service;
 mod settle;
 mod silence;
+mod sizes;
+mod sole;
 mod standing;
 mod stats;
 mod vnode;
@@ -89,6 +93,7 @@ pub use executor::Executor;
 pub use fold::{Cursor, FoldRequest, Item, KeyTest, Page, Selection};
 pub use holdings::Holdings;
 pub use repair::Progress;
+pub use sizes::ObjectSizes;
 pub use stats::KvStats;
 
 /// What a [`Kv`] is made of.
@@ -119,12 +124,30 @@ pub struct KvConfig {
     /// How long it is kept that an object was deleted, after its tombstone was reaped; at least
     /// [`limits::GRAVES_KEPT`]`.0`.
     pub graves_kept: Duration,
+    /// How large objects may become.
+    pub sizes: ObjectSizes,
 }
 
 impl Default for KvConfig {
     fn default() -> Self {
-        Self { reap_after: Some(Duration::from_secs(3)), graves_kept: limits::GRAVES_KEPT.1 }
+        Self {
+            reap_after: Some(Duration::from_secs(3)),
+            graves_kept: limits::GRAVES_KEPT.1,
+            sizes: ObjectSizes::default(),
+        }
     }
+}
+
+/// How much of an object is read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum ObjectPart {
+    /// All of it.
+    #[default]
+    Whole,
+    /// All but the bytes of its values.
+    Heads,
+    /// As [`ObjectPart::Heads`], with the bytes of the value that has this tag.
+    Value(String),
 }
 
 /// Options of a read.
@@ -449,6 +472,7 @@ impl Kv {
     /// # Errors
     /// `NotFound` (unknown bucket type), `Invalid` (quorum larger than n_val), `Quorum`, `Timeout`,
     /// `Unavailable` (replicas that do not answer or refuse may have the object, and no other has it).
+    /// `TooLarge` for an object of more than [`ObjectSizes::read_bytes`]: parts of it can be read.
     pub async fn get(&self, id: &ObjectId, options: &GetOptions) -> Result<Option<Object>> {
         let began = Instant::now();
         let outcome = match self.inner.running() {
@@ -459,11 +483,27 @@ impl Kv {
         outcome
     }
 
-    /// Writes a value in place of what `context` has seen; without one, beside what is there
-    /// (`allow_mult`) or in its place. Returns the object as the coordinator now has it.
+    /// As [`Kv::get`], of a part of the object: to be looked at, never to be written back.
     ///
     /// # Errors
-    /// As [`Kv::get`], and `TooLarge` for too many siblings, `Overloaded`, `Storage`. After
+    /// As [`Kv::get`].
+    pub async fn get_part(
+        &self,
+        id: &ObjectId,
+        options: &GetOptions,
+        part: ObjectPart,
+    ) -> Result<Option<Object>> {
+        self.inner.running()?;
+        get::get_part(&self.inner, id, options, part).await
+    }
+
+    /// Writes a value in place of what `context` has seen; without one, beside what is there
+    /// (`allow_mult`) or in its place. Returns the object as the coordinator now has it; one that is
+    /// still too large to be read whole with its newest value alone.
+    ///
+    /// # Errors
+    /// As [`Kv::get`], and `TooLarge` for an object above its limits ([`ObjectSizes`]), of which
+    /// nothing is stored then, `Overloaded`, `Storage`. After
     /// `Quorum` and `Timeout` the write may have been stored somewhere and can still take effect.
     pub async fn put(
         &self,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mapring_types::limits::{LEASE, MESSAGE_BYTES};
+use mapring_types::limits::{LEASE, MESSAGE_BYTES, OBJECT_BYTES, SIBLINGS};
 
 /// A replica that has not answered for so long is doubted: the next fallback is asked as well.
 /// Well above a busy node's answer, well below what a user takes for an outage.
@@ -26,9 +26,55 @@ pub const FORWARD_PATIENCE: Duration = LEASE;
 /// millisecond (4 MB/s).
 pub const SLOWEST_BYTES_PER_MS: u64 = 4_096;
 
-/// Largest encoded object that a write may make, in bytes. More: the write is refused with
-/// `TooLarge`; the object could not be sent to other replicas.
+/// Largest encoded object that fits one message beside its names, in bytes.
 pub const RECORD_BYTES: usize = MESSAGE_BYTES - (1 << 20);
+
+/// Largest object with all its siblings, encoded, that a client's write may make, in bytes, unless
+/// the configuration says otherwise (Riak's `max_object_size`). More: refused with `TooLarge`.
+pub const MAX_OBJECT_BYTES: usize = OBJECT_BYTES;
+
+/// A write that makes a larger one is logged and counted (Riak's `warn_object_size`).
+pub const WARN_OBJECT_BYTES: usize = 5 << 20;
+
+/// Most siblings that a client's write may leave (Riak's `max_siblings`). More: refused with
+/// `TooLarge`.
+pub const MAX_SIBLINGS: usize = SIBLINGS;
+
+/// A write that leaves more is logged and counted (Riak's `warn_siblings`).
+pub const WARN_SIBLINGS: usize = 25;
+
+/// The log tells of such writes so often at most.
+pub const WARN_LOG: Duration = Duration::from_secs(1);
+
+/// Objects of more bytes, encoded, go between nodes in pieces of about so many bytes: only merges
+/// make them, and such an object in one message would be most of what a node holds for all of them.
+pub const PIECE_BYTES: usize = 64 << 20;
+
+/// Objects of more bytes, encoded, are not read whole (`TooLarge`): each replica's answer is held in
+/// memory. Their values can be read one by one.
+pub const READ_BYTES: usize = RECORD_BYTES;
+
+/// How often the pieces of an object are sent again from the first one on, because the receiver does
+/// not have those that it was sent. Then the attempt counts as failed.
+pub const PIECE_ATTEMPTS: u32 = 3;
+
+/// For how long a node leaves an object near a limit to the one that decides about it: longer than
+/// that one takes to store a write and to bring it here.
+pub const LEFT_FOR: Duration = Duration::from_secs(30);
+
+/// Objects that a node leaves to others at a time. Beyond, the oldest are forgotten: then their limits
+/// may be overstepped by what comes in at this very moment.
+pub const LEFT_OBJECTS: usize = 16_384;
+
+/// How long the one that decides waits for each of the others: one that is silent is treated like one
+/// that is down.
+pub const SOLE_PATIENCE: Duration = Duration::from_secs(1);
+
+// One value fits a piece with all that it carries, and a piece a message.
+const _: () = assert!(OBJECT_BYTES < PIECE_BYTES && PIECE_BYTES < RECORD_BYTES);
+// What may be written can be read, and its coordinator can give it back.
+const _: () = assert!(MAX_OBJECT_BYTES <= READ_BYTES && READ_BYTES <= RECORD_BYTES);
+const _: () = assert!(WARN_OBJECT_BYTES <= MAX_OBJECT_BYTES && WARN_SIBLINGS <= MAX_SIBLINGS);
 
 /// Locks that serialise the changes of one object; two objects share one by chance.
 pub const STRIPES: usize = 1_024;

@@ -25,9 +25,9 @@ use crate::pending::Pending;
 use crate::quorum::{Verdict, WriteCore, WriteNeed, keeps_siblings};
 use crate::replica::Asked;
 use crate::settle::Unsettling;
-use crate::vnode::Stamping;
+use crate::vnode::{Stamped, Stamping};
 use crate::wire::{Coordinate, Operation};
-use crate::{NewValue, PutOptions, Shared, deadline, home, limits};
+use crate::{NewValue, PutOptions, Shared, deadline, home, limits, sole};
 
 /// Writes an object: see [`crate::Kv::put`].
 pub(crate) async fn put(
@@ -58,7 +58,7 @@ pub(crate) async fn put(
         timeout_ms: 0,
     };
     let mut excluded = BTreeSet::new();
-    let mut last = None;
+    let (mut last, mut alone) = (None, false);
     loop {
         let left = ends.saturating_duration_since(Instant::now());
         if left.is_zero() {
@@ -66,16 +66,26 @@ pub(crate) async fn put(
         }
         let entries = shared.entries(id, need.n, &excluded);
         let (lacking, doubted) = (shared.lacking(), shared.silence.doubted());
-        let Some(entry) = coordinator(&entries, shared.me, &lacking, &doubted) else {
+        let chosen = if alone {
+            sole::coordinator(&entries, &lacking)
+        } else {
+            coordinator(&entries, shared.me, &lacking, &doubted)
+        };
+        let Some(entry) = chosen else {
             let nobody = || Error::unavailable(format!("{id}: no node can take the write"));
             return Err(last.unwrap_or_else(nobody));
         };
         write.vnode = entry.vnode;
         write.sent_at = shared.parts.clock.now_micros();
         write.timeout_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
-        match attempt(shared, entry.node, &write, left).await {
-            Ok(object) => return Ok(object),
+        match attempt(shared, entry.node, &write, alone, left).await {
+            Ok(object) => return Ok(shown(shared, object)),
             Err((error, Final::Yes)) => return Err(error),
+            // Once: whoever is chosen to be the only one does not refuse for this.
+            Err((error, Final::No)) if error.kind() == ErrorKind::OtherCoordinator && !alone => {
+                alone = true;
+                last = Some(error);
+            }
             Err((error, Final::No)) => {
                 tracing::debug!(%id, node = %entry.node, %error, "another node is to coordinate");
                 excluded.insert(entry.node);
@@ -112,12 +122,14 @@ async fn attempt(
     shared: &Arc<Shared>,
     node: NodeId,
     write: &Coordinate,
+    alone: bool,
     left: Duration,
 ) -> Result<Object, (Error, Final)> {
     if node == shared.me {
         // The writer keeps to the deadline by itself, but not while the storage is stuck.
         let patience = left + limits::STORAGE_GRACE;
-        let outcome = tokio::time::timeout(patience, coordinate(shared, write.clone())).await;
+        let outcome =
+            tokio::time::timeout(patience, coordinate(shared, write.clone(), alone)).await;
         let stuck = || Error::timeout(format!("{}: the storage did not answer", write.id));
         return outcome.unwrap_or_else(|_| Err(stuck())).map_err(|error| {
             let kind = finality(&error);
@@ -125,10 +137,15 @@ async fn attempt(
         });
     }
     shared.stats.count_forward();
-    let patience = limits::FORWARD_PATIENCE + limits::transfer(write.body.len());
+    // Near a limit it is the object that takes its time: as a rule many values like this one.
+    let sizes = &shared.parts.config.sizes;
+    let values = if alone { sizes.max_siblings } else { 1 };
+    let bytes = write.body.len().saturating_mul(values).min(sizes.max_bytes.max(write.body.len()));
+    let patience = limits::FORWARD_PATIENCE + limits::transfer(bytes);
+    let operation = if alone { Operation::CoordinateAlone } else { Operation::Coordinate };
     let ask = || {
         let class = Class::Foreground;
-        shared.ask::<Record>(node, class, Operation::Coordinate, write, patience.min(left))
+        shared.ask::<Record>(node, class, operation, write, patience.min(left))
     };
     let mut asked = ask().await;
     if let Asked::Unreached(error) = &asked
@@ -146,11 +163,20 @@ async fn attempt(
     }
 }
 
+/// What is answered of a written object: of one that is not read whole the newest value alone.
+pub(crate) fn shown(shared: &Shared, mut object: Object) -> Object {
+    if object.body_bytes() > shared.parts.config.sizes.read_bytes {
+        object.resolve_to_newest();
+    }
+    object
+}
+
 fn finality(error: &Error) -> Final {
     match error.kind() {
         ErrorKind::Unavailable
         | ErrorKind::Overloaded
         | ErrorKind::WrongPlan
+        | ErrorKind::OtherCoordinator
         | ErrorKind::Storage
         | ErrorKind::Corrupt => Final::No,
         _ => Final::Yes,
@@ -183,8 +209,15 @@ async fn seal(shared: &Shared) -> Result<()> {
     }
 }
 
-/// Coordinates a write at a vnode of this node.
-pub(crate) async fn coordinate(shared: &Arc<Shared>, write: Coordinate) -> Result<Object> {
+/// Coordinates a write at a vnode of this node; `alone` as in [`Operation::CoordinateAlone`].
+///
+/// # Errors
+/// As [`put`], and `OtherCoordinator` where the object is near a limit and another node decides.
+pub(crate) async fn coordinate(
+    shared: &Arc<Shared>,
+    write: Coordinate,
+    alone: bool,
+) -> Result<Object> {
     seal(shared).await?;
     let view = shared.parts.cluster.view();
     let props = shared.props(&view, &write.id.bucket)?;
@@ -224,6 +257,7 @@ pub(crate) async fn coordinate(shared: &Arc<Shared>, write: Coordinate) -> Resul
         context: write.context.unwrap_or_default(),
         value,
         siblings: keeps_siblings(&props),
+        sharers: usize::try_from(need.n).unwrap_or(usize::MAX),
     };
     let writer = Writer {
         tail: shared.tail(stamping.value.body.len()),
@@ -233,6 +267,7 @@ pub(crate) async fn coordinate(shared: &Arc<Shared>, write: Coordinate) -> Resul
         home,
         core: fresh_core(),
         need,
+        alone,
         excluded: BTreeSet::new(),
         listed: None,
         pending: Pending::new(),
@@ -245,6 +280,23 @@ pub(crate) async fn coordinate(shared: &Arc<Shared>, write: Coordinate) -> Resul
     };
     // A write that has begun reaches all replicas, whoever still waits for it.
     mapring_net::task::to_the_end(writer.run(own, stamping)).await
+}
+
+/// Stamps a write to an object near a limit, if this node is the one that does.
+async fn stamp_alone(
+    shared: Arc<Shared>,
+    own: PreferenceEntry,
+    need: WriteNeed,
+    alone: bool,
+    stamping: Stamping,
+) -> Result<Stamped> {
+    let entries = shared.entries(&stamping.id, need.n, &BTreeSet::new());
+    let first = sole::coordinator(&entries, &shared.lacking());
+    if !alone && first.is_none_or(|first| first.vnode != own.vnode) {
+        return Ok(Stamped::Near(Box::new(stamping)));
+    }
+    sole::take(shared.clone(), stamping.id.clone(), own, entries).await;
+    shared.vnodes.stamp(own.vnode, Stamping { sharers: 1, ..stamping }).await
 }
 
 /// Of how many nodes at least a write is to be acknowledged, as far as its quorum asks: of as many as
@@ -269,6 +321,8 @@ struct Writer {
     id: ObjectId,
     home: Partition,
     need: WriteNeed,
+    /// Whether this node was chosen to coordinate alone, should the object be near a limit.
+    alone: bool,
     core: WriteCore,
     /// Nodes that failed or are doubted: the list is made as if they were down.
     excluded: BTreeSet<NodeId>,
@@ -300,9 +354,17 @@ impl Writer {
     /// Stores the write, here and elsewhere; gives the answer when there is one. What is left to do
     /// then is done by a task of its own.
     async fn run(mut self, own: PreferenceEntry, stamping: Stamping) -> Result<Object> {
-        match self.shared.vnodes.stamp(own.vnode, stamping).await {
-            Ok((object, record)) => self.stored = Stored { object, record },
-            Err(error) => return Err(error),
+        let stamped = match self.shared.vnodes.stamp(own.vnode, stamping).await? {
+            Stamped::Near(stamping) => {
+                // Boxed: it is seldom, and would make every write's state larger.
+                let (shared, need, alone) = (self.shared.clone(), self.need, self.alone);
+                Box::pin(stamp_alone(shared, own, need, alone, *stamping)).await?
+            }
+            stamped => stamped,
+        };
+        match stamped {
+            Stamped::Stored(object, record) => self.stored = Stored { object, record },
+            Stamped::Near(_) => return Err(sole::turned_away(&self.id)),
         }
         self.hedge = Some(Instant::now() + limits::HEDGE + self.transfer());
         if let Some(index) = self.core.add(own) {

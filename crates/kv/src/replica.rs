@@ -120,10 +120,21 @@ impl Shared {
         patience: Duration,
     ) -> Result<Had> {
         if entry.node == self.me {
-            return within(patience, self.read_here(replica(entry), id)).await;
+            let had = within(patience, self.read_here(replica(entry), id.clone())).await?;
+            had.record.as_ref().map_or(Ok(()), |record| self.admit_read(&id, record))?;
+            return Ok(had);
         }
         let request = wire::Read { replica: replica(entry), id };
-        self.ask(entry.node, class, Operation::Read, request, patience).await.flat()
+        let read = self.ask(entry.node, class, Operation::Read, &request, patience).await.flat();
+        match read {
+            Err(error) if error.kind() == ErrorKind::TooLarge => {
+                // Boxed, here and below: it is seldom, and would make every request's state larger.
+                let read = self.read_in_pieces(entry, request.id, class, patience);
+                let record = Box::pin(read).await?;
+                Ok(Had { sure: record.is_some(), record })
+            }
+            read => read,
+        }
     }
 
     /// Reads an object, encoded, from a replica of this node at once; `None` where it takes waiting.
@@ -139,7 +150,10 @@ impl Shared {
             return Some(Err(error));
         }
         let read = self.vnodes.read_at_once(entry.vnode, place)?;
-        Some(read.and_then(|record| self.had(entry.vnode, &place.id, record)))
+        Some(read.and_then(|record| {
+            record.as_ref().map_or(Ok(()), |record| self.admit_read(&place.id, record))?;
+            self.had(entry.vnode, &place.id, record)
+        }))
     }
 
     /// What a primary of this node has, which it says of nothing only once it knows its data.
@@ -195,7 +209,8 @@ impl Shared {
         Ok(Had { record: Some(Record::encode(&joined)), sure: true })
     }
 
-    /// Joins an object into a replica, as part of a write under way where there is a mark.
+    /// Joins an object into a replica, as part of a write under way where there is a mark. A large
+    /// one goes in pieces, each of which may take `patience`.
     pub(crate) async fn merge_at(
         &self,
         entry: PreferenceEntry,
@@ -208,6 +223,9 @@ impl Shared {
         if entry.node == self.me {
             // Of its own writes a node needs no witness.
             return within(patience, self.vnodes.merge(entry.vnode, id, record, None)).await;
+        }
+        if record.len() > self.parts.config.sizes.piece_bytes {
+            return Box::pin(self.merge_in_pieces(entry, id, &record, mark, class, patience)).await;
         }
         let request = wire::Merge { replica: replica(entry), id, record, mark };
         self.ask(entry.node, class, Operation::Merge, request, patience).await.flat()
@@ -289,7 +307,7 @@ impl Shared {
     }
 }
 
-fn replica(entry: PreferenceEntry) -> Replica {
+pub(crate) fn replica(entry: PreferenceEntry) -> Replica {
     Replica { vnode: entry.vnode, primary: entry.primary }
 }
 

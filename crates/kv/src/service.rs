@@ -32,7 +32,22 @@ impl Service for KvService {
         match operation {
             Operation::Read => read(&shared, &body).await,
             Operation::Merge => merge(&shared, &body).await,
-            Operation::Coordinate => coordinate(&shared, &body).await,
+            Operation::MergePiece => merge_piece(&shared, &body).await,
+            Operation::ReadPiece => {
+                let Signed { sender: Sender { plan, .. }, body } =
+                    unpack::<wire::ReadPiece>(&body)?;
+                pack(&shared, shared.give_piece(plan, body).await)
+            }
+            Operation::ReadSlim => read_slim(&shared, &body).await,
+            Operation::Leave => {
+                let Signed { sender: Sender { plan, .. }, body } = unpack::<wire::Leave>(&body)?;
+                match shared.admit(&shared.parts.cluster.view(), plan, body.replica) {
+                    Ok(()) => pack(&shared, shared.leave_here(body).await),
+                    Err(error) => pack::<()>(&shared, Err(error)),
+                }
+            }
+            Operation::Coordinate => coordinate(&shared, &body, false).await,
+            Operation::CoordinateAlone => coordinate(&shared, &body, true).await,
             Operation::Remove => remove(&shared, &body).await,
             Operation::Keys => {
                 let request = unpack::<wire::Keys>(&body)?.body;
@@ -100,7 +115,30 @@ async fn read(shared: &Arc<Shared>, body: &[u8]) -> Result<Bytes> {
     if let Err(error) = shared.admit(&shared.parts.cluster.view(), plan, replica) {
         return pack::<()>(shared, Err(error));
     }
-    pack(shared, shared.read_here(replica, id).await)
+    let read = shared.read_here(replica, id).await;
+    pack(shared, read.and_then(|record| shared.in_one_message(record)))
+}
+
+async fn read_slim(shared: &Arc<Shared>, body: &[u8]) -> Result<Bytes> {
+    let Signed { sender, body: wire::ReadSlim { replica, id, vtag } } = unpack(body)?;
+    let plan = sender.plan;
+    if let Err(error) = shared.admit(&shared.parts.cluster.view(), plan, replica) {
+        return pack::<()>(shared, Err(error));
+    }
+    pack(shared, shared.read_slim_here(replica, id, vtag.as_deref()).await)
+}
+
+async fn merge_piece(shared: &Arc<Shared>, body: &[u8]) -> Result<Bytes> {
+    let Signed { sender, body: wire::MergePiece { replica, id, piece, mark } } = unpack(body)?;
+    let plan = sender.plan;
+    if let Err(error) = shared.admit(&shared.parts.cluster.view(), plan, replica) {
+        return pack::<()>(shared, Err(error));
+    }
+    let merged = match piece.decode() {
+        Ok(piece) => shared.vnodes.merge_piece(replica.vnode, id, piece, mark).await,
+        Err(error) => Err(error.context(&id)),
+    };
+    pack(shared, merged)
 }
 
 async fn merge(shared: &Arc<Shared>, body: &[u8]) -> Result<Bytes> {
@@ -112,14 +150,14 @@ async fn merge(shared: &Arc<Shared>, body: &[u8]) -> Result<Bytes> {
     pack(shared, shared.vnodes.merge(replica.vnode, id, record, mark).await)
 }
 
-async fn coordinate(shared: &Arc<Shared>, body: &[u8]) -> Result<Bytes> {
+async fn coordinate(shared: &Arc<Shared>, body: &[u8], alone: bool) -> Result<Bytes> {
     let request: Signed<wire::Coordinate> = unpack(body)?;
     if shared.beat.stood_still() || is_old(shared, &request.body) {
         let error = Error::unavailable("the write was on its way for too long");
         return pack::<Record>(shared, Err(error));
     }
-    let written = put::coordinate(shared, request.body).await;
-    pack(shared, written.map(|object| Record::encode(&object)))
+    let written = put::coordinate(shared, request.body, alone).await;
+    pack(shared, written.map(|object| Record::encode(&put::shown(shared, object))))
 }
 
 async fn remove(shared: &Arc<Shared>, body: &[u8]) -> Result<Bytes> {

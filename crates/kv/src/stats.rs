@@ -186,6 +186,7 @@ pub(crate) fn describe() {
             ("mapring_read_repairs_dropped_total", "Read repairs left out at their bound"),
             ("mapring_put_forwards_total", "Writes passed to another node to coordinate"),
             ("mapring_fallback_writes_total", "Replicas of writes that fallbacks took"),
+            ("mapring_large_objects_total", "Writes that left an object above a warning level"),
             ("mapring_hints_total", "Hints kept for replicas that missed a write"),
             ("mapring_hint_failures_total", "Hints that could not be kept"),
             ("mapring_handed_over_total", "Objects handed over to their owners"),

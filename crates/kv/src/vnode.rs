@@ -12,9 +12,8 @@ use std::sync::Arc;
 use mapring_cluster::Cluster;
 use mapring_engine::{Engine, IndexChange, StoreKey};
 use mapring_ring::{Partition, RingSize};
-use mapring_types::limits::SIBLINGS;
 use mapring_types::{
-    Clock, Error, ErrorKind, Object, ObjectId, Record, Result, Sibling, VersionVector,
+    Clock, Dot, Error, ErrorKind, Object, ObjectId, Piece, Record, Result, Sibling, VersionVector,
 };
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
@@ -25,9 +24,10 @@ use crate::executor::{self, Executor};
 use crate::fold::{FoldRequest, Page};
 use crate::graves::{Grave, Graves};
 use crate::placement::{self, Awaited};
-use crate::recent::Recent;
+use crate::recent::{Left, Recent};
 use crate::select::{self, Bounds};
 use crate::settle::Held;
+use crate::sizes::{ObjectSizes, Size, Warner};
 use crate::witness::{Source, Witnesses, WriteMark};
 use crate::{KvParts, NewValue, limits};
 
@@ -46,6 +46,18 @@ pub(crate) struct Stamping {
     pub(crate) value: NewValue,
     /// Whether values that the context has not seen stay beside the new one.
     pub(crate) siblings: bool,
+    /// How many nodes write to the object without asking each other, as long as it is far from its
+    /// limits; 1: this one decides.
+    pub(crate) sharers: usize,
+}
+
+/// What became of a write to be stamped.
+#[derive(Debug)]
+pub(crate) enum Stamped {
+    /// It is stored: the object as it then is, and its record.
+    Stored(Object, Record),
+    /// Nothing was done: the object is so near a limit that one node has to decide.
+    Near(Box<Stamping>),
 }
 
 /// See the module. Cheap to clone.
@@ -62,12 +74,15 @@ pub(crate) struct Core {
     pub(crate) witnesses: Witnesses,
     pub(crate) actors: Actors,
     pub(crate) graves: Graves,
+    sizes: ObjectSizes,
+    warner: Warner,
     cluster: Arc<dyn Cluster>,
     clock: Arc<dyn Clock>,
     pub(crate) ring_size: RingSize,
     commit: GroupCommit,
     stripes: Vec<Mutex<()>>,
     recent: Mutex<Recent>,
+    left: Mutex<Left>,
 }
 
 impl Vnodes {
@@ -87,11 +102,14 @@ impl Vnodes {
             actors: Actors::new(parts.engine.clone(), parts.entropy.clone()),
             graves: Graves::open(&*parts.engine, ring_size),
             ring_size,
+            sizes: parts.config.sizes,
+            warner: Warner::default(),
             cluster: parts.cluster.clone(),
             clock: parts.clock.clone(),
             commit: GroupCommit::new(parts.engine.clone()),
             stripes: (0..limits::STRIPES).map(|_| Mutex::new(())).collect(),
             recent: Mutex::default(),
+            left: Mutex::default(),
         };
         let awaited = placement::settle(&core, &parts.cluster.view())?;
         Ok((Self { core: Arc::new(core), executor: parts.executor.clone() }, awaited))
@@ -207,12 +225,8 @@ impl Vnodes {
         Some(page)
     }
 
-    /// Stamps a write and stores it; gives the object as it then is, and its record.
-    pub(crate) async fn stamp(
-        &self,
-        vnode: Partition,
-        write: Stamping,
-    ) -> Result<(Object, Record)> {
+    /// Stamps a write and stores it, unless another node may have to decide about it.
+    pub(crate) async fn stamp(&self, vnode: Partition, write: Stamping) -> Result<Stamped> {
         // A new actor is noted with an fsync.
         let short = write.value.body.len() <= limits::SHORT_BYTES
             && write.value.metadata.indexes.len() <= limits::SHORT_TERMS
@@ -232,6 +246,20 @@ impl Vnodes {
         let short =
             record.len() <= limits::SHORT_BYTES && record.head.len() <= limits::SHORT_HEAD_BYTES;
         self.change_at_once(short, move |core| core.merge(vnode, id, &record, mark)).await
+    }
+
+    /// As [`Vnodes::merge`], of one piece of what a replica knows.
+    ///
+    /// # Errors
+    /// `Precondition` when the pieces before it are not here.
+    pub(crate) async fn merge_piece(
+        &self,
+        vnode: Partition,
+        id: ObjectId,
+        piece: Piece,
+        mark: Option<WriteMark>,
+    ) -> Result<()> {
+        self.change(move |core| core.merge_piece(vnode, id, piece, mark)).await
     }
 
     /// Joins several objects into what is stored here.
@@ -328,6 +356,17 @@ impl Vnodes {
         .await
     }
 
+    /// Leaves an object to another node for a while; returns when no write of before is under way.
+    pub(crate) async fn leave(&self, vnode: Partition, id: ObjectId) -> Result<()> {
+        self.run(move |core| {
+            core.left.lock().leave(id.clone());
+            let place = core.place(id);
+            drop(core.stripe(vnode, &place).lock());
+            Ok(())
+        })
+        .await
+    }
+
     /// Runs a job that writes something of the node's own, and returns when that is durable.
     pub(crate) async fn write(
         &self,
@@ -409,22 +448,26 @@ impl Core {
         }
     }
 
-    fn stamp(&self, vnode: Partition, write: Stamping) -> Result<(Object, Record)> {
-        let Stamping { id, write_id, number, asked_at, mut context, value, siblings } = write;
+    fn stamp(&self, vnode: Partition, write: Stamping) -> Result<Stamped> {
+        let Stamping { id, write_id, number, asked_at, mut context, value, siblings, sharers } =
+            write;
         let place = self.place(id);
         let _lock = self.stripe(vnode, &place).lock();
-        let stored = self.stored(vnode, &place)?;
+        let stored = self.engine.get(vnode.0, &place)?;
+        let bytes = stored.as_ref().map_or(0, Record::len);
         let grave = if stored.is_none() { self.grave(vnode, &place)? } else { None };
-        let mut object = stored.unwrap_or_default();
+        let decoded = stored.map(|record| record.decode()).transpose();
+        let mut object = decoded.map_err(|error| error.context(&place.id))?.unwrap_or_default();
         if let Some(grave) = grave {
             // It is written over the tombstone that was here.
             object.clock.merge(&grave.clock);
         }
         let before = object.index_entries();
+        let size_before = Size::new(&object, bytes);
         let repeated = self.recent.lock().dot((vnode, write_id));
         if repeated.is_some_and(|dot| object.clock.covers(dot)) {
             let record = Record::encode(&object);
-            return Ok((object, record));
+            return Ok(Stamped::Stored(object, record));
         }
         if !siblings {
             context.merge(&object.clock);
@@ -434,26 +477,35 @@ impl Core {
         let NewValue { metadata, body, deleted } = value;
         let sibling = Sibling { dot, last_modified, deleted, metadata, body };
         object.update(&context, sibling);
-        if object.siblings.len() > SIBLINGS {
-            return Err(Error::new(
-                ErrorKind::TooLarge,
-                format!("{}: the write would make more than {SIBLINGS} siblings", place.id),
-            ));
-        }
         let record = Record::encode(&object);
-        if record.len() > limits::RECORD_BYTES {
-            let bytes = record.len();
-            return Err(Error::new(
-                ErrorKind::TooLarge,
-                format!("{}: the object with all siblings would have {bytes} bytes", place.id),
-            ));
+        let size = Size::new(&object, record.len());
+        // Without siblings each write replaces all that its node knows.
+        if siblings
+            && sharers > 1
+            && size.outgrows(size_before)
+            && (self.sizes.is_near(size, sharers) || self.left.lock().is_left(&place.id))
+        {
+            let value = taken_back(object, dot);
+            let id = place.id.clone();
+            return Ok(Stamped::Near(Box::new(Stamping {
+                id,
+                write_id,
+                number,
+                asked_at,
+                context,
+                value,
+                siblings,
+                sharers,
+            })));
         }
+        self.sizes.check(&place.id, size_before, size)?;
         check(&object).map_err(|error| error.context(&place.id))?;
         self.witnesses.note(self.witnesses.own(number), &place.id)?;
         let change = IndexChange::of(&before, &object.index_entries());
         self.store(vnode, &place, &record, &change, true)?;
         self.recent.lock().remember((vnode, write_id), dot);
-        Ok((object, record))
+        self.warner.look(&self.sizes, &place.id, size);
+        Ok(Stamped::Stored(object, record))
     }
 
     /// See [`Vnodes::merge`].
@@ -490,10 +542,48 @@ impl Core {
             joined.clock.merge(&grave.clock);
         }
         joined.merge(&incoming);
+        self.store_joined(vnode, &place, &before, &joined, lacking)
+    }
+
+    /// As [`Core::merge`], of a piece. Each is witnessed: whichever is the last stored here, the write
+    /// is then known here, and one that comes so late that it has settled brings nothing back.
+    fn merge_piece(
+        &self,
+        vnode: Partition,
+        id: ObjectId,
+        piece: Piece,
+        mark: Option<WriteMark>,
+    ) -> Result<()> {
+        let place = self.place(id);
+        let lacking = mark.is_none();
+        let _lock = self.stripe(vnode, &place).lock();
+        if let Some(mark) = mark
+            && !self.witnesses.note(mark, &place.id)?
+        {
+            return Ok(());
+        }
+        let before = self.stored(vnode, &place)?.unwrap_or_default();
+        let mut joined = before.clone();
+        if let Some(grave) = self.grave(vnode, &place)? {
+            joined.clock.merge(&grave.clock);
+        }
+        joined.join_piece(piece).map_err(|error| error.context(&place.id))?;
+        self.store_joined(vnode, &place, &before, &joined, lacking)
+    }
+
+    /// Stores what a replica's knowledge has made of what was there before.
+    fn store_joined(
+        &self,
+        vnode: Partition,
+        place: &StoreKey,
+        before: &Object,
+        joined: &Object,
+        lacking: bool,
+    ) -> Result<()> {
         if joined.siblings.is_empty() {
             return Ok(());
         }
-        check(&joined).map_err(|error| error.context(&place.id))?;
+        check(joined).map_err(|error| error.context(&place.id))?;
         if joined == before {
             // Already here, but perhaps not yet durable: the caller still waits for a sync.
             if lacking {
@@ -501,8 +591,8 @@ impl Core {
             }
             return Ok(());
         }
-        let change = IndexChange::between(Some(&before), Some(&joined));
-        self.store(vnode, &place, &Record::encode(&joined), &change, lacking)
+        let change = IndexChange::between(Some(before), Some(joined));
+        self.store(vnode, place, &Record::encode(joined), &change, lacking)
     }
 
     fn adopt(&self, id: ObjectId) -> Result<()> {
@@ -561,6 +651,13 @@ impl Core {
             Some(_) => Ok(false),
         }
     }
+}
+
+/// The value of a write that is not made after all.
+fn taken_back(object: Object, dot: Dot) -> NewValue {
+    let ours = object.siblings.into_iter().find(|sibling| sibling.dot == dot);
+    let value = |Sibling { metadata, body, deleted, .. }| NewValue { metadata, body, deleted };
+    ours.map(value).unwrap_or_default()
 }
 
 fn unfinished() -> Error {

@@ -11,7 +11,7 @@ use mapring_net::{Method, ServiceId};
 use mapring_ring::Partition;
 use mapring_types::error::WireError;
 use mapring_types::{
-    BucketId, Error, Metadata, NodeId, ObjectId, Quorum, Record, Result, VersionVector,
+    BucketId, Dot, Error, Metadata, NodeId, ObjectId, Quorum, Record, Result, VersionVector,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -51,10 +51,15 @@ pub(crate) enum Operation {
     Graves = 24,
     Bury = 25,
     Known = 26,
+    MergePiece = 30,
+    ReadPiece = 31,
+    ReadSlim = 32,
+    CoordinateAlone = 33,
+    Leave = 34,
 }
 
 impl Operation {
-    pub(crate) const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 21] = [
         Self::Read,
         Self::Merge,
         Self::Coordinate,
@@ -71,6 +76,11 @@ impl Operation {
         Self::Graves,
         Self::Bury,
         Self::Known,
+        Self::MergePiece,
+        Self::ReadPiece,
+        Self::ReadSlim,
+        Self::CoordinateAlone,
+        Self::Leave,
     ];
 
     /// # Errors
@@ -112,7 +122,7 @@ pub(crate) struct Replica {
     pub(crate) primary: bool,
 }
 
-/// Reads an object: answered by `Had`.
+/// Reads an object: answered by `Had`, or `TooLarge` when it has to be read in pieces.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Read {
     pub(crate) replica: Replica,
@@ -138,7 +148,93 @@ pub(crate) struct Merge {
     pub(crate) mark: Option<WriteMark>,
 }
 
-/// Has a vnode coordinate a write: answered by the object's `Record` at its quorum.
+/// One piece of an object: see [`mapring_types::Piece`].
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Piece {
+    pub(crate) record: Record,
+    pub(crate) before: Vec<Dot>,
+    pub(crate) left: u64,
+}
+
+impl Piece {
+    pub(crate) fn encode(piece: &mapring_types::Piece) -> Self {
+        let record = Record::encode(&piece.part);
+        Self { record, before: piece.before.clone(), left: piece.left as u64 }
+    }
+
+    /// # Errors
+    /// `Corrupt`.
+    pub(crate) fn decode(self) -> Result<mapring_types::Piece> {
+        let left = usize::try_from(self.left).unwrap_or(usize::MAX);
+        Ok(mapring_types::Piece { part: self.record.decode()?, before: self.before, left })
+    }
+}
+
+/// Joins a piece of an object into a replica: answered as [`Merge`], or by `Precondition` when the
+/// replica lacks the pieces before it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct MergePiece {
+    pub(crate) replica: Replica,
+    pub(crate) id: ObjectId,
+    pub(crate) piece: Piece,
+    pub(crate) mark: Option<WriteMark>,
+}
+
+/// Reads the next piece of an object: answered by `Option<Piece>`.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ReadPiece {
+    pub(crate) from: Giver,
+    pub(crate) id: ObjectId,
+    /// The values that were given before.
+    pub(crate) have: Vec<Dot>,
+    /// Of a larger object nothing is given: `TooLarge`.
+    pub(crate) most: u64,
+}
+
+/// Whose object it is that is read in pieces.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) enum Giver {
+    Replica(Replica),
+    /// Whatever it lacks, for one that fills itself.
+    Vnode(Partition),
+}
+
+/// Reads an object without the bytes of its values: answered by `Option<Slim>`.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ReadSlim {
+    pub(crate) replica: Replica,
+    pub(crate) id: ObjectId,
+    /// The tag of a value that is wanted with its bytes all the same.
+    pub(crate) vtag: Option<String>,
+}
+
+/// An object of which some values have lost their bytes: to be looked at, never to be stored.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Slim {
+    pub(crate) record: Record,
+    /// How many bytes the whole object has, encoded.
+    pub(crate) bytes: u64,
+}
+
+impl Slim {
+    /// # Errors
+    /// `Corrupt`.
+    pub(crate) fn clock(&self) -> Result<VersionVector> {
+        Ok(Record::decode_without_bodies(&self.record.head)?.clock)
+    }
+}
+
+/// Has a node leave it to the sender for a while to add to an object near a limit: answered by
+/// `Option<Slim>`, in which all is that the node has added before.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Leave {
+    pub(crate) replica: Replica,
+    pub(crate) id: ObjectId,
+}
+
+/// Has a vnode coordinate a write: answered by the object's `Record` at its quorum. As
+/// [`Operation::CoordinateAlone`] it says that the sender has chosen the vnode to be the only one
+/// that coordinates for an object near a limit.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Coordinate {
     pub(crate) vnode: Partition,

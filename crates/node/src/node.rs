@@ -197,6 +197,7 @@ impl Build<'_> {
             config: KvConfig {
                 reap_after: config.storage.reap_after,
                 graves_kept: config.storage.graves_kept,
+                sizes: config.object_sizes(),
             },
         })
         .await?;

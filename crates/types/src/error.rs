@@ -72,6 +72,9 @@ pub enum ErrorKind {
     Cancelled,
     /// A defect of mapring.
     Internal,
+    /// The write is to be coordinated by the first primary that is up: the object is near a limit,
+    /// which holds exactly only where one node decides.
+    OtherCoordinator,
 }
 
 /// An error: its kind, what happened in words (lower case, no full stop, naming the key or the

@@ -11,8 +11,8 @@ pub const KEY_BYTES: usize = 65_536;
 /// 413, nothing stored.
 pub const OBJECT_BYTES: usize = 50 << 20;
 
-/// Most siblings of one object (Riak's `object.siblings.maximum`). A write that would make more is
-/// refused.
+/// Most siblings of one object unless the configuration says otherwise (Riak's
+/// `object.siblings.maximum`). A write that would make more is refused.
 pub const SIBLINGS: usize = 100;
 
 /// Longest `X-Riak-Vclock` header, in bytes. Longer: refused with 400.
@@ -24,8 +24,8 @@ pub const QUERY_BYTES: usize = 64 << 20;
 /// Largest message of a unary node-to-node call, in bytes; larger bodies travel as streams.
 pub const UNARY_BYTES: usize = 256 << 10;
 
-/// Largest message of any kind between nodes, in bytes: a whole object with all its siblings must
-/// fit, and no peer may make a node buffer more. Larger: the call fails.
+/// Largest message of any kind between nodes, in bytes: any one value must fit, and no peer may make
+/// a node buffer more. Larger: the call fails.
 pub const MESSAGE_BYTES: usize = 256 << 20;
 
 /// A page of a scan, a listing or a unit of work ends at the first of these bounds.

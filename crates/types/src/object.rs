@@ -63,6 +63,23 @@ impl Sibling {
         hash.update(self.dot.counter.to_be_bytes());
         base62(&hash.finalize()[..16])
     }
+
+    /// About how many bytes the value takes with all that it carries.
+    pub fn bytes(&self) -> usize {
+        let Metadata { content_type, charset, content_encoding, links, user, indexes } =
+            &self.metadata;
+        let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        let links: usize =
+            links.iter().map(|link| link.bucket.len() + link.key.len() + link.tag.len()).sum();
+        let user: usize = user.iter().map(|(name, value)| name.len() + value.len()).sum();
+        let term = |value: &IndexValue| match value {
+            IndexValue::Int(text) => text.len(),
+            IndexValue::Bin(bytes) => bytes.len(),
+        };
+        let indexes: usize = indexes.iter().map(|(name, value)| name.len() + term(value)).sum();
+        let named = content_type.len() + text(charset) + text(content_encoding);
+        self.body.len() + named + links + user + indexes
+    }
 }
 
 /// An object as a replica knows it.

@@ -124,6 +124,16 @@ impl Record {
         postcard::take_from_bytes(rest).map(|(count, _)| count).map_err(damaged)
     }
 
+    /// Size of the whole record, in bytes, by its head alone.
+    ///
+    /// # Errors
+    /// `Corrupt` when the head cannot be read.
+    pub fn len_by_head(head: &[u8]) -> Result<u64> {
+        let bodies =
+            decode_head(head)?.siblings.iter().map(|stored| stored.body_bytes).sum::<u64>();
+        Ok(bodies.saturating_add(head.len() as u64))
+    }
+
     /// Size of head and body, in bytes.
     pub fn len(&self) -> usize {
         self.head.len() + self.body.len()
@@ -215,8 +225,9 @@ mod tests {
                         body: Bytes::from_static(b"x"),
                     })
                     .collect();
-                let head = Record::encode(&object).head;
-                assert_eq!(Record::sibling_count(&head).unwrap() as u64, siblings);
+                let record = Record::encode(&object);
+                assert_eq!(Record::sibling_count(&record.head).unwrap() as u64, siblings);
+                assert_eq!(Record::len_by_head(&record.head).unwrap(), record.len() as u64);
             }
         }
     }

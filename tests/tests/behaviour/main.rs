@@ -21,6 +21,7 @@ mod inputs;
 mod leaving;
 mod membership;
 mod observation;
+mod oversized;
 mod pipelining;
 mod playground;
 mod queries;

@@ -1,14 +1,14 @@
 //! Reading an object.
 
-use http::StatusCode;
-use mapring_kv::GetOptions;
-use mapring_types::{Object, ObjectId, Sibling};
+use http::{Method, StatusCode};
+use mapring_kv::{GetOptions, ObjectPart};
+use mapring_types::{Error, ErrorKind, Object, ObjectId, Sibling};
 
 use super::{check_bucket, represent};
 use crate::decision::{self, Present};
 use crate::headers::media as media_header;
 use crate::params::ObjectParams;
-use crate::reply::{Reply, Stop, VARY_BOTH, VARY_ENCODING};
+use crate::reply::{Reply, Stop, VARY_BOTH, VARY_ENCODING, media};
 use crate::route::Style;
 use crate::server::{App, Request};
 
@@ -32,7 +32,12 @@ pub(super) async fn get(
     decision::same_origin(&request.headers, app.config.secure_referer_check)?;
     check_bucket(app, &id.bucket, &[params.r, params.pr])?;
     let started = app.stats.start();
-    let found = app.objects.get(id, &options(&params)).await;
+    let found = match app.objects.get(id, &options(&params)).await {
+        Err(error) if error.kind() == ErrorKind::TooLarge => {
+            part(app, request, id, &options(&params), error).await
+        }
+        found => found,
+    };
     app.stats.got(started, found.as_ref().ok().and_then(Option::as_ref));
     let Some(object) = found? else { return Err(Reply::not_found().into()) };
     if object.is_tombstone() {
@@ -50,6 +55,29 @@ pub(super) async fn get(
             check(app, request, &present).map_err(|stop| stop.vary(VARY_BOTH))?;
             Ok(represent::choices(app, &object, id, style, chosen))
         }
+    }
+}
+
+/// What can be told of an object that is too large to be read whole: one value, or all but the bytes
+/// of its values where the answer has none of these.
+async fn part(
+    app: &App,
+    request: &Request,
+    id: &ObjectId,
+    options: &GetOptions,
+    error: Error,
+) -> mapring_types::Result<Option<Object>> {
+    if let Some(tag) = request.params.get("vtag") {
+        return app.objects.get_part(id, options, ObjectPart::Value(tag.to_owned())).await;
+    }
+    let found = app.objects.get_part(id, options, ObjectPart::Heads).await?;
+    let chosen = decision::representation(&request.headers, &represent::SIBLING_TYPES);
+    let list = chosen.is_ok_and(|chosen| chosen == media::TEXT);
+    match &found {
+        Some(object) if object.is_tombstone() => Ok(found),
+        Some(object) if list && object.siblings.len() > 1 => Ok(found),
+        Some(_) if request.method == Method::HEAD => Ok(found),
+        _ => Err(error),
     }
 }
 

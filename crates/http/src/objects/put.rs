@@ -2,8 +2,8 @@
 
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, StatusCode};
-use mapring_kv::{NewValue, PutOptions};
-use mapring_types::{BucketId, Metadata, Object, ObjectId, VersionVector, limits};
+use mapring_kv::{NewValue, ObjectPart, PutOptions};
+use mapring_types::{BucketId, ErrorKind, Metadata, Object, ObjectId, VersionVector, limits};
 
 use super::{check_bucket, get, represent};
 use crate::body;
@@ -87,7 +87,12 @@ pub(super) async fn check_conditions(
     id: &ObjectId,
     params: &ObjectParams,
 ) -> Result<(), Stop> {
-    let found = app.objects.get(id, &get::options(params)).await?;
+    let found = match app.objects.get(id, &get::options(params)).await {
+        Err(error) if error.kind() == ErrorKind::TooLarge => {
+            app.objects.get_part(id, &get::options(params), ObjectPart::Heads).await?
+        }
+        found => found?,
+    };
     let present = found
         .filter(|object| !object.is_tombstone())
         .map(|object| Present { etag: object.etag(), last_modified: object.last_modified() });

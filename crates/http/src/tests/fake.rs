@@ -11,13 +11,14 @@ use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
 use mapring_cluster::fixed::{FixedCluster, FixedGroup};
 use mapring_cluster::{Change, Chosen, Cluster as _, ClusterStatus, MetadataStatus, Outcome, View};
-use mapring_kv::{DeleteOptions, GetOptions, NewValue, Progress, PutOptions};
+use mapring_kv::{DeleteOptions, GetOptions, NewValue, ObjectPart, Progress, PutOptions};
 use mapring_mapred::{
     Answer, Failure, PhaseResults, QueryId, QueryList, QueryReport, Rejection, Results,
 };
 use mapring_ring::hash::RingSize;
 use mapring_types::{
-    ActorId, BucketId, Dot, Error, NodeId, Object, ObjectId, Result, Sibling, VersionVector,
+    ActorId, BucketId, Dot, Error, ErrorKind, NodeId, Object, ObjectId, Result, Sibling,
+    VersionVector,
 };
 use parking_lot::Mutex;
 use serde_json::value::RawValue;
@@ -32,6 +33,8 @@ pub(crate) struct Store {
     counter: AtomicU64,
     /// The next calls fail so.
     pub(crate) failure: Mutex<Option<Error>>,
+    /// Objects of more bytes are not read whole.
+    pub(crate) read_bytes: Mutex<usize>,
     /// While set, reads wait for [`Store::go_on`], and listings do not end.
     pub(crate) hold: Mutex<bool>,
     pub(crate) go_on: Notify,
@@ -47,6 +50,7 @@ impl Store {
             objects: Mutex::default(),
             counter: AtomicU64::new(0),
             failure: Mutex::default(),
+            read_bytes: Mutex::new(usize::MAX),
             hold: Mutex::default(),
             go_on: Notify::new(),
             waiting: Notify::new(),
@@ -116,7 +120,27 @@ impl Objects for Store {
             self.go_on.notified().await;
         }
         self.check()?;
-        Ok(self.objects.lock().get(id).cloned())
+        let object = self.objects.lock().get(id).cloned();
+        if object.as_ref().is_some_and(|object| object.body_bytes() > *self.read_bytes.lock()) {
+            return Err(Error::new(ErrorKind::TooLarge, "b/k: the object is large"));
+        }
+        Ok(object)
+    }
+
+    async fn get_part(
+        &self,
+        id: &ObjectId,
+        _: &GetOptions,
+        part: ObjectPart,
+    ) -> Result<Option<Object>> {
+        self.check()?;
+        let mut object = self.objects.lock().get(id).cloned();
+        for sibling in object.iter_mut().flat_map(|object| &mut object.siblings) {
+            if part != ObjectPart::Whole && part != ObjectPart::Value(sibling.vtag()) {
+                sibling.body.clear();
+            }
+        }
+        Ok(object)
     }
 
     async fn put(

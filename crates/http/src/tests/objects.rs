@@ -286,6 +286,42 @@ async fn methods_and_origins_are_checked_first() {
 }
 
 #[tokio::test]
+async fn of_what_is_too_large_to_be_read_the_parts_are() {
+    let fixture = Fixture::start().await;
+    let mut client = fixture.connect().await;
+    let props = br#"{"props":{"allow_mult":true}}"#;
+    let json = &["Content-Type: application/json"];
+    assert_eq!(client.request("PUT", "/buckets/b/props", json, props).await.status, 204);
+    let path = "/buckets/b/keys/k";
+    for body in [b"first value", b"other value"] {
+        assert_eq!(client.request("PUT", path, TEXT, body).await.status, 204);
+    }
+    let whole = client.request("GET", path, &[], b"").await;
+    let tags: Vec<String> = whole.text().lines().skip(1).map(str::to_owned).collect();
+    *fixture.store.read_bytes.lock() = 20;
+    let list = client.request("GET", path, &[], b"").await;
+    assert_eq!((list.status, list.text()), (300, whole.text()));
+    let multipart = &["Accept: multipart/mixed"];
+    let refused = client.request("GET", path, multipart, b"").await;
+    let text = "Error:\nb/k: the object is large\n";
+    assert_eq!((refused.status, refused.text()), (500, text.to_owned()));
+    let head = client.request("HEAD", path, multipart, b"").await;
+    assert_eq!((head.status, head.header("x-riak-vclock")), (300, whole.header("x-riak-vclock")));
+    for (tag, body) in tags.iter().zip(["first value", "other value"]) {
+        let one = client.request("GET", &format!("{path}?vtag={tag}"), &[], b"").await;
+        assert_eq!((one.status, one.text()), (200, body.to_owned()));
+    }
+    assert_eq!(client.request("GET", &format!("{path}?vtag=x"), &[], b"").await.status, 404);
+    // A condition needs no bytes.
+    let stale = &["Content-Type: text/plain", "If-Match: \"x\""];
+    assert_eq!(client.request("PUT", path, stale, b"x").await.status, 412);
+    let clock = format!("X-Riak-Vclock: {}", head.header("x-riak-vclock").unwrap());
+    let mended = client.request("PUT", path, &["Content-Type: text/plain", &clock], b"one").await;
+    assert_eq!(mended.status, 204);
+    assert_eq!(client.request("GET", path, &[], b"").await.text(), "one");
+}
+
+#[tokio::test]
 async fn errors_of_the_store_have_their_texts() {
     use mapring_types::error::QuorumKind;
     use mapring_types::{Error, ErrorKind};

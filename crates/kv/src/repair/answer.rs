@@ -73,14 +73,22 @@ impl Shared {
     /// The first of some objects of a vnode here, as many as make a page.
     ///
     /// # Errors
-    /// As [`Shared::heads_here`].
+    /// As [`Shared::heads_here`]; `TooLarge` when the first of them goes in pieces.
     pub(crate) async fn fetch_here(&self, request: Fetch) -> Result<Vec<Option<Record>>> {
         let Fetch { vnode, ids } = request;
+        let most = self.parts.config.sizes.piece_bytes;
         let work = move |core: &Core| {
             let (mut records, mut bytes) = (Vec::new(), 0);
             for id in ids {
                 let record = core.engine.get(vnode.0, &core.place(id))?;
-                bytes += record.as_ref().map_or(0, Record::len);
+                let length = record.as_ref().map_or(0, Record::len);
+                if length > most {
+                    // The next request begins with it.
+                    let in_pieces = "the object is fetched in pieces";
+                    let refused = Error::new(ErrorKind::TooLarge, in_pieces);
+                    return if records.is_empty() { Err(refused) } else { Ok(records) };
+                }
+                bytes += length;
                 records.push(record);
                 if bytes >= PAGE_BYTES {
                     break;

@@ -13,7 +13,7 @@ use mapring_engine::{ScanDepth, ScanRange};
 use mapring_net::Class;
 use mapring_ring::{Partition, PreferenceEntry};
 use mapring_types::limits::LEASE;
-use mapring_types::{BucketId, Error, ObjectId, Record, Result, VersionVector};
+use mapring_types::{BucketId, Error, ErrorKind, ObjectId, Record, Result, VersionVector};
 
 use super::Slice;
 use super::answer::Heads;
@@ -182,8 +182,17 @@ impl Exchange<'_> {
     async fn fetch(&self, mut lacking: Vec<ObjectId>) -> Result<()> {
         while !lacking.is_empty() {
             let request = Fetch { vnode: self.with.vnode, ids: lacking.clone() };
-            let records: Vec<Option<Record>> =
-                self.ask(&self.with, Operation::Fetch, request).await?;
+            let fetched = self.ask(&self.with, Operation::Fetch, request).await;
+            let records: Vec<Option<Record>> = match fetched {
+                Err(error) if error.kind() == ErrorKind::TooLarge => {
+                    let (from, id) = (self.with, lacking.remove(0));
+                    let vnode = self.slice.vnode;
+                    self.shared.fetch_in_pieces(vnode, from.node, from.vnode, id, LEASE).await?;
+                    self.shared.integrity.report(|progress| progress.fetched += 1);
+                    continue;
+                }
+                fetched => fetched?,
+            };
             if records.is_empty() {
                 return Err(Error::internal(format!("node {} gives nothing", self.with.node)));
             }

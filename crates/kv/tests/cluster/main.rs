@@ -21,6 +21,8 @@ mod selections;
 #[cfg(test)]
 mod settling;
 #[cfg(test)]
+mod sizes;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod tombstones;

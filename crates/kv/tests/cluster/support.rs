@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -69,6 +69,8 @@ struct Mortal<T> {
     inner: T,
     alive: Arc<AtomicBool>,
     medium: Arc<Medium>,
+    /// The bytes of the largest message.
+    largest: Arc<AtomicUsize>,
 }
 
 /// What engines read from.
@@ -206,7 +208,10 @@ impl Transport for Mortal<Arc<dyn Transport>> {
         timeout: Duration,
     ) -> Result<Bytes> {
         let Ok(inner) = self.check() else { return std::future::pending().await };
+        self.largest.fetch_max(body.len(), Ordering::Relaxed);
         let answer = inner.call(to, class, method, body, timeout).await;
+        let length = answer.as_ref().map_or(0, Bytes::len);
+        self.largest.fetch_max(length, Ordering::Relaxed);
         if self.check().is_err() { std::future::pending().await } else { answer }
     }
 
@@ -233,12 +238,13 @@ pub(crate) struct TestCluster {
     seed: u64,
     config: KvConfig,
     pub(crate) medium: Arc<Medium>,
+    largest: Arc<AtomicUsize>,
 }
 
 impl TestCluster {
     pub(crate) async fn start(nodes: u64, partitions: u16) -> Self {
-        Self::start_with(nodes, partitions, 1, KvConfig { reap_after: None, ..KvConfig::default() })
-            .await
+        let config = KvConfig { reap_after: None, ..KvConfig::default() };
+        Self::start_with(nodes, partitions, 1, config).await
     }
 
     pub(crate) async fn start_with(
@@ -273,9 +279,20 @@ impl TestCluster {
         let clock = Arc::new(TestClock { began: Instant::now(), back_micros: AtomicU64::new(0) });
         let nodes: Vec<TestNode> = nodes.collect();
         let running: Arc<Mutex<BTreeSet<NodeId>>> = Arc::default();
-        let medium = Arc::default();
-        let mut this =
-            Self { network, nodes, cut, silent, lost, running, clock, seed, config, medium };
+        let (medium, largest) = (Arc::default(), Arc::default());
+        let mut this = Self {
+            network,
+            nodes,
+            cut,
+            silent,
+            lost,
+            running,
+            clock,
+            seed,
+            config,
+            medium,
+            largest,
+        };
         this.gossip();
         for at in 0..this.nodes.len() {
             this.open(at).await;
@@ -348,8 +365,14 @@ impl TestCluster {
                 inner: node.engine.clone(),
                 alive: alive.clone(),
                 medium: self.medium.clone(),
+                largest: Arc::default(),
             }),
-            transport: Arc::new(Mortal { inner: transport, alive, medium: Arc::default() }),
+            transport: Arc::new(Mortal {
+                inner: transport,
+                alive,
+                medium: Arc::default(),
+                largest: self.largest.clone(),
+            }),
             clock: self.clock.clone(),
             entropy: Arc::new(TestEntropy(Mutex::new(StdRng::seed_from_u64(self.seed)))),
             executor,
@@ -382,6 +405,11 @@ impl TestCluster {
     pub(crate) async fn restart(&mut self, at: usize) {
         self.open(at).await;
         self.all_see_all();
+    }
+
+    /// The bytes of the largest message since the last call.
+    pub(crate) fn largest_message(&self) -> usize {
+        self.largest.swap(0, Ordering::Relaxed)
     }
 
     /// Sets the clock of all nodes back.

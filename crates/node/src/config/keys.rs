@@ -80,6 +80,10 @@ pub const KEYS: &[Key] = &[
     key!(storage.graves_kept, |raw| {
         raw.time(mapring_kv::limits::GRAVES_KEPT.0, 10 * 24 * 365 * HOUR)
     }),
+    key!(objects.max_object_size, |raw| raw.bytes(KB)),
+    key!(objects.warn_object_size, |raw| raw.bytes(KB)),
+    key!(objects.max_siblings, |raw| raw.count(1, 10_000)),
+    key!(objects.warn_siblings, |raw| raw.count(1, 10_000)),
     key!(mapred.concurrent_queries, |raw| raw.count(1, 100_000)),
     key!(mapred.answer_memory, |raw| raw.bytes(KB)),
     key!(mapred.answer_disk, |raw| raw.bytes(0)),

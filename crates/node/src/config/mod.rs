@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use mapring_engine::Durability;
+use mapring_kv::{ObjectSizes, limits as kv};
 use mapring_ring::RingSize;
 use mapring_script::ScriptLimits;
 
@@ -29,6 +30,8 @@ pub struct Config {
     pub http: HttpConfig,
     /// Objects on disk.
     pub storage: StorageConfig,
+    /// How large objects may become.
+    pub objects: ObjectsConfig,
     /// Queries.
     pub mapred: MapredConfig,
     /// Users' functions.
@@ -95,6 +98,19 @@ pub struct StorageConfig {
     pub reap_after: Option<Duration>,
     /// How long it is kept that an object was deleted, after that.
     pub graves_kept: Duration,
+}
+
+/// Section `[objects]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ObjectsConfig {
+    /// A write that leaves a larger object, in bytes, is logged and counted.
+    pub warn_object_size: u64,
+    /// A write that would make a larger one, in bytes, is refused.
+    pub max_object_size: u64,
+    /// A write that leaves more siblings is logged and counted.
+    pub warn_siblings: usize,
+    /// A write that would leave more is refused.
+    pub max_siblings: usize,
 }
 
 /// Section `[mapred]`.
@@ -178,6 +194,12 @@ impl Default for Config {
                 reap_after: Some(Duration::from_secs(3)),
                 graves_kept: mapring_kv::limits::GRAVES_KEPT.1,
             },
+            objects: ObjectsConfig {
+                warn_object_size: kv::WARN_OBJECT_BYTES as u64,
+                max_object_size: kv::MAX_OBJECT_BYTES as u64,
+                warn_siblings: kv::WARN_SIBLINGS,
+                max_siblings: kv::MAX_SIBLINGS,
+            },
             mapred: MapredConfig {
                 concurrent_queries: 256,
                 answer_memory: 8 << 20,
@@ -235,6 +257,18 @@ impl Config {
         }
     }
 
+    /// The bounds on objects.
+    pub fn object_sizes(&self) -> ObjectSizes {
+        let bytes = |bytes| usize::try_from(bytes).unwrap_or(usize::MAX);
+        ObjectSizes {
+            warn_bytes: bytes(self.objects.warn_object_size),
+            max_bytes: bytes(self.objects.max_object_size),
+            warn_siblings: self.objects.warn_siblings,
+            max_siblings: self.objects.max_siblings,
+            ..ObjectSizes::default()
+        }
+    }
+
     /// `host:port` for other nodes, once it is known where the listener is.
     pub fn cluster_address(&self, bound: SocketAddr) -> String {
         self.cluster.advertise.clone().unwrap_or_else(|| bound.to_string())
@@ -272,6 +306,20 @@ impl Config {
         let (cluster, http) = (self.cluster.listen, self.http.listen);
         if cluster == http && cluster.port() != 0 {
             refuse("cluster.listen", format!("must not be {http}, where http.listen is"));
+        }
+        let objects = &self.objects;
+        if objects.warn_object_size > objects.max_object_size {
+            let what = "must not be larger than objects.max_object_size";
+            refuse("objects.warn_object_size", what.to_owned());
+        }
+        if objects.max_object_size > kv::READ_BYTES as u64 {
+            let most = kv::READ_BYTES >> 20;
+            let what = format!("must be at most {most} MB: a larger object cannot be read whole");
+            refuse("objects.max_object_size", what);
+        }
+        if objects.warn_siblings > objects.max_siblings {
+            let what = "must not be larger than objects.max_siblings";
+            refuse("objects.warn_siblings", what.to_owned());
         }
         // The interpreter's thread lies in the worker's memory, with room for the program itself.
         if self.script.stack.saturating_mul(2) > self.script.memory {
@@ -321,6 +369,9 @@ mod tests {
     fn contradictions_are_found() {
         contradicts(|c| c.cluster.listen = at("0.0.0.0:8099"), "cluster.advertise");
         contradicts(|c| c.cluster.listen = c.http.listen, "cluster.listen");
+        contradicts(|c| c.objects.warn_object_size = 51 << 20, "objects.warn_object_size");
+        contradicts(|c| c.objects.max_object_size = 256 << 20, "objects.max_object_size");
+        contradicts(|c| c.objects.max_siblings = 24, "objects.warn_siblings");
         contradicts(|c| c.script.stack = c.script.memory, "script.stack");
         contradicts(|c| c.script.result = c.script.memory + 1, "script.result");
     }
