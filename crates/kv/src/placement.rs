@@ -33,7 +33,7 @@ use parking_lot::Mutex;
 use crate::fold::{self, Slice};
 use crate::repair::n_vals;
 use crate::vnode::Core;
-use crate::{Shared, limits};
+use crate::{Shared, apart, limits};
 
 /// The name of the engine's meta value that says by which rule objects lie here, and its values: the
 /// rule, and how far the change to it is.
@@ -181,7 +181,7 @@ pub(crate) fn settle(core: &Core, view: &View) -> Result<Awaited> {
     let plan = view.plan();
     let longest = n_vals(view).last().copied().unwrap_or(0);
     let moves = Move::all(plan, longest);
-    if moves.is_empty() || (stage == Stage::Former && engine.vnodes().is_empty()) {
+    if moves.is_empty() || (stage == Stage::Former && vnodes(engine).is_empty()) {
         engine.set_meta(NAME, &ARRIVED)?;
         return Ok(Awaited::default());
     }
@@ -210,7 +210,7 @@ fn move_all(core: &Core, view: &View, moves: &[Move]) -> Result<()> {
         let n = view.props(bucket).map_or(default, |props| props.n_val);
         (n, view.least_n_val(bucket).unwrap_or(n))
     };
-    let vnodes: Vec<Partition> = core.engine.vnodes().into_iter().map(Partition).collect();
+    let vnodes = vnodes(&*core.engine);
     for moved in moves {
         for &vnode in &vnodes {
             each(core, vnode, moved.home, |id, record| {
@@ -257,6 +257,11 @@ fn move_all(core: &Core, view: &View, moves: &[Move]) -> Result<()> {
         "objects of a former version were put to their places"
     );
     Ok(())
+}
+
+/// The vnodes, of this node and of others, that have any data here.
+fn vnodes(engine: &dyn Engine) -> Vec<Partition> {
+    engine.vnodes().into_iter().filter(|number| apart::is_vnode(*number)).map(Partition).collect()
 }
 
 /// Whether all that a clock tells of an object lies here for a vnode.
