@@ -318,7 +318,9 @@ mod tests {
     fn shown(members: &str, voting: &str) -> String {
         let json = format!(
             r#"{{"state":"degraded","summary":"degraded: n2 is down","cluster":"c","ring_size":8,
-                "plan_version":2,"sealed":true,"members":[{members}],"voting":{voting}}}"#
+                "plan_version":2,"sealed":true,"members":[{members}],"voting":{voting},
+                "metadata":{{"has_leader":true,"leader":"n1","needs_choice":false,"term":2,
+                    "index":9,"hash":"00112233aabb","members":[]}}}}"#
         );
         table(&serde_json::from_str(&json).unwrap())
     }
@@ -344,6 +346,7 @@ mod tests {
             status   up    vote   ring  partitions  node  http\n\
             valid    up    yes   50.0%           4  n1    a:2\n\
             valid    down  -     50.0%           4  n2    a:2\n\n\
+            metadata has the leader n1; entry 9 of term 2, hash 00112233\n\
             no replica is known to lack anything, but who is down cannot be asked\n";
         assert_eq!(shown(&members.join(","), voting), expected);
 

@@ -298,6 +298,9 @@ impl TestCluster {
             this.open(at).await;
         }
         this.seal().await;
+        for at in 0..this.nodes.len() {
+            this.kv(at).proven().await;
+        }
         this
     }
 
@@ -405,6 +408,8 @@ impl TestCluster {
     pub(crate) async fn restart(&mut self, at: usize) {
         self.open(at).await;
         self.all_see_all();
+        // It has asked the others, as far as they answer, how far its data was.
+        self.kv(at).proven().await;
     }
 
     /// The bytes of the largest message since the last call.

@@ -152,7 +152,8 @@ mod tests {
     }
 
     /// Keys without a default, or whose default depends on the machine.
-    const EXAMPLES: [&str; 8] = [
+    const EXAMPLES: [&str; 9] = [
+        "node.zone",
         "cluster.secret",
         "cluster.advertise",
         "cluster.join",
