@@ -393,9 +393,6 @@ async fn confirm(shared: &Arc<Shared>) -> Result<()> {
 /// # Errors
 /// `Unavailable` when one did not answer, for a while after the start: it may just be starting too.
 async fn remembered(shared: &Arc<Shared>) -> Result<Option<String>> {
-    if mapring_types::planted!(OldCopyTrusted) {
-        return Ok(None);
-    }
     // Whether they are up is not known yet.
     let members = shared.parts.cluster.view().state.members.clone();
     let others = members.into_keys().filter(|node| *node != shared.me);
