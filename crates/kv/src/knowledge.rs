@@ -75,7 +75,7 @@ impl Shared {
         for (node, answer) in join_all(asked).await {
             match answer {
                 Answer::Settled(behind) => {
-                    known.heard.insert(node, behind);
+                    known.heard.insert(node, *behind);
                 }
                 Answer::Unsettled => {
                     known.unsettled.insert(node);
@@ -158,7 +158,7 @@ impl Shared {
             Ok(Err(error)) => (Err(error), false),
         };
         match settled {
-            Ok(behind) => Answer::Settled(behind),
+            Ok(behind) => Answer::Settled(Box::new(behind)),
             Err(error) if plain && error.kind() == ErrorKind::Timeout => Answer::Unsettled,
             Err(error) => {
                 let node = self.parts.cluster.view().state.named(node);
@@ -220,7 +220,7 @@ impl Shared {
 }
 
 pub(crate) enum Answer {
-    Settled(Behind),
+    Settled(Box<Behind>),
     Unsettled,
     None,
 }
