@@ -178,14 +178,12 @@ async fn catch_up(shared: &Arc<Shared>) {
             tracing::debug!(%node, %error, "a standing is noted later");
         }
         if let Some(why) = behind.yours.and_then(|yours| shared.is_less_than(&yours)) {
-            let name = shared.name(node);
-            tracing::error!(%node, name, why, "this member remembers later data of this node");
             // Not heard of before this is known to all.
-            if let Err(error) = integrity::go_back(shared).await {
+            let why = format!("{} remembers that {why}", shared.name(node));
+            if let Err(error) = integrity::go_back(shared, &why).await {
                 tracing::info!(%error, "that this node went back is declared later");
                 continue;
             }
-            shared.integrity.set_lacking(true);
             shared.integrity.kick.notify_one();
         }
         if !behind.standing.hinted.iter().any(own) {

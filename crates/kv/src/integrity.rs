@@ -169,7 +169,7 @@ impl Integrity {
         self.changed.notify_waiters();
     }
 
-    pub(crate) fn set_lacking(&self, lacking: bool) {
+    fn set_lacking(&self, lacking: bool) {
         if self.lacking.swap(lacking, Ordering::AcqRel) != lacking {
             self.empty();
             metrics::gauge!("mapring_incomplete").set(if lacking { 1.0 } else { 0.0 });
@@ -236,6 +236,7 @@ pub(crate) async fn run(shared: Weak<Shared>) {
         return;
     };
     loop {
+        let failed;
         {
             let Some(shared) = shared.upgrade() else { return };
             if shared.stopping() {
@@ -250,7 +251,9 @@ pub(crate) async fn run(shared: Weak<Shared>) {
                 _ => {}
             }
             let integrity = &shared.integrity;
-            if let Err(error) = round(&shared).await {
+            let done = round(&shared).await;
+            failed = done.is_err();
+            if let Err(error) = done {
                 tracing::info!(%error, "the data of this node is not confirmed or filled yet");
                 integrity.report(|progress| progress.waits_for = Some(error.to_string()));
                 // Without the metadata it serves what it has, with new actors.
@@ -262,9 +265,13 @@ pub(crate) async fn run(shared: Weak<Shared>) {
         let Some(integrity) = shared.upgrade().map(|shared| shared.integrity.clone()) else {
             return;
         };
-        if !integrity.tried.load(Ordering::Acquire) {
-            // Not sooner when the view changes: who is asked and refuses is a change of the view.
+        let tried = integrity.tried.load(Ordering::Acquire);
+        if failed || !tried {
+            // Not sooner when the view changes: what it proposes, and who is asked and refuses, are
+            // changes of the view.
             sleep(limits::CONFIRM_TICK).await;
+        }
+        if !tried {
             continue;
         }
         let changed = async {
@@ -367,13 +374,9 @@ async fn confirm(shared: &Arc<Shared>) -> Result<()> {
                 .await?;
         }
         Some(why) => {
-            tracing::error!(why, "the data directory is a copy of an earlier time");
-            shared.integrity.set_lacking(true);
-            let why = format!("the data directory is a copy of an earlier time: {why}");
-            shared.integrity.report(|progress| progress.lost = Some(why));
             let ring_size = shared.parts.cluster.view().plan().ring_size();
             shared.vnodes.run(move |core| core.actors.retire_all(ring_size)).await?;
-            go_back(shared).await?;
+            go_back(shared, &why).await?;
             if refused.is_some() {
                 // Declared, it is used on as it is.
                 let start = own(shared).map_or(0, |member| member.start);
@@ -433,8 +436,13 @@ impl Shared {
     }
 }
 
-/// Declares that this run has begun with an older state of the data.
-pub(crate) async fn go_back(shared: &Shared) -> Result<()> {
+/// Declares that this run has begun with an older state of the data. Nothing is served any more that
+/// is not filled again.
+pub(crate) async fn go_back(shared: &Shared, why: &str) -> Result<()> {
+    tracing::error!(why, "the data directory is a copy of an earlier time");
+    shared.integrity.set_lacking(true);
+    let lost = format!("the data directory is a copy of an earlier time: {why}");
+    shared.integrity.report(|progress| progress.lost = Some(lost));
     seal(shared).await?;
     let run = shared.vnodes.witnesses().run();
     propose(shared, Change::WentBack { id: shared.me, run }).await
