@@ -112,6 +112,8 @@ impl Extents {
     pub(crate) fn begin_anew(&self, store: u64, position: u64) {
         let mut opened = self.opened.lock();
         (opened.store, opened.position) = (store, position);
+        // What was kept of the others has gone with the old one.
+        self.known.lock().values_mut().for_each(|known| known.kept = Extent::default());
     }
 
     /// What is remembered of a node.
@@ -255,6 +257,9 @@ mod tests {
         assert!(all.is_news());
         all.keep(&engine).unwrap();
         assert!(!all.is_news());
+        all.begin_anew(8, 0);
+        assert!(all.is_news(), "what was kept went with the store");
+        all.keep(&engine).unwrap();
 
         let all = open();
         assert_eq!(all.opened().store, open().opened().store, "a store keeps its number");

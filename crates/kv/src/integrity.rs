@@ -235,6 +235,7 @@ pub(crate) async fn run(shared: Weak<Shared>) {
     let Some(mut changes) = shared.upgrade().map(|shared| shared.parts.cluster.changes()) else {
         return;
     };
+    let mut told = String::new();
     loop {
         let failed;
         {
@@ -253,8 +254,15 @@ pub(crate) async fn run(shared: Weak<Shared>) {
             let integrity = &shared.integrity;
             let done = round(&shared).await;
             failed = done.is_err();
+            if !failed {
+                told.clear();
+            }
             if let Err(error) = done {
-                tracing::info!(%error, "the data of this node is not confirmed or filled yet");
+                let why = error.to_string();
+                if why != told {
+                    tracing::info!(%error, "the data of this node is not confirmed or filled yet");
+                    told = why;
+                }
                 integrity.report(|progress| progress.waits_for = Some(error.to_string()));
                 // Without the metadata it serves what it has, with new actors.
                 if integrity.opened.elapsed() >= limits::CONFIRM_PATIENCE {

@@ -9,7 +9,7 @@ use tokio::process::Command;
 
 use crate::harness::{Cluster, Node, PROGRAM, eventually, holds};
 
-fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     fs::create_dir(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();

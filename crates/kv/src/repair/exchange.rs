@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use futures::StreamExt;
 use mapring_engine::{ScanDepth, ScanRange};
 use mapring_net::Class;
 use mapring_ring::{Partition, PreferenceEntry};
@@ -241,18 +242,25 @@ impl Exchange<'_> {
             );
             self.shared.integrity.report(|progress| progress.keep(&id));
         }
+        let ids = more.into_iter().map(|(id, _)| self.give_one(id));
+        let mut given = futures::stream::iter(ids).buffered(limits::SLICES_AT_ONCE);
+        while let Some(given) = given.next().await {
+            given?;
+        }
+        Ok(())
+    }
+
+    async fn give_one(&self, id: ObjectId) -> Result<()> {
+        (self.check)()?;
+        let read = self.shared.vnodes.read(self.slice.vnode, id.clone()).await?;
+        let Some(record) = read else { return Ok(()) };
         let Source { vnode, node, .. } = self.with;
         let entry = PreferenceEntry { vnode, node, primary: true };
-        for (id, _) in more {
-            (self.check)()?;
-            let read = self.shared.vnodes.read(self.slice.vnode, id.clone()).await?;
-            let Some(record) = read else { continue };
-            let patience = LEASE + limits::transfer(record.len());
-            let class = Class::Background;
-            let given = self.shared.merge_at(entry, id.clone(), record, None, class, patience);
-            given.await.map_err(|error| error.context(&id))?;
-            self.shared.integrity.report(|progress| progress.given += 1);
-        }
+        let patience = LEASE + limits::transfer(record.len());
+        let class = Class::Background;
+        let given = self.shared.merge_at(entry, id.clone(), record, None, class, patience);
+        given.await.map_err(|error| error.context(&id))?;
+        self.shared.integrity.report(|progress| progress.given += 1);
         Ok(())
     }
 

@@ -1,20 +1,8 @@
 //! A copy of the data directory is put back.
 
 use super::*;
+use crate::copies::copy;
 use crate::harness::Exchange;
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).unwrap();
-        }
-    }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_older_copy_of_a_store_is_noticed_and_filled() {
