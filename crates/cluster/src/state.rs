@@ -249,6 +249,9 @@ impl ClusterState {
                 if self.went_back.get(id).is_some_and(|known| known >= run) {
                     return Ok(());
                 }
+                // Who acknowledged something had data, whatever this metadata has forgotten.
+                self.member_mut(*id)?;
+                self.sealed = true;
                 self.lose(*id)?;
                 self.went_back.insert(*id, *run);
                 Ok(())

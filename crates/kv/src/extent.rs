@@ -68,6 +68,9 @@ struct Known {
 /// The engine's meta value with the number of the store.
 const STORE: &str = "kv-store";
 
+/// The engine's meta value with the position at the first start that not all others have answered for.
+const UNPROVEN: &str = "kv-unproven";
+
 /// The first byte of a stored extent.
 const VERSION: u8 = 1;
 
@@ -84,7 +87,11 @@ impl Extents {
             Some(store) => store,
             None => renew(engine, entropy)?,
         };
-        let opened = Extent { run, store, position: engine.position() };
+        // A start that not all others have answered for does not count as one with all the data.
+        let before = engine.meta(UNPROVEN)?.and_then(|bytes| bytes.as_ref().try_into().ok());
+        let position = engine.position().min(before.map_or(u64::MAX, u64::from_be_bytes));
+        engine.set_meta(UNPROVEN, &position.to_be_bytes())?;
+        let opened = Extent { run, store, position };
         let mut known = BTreeMap::new();
         engine.scan(
             apart::EXTENTS,
@@ -106,6 +113,17 @@ impl Extents {
     /// The own extent when the storage was opened.
     pub(crate) fn opened(&self) -> Extent {
         *self.opened.lock()
+    }
+
+    /// All others have answered for this start: the next one is held against what is here by then.
+    ///
+    /// # Errors
+    /// `Storage`.
+    pub(crate) fn prove(engine: &dyn Engine) -> Result<()> {
+        match engine.meta(UNPROVEN)? {
+            Some(position) if !position.is_empty() => engine.set_meta(UNPROVEN, &[]),
+            _ => Ok(()),
+        }
     }
 
     /// The own store was begun anew.
@@ -180,11 +198,18 @@ impl Extents {
     /// # Errors
     /// `Storage`.
     pub(crate) fn keep(&self, engine: &dyn Engine) -> Result<()> {
-        let mut all = self.known.lock();
-        for (&node, known) in all.iter_mut().filter(|(_, known)| known.extent != known.kept) {
-            let (place, record) = encode(node, &known.extent)?;
+        // Not under the lock, which every message takes.
+        let all = self.known.lock();
+        let is_news = |(_, known): &(&NodeId, &Known)| known.extent != known.kept;
+        let news: Vec<(NodeId, Extent)> =
+            all.iter().filter(is_news).map(|(node, known)| (*node, known.extent)).collect();
+        drop(all);
+        for (node, extent) in news {
+            let (place, record) = encode(node, &extent)?;
             engine.put(apart::EXTENTS, &place, &record, &IndexChange::NONE)?;
-            known.kept = known.extent;
+            if let Some(known) = self.known.lock().get_mut(&node) {
+                known.kept = extent;
+            }
         }
         Ok(())
     }

@@ -16,6 +16,7 @@ use mapring_types::{NodeId, ObjectId, Record, Result, VersionVector};
 use tokio::time::sleep;
 
 use crate::coverage::owners;
+use crate::extent::Extents;
 use crate::fold::{self, Slice};
 use crate::knowledge::Answer;
 use crate::{Shared, integrity, limits};
@@ -189,6 +190,11 @@ async fn catch_up(shared: &Arc<Shared>) {
         if !behind.standing.hinted.iter().any(own) {
             shared.heard.lock().insert(node);
         }
+    }
+    if shared.unheard().is_empty()
+        && let Err(error) = shared.vnodes.run(|core| Extents::prove(&*core.engine)).await
+    {
+        tracing::debug!(%error, "that all have answered is noted at the next start");
     }
     shared.serve_arrived().await;
 }

@@ -23,7 +23,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
-use crate::extent::Extent;
+use crate::extent::{Extent, Extents};
 use crate::placement::Awaited;
 use crate::repair::{self, Progress, Source};
 use crate::{Shared, limits};
@@ -52,6 +52,10 @@ struct State {
     declared: Option<Loss>,
     /// The number of losses that the filling is for.
     losses: u64,
+    /// The run that was found to have begun with an older state.
+    older: Option<u64>,
+    /// Whether the actors were given up since the metadata said so of this run.
+    gave_up: bool,
     /// Slices (vnode, home) that lack nothing any more.
     filled: BTreeSet<(Partition, Partition)>,
     /// Slices that were brought together with some other replicas, where too few answer to say that
@@ -151,6 +155,11 @@ impl Integrity {
         Err(Error::unavailable(format!(
             "vnode {vnode} has lost data and is not yet filled again for partition {home}"
         )))
+    }
+
+    /// Whether the metadata and the others were asked what they know of the data here.
+    pub(crate) fn is_tried(&self) -> bool {
+        self.tried.load(Ordering::Acquire)
     }
 
     /// Returns when the metadata was asked what it knows of the data here, or could not be.
@@ -326,11 +335,18 @@ pub(crate) async fn round(shared: &Arc<Shared>) -> Result<()> {
         return settle(shared, loss).await;
     }
     integrity.set_lacking(true);
+    let went_back = shared.parts.cluster.view().state.went_back.get(&shared.me).copied();
+    if went_back == Some(shared.vnodes.witnesses().run()) && !integrity.state.lock().gave_up {
+        // Another member may have found it.
+        give_actors_up(shared).await?;
+        integrity.state.lock().gave_up = true;
+    }
     integrity.begin(member.losses);
     integrity.set_tried();
     repair::fill(shared, member.losses).await?;
     propose(shared, Change::Filled { id: shared.me, losses: member.losses }).await?;
     tracing::info!("everything that was missing here has been filled again");
+    shared.vnodes.run(|core| Extents::prove(&*core.engine)).await?;
     settle(shared, loss).await
 }
 
@@ -345,7 +361,9 @@ async fn settle(shared: &Arc<Shared>, mended: Option<Loss>) -> Result<()> {
         }
         Some(_) => false,
     };
-    if whole && own(shared).is_some_and(|member| !member.incomplete) {
+    let said = shared.parts.cluster.view().state.went_back.get(&shared.me).copied();
+    let undeclared = integrity.state.lock().older.is_some_and(|run| said.is_none_or(|s| s < run));
+    if whole && !undeclared && own(shared).is_some_and(|member| !member.incomplete) {
         integrity.set_lacking(false);
         integrity.report(|progress| (progress.lost, progress.waits_for) = (None, None));
     } else {
@@ -365,25 +383,27 @@ async fn confirm(shared: &Arc<Shared>) -> Result<()> {
         Outcome::Applied => None,
         Outcome::Refused(why) => Some(why),
     };
-    let older = match &refused {
-        Some(why) => Some(why.clone()),
+    let past = match &refused {
+        Some(why) => Past::Older(why.clone()),
         None => remembered(shared).await?,
     };
-    match older {
-        None => {
+    match past {
+        Past::Same { all_say_so } => {
             let confirmed = numbers.clone();
             shared
                 .vnodes
                 .run(move |core| {
                     confirmed.confirm(&*core.engine)?;
-                    core.actors.confirm();
+                    // Who is silent may remember more: then no dot of before is gone on from.
+                    if all_say_so {
+                        core.actors.confirm();
+                        Extents::prove(&*core.engine)?;
+                    }
                     Ok(())
                 })
                 .await?;
         }
-        Some(why) => {
-            let ring_size = shared.parts.cluster.view().plan().ring_size();
-            shared.vnodes.run(move |core| core.actors.retire_all(ring_size)).await?;
+        Past::Older(why) => {
             go_back(shared, &why).await?;
             if refused.is_some() {
                 // Declared, it is used on as it is.
@@ -399,11 +419,19 @@ async fn confirm(shared: &Arc<Shared>) -> Result<()> {
     Ok(())
 }
 
-/// Asks the other members how far they remember the data here to have been; gives why it is less now.
+/// What the other members remember of the data here.
+enum Past {
+    /// No more than it is; whether all of them say so.
+    Same { all_say_so: bool },
+    /// More, for this reason.
+    Older(String),
+}
+
+/// Asks the other members how far they remember the data here to have been.
 ///
 /// # Errors
 /// `Unavailable` when one did not answer, for a while after the start: it may just be starting too.
-async fn remembered(shared: &Arc<Shared>) -> Result<Option<String>> {
+async fn remembered(shared: &Arc<Shared>) -> Result<Past> {
     // Whether they are up is not known yet.
     let members = shared.parts.cluster.view().state.members.clone();
     let others = members.into_keys().filter(|node| *node != shared.me);
@@ -422,23 +450,23 @@ async fn remembered(shared: &Arc<Shared>) -> Result<Option<String>> {
             Err(error) => silent = Some(error.context(shared.name(node))),
         }
     }
-    match silent {
-        Some(error)
-            if older.is_none() && shared.integrity.opened.elapsed() < limits::RECALL_PATIENCE =>
-        {
+    match (older, silent) {
+        (Some(why), _) => Ok(Past::Older(why)),
+        (None, Some(error)) if shared.integrity.opened.elapsed() < limits::RECALL_PATIENCE => {
             Err(error)
         }
-        _ => Ok(older),
+        (None, silent) => Ok(Past::Same { all_say_so: silent.is_none() }),
     }
 }
 
 impl Shared {
     /// Why this node began with less than another member remembers of it.
     pub(crate) fn is_less_than(&self, remembered: &Extent) -> Option<String> {
-        let opened = self.extents.opened();
+        let witnesses = self.vnodes.witnesses();
+        let opened = Extent { run: witnesses.run(), ..self.extents.opened() };
         let why = remembered.beyond(&opened)?;
         if remembered.run > opened.run {
-            self.vnodes.witnesses().raise_run(remembered.run);
+            witnesses.raise_run(remembered.run);
         }
         Some(why)
     }
@@ -448,12 +476,20 @@ impl Shared {
 /// is not filled again.
 pub(crate) async fn go_back(shared: &Shared, why: &str) -> Result<()> {
     tracing::error!(why, "the data directory is a copy of an earlier time");
+    let run = shared.vnodes.witnesses().run();
+    shared.integrity.state.lock().older = Some(run);
     shared.integrity.set_lacking(true);
+    give_actors_up(shared).await?;
     let lost = format!("the data directory is a copy of an earlier time: {why}");
     shared.integrity.report(|progress| progress.lost = Some(lost));
     seal(shared).await?;
-    let run = shared.vnodes.witnesses().run();
     propose(shared, Change::WentBack { id: shared.me, run }).await
+}
+
+/// What the actors of this node stamped last may not lie here any more.
+async fn give_actors_up(shared: &Shared) -> Result<()> {
+    let ring_size = shared.parts.cluster.view().plan().ring_size();
+    shared.vnodes.run(move |core| core.actors.retire_all(ring_size)).await
 }
 
 /// Declares of others what was found of them: they may not have been told.

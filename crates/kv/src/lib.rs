@@ -697,7 +697,8 @@ impl Shared {
 
     /// Refuses to answer for an object whose slice here may lack something.
     pub(crate) fn admit_slice(&self, vnode: Partition, id: &ObjectId) -> Result<()> {
-        if !self.integrity.lacking() && !self.integrity.awaited.any() {
+        let integrity = &self.integrity;
+        if integrity.is_tried() && !integrity.lacking() && !integrity.awaited.any() {
             return Ok(());
         }
         let ring_size = self.parts.cluster.view().plan().ring_size();

@@ -12,6 +12,7 @@
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use mapring_types::Result;
 use parking_lot::Mutex;
@@ -40,6 +41,8 @@ pub(super) struct Mark {
     file: File,
     fsync: bool,
     state: Mutex<(u64, Position)>,
+    /// The end in the last position that was written: read without waiting for a write.
+    end: AtomicU64,
 }
 
 /// Reads the mark at `path`; `None` when there is none, or none that is whole.
@@ -66,7 +69,8 @@ impl Mark {
         let slots = fs::read(path).map_err(fail)?;
         let slots = slots.chunks_exact(SLOT_BYTES).filter_map(decode);
         let last = slots.max_by_key(|(number, _)| *number).unwrap_or_default();
-        Ok(Self { path: path.to_owned(), file, fsync, state: Mutex::new(last) })
+        let end = AtomicU64::new(last.1.end);
+        Ok(Self { path: path.to_owned(), file, fsync, state: Mutex::new(last), end })
     }
 
     /// Begins anew with `position`, also where it was further before.
@@ -85,7 +89,7 @@ impl Mark {
 
     /// The end of what was acknowledged.
     pub(super) fn end(&self) -> u64 {
-        self.state.lock().1.end
+        self.end.load(Ordering::Acquire)
     }
 
     /// Says that the store was closed with everything in it.
@@ -101,7 +105,11 @@ impl Mark {
         let fail = |error| failed("write the mark", &self.path, error);
         self.file.write_all_at(&encode(number, position), at).map_err(fail)?;
         *state = (number, position);
-        if fsync { self.file.sync_data().map_err(fail) } else { Ok(()) }
+        if fsync {
+            self.file.sync_data().map_err(fail)?;
+        }
+        self.end.store(position.end, Ordering::Release);
+        Ok(())
     }
 }
 

@@ -56,7 +56,6 @@ impl Exchange<'_> {
     /// What the check gives, `Storage`, `Corrupt`; `Unavailable` and `Timeout` of the other replica,
     /// with its name.
     pub(super) async fn run(&self) -> Result<()> {
-        self.take_graves().await?;
         let mut after = None;
         loop {
             (self.check)()?;
@@ -95,7 +94,10 @@ impl Exchange<'_> {
     }
 
     /// Takes the proofs of the other replica in.
-    async fn take_graves(&self) -> Result<()> {
+    ///
+    /// # Errors
+    /// As [`Exchange::run`].
+    pub(super) async fn take_graves(&self) -> Result<()> {
         let mut after = None;
         loop {
             (self.check)()?;
@@ -132,7 +134,6 @@ impl Exchange<'_> {
     ) -> Result<Compared> {
         let belongs = self.belongs();
         let (slice, other) = (self.slice, self.with.place);
-        there.retain(|id, _| belongs(&id.bucket, slice.place));
         let work = move |core: &Core| {
             let mut found = Compared::default();
             let mut failure = None;
@@ -149,14 +150,19 @@ impl Exchange<'_> {
                     }
                 };
                 let clock = there.remove(&place.id);
+                let belongs_here = belongs(&place.id.bucket, slice.place);
                 if let Some(clock) = &clock
                     && !here.dominates(clock)
+                    && belongs_here
                 {
                     found.lacking.push(place.id.clone());
                 }
                 let more = clock.as_ref().is_none_or(|clock| !clock.dominates(&here));
                 if more && belongs(&place.id.bucket, other) {
-                    found.more.push((place.id.clone(), clock.is_none()));
+                    // What lies here only because its bucket once had more replicas says nothing.
+                    if clock.is_some() || belongs_here {
+                        found.more.push((place.id.clone(), clock.is_none()));
+                    }
                 }
                 if found.more.len() < limits::REPAIR_PAGE {
                     return ControlFlow::Continue(());
@@ -166,8 +172,11 @@ impl Exchange<'_> {
             })?;
             failure.map_or(Ok(()), Err)?;
             // What is left of the page is not here.
-            let within = |id: &ObjectId| found.upto.as_ref().is_none_or(|upto| id <= upto);
-            for (id, clock) in there.into_iter().filter(|(id, _)| within(id)).collect::<Vec<_>>() {
+            let upto = found.upto.clone();
+            let wanted = |id: &ObjectId| {
+                upto.as_ref().is_none_or(|upto| id <= upto) && belongs(&id.bucket, slice.place)
+            };
+            for (id, clock) in there.into_iter().filter(|(id, _)| wanted(id)) {
                 match core.grave(slice.vnode, &core.place(id.clone()))? {
                     Some(grave) if grave.clock.dominates(&clock) => {
                         found.deleted.push((id, grave));

@@ -196,9 +196,16 @@ impl Slice {
     /// Brings this slice and those of all sources together.
     async fn fill(&self, shared: &Arc<Shared>, sources: &Sources, losses: u64) -> Result<()> {
         let check = || self.check(shared, sources, losses);
-        for &with in &sources.all {
+        let exchange = |with| {
             let (slice, others) = (*self, &sources.all[..]);
-            Exchange { shared, slice, with, others, check: &check }.run().await?;
+            Exchange { shared, slice, with, others, check: &check }
+        };
+        // All proofs first: what one replica proves to be deleted is given to none.
+        for &with in &sources.all {
+            exchange(with).take_graves().await?;
+        }
+        for &with in &sources.all {
+            exchange(with).run().await?;
         }
         Ok(())
     }
