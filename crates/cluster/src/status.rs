@@ -170,7 +170,7 @@ impl ClusterStatus {
             plan_version: plan.version(),
             sealed: state.sealed,
             members,
-            metadata: MetadataStatus::default(),
+            metadata: MetadataStatus { has_leader: true, ..MetadataStatus::default() },
         }
     }
 }

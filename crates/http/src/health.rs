@@ -119,7 +119,7 @@ impl Facts {
             failing,
             doubtful: lacking.saturating_sub(failing),
             incomplete: names(&is_incomplete),
-            decides: cluster.decides,
+            decides: cluster.decides && cluster.metadata.has_leader,
             alarm: difference(cluster),
             ..Self::default()
         }
@@ -171,10 +171,14 @@ impl Facts {
         }
         if *doubtful > 0 {
             let until = format!("until {}", is(&self.incomplete, "filled"));
-            say(
-                State::Degraded,
-                format!("reads of up to {doubtful} of {partitions} partitions may fail {until}"),
-            );
+            let what =
+                format!("reads of up to {doubtful} of {partitions} partitions may fail {until}");
+            if self.down.is_empty() {
+                say(State::Degraded, what);
+            } else {
+                // It may wait for those that are down, and then nothing changes by itself.
+                say(State::Unavailable, format!("{what}, which may need who is down"));
+            }
         }
         if !self.decides {
             let what = "members, bucket properties and bucket types cannot be changed";
@@ -199,7 +203,8 @@ impl Facts {
                 clauses.push(format!("{} no partitions", owns(&self.idle)));
             }
         }
-        let ready = self.serving && self.is_member && self.failing == 0;
+        let waits = *doubtful > 0 && !self.down.is_empty();
+        let ready = self.serving && self.is_member && self.failing == 0 && !waits;
         Health { state, summary: format!("{}: {}", state.word(), clauses.join("; ")), ready }
     }
 

@@ -95,7 +95,7 @@ impl Reaper {
 
 /// The background task.
 pub(crate) async fn run(shared: Weak<Shared>) {
-    let mut levelled = Instant::now();
+    let mut levelled: Option<Instant> = None;
     loop {
         sleep(limits::REAP_TICK).await;
         let Some(shared) = shared.upgrade() else { return };
@@ -103,9 +103,9 @@ pub(crate) async fn run(shared: Weak<Shared>) {
             return;
         }
         round(&shared).await;
-        if levelled.elapsed() >= limits::GRAVES_TICK {
+        if levelled.is_none_or(|at| at.elapsed() >= limits::GRAVES_TICK) {
             level(&shared).await;
-            levelled = Instant::now();
+            levelled = Some(Instant::now());
         }
     }
 }
