@@ -349,8 +349,10 @@ impl World {
         }
     }
 
-    /// Nobody is held to what was acknowledged since then.
+    /// Nobody is held to what was acknowledged since then, or shortly before: stand-ins may have taken it,
+    /// and handed it over later to a node that went back since.
     fn forgive(&self, since: Moment) {
+        let since = since.saturating_sub(limits::AFTERMATH_MICROS);
         self.trace.note(format!("what was written since {since} may be lost"));
         self.history.lock().forgive(since);
         self.shared.lock().forgive(since);
