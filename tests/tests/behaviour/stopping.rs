@@ -9,7 +9,7 @@ use mapring_client::{Client, NewObject, Place};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::harness::{Cluster, Exchange, Node, eventually, holds, metrics};
+use crate::harness::{Cluster, Exchange, Node, eventually, holds, metrics, worker_ticks};
 
 /// How long clients are given to take their last answers, in seconds.
 const LAST_ANSWERS: u64 = 5;
@@ -183,6 +183,16 @@ async fn a_third_signal_cuts_a_stop_short() {
     let query = json!({"inputs": "b", "query": [phase], "timeout": 600_000}).to_string();
     let mut deaf = Exchange::query(&cluster.nodes[0], true, &query).await;
     deaf.head().await;
+    // Until nothing more goes to who does not read: what is left of the answer then keeps the node.
+    let pid = cluster.nodes[0].pid();
+    let mut looks = (0, 0);
+    eventually("the query to stand still", || {
+        let ticks = worker_ticks(pid);
+        looks = if ticks == looks.0 { (ticks, looks.1 + 1) } else { (ticks, 0) };
+        let stands_still = ticks > 0 && looks.1 >= 10;
+        async move { holds(stands_still) }
+    })
+    .await;
     for (signal, heard) in [
         (Signal::TERM, "asked to stop"),
         (Signal::TERM, "asked to stop at once"),
