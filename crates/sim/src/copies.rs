@@ -17,6 +17,8 @@ use crate::history::Moment;
 pub(crate) struct Copies {
     made: BTreeMap<NodeId, Moment>,
     back: Vec<Back>,
+    /// When one was put back last.
+    last: Option<Moment>,
 }
 
 /// A node that has gone back.
@@ -34,11 +36,18 @@ impl Copies {
     }
 
     /// The copy of a node is put back. Gives when it was made.
-    pub(crate) fn put_back(&mut self, node: NodeId, state: &ClusterState) -> Moment {
+    pub(crate) fn put_back(&mut self, node: NodeId, state: &ClusterState, now: Moment) -> Moment {
+        self.last = Some(now);
         let since = self.made.remove(&node).unwrap_or_default();
         let known = state.went_back.get(&node).copied().unwrap_or_default();
         self.back.push(Back { node, since, known });
         since
+    }
+
+    /// Whether one was put back since then. Its node answers for nothing before it has been filled, and
+    /// with two replicas nobody else can say what does not exist: that takes longer than a fault alone.
+    pub(crate) fn any_since(&self, from: Moment) -> bool {
+        self.last.is_some_and(|last| last >= from)
     }
 
     /// Since when what was written may be lacking at nodes that have not been filled again.

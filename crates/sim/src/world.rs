@@ -212,7 +212,8 @@ impl World {
 
     /// See [`Troubles::others_alone`].
     pub(crate) fn others_alone(&self, asked: NodeId, from: Moment) -> bool {
-        self.troubles.lock().others_alone(asked, from)
+        let slow = self.copies.lock().any_since(from.saturating_sub(limits::AFTERMATH_MICROS));
+        !slow && self.troubles.lock().others_alone(asked, from)
     }
 
     /// Whether messages go both ways between two nodes, and both run.
@@ -330,7 +331,7 @@ impl World {
             return Ok(());
         }
         let state = host.cluster.view().state.clone();
-        let since = self.copies.lock().put_back(id, &state);
+        let since = self.copies.lock().put_back(id, &state, self.trace.now());
         self.count(|figures| figures.copies += 1);
         let alone = self.troubles.lock().alone(id, self.trace.now()) && self.shape.n_val > 1;
         self.trace.note(format!("n{} has what it had at {since}", id.0));
