@@ -232,9 +232,9 @@ impl<'a> Choice<'a> {
         let ready = |id: &u64| !self.voters.contains(id) && (self.health)(*id) == Health::Ready;
         let mut candidates: BTreeSet<u64> = self.owners.keys().copied().filter(ready).collect();
         // Better a vote that nobody can give just now than an even number, or a majority of fewer.
-        let mut placeholders: Vec<u64> = self.voters.difference(&self.chosen).copied().collect();
-        placeholders.sort_by_key(|id| ((self.health)(*id), !self.owners.contains_key(id), *id));
-        let known = self.chosen.len() + candidates.len() + placeholders.len();
+        let mut keepers: Vec<u64> = self.voters.difference(&self.chosen).copied().collect();
+        keepers.sort_by_key(|id| ((self.health)(*id), !self.owners.contains_key(id), *id));
+        let known = self.chosen.len() + candidates.len() + keepers.len();
         let wanted = votes(self.owners.len().min(known));
         if wanted == 0 {
             return self.voters.clone();
@@ -249,7 +249,7 @@ impl<'a> Choice<'a> {
             self.chosen.insert(best);
         }
         let missing = wanted.saturating_sub(self.chosen.len());
-        self.chosen.extend(placeholders.into_iter().take(missing));
+        self.chosen.extend(keepers.into_iter().take(missing));
         self.spread(&mut candidates);
         self.chosen
     }
