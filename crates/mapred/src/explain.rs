@@ -11,7 +11,7 @@ use mapring_types::{BucketId, IndexValue, NodeId, Result as KvResult};
 use serde_json::{Map, Value, json};
 
 use crate::failure::Failure;
-use crate::grammar::{Callee, Code, Inputs, OnError, PhaseKind, Query, Slice};
+use crate::grammar::{Callee, Code, Inputs, OnError, Phase, PhaseKind, Query, Slice};
 use crate::objects::Objects;
 use crate::{limits, running};
 
@@ -30,7 +30,7 @@ pub(crate) async fn explain(
     plan.insert("coverage".into(), coverage(&spec.inputs, view, objects).await?);
     let phases = spec.phases.iter().enumerate().map(|(at, phase)| {
         let next = spec.phases.get(at + 1).map(|next| &next.kind);
-        let mut shown = kind(&phase.kind, query, next);
+        let mut shown = kind(phase, query, next);
         shown.insert("keep".into(), phase.keep.into());
         Value::Object(shown)
     });
@@ -151,7 +151,8 @@ fn name(view: &View, node: NodeId) -> String {
     view.state.members.get(&node).map_or_else(|| node.to_string(), |member| member.name.clone())
 }
 
-fn kind(kind: &PhaseKind, query: &Query, next: Option<&PhaseKind>) -> Map<String, Value> {
+fn kind(phase: &Phase, query: &Query, next: Option<&PhaseKind>) -> Map<String, Value> {
+    let Phase { kind, keep } = phase;
     let (word, function) = (running::word(kind), running::function(kind));
     let mut shown = Map::new();
     shown.insert("kind".into(), word.into());
@@ -162,8 +163,7 @@ fn kind(kind: &PhaseKind, query: &Query, next: Option<&PhaseKind>) -> Map<String
         PhaseKind::Map(code) => {
             shown.insert("function".into(), function.into());
             shown.insert("runs".into(), format!("{}, beside the data", engine(code, query)).into());
-            let prereduce = code.wants_prereduce() && matches!(next, Some(PhaseKind::Reduce(_)));
-            shown.insert("prereduce".into(), prereduce.into());
+            shown.insert("prereduce".into(), prereduce(code.wants_prereduce(), *keep, next));
         }
         PhaseKind::Reduce(code) => {
             shown.insert("function".into(), function.into());
@@ -172,11 +172,23 @@ fn kind(kind: &PhaseKind, query: &Query, next: Option<&PhaseKind>) -> Map<String
             let batch = match code.timing() {
                 ReduceTiming::Every(inputs) => Value::from(inputs),
                 ReduceTiming::AtEnd => "all".into(),
+                ReduceTiming::Adaptive | ReduceTiming::IfSmaller => "adaptive".into(),
             };
             shown.insert("batch".into(), batch);
         }
     }
     shown
+}
+
+/// Whether the reduce that follows runs beside the data first.
+fn prereduce(asked: bool, keep: bool, next: Option<&PhaseKind>) -> Value {
+    match next {
+        Some(PhaseKind::Reduce(_)) if asked => true.into(),
+        Some(PhaseKind::Reduce(code)) if !keep && code.timing() == ReduceTiming::Adaptive => {
+            "if it makes the results smaller".into()
+        }
+        _ => false.into(),
+    }
 }
 
 /// What runs a function: the node itself, or JavaScript in a worker.

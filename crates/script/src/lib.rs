@@ -117,6 +117,12 @@ pub enum ReduceTiming {
     Every(u32),
     /// Once, at the end.
     AtEnd,
+    /// After 20 new inputs, or as many as weigh as much as the results of the last call where these
+    /// are more: the calls together cost no more than a few passes over the inputs, however large the
+    /// results are. A call that is likely to take long gets fewer inputs, but 20.
+    Adaptive,
+    /// As `Adaptive`; as a pre-reduce it is done only while that makes the results much smaller.
+    IfSmaller,
 }
 
 /// A reduce phase that has been put aside: enough to go on in another worker.
@@ -245,6 +251,29 @@ impl Default for ScriptLimits {
             result_bytes: 16 << 20,
         }
     }
+}
+
+/// What a map and a reduce of its results gave in one call.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Combined {
+    /// How many inputs, from the first on, were mapped: at least one of those given.
+    pub inputs: u32,
+    /// How many results the map function gave.
+    pub made: u64,
+    /// About the bytes of these as JSON.
+    pub made_bytes: u64,
+    /// What is left of them for the reduce phase: the results of the reduce function, or what the
+    /// map function gave where that were no more values than Riak gives to one call.
+    pub values: Vec<JsonText>,
+}
+
+/// Which of two functions failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CombineError {
+    /// The map function.
+    Map(ScriptError),
+    /// The reduce function, or the writing of its results.
+    Reduce(ScriptError),
 }
 
 /// Identifies a query within a node's workers: functions of different queries share no state.

@@ -57,6 +57,17 @@ pub const STACK_VALUES: usize = 2 << 20;
 /// Most frames named in an error's stack.
 pub const STACK_FRAMES: usize = 20;
 
+/// Fewest new inputs of a call under the adaptive timing: what Riak gives to each.
+pub const ADAPTIVE_INPUTS: usize = 20;
+
+/// Under the adaptive timing a call gets inputs of no more than so many bytes, however large the
+/// accumulator is: they wait in the worker's memory.
+pub const ADAPTIVE_BYTES: u64 = 4 << 20;
+
+/// How long a call under the adaptive timing should take at most, in milliseconds: far less than its
+/// limit, since a function may slow down with its inputs more than their size tells.
+pub const ADAPTIVE_CALL_MS: u64 = 250;
+
 /// Most bytes that a native reduce holds in the node's memory. More: the reduce fails.
 pub const NATIVE_REDUCE_BYTES: u64 = 64 << 20;
 

@@ -13,13 +13,13 @@ use serde::{Deserialize, Serialize};
 use crate::library::Library;
 use crate::limits::FRAME_BYTES;
 use crate::{
-    JsonText, MapInput, PhaseFunction, QueryTag, ReduceState, ReduceTiming, ScriptError,
+    Combined, JsonText, MapInput, PhaseFunction, QueryTag, ReduceState, ReduceTiming, ScriptError,
     ScriptLimits,
 };
 
 /// The version of the frames: node and worker are one program, so that they differ only when the
 /// program's file was replaced under a running node.
-pub const VERSION: u16 = 3;
+pub const VERSION: u16 = 4;
 
 /// Bytes of a frame's length.
 pub const HEADER_BYTES: usize = 4;
@@ -44,6 +44,17 @@ pub enum Request {
         function: PhaseFunction,
         /// The batch.
         inputs: Vec<MapInput>,
+    },
+    /// See [`crate::js::JsRuntime::combine`].
+    Combine {
+        /// The query.
+        query: QueryTag,
+        /// The map function.
+        function: PhaseFunction,
+        /// The batch.
+        inputs: Vec<MapInput>,
+        /// The reduce function.
+        reduce: PhaseFunction,
     },
     /// See [`crate::Runtime::reduce_open`].
     ReduceOpen {
@@ -89,6 +100,10 @@ pub enum Response {
     Library(Vec<String>),
     /// To `Map`: the results of the first inputs.
     Mapped(Vec<Vec<JsonText>>),
+    /// To `Combine`.
+    Combined(Combined),
+    /// To `Combine`: the reduce function failed. The worker goes on.
+    ReduceFailed(ScriptError),
     /// To `ReduceOpen` and `ReducePush`.
     Done,
     /// To `ReduceSuspend`.

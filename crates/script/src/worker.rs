@@ -19,7 +19,7 @@ use crate::js::JsRuntime;
 use crate::memory::Resident;
 use crate::progress::Progress;
 use crate::protocol::{self, Request, Response, VERSION};
-use crate::{FailureCause, Runtime, ScriptError, ScriptLimits, limits};
+use crate::{CombineError, FailureCause, Runtime, ScriptError, ScriptLimits, limits};
 
 /// What begins a line of user code on the worker's standard error.
 pub const LOG_MARK: &str = crate::js::LOG_MARK;
@@ -189,6 +189,13 @@ fn answer(runtime: &mut JsRuntime, request: Request) -> Option<Response> {
         Request::Library(library) => runtime.set_library(library).map(Response::Library),
         Request::Map { query, function, inputs } => {
             runtime.map(query, &function, inputs).map(Response::Mapped)
+        }
+        Request::Combine { query, function, inputs, reduce } => {
+            match runtime.combine(query, &function, &inputs, &reduce) {
+                Ok(combined) => Ok(Response::Combined(combined)),
+                Err(CombineError::Map(error)) => Err(error),
+                Err(CombineError::Reduce(error)) => Ok(Response::ReduceFailed(error)),
+            }
         }
         Request::ReduceOpen { query, function, timing, state } => {
             runtime.reduce_open(query, &function, timing, state).map(|()| Response::Done)

@@ -142,9 +142,9 @@ fn results_of_modern_kinds() {
 }
 
 #[test]
-fn an_object_is_pairs_unless_it_says_that_it_is_an_error() {
-    gives("v => ({a: 1, b: [v.key]})", &[r#" {"a":1}"#, r#" {"b":["k"]}"#]);
-    gives("v => ({lineno: undefined, a: 1})", &[r#" {"a":1}"#]);
+fn an_object_is_no_list_but_may_say_that_it_is_an_error() {
+    let object = "non_list_result: the function returned an object, not a list";
+    tells("v => ({lineno: undefined, a: 1})", FailureCause::NotAList, object, &[]);
     gives("v => [{lineno: 3}]", &[r#"{"lineno":3}"#]);
     tells("v => ({lineno: 3, message: 'mine'})", FailureCause::Thrown, "mine", &[]);
     tells("v => ({lineno: 0})", FailureCause::Thrown, r#"{"lineno":0}"#, &[]);

@@ -4,7 +4,7 @@ use mapring_script::{Binary, Function, PhaseFunction, ReduceTiming};
 use mapring_types::ObjectId;
 use tokio::sync::mpsc;
 
-use super::reduce::ReduceStage;
+use super::reduce::{ReduceStage, takes_terms};
 use super::router::Router;
 use super::stage::{LaneStage, Task};
 use super::{Coordinator, Shared, Stage, StageKind};
@@ -104,13 +104,15 @@ impl Coordinator {
         let changes = shared.cluster.changes();
         let mut router = Router::new(shared.cluster.view());
         let options = query.spec().options;
-        let mut stages = stages(phases, options);
-        if let Inputs::Slice(slice) = &query.spec().inputs {
-            if !matches!(stages.first(), Some(Stage { kind: StageKind::Lanes(_), .. })) {
-                let next = stages.first().map(|stage| &stage.kind);
-                let pairs = matches!(next, Some(StageKind::Reduce(reduce)) if reduce.takes_terms());
-                stages.insert(0, listing(stages.is_empty(), pairs, options));
+        let first = phases.first().map(|phase| &phase.kind);
+        let listing = match (&query.spec().inputs, first) {
+            (Inputs::Slice(_), None | Some(ResolvedKind::Reduce { .. })) => {
+                Some(listing(first, options))
             }
+            _ => None,
+        };
+        let mut stages: Vec<Stage> = listing.into_iter().chain(stages(phases, options)).collect();
+        if let Inputs::Slice(slice) = &query.spec().inputs {
             if let Some(Stage { kind: StageKind::Lanes(first), .. }) = stages.first_mut() {
                 shared.running.covers(first.cover(slice, &mut router)?);
             }
@@ -160,10 +162,9 @@ fn stages(phases: Vec<Resolved>, options: Options) -> Vec<Stage> {
         let manner = manner(options, !forward);
         let kind = match kind {
             ResolvedKind::Map { function, wants_prereduce } => {
-                let prereduce = following
-                    .filter(|_| wants_prereduce)
-                    .and_then(|next| prereduce(phase + 1, next));
                 let limited = manner.most_results.is_some();
+                let wanted = if wants_prereduce { Wanted::Asked } else { Wanted::of(keep) };
+                let prereduce = following.and_then(|next| prereduce(phase + 1, next, wanted));
                 let results = keep || limited || (forward && prereduce.is_none());
                 let work = Work::Map(function);
                 let task = Task { phase, work, prereduce, results, manner };
@@ -171,8 +172,11 @@ fn stages(phases: Vec<Resolved>, options: Options) -> Vec<Stage> {
             }
             ResolvedKind::Link(spec) => {
                 let work = Work::Link(spec);
-                let results = keep || forward || manner.most_results.is_some();
-                let task = Task { phase, work, prereduce: None, results, manner };
+                let limited = manner.most_results.is_some();
+                let prereduce =
+                    following.and_then(|next| prereduce(phase + 1, next, Wanted::of(keep)));
+                let results = keep || limited || (forward && prereduce.is_none());
+                let task = Task { phase, work, prereduce, results, manner };
                 StageKind::Lanes(Box::new(LaneStage::new(task)))
             }
             ResolvedKind::Reduce { function, timing } => {
@@ -184,18 +188,46 @@ fn stages(phases: Vec<Resolved>, options: Options) -> Vec<Stage> {
     stages
 }
 
-/// The copy of the reduce that follows a map, if one does.
-fn prereduce(phase: usize, next: &ResolvedKind) -> Option<Prereduce> {
+/// Whether a copy of a reduce runs beside the data.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    /// The query says so.
+    Asked,
+    /// Where it makes much little.
+    IfSmaller,
+    Not,
+}
+
+impl Wanted {
+    /// Before a phase whose results the client gets too nothing would be spared.
+    fn of(keep: bool) -> Self {
+        if keep { Self::Not } else { Self::IfSmaller }
+    }
+}
+
+/// The copy of the reduce that follows a phase, if one does. One that asks for batches of its own gets
+/// exactly these, and so no copy unless it is asked for.
+fn prereduce(phase: usize, next: &ResolvedKind, wanted: Wanted) -> Option<Prereduce> {
     let ResolvedKind::Reduce { function, timing } = next else { return None };
+    let timing = match (wanted, *timing) {
+        (Wanted::Asked, timing) => timing,
+        (Wanted::IfSmaller, ReduceTiming::Adaptive) => ReduceTiming::IfSmaller,
+        (Wanted::IfSmaller | Wanted::Not, _) => return None,
+    };
     let phase = u32::try_from(phase).unwrap_or(u32::MAX);
-    Some(Prereduce { phase, function: function.clone(), timing: *timing })
+    Some(Prereduce { phase, function: function.clone(), timing })
 }
 
 /// The stage before a reduce of a whole bucket, or instead of any phase: it lists the keys.
-fn listing(alone: bool, pairs: bool, options: Options) -> Stage {
+fn listing(next: Option<&ResolvedKind>, options: Options) -> Stage {
+    let alone = next.is_none();
     let manner = manner(options, alone);
+    let pairs =
+        matches!(next, Some(ResolvedKind::Reduce { function, .. }) if takes_terms(function));
     let work = Work::Keys { pairs };
-    let task = Task { phase: 0, work, prereduce: None, results: true, manner };
+    let prereduce = next.and_then(|next| prereduce(0, next, Wanted::IfSmaller));
+    let results = prereduce.is_none();
+    let task = Task { phase: 0, work, prereduce, results, manner };
     let kind = StageKind::Lanes(Box::new(LaneStage::new(task)));
     Stage { phase: 0, keep: alone, forward: !alone, over: false, kind }
 }

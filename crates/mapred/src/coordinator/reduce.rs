@@ -44,6 +44,11 @@ pub(super) enum Reduced {
     Finished(Vec<JsonText>),
 }
 
+/// Whether a function has an Erlang name, and so takes keys as Erlang has them.
+pub(super) fn takes_terms(function: &PhaseFunction) -> bool {
+    matches!(function.function, Function::Erlang { .. })
+}
+
 impl ReduceStage {
     pub(super) fn new(phase: usize, function: PhaseFunction, timing: ReduceTiming) -> Self {
         let function = Arc::new(function);
@@ -53,7 +58,7 @@ impl ReduceStage {
 
     /// Whether its function has an Erlang name, and so takes keys as Erlang has them.
     pub(super) fn takes_terms(&self) -> bool {
-        matches!(self.function.function, Function::Erlang { .. })
+        takes_terms(&self.function)
     }
 
     /// Takes inputs, in arrival order.

@@ -175,7 +175,9 @@ impl Code {
             return ReduceTiming::AtEnd;
         }
         match self.option(BATCH_SIZE) {
-            None => ReduceTiming::Every(DEFAULT_BATCH),
+            // Who says anything about batches gets Riak's.
+            None if self.option(ONLY_ONE).is_some() => ReduceTiming::Every(DEFAULT_BATCH),
+            None => ReduceTiming::Adaptive,
             Some(Value::Number(number)) => ReduceTiming::Every(batch(&number)),
             // In Erlang's order of terms everything else is larger than any count.
             Some(_) => ReduceTiming::AtEnd,

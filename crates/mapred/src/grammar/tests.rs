@@ -437,9 +437,9 @@ fn timing(arg: &str, expect: ReduceTiming) {
 fn arguments_and_reduce_timing() {
     assert_eq!(code("").arg, None);
     assert_eq!(code(r#","arg":null"#).arg, Some(JsonText("null".into())));
-    assert_eq!(code("").timing(), ReduceTiming::Every(20));
+    assert_eq!(code("").timing(), ReduceTiming::Adaptive);
     for arg in ["null", "7", "[]", "{}", r#""reduce_phase_only_1""#, r#"{"x":1}"#] {
-        timing(arg, ReduceTiming::Every(20));
+        timing(arg, ReduceTiming::Adaptive);
     }
     timing(r#"{"reduce_phase_batch_size":100}"#, ReduceTiming::Every(100));
     for size in ["0", "1", "-3", "0.5"] {

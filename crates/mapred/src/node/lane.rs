@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use super::Node;
 use super::page::{Pager, UnitEnd};
+use super::prereduce::Prereduce;
 use super::turns::LaneTurns;
 use super::work::{CallSize, Outcome, is_tombstone};
 use crate::failure::quote;
@@ -32,6 +33,8 @@ pub(super) struct Lane {
     pub(super) request: LaneRequest,
     /// The phase's function, when it is a map.
     pub(super) function: Option<Arc<PhaseFunction>>,
+    /// The reduce that follows, when it may run here.
+    pub(super) prereduce: Option<Prereduce>,
     /// Which keys are wanted, when the query filters them.
     keep: Option<KeyTest>,
     turns: LaneTurns,
@@ -52,7 +55,8 @@ pub(super) async fn run(node: Arc<Node>, request: LaneRequest, frames: mpsc::Sen
     let at_once = node.units_at_once.max(1);
     let turns = LaneTurns::new(&node.turns);
     let size = CallSize::of(function.as_deref());
-    let lane = &Lane { node, request, function, keep, turns, size, frames };
+    let prereduce = request.prereduce.as_ref().map(Prereduce::new);
+    let lane = &Lane { node, request, function, prereduce, keep, turns, size, frames };
     if let (Some(error), Source::Folds { units, .. }) = (refusal, &lane.request.source) {
         let first = units.first().map_or((0, 0), |unit| (unit.unit, unit.attempt));
         return lane.finish(first.0, first.1, Err(UnitEnd::Unable(error))).await;
@@ -154,7 +158,8 @@ impl Lane {
             }
             while !inputs.is_empty() {
                 for outcome in self.step(&mut inputs, &mut pager).await? {
-                    let Some(cursor) = cursors.pop_front() else { break };
+                    let done = outcome.inputs().min(cursors.len());
+                    let Some(cursor) = cursors.drain(..done).next_back() else { break };
                     pager.add(outcome, Progress::After(cursor)).await?;
                 }
                 pager.end_if_late().await?;
@@ -202,7 +207,7 @@ impl Lane {
             rest = rest.get(items.len()..).unwrap_or_default();
             while !items.is_empty() {
                 for outcome in self.step(&mut items, &mut pager).await? {
-                    taken += 1;
+                    taken += outcome.inputs() as u64;
                     pager.add(outcome, Progress::Taken(taken)).await?;
                 }
                 pager.end_if_late().await?;
@@ -225,13 +230,7 @@ impl Lane {
     ) -> Result<Vec<Outcome>, UnitEnd> {
         let waiting: usize = items.iter().map(bytes).sum();
         let outcomes = self.work(items, pager.calls()).await?;
-        let made: usize = outcomes
-            .iter()
-            .map(|outcome| match outcome {
-                Outcome::Results(values) => values.iter().map(|value| value.0.len()).sum(),
-                Outcome::Skipped(_) => 0,
-            })
-            .sum();
+        let made: usize = outcomes.iter().map(Outcome::bytes).sum();
         self.turns.holds(waiting + made);
         Ok(outcomes)
     }

@@ -2,6 +2,7 @@
 
 mod lane;
 mod page;
+mod prereduce;
 mod turns;
 mod work;
 

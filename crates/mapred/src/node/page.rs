@@ -1,11 +1,11 @@
 //! Gathering results into pages, and sending each page as one frame.
 
-use mapring_script::{FailureCause, JsonText};
+use mapring_script::{Combined, JsonText};
 use mapring_types::{Error, Result};
 use tokio::time::Instant;
 
 use super::lane::Lane;
-use super::work::{Outcome, worker_lost};
+use super::work::Outcome;
 use crate::limits;
 use crate::metered::count;
 use crate::unit::{self, Broken, Page, Progress, Spent, Work};
@@ -41,7 +41,11 @@ pub(super) struct Pager<'l> {
     unit: u32,
     attempt: u32,
     results: Vec<JsonText>,
-    count: u64,
+    /// Whether some of these are what the pre-reduce has made of them.
+    combined: bool,
+    /// How many results there were, and their bytes, whatever became of them here.
+    made: (u64, u64),
+    /// Bytes that are held.
     bytes: usize,
     inputs: u64,
     /// The most inputs of the next call, while some fail.
@@ -59,7 +63,8 @@ impl<'l> Pager<'l> {
             unit,
             attempt,
             results: Vec::new(),
-            count: 0,
+            combined: false,
+            made: (0, 0),
             bytes: 0,
             inputs: 0,
             careful: usize::MAX,
@@ -80,17 +85,26 @@ impl<'l> Pager<'l> {
         (&mut self.spent, &mut self.careful)
     }
 
-    /// Adds what became of one input; `reached` is where to go on after it. Ends the page when it is
+    /// Adds what became of one input, or of some together; `reached` is where to go on after it. Ends the page when it is
     /// full.
     pub(super) async fn add(&mut self, outcome: Outcome, reached: Progress) -> Result<(), UnitEnd> {
-        self.inputs += 1;
+        self.inputs += outcome.inputs() as u64;
         match outcome {
             Outcome::Results(results) => {
-                self.bytes += results.iter().map(|value| value.0.len()).sum::<usize>();
-                self.count += results.len() as u64;
+                let bytes = results.iter().map(|value| value.0.len()).sum::<usize>();
+                self.bytes += bytes;
+                self.made.0 += results.len() as u64;
+                self.made.1 += bytes as u64;
                 if self.lane.request.results || self.lane.request.prereduce.is_some() {
                     self.results.extend(results);
                 }
+            }
+            Outcome::Combined(Combined { made, made_bytes, values, .. }) => {
+                self.bytes += values.iter().map(|value| value.0.len()).sum::<usize>();
+                self.made.0 += made;
+                self.made.1 += made_bytes;
+                self.combined = true;
+                self.results.extend(values);
             }
             Outcome::Skipped(broken) => {
                 self.bytes += skipped_bytes(&broken);
@@ -98,7 +112,7 @@ impl<'l> Pager<'l> {
             }
         }
         self.reached = Some(reached);
-        let enough = self.lane.request.manner.most_results.is_some_and(|most| self.count >= most);
+        let enough = self.lane.request.manner.most_results.is_some_and(|most| self.made.0 >= most);
         let full = enough
             || self.bytes >= limits::PAGE_RESULT_BYTES
             || self.inputs >= self.lane.node.page_inputs;
@@ -131,10 +145,17 @@ impl<'l> Pager<'l> {
         let results = std::mem::take(&mut self.results);
         let skipped = std::mem::take(&mut self.skipped);
         let inputs = std::mem::take(&mut self.inputs);
-        let (made, made_bytes) =
-            (std::mem::take(&mut self.count), std::mem::take(&mut self.bytes) as u64);
+        let (made, made_bytes) = std::mem::take(&mut self.made);
+        self.bytes = 0;
         let began = Instant::now();
-        let (results, reduced) = self.prereduce(results).await?;
+        let combined = std::mem::take(&mut self.combined);
+        let (results, reduced) = match &self.lane.prereduce {
+            Some(prereduce) => {
+                let kept = if self.lane.request.results { results.clone() } else { Vec::new() };
+                (kept, Some(prereduce.run(self.lane, results, combined).await?))
+            }
+            None => (results, None),
+        };
         let mut spent = std::mem::take(&mut self.spent);
         if reduced.is_some() {
             spent.prereduce_us += unit::micros(began.elapsed());
@@ -162,38 +183,5 @@ impl<'l> Pager<'l> {
         self.began = Instant::now();
         self.spent.held_back_us = unit::micros(self.began - began);
         sent.map_err(|_| UnitEnd::Gone)
-    }
-
-    /// Runs the pre-reduce, if there is one, over a page's results. Its state ends here: a page
-    /// that has been accepted must need nothing of the node any more.
-    async fn prereduce(
-        &self,
-        results: Vec<JsonText>,
-    ) -> Result<(Vec<JsonText>, Option<Vec<JsonText>>), UnitEnd> {
-        let request = &self.lane.request;
-        let Some(reduce) = &request.prereduce else { return Ok((results, None)) };
-        let kept = if request.results { results.clone() } else { Vec::new() };
-        if results.is_empty() {
-            return Ok((kept, Some(Vec::new())));
-        }
-        let phase = usize::try_from(reduce.phase).unwrap_or(usize::MAX);
-        let function = std::sync::Arc::new(reduce.function.clone());
-        let workers = &self.lane.node.workers;
-        let reduced = async {
-            let mut reducing =
-                workers.reduce(request.query, phase, &function, reduce.timing).await?;
-            reducing.push(results).await?;
-            reducing.finish().await
-        };
-        match reduced.await {
-            Ok(reduced) => Ok((kept, Some(reduced))),
-            Err(error) if error.cause == FailureCause::Worker => {
-                Err(UnitEnd::Unable(worker_lost(&error)))
-            }
-            Err(error) => {
-                let broken = Broken { phase: reduce.phase, error, input: None };
-                Err(UnitEnd::Broken(Box::new(broken)))
-            }
-        }
     }
 }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use mapring_script::{FailureCause, JsonText, MapInput, PhaseFunction, ScriptError};
+use mapring_script::{
+    CombineError, Combined, FailureCause, JsonText, MapInput, PhaseFunction, ScriptError,
+};
 use mapring_types::{Error, Link, ObjectId, Record, Result};
 use tokio::time::Instant;
 
@@ -19,13 +21,15 @@ use crate::{keys, limits};
 pub(super) enum Outcome {
     /// The results of the phase.
     Results(Vec<JsonText>),
+    /// Of so many inputs together, what the reduce that follows has made of the results.
+    Combined(Combined),
     /// It is left out: the function failed for it, and the query wants to go on.
     Skipped(Box<Broken>),
 }
 
 impl Lane {
     /// Works on the first of `items`, as many as a call takes, at least one; gives what became of
-    /// them in order, and how long the function itself took.
+    /// them in order.
     ///
     /// Where the query leaves out inputs that fail, the failing one of a call is looked for: those
     /// before it are given to a call of their own, and it is then the first of the next.
@@ -40,11 +44,11 @@ impl Lane {
             let broken = match self.call(&call, spent).await {
                 Err(UnitEnd::Broken(broken)) if self.request.manner.skip => broken,
                 Err(other) => return Err(other),
-                Ok(results) => {
+                Ok(outcomes) => {
                     // Where results became large the call ended before its inputs did.
-                    give_back(items, call, results.len());
+                    give_back(items, call, outcomes.iter().map(Outcome::inputs).sum());
                     *careful = careful.saturating_mul(2);
-                    return Ok(results.into_iter().map(Outcome::Results).collect());
+                    return Ok(outcomes);
                 }
             };
             let (inputs, at) = (call.len(), broken.error.input);
@@ -60,20 +64,16 @@ impl Lane {
         }
     }
 
-    async fn call(
-        &self,
-        call: &[MapInput],
-        spent: &mut Spent,
-    ) -> Result<Vec<Vec<JsonText>>, UnitEnd> {
+    async fn call(&self, call: &[MapInput], spent: &mut Spent) -> Result<Vec<Outcome>, UnitEnd> {
         let began = Instant::now();
-        let results = match (&self.request.work, &self.function) {
+        let outcomes = match (&self.request.work, &self.function) {
             (Work::Map(_), Some(function)) => self.map(function, call, spent).await,
             (Work::Link(spec), _) => each(call, |input| links(input, spec)),
             (Work::Keys { pairs }, _) => each(call, |input| key(input, *pairs)),
             (Work::Map(_), None) => Err(Error::internal("a map phase without a function").into()),
         };
         spent.work_us += unit::micros(began.elapsed());
-        results
+        outcomes
     }
 
     async fn map(
@@ -81,7 +81,10 @@ impl Lane {
         function: &Arc<PhaseFunction>,
         call: &[MapInput],
         spent: &mut Spent,
-    ) -> Result<Vec<Vec<JsonText>>, UnitEnd> {
+    ) -> Result<Vec<Outcome>, UnitEnd> {
+        if let Some(combined) = self.combine(function, call, spent).await? {
+            return Ok(vec![Outcome::Combined(combined)]);
+        }
         let phase = usize::try_from(self.request.phase).unwrap_or(usize::MAX);
         let (query, workers) = (self.request.query, &self.node.workers);
         let (results, took) = workers.map_timed(query, phase, function, call.to_vec()).await;
@@ -89,17 +92,7 @@ impl Lane {
         if results.is_ok() {
             self.size.took(call.len(), took);
         }
-        let results = results.map_err(|error| {
-            let at = error.input.and_then(|at| usize::try_from(at).ok());
-            // A worker that was lost may do better elsewhere; user code that fails will not.
-            if error.cause == FailureCause::Worker {
-                return UnitEnd::Unable(worker_lost(&error));
-            }
-            let at = at.or((call.len() == 1).then_some(0));
-            let input = at.and_then(|at| call.get(at));
-            let input = input.map(|input| (input.id.clone(), input.keydata.clone()));
-            UnitEnd::Broken(Box::new(Broken { phase: self.request.phase, error, input }))
-        })?;
+        let results = results.map_err(|error| self.failed(error, call))?;
         if !(1..=call.len()).contains(&results.len()) {
             let message = format!("{} answers for {} inputs", results.len(), call.len());
             return Err(Error::internal(message).into());
@@ -107,15 +100,86 @@ impl Lane {
         if results.len() < call.len() {
             self.size.fits(results.len());
         }
-        Ok(results)
+        Ok(results.into_iter().map(Outcome::Results).collect())
+    }
+
+    /// Maps and pre-reduces in one call of a worker, where that can be and is worth it.
+    async fn combine(
+        &self,
+        function: &Arc<PhaseFunction>,
+        call: &[MapInput],
+        spent: &mut Spent,
+    ) -> Result<Option<Combined>, UnitEnd> {
+        // Results that are wanted themselves must come here.
+        let prereduce = self.prereduce.as_ref().filter(|_| !self.request.results);
+        let Some(prereduce) = prereduce.filter(|reduce| reduce.combines()) else {
+            return Ok(None);
+        };
+        let phase = usize::try_from(self.request.phase).unwrap_or(usize::MAX);
+        let (query, workers) = (self.request.query, &self.node.workers);
+        let done = workers.combine(query, phase, function, &prereduce.function, call).await;
+        let Some((combined, took)) = done else {
+            prereduce.keep_apart();
+            return Ok(None);
+        };
+        spent.function_us += unit::micros(took);
+        let combined = match combined {
+            Ok(combined) => combined,
+            Err(CombineError::Map(error)) => return Err(self.failed(error, call)),
+            Err(CombineError::Reduce(error)) => return Err(prereduce.failed(error)),
+        };
+        let inputs = usize::try_from(combined.inputs).unwrap_or(usize::MAX);
+        if !(1..=call.len()).contains(&inputs) {
+            let message = format!("{inputs} inputs were combined of {}", call.len());
+            return Err(Error::internal(message).into());
+        }
+        self.size.took(call.len(), took);
+        if inputs < call.len() {
+            self.size.fits(inputs);
+        }
+        prereduce.gave(combined.made, combined.made_bytes, &combined.values);
+        Ok(Some(combined))
+    }
+
+    /// The end of a unit whose map function failed.
+    fn failed(&self, error: ScriptError, call: &[MapInput]) -> UnitEnd {
+        // A worker that was lost may do better elsewhere; user code that fails will not.
+        if error.cause == FailureCause::Worker {
+            return UnitEnd::Unable(worker_lost(&error));
+        }
+        let at = error.input.and_then(|at| usize::try_from(at).ok());
+        let at = at.or((call.len() == 1).then_some(0));
+        let input = at.and_then(|at| call.get(at));
+        let input = input.map(|input| (input.id.clone(), input.keydata.clone()));
+        UnitEnd::Broken(Box::new(Broken { phase: self.request.phase, error, input }))
+    }
+}
+
+impl Outcome {
+    /// How many inputs it is of.
+    pub(super) fn inputs(&self) -> usize {
+        match self {
+            Self::Results(_) | Self::Skipped(_) => 1,
+            Self::Combined(combined) => usize::try_from(combined.inputs).unwrap_or(usize::MAX),
+        }
+    }
+
+    /// The bytes of what came of them.
+    pub(super) fn bytes(&self) -> usize {
+        let values = match self {
+            Self::Results(values) | Self::Combined(Combined { values, .. }) => values,
+            Self::Skipped(_) => return 0,
+        };
+        values.iter().map(|value| value.0.len()).sum()
     }
 }
 
 fn each(
     call: &[MapInput],
     work: impl Fn(&MapInput) -> Result<Vec<JsonText>>,
-) -> Result<Vec<Vec<JsonText>>, UnitEnd> {
-    Ok(call.iter().map(work).collect::<Result<_>>()?)
+) -> Result<Vec<Outcome>, UnitEnd> {
+    let outcomes = call.iter().map(|input| work(input).map(Outcome::Results));
+    Ok(outcomes.collect::<Result<_>>()?)
 }
 
 /// Takes the inputs of the next call, at most so many: at least one, unless there is none.

@@ -179,9 +179,12 @@ impl Reduce for TestReduce {
     async fn push(&mut self, inputs: Vec<JsonText>) -> Result<(), ScriptError> {
         for input in inputs {
             self.pending.push(input);
-            if let ReduceTiming::Every(batch) = self.timing
-                && self.pending.len() >= batch as usize
-            {
+            let batch = match self.timing {
+                ReduceTiming::Every(batch) => batch,
+                ReduceTiming::Adaptive | ReduceTiming::IfSmaller => 20,
+                ReduceTiming::AtEnd => continue,
+            };
+            if self.pending.len() >= batch as usize {
                 self.call()?;
             }
         }

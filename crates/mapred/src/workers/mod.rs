@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use mapring_script::{
-    JsonText, MapInput, PhaseFunction, QueryTag, ReduceTiming, ScriptError, ScriptLimits,
+    CombineError, Combined, JsonText, MapInput, PhaseFunction, QueryTag, ReduceTiming, ScriptError,
+    ScriptLimits,
 };
 use tokio::time::Instant;
 
@@ -43,6 +44,20 @@ pub trait Workers: Send + Sync + 'static {
         let began = Instant::now();
         let results = self.map(query, phase, function, inputs).await;
         (results, began.elapsed())
+    }
+
+    /// Calls a map function on the inputs and a reduce function on the results in one go, so that
+    /// these stay where they are; and how long that took without the wait for a worker. `None` where
+    /// that cannot be, or went wrong in a way that only the functions apart can tell of.
+    async fn combine(
+        &self,
+        _query: QueryTag,
+        _phase: usize,
+        _map: &Arc<PhaseFunction>,
+        _reduce: &Arc<PhaseFunction>,
+        _inputs: &[MapInput],
+    ) -> Option<(Result<Combined, CombineError>, Duration)> {
+        None
     }
 
     /// Begins a reduce.

@@ -17,17 +17,16 @@ mod write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use boa_engine::JsValue;
-
 use garbage::Garbage;
+use plain::{Item, Weighed};
 use query::{Callable, QueryContext};
 
 use crate::library::Library;
 use crate::progress::Progress;
-use crate::reduce::Timer;
+use crate::reduce::{Parts, Timer};
 use crate::{
-    FailureCause, JsonText, MapInput, PhaseFunction, QueryTag, ReduceState, ReduceTiming, Runtime,
-    ScriptError, ScriptLimits, limits, object,
+    CombineError, Combined, FailureCause, JsonText, MapInput, PhaseFunction, QueryTag, ReduceState,
+    ReduceTiming, Runtime, ScriptError, ScriptLimits, limits, object,
 };
 
 pub(crate) use globals::LOG_MARK;
@@ -48,7 +47,7 @@ struct Reduce {
     query: QueryTag,
     function: PhaseFunction,
     callable: Callable,
-    timer: Timer<JsValue>,
+    timer: Timer<Item>,
 }
 
 impl JsRuntime {
@@ -178,6 +177,89 @@ impl JsRuntime {
         self.context(query)?.map(callable, input, &object, function)
     }
 
+    /// Calls a map function on the inputs, and a reduce function on the results where there are
+    /// enough of them: what it gives takes their place. The reduce under way has no part in this.
+    /// It may end before the inputs do, after at least one, when much is held.
+    ///
+    /// # Errors
+    /// The first failure: of which function, and for a map with its input's number.
+    pub fn combine(
+        &mut self,
+        query: QueryTag,
+        function: &PhaseFunction,
+        inputs: &[MapInput],
+        reduce: &PhaseFunction,
+    ) -> Result<Combined, CombineError> {
+        let progress = self.progress.clone();
+        let [map, fold] = {
+            let _compiling = progress.call(None);
+            let context = self.context(query).map_err(CombineError::Map)?;
+            let map = context.function(&function.function).map_err(CombineError::Map)?;
+            let fold = context.function(&reduce.function).map_err(CombineError::Reduce)?;
+            [map, fold]
+        };
+        let mut timer = timer(ReduceTiming::Adaptive, Parts::default());
+        let mut combined = Combined::default();
+        // A function that is called with no more than this is called once for all of them, as in Riak:
+        // those that are only right then must stay so.
+        let mut few = Vec::new();
+        for (at, input) in inputs.iter().enumerate() {
+            self.garbage.count(input.record.as_ref().map_or(0, mapring_types::Record::len));
+            let began = Instant::now();
+            let values = {
+                let _call = progress.call(Some(at));
+                let values = self.map_one_to_values(query, &map, function, input);
+                values.map_err(|error| CombineError::Map(error.at(at)))?
+            };
+            combined.inputs += 1;
+            combined.made += values.len() as u64;
+            combined.made_bytes += values.iter().map(|(_, weight)| weight).sum::<u64>();
+            few.extend(values);
+            if few.len() > limits::ADAPTIVE_INPUTS || combined.made > few.len() as u64 {
+                let context = self.context(query).map_err(CombineError::Map)?;
+                let mut call = |items: &[Item]| {
+                    let _call = progress.call(None);
+                    context.reduce(&fold, items, reduce.arg.as_ref())
+                };
+                timer.push(few.drain(..), &mut call).map_err(CombineError::Reduce)?;
+            }
+            self.garbage.look(began);
+            let waiting: u64 = few.iter().map(|(_, weight)| weight).sum();
+            if timer.holds().max(waiting) >= limits::BATCH_RESULT_BYTES as u64 {
+                break;
+            }
+        }
+        if !few.is_empty() {
+            let few: Vec<Item> = few.into_iter().map(|(item, _)| item).collect();
+            let context = self.context(query).map_err(CombineError::Map)?;
+            combined.values = context.write(&few).map_err(CombineError::Reduce)?;
+            return Ok(combined);
+        }
+        let context = self.context(query).map_err(CombineError::Map)?;
+        let mut call = |items: &[Item]| {
+            let _call = progress.call(None);
+            context.reduce(&fold, items, reduce.arg.as_ref())
+        };
+        let values = timer.give_up(&mut call).map_err(CombineError::Reduce)?;
+        combined.values = context.write(&values).map_err(CombineError::Reduce)?;
+        Ok(combined)
+    }
+
+    fn map_one_to_values(
+        &mut self,
+        query: QueryTag,
+        callable: &Callable,
+        function: &PhaseFunction,
+        input: &MapInput,
+    ) -> Result<Vec<Weighed>, ScriptError> {
+        let found = object::object(input)?;
+        let context = self.context(query)?;
+        match found {
+            Some(object) => context.map_to_values(callable, input, &object, function),
+            None => context.read_items(&[object::not_found(input)?]),
+        }
+    }
+
     /// Runs a step of the reduce, which is over when the step fails.
     fn step<T>(
         &mut self,
@@ -194,6 +276,10 @@ impl JsRuntime {
     }
 }
 
+fn timer(timing: ReduceTiming, parts: Parts<Item>) -> Timer<Item> {
+    Timer::new(timing, parts, Some(Duration::from_millis(limits::ADAPTIVE_CALL_MS)))
+}
+
 fn no_reduce() -> ScriptError {
     ScriptError::new(FailureCause::Worker, "no reduce is under way")
 }
@@ -201,7 +287,7 @@ fn no_reduce() -> ScriptError {
 impl Reduce {
     fn push(
         &mut self,
-        inputs: Vec<JsValue>,
+        inputs: Vec<Weighed>,
         context: &mut QueryContext,
         progress: &Progress,
     ) -> Result<(), ScriptError> {
@@ -260,11 +346,11 @@ impl Runtime for JsRuntime {
         let _call = progress.call(None);
         let context = self.context(query)?;
         let callable = context.function(&function.function)?;
-        let mut read = |texts: Vec<JsonText>| -> Result<Vec<JsValue>, ScriptError> {
-            texts.iter().map(|text| context.read(&text.0)).collect()
-        };
-        let parts = (read(state.accumulator)?, read(state.pending)?, state.started);
-        let timer = Timer::new(timing, parts);
+        let accumulator = context.read_items(&state.accumulator)?;
+        let weighs = accumulator.iter().map(|(_, weight)| weight).sum();
+        let accumulator = accumulator.into_iter().map(|(item, _)| item).collect();
+        let pending = context.read_items(&state.pending)?;
+        let timer = timer(timing, (accumulator, weighs, pending, state.started));
         self.reduce = Some(Reduce { query, function: function.clone(), callable, timer });
         Ok(())
     }
@@ -272,8 +358,8 @@ impl Runtime for JsRuntime {
     fn reduce_push(&mut self, inputs: Vec<JsonText>) -> Result<(), ScriptError> {
         self.garbage.count(inputs.iter().map(|input| input.0.len()).sum());
         self.step(|reduce, context, progress| {
-            let values: Result<_, _> = inputs.iter().map(|text| context.read(&text.0)).collect();
-            reduce.push(values?, context, progress)
+            let values = context.read_items(&inputs)?;
+            reduce.push(values, context, progress)
         })
     }
 

@@ -1,4 +1,4 @@
-//! Results of a reduce as plain data: what writing them as JSON and reading them back would give,
+//! Results that stay in the worker as plain data: what writing them as JSON and reading them back would give,
 //! without doing so for values that it would not change.
 
 use boa_engine::object::builtins::JsArray;
@@ -7,6 +7,7 @@ use boa_engine::{Context, JsObject, JsValue, JsVariant};
 
 use super::write::{WriteError, Writer, length};
 use super::{build, write};
+use crate::reduce::weight;
 
 /// Makes values plain within one allowance of bytes.
 pub(super) struct Plain<'a> {
@@ -16,28 +17,66 @@ pub(super) struct Plain<'a> {
     ancestors: Vec<JsObject>,
 }
 
+/// One result.
+#[derive(Clone)]
+pub(super) struct Item {
+    pub(super) value: JsValue,
+    /// Whether it is the only member of an object, and stands for a pair ([`crate::JsonText::pair`]).
+    pub(super) pair: bool,
+}
+
+/// A result with its [`weight`].
+pub(super) type Weighed = (Item, u64);
+
 impl<'a> Plain<'a> {
     pub(super) fn new(context: &'a mut Context, stringify: &'a JsObject, limit: u64) -> Self {
         Self { context, stringify, left: limit, ancestors: Vec::new() }
     }
 
     /// The items of a result, made plain.
-    pub(super) fn result(&mut self, array: &JsObject) -> Result<Vec<JsValue>, WriteError> {
+    pub(super) fn result(&mut self, array: &JsObject) -> Result<Vec<Weighed>, WriteError> {
         self.ancestors.push(array.clone());
-        self.items(array)
+        let mut weighed = Vec::new();
+        self.items(array, |value, weight| weighed.push((Item { value, pair: false }, weight)))?;
+        Ok(weighed)
     }
 
-    fn items(&mut self, array: &JsObject) -> Result<Vec<JsValue>, WriteError> {
+    /// The members of a result that is an object.
+    pub(super) fn pairs(&mut self, object: &JsObject) -> Result<Vec<Weighed>, WriteError> {
+        let value = JsValue::from(object.clone());
+        let before = self.left;
+        let copy = self.value(&value)?.and_then(|copy| copy.as_object());
+        let Some(copy) = copy else { return Ok(Vec::new()) };
+        let keys = copy.own_property_keys(self.context)?;
+        let bytes = (before - self.left) / (keys.len() as u64).max(1);
+        let weight = weight(usize::try_from(bytes).unwrap_or(usize::MAX));
+        let mut pairs = Vec::new();
+        for key in keys {
+            let pair = JsObject::with_object_proto(self.context.intrinsics());
+            let value = copy.get(key.clone(), self.context)?;
+            pair.insert_property(key, build::plain(value));
+            pairs.push((Item { value: pair.into(), pair: true }, weight));
+        }
+        Ok(pairs)
+    }
+
+    fn items(
+        &mut self,
+        array: &JsObject,
+        mut each: impl FnMut(JsValue, u64),
+    ) -> Result<(), WriteError> {
         let length = length(array, self.context)?;
         if length > self.left {
             return Err(WriteError::Size);
         }
-        let mut items = Vec::new();
         for at in 0..length {
             let item = array.get(at, self.context)?;
-            items.push(self.value(&item)?.unwrap_or_else(JsValue::null));
+            let before = self.left;
+            let value = self.value(&item)?.unwrap_or_else(JsValue::null);
+            let bytes = usize::try_from(before - self.left).unwrap_or(usize::MAX);
+            each(value, weight(bytes));
         }
-        Ok(items)
+        Ok(())
     }
 
     fn spend(&mut self, bytes: usize) -> Result<(), WriteError> {
@@ -77,7 +116,8 @@ impl<'a> Plain<'a> {
         }
         self.ancestors.push(object.clone());
         let copy = if object.is_array() {
-            let items = self.items(object)?;
+            let mut items = Vec::new();
+            self.items(object, |value, _| items.push(value))?;
             Some(JsArray::from_iter(items, self.context).into())
         } else {
             self.properties(object)?

@@ -8,18 +8,19 @@ use std::time::Instant;
 
 use boa_engine::builtins::promise::Promise;
 use boa_engine::object::builtins::JsArray;
-use boa_engine::property::PropertyKey;
 use boa_engine::{Context, JsError, JsObject, JsString, JsValue, Script, Source, js_string};
 use mapring_types::{Object, Sibling};
 
 use super::errors::{LINES_BEFORE, compiling, other, parsing, path as path_of, thrown, writing};
 use super::globals::Globals;
 use super::places::sharpen;
+use super::plain::{Item, Plain, Weighed};
 use super::write::{WriteError, Writer, length};
 use super::{build, globals};
 use crate::json::ReadError;
 use crate::library::Library;
 use crate::object::{self, Names};
+use crate::reduce::{Called, weight};
 use crate::{
     FailureCause, Function, JsonText, MapInput, PhaseFunction, QueryTag, ScriptError, cut, limits,
 };
@@ -247,7 +248,7 @@ impl QueryContext {
         }
     }
 
-    /// Calls a map function on a stored object.
+    /// Calls a map function on a stored object; gives the results as text.
     pub(super) fn map(
         &mut self,
         callable: &Callable,
@@ -255,6 +256,31 @@ impl QueryContext {
         object: &Object,
         function: &PhaseFunction,
     ) -> Result<Vec<JsonText>, ScriptError> {
+        let array = self.call_map(callable, input, object, function)?;
+        let mut writer = Writer::new(&mut self.context, &self.stringify, self.result_bytes);
+        let texts = items(&array, &mut writer);
+        texts.map_err(|error| writing(error, self.result_bytes, &mut self.context))
+    }
+
+    /// As [`QueryContext::map`]; gives the results as they are for a reduce in this context.
+    pub(super) fn map_to_values(
+        &mut self,
+        callable: &Callable,
+        input: &MapInput,
+        object: &Object,
+        function: &PhaseFunction,
+    ) -> Result<Vec<Weighed>, ScriptError> {
+        let array = self.call_map(callable, input, object, function)?;
+        self.plain(|plain| plain.result(&array))
+    }
+
+    fn call_map(
+        &mut self,
+        callable: &Callable,
+        input: &MapInput,
+        object: &Object,
+        function: &PhaseFunction,
+    ) -> Result<JsObject, ScriptError> {
         let names = object::names(&input.id)?;
         let keydata = object::keydata(input);
         let keydata = self.usual.keydata.value(keydata, |text| read(text, &mut self.context))?;
@@ -266,45 +292,74 @@ impl QueryContext {
         let value = match common {
             Some(content) => self.call_common(callable, &names, object, content, keydata, arg)?,
             None => {
-                let value = self.read(&object::json(&input.id, object, function.binary)?)?;
+                let value = object::json(&input.id, object, function.binary)?;
+                let value = read(&value, &mut self.context)?;
                 self.call(callable, &[value, keydata, arg])?
             }
         };
-        self.map_results(&value)
+        let value = self.represent(&value)?;
+        match value.as_object().filter(JsObject::is_array) {
+            Some(array) => Ok(array),
+            None => Err(self.returned_error(&value)?.unwrap_or_else(|| not_a_list(&value))),
+        }
     }
 
     /// Calls a reduce function. The results are plain data that nothing else refers to, or that
-    /// JSON could not tell from it.
+    /// JSON could not tell from it. An object in place of a list stands for its members, each a pair,
+    /// as in Riak.
     pub(super) fn reduce(
         &mut self,
         callable: &Callable,
-        items: &[JsValue],
+        items: &[Item],
         arg: Option<&JsonText>,
-    ) -> Result<Vec<JsValue>, ScriptError> {
-        let list = JsArray::from_iter(items.iter().cloned(), &mut self.context);
+    ) -> Called<Item> {
+        let values = items.iter().map(|item| item.value.clone());
+        let list = JsArray::from_iter(values, &mut self.context);
         let arg = self.argument(arg)?;
         let value = self.call(callable, &[list.into(), arg])?;
         let value = self.represent(&value)?;
-        let Some(array) = value.as_object().filter(JsObject::is_array) else {
-            return Err(self.returned_error(&value)?.unwrap_or_else(|| not_a_list(&value)));
+        let Some(object) = value.as_object() else { return Err(not_a_list(&value)) };
+        let weighed = if object.is_array() {
+            self.plain(|plain| plain.result(&object))?
+        } else if let Some(error) = self.returned_error(&value)? {
+            return Err(error);
+        } else if object.is_ordinary() {
+            self.plain(|plain| plain.pairs(&object))?
+        } else {
+            return Err(not_a_list(&value));
         };
-        let mut plain =
-            super::plain::Plain::new(&mut self.context, &self.stringify, self.result_bytes);
-        let items = plain.result(&array);
+        let weight = weighed.iter().map(|(_, weight)| weight).sum();
+        Ok((weighed.into_iter().map(|(item, _)| item).collect(), weight))
+    }
+
+    /// A result as plain data that nothing else refers to.
+    fn plain(
+        &mut self,
+        make: impl FnOnce(&mut Plain<'_>) -> Result<Vec<Weighed>, WriteError>,
+    ) -> Result<Vec<Weighed>, ScriptError> {
+        let mut plain = Plain::new(&mut self.context, &self.stringify, self.result_bytes);
+        let items = make(&mut plain);
         items.map_err(|error| writing(error, self.result_bytes, &mut self.context))
     }
 
-    /// Reads a value between phases.
-    pub(super) fn read(&mut self, text: &str) -> Result<JsValue, ScriptError> {
-        read(text, &mut self.context)
+    /// Reads values between phases.
+    pub(super) fn read_items(&mut self, texts: &[JsonText]) -> Result<Vec<Weighed>, ScriptError> {
+        let item = |text: &JsonText| {
+            let value = read(&text.0, &mut self.context)?;
+            Ok((Item { value, pair: text.as_member().is_some() }, weight(text.0.len())))
+        };
+        texts.iter().map(item).collect()
     }
 
     /// Writes values between phases.
-    pub(super) fn write(&mut self, values: &[JsValue]) -> Result<Vec<JsonText>, ScriptError> {
+    pub(super) fn write(&mut self, items: &[Item]) -> Result<Vec<JsonText>, ScriptError> {
         let mut writer = Writer::new(&mut self.context, &self.stringify, self.result_bytes);
-        let texts: Result<Vec<_>, _> = values.iter().map(|value| writer.text(value)).collect();
-        let texts = texts.map_err(|error| writing(error, self.result_bytes, &mut self.context))?;
-        Ok(texts.into_iter().map(|text| JsonText(text.unwrap_or_else(null))).collect())
+        let texts = items.iter().map(|Item { value, pair }| {
+            let text = writer.text(value)?.unwrap_or_else(null);
+            Ok(if *pair { JsonText::marked(&text) } else { JsonText(text) })
+        });
+        let texts: Result<Vec<_>, _> = texts.collect();
+        texts.map_err(|error| writing(error, self.result_bytes, &mut self.context))
     }
 
     fn argument(&mut self, arg: Option<&JsonText>) -> Result<JsValue, ScriptError> {
@@ -328,7 +383,7 @@ impl QueryContext {
         arg: JsValue,
     ) -> Result<JsValue, ScriptError> {
         let mut extra = |json: Option<String>| match json {
-            Some(json) => self.read(&json),
+            Some(json) => read(&json, &mut self.context),
             None => Ok(JsValue::undefined()),
         };
         let links = extra(object::links(sibling))?;
@@ -400,24 +455,6 @@ impl QueryContext {
             Err(error) => Err(thrown(&error, context)),
         }
     }
-
-    /// The results of a map call: an array's items, or a plain object's properties as pairs.
-    fn map_results(&mut self, value: &JsValue) -> Result<Vec<JsonText>, ScriptError> {
-        let value = self.represent(value)?;
-        let Some(object) = value.as_object() else { return Err(not_a_list(&value)) };
-        if let Some(error) = self.returned_error(&value)? {
-            return Err(error);
-        }
-        let mut writer = Writer::new(&mut self.context, &self.stringify, self.result_bytes);
-        let texts = if object.is_array() {
-            items(&object, &mut writer)
-        } else if object.is_ordinary() {
-            pairs(&object, &mut writer)
-        } else {
-            return Err(not_a_list(&value));
-        };
-        texts.map_err(|error| writing(error, self.result_bytes, &mut self.context))
-    }
 }
 
 fn items(array: &JsObject, writer: &mut Writer<'_>) -> Result<Vec<JsonText>, WriteError> {
@@ -427,27 +464,6 @@ fn items(array: &JsObject, writer: &mut Writer<'_>) -> Result<Vec<JsonText>, Wri
     for at in 0..length {
         let item = array.get(at, writer.context())?;
         texts.push(JsonText(writer.text(&item)?.unwrap_or_else(null)));
-    }
-    Ok(texts)
-}
-
-fn pairs(object: &JsObject, writer: &mut Writer<'_>) -> Result<Vec<JsonText>, WriteError> {
-    let mut texts = Vec::new();
-    for key in object.own_property_keys(writer.context())? {
-        let name = match &key {
-            PropertyKey::String(name) => name.clone(),
-            PropertyKey::Index(index) => JsString::from(index.get().to_string()),
-            PropertyKey::Symbol(_) => continue,
-        };
-        let found = object.borrow().properties().get(&key);
-        if found.is_none_or(|found| found.enumerable() != Some(true)) {
-            continue;
-        }
-        let value = object.get(key, writer.context())?;
-        if let Some(value) = writer.text(&value)? {
-            let name = writer.text(&name.into())?.unwrap_or_else(null);
-            texts.push(JsonText::pair(&name, &value));
-        }
     }
     Ok(texts)
 }

@@ -59,6 +59,18 @@ impl Value {
             || matches!(only, Some((key, Value::String(text))) if key == "error" && text == "notfound")
     }
 
+    /// About the bytes of its text.
+    pub(crate) fn bytes(&self) -> usize {
+        let member = |(name, value): &(String, Value)| name.len() + 4 + value.bytes();
+        match self {
+            Self::Null | Self::Bool(_) | Self::Number(_) => 4,
+            Self::String(text) => text.len() + 2,
+            Self::Array(items) => items.iter().map(|item| item.bytes() + 1).sum::<usize>() + 2,
+            Self::Object(members) => members.iter().map(member).sum::<usize>() + 2,
+            Self::Pair(pair) => member(pair) + 2,
+        }
+    }
+
     /// JSON text with numbers as JavaScript writes them and properties in its order.
     pub(crate) fn to_js(&self) -> String {
         let mut out = String::new();

@@ -8,7 +8,7 @@ mod erlang;
 mod riak;
 
 use crate::json::Value;
-use crate::reduce::Timer;
+use crate::reduce::{Called, Timer, weight};
 use crate::{
     Binary, FailureCause, Function, JsonText, MapInput, PhaseFunction, QueryTag, ReduceState,
     ReduceTiming, Runtime, ScriptError, limits,
@@ -95,11 +95,14 @@ impl Native {
         }
     }
 
-    fn reduce(self, items: &[Value], arg: Option<&Value>) -> Result<Vec<Value>, ScriptError> {
-        match self {
+    /// Gives the results with their weight.
+    fn reduce(self, items: &[Value], arg: Option<&Value>) -> Called<Value> {
+        let results = match self {
             Self::Erlang(function) => function.reduce(items),
             Self::Riak(function) => function.reduce(items, arg),
-        }
+        }?;
+        let weight = results.iter().map(|value| weight(value.bytes())).sum();
+        Ok((results, weight))
     }
 
     /// Reads an input of a reduce, as far as the function looks at it.
@@ -142,14 +145,14 @@ impl NativeRuntime {
 
 impl Reduce {
     /// Reads inputs, within what a native reduce may hold.
-    fn admit(&mut self, inputs: &[JsonText]) -> Result<Vec<Value>, ScriptError> {
+    fn admit(&mut self, inputs: &[JsonText]) -> Result<Vec<(Value, u64)>, ScriptError> {
         self.bytes += size(inputs);
         if self.bytes > limits::NATIVE_REDUCE_BYTES {
             let limit = limits::NATIVE_REDUCE_BYTES;
             let message = format!("the reduce holds more than {limit} bytes");
             return Err(ScriptError::new(FailureCause::Memory, message));
         }
-        inputs.iter().map(|input| self.native.read(input)).collect()
+        inputs.iter().map(|input| Ok((self.native.read(input)?, weight(input.0.len())))).collect()
     }
 }
 
@@ -192,9 +195,14 @@ impl Runtime for NativeRuntime {
         self.reduce = None;
         let native = Native::require(function, Kind::Reduce)?;
         let arg = function.arg.as_ref().map(read).transpose()?;
-        let parts = (read_all(&state.accumulator)?, read_all(&state.pending)?, state.started);
+        let accumulator = read_all(&state.accumulator)?;
+        let weights = state.pending.iter().map(|text| weight(text.0.len()));
+        let pending = read_all(&state.pending)?.into_iter().zip(weights).collect();
         let bytes = size(&state.accumulator) + size(&state.pending);
-        let timer = Timer::new(timing, parts);
+        let parts = (accumulator, size(&state.accumulator), pending, state.started);
+        // How long a call takes is not looked at: it takes no time here, and simulations must not
+        // depend on it.
+        let timer = Timer::new(timing, parts, None);
         self.reduce = Some(Reduce { native, arg, timer, bytes, refused: Vec::new() });
         Ok(())
     }
@@ -211,13 +219,13 @@ impl Runtime for NativeRuntime {
         };
         let Reduce { native, arg, timer, bytes, .. } = reduce;
         timer.push(values, &mut |items| {
-            let results = native.reduce(items, arg.as_ref())?;
+            let (results, weight) = native.reduce(items, arg.as_ref())?;
             // Results are mostly far smaller than their inputs; where they are not, they are looked
             // at again with the next inputs.
             if results.len() < items.len() {
-                *bytes = results.iter().map(|value| value.to_js().len() as u64).sum();
+                *bytes = weight;
             }
-            Ok(results)
+            Ok((results, weight))
         })
     }
 

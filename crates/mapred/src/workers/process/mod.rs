@@ -22,8 +22,8 @@ use async_trait::async_trait;
 use mapring_script::limits::BATCH_RESULT_BYTES;
 use mapring_script::protocol::{Request, Response};
 use mapring_script::{
-    FailureCause, JsonText, MapInput, PhaseFunction, QueryTag, ReduceState, ReduceTiming,
-    ScriptError, ScriptLimits, native as built_in,
+    CombineError, Combined, FailureCause, JsonText, MapInput, PhaseFunction, QueryTag, ReduceState,
+    ReduceTiming, ScriptError, ScriptLimits, native as built_in,
 };
 use mapring_types::Result;
 use tokio::time::Instant;
@@ -217,6 +217,43 @@ impl Workers for ProcessWorkers {
         }
         let results = self.map_parts(query, phase, function, inputs, &mut busy).await;
         (results, busy)
+    }
+
+    async fn combine(
+        &self,
+        query: QueryTag,
+        phase: usize,
+        map: &Arc<PhaseFunction>,
+        reduce: &Arc<PhaseFunction>,
+        inputs: &[MapInput],
+    ) -> Option<(Result<Combined, CombineError>, Duration)> {
+        // What runs in this process needs no worker, nor the way to one.
+        if built_in::runs(map) || built_in::runs(reduce) {
+            return None;
+        }
+        let request = Request::Combine {
+            query,
+            function: PhaseFunction::clone(map),
+            inputs: inputs.to_vec(),
+            reduce: PhaseFunction::clone(reduce),
+        };
+        let mut lease = match self.pool.acquire(query, phase).await {
+            Ok(lease) => lease,
+            Err(error) => return Some((Err(CombineError::Map(error)), Duration::ZERO)),
+        };
+        let began = Instant::now();
+        let outcome = match lease.call(&request).await {
+            Ok(Response::Combined(combined)) => Ok(combined),
+            Ok(Response::ReduceFailed(error)) => Err(CombineError::Reduce(error)),
+            Ok(_) => Err(CombineError::Map(unexpected())),
+            Err(CallFailure::Failed(error)) => Err(CombineError::Map(error)),
+            Err(CallFailure::Ended(error)) if error.input.is_some() => {
+                Err(CombineError::Map(error))
+            }
+            // Two functions take more memory than one, and of which it was is not known.
+            Err(CallFailure::Ended(_) | CallFailure::Lost(_)) => return None,
+        };
+        Some((outcome, began.elapsed()))
     }
 
     async fn reduce(

@@ -146,7 +146,7 @@ impl Worker {
             self.send(&Request::Abandon).await.map_err(|_| Death::Ended)?;
         }
         match request {
-            Request::Map { query, .. } => self.works_for(*query),
+            Request::Map { query, .. } | Request::Combine { query, .. } => self.works_for(*query),
             Request::ReduceOpen { query, .. } => {
                 self.works_for(*query);
                 self.reducing = true;
