@@ -61,6 +61,41 @@ pub(crate) fn text(number: u64) -> String {
     (0..TEXT_WORDS).map(word).collect::<Vec<_>>().join(" ")
 }
 
+/// Words of each page.
+pub(crate) const PAGE_WORDS: u64 = 297;
+
+/// Different words of a book: about those of the first quarter of the Bible of King James.
+const VOCABULARY: f64 = 6_500.0;
+
+/// A page of a book: some words come everywhere and most hardly ever, as Zipf found.
+pub(crate) fn page(number: u64) -> String {
+    let mut state = number.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(1);
+    let mut words = Vec::new();
+    for _ in 0..PAGE_WORDS {
+        // A generator of xorshift's kind is enough to draw words.
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        let chance = (state >> 11) as f64 / (1u64 << 53) as f64;
+        words.push(word(VOCABULARY.powf(chance) as u64));
+    }
+    words.join(" ")
+}
+
+/// The word of a rank: the commonest are the shortest.
+fn word(mut rank: u64) -> String {
+    const SYLLABLES: [&str; 16] = [
+        "a", "the", "of", "ba", "do", "ki", "lu", "me", "no", "ra", "si", "ta", "un", "ve", "wo",
+        "ye",
+    ];
+    let mut word = String::new();
+    while rank > 0 {
+        word.push_str(SYLLABLES[(rank % 16) as usize]);
+        rank /= 16;
+    }
+    word
+}
+
 /// A key of fixed length.
 pub(crate) fn key(number: u64) -> String {
     format!("{number:09}")
@@ -136,6 +171,20 @@ mod tests {
             assert_eq!(parsed["n"], number);
             assert_eq!(text(number).split(' ').count() as u64, TEXT_WORDS);
         }
+    }
+
+    #[test]
+    fn a_book_has_few_words_often_and_many_seldom() {
+        let mut counts = std::collections::BTreeMap::new();
+        let pages: Vec<String> = (0..800).map(page).collect();
+        for word in pages.iter().flat_map(|page| page.split(' ')) {
+            *counts.entry(word).or_insert(0u64) += 1;
+        }
+        assert_eq!(counts.values().sum::<u64>(), 800 * PAGE_WORDS);
+        assert!((5_500..6_600).contains(&counts.len()), "{}", counts.len());
+        assert!(counts.values().max() > Some(&10_000), "{:?}", counts.values().max());
+        let bytes = pages.iter().map(String::len).sum::<usize>() / pages.len();
+        assert!((1_200..1_700).contains(&bytes), "{bytes}");
     }
 
     #[test]

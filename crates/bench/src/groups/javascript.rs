@@ -53,6 +53,7 @@ pub(super) async fn run(plan: &Plan, tool: &Tool) -> Outcome<Vec<Row>> {
         rows.push(case.measure(plan, tool, &nodes).await?);
     }
     rows.push(first_part(plan, tool, &nodes).await?);
+    rows.extend(super::book::run(plan, &nodes).await?);
     nodes.stop().await?;
     Ok(rows)
 }

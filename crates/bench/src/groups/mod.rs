@@ -1,5 +1,6 @@
 //! The groups of rows, in the order of the table.
 
+mod book;
 mod flat;
 mod inputs;
 mod integers;

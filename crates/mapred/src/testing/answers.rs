@@ -174,6 +174,48 @@ fn prereduce_changes_nothing_but_the_traffic() {
     check(r#"[["b","k1"]]"#, &[js("map", "key", pre), js("map", "json", "")], &[(1, &["1"])]);
 }
 
+/// How many values each call of a reduce gets, over 2,000 inputs of one each.
+async fn sizes_of_calls(map: &str, reduce: &str) -> Vec<usize> {
+    let world = World::with(MapredConfig::default());
+    world.fill(&BucketId::untyped("b"), 2_000);
+    let map = js("map", "one", map);
+    let query =
+        format!("[{map},{}]", js("reduce", reduce.split(' ').next().unwrap(), &reduce[4..]));
+    let found = world.run(0, "\"b\"", &query).await.unwrap();
+    let last = found.values().next_back().unwrap();
+    assert!(last.len() == 2_000 || last == &["2000"], "{last:?}");
+    world.watch.reduces.lock().clone()
+}
+
+/// A reduce runs beside the data without being asked, where it makes one value of many, and only there.
+#[tokio::test(start_paused = true)]
+async fn prereduce_where_it_is_worth_it() {
+    // At the coordinator alone: a call for every 20.
+    let alone = |calls: Vec<usize>| calls[0] == 20 && calls[1..].iter().all(|&size| size == 21);
+    assert!(alone(sizes_of_calls(r#","keep":true"#, "sum ").await));
+    let stated = r#"sum ,"arg":{"reduce_phase_batch_size":20}"#;
+    assert!(alone(sizes_of_calls("", stated).await));
+    assert_eq!(sizes_of_calls("", r#"sum ,"arg":{"reduce_phase_only_1":true}"#).await, [2_000]);
+    let beside = sizes_of_calls("", "sum ").await;
+    // A partition with hundreds of values gives one, and there are few partitions.
+    assert!(!alone(beside.clone()) && beside.last().is_some_and(|&last| last <= 40), "{beside:?}");
+    // What stays as large is tried once a stream, and then left alone for some pages.
+    let same = sizes_of_calls("", "same").await;
+    let tries = same.iter().filter(|&&size| size == 20).count();
+    assert!((2..=20).contains(&tries), "{tries}: {same:?}");
+}
+
+/// With no more values than one call gets, nothing is reduced before it: what is only right when it
+/// sees everything stays so.
+#[tokio::test(start_paused = true)]
+async fn a_reduce_of_few_values_is_called_once() {
+    let world = World::with(MapredConfig::default());
+    world.fill(&BucketId::untyped("b"), 20);
+    let query = format!("[{},{}]", js("map", "one", ""), js("reduce", "sum", ""));
+    assert_eq!(world.run(0, "\"b\"", &query).await.unwrap()[&1], ["20"]);
+    assert_eq!(*world.watch.reduces.lock(), [20]);
+}
+
 /// How many values each call of a reduce over five inputs gets.
 #[track_caller]
 fn reduces(arg: &str, expect: &[usize]) {
