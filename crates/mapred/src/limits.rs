@@ -72,9 +72,9 @@ pub const REDUCE_INPUTS: usize = 1_000;
 /// See [`REDUCE_INPUTS`]: bytes of values.
 pub const REDUCE_BYTES: usize = 1 << 20;
 
-/// A reduce that gets no more values than this is called once, as in Riak, and nothing is reduced
-/// before it without being asked for: a function that is only right when it sees everything stays so.
-pub const ONE_CALL: usize = mapring_script::limits::ADAPTIVE_INPUTS;
+/// Up to so many values a page is not reduced without being asked for: it would spare little, and
+/// small queries make the very calls that Riak makes.
+pub const FEW_VALUES: usize = mapring_script::limits::COMBINED_VALUES;
 
 /// How often in a row a pre-reduce that was not worth it is not even tried, at most.
 pub const PREREDUCE_PASSES: u32 = 1_024;

@@ -15,8 +15,8 @@ use mapring_mapred::workers::process::{ProcessConfig, ProcessWorkers};
 use mapring_mapred::workers::{Reduce, Workers};
 use mapring_script::protocol::{self, Request, Response, VERSION};
 use mapring_script::{
-    Binary, FailureCause, Function, JsonText, MapInput, PhaseFunction, ReduceTiming, ScriptError,
-    ScriptLimits,
+    Binary, CombineError, FailureCause, Function, JsonText, MapInput, PhaseFunction, ReduceTiming,
+    ScriptError, ScriptLimits,
 };
 use mapring_types::{
     ActorId, BucketId, Dot, Metadata, Object, ObjectId, Record, Sibling, VersionVector,
@@ -150,6 +150,39 @@ async fn hostile_functions_cost_a_worker_and_have_a_cause() {
     }
     check_health(workers.as_ref()).await;
     workers.shutdown().await;
+}
+
+/// A map and a reduce in one call: who fails is named, and what ends a worker is left to the functions
+/// apart, which tell more.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_functions_in_one_call_fail_apart() {
+    let workers = start(2).await;
+    let combine = |map: &str, reduce: &str, inputs: usize| {
+        let (workers, map, reduce) = (Arc::clone(&workers), source(map), source(reduce));
+        async move {
+            let inputs: Vec<MapInput> = (0..inputs).map(|at| input(&at.to_string())).collect();
+            workers.combine(1, 0, &map, &reduce, &inputs).await.map(|(outcome, _)| outcome)
+        }
+    };
+    let (one, sum) =
+        ("function(v){return [1]}", "function(vs){return [vs.reduce((a, b) => a + b, 0)]}");
+    let combined = combine(one, sum, 200).await.unwrap().unwrap();
+    assert_eq!((combined.inputs, combined.made), (200, 200));
+    assert_eq!(combined.values, [json("200")]);
+    let seventh = "function(v){if (v.key == '7') for(;;){} return [1]}";
+    let slow = combine(seventh, sum, 200).await.unwrap();
+    assert!(
+        matches!(slow, Err(CombineError::Map(error)) if error.cause == FailureCause::Time && error.input == Some(7))
+    );
+    let thrown = combine(one, "function(vs){throw 'no'}", 200).await.unwrap();
+    assert!(matches!(thrown, Err(CombineError::Reduce(error)) if error.message == "no"));
+    for hostile in ["function(vs){for(;;){}}", "function(vs){return ['x'.repeat(1073741824)]}"] {
+        assert_eq!(combine(one, hostile, 200).await, None, "{hostile}");
+    }
+    // Built-ins need no worker.
+    let inputs = [input("1")];
+    assert!(workers.combine(1, 0, &source(one), &named("Riak.reduceSum"), &inputs).await.is_none());
+    check_health(workers.as_ref()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

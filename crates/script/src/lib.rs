@@ -263,7 +263,7 @@ pub struct Combined {
     /// About the bytes of these as JSON.
     pub made_bytes: u64,
     /// What is left of them for the reduce phase: the results of the reduce function, or what the
-    /// map function gave where that were no more values than Riak gives to one call.
+    /// map function gave where that were too few values to be worth a call.
     pub values: Vec<JsonText>,
 }
 

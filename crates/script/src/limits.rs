@@ -60,6 +60,10 @@ pub const STACK_FRAMES: usize = 20;
 /// Fewest new inputs of a call under the adaptive timing: what Riak gives to each.
 pub const ADAPTIVE_INPUTS: usize = 20;
 
+/// A reduce beside the data that nobody asked for is not called for fewer values than this, so that
+/// small queries make the very calls that Riak makes, and since it would spare little.
+pub const COMBINED_VALUES: usize = 100;
+
 /// Under the adaptive timing a call gets inputs of no more than so many bytes, however large the
 /// accumulator is: they wait in the worker's memory.
 pub const ADAPTIVE_BYTES: u64 = 4 << 20;

@@ -539,7 +539,7 @@ fn a_map_and_its_reduce_in_one_call() {
 fn of_two_functions_in_one_call_the_failing_one_is_named() {
     let map = source("function(v){return v.values[0].data == 'bad' ? x : [1]}", None);
     let sum = source("function(vs){if (vs.length > 20) throw 'many'; return vs}", None);
-    let mut inputs = vec![input("good"); 30];
+    let mut inputs = vec![input("good"); 130];
     let gone = MapInput { record: None, ..input("x") };
     inputs[3] = gone;
     let mut runtime = runtime();

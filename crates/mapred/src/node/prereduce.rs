@@ -85,7 +85,7 @@ impl Prereduce {
 
     /// So many values, of so many bytes, became others.
     pub(super) fn gave(&self, made: u64, made_bytes: u64, values: &[JsonText]) {
-        if made > limits::ONE_CALL as u64 {
+        if made > limits::FEW_VALUES as u64 {
             self.worth.learn(made_bytes, bytes(values));
         }
     }
@@ -100,8 +100,7 @@ impl Prereduce {
 
     /// Runs it over the values of a page. Its state ends here: a page that has been accepted must
     /// need nothing of the node any more. Where nobody asks for it, values of which some are results
-    /// of it already are passed on as they are, and so are those that one call at the coordinator may
-    /// take.
+    /// of it already are passed on as they are, and so are few.
     pub(super) async fn run(
         &self,
         lane: &Lane,
@@ -110,7 +109,7 @@ impl Prereduce {
     ) -> Result<Vec<JsonText>, UnitEnd> {
         let wanted = match self.is_asked_for() {
             true => !values.is_empty(),
-            false => !combined && values.len() > limits::ONE_CALL && self.worth.is_tried(),
+            false => !combined && values.len() > limits::FEW_VALUES && self.worth.is_tried(),
         };
         if !wanted {
             return Ok(values);

@@ -205,15 +205,17 @@ async fn prereduce_where_it_is_worth_it() {
     assert!((2..=20).contains(&tries), "{tries}: {same:?}");
 }
 
-/// With no more values than one call gets, nothing is reduced before it: what is only right when it
-/// sees everything stays so.
+/// Few values make the very calls that Riak makes.
 #[tokio::test(start_paused = true)]
-async fn a_reduce_of_few_values_is_called_once() {
-    let world = World::with(MapredConfig::default());
-    world.fill(&BucketId::untyped("b"), 20);
-    let query = format!("[{},{}]", js("map", "one", ""), js("reduce", "sum", ""));
-    assert_eq!(world.run(0, "\"b\"", &query).await.unwrap()[&1], ["20"]);
-    assert_eq!(*world.watch.reduces.lock(), [20]);
+async fn a_reduce_of_few_values_is_called_as_in_riak() {
+    for (objects, calls) in [(20, &[20][..]), (100, &[20, 21, 21, 21, 21])] {
+        let world = World::with(MapredConfig::default());
+        world.fill(&BucketId::untyped("b"), objects);
+        let query = format!("[{},{}]", js("map", "one", ""), js("reduce", "sum", ""));
+        let found = world.run(0, "\"b\"", &query).await.unwrap();
+        assert_eq!(found[&1], [objects.to_string()]);
+        assert_eq!(*world.watch.reduces.lock(), calls);
+    }
 }
 
 /// How many values each call of a reduce over five inputs gets.

@@ -200,8 +200,7 @@ impl JsRuntime {
         };
         let mut timer = timer(ReduceTiming::Adaptive, Parts::default());
         let mut combined = Combined::default();
-        // A function that is called with no more than this is called once for all of them, as in Riak:
-        // those that are only right then must stay so.
+        // Too few are not worth a call, and leave the function all those that Riak would make.
         let mut few = Vec::new();
         for (at, input) in inputs.iter().enumerate() {
             self.garbage.count(input.record.as_ref().map_or(0, mapring_types::Record::len));
@@ -215,7 +214,7 @@ impl JsRuntime {
             combined.made += values.len() as u64;
             combined.made_bytes += values.iter().map(|(_, weight)| weight).sum::<u64>();
             few.extend(values);
-            if few.len() > limits::ADAPTIVE_INPUTS || combined.made > few.len() as u64 {
+            if few.len() > limits::COMBINED_VALUES || combined.made > few.len() as u64 {
                 let context = self.context(query).map_err(CombineError::Map)?;
                 let mut call = |items: &[Item]| {
                     let _call = progress.call(None);

@@ -1,7 +1,7 @@
 //! How results are written, byte for byte.
 
 use crate::case::{Case, Topic};
-use crate::phases::{emit, map_erl, map_named, reduce_erl};
+use crate::phases::{emit, map_erl, map_named, reduce_erl, reduce_js};
 
 pub(super) fn cases() -> Vec<Case> {
     let mut t = Topic::new("bodies");
@@ -60,6 +60,6 @@ fn structure(t: &mut Topic) {
         .body(r#"[{"b":1,"a":2,"c":3}]"#);
     returned(t, r#"{ "b" : [ 1 , 2 ] , "a" : { } }"#, r#"{"b":[1,2],"a":{}}"#);
     returned(t, r#"{"a":1,"a":2}"#, r#"{"a":1,"a":2}"#);
-    t.query("pairs as members", ONE, &[emit("{a: 1, b: [2, {c: 3}]}")])
-        .body(r#"{"a":1,"b":[2,{"c":3}]}"#);
+    let object = reduce_js("function(list) { return {a: 1, b: [2, {c: 3}]}; }");
+    t.query("pairs as members", ONE, &[emit("[1]"), object]).body(r#"{"a":1,"b":[2,{"c":3}]}"#);
 }

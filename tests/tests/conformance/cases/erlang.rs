@@ -3,7 +3,7 @@
 use crate::case::{Case, Topic};
 use crate::check::Check;
 use crate::phases::{
-    emit, link, map_erl, map_erl_with, map_js, map_named, reduce_erl, reduce_erl_with,
+    emit, link, map_erl, map_erl_with, map_js, map_named, reduce_erl, reduce_erl_with, reduce_js,
 };
 
 pub(super) fn cases() -> Vec<Case> {
@@ -209,6 +209,7 @@ fn tuples(t: &mut Topic) {
     let (two, twice) = (r#"[["mrc_n","n2"],["mrc_n","n1"]]"#, r#"[["mrc_n","n1"],["mrc_n","n1"]]"#);
     t.query("keys, sorted", two, &[sort]).body(r#"{"mrc_n":"n1","mrc_n":"n2"}"#);
     t.query("a key once", twice, &[union]).body(r#"{"mrc_n":"n1"}"#);
-    let pairs = [emit("{a: 1, b: 2}"), reduce_erl("reduce_plist_sum")];
+    let object = reduce_js("function(list) { return {a: list.length, b: 4}; }");
+    let pairs = [emit("[1]"), object, reduce_erl("reduce_plist_sum")];
     t.query("sums by key", r#"[["mrc_n","n1"],["mrc_n","n2"]]"#, &pairs).gives(r#"{"a":2,"b":4}"#);
 }

@@ -127,7 +127,12 @@ fn results(t: &mut Topic) {
     }
     let reduce = reduce_js("function(list) { return 7; }");
     t.query("a reduce returns no list", ONE, &[emit("[1]"), reduce]).fails(1, &["non_list_result"]);
-    t.query("returns an object", ONE, &[emit("{a: 1, b: [2]}")]).body(r#"{"a":1,"b":[2]}"#);
+    t.query("returns an object", ONE, &[emit("{a: 1, b: [2]}")]).fails(0, &["non_list_result"]);
+    let object = reduce_js("function(list) { return {a: list.length, b: [2]}; }");
+    t.query("a reduce returns an object", ONE, &[emit("[1]"), object.clone()])
+        .body(r#"{"a":1,"b":[2]}"#);
+    t.query("a reduce returns an object, twice", ONE, &[emit("[1]"), object.clone(), object])
+        .body(r#"{"a":2,"b":[2]}"#);
     t.section("6.10");
     let nothing = map_js("function(v) { }");
     t.query("returns nothing", ONE, &[nothing]).fails(0, &["Expression returned undefined"]);

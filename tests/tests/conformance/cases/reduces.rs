@@ -54,6 +54,7 @@ fn calls(t: &mut Topic) {
         (r#"{"reduce_phase_batch_size":7}"#, 20, 7),
         (r#"{"reduce_phase_batch_size":2.5}"#, 7, 3),
         (r#"{"reduce_phase_batch_size":100}"#, 45, 100),
+        (r#"{"reduce_phase_batch_size":20}"#, 300, 20),
         (r#"{"reduce_phase_only_1":true}"#, 45, 45),
         (r#"{"reduce_phase_only_1":false}"#, 45, 20),
         (r#"{"reduce_phase_batch_size":"5"}"#, 45, 45),
