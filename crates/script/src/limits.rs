@@ -37,9 +37,21 @@ pub const PATTERN_BYTES: usize = 1_000;
 /// Compiled regular expressions that a worker keeps.
 pub const PATTERNS: usize = 32;
 
+/// Most items that `sort` and `toSorted` take: the list and what it is merged into take 128 MB then,
+/// half of a worker's memory. More: a `RangeError`.
+pub const SORT_ITEMS: usize = 8 << 20;
+
 /// After so many bytes of input the garbage collector runs: strings do not count for its own
 /// threshold, so that it would come far too late.
 pub const COLLECT_BYTES: u64 = 64 << 20;
+
+/// A collection comes after so many bytes of lists that arrays had before `unshift`, `splice` and the
+/// like gave them others, or later, up to [`COLLECT_BYTES`], where one takes long.
+pub const LEFT_OVER_BYTES: usize = 4 << 20;
+
+/// Bytes of such lists that are worth a microsecond of collecting: about as long as it takes to make
+/// them.
+pub const LEFT_OVER_BYTES_PER_US: usize = 500;
 
 /// Largest frame between a node and a worker, in bytes. Larger: the call fails.
 pub const FRAME_BYTES: usize = mapring_types::limits::MESSAGE_BYTES;

@@ -14,7 +14,7 @@ use boa_engine::{
 use super::errors::{LIBRARY, complaint, parsing, thrown};
 use super::places::sharpen;
 use super::write::{WriteError, Writer};
-use super::{build, regexp};
+use super::{build, builtins, regexp};
 use crate::library::{Library, SourceFile};
 use crate::{ScriptError, limits};
 
@@ -80,6 +80,7 @@ fn language(stack_bytes: u64) -> JsResult<(Context, JsObject)> {
     bounds.set_backtrace_limit(limits::STACK_FRAMES);
     let stringify = json(&mut context)?;
     regexp::install(&mut context)?;
+    builtins::install(&mut context)?;
     context.register_global_builtin_callable(
         js_string!("ejsLog"),
         2,

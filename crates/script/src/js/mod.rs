@@ -5,6 +5,7 @@
 //! of the process that this runs in ([`crate::worker`]) and of its parent.
 
 mod build;
+mod builtins;
 mod errors;
 mod garbage;
 mod globals;
