@@ -1,5 +1,6 @@
 //! What this crate puts in the place of the engine's own (`JSON`, the methods of regular
-//! expressions) gives what the engine's own gives: the same programs run in both.
+//! expressions, of lists and of texts) gives what the engine's own gives: the same programs run in
+//! both.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -310,6 +311,114 @@ fn value() -> impl Strategy<Value = String> {
     .prop_map(|value| if value.starts_with('{') { format!("({value})") } else { value })
 }
 
+/// A step of a program that changes or reads the list `a`; its value goes to `out`.
+fn step() -> impl Strategy<Value = String> {
+    let value = || {
+        select(
+            &[
+                "0",
+                "1",
+                "-1",
+                "2.5",
+                "NaN",
+                "-0",
+                "'x'",
+                "'\\u65e5'",
+                "null",
+                "undefined",
+                "true",
+                "[1, 'y']",
+                "{length: 2}",
+                "a",
+                "[, 1]",
+                "3",
+                "'1'",
+                "1e10",
+                "-1e10",
+                "Infinity",
+                "{valueOf: function () { a.push('v'); return 1; }}",
+                "{toString: function () { return 's'; }}",
+                "new Proxy([1, 2], {})",
+                "(function () { return arguments; })(1)",
+            ][..],
+        )
+    };
+    let call = select(
+        &[
+            "push",
+            "push",
+            "unshift",
+            "unshift",
+            "splice",
+            "splice",
+            "splice",
+            "slice",
+            "concat",
+            "reverse",
+            "join",
+            "indexOf",
+            "lastIndexOf",
+            "includes",
+            "pop",
+            "shift",
+        ][..],
+    );
+    let other = select(
+        &[
+            "a.length",
+            "a.length = 3",
+            "a.length = 9",
+            "delete a[1]",
+            "a[2] = 'set'",
+            "a[7] = 7",
+            "a.name = 'n'",
+            "a = Object.freeze(a)",
+            "Object.preventExtensions(a)",
+            "a = [1, 2, 3]",
+            "Object.defineProperty(a, 1, {get: function () { return 'g'; }, configurable: true})",
+            "Object.defineProperty(a, 'length', {writable: false})",
+            "a.sort()",
+            "a.sort(function (x, y) { return String(x) < String(y) ? -1 : 1 * (String(x) > String(y)); })",
+            "a = a.map(function (x, i) { return i; })",
+            "a = a.concat(a).slice(0, 200)",
+            "Array.prototype[1] = 'p'",
+            "delete Array.prototype[1]",
+            "Object.prototype[3] = 'q'",
+            "a.constructor = {}",
+            "Array.prototype[Symbol.isConcatSpreadable] = false",
+            "a = Array.from(a)",
+            "Object.setPrototypeOf(a, null)",
+            "a = new Array(70).fill('f')",
+            "a[Symbol.isConcatSpreadable] = false",
+            "Array.prototype.constructor = undefined",
+            "a = (new (class L extends Array {})()).concat(a)",
+        ][..],
+    );
+    let call = (call, prop::collection::vec(value(), 0..4)).prop_map(|(name, values)| {
+        format!(
+            "Array.prototype.{name}.call(a{}{})",
+            if values.is_empty() { "" } else { ", " },
+            values.join(", ")
+        )
+    });
+    prop_oneof![5 => call, 2 => other.prop_map(str::to_owned)]
+}
+
+/// The beginning of such a list.
+fn list() -> impl Strategy<Value = String> {
+    let item =
+        select(&["0", "1", "7", "-3", "2.5", "'a'", "'1'", "null", "undefined", "[]", "{}"][..]);
+    prop_oneof![
+        (0usize..150).prop_map(|count| format!(
+            "Array.from({{length: {count}}}, function (_, i) {{ return i * 37 % 11; }})"
+        )),
+        (0usize..100).prop_map(|count| format!(
+            "Array.from({{length: {count}}}, function (_, i) {{ return 'w' + i % 7; }})"
+        )),
+        prop::collection::vec(item, 0..12).prop_map(|items| format!("[{}]", items.join(","))),
+    ]
+}
+
 proptest! {
     #![proptest_config(ProptestConfig {
         cases: 300,
@@ -347,6 +456,64 @@ proptest! {
         let (ours, expected) = both(&mut runtime(), &program);
         prop_assert_eq!(ours, expected, "{}", program);
     }
+
+    fn check_lists(list in list(), steps in prop::collection::vec(step(), 1..8)) {
+        let steps: String = steps.iter()
+            .map(|step| format!("try {{ keep({step}); }} catch (e) {{ keep('thrown ' + e.name); }}\n"))
+            .collect();
+        // What a step changed for all lists is put back before the outcome is shown.
+        let program = format!(
+            "var a = {list}, out = [], own = out.push.bind(out), was = Array.prototype.constructor;
+             function keep(value) {{
+               var shown = Array.isArray(value) ? ['list', value.length, Object.keys(value).join(),
+                 Object.keys(value).map(function (k) {{ return typeof value[k] + value[k]; }}).join('|')]
+                 : [typeof value, Object.prototype.toString.call(value)];
+               own(shown.map(String).concat(typeof value === 'object' ? [] : [String(value), Object.is(value, -0)]));
+               own([a.length, Object.keys(a).join()]);
+             }}
+             try {{ {steps} }} finally {{
+               delete Array.prototype[1]; delete Object.prototype[3];
+               delete Array.prototype[Symbol.isConcatSpreadable]; Array.prototype.constructor = was;
+             }}
+             return [out.length].concat(out.map(function (o) {{ return o.join(';'); }}));"
+        );
+        let (ours, expected) = both(&mut runtime(), &program);
+        prop_assert_eq!(ours, expected, "{}", program);
+    }
+
+    fn check_texts(
+        text in subject(), what in subject(), cut in (0usize..30, 0usize..4),
+        place in select(&["undefined", "0", "1", "3", "-2", "NaN", "2.7", "1e9", "-1e9", "Infinity",
+            "'2'", "null", "{valueOf: function () { return 2; }}", "1n"][..]),
+    ) {
+        // What is looked for is often a part of the text.
+        let part = text.get(cut.0..(cut.0 + cut.1).min(text.len())).map_or_else(|| what.clone(), <[u16]>::to_vec);
+        let (text, what, part) = (literal(&text), literal(&what), literal(&part));
+        let program = format!(
+            "var t = {text}, out = [], of = [{part}, {what}, 'a', '', ' ', undefined, null, 1, /a/];
+             var names = ['indexOf', 'lastIndexOf', 'includes', 'split', 'startsWith'];
+             [t, t + t + t, new String(t), ('\\u65e5' + t).slice(1), ('\\u65e5' + t)].forEach(function (t) {{
+               of.forEach(function (what) {{ names.forEach(function (name) {{
+                 try {{ out.push(t[name](what), t[name](what, {place})); }}
+                 catch (e) {{ out.push('thrown ' + e.name); }}
+               }}); }});
+               out.push(t.indexOf(), t.split(), t.split({part}, 2), t.toLowerCase(), t.toUpperCase());
+             }});
+             return out;"
+        );
+        let (ours, expected) = both(&mut runtime(), &program);
+        prop_assert_eq!(ours, expected, "{}", program);
+    }
+}
+
+#[test]
+fn lists() {
+    on_large_stack(check_lists);
+}
+
+#[test]
+fn parts_of_texts() {
+    on_large_stack(check_texts);
 }
 
 #[test]
@@ -448,4 +615,13 @@ fn texts() {
     );
     same("return RegExp.prototype[Symbol.match].call(1, 'a');");
     same("return RegExp.prototype[Symbol.split].call({}, 'a');");
+    same(
+        "return ['push', 'unshift', 'splice', 'slice', 'concat', 'reverse', 'join', 'indexOf',
+        'lastIndexOf', 'includes', 'sort', 'toSorted'].map(function (name) {
+        var f = Array.prototype[name]; return [f.name, f.length]; });",
+    );
+    same(
+        "return ['split', 'indexOf', 'lastIndexOf', 'includes', 'toLowerCase', 'toUpperCase'].map(
+        function (name) { var f = String.prototype[name]; return [f.name, f.length]; });",
+    );
 }

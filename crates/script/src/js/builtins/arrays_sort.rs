@@ -218,8 +218,13 @@ fn remove(array: &JsObject, start: u64, end: u64, context: &mut Context) -> JsRe
 /// to look at one may run code, or when one may refuse to go. A `length` may be far greater than the
 /// number of items.
 fn places(object: &JsObject, start: u64, end: u64) -> Option<Vec<u32>> {
-    let is_plain = |object: &JsObject| object.is_ordinary() || object.is_array();
-    if !is_plain(object) || end > u64::from(u32::MAX) {
+    let is_plain = |object: &JsObject| {
+        let plain = object.is_ordinary() || object.is_array();
+        // Items beyond the last index are properties like others.
+        plain
+            && (end <= u64::from(u32::MAX) || !object.borrow().shape().keys().iter().any(is_number))
+    };
+    if !is_plain(object) {
         return None;
     }
     let mut prototype = object.prototype();
@@ -246,6 +251,12 @@ fn places(object: &JsObject, start: u64, end: u64) -> Option<Vec<u32>> {
     }
     places.sort_unstable();
     Some(places)
+}
+
+/// Whether a name may be that of an item.
+fn is_number(key: &PropertyKey) -> bool {
+    let first = |name: &JsString| name.code_unit_at(0);
+    matches!(key, PropertyKey::String(name) if first(name).is_some_and(|unit| (0x30..0x3a).contains(&unit)))
 }
 
 /// The items in order, `undefined` at the end.
