@@ -2,6 +2,7 @@
 //! regular expressions, `ejsLog`, the library of named functions.
 
 use std::path::Path;
+use std::rc::Rc;
 
 use boa_engine::context::ContextBuilder;
 use boa_engine::object::FunctionObjectBuilder;
@@ -11,6 +12,7 @@ use boa_engine::{
     Script, Source, js_string,
 };
 
+use super::builtins::dates;
 use super::errors::{LIBRARY, complaint, parsing, thrown};
 use super::places::sharpen;
 use super::write::{WriteError, Writer};
@@ -72,7 +74,7 @@ fn built_in(context: &mut Context) -> JsResult<JsObject> {
 
 /// A context with what the language has, and the engine's own `JSON.stringify`.
 fn language(stack_bytes: u64) -> JsResult<(Context, JsObject)> {
-    let mut context = ContextBuilder::new().build()?;
+    let mut context = ContextBuilder::new().host_hooks(Rc::new(dates::LocalIsUtc)).build()?;
     let recursion = stack_bytes / limits::STACK_BYTES_PER_CALL;
     let bounds = context.runtime_limits_mut();
     bounds.set_recursion_limit(usize::try_from(recursion.max(64)).unwrap_or(usize::MAX));

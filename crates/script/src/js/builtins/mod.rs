@@ -2,6 +2,7 @@
 
 mod arrays;
 mod arrays_sort;
+pub(super) mod dates;
 mod text;
 
 use boa_engine::property::PropertyKey;
@@ -15,6 +16,7 @@ use super::globals::put_method;
 pub(super) fn install(context: &mut Context) -> JsResult<()> {
     arrays::install(context)?;
     arrays_sort::install(context)?;
+    dates::install(context)?;
     text::install(context)
 }
 
