@@ -59,6 +59,98 @@ fn texts_are_read_as_v8_reads_them() {
 }
 
 #[test]
+fn dates_are_written_as_in_node() {
+    agrees(
+        "function (row) { try { return new Date(row[1])[row[0]]('en-US', row[2]); } \
+         catch (error) { return error.name; } }",
+        include_str!("dates/formats.tsv"),
+    );
+}
+
+#[test]
+fn numbers_are_written_as_in_node() {
+    agrees(
+        "function (row) { try { return Number(row[0]).toLocaleString('en-US', row[1]); } \
+         catch (error) { return error.name; } }",
+        include_str!("dates/numbers.tsv"),
+    );
+}
+
+#[test]
+fn other_places_are_refused() {
+    let refused = "function (how) { try { return how[0] + new Date(0).toLocaleString(how[1], how[2]); } \
+        catch (error) { return error.name + ': ' + error.message; } }";
+    let ask = |locales: serde_json::Value, options: serde_json::Value| {
+        each(refused, &[serde_json::json!(["", locales, options])]).remove(0)
+    };
+    let none = serde_json::json!({});
+    for known in [
+        serde_json::json!("en"),
+        serde_json::json!("EN-us"),
+        serde_json::json!([]),
+        serde_json::json!(["en-US", "de"]),
+        serde_json::json!(5),
+    ] {
+        assert_eq!(ask(known, none.clone()), "1/1/1970, 12:00:00 AM");
+    }
+    for other in ["de", "en-GB", "en_US", "", "en-US-u-hc-h23", "xx"] {
+        let words = format!("RangeError: locale '{other}' is not known here: only en-US is");
+        assert_eq!(ask(other.into(), none.clone()), words);
+        assert_eq!(ask(serde_json::json!([other, "en"]), none.clone()), words);
+    }
+    assert!(ask(serde_json::json!([5]), none).as_str().unwrap().starts_with("TypeError: a locale"));
+    let english = serde_json::json!("en-US");
+    for (options, words) in [
+        (
+            r#"{"timeZone":"Europe/Berlin"}"#,
+            "time zone 'Europe/Berlin' is not known here: only UTC is",
+        ),
+        (r#"{"calendar":"buddhist"}"#, "option calendar takes one of gregory here, not 'buddhist'"),
+        (
+            r#"{"weekday":"tiny"}"#,
+            "option weekday takes one of narrow, short, long here, not 'tiny'",
+        ),
+        (
+            r#"{"year":"numeric","day":"numeric"}"#,
+            "these fields of a date have no format of their own in en-US: ask for more, or for each alone",
+        ),
+    ] {
+        let options = serde_json::from_str(options).unwrap();
+        assert_eq!(ask(english.clone(), options), format!("RangeError: {words}"));
+    }
+    gives(
+        "try { (5).toLocaleString('fr') } catch (error) { return [error.message]; }",
+        "locale 'fr' is not known here: only en-US is",
+    );
+    for (option, words) in [
+        ("notation: 'compact'", "option notation takes one of standard here, not 'compact'"),
+        ("style: 'unit'", "option style takes one of decimal, percent, currency here, not 'unit'"),
+    ] {
+        let program = format!(
+            "try {{ (5).toLocaleString('en', {{{option}}}) }} catch (error) {{ return [error.message]; }}"
+        );
+        gives(&program, words);
+    }
+}
+
+#[test]
+fn without_a_locale_it_is_english() {
+    gives(
+        "return [[1234.5.toLocaleString(), new Date(0).toLocaleDateString(), \
+         new Date(NaN).toLocaleTimeString('de'), \
+         new Number(1e6).toLocaleString(undefined, undefined), \
+         Date.parse(new Date(1305849600000).toLocaleString())].join(' | ')]",
+        "1,234.5 | 1/1/1970 | Invalid Date | 1,000,000 | 1305849600000",
+    );
+    gives(
+        "return [[Date.prototype, Number.prototype].map(function (object) { \
+         return ['toLocaleString', 'toLocaleDateString', 'toLocaleTimeString'].map(function (name) { \
+         var f = object[name]; return f && [f.name, f.length].join(':'); }).join(); }).join(';')]",
+        "toLocaleString:0,toLocaleDateString:0,toLocaleTimeString:0;toLocaleString:0,,",
+    );
+}
+
+#[test]
 fn the_constructor_is_the_languages() {
     gives(
         "return [[typeof Date(2011), typeof new Date, Date.length, Date.name, Date.parse.length, \

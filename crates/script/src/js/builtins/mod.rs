@@ -3,6 +3,8 @@
 mod arrays;
 mod arrays_sort;
 pub(super) mod dates;
+mod numbers;
+mod options;
 mod text;
 
 use boa_engine::property::PropertyKey;
@@ -17,6 +19,7 @@ pub(super) fn install(context: &mut Context) -> JsResult<()> {
     arrays::install(context)?;
     arrays_sort::install(context)?;
     dates::install(context)?;
+    numbers::install(context);
     text::install(context)
 }
 

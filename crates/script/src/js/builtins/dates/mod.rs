@@ -1,6 +1,8 @@
 //! Dates: texts are read as V8 reads them, and local time is UTC wherever a worker runs.
 
 mod fields;
+mod format;
+mod locale;
 mod parse;
 mod scan;
 
@@ -44,6 +46,7 @@ pub(in crate::js) fn install(context: &mut Context) -> JsResult<()> {
     }
     let parse = NativeFunction::from_fn_ptr(parse);
     put_method(&constructor, js_string!("parse").into(), ("parse", 1), parse, context);
+    locale::install(&prototype, context);
     for (object, name) in [(context.global_object(), "Date"), (prototype, "constructor")] {
         let property = PropertyDescriptor::builder()
             .value(constructor.clone())
