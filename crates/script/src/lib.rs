@@ -18,6 +18,8 @@ pub mod native;
 pub mod protocol;
 pub mod worker;
 
+pub use json::without_trailing_commas;
+
 use mapring_types::{ObjectId, Record};
 use serde::{Deserialize, Serialize};
 

@@ -2,7 +2,8 @@
 //! allows. Its own tutorial posts functions with line ends and regular expressions as they are.
 //!
 //! Within strings, a raw control character stands for itself, and so does a backslash before a
-//! character that no escape begins with.
+//! character that no escape begins with. Trailing commas are dropped only where a text is no JSON with
+//! them ([`mapring_script::without_trailing_commas`]).
 
 use std::borrow::Cow;
 use std::fmt::Write;

@@ -31,7 +31,16 @@ use text::{fields, kind};
 pub(crate) fn parse(body: &[u8]) -> Result<Query, Rejection> {
     let text = text_of(body)?;
     let text = lenient::strict(text);
-    let body = whole_json(&text)?;
+    let mended;
+    let body = match whole_json(&text) {
+        Ok(body) => body,
+        // What is wrong with the text as it came is what its writer wants to know.
+        Err(refusal) => {
+            mended =
+                mapring_script::without_trailing_commas(&text).ok_or_else(|| refusal.clone())?;
+            whole_json(&mended).map_err(|_| refusal)?
+        }
+    };
     let fields = fields(body, &FIELDS)
         .ok_or_else(|| Rejection::text("The POST body was not a JSON object.\n"))?;
     let (Some(inputs), Some(query)) = (fields.get("inputs"), fields.get("query")) else {

@@ -30,7 +30,14 @@ fn bodies_that_are_no_queries() {
     refused("{", invalid);
     refused("nonsense", invalid);
     refused(r#"{"inputs":"b","query":[]} x"#, invalid);
-    refused(r#"{"inputs":"b","query":[],}"#, invalid);
+    refused(r#"{"inputs":"b","query":[,]}"#, invalid);
+    refused(r#"{,}"#, invalid);
+    refused(r#"{"inputs":"b",,"query":[]}"#, invalid);
+    // What is told is where the text as it came is wrong first.
+    refused(
+        r#"{"inputs":"b",}, "query":[]}"#,
+        &format!("{invalid}trailing comma at line 1 column 15"),
+    );
     refused("[]", no_object);
     refused("7", no_object);
     refused("null", no_object);
@@ -46,6 +53,25 @@ fn bodies_that_are_no_queries() {
     );
     let refusal = parse(b"{\"inputs\":\"\xff\",\"query\":[]}").unwrap_err();
     assert!(refusal.body.starts_with(invalid), "{}", refusal.body);
+}
+
+#[test]
+fn trailing_commas_do_no_harm() {
+    let plain = good(
+        r#"{"inputs":[["b","k"]],"query":[{"map":{"language":"erlang","module":"m","function":"f","arg":[1,{"a":"x,]"}]}}]}"#,
+    );
+    let commas = good(
+        "{\"inputs\":[[\"b\",\"k\",],],\"query\":[{\"map\":{\"language\":\"erlang\",\"module\":\"m\",\n\"function\":\"f\",\"arg\":[1,{\"a\":\"x,]\",},],\n},},\n],\n}",
+    );
+    assert_eq!(
+        format!("{plain:?}").replace(' ', ""),
+        format!("{commas:?}").replace([' ', '\n'], "")
+    );
+    // A raw control character beside it, as in the tutorial's functions.
+    let query = good(
+        "{\"inputs\":\"b\",\"query\":[{\"map\":{\"language\":\"javascript\",\"source\":\"function(v){\n\treturn [1,];\n}\",}},]}",
+    );
+    assert_eq!(source_of(&query), "function(v){\n\treturn [1,];\n}");
 }
 
 #[track_caller]

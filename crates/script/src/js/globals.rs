@@ -11,6 +11,7 @@ use boa_engine::{
     Context, JsArgs, JsError, JsNativeError, JsObject, JsResult, JsString, JsValue, NativeFunction,
     Script, Source, js_string,
 };
+use serde::de::IgnoredAny;
 
 use super::builtins::dates;
 use super::errors::{LIBRARY, complaint, parsing, thrown};
@@ -18,7 +19,7 @@ use super::places::sharpen;
 use super::write::{WriteError, Writer};
 use super::{build, builtins, regexp};
 use crate::library::{Library, SourceFile};
-use crate::{ScriptError, limits};
+use crate::{ScriptError, json, limits};
 
 /// A fresh context with everything in it.
 pub(super) struct Globals {
@@ -80,7 +81,7 @@ fn language(stack_bytes: u64) -> JsResult<(Context, JsObject)> {
     bounds.set_recursion_limit(usize::try_from(recursion.max(64)).unwrap_or(usize::MAX));
     bounds.set_stack_size_limit(limits::STACK_VALUES);
     bounds.set_backtrace_limit(limits::STACK_FRAMES);
-    let stringify = json(&mut context)?;
+    let stringify = replace_json(&mut context)?;
     regexp::install(&mut context)?;
     builtins::install(&mut context)?;
     context.register_global_builtin_callable(
@@ -92,7 +93,7 @@ fn language(stack_bytes: u64) -> JsResult<(Context, JsObject)> {
 }
 
 /// Replaces `JSON.parse` and `JSON.stringify`; gives the original of the latter.
-fn json(context: &mut Context) -> JsResult<JsObject> {
+fn replace_json(context: &mut Context) -> JsResult<JsObject> {
     let json = member(&context.global_object(), "JSON", context)?;
     let parse = member(&json, "parse", context)?;
     let stringify = member(&json, "stringify", context)?;
@@ -132,21 +133,42 @@ fn member(object: &JsObject, name: &str, context: &mut Context) -> JsResult<JsOb
     })
 }
 
-/// `JSON.parse` without a reviver; with one the engine's own runs.
+/// `JSON.parse`; with a reviver the engine's own runs. A text that is no JSON, but would be without
+/// raw tabs and trailing commas, is read as that: the parser of Riak's JavaScript took both.
 fn parse_text(
     this: &JsValue,
     arguments: &[JsValue],
     original: &JsObject,
     context: &mut Context,
 ) -> JsResult<JsValue> {
-    if arguments.get_or_undefined(1).is_callable() {
-        return original.call(this, arguments, context);
-    }
     let text = arguments.get_or_undefined(0).to_string(context)?;
+    let reviver = arguments.get_or_undefined(1);
     // Lone surrogates are allowed inside strings, but hardly ever come: let the engine see to them.
-    let Ok(text) = text.to_std_string() else { return original.call(this, arguments, context) };
-    build::value(&text, context)
-        .map_err(|error| JsNativeError::syntax().with_message(error.to_string()).into())
+    let Ok(plain) = text.to_std_string() else {
+        return original.call(this, &[text.into(), reviver.clone()], context);
+    };
+    if reviver.is_callable() {
+        let is_json = |text: &str| serde_json::from_str::<IgnoredAny>(text).is_ok();
+        let mended = if is_json(&plain) { None } else { mended(&plain) };
+        let mended = mended.filter(|mended| is_json(mended)).map(JsString::from);
+        let text = mended.unwrap_or(text);
+        return original.call(this, &[text.into(), reviver.clone()], context);
+    }
+    let error = match build::value(&plain, context) {
+        Ok(value) => return Ok(value),
+        Err(error) => error,
+    };
+    // What is wrong with the text as it came is what its writer wants to know.
+    mended(&plain)
+        .and_then(|mended| build::value(&mended, context).ok())
+        .ok_or_else(|| JsNativeError::syntax().with_message(error.to_string()).into())
+}
+
+fn mended(text: &str) -> Option<String> {
+    match json::without_raw_controls(text) {
+        Some(text) => Some(json::without_trailing_commas(&text).unwrap_or(text)),
+        None => json::without_trailing_commas(text),
+    }
 }
 
 /// `JSON.stringify` without replacer and indentation; with them, and for whatever goes beyond this

@@ -1,10 +1,13 @@
 //! JSON as JavaScript and Erlang see it: one reader for all kinds of values, and what writers
 //! share. Unlike serde_json it accepts lone surrogates, bounds the depth, and keeps numbers exact.
 
+mod mend;
 mod number;
 mod read;
 mod value;
 
+pub(crate) use mend::without_raw_controls;
+pub use mend::without_trailing_commas;
 pub(crate) use number::{write_erlang_float, write_js_number};
 pub(crate) use read::{Build, ReadError, Text, read};
 pub(crate) use value::{Number, Value, js_order, parse};
