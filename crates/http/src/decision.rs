@@ -68,7 +68,12 @@ pub(crate) fn json_body(headers: &HeaderMap) -> Result<(), Stop> {
     if media_header::bare(given).eq_ignore_ascii_case(media::JSON) {
         return Ok(());
     }
-    Err(Reply::page(StatusCode::UNSUPPORTED_MEDIA_TYPE).into())
+    let given = match headers.get(CONTENT_TYPE) {
+        Some(given) => format!("is {}", String::from_utf8_lossy(given.as_bytes())),
+        None => "is missing".into(),
+    };
+    let text = format!("the header Content-Type {given}; it must be {}\n", media::JSON);
+    Err(Reply::text(StatusCode::UNSUPPORTED_MEDIA_TYPE, text).into())
 }
 
 /// What the conditions of a request are compared with.
@@ -84,6 +89,11 @@ pub(crate) fn is_conditional(headers: &HeaderMap) -> bool {
     [IF_MATCH, IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE]
         .iter()
         .any(|name| headers.contains_key(name))
+}
+
+/// Whether a write has a condition that another write might break.
+pub(crate) fn is_bound(headers: &HeaderMap) -> bool {
+    [IF_MATCH, IF_NONE_MATCH, IF_UNMODIFIED_SINCE].iter().any(|name| headers.contains_key(name))
 }
 
 /// Checks the conditions of a request against what there is (`None`: nothing). `now` is in

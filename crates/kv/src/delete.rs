@@ -27,6 +27,7 @@ pub(crate) async fn delete(
         dw: options.dw,
         pw: options.pw,
         timeout: options.timeout,
+        unchanged: options.unchanged.clone(),
     };
     // A write that cannot be had is refused before the read, as Riak does.
     crate::quorum::WriteNeed::new(&props, &write)?;

@@ -176,6 +176,10 @@ pub struct PutOptions {
     pub pw: Quorum,
     /// The deadline; the default when `None`.
     pub timeout: Option<Duration>,
+    /// The write is made only if nothing is stored that this clock has not seen. One node decides
+    /// about all such writes to an object, so that of two with the same clock one is made; two can
+    /// be only where nodes are down or cut off from each other.
+    pub unchanged: Option<VersionVector>,
 }
 
 /// A value to be written.
@@ -206,6 +210,8 @@ pub struct DeleteOptions {
     pub rw: Quorum,
     /// The deadline of the read and of the write; the default when `None`.
     pub timeout: Option<Duration>,
+    /// As [`PutOptions::unchanged`].
+    pub unchanged: Option<VersionVector>,
 }
 
 /// The key-value store of a node. Cheap to clone.
@@ -503,7 +509,8 @@ impl Kv {
     ///
     /// # Errors
     /// As [`Kv::get`], and `TooLarge` for an object above its limits ([`ObjectSizes`]), of which
-    /// nothing is stored then, `Overloaded`, `Storage`. After
+    /// nothing is stored then, `Precondition` where [`PutOptions::unchanged`] does not hold,
+    /// `Overloaded`, `Storage`. After
     /// `Quorum` and `Timeout` the write may have been stored somewhere and can still take effect.
     pub async fn put(
         &self,

@@ -26,7 +26,7 @@ use crate::quorum::{Verdict, WriteCore, WriteNeed, keeps_siblings};
 use crate::replica::Asked;
 use crate::settle::Unsettling;
 use crate::vnode::{Stamped, Stamping};
-use crate::wire::{Coordinate, Operation};
+use crate::wire::{self, Coordinate, Operation};
 use crate::{NewValue, PutOptions, Shared, deadline, home, limits, sole};
 
 /// Writes an object: see [`crate::Kv::put`].
@@ -57,8 +57,11 @@ pub(crate) async fn put(
         pw: options.pw,
         timeout_ms: 0,
     };
+    let unchanged = options.unchanged.as_ref();
     let mut excluded = BTreeSet::new();
-    let (mut last, mut alone) = (None, false);
+    // One node decides about all writes with a condition, so that its lock decides.
+    let (mut last, mut alone) = (None, unchanged.is_some());
+    let mut unknown = false;
     loop {
         let left = ends.saturating_duration_since(Instant::now());
         if left.is_zero() {
@@ -78,15 +81,22 @@ pub(crate) async fn put(
         write.vnode = entry.vnode;
         write.sent_at = shared.parts.clock.now_micros();
         write.timeout_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
-        match attempt(shared, entry.node, &write, alone, left).await {
+        match attempt(shared, entry.node, &write, unchanged, alone, left).await {
             Ok(object) => return Ok(shown(shared, object)),
+            // What has changed the object may be this very write.
+            Err((error, Final::Yes)) if unknown && error.kind() == ErrorKind::Precondition => {
+                return Err(Error::unavailable(format!(
+                    "{id}: the node that was to make the write does not answer: it may have made it"
+                )));
+            }
             Err((error, Final::Yes)) => return Err(error),
             // Once: whoever is chosen to be the only one does not refuse for this.
             Err((error, Final::No)) if error.kind() == ErrorKind::OtherCoordinator && !alone => {
                 alone = true;
                 last = Some(error);
             }
-            Err((error, Final::No)) => {
+            Err((error, last_word)) => {
+                unknown |= matches!(last_word, Final::Unknown);
                 tracing::debug!(%id, node = %entry.node, %error, "another node is to coordinate");
                 excluded.insert(entry.node);
                 last = Some(error);
@@ -116,20 +126,23 @@ fn coordinator(
 enum Final {
     Yes,
     No,
+    /// It could, and this one may have made the write all the same.
+    Unknown,
 }
 
 async fn attempt(
     shared: &Arc<Shared>,
     node: NodeId,
     write: &Coordinate,
+    unchanged: Option<&VersionVector>,
     alone: bool,
     left: Duration,
 ) -> Result<Object, (Error, Final)> {
     if node == shared.me {
         // The writer keeps to the deadline by itself, but not while the storage is stuck.
         let patience = left + limits::STORAGE_GRACE;
-        let outcome =
-            tokio::time::timeout(patience, coordinate(shared, write.clone(), alone)).await;
+        let coordinated = coordinate(shared, write.clone(), unchanged.cloned(), alone);
+        let outcome = tokio::time::timeout(patience, coordinated).await;
         let stuck = || Error::timeout(format!("{}: the storage did not answer", write.id));
         return outcome.unwrap_or_else(|_| Err(stuck())).map_err(|error| {
             let kind = finality(&error);
@@ -142,16 +155,12 @@ async fn attempt(
     let values = if alone { sizes.max_siblings } else { 1 };
     let bytes = write.body.len().saturating_mul(values).min(sizes.max_bytes.max(write.body.len()));
     let patience = limits::FORWARD_PATIENCE + limits::transfer(bytes);
-    let operation = if alone { Operation::CoordinateAlone } else { Operation::Coordinate };
-    let ask = || {
-        let class = Class::Foreground;
-        shared.ask::<Record>(node, class, operation, write, patience.min(left))
-    };
-    let mut asked = ask().await;
+    let patience = patience.min(left);
+    let mut asked = ask(shared, node, write, unchanged, alone, patience).await;
     if let Asked::Unreached(error) = &asked
         && error.kind() == ErrorKind::Unavailable
     {
-        asked = ask().await;
+        asked = ask(shared, node, write, unchanged, alone, patience).await;
     }
     match asked {
         Asked::Answered(Ok(record)) => record.decode().map_err(|error| (error, Final::Yes)),
@@ -159,8 +168,26 @@ async fn attempt(
             let kind = finality(&error);
             Err((error, kind))
         }
-        Asked::Unreached(error) => Err((error, Final::No)),
+        Asked::Unreached(error) => Err((error, Final::Unknown)),
     }
+}
+
+async fn ask(
+    shared: &Arc<Shared>,
+    node: NodeId,
+    write: &Coordinate,
+    unchanged: Option<&VersionVector>,
+    alone: bool,
+    patience: Duration,
+) -> Asked<Record> {
+    let class = Class::Foreground;
+    if let Some(unchanged) = unchanged {
+        let (write, unchanged) = (write.clone(), unchanged.clone());
+        let message = wire::CoordinateIf { write, unchanged };
+        return shared.ask(node, class, Operation::CoordinateIf, &message, patience).await;
+    }
+    let operation = if alone { Operation::CoordinateAlone } else { Operation::Coordinate };
+    shared.ask(node, class, operation, write, patience).await
 }
 
 /// What is answered of a written object: of one that is not read whole the newest value alone.
@@ -216,12 +243,13 @@ async fn seal(shared: &Shared) -> Result<()> {
 pub(crate) async fn coordinate(
     shared: &Arc<Shared>,
     write: Coordinate,
+    unchanged: Option<VersionVector>,
     alone: bool,
 ) -> Result<Object> {
     seal(shared).await?;
     let view = shared.parts.cluster.view();
     let props = shared.props(&view, &write.id.bucket)?;
-    let options = PutOptions { w: write.w, dw: write.dw, pw: write.pw, timeout: None };
+    let options = PutOptions { w: write.w, dw: write.dw, pw: write.pw, ..PutOptions::default() };
     let need = WriteNeed::new(&props, &options)?;
     let value = NewValue { metadata: write.metadata, body: write.body, deleted: write.deleted };
     check_size(&write.id, &value)?;
@@ -258,6 +286,7 @@ pub(crate) async fn coordinate(
         value,
         siblings: keeps_siblings(&props),
         sharers: usize::try_from(need.n).unwrap_or(usize::MAX),
+        unchanged,
     };
     let writer = Writer {
         tail: shared.tail(stamping.value.body.len()),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use mapring_net::{FrameStream, Service};
-use mapring_types::{Error, NodeId, Record, Result};
+use mapring_types::{Error, NodeId, Record, Result, VersionVector};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -48,6 +48,10 @@ impl Service for KvService {
             }
             Operation::Coordinate => coordinate(&shared, &body, false).await,
             Operation::CoordinateAlone => coordinate(&shared, &body, true).await,
+            Operation::CoordinateIf => {
+                let Signed { body: wire::CoordinateIf { write, unchanged }, .. } = unpack(&body)?;
+                coordinate_at_once(&shared, write, Some(unchanged), true).await
+            }
             Operation::Remove => remove(&shared, &body).await,
             Operation::Keys => {
                 let request = unpack::<wire::Keys>(&body)?.body;
@@ -152,11 +156,20 @@ async fn merge(shared: &Arc<Shared>, body: &[u8]) -> Result<Bytes> {
 
 async fn coordinate(shared: &Arc<Shared>, body: &[u8], alone: bool) -> Result<Bytes> {
     let request: Signed<wire::Coordinate> = unpack(body)?;
-    if shared.beat.stood_still() || is_old(shared, &request.body) {
+    coordinate_at_once(shared, request.body, None, alone).await
+}
+
+async fn coordinate_at_once(
+    shared: &Arc<Shared>,
+    write: wire::Coordinate,
+    unchanged: Option<VersionVector>,
+    alone: bool,
+) -> Result<Bytes> {
+    if shared.beat.stood_still() || is_old(shared, &write) {
         let error = Error::unavailable("the write was on its way for too long");
         return pack::<Record>(shared, Err(error));
     }
-    let written = put::coordinate(shared, request.body, alone).await;
+    let written = put::coordinate(shared, write, unchanged, alone).await;
     pack(shared, written.map(|object| Record::encode(&put::shown(shared, object))))
 }
 

@@ -49,6 +49,8 @@ pub(crate) struct Stamping {
     /// How many nodes write to the object without asking each other, as long as it is far from its
     /// limits; 1: this one decides.
     pub(crate) sharers: usize,
+    /// See [`crate::PutOptions::unchanged`].
+    pub(crate) unchanged: Option<VersionVector>,
 }
 
 /// What became of a write to be stamped.
@@ -449,8 +451,8 @@ impl Core {
     }
 
     fn stamp(&self, vnode: Partition, write: Stamping) -> Result<Stamped> {
-        let Stamping { id, write_id, number, asked_at, mut context, value, siblings, sharers } =
-            write;
+        let Stamping { id, write_id, number, asked_at, mut context, value, .. } = write;
+        let Stamping { siblings, sharers, unchanged, .. } = write;
         let place = self.place(id);
         let _lock = self.stripe(vnode, &place).lock();
         let stored = self.engine.get(vnode.0, &place)?;
@@ -458,6 +460,7 @@ impl Core {
         let grave = if stored.is_none() { self.grave(vnode, &place)? } else { None };
         let decoded = stored.map(|record| record.decode()).transpose();
         let mut object = decoded.map_err(|error| error.context(&place.id))?.unwrap_or_default();
+        let changed = unchanged.as_ref().is_some_and(|seen| !seen.dominates(&object.clock));
         if let Some(grave) = grave {
             // It is written over the tombstone that was here.
             object.clock.merge(&grave.clock);
@@ -468,6 +471,10 @@ impl Core {
         if repeated.is_some_and(|dot| object.clock.covers(dot)) {
             let record = Record::encode(&object);
             return Ok(Stamped::Stored(object, record));
+        }
+        if changed {
+            let message = format!("{}: the object was changed meanwhile", place.id);
+            return Err(Error::new(ErrorKind::Precondition, message));
         }
         if !siblings {
             context.merge(&object.clock);
@@ -496,6 +503,7 @@ impl Core {
                 value,
                 siblings,
                 sharers,
+                unchanged,
             })));
         }
         self.sizes.check(&place.id, size_before, size)?;

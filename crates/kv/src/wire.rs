@@ -56,10 +56,11 @@ pub(crate) enum Operation {
     ReadSlim = 32,
     CoordinateAlone = 33,
     Leave = 34,
+    CoordinateIf = 35,
 }
 
 impl Operation {
-    pub(crate) const ALL: [Self; 21] = [
+    pub(crate) const ALL: [Self; 22] = [
         Self::Read,
         Self::Merge,
         Self::Coordinate,
@@ -81,6 +82,7 @@ impl Operation {
         Self::ReadSlim,
         Self::CoordinateAlone,
         Self::Leave,
+        Self::CoordinateIf,
     ];
 
     /// # Errors
@@ -252,6 +254,14 @@ pub(crate) struct Coordinate {
     pub(crate) dw: Quorum,
     pub(crate) pw: Quorum,
     pub(crate) timeout_ms: u64,
+}
+
+/// As [`Operation::CoordinateAlone`], of a write that is made only if nothing is stored that the clock
+/// has not seen: else answered by `Precondition`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct CoordinateIf {
+    pub(crate) write: Coordinate,
+    pub(crate) unchanged: VersionVector,
 }
 
 /// Removes a tombstone if its clock is the given one: answered by whether it is gone.

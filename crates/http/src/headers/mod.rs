@@ -11,6 +11,9 @@ use http::{HeaderMap, HeaderName};
 /// The causal context of an object.
 pub const VCLOCK: HeaderName = HeaderName::from_static("x-riak-vclock");
 
+/// The causal context that an object must still have for a write to be made (Riak 3.0.13).
+pub const IF_NOT_MODIFIED: HeaderName = HeaderName::from_static("x-riak-if-not-modified");
+
 /// Marks a tombstone.
 pub const DELETED: HeaderName = HeaderName::from_static("x-riak-deleted");
 

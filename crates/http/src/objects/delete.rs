@@ -16,9 +16,7 @@ pub(super) async fn delete(app: &App, request: &Request, id: &ObjectId) -> Resul
     decision::same_origin(&request.headers, app.config.secure_referer_check)?;
     let quorums = [params.r, params.pr, params.w, params.dw, params.pw, params.rw];
     check_bucket(app, &id.bucket, &quorums)?;
-    if decision::is_conditional(&request.headers) {
-        put::check_conditions(app, request, id, &params).await?;
-    }
+    let unchanged = put::check_conditions(app, request, id, &params).await?;
     let options = DeleteOptions {
         r: params.r,
         pr: params.pr,
@@ -27,11 +25,12 @@ pub(super) async fn delete(app: &App, request: &Request, id: &ObjectId) -> Resul
         pw: params.pw,
         rw: params.rw,
         timeout: params.timeout,
+        unchanged,
     };
     let started = app.stats.start();
     let deleted = app.objects.delete(id, context, &options).await;
     app.stats.put(started, deleted.is_ok());
-    if deleted.map_err(|error| Stop::from(error).vary(VARY_ENCODING))? {
+    if deleted.map_err(|error| put::not_written(request, error))? {
         let reply = Reply::empty(StatusCode::NO_CONTENT);
         Ok(reply.header(CONTENT_TYPE, media::HTML).vary(VARY_ENCODING))
     } else {

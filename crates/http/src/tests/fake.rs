@@ -62,6 +62,17 @@ impl Store {
         self.failure.lock().take().map_or(Ok(()), Err)
     }
 
+    fn check_unchanged(&self, id: &ObjectId, seen: Option<&VersionVector>) -> Result<()> {
+        let objects = self.objects.lock();
+        let clock = objects.get(id).map(|object| object.clock.clone()).unwrap_or_default();
+        match seen {
+            Some(seen) if !seen.dominates(&clock) => {
+                Err(Error::new(ErrorKind::Precondition, "b/k: the object was changed meanwhile"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn write(&self, id: &ObjectId, context: Option<VersionVector>, value: NewValue) -> Object {
         let counter = self.counter.fetch_add(1, Ordering::Relaxed) + 1;
         let sibling = Sibling {
@@ -148,9 +159,10 @@ impl Objects for Store {
         id: &ObjectId,
         context: Option<VersionVector>,
         value: NewValue,
-        _: &PutOptions,
+        options: &PutOptions,
     ) -> Result<Object> {
         self.check()?;
+        self.check_unchanged(id, options.unchanged.as_ref())?;
         Ok(self.write(id, context, value))
     }
 
@@ -158,9 +170,10 @@ impl Objects for Store {
         &self,
         id: &ObjectId,
         context: Option<VersionVector>,
-        _: &DeleteOptions,
+        options: &DeleteOptions,
     ) -> Result<bool> {
         self.check()?;
+        self.check_unchanged(id, options.unchanged.as_ref())?;
         let known = self.objects.lock().get(id).cloned();
         let Some(known) = known.filter(|object| !object.is_tombstone()) else { return Ok(false) };
         let value = NewValue { deleted: true, ..NewValue::default() };

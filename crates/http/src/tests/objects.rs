@@ -69,7 +69,7 @@ const CASES: &[Case] = &[
     Case { request: ("GET", "/buckets/b/keys/a%20b"), lines: &[], body: b"",
         status: 200, shape: ["text/plain", "4", AE, UP, "-"], answer: "plus" },
     Case { request: ("PUT", "/buckets/b/keys/l"), lines: &["Content-Type: text/plain", "Link: garbage"], body: b"x",
-        status: 400, shape: ["text/plain", "89", "-", "-", "-"], answer: "Invalid Link header. Links must be of the form\n</buckets/BUCKET/keys/KEY>; riaktag=\"TAG\"\n" },
+        status: 400, shape: ["text/plain", "89", "-", "-", "-"], answer: "Invalid Link header. Links must be of the form\n</buckets/BUCKET/keys/KEY>; riaktag=\"TAG\"\nOther characters in a name or tag are percent-encoded: %2C for a comma, %2F for a slash.\n" },
     Case { request: ("PUT", "/buckets/b/keys/i"), lines: &["Content-Type: text/plain", "X-Riak-Index-n_int: abc"], body: b"x",
         status: 400, shape: ["text/plain", "44", "-", "-", "-"], answer: "Could not parse field 'n_int', value 'abc'.\n" },
     Case { request: ("PUT", "/buckets/b/keys/v"), lines: &["Content-Type: text/plain", "X-Riak-Vclock: aGVsbG8="], body: b"x",
@@ -81,7 +81,11 @@ const CASES: &[Case] = &[
     Case { request: ("PUT", "/types/nope/buckets/b/keys/none"), lines: TEXT, body: b"x",
         status: 404, shape: ["text/plain", "25", "-", "-", "-"], answer: "Unknown bucket type: nope" },
     Case { request: ("GET", "/buckets/b/keys/a/b"), lines: &[], body: b"",
-        status: 400, shape: ["text/plain", "121", "-", "-", "-"], answer: "Invalid link walk query submitted. Valid link walk query format is: /riak/some_bucket/some_key/<bucket>,<riaktag>,0|1/..." },
+        status: 400, shape: ["text/plain", "121", "-", "-", "-"], answer: "Invalid link walk query submitted. Valid link walk query format is: /riak/some_bucket/some_key/<bucket>,<riaktag>,0|1/...\nA slash that belongs to the key is written as %2F.\n" },
+    Case { request: ("PUT", "/buckets/b/keys/a/b/c"), lines: TEXT, body: b"x",
+        status: 400, shape: ["text/plain", "171", "-", "-", "-"], answer: "Invalid link walk query submitted. Valid link walk query format is: /riak/some_bucket/some_key/<bucket>,<riaktag>,0|1/...\nA slash that belongs to the key is written as %2F.\n" },
+    Case { request: ("PUT", "/buckets/b/keys/x,y/a,b,1"), lines: TEXT, body: b"x",
+        status: 404, shape: ["text/plain", "-", "-", "-", "-"], answer: "link walking is not served here; use link phases of /mapred\nA slash that belongs to the key is written as %2F.\n" },
     Case { request: ("GET", "/buckets/b/keys/k?r=x"), lines: &[], body: b"",
         status: 400, shape: ["text/plain", "91", "-", "-", "-"], answer: "r query parameter must be an integer or one of the following words: 'one', 'quorum' or 'all'\n" },
 ];
@@ -267,6 +271,40 @@ async fn conditions_hold_or_not() {
     assert!(matches!(client.request("GET", path, &since, b"").await.status, 200 | 304));
     assert_eq!(client.request("DELETE", path, &[], b"").await.status, 204);
     assert_eq!(client.request("PUT", path, &create, b"5").await.status, 204);
+}
+
+#[tokio::test]
+async fn a_write_may_ask_that_nothing_has_changed() {
+    let fixture = Fixture::start().await;
+    let mut client = fixture.connect().await;
+    let path = "/buckets/b/keys/k";
+    assert_eq!(client.request("PUT", path, TEXT, b"1").await.status, 204);
+    let clock = |response: &Response| response.header("x-riak-vclock").unwrap().to_owned();
+    let condition = |clock: &str| format!("X-Riak-If-Not-Modified: {clock}");
+    let first = condition(&clock(&client.get(path).await));
+    assert_eq!(client.request("PUT", path, &[TEXT[0], &first], b"2").await.status, 204);
+    for (method, lines) in [("PUT", vec![TEXT[0], &first]), ("DELETE", vec![&first])] {
+        let refused = client.request(method, path, &lines, b"3").await;
+        assert_eq!((refused.status, refused.header("vary")), (409, Some(AE)), "{method}");
+        assert!(refused.text().contains("X-Riak-If-Not-Modified"), "{}", refused.text());
+        let lines: Vec<&str> = lines.into_iter().filter(|line| *line != first).collect();
+        let lines = [&lines[..], &["X-Riak-If-Not-Modified: aGVsbG8="]].concat();
+        let wrong = client.request(method, path, &lines, b"3").await;
+        let text = "X-Riak-If-Not-Modified: the vclock was not made by this cluster\n";
+        assert_eq!((wrong.status, wrong.text().as_str()), (400, text), "{method}");
+    }
+    let now = client.get(path).await;
+    assert_eq!(now.text(), "2");
+    let second = condition(&clock(&now));
+    let missing = "/buckets/b/keys/missing";
+    assert_eq!(client.request("PUT", missing, &[TEXT[0], &second], b"x").await.status, 409);
+    assert_eq!(client.request("DELETE", missing, &[&second], b"").await.status, 404);
+    assert_eq!(client.request("DELETE", path, &[&second], b"").await.status, 204);
+    // What was deleted is as it was left; and reads do not look at the header.
+    let left = condition(&clock(&client.get(path).await));
+    assert_eq!(client.request("PUT", path, &[TEXT[0], &second], b"4").await.status, 409);
+    assert_eq!(client.request("PUT", path, &[TEXT[0], &left], b"4").await.status, 204);
+    assert_eq!(client.request("GET", path, &[&first], b"").await.status, 200);
 }
 
 #[tokio::test]

@@ -124,8 +124,11 @@ async fn wrong_properties_are_refused() {
         assert_eq!(refused.header("content-type"), Some("application/json"));
     }
     let good = br#"{"props":{"n_val":2}}"#;
-    assert_eq!(client.request("PUT", "/buckets/b/props", TEXT, good).await.status, 415);
-    assert_eq!(client.request("PUT", "/buckets/b/props", &[], good).await.status, 415);
+    for (lines, given) in [(TEXT, "is text/plain"), (&[], "is missing")] {
+        let refused = client.request("PUT", "/buckets/b/props", lines, good).await;
+        let text = format!("the header Content-Type {given}; it must be application/json\n");
+        assert_eq!((refused.status, refused.text()), (415, text));
+    }
     let typed = client.request("PUT", "/types/t/props", JSON, good).await;
     assert_eq!(
         (typed.status, typed.text().as_str()),

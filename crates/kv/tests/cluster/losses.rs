@@ -105,7 +105,8 @@ async fn an_emptied_node_does_not_count_in_quorums_of_what_it_lacks() {
     let kv = cluster.kv(lacks);
     let error = kv.get(&id, &r(Quorum::Majority)).await.unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Quorum { .. }), "{error}");
-    let one = PutOptions { w: Quorum::One, dw: Quorum::One, pw: Quorum::All, timeout: None };
+    let one =
+        PutOptions { w: Quorum::One, dw: Quorum::One, pw: Quorum::All, ..PutOptions::default() };
     assert!(kv.put(&id, None, value("w"), &one).await.is_err());
     // Nor does it take itself for filled from one that may lack something too.
     tokio::time::sleep(Duration::from_secs(60)).await;

@@ -1,8 +1,8 @@
 //! Reads and writes while all is well.
 
 use mapring_kv::executor::{Brake, ThreadPool};
-use mapring_kv::{GetOptions, PutOptions};
-use mapring_types::{BucketId, ErrorKind, ObjectId, Quorum, limits};
+use mapring_kv::{DeleteOptions, GetOptions, PutOptions};
+use mapring_types::{BucketId, ErrorKind, Object, ObjectId, Quorum, VersionVector, limits};
 use serde_json::json;
 
 use crate::support::*;
@@ -234,4 +234,81 @@ async fn objects_survive_a_restart_on_disk() {
         kv.shutdown().await.unwrap();
     }
     assert_eq!(actors[..2], actors[2..]);
+}
+
+fn unchanged(object: &Object) -> PutOptions {
+    PutOptions { unchanged: Some(object.clock.clone()), ..PutOptions::default() }
+}
+
+/// One node decides, whichever is asked: of writers that have read the same, one writes.
+#[tokio::test(start_paused = true)]
+async fn of_racing_writes_with_one_clock_one_is_made() {
+    let cluster = TestCluster::start(3, 64).await;
+    cluster.set_props(&bucket(), siblings()).await;
+    for round in 0..40 {
+        let id = key(format!("k{round}"));
+        let seen = put(cluster.kv(round % 3), &id, "seen").await;
+        let writes = (0..6).map(|writer| {
+            let (id, context, options) = (&id, Some(seen.clock.clone()), unchanged(&seen));
+            let kv = cluster.kv(writer % 3);
+            async move { kv.put(id, context, value(format!("w{writer}")), &options).await }
+        });
+        let made = futures::future::join_all(writes).await;
+        let refused = made.iter().filter_map(|made| made.as_ref().err());
+        for error in refused.clone() {
+            assert_eq!(error.kind(), ErrorKind::Precondition, "{error}");
+        }
+        assert_eq!(refused.count(), 5);
+        let winner = made.iter().flatten().next().unwrap();
+        for at in 0..3 {
+            assert_eq!(get(cluster.kv(at), &id).await, bodies(winner), "{id}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_changed_is_neither_written_nor_deleted() {
+    let cluster = TestCluster::start(3, 64).await;
+    for at in 0..3 {
+        let id = key(format!("k{at}"));
+        let first = put(cluster.kv(0), &id, "one").await;
+        let second = put(cluster.kv(1), &id, "two").await;
+        let kv = cluster.kv(at);
+        let stale = kv.put(&id, None, value("stale"), &unchanged(&first)).await;
+        assert_eq!(stale.unwrap_err().kind(), ErrorKind::Precondition);
+        let nothing = PutOptions { unchanged: Some(VersionVector::new()), ..PutOptions::default() };
+        let new = kv.put(&id, None, value("new"), &nothing).await;
+        assert_eq!(new.unwrap_err().kind(), ErrorKind::Precondition);
+        let unchanged = |object: &Object| Some(object.clock.clone());
+        let delete = DeleteOptions { unchanged: unchanged(&first), ..DeleteOptions::default() };
+        let deleted = kv.delete(&id, None, &delete).await;
+        assert_eq!(deleted.unwrap_err().kind(), ErrorKind::Precondition);
+        assert_eq!(get(kv, &id).await, ["two"]);
+        let delete = DeleteOptions { unchanged: unchanged(&second), ..DeleteOptions::default() };
+        assert!(kv.delete(&id, None, &delete).await.unwrap());
+        // Of what does not exist nothing has changed.
+        let never = key(format!("never{at}"));
+        kv.put(&never, None, value("new"), &nothing).await.unwrap();
+        assert_eq!(get(kv, &never).await, ["new"]);
+    }
+}
+
+/// While the one who decides is down, another does.
+#[tokio::test(start_paused = true)]
+async fn conditions_hold_while_a_node_is_down() {
+    let mut cluster = TestCluster::start(3, 64).await;
+    let ids: Vec<ObjectId> = (0..20).map(|n| key(format!("k{n}"))).collect();
+    let mut seen = Vec::new();
+    for id in &ids {
+        seen.push(put(cluster.kv(0), id, "seen").await);
+    }
+    eventually("all replicas", || ids.iter().all(|id| cluster.converged(id))).await;
+    cluster.kill(2);
+    for (id, seen) in ids.iter().zip(&seen) {
+        let (one, two) = (unchanged(seen), unchanged(seen));
+        cluster.kv(0).put(id, None, value("first"), &one).await.unwrap();
+        let late = cluster.kv(1).put(id, None, value("second"), &two).await;
+        assert_eq!(late.unwrap_err().kind(), ErrorKind::Precondition);
+        assert_eq!(get(cluster.kv(1), id).await, ["first"]);
+    }
 }
