@@ -6,6 +6,7 @@
 //! with the first write that fails, or by its timeout.)
 
 use std::convert::Infallible;
+use std::ops::Range;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -40,7 +41,8 @@ pub(crate) async fn mapred(app: &App, request: &mut Request) -> Result<Reply, St
     if request.method != Method::POST {
         return Err(Reply::bad_request(USAGE).into());
     }
-    let held = body::read(request.body.get_mut(), shared::QUERY_BYTES, &app.bodies);
+    let (body, headers) = (request.body.get_mut(), &request.headers);
+    let held = body::read_document(body, headers, shared::QUERY_BYTES, &app.bodies);
     let held = app.unless_over(held).await?;
     if held.bytes.is_empty() {
         return Err(Reply::bad_request(USAGE).into());
@@ -191,12 +193,13 @@ struct Piece<'a> {
 }
 
 /// A part under construction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 struct OpenPart {
     phase: usize,
-    /// Whether its values are pairs, which are the members of an object.
-    pairs: bool,
-    /// Where it began.
+    /// Where its values are, if they are pairs: they become the members of an object if no name comes
+    /// twice, which is known at the end.
+    pairs: Option<Vec<Range<usize>>>,
+    /// Where its values begin.
     start: usize,
 }
 
@@ -209,7 +212,7 @@ impl Piece<'_> {
             let member = value.as_member();
             let fits = |part: &OpenPart| {
                 part.phase == results.phase
-                    && part.pairs == member.is_some()
+                    && part.pairs.is_some() == member.is_some()
                     && self.out.len() - part.start < limits::PART_BYTES
             };
             if self.open.as_ref().is_some_and(fits) {
@@ -217,15 +220,19 @@ impl Piece<'_> {
             } else {
                 self.begin_part(results.phase, member.is_some());
             }
-            self.out.put_slice(member.unwrap_or_else(|| value.unmarked()).as_bytes());
+            let text = value.unmarked().as_bytes();
+            if let Some(pairs) = self.open.as_mut().and_then(|open| open.pairs.as_mut()) {
+                pairs.push(self.out.len()..self.out.len() + text.len());
+            }
+            self.out.put_slice(text);
         }
     }
 
     fn begin_part(&mut self, phase: usize, pairs: bool) {
         self.close_part();
         multipart::open_part(&mut self.out, self.boundary);
-        let begin = if pairs { '{' } else { '[' };
-        self.out.put_slice(format!("{{\"phase\":{phase},\"data\":{begin}").as_bytes());
+        self.out.put_slice(format!("{{\"phase\":{phase},\"data\":[").as_bytes());
+        let pairs = pairs.then(Vec::new);
         self.open = Some(OpenPart { phase, pairs, start: self.out.len() });
     }
 
@@ -250,9 +257,22 @@ impl Piece<'_> {
     }
 
     fn close_part(&mut self) {
-        if let Some(part) = self.open.take() {
-            self.out.put_slice(if part.pairs { b"}}" } else { b"]}" });
+        let Some(part) = self.open.take() else { return };
+        if let Some(members) = part.pairs.and_then(|pairs| self.as_object(&pairs)) {
+            self.out.truncate(part.start - 1);
+            self.out.put_slice(format!("{{{members}}}}}").as_bytes());
+        } else {
+            self.out.put_slice(b"]}");
         }
+    }
+
+    /// The members of the object that pairs are written as, where they can be.
+    fn as_object(&self, pairs: &[Range<usize>]) -> Option<String> {
+        let text = |pair: &Range<usize>| std::str::from_utf8(self.out.get(pair.clone())?).ok();
+        let member = |pair| text(pair)?.strip_prefix('{')?.strip_suffix('}');
+        let members = || pairs.iter().map(member);
+        let one_object = mapring_mapred::is_one_object(members());
+        one_object.then(|| members().flatten().collect::<Vec<_>>().join(","))
     }
 }
 
@@ -323,6 +343,10 @@ mod tests {
             + &part(r#"{"phase":0,"data":[3]}"#)
             + &part(r#"{"phase":0,"data":{"b":[2]}}"#)
             + "\r\n--X--\r\n";
+        assert_eq!(pieces(results).await, [expect]);
+        // But no name comes twice in one.
+        let results = vec![result(0, &[&one, &two]), result(0, &[&one])];
+        let expect = part(r#"{"phase":0,"data":[{"a":1},{"b":[2]},{"a":1}]}"#) + "\r\n--X--\r\n";
         assert_eq!(pieces(results).await, [expect]);
     }
 

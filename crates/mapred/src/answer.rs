@@ -1,7 +1,7 @@
 //! Plain answers: collected whole, because their length and their form are known only at the end
 //! (reference §6.8). In memory up to a bound, then in unlinked temporary files, then not at all.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::sync::Arc;
@@ -165,14 +165,13 @@ impl Collector<'_> {
     }
 
     /// No kept phase gives `[]`, one a flat list, several a list of lists in which phases without
-    /// results are left out. A list of nothing but pairs is an object.
+    /// results are left out. A list of nothing but pairs is an object, if no name would come twice.
     fn finish(self, kept_phases: usize) -> Answer {
         let nested = kept_phases > 1;
         let mut whole_is_object = false;
         let mut pieces = vec![Piece::Text("[")];
         let only_pairs = |part: &Part| {
-            let pairs = part.memory.iter().all(|value| value.as_member().is_some());
-            part.file.is_none() && !part.memory.is_empty() && pairs
+            part.file.is_none() && is_one_object(part.memory.iter().map(JsonText::as_member))
         };
         for (number, mut part) in self.phases.into_values().enumerate() {
             let pairs = only_pairs(&part);
@@ -216,6 +215,27 @@ impl Collector<'_> {
         });
         Answer { length, body: body.boxed() }
     }
+}
+
+/// Whether values can be written as one object: there are some, each is the member of an object (see
+/// [`JsonText::as_member`]), and no name comes twice. Riak repeats names; whoever reads such an object
+/// as JSON loses all values but one of each.
+pub fn is_one_object<'a>(values: impl IntoIterator<Item = Option<&'a str>>) -> bool {
+    let mut names = HashSet::new();
+    let new = |member: Option<&'a str>| member.is_some_and(|member| names.insert(name_of(member)));
+    let mut values = values.into_iter().map(new).peekable();
+    values.peek().is_some() && values.all(|new| new)
+}
+
+/// The name of a member, as it is written.
+fn name_of(member: &str) -> &str {
+    let mut escaped = true;
+    let end = member.bytes().position(|byte| {
+        let ends = byte == b'"' && !escaped;
+        escaped = byte == b'\\' && !escaped;
+        ends
+    });
+    member.get(..end.unwrap_or(member.len())).unwrap_or(member)
 }
 
 fn unmark(value: &mut JsonText) {
@@ -404,13 +424,26 @@ mod tests {
             let found = futures::executor::block_on(body(&query(keeps), results(of), &config));
             assert_eq!(found.unwrap(), expect);
         };
-        check(&[true], &[(0, &[one]), (0, &[two])], 1_000, r#"{"a":1,"a":[2]}"#);
+        let other = JsonText::pair("\"b\"", "{}").0;
+        check(&[true], &[(0, &[one]), (0, &[&other])], 1_000, r#"{"a":1,"b":{}}"#);
+        // No name comes twice.
+        check(&[true], &[(0, &[one]), (0, &[two])], 1_000, r#"[{"a":1},{"a":[2]}]"#);
+        check(&[true], &[(0, &[one])], 1_000, r#"{"a":1}"#);
         check(&[true], &[(0, &[one, "3", two])], 1_000, r#"[{"a":1},3,{"a":[2]}]"#);
         let both = r#"[{"a":1},[{"a":[2]},4]]"#;
         check(&[true, true], &[(0, &[one]), (1, &[two, "4"])], 1_000, both);
         check(&[true, true], &[(1, &[one])], 1_000, r#"[{"a":1}]"#);
         // An answer that outgrows the memory is a list.
-        check(&[true], &[(0, &[one]), (0, &[two])], 3, r#"[{"a":1},{"a":[2]}]"#);
+        check(&[true], &[(0, &[one]), (0, &[&other])], 3, r#"[{"a":1},{"b":{}}]"#);
+    }
+
+    #[test]
+    fn names_of_members_are_compared_as_written() {
+        let one = |members: &[&str]| is_one_object(members.iter().copied().map(Some));
+        assert!(one(&[r#""a":1"#, r#""b":"\"a\":""#]));
+        assert!(one(&[r#""a\"":1"#, r#""a":1"#, r#""a\\":1"#, r#""":1"#]));
+        assert!(!one(&[r#""a\"b":1"#, r#""b":2"#, r#""a\"b":3"#]));
+        assert!(!one(&[]) && !is_one_object([Some(r#""a":1"#), None]));
     }
 
     #[test]

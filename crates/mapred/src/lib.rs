@@ -39,7 +39,7 @@ use mapring_net::{Service, Transport};
 use mapring_script::JsonText;
 use mapring_types::{Clock, Entropy};
 
-pub use answer::Answer;
+pub use answer::{Answer, is_one_object};
 pub use failure::{Failure, Rejection};
 pub use grammar::Query;
 pub use running::{PhaseReport, QueryId, QueryList, QueryReport, Running};

@@ -14,8 +14,9 @@ use crate::route::{Style, decode_segment, encode_segment};
 pub fn parse(headers: &HeaderMap, bucket: &BucketId, style: Style) -> Result<Vec<Link>, String> {
     let mut links = Vec::new();
     for header in headers.get_all(LINK) {
-        let text = header.to_str().map_err(|_| refusal(style))?;
-        for item in text.split(',').map(str::trim).filter(|item| !item.is_empty()) {
+        // Clients that do not percent-encode send the bytes of UTF-8.
+        let text = std::str::from_utf8(header.as_bytes()).map_err(|_| refusal(style))?;
+        for item in items(text).map(str::trim).filter(|item| !item.is_empty()) {
             match parse_item(item, style).ok_or_else(|| refusal(style))? {
                 Item::Link(link) => links.push(link),
                 Item::Up(up) if up == bucket.name => {}
@@ -24,6 +25,15 @@ pub fn parse(headers: &HeaderMap, bucket: &BucketId, style: Style) -> Result<Vec
         }
     }
     Ok(links)
+}
+
+/// The items of a list: what commas separate that stand within no quotes.
+fn items(text: &str) -> impl Iterator<Item = &str> {
+    let mut quoted = false;
+    text.split(move |letter| {
+        quoted ^= letter == '"';
+        letter == ',' && !quoted
+    })
 }
 
 enum Item {
@@ -64,7 +74,10 @@ fn refusal(style: Style) -> String {
         Style::Old => "</riak/BUCKET/KEY>; riaktag=\"TAG\"",
         Style::New | Style::Typed => "</buckets/BUCKET/keys/KEY>; riaktag=\"TAG\"",
     };
-    format!("Invalid Link header. Links must be of the form\n{form}\n")
+    format!(
+        "Invalid Link header. Links must be of the form\n{form}\n\
+         Other characters in a name or tag are percent-encoded: %2C for a comma, %2F for a slash.\n"
+    )
 }
 
 /// Writes the links of an object of `bucket`, the way up to the bucket last.
@@ -97,7 +110,7 @@ mod tests {
     fn read(style: Style, values: &[&str]) -> Result<Vec<Link>, String> {
         let mut headers = HeaderMap::new();
         for value in values {
-            headers.append(LINK, HeaderValue::from_str(value).unwrap());
+            headers.append(LINK, HeaderValue::from_bytes(value.as_bytes()).unwrap());
         }
         parse(&headers, &BucketId::untyped("b c"), style)
     }
@@ -126,14 +139,24 @@ mod tests {
             &[r#"</buckets/a/keys/k>; riaktag="tag2!@#%^&*)""#],
             &[link("a", "k", "tag2!@#%^&*)")],
         );
+        // Nor do others commas in tags, or what is no ASCII.
+        check(
+            Style::New,
+            &[r#"</buckets/a/keys/k>; riaktag="x,y", </buckets/é/keys/ключ>; riaktag=",t,","#],
+            &[link("a", "k", "x,y"), link("é", "ключ", ",t,")],
+        );
     }
 
     #[test]
     fn other_links_are_refused_with_the_form() {
         let new = "Invalid Link header. Links must be of the form\n\
-                   </buckets/BUCKET/keys/KEY>; riaktag=\"TAG\"\n";
+                   </buckets/BUCKET/keys/KEY>; riaktag=\"TAG\"\n\
+                   Other characters in a name or tag are percent-encoded: %2C for a comma, %2F for a \
+                   slash.\n";
         let old = "Invalid Link header. Links must be of the form\n\
-                   </riak/BUCKET/KEY>; riaktag=\"TAG\"\n";
+                   </riak/BUCKET/KEY>; riaktag=\"TAG\"\n\
+                   Other characters in a name or tag are percent-encoded: %2C for a comma, %2F for a \
+                   slash.\n";
         for item in [
             "garbage",
             r#"</riak/a/k>; riaktag="t""#,
@@ -146,7 +169,6 @@ mod tests {
             assert_eq!(read(Style::New, &[item]).unwrap_err(), new, "{item}");
         }
         assert_eq!(read(Style::Old, &[r#"</buckets/a/keys/k>; riaktag="t""#]).unwrap_err(), old);
-        assert_eq!((new.len(), old.len()), (89, 81));
     }
 
     #[test]

@@ -26,6 +26,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::backend::{Objects, Queries};
 use crate::body::{self, Budget};
+use crate::gzip::Compressors;
 use crate::listing::Names;
 use crate::params::Params;
 use crate::reply::{Reply, STOPPING, Stop};
@@ -81,6 +82,8 @@ pub struct HttpConfig {
     /// Whether requests are refused whose `Referer` is another site (Riak's
     /// `secure_referer_check`).
     pub secure_referer_check: bool,
+    /// Whether answers are compressed for clients that accept it.
+    pub gzip: bool,
 }
 
 impl Default for HttpConfig {
@@ -90,6 +93,7 @@ impl Default for HttpConfig {
             idle: limits::IDLE,
             body_memory_bytes: limits::BODY_MEMORY_BYTES,
             secure_referer_check: true,
+            gzip: true,
         }
     }
 }
@@ -132,6 +136,7 @@ impl HttpServer {
             answers: CLASSES
                 .map(|c| metrics::counter!("mapring_http_requests_total", "status" => c)),
             bodies: Budget::new(config.body_memory_bytes),
+            compressors: Compressors::new(if config.gzip { limits::COMPRESSORS } else { 0 }),
             stage,
         });
         let accepting = tokio::spawn(accept(app.clone(), listener));
@@ -202,6 +207,7 @@ pub(crate) struct App {
     pub(crate) config: HttpConfig,
     pub(crate) stats: Stats,
     pub(crate) bodies: Budget,
+    compressors: Compressors,
     /// By status class. Looked up once: requests are too many to look them up each time.
     answers: [metrics::Counter; CLASSES.len()],
     stage: watch::Receiver<Stage>,
@@ -344,7 +350,7 @@ async fn dispatch(
     let handled = if is_query { handled.await } else { app.unless_over(handled).await };
     let reply = handled.unwrap_or_else(Reply::from);
     body::discard(request.body.into_inner(), &request.headers);
-    Ok(finish(&app, &request.method, reply))
+    Ok(finish(&app, &request.method, &request.headers, reply))
 }
 
 async fn handle(app: &App, request: &mut Request, route: Route) -> Result<Reply, Stop> {
@@ -376,20 +382,23 @@ async fn handle(app: &App, request: &mut Request, route: Route) -> Result<Reply,
     }
 }
 
+/// What most who come to a walk have to know.
+const SLASH: &str = "A slash that belongs to the key is written as %2F.\n";
+
 /// Walks are not served; what is no walk at all is told so as Riak does.
 fn link_walk(steps: &[bytes::Bytes]) -> Reply {
     if steps.iter().all(|step| is_link_step(step)) {
-        let text = "link walking is not served here; use link phases of /mapred\n";
-        return Reply::text(StatusCode::NOT_FOUND, text);
+        let text = "link walking is not served here; use link phases of /mapred";
+        return Reply::text(StatusCode::NOT_FOUND, format!("{text}\n{SLASH}"));
     }
-    Reply::bad_request(
+    Reply::bad_request(format!(
         "Invalid link walk query submitted. Valid link walk query format is: \
-         /riak/some_bucket/some_key/<bucket>,<riaktag>,0|1/...",
-    )
+         /riak/some_bucket/some_key/<bucket>,<riaktag>,0|1/...\n{SLASH}"
+    ))
 }
 
-fn finish(app: &App, method: &Method, reply: Reply) -> Response<Body> {
-    let mut response = reply.into_response();
+fn finish(app: &App, method: &Method, asked: &HeaderMap, reply: Reply) -> Response<Body> {
+    let mut response = app.compressors.encode(asked, reply.into_response());
     let status = response.status();
     let bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     let length = response.body().size_hint().exact();

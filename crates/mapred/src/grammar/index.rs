@@ -61,11 +61,18 @@ fn term(field: &str, value: &RawValue) -> Option<IndexValue> {
     }
 }
 
-/// In the words that Riak prints.
+/// In the words that Riak prints, and then in plain ones.
 fn unparsed(at: &str, field: &str, value: &RawValue) -> Refused {
     let shown = match string(value) {
         Some(text) => format!("<<\"{}\">>", quote(&text)),
         None => quote(value.get()),
     };
-    Refused::part(at, format!("[{{field_parsing_failed,{{<<\"{}\">>,{shown}}}}}]\n", quote(field)))
+    let takes = match field {
+        "$key" => "keys, which are texts",
+        field if field.ends_with("_int") => "whole numbers",
+        _ => "texts",
+    };
+    let field = quote(field);
+    let riaks = format!("[{{field_parsing_failed,{{<<\"{field}\">>,{shown}}}}}]");
+    Refused::part(at, format!("{riaks}\n{field} takes {takes}, not {}.\n", quote(value.get())))
 }

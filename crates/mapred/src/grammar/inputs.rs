@@ -23,8 +23,16 @@ pub(super) fn parse(value: &RawValue) -> Result<Inputs, Refused> {
     }
 }
 
+/// What inputs can be, for those that give something else.
+const FORMS: &str = "Inputs are \"bucket\", [\"type\",\"bucket\"], a list of keys such as \
+    [[\"bucket\",\"key\"]], or an object with \"bucket\" and \"index\" or \"key_filters\".\n";
+
+/// What a key in a list can be.
+const KEY_FORMS: &str = "Keys in a list are [\"bucket\",\"key\"], [\"bucket\",\"key\",keydata] or \
+    [\"bucket\",\"key\",keydata,\"type\"], where keydata may be null.\n";
+
 fn unrecognized(at: impl Into<String>, value: &RawValue) -> Refused {
-    Refused::part(at, complaint(UNRECOGNIZED, value))
+    Refused::part(at, complaint(UNRECOGNIZED, value) + FORMS)
 }
 
 fn whole(bucket: BucketId) -> Inputs {
@@ -66,7 +74,7 @@ fn list(value: &RawValue) -> Result<Inputs, Refused> {
 
 /// `[b,k]`, `[b,k,keydata]` or `[b,k,keydata,type]`.
 fn key(value: &RawValue, keys: &mut PackedKeys) -> Result<(), Refused> {
-    let unrecognized = || unrecognized("", value);
+    let unrecognized = || Refused::part("", complaint(UNRECOGNIZED, value) + KEY_FORMS);
     let parts = elements(value, 4).ok_or_else(unrecognized)?;
     let (bucket, key, keydata, bucket_type) = match *parts.as_slice() {
         [bucket, key] => (bucket, key, None, None),

@@ -50,7 +50,10 @@ pub(crate) fn parse(body: &[u8]) -> Result<Query, Rejection> {
     let inputs = inputs::parse(inputs).map_err(|refusal| refused("inputs", refusal))?;
     let phases = phases::parse(query).map_err(|refusal| refused("query", refusal))?;
     let options = options::parse(&fields)?;
-    let timeout = fields.get("timeout").map_or(limits::QUERY_TIMEOUT, timeout);
+    let timeout = match fields.given("timeout") {
+        None => limits::QUERY_TIMEOUT,
+        Some(given) => timeout(given).map_err(|refusal| refused("timeout", refusal))?,
+    };
     let text = quote(body.get());
     Ok(Query::new(Spec { inputs, phases, options, timeout, text }))
 }
@@ -120,14 +123,18 @@ impl Refused {
     }
 }
 
-/// A number above zero counts, in milliseconds; anything else is ignored, as Riak does.
-fn timeout(value: &RawValue) -> Duration {
+/// A number above zero, in milliseconds. Riak ignores anything else, and then the query runs for as
+/// long as nobody meant it to.
+fn timeout(value: &RawValue) -> Result<Duration, Refused> {
     match value.get().parse::<f64>() {
         Ok(millis) if kind(value) == text::Kind::Number && millis > 0.0 => {
             let longest = common::MAX_TIMEOUT;
-            Duration::try_from_secs_f64(millis / 1_000.0).unwrap_or(longest).min(longest)
+            Ok(Duration::try_from_secs_f64(millis / 1_000.0).unwrap_or(longest).min(longest))
         }
-        _ => limits::QUERY_TIMEOUT,
+        _ => {
+            let what = "\"timeout\" is a number of milliseconds above zero, not:";
+            Err(Refused::part("", complaint(what, value)))
+        }
     }
 }
 

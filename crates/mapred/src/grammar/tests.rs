@@ -441,8 +441,14 @@ fn time_limits() {
     timeouts("2500.5", 2_500);
     timeouts("1e3", 1_000);
     timeouts("1e300", 24 * 3600 * 1000);
-    for ignored in ["0", "-5", "null", "\"100\"", "true", "[]", "{}"] {
-        timeouts(ignored, 60_000);
+    timeouts("null", 60_000);
+    for wrong in ["0", "-5", "-0.5", "\"100\"", "true", "[]", "{}"] {
+        let body = format!(r#"{{"inputs":"b","query":[],"timeout":{wrong}}}"#);
+        let expect = format!(
+            "An error occurred parsing the \"timeout\" field.\n\"timeout\" is a number of \
+             milliseconds above zero, not:\n   {wrong}\nFound at timeout.\n"
+        );
+        refused(&body, &expect);
     }
 }
 

@@ -18,7 +18,7 @@ use super::Node;
 use super::page::{Pager, UnitEnd};
 use super::prereduce::Prereduce;
 use super::turns::LaneTurns;
-use super::work::{CallSize, Outcome, is_tombstone};
+use super::work::{CallSize, Outcome, living};
 use crate::failure::quote;
 use crate::grammar::Slice;
 use crate::limits;
@@ -150,11 +150,9 @@ impl Lane {
             let Page { items, next, .. } = read.await?;
             let (mut inputs, mut cursors) = (VecDeque::new(), VecDeque::<Cursor>::new());
             for item in items {
-                if !self.request.manner.tombstones && is_tombstone(&item.id, &item.record)? {
-                    continue;
-                }
+                let Some(record) = self.living(&item.id, item.record)? else { continue };
                 cursors.push_back(item.cursor);
-                inputs.push_back(object((item.id, item.record)));
+                inputs.push_back(object((item.id, record)));
             }
             while !inputs.is_empty() {
                 for outcome in self.step(&mut inputs, &mut pager).await? {
@@ -246,8 +244,8 @@ impl Lane {
         Ok(page)
     }
 
-    /// Reads the first of the named objects. Unless the query wants tombstones, one is as good as
-    /// missing.
+    /// Reads the first of the named objects. Unless the query wants tombstones, an object that is one
+    /// is as good as missing.
     async fn read_inputs(
         &self,
         inputs: &[LaneInput],
@@ -263,16 +261,20 @@ impl Lane {
         spent.read_us += unit::micros(began.elapsed());
         spent.looked_at += found.len() as u64;
         spent.read_bytes += found.iter().map(|input| bytes(input) as u64).sum::<u64>();
-        if !self.request.manner.tombstones {
-            for MapInput { id, record, .. } in &mut found {
-                if let Some(read) = record
-                    && is_tombstone(id, read)?
-                {
-                    *record = None;
-                }
+        for MapInput { id, record, .. } in &mut found {
+            if let Some(read) = record.take() {
+                *record = self.living(id, read)?;
             }
         }
         Ok(found.into())
+    }
+
+    /// See [`living`].
+    fn living(&self, id: &ObjectId, record: Record) -> Result<Option<Record>> {
+        match self.request.manner.tombstones {
+            true => Ok(Some(record)),
+            false => living(id, record, matches!(self.request.work, Work::Map(_))),
+        }
     }
 
     /// Reads each of the named objects from a majority of its replicas.

@@ -231,13 +231,29 @@ fn key(input: &MapInput, pairs: bool) -> Result<Vec<JsonText>> {
     Ok(vec![if pairs { keys::to_term(&input)? } else { keys::to_json(&input)? }])
 }
 
-/// Whether an object is a tombstone. With bodies only what has none need be looked into.
-pub(super) fn is_tombstone(id: &ObjectId, record: &Record) -> Result<bool> {
-    if !record.body.is_empty() {
-        return Ok(false);
+/// What a phase gets of an object where the query does not want tombstones: the object without those
+/// of its values that mark a deletion; `None` when there are no others. Of an object that was read
+/// without its bytes (not `whole`) all values are left: deletions carry neither links nor entries.
+pub(super) fn living(id: &ObjectId, record: Record, whole: bool) -> Result<Option<Record>> {
+    let named = |error: Error| error.context(format!("the object {id}"));
+    if !record.body.is_empty()
+        && (!whole || Record::sibling_count(&record.head).map_err(named)? < 2)
+    {
+        return Ok(Some(record));
     }
-    let object = Record::decode_without_bodies(&record.head);
-    Ok(object.map_err(|error| error.context(format!("the object {id}")))?.is_tombstone())
+    let object = match whole {
+        true => record.decode(),
+        false => Record::decode_without_bodies(&record.head),
+    };
+    let mut object = object.map_err(named)?;
+    if object.is_tombstone() {
+        return Ok(None);
+    }
+    if !whole || !object.siblings.iter().any(|sibling| sibling.deleted) {
+        return Ok(Some(record));
+    }
+    object.siblings.retain(|sibling| !sibling.deleted);
+    Ok(Some(Record::encode(&object)))
 }
 
 /// How many inputs the next call to the workers gets: fewer while calls are slow, so that a page
@@ -302,7 +318,7 @@ mod tests {
                 last_modified: 1,
                 deleted: *deleted,
                 metadata,
-                body: Bytes::from_static(b"x"),
+                body: Bytes::from_static(if *deleted { b"" } else { b"x" }),
             };
             object.update(&VersionVector::new(), sibling);
         }
@@ -337,19 +353,28 @@ mod tests {
     }
 
     #[test]
-    fn tombstones_have_nothing_but_deleted_values() {
-        let tombstone = |siblings: &[Value<'_>], bodies: bool| {
+    fn deletions_are_no_values() {
+        let living = |siblings: &[Value<'_>], whole: bool| {
             let input = input(siblings);
             let mut record = input.record.unwrap();
-            if !bodies {
+            if !whole {
                 record.body = Bytes::new();
             }
-            is_tombstone(&input.id, &record).unwrap()
+            let before = record.len();
+            let living = living(&input.id, record, whole).unwrap();
+            living.map(|record| {
+                (Record::sibling_count(&record.head).unwrap(), record.len() == before)
+            })
         };
-        assert!(!tombstone(&[(&[], false)], true));
-        assert!(!tombstone(&[(&[], false)], false));
-        assert!(tombstone(&[(&[], true)], false));
-        assert!(!tombstone(&[(&[], true), (&[], false)], false));
+        for whole in [true, false] {
+            assert_eq!(living(&[(&[], false)], whole), Some((1, true)));
+            assert_eq!(living(&[(&[], true)], whole), None);
+            assert_eq!(living(&[(&[], true), (&[], true)], whole), None);
+            assert_eq!(living(&[(&[], false), (&[], false)], whole), Some((2, true)));
+        }
+        assert_eq!(living(&[(&[], true), (&[], false)], true), Some((1, false)));
+        assert_eq!(living(&[(&[], false), (&[], true), (&[], false)], true), Some((2, false)));
+        assert_eq!(living(&[(&[], true), (&[], false)], false), Some((2, true)));
         assert_eq!(key(&input(&[(&[], false)]), false).unwrap(), [JsonText(r#"["b","k"]"#.into())]);
     }
 

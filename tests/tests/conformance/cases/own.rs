@@ -2,7 +2,7 @@
 
 use crate::case::{Case, Need, Topic};
 use crate::phases::{
-    emit, link, map_erl_with, map_js, map_named, reduce_erl, reduce_js, reduce_js_with,
+    emit, link, map_erl, map_erl_with, map_js, map_named, reduce_erl, reduce_js, reduce_js_with,
 };
 
 pub(super) fn cases() -> Vec<Case> {
@@ -81,7 +81,11 @@ fn tombstones(t: &mut Topic) {
         .with(pass)
         .body(r#"[{"not_found":{"bucket":"mrc_del","key":"no","keydata":"undefined"}}]"#);
     let dead = map_js("function(v) { return [v.values.length]; }");
-    t.query("a tombstone among siblings stays", r#"[["mrc_sib","dead"]]"#, &[dead]).body("[2]");
+    let siblings = r#"[["mrc_sib","dead"]]"#;
+    t.query("a tombstone among siblings is no value", siblings, &[dead.clone()]).body("[1]");
+    t.query("a tombstone among siblings, passed", siblings, &[dead]).with(pass).body("[2]");
+    let value = map_erl("map_object_value");
+    t.query("the only value beside a tombstone", siblings, &[value]).body(r#"["second"]"#);
 }
 
 /// Options of reduces beside the argument instead of in it.
