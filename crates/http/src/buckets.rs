@@ -1,10 +1,10 @@
 //! Buckets: lists of buckets and keys, properties (reference §3).
 
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_TYPE, WARNING};
 use http::{Method, StatusCode};
 use mapring_cluster::{Change, Outcome};
-use mapring_types::props::{self, PropChanges};
+use mapring_types::props::{self, PropChanges, Unheeded, unheeded};
 use mapring_types::{BucketId, BucketProps, ObjectId, limits as shared};
 use serde_json::{Map, Value, json};
 
@@ -179,7 +179,8 @@ pub(crate) async fn create_type(
     name: &[u8],
 ) -> Result<Reply, Stop> {
     decision::allow(&request.method, "PUT")?;
-    let held = body::read(request.body.get_mut(), limits::PROPS_BYTES, &app.bodies).await?;
+    let (body, headers) = (request.body.get_mut(), &request.headers);
+    let held = body::read_document(body, headers, limits::PROPS_BYTES, &app.bodies).await?;
     let props = if held.bytes.is_empty() { Ok(Map::new()) } else { parse_props(&held.bytes) };
     let props = props.map_err(|why| {
         let form = "the body must be a JSON object of the form {\"props\":{...}}";
@@ -200,19 +201,56 @@ pub(crate) async fn create_type(
         }
         return Ok(changed());
     }
+    let told = tell_unheeded(changed(), &changes, &name);
     propose(app, Change::SetBucketType { name: name.to_owned(), changes }).await?;
-    Ok(changed())
+    Ok(told)
 }
 
 fn check_new_type(given: &Map<String, Value>) -> Result<PropChanges, Stop> {
-    props::check(given)
-        .map_err(|errors| Reply::json(StatusCode::BAD_REQUEST, json!(errors).to_string()).into())
+    let refuse =
+        |errors: Value| Stop::from(Reply::json(StatusCode::BAD_REQUEST, errors.to_string()));
+    let changes = props::check(given).map_err(|errors| refuse(json!(errors)))?;
+    let errors = relied_upon(&changes);
+    if errors.is_empty() { Ok(changes) } else { Err(refuse(Value::Object(errors))) }
+}
+
+/// The properties that are refused because whoever sets them relies on them, each with the reason.
+fn relied_upon(changes: &PropChanges) -> Map<String, Value> {
+    let refused = changes.0.iter().filter_map(|(name, value)| match unheeded(name, value)? {
+        Unheeded::Refused(why) => Some((name.clone(), why.into())),
+        Unheeded::Stored => None,
+    });
+    refused.collect()
+}
+
+/// Says of properties that were stored and that nothing acts on, to the client and in the log.
+fn tell_unheeded(reply: Reply, changes: &PropChanges, whose: &dyn std::fmt::Display) -> Reply {
+    let stored = changes.0.iter().filter(|(name, value)| unheeded(name, value).is_some());
+    let names: Vec<&str> = stored.map(|(name, _)| name.as_str()).collect();
+    if names.is_empty() {
+        return reply;
+    }
+    let names = names.join(", ");
+    tracing::warn!(%whose, properties = names, "properties are stored that nothing acts on");
+    // Names may hold anything.
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "_-., ".contains(letter);
+    let names: String = names.chars().map(|c| if plain(c) { c } else { '?' }).collect();
+    reply.header(WARNING, format!("299 mapring \"stored, but nothing acts on: {names}\""))
 }
 
 /// Whose properties are written.
 enum Target {
     Bucket(BucketId),
     Type(Bytes),
+}
+
+impl std::fmt::Display for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Bucket(bucket) => bucket.fmt(f),
+            Self::Type(name) => f.write_str(&String::from_utf8_lossy(name)),
+        }
+    }
 }
 
 impl Target {
@@ -250,7 +288,8 @@ impl Target {
 }
 
 async fn write_props(app: &App, request: &mut Request, target: Target) -> Result<Reply, Stop> {
-    let held = body::read(request.body.get_mut(), limits::PROPS_BYTES, &app.bodies).await?;
+    let (body, headers) = (request.body.get_mut(), &request.headers);
+    let held = body::read_document(body, headers, limits::PROPS_BYTES, &app.bodies).await?;
     let props = parse_props(&held.bytes).map_err(|why| {
         Reply::bad_request(format!(
             "{} PUT must be a JSON object of the form:\n\
@@ -263,8 +302,10 @@ async fn write_props(app: &App, request: &mut Request, target: Target) -> Result
     decision::same_origin(&request.headers, app.config.secure_referer_check)?;
     decision::json_body(&request.headers)?;
     decision::representation(&request.headers, &[media::JSON])?;
+    let whose = target.to_string();
+    let reply = tell_unheeded(changed(), &changes, &whose);
     propose(app, target.change(changes)?).await?;
-    Ok(changed())
+    Ok(reply)
 }
 
 /// The properties in a body, or else what to say beside the form that it should have.
@@ -292,12 +333,13 @@ fn check_props(
         let absent = if **name == "datatype" { Value::Null } else { Value::Bool(false) };
         changes.0.get(**name).is_some_and(|new| new != now.get(**name).unwrap_or(&absent))
     });
-    let errors: Map<String, Value> = fixed
-        .map(|name| {
-            let text = format!("Cannot update {name} on existing {word}");
-            ((*name).to_owned(), text.into())
-        })
-        .collect();
+    let fixed = fixed.map(|name| {
+        let text = format!("Cannot update {name} on existing {word}");
+        ((*name).to_owned(), text.into())
+    });
+    let mut errors = relied_upon(&changes);
+    // Riak's words where there are some.
+    errors.extend(fixed);
     if errors.is_empty() { Ok(changes) } else { Err(refuse(Value::Object(errors)).into()) }
 }
 

@@ -224,6 +224,39 @@ fn check_one(name: &str, value: &Value) -> Result<Value, &'static str> {
     }
 }
 
+/// What becomes of a property on which nothing acts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unheeded {
+    /// Whoever sets it relies on it: it is refused, for this reason.
+    Refused(&'static str),
+    /// It is stored and shown.
+    Stored,
+}
+
+/// Whether nothing acts on a property with this value, which has passed [`check`]. Values that say no
+/// more than what is so anyway are heeded: clients write back all the properties that they have read,
+/// here or from Riak.
+pub fn unheeded(name: &str, value: &Value) -> Option<Unheeded> {
+    let refused = |why| Some(Unheeded::Refused(why));
+    match (name, value) {
+        ("n_val" | "allow_mult" | "last_write_wins" | "basic_quorum" | "notfound_ok", _)
+        | ("r" | "w" | "dw" | "rw" | "pr" | "pw", _)
+        // Values always carry what tells siblings apart.
+        | ("dvv_enabled" | "claimant", _)
+        | ("search" | "consistent" | "repl", Value::Bool(false))
+        | ("active", Value::Bool(true)) => None,
+        ("search_index", Value::String(none)) if none == "_dont_index_" => None,
+        ("sync_on_write", Value::String(word)) if word == "backend" || word == "default" => None,
+        ("node_confirms", Value::Number(number)) if number.as_u64() == Some(0) => None,
+        ("hll_precision", Value::Number(number)) if number.as_u64() == Some(14) => None,
+        _ if OTHER.get(name) == Some(value) => None,
+        ("precommit" | "postcommit", _) => refused("hooks are not run here"),
+        ("datatype", _) => refused("data types are not offered"),
+        ("consistent", _) => refused("strong consistency is not offered"),
+        _ => Some(Unheeded::Stored),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -242,6 +275,30 @@ mod tests {
         assert_eq!(props.w, Quorum::All);
         assert_eq!(props.to_json("b")["name"], "b");
         assert_eq!(props.to_json("b")["r"], 2);
+    }
+
+    #[test]
+    fn what_nobody_acts_on_is_known() {
+        let unheeded = |name: &str, value: Value| unheeded(name, &value);
+        for props in [BucketProps::default(), BucketProps::typed()] {
+            for (name, value) in props.to_json("b").into_iter().filter(|(name, _)| name != "name") {
+                assert_eq!(unheeded(&name, value), None, "{name} written back");
+            }
+        }
+        let hook = json!([{"mod": "m", "fun": "f"}]);
+        for (name, value) in [
+            ("precommit", hook.clone()),
+            ("postcommit", hook),
+            ("datatype", json!("map")),
+            ("consistent", json!(true)),
+        ] {
+            assert!(matches!(unheeded(name, value), Some(Unheeded::Refused(_))), "{name}");
+        }
+        for (name, value) in
+            [("backend", json!("x")), ("big_vclock", json!(10)), ("zork", json!(1))]
+        {
+            assert_eq!(unheeded(name, value), Some(Unheeded::Stored), "{name}");
+        }
     }
 
     #[track_caller]
