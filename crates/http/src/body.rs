@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
-use http::header::{CONNECTION, EXPECT};
+use http::header::{CONNECTION, CONTENT_ENCODING, EXPECT};
 use http::{HeaderMap, StatusCode};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
+use crate::gzip::Inflated;
 use crate::limits;
 use crate::reply::{Reply, Stop};
 
@@ -78,16 +79,7 @@ async fn read_within(
         if buffer.len() + data.len() > limit {
             return Err(too_large(limit));
         }
-        let held = share.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
-        let needed = (buffer.len() + data.len()).div_ceil(limits::BODY_STEP_BYTES);
-        if needed > held {
-            let more = u32::try_from(needed - held).unwrap_or(u32::MAX);
-            let more = budget.0.clone().try_acquire_many_owned(more).map_err(|_| overloaded())?;
-            match &mut share {
-                Some(share) => share.merge(more),
-                None => share = Some(more),
-            }
-        }
+        grow(&mut share, buffer.len() + data.len(), budget)?;
         if buffer.is_empty() {
             // At most a step ahead of what has really come.
             let expected = usize::try_from(body.size_hint().lower()).unwrap_or(limit);
@@ -97,6 +89,74 @@ async fn read_within(
     }
     *body = Body::empty();
     Ok(Held { bytes: buffer.freeze(), share: Share(share) })
+}
+
+/// Reads a body that is a document, of at most `limit` bytes, also one that comes gzipped: then of so
+/// many bytes as it was.
+///
+/// # Errors
+/// As [`read`]; 415 for another encoding, 400 for what is not what it says.
+pub(crate) async fn read_document(
+    body: &mut Body,
+    headers: &HeaderMap,
+    limit: usize,
+    budget: &Budget,
+) -> Result<Held, Stop> {
+    let encoding = headers.get(CONTENT_ENCODING).map(|given| given.as_bytes().to_ascii_lowercase());
+    match encoding.as_deref() {
+        None | Some(b"" | b"identity") => read(body, limit, budget).await,
+        Some(b"gzip" | b"x-gzip") => {
+            let held = read(body, limit, budget).await?;
+            inflate(&held.bytes, limit, budget).await
+        }
+        Some(other) => {
+            let other = String::from_utf8_lossy(other);
+            let text = format!("Content-Encoding: {other} is not taken here, only gzip\n");
+            Err(Reply::text(StatusCode::UNSUPPORTED_MEDIA_TYPE, text).into())
+        }
+    }
+}
+
+async fn inflate(bytes: &[u8], limit: usize, budget: &Budget) -> Result<Held, Stop> {
+    let mut inflated = Inflated::new(bytes);
+    let mut buffer = BytesMut::new();
+    let mut share: Option<OwnedSemaphorePermit> = None;
+    let mut piece = vec![0; limits::BODY_STEP_BYTES];
+    loop {
+        let count = inflated.next(&mut piece).map_err(|error| {
+            Reply::bad_request(format!(
+                "the body is not gzip as its Content-Encoding says: {error}\n"
+            ))
+        })?;
+        let Some(data) = piece.get(..count).filter(|data| !data.is_empty()) else { break };
+        if buffer.len() + data.len() > limit {
+            return Err(too_large(limit));
+        }
+        grow(&mut share, buffer.len() + data.len(), budget)?;
+        buffer.extend_from_slice(data);
+        // Others on this thread come first.
+        tokio::task::yield_now().await;
+    }
+    Ok(Held { bytes: buffer.freeze(), share: Share(share) })
+}
+
+/// Takes of the budget what `bytes` need beyond what is held.
+fn grow(
+    share: &mut Option<OwnedSemaphorePermit>,
+    bytes: usize,
+    budget: &Budget,
+) -> Result<(), Stop> {
+    let held = share.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+    let needed = bytes.div_ceil(limits::BODY_STEP_BYTES);
+    if needed > held {
+        let more = u32::try_from(needed - held).unwrap_or(u32::MAX);
+        let more = budget.0.clone().try_acquire_many_owned(more).map_err(|_| overloaded())?;
+        match share {
+            Some(share) => share.merge(more),
+            None => *share = Some(more),
+        }
+    }
+    Ok(())
 }
 
 fn too_large(limit: usize) -> Stop {
@@ -164,6 +224,45 @@ mod tests {
         assert_eq!(stop.unwrap().status(), 503);
         drop(share);
         assert!(read(&mut chunks(3, limits::BODY_STEP_BYTES), size, &budget).await.is_ok());
+    }
+
+    fn gzip(bytes: &[u8]) -> Bytes {
+        use std::io::Write as _;
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap().into()
+    }
+
+    #[tokio::test]
+    async fn gzipped_documents_are_inflated_within_the_limit() {
+        let budget = Budget::new(1 << 20);
+        let document = |encoding: &'static str, bytes: Bytes, limit: usize| {
+            let mut headers = HeaderMap::new();
+            headers.insert(CONTENT_ENCODING, http::HeaderValue::from_static(encoding));
+            let budget = budget.clone();
+            async move {
+                let read = read_document(&mut Body::from(bytes), &headers, limit, &budget).await;
+                read.map(|held| held.bytes).map_err(|stop| (stop.status(), stop.text()))
+            }
+        };
+        let text = Bytes::from("{}".repeat(1_000));
+        for encoding in ["gzip", "X-GZIP"] {
+            assert_eq!(document(encoding, gzip(&text), 2_000).await.unwrap(), text);
+        }
+        assert_eq!(document("identity", text.clone(), 2_000).await.unwrap(), text);
+        assert_eq!(document("gzip", gzip(&text), 1_999).await.unwrap_err().0, 413);
+        // A bomb costs no more than its limit, and all bodies together are bounded.
+        let bomb = gzip(&vec![0; 64 << 20]);
+        assert!(bomb.len() < 100_000);
+        assert_eq!(document("gzip", bomb.clone(), 100_000).await.unwrap_err().0, 413);
+        assert_eq!(document("gzip", bomb, 64 << 20).await.unwrap_err().0, 503);
+        let short = gzip(&text).slice(..20);
+        for wrong in [text.clone(), short, Bytes::new()] {
+            let (status, why) = document("gzip", wrong, 2_000).await.unwrap_err();
+            assert!(status == 400 && why.contains("is not gzip"), "{status} {why}");
+        }
+        let (status, why) = document("br", text, 2_000).await.unwrap_err();
+        assert!(status == 415 && why.contains("br") && why.contains("only gzip"), "{why}");
     }
 
     #[tokio::test]

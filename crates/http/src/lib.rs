@@ -6,8 +6,7 @@
 //! the wire, byte for byte, stands in [`multipart`], [`headers`] and [`reply`].
 //!
 //! Differences from Riak, on purpose: an `X-Riak-Vclock` that was not made by this cluster is
-//! refused with 400 (Riak: 500); a body over the limit with 413 (Riak: 500); nothing is compressed
-//! on the fly; `asis` is checked and has no effect; `Content-MD5` is ignored; link walking by URL
+//! refused with 400 (Riak: 500); a body over the limit with 413 (Riak: 500); `asis` is checked and has no effect; `Content-MD5` is ignored; link walking by URL
 //! is not served; names that are not UTF-8 appear in JSON listings with U+FFFD (Riak: 500); the
 //! path and query of a request have at most 65,534 bytes (414), which bounds names before
 //! [`mapring_types::limits::KEY_BYTES`] does.
@@ -18,6 +17,7 @@ mod body;
 mod buckets;
 mod decision;
 mod events;
+mod gzip;
 pub mod headers;
 mod health;
 pub mod limits;

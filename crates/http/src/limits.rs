@@ -68,6 +68,16 @@ pub const SKIPPED_HEADER_BYTES: usize = 4 << 10;
 /// Results that are ready at the same time leave in one piece up to this size.
 pub const FLUSH_BYTES: usize = 1 << 20;
 
+/// Answers of fewer bytes are not compressed: the headers would outweigh what is saved.
+pub const GZIP_BYTES: u64 = 1 << 10;
+
+/// So much of an answer is compressed, or of a request's body inflated, before others on the thread
+/// come: about half a millisecond.
+pub const GZIP_STEP_BYTES: usize = 64 << 10;
+
+/// Answers that are compressed at once: each takes about 300 kB. More are sent as they are.
+pub const COMPRESSORS: usize = 256;
+
 /// A query document longer than this is parsed off the reactor.
 pub const PARSE_INLINE_BYTES: usize = 64 << 10;
 

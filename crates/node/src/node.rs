@@ -298,6 +298,7 @@ impl Build<'_> {
             }),
             config: mapring_http::HttpConfig {
                 secure_referer_check: self.config.http.secure_referer_check,
+                gzip: self.config.http.gzip,
                 ..mapring_http::HttpConfig::default()
             },
         }

@@ -67,6 +67,7 @@ pub const KEYS: &[Key] = &[
     key!(http.listen, |raw| raw.address()),
     key!(http.advertise, |raw| raw.host_port().map(Some)),
     key!(http.secure_referer_check, |raw| raw.flag()),
+    key!(http.gzip, |raw| raw.flag()),
     key!(storage.durability, |raw| raw.choice(&[
         ("none", Durability::None),
         ("process", Durability::Process),

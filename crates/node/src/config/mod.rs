@@ -79,6 +79,8 @@ pub struct HttpConfig {
     pub advertise: Option<String>,
     /// Whether requests with a foreign `Referer` are refused.
     pub secure_referer_check: bool,
+    /// Whether answers are compressed for clients that accept it.
+    pub gzip: bool,
 }
 
 /// Section `[storage]`.
@@ -184,6 +186,7 @@ impl Default for Config {
                 listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8098)),
                 advertise: None,
                 secure_referer_check: true,
+                gzip: true,
             },
             storage: StorageConfig {
                 durability: Durability::Process,
