@@ -63,33 +63,67 @@ const LOG_LINES: usize = 20;
 pub(crate) async fn run(arguments: &Arguments) -> Outcome {
     // Before the first child: a signal must find somebody who stops it.
     let mut signals = Signals::listen()?;
-    let place = Place::new(arguments.data_dir.as_deref())?;
+    check_ports(arguments)?;
+    let mut place = Place::new(arguments.data_dir.as_deref())?;
     let mut nodes = Vec::new();
     let outcome = tokio::select! {
         biased;
         () = signals.next() => Ok(()),
-        outcome = play(arguments, place.path(), &mut nodes) => outcome,
+        outcome = play(arguments, &mut place, &mut nodes) => outcome,
     };
     stop_all(&mut nodes, &mut signals).await;
+    place.clear()?;
     outcome
 }
 
-async fn play(arguments: &Arguments, place: &Path, nodes: &mut Vec<Node>) -> Outcome {
+/// Refuses ports that something else listens at: a node would end there, and whoever asks it would be
+/// answered by that other program, which may well be a node.
+fn check_ports(arguments: &Arguments) -> Outcome {
     for number in 0..arguments.nodes {
-        nodes.push(Node::start(arguments, number, place)?);
+        let [http, cluster] = ports(arguments, number);
+        let tcp = |port| std::net::TcpListener::bind(("127.0.0.1", port)).map(drop);
+        let udp = |port| std::net::UdpSocket::bind(("127.0.0.1", port)).map(drop);
+        let free = tcp(http).map_err(|error| (http, error)).and_then(|()| {
+            tcp(cluster).and_then(|()| udp(cluster)).map_err(|error| (cluster, error))
+        });
+        free.map_err(|(port, error)| {
+            Failure::failed(format!(
+                "n{} cannot listen at port {port}: {error}; is another playground running? \
+                 --http-port takes other ports",
+                number + 1
+            ))
+        })?;
     }
-    wait_until_shared(nodes).await?;
+    Ok(())
+}
+
+/// The ports of a node: for clients, and for the cluster.
+fn ports(arguments: &Arguments, number: u16) -> [u16; 2] {
+    let port = arguments.http_port + 10 * number;
+    [port, port + 1]
+}
+
+async fn play(arguments: &Arguments, place: &mut Place, nodes: &mut Vec<Node>) -> Outcome {
+    for number in 0..arguments.nodes {
+        nodes.push(Node::start(arguments, number, place.path())?);
+    }
+    if let Err(failure) = wait_until_shared(nodes).await {
+        nodes.iter().for_each(|node| place.keep(&node.log));
+        return Err(failure);
+    }
     for node in nodes.iter() {
         print_line(&format!("{}  {}  pid {}", node.name, node.url, node.pid()))?;
     }
     if arguments.data_dir.is_some() {
-        print_line(&format!("data and logs in {}", place.display()))?;
+        print_line(&format!("data and logs in {}", place.path().display()))?;
     }
     print_line("ready")?;
     loop {
         let (at, status) = next_end(nodes).await;
         let node = nodes.remove(at);
-        print_line(&format!("{} (pid {}) has ended: {status}", node.name, node.id))?;
+        place.keep(&node.log);
+        let log = node.log.display();
+        print_line(&format!("{} (pid {}) has ended: {status}; log: {log}", node.name, node.id))?;
         if nodes.is_empty() {
             return Err(Failure::failed("no node is left"));
         }
@@ -99,7 +133,11 @@ async fn play(arguments: &Arguments, place: &Path, nodes: &mut Vec<Node>) -> Out
 /// The directory of the data, which may be a temporary one.
 enum Place {
     Given(PathBuf),
-    Temporary(TempDir),
+    Temporary {
+        directory: TempDir,
+        /// Logs that outlive it: whoever finds a node ended wants to know why.
+        kept: Vec<PathBuf>,
+    },
 }
 
 impl Place {
@@ -114,7 +152,7 @@ impl Place {
             None => tempfile::Builder::new()
                 .prefix("mapring-playground-")
                 .tempdir()
-                .map(Self::Temporary)
+                .map(|directory| Self::Temporary { directory, kept: Vec::new() })
                 .map_err(|error| Failure::failed(format!("cannot make a directory: {error}"))),
         }
     }
@@ -122,8 +160,35 @@ impl Place {
     fn path(&self) -> &Path {
         match self {
             Self::Given(path) => path,
-            Self::Temporary(directory) => directory.path(),
+            Self::Temporary { directory, .. } => directory.path(),
         }
+    }
+
+    fn keep(&mut self, log: &Path) {
+        if let Self::Temporary { kept, .. } = self {
+            kept.push(log.to_owned());
+        }
+    }
+
+    /// Removes what is not to be kept.
+    fn clear(self) -> Outcome {
+        let Self::Temporary { directory, kept } = self else { return Ok(()) };
+        if kept.is_empty() {
+            return Ok(());
+        }
+        let path = directory.keep();
+        for entry in fs::read_dir(&path).into_iter().flatten().flatten() {
+            let entry = entry.path();
+            if !kept.contains(&entry) {
+                // What cannot be removed stays: it is in the system's directory for such things.
+                let _ = if entry.is_dir() {
+                    fs::remove_dir_all(&entry)
+                } else {
+                    fs::remove_file(&entry)
+                };
+            }
+        }
+        print_line(&format!("logs of nodes that have ended are kept in {}", path.display()))
     }
 }
 
@@ -140,8 +205,7 @@ struct Node {
 
 impl Node {
     fn start(arguments: &Arguments, number: u16, place: &Path) -> Outcome<Self> {
-        let first = arguments.http_port;
-        let port = first + 10 * number;
+        let [port, cluster] = ports(arguments, number);
         let name = format!("n{}", number + 1);
         let failed =
             |error: std::io::Error| Failure::failed(format!("cannot start {name}: {error}"));
@@ -153,7 +217,7 @@ impl Node {
             .arg("--data-dir")
             .arg(place.join(&name))
             .args(["--http", &format!("127.0.0.1:{port}")])
-            .args(["--cluster", &format!("127.0.0.1:{}", port + 1)])
+            .args(["--cluster", &format!("127.0.0.1:{cluster}")])
             .stdin(Stdio::piped())
             .stdout(lines.try_clone().map_err(failed)?)
             .stderr(lines)
@@ -161,7 +225,8 @@ impl Node {
             .process_group(0)
             .kill_on_drop(true);
         if number > 0 {
-            command.args(["--join", &format!("127.0.0.1:{}", first + 1)]);
+            let [_, first] = ports(arguments, 0);
+            command.args(["--join", &format!("127.0.0.1:{first}")]);
         }
         if std::env::var_os(CACHE.0).is_none() {
             command.env(CACHE.0, CACHE.1);
@@ -225,23 +290,21 @@ impl Node {
 async fn wait_until_shared(nodes: &mut [Node]) -> Outcome {
     let deadline = Instant::now() + START;
     loop {
+        let count = nodes.len();
+        let shared = join_all(nodes.iter().map(|node| node.shares_ring(count))).await;
+        // After they were asked: who answers for a node that has ended is another one.
         for node in nodes.iter_mut() {
             if let Ok(Some(status)) = node.child.try_wait() {
                 return Err(node.ended(status));
             }
         }
-        let count = nodes.len();
-        let shared = join_all(nodes.iter().map(|node| node.shares_ring(count))).await;
         if shared.iter().all(|shared| *shared) {
             return Ok(());
         }
         if Instant::now() > deadline {
             let late = nodes.iter().zip(shared).filter(|(_, shared)| !shared);
             let late: Vec<_> = late.map(|(node, _)| node.name.as_str()).collect();
-            return Err(Failure::failed(format!(
-                "{} not ready after {START:?}; see the logs by giving --data-dir",
-                late.join(", ")
-            )));
+            return Err(Failure::failed(format!("{} not ready after {START:?}", late.join(", "))));
         }
         sleep(ASK_EVERY).await;
     }

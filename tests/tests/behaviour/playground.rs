@@ -167,3 +167,60 @@ async fn killed_nodes_are_reported_and_the_others_go_on() {
     assert!(status.success(), "{status}");
     gone("every process to end", &pids).await;
 }
+
+/// A second one would be answered by the nodes of the first.
+#[tokio::test]
+async fn taken_ports_are_told_of_before_anything_starts() {
+    let playground = Playground::start().await;
+    let taken = playground.ports.port(0);
+    // Those for clients; and those of the cluster, one below.
+    for first in [taken, taken + 1] {
+        let second = Command::new(PROGRAM)
+            .args(["playground", "--nodes", "2", "--http-port", &first.to_string()])
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
+            .output();
+        let output = timeout(PATIENCE, second).await.expect("it does not end").unwrap();
+        let (out, err) =
+            (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(!output.status.success() && !out.contains("ready"), "{out}{err}");
+        assert!(
+            err.contains("another playground") && err.contains("--http-port"),
+            "{first}: {err}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn logs_of_nodes_that_die_outlive_a_temporary_directory() {
+    let ports = Ports::take();
+    let mut child = Command::new(PROGRAM)
+        .args(["playground", "--nodes", "2", "--http-port", &ports.port(0).to_string()])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut next = async || timeout(PATIENCE, lines.next_line()).await.expect("no line").unwrap();
+    let mut victim = None;
+    while let Some(line) = next().await {
+        match line.rsplit_once("pid ") {
+            Some((_, pid)) if line.starts_with("n2") => victim = pid.parse().ok(),
+            _ if line == "ready" => break,
+            _ => {}
+        }
+    }
+    kill_process(Pid::from_raw(victim.unwrap()).unwrap(), Signal::KILL).unwrap();
+    let line = next().await.unwrap();
+    let log = line.rsplit_once("log: ").unwrap_or_else(|| panic!("{line}")).1.to_owned();
+    let log = Path::new(&log);
+    kill_process(Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap()).unwrap(), Signal::TERM)
+        .unwrap();
+    let status = timeout(PATIENCE, child.wait()).await.unwrap().unwrap();
+    assert!(status.success() && next().await.unwrap().contains("are kept"), "{status}");
+    assert!(fs::read_to_string(log).unwrap().contains("n2"));
+    let left: Vec<_> = fs::read_dir(log.parent().unwrap()).unwrap().flatten().collect();
+    assert_eq!(left.len(), 1, "{left:?}");
+    fs::remove_dir_all(log.parent().unwrap()).unwrap();
+}
