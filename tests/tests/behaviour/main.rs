@@ -26,6 +26,7 @@ mod pipelining;
 mod playground;
 mod queries;
 mod quorum;
+mod refusals;
 mod running;
 mod sharing;
 mod signals;
