@@ -36,7 +36,10 @@ pub(crate) async fn run(command: &Command) -> Outcome {
     match command {
         Command::Create(arguments) => {
             let CreateArguments { name, props, target } = arguments;
-            target.client()?.create_bucket_type(name, props.clone().into_bytes()).await?;
+            let created = target.client()?.create_bucket_type(name, props.clone().into_bytes());
+            if let Some(warning) = created.await? {
+                eprintln!("warning: {warning}");
+            }
             print(format!("{name} created\n").as_bytes())
         }
         Command::List(arguments) => {

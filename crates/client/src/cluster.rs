@@ -301,15 +301,22 @@ impl Client {
     }
 
     /// Creates a bucket type with `props`, a JSON object of the form `{"props": {…}}`, or with the
-    /// defaults when empty.
+    /// defaults when empty. Gives what the node warns of: properties on which nothing acts.
     ///
     /// # Errors
     /// As for any request; 400 names the refused properties, 409 a type that exists with others.
-    pub async fn create_bucket_type(&self, name: &str, props: impl Into<Bytes>) -> Result<()> {
+    pub async fn create_bucket_type(
+        &self,
+        name: &str,
+        props: impl Into<Bytes>,
+    ) -> Result<Option<String>> {
         let path = format!("/admin/bucket-types/{}", escape(name));
         let answer = self.send(Method::PUT, &path, HeaderMap::new(), props.into()).await?;
-        answer.expect(&[StatusCode::NO_CONTENT]).await?.body.collect(limits::ERROR_BYTES).await?;
-        Ok(())
+        let answer = answer.expect(&[StatusCode::NO_CONTENT]).await?;
+        let warning = answer.header("warning").and_then(|text| Some(text.split_once(' ')?.1));
+        let warning = warning.map(str::to_owned);
+        answer.body.collect(limits::ERROR_BYTES).await?;
+        Ok(warning)
     }
 
     /// The names of all bucket types.

@@ -137,7 +137,7 @@ struct Compressed {
 
 impl Compressed {
     fn new(body: Body, permit: OwnedSemaphorePermit) -> Self {
-        let encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        let encoder = GzEncoder::new(Vec::new(), Compression::new(limits::GZIP_LEVEL));
         let pending = Bytes::new();
         Self { body, encoder, pending, held: false, ended: false, _permit: permit }
     }

@@ -71,6 +71,10 @@ pub const FLUSH_BYTES: usize = 1 << 20;
 /// Answers of fewer bytes are not compressed: the headers would outweigh what is saved.
 pub const GZIP_BYTES: u64 = 1 << 10;
 
+/// How hard answers are compressed, of 9: the level below makes text a quarter larger for a fifth less
+/// time, the next ones hardly smaller.
+pub const GZIP_LEVEL: u32 = 2;
+
 /// So much of an answer is compressed, or of a request's body inflated, before others on the thread
 /// come: about half a millisecond.
 pub const GZIP_STEP_BYTES: usize = 64 << 10;
