@@ -142,7 +142,6 @@ fn to_sorted_typed(
 
 /// A typed array, a copy of it, and its items in the comparator's order. The copy is made by the
 /// engine, which so sees whether it is one.
-#[expect(clippy::type_complexity, reason = "three things of one place")]
 fn typed(
     this: &JsValue,
     compare: &JsObject,
