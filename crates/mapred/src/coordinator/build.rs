@@ -112,10 +112,10 @@ impl Coordinator {
             _ => None,
         };
         let mut stages: Vec<Stage> = listing.into_iter().chain(stages(phases, options)).collect();
-        if let Inputs::Slice(slice) = &query.spec().inputs {
-            if let Some(Stage { kind: StageKind::Lanes(first), .. }) = stages.first_mut() {
-                shared.running.covers(first.cover(slice, &mut router)?);
-            }
+        if let Inputs::Slice(slice) = &query.spec().inputs
+            && let Some(Stage { kind: StageKind::Lanes(first), .. }) = stages.first_mut()
+        {
+            shared.running.covers(first.cover(slice, &mut router)?);
         }
         let source = match &query.spec().inputs {
             Inputs::Slice(_) | Inputs::BadFilter(_) => None,
