@@ -77,6 +77,20 @@ fn numbers_are_written_as_in_node() {
 }
 
 #[test]
+fn methods_give_what_they_give_in_node() {
+    on_large_stack(|| {
+        let function = source(include_str!("dates/methods.js"), None);
+        let mut runtime = JsRuntime::new(ScriptLimits::default());
+        let results = runtime.map(1, &function, vec![input("")]).unwrap().remove(0);
+        let given = results.iter().map(|result| serde_json::from_str::<String>(&result.0).unwrap());
+        let expected = include_str!("dates/methods.txt").lines();
+        let wrong: Vec<_> = given.clone().zip(expected.clone()).filter(|(a, b)| a != b).collect();
+        assert!(wrong.is_empty(), "{wrong:#?}");
+        assert_eq!(given.count(), expected.count());
+    });
+}
+
+#[test]
 fn other_places_are_refused() {
     let refused = "function (how) { try { return how[0] + new Date(0).toLocaleString(how[1], how[2]); } \
         catch (error) { return error.name + ': ' + error.message; } }";

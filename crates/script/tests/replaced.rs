@@ -1,6 +1,6 @@
 //! What this crate puts in the place of the engine's own (`JSON`, the methods of regular
-//! expressions, of lists and of texts) gives what the engine's own gives: the same programs run in
-//! both.
+//! expressions, of lists and of texts, dates) gives what the engine's own gives: the same programs
+//! run in both.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -622,6 +622,27 @@ fn texts() {
         "return [JSON.parse.name, JSON.parse.length, JSON.stringify.name, JSON.stringify.length];",
     );
     same("return RegExp.prototype[Symbol.match].call(1, 'a');");
+    same(
+        "return [Date, Date.prototype, Number.prototype].map(function (object) {
+          return Reflect.ownKeys(object).map(String).sort().map(function (name) {
+            var property = Object.getOwnPropertyDescriptor(object, name);
+            return property && [name, property.writable, property.enumerable, property.configurable,
+              typeof property.value, property.value && property.value.length]; }); });",
+    );
+    for arguments in
+        ["", "0", "NaN", "null", "undefined", "true", "[]", "{}", "2011, 4, 20", "1e9, 0"]
+    {
+        same(&format!(
+            "var date = new Date({arguments}); return [isNaN(date), date.getTime() > 1e12 || +date];"
+        ));
+    }
+    same("return [new Date(1n)];");
+    same("return Date.prototype.toString.call({});");
+    same("return Date.prototype.toLocaleString.call(1);");
+    same("return Number.prototype.toLocaleString.call('1');");
+    same(
+        "Object.defineProperty(Array.prototype, 0, {get() { throw 1; }}); return new Date(7).getTime();",
+    );
     same("return RegExp.prototype[Symbol.split].call({}, 'a');");
     same(
         "return ['push', 'unshift', 'splice', 'slice', 'concat', 'reverse', 'join', 'indexOf',

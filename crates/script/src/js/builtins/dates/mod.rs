@@ -47,6 +47,7 @@ pub(in crate::js) fn install(context: &mut Context) -> JsResult<()> {
     let parse = NativeFunction::from_fn_ptr(parse);
     put_method(&constructor, js_string!("parse").into(), ("parse", 1), parse, context);
     locale::install(&prototype, context);
+    name_zone(&prototype, context)?;
     for (object, name) in [(context.global_object(), "Date"), (prototype, "constructor")] {
         let property = PropertyDescriptor::builder()
             .value(constructor.clone())
@@ -58,6 +59,30 @@ pub(in crate::js) fn install(context: &mut Context) -> JsResult<()> {
     Ok(())
 }
 
+/// What V8 writes behind the distance from UTC; the language leaves it open.
+const ZONE: &str = " (Coordinated Universal Time)";
+
+/// The methods of `Date.prototype` whose texts end with the distance from UTC.
+fn name_zone(prototype: &JsObject, context: &mut Context) -> JsResult<()> {
+    for name in ["toString", "toTimeString"] {
+        let original = prototype.get(JsString::from(name), context)?;
+        let Some(original) = original.as_object() else { continue };
+        let function = NativeFunction::from_copy_closure_with_captures(
+            |this, _, original, context| with_zone(original.call(this, &[], context)?, context),
+            original,
+        );
+        put_method(prototype, JsString::from(name).into(), (name, 0), function, context);
+    }
+    Ok(())
+}
+
+fn with_zone(text: JsValue, context: &mut Context) -> JsResult<JsValue> {
+    let text = text.to_string(context)?;
+    // There is no zone where there is no date.
+    let has_zone = text.to_std_string_lossy().contains("GMT");
+    Ok(if has_zone { js_string!(&text, &JsString::from(ZONE)) } else { text }.into())
+}
+
 /// `Date` as a constructor and as a function: the engine's own, but for texts.
 fn construct(
     new_target: &JsValue,
@@ -66,7 +91,7 @@ fn construct(
     context: &mut Context,
 ) -> JsResult<JsValue> {
     let Some(target) = new_target.as_object() else {
-        return original.call(&JsValue::undefined(), arguments, context);
+        return with_zone(original.call(&JsValue::undefined(), &[], context)?, context);
     };
     let [value] = arguments else {
         return original.construct(arguments, Some(&target), context).map(Into::into);
