@@ -98,3 +98,29 @@ async fn words_are_counted_on_every_node_plain_and_chunked() {
         assert_eq!(counts(&results), expected());
     }
 }
+
+/// Programs and data of Riak's days: trailing commas and raw tabs in what is posted and in what is
+/// stored, dates as they were written then.
+#[tokio::test]
+async fn old_programs_and_their_data_are_read() {
+    let cluster = Cluster::start(1).await;
+    let body =
+        "{\"at\":\t\"Fri May 20 12:00:00 +0000 2011\",\n\"note\": \"a\tb\", \"tags\": [1,],}";
+    let object = NewObject {
+        body: body.into(),
+        content_type: "application/json".into(),
+        ..NewObject::default()
+    };
+    let client = cluster.client(0);
+    client.put(&Place::new("old", "k"), object).await.unwrap();
+    let query = r#"{"inputs": [["old", "k"],],
+        "query": [{"map": {"language": "javascript", "source": "function(v) {
+            var value = JSON.parse(v.values[0].data), at = new Date(value.at);
+            return [at.toJSON(), at.toLocaleDateString(), at.getHours(), at.getTimezoneOffset(),
+                value.note, value.tags];
+        }",},},],}"#;
+    let answer = client.mapred(query.to_owned()).await.unwrap();
+    let answer: Value = serde_json::from_slice(&answer).unwrap();
+    let expected = json!(["2011-05-20T12:00:00.000Z", "5/20/2011", 12, 0, "a\tb", [1]]);
+    assert_eq!(answer, expected);
+}
