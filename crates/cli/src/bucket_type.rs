@@ -36,8 +36,9 @@ pub(crate) async fn run(command: &Command) -> Outcome {
     match command {
         Command::Create(arguments) => {
             let CreateArguments { name, props, target } = arguments;
-            let created = target.client()?.create_bucket_type(name, props.clone().into_bytes());
-            if let Some(warning) = created.await? {
+            let client = target.client()?;
+            let warning = client.create_bucket_type(name, props.clone().into_bytes()).await?;
+            if let Some(warning) = warning {
                 eprintln!("warning: {warning}");
             }
             print(format!("{name} created\n").as_bytes())
