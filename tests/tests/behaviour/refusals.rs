@@ -8,8 +8,9 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::process::Command;
 
-use crate::harness::{Cluster, Exchange, Node, root};
+use crate::harness::{Cluster, Exchange, Node, PROGRAM, root};
 
 const JSON: &str = "Content-Type: application/json";
 const TEXT: &str = "Content-Type: text/plain";
@@ -175,6 +176,13 @@ async fn properties_that_nothing_acts_on_are_refused_or_told_of() {
         }
     }
     assert!(node.log().contains("properties are stored that nothing acts on"), "{}", node.log());
+    let created = Command::new(PROGRAM)
+        .args(["bucket-type", "create", "told", r#"{"props":{"backend":"x"}}"#])
+        .env("MAPRING_URL", node.url())
+        .output();
+    let created = created.await.unwrap();
+    let told = String::from_utf8_lossy(&created.stderr).into_owned();
+    assert!(created.status.success() && told.contains("nothing acts on: backend"), "{told}");
     // Whoever reads all properties and writes them back goes on working.
     for (read, write) in [
         ("GET /buckets/fresh/props", "PUT /buckets/fresh/props"),
