@@ -63,6 +63,14 @@ pub const ERROR_BYTES: usize = 4_096;
 /// limit.
 pub const STACK_BYTES_PER_CALL: u64 = 16 << 10;
 
+/// Calls that are left when a function is told that it is too deep: enough for what catches it, and
+/// for built-ins between. At most a quarter of all.
+pub const CALLS_LEFT: usize = 200;
+
+/// Functions of one text that are looked at for calling themselves: which mention which is a square of
+/// their number. Later ones go on to the engine's own limit.
+pub const WATCHED: usize = 300;
+
 /// Most values on the interpreter's own stack.
 pub const STACK_VALUES: usize = 2 << 20;
 

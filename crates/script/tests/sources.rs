@@ -159,7 +159,7 @@ fn places_are_those_of_the_authors_text() {
     tells(
         "function(v) {\n  var a;\n  return a.b;\n}",
         Thrown,
-        "TypeError: cannot convert 'null' or 'undefined' to object",
+        "TypeError: a is null or undefined: it has no property b",
         &["at <anonymous> (source:3:12)"],
     );
     tells(

@@ -5,10 +5,11 @@ use std::fmt::{self, Write as _};
 use std::sync::LazyLock;
 
 use boa_engine::builtins::error::Error as ErrorObject;
-use boa_engine::error::{EngineError, RuntimeLimitError};
+use boa_engine::error::EngineError;
 use boa_engine::{Context, JsError, JsNativeErrorKind, JsString, JsValue, js_string};
 use regex::Regex;
 
+use super::old::{Mended, TOO_DEEP, stopped_at};
 use super::places;
 use super::write::{WriteError, Writer};
 use crate::library::SourceFile;
@@ -38,28 +39,32 @@ pub(super) fn path(object: Option<&str>) -> String {
     path
 }
 
+/// Whether a path is that of a query's own code or of a stored object.
+pub(super) fn is_own(path: &str) -> bool {
+    path == SOURCE || path.starts_with(STORED)
+}
+
 /// A failure while a function runs.
 pub(super) fn thrown(error: &JsError, context: &mut Context) -> ScriptError {
-    if let Some(limit) = exceeded(error) {
-        let message = format!("the calls nested too deeply: {limit}");
-        return ScriptError {
-            stack: stack(error),
-            ..ScriptError::new(FailureCause::Stack, message)
-        };
-    }
     let message = cut(message(error, context));
+    if is_too_deep(error) || message == format!("RangeError: {TOO_DEEP}") {
+        let message = format!("{TOO_DEEP}: the calls nested too deeply");
+        let failure = ScriptError::new(FailureCause::Stack, message);
+        return ScriptError { stack: stack(error), ..failure };
+    }
     ScriptError { cause: FailureCause::Thrown, message, stack: stack(error), input: None }
 }
 
-/// The limit that was met. Where the engine cannot go back from it the error is another, which comes
-/// from that one.
-fn exceeded(error: &JsError) -> Option<&RuntimeLimitError> {
-    match error.as_engine()? {
-        EngineError::RuntimeLimit(limit) => Some(limit),
-        EngineError::Panic(panic) => {
-            let source = panic.source()?.downcast_ref::<Box<JsError>>()?;
-            exceeded(source)
+/// Whether a limit of the engine was met. Where it cannot go back from that the error is another, which
+/// comes from that one.
+fn is_too_deep(error: &JsError) -> bool {
+    match error.as_engine() {
+        Some(EngineError::RuntimeLimit(_)) => true,
+        Some(EngineError::Panic(panic)) => {
+            let source = panic.source().and_then(|source| source.downcast_ref::<Box<JsError>>());
+            source.is_some_and(|source| is_too_deep(source))
         }
+        None => false,
     }
 }
 
@@ -90,6 +95,28 @@ pub(super) fn parsing(
         message.push_str(&at(place));
     }
     ScriptError::new(FailureCause::Syntax, message)
+}
+
+/// The message of a syntax error in a mended text, with its place in the text as it was written.
+pub(super) fn relocated(error: ScriptError, source: &str, mended: &Mended) -> ScriptError {
+    let Some(at) = stopped_at(&error.message, mended.text()) else { return error };
+    let words = error.message.rsplit_once(" at line ").map_or("", |(words, _)| words);
+    let (line, column) = places::place(source, mended.original(at));
+    ScriptError { message: format!("{words} at line {line}, col {column}"), ..error }
+}
+
+/// Whether a built-in function threw this itself.
+pub(super) fn is_of_built_in(error: &JsError) -> bool {
+    let mut end = End(String::new());
+    let _ = write!(end, "{error}");
+    let first = end.0.split("\n    at ").nth(1).and_then(|frame| frame.lines().next());
+    first.is_some_and(|frame| frame.contains(" (native"))
+}
+
+/// The message of an error.
+pub(super) fn words_of(error: &JsError, context: &mut Context) -> String {
+    let message = message(error, context);
+    message.strip_prefix("SyntaxError: ").map(str::to_owned).unwrap_or(message)
 }
 
 /// What is wrong with a file of functions: the file, the message, the place.
@@ -240,7 +267,7 @@ fn frame(text: &str) -> Option<String> {
     if place.starts_with("native") || path.starts_with("unknown at") {
         return None;
     }
-    let wrapped = path == SOURCE || path.starts_with(STORED);
+    let wrapped = is_own(path);
     let line = match line.parse::<usize>() {
         Ok(line) if wrapped => line.saturating_sub(LINES_BEFORE).to_string(),
         _ => line.to_owned(),

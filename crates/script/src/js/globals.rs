@@ -9,13 +9,14 @@ use boa_engine::object::FunctionObjectBuilder;
 use boa_engine::property::{PropertyDescriptor, PropertyKey};
 use boa_engine::{
     Context, JsArgs, JsError, JsNativeError, JsObject, JsResult, JsString, JsValue, NativeFunction,
-    Script, Source, js_string,
+    Source, js_string,
 };
 use serde::de::IgnoredAny;
 
-use super::builtins::dates;
-use super::errors::{LIBRARY, complaint, parsing, thrown};
-use super::places::sharpen;
+use super::compile::{Compiled, compile};
+use super::errors::{LIBRARY, complaint, thrown};
+use super::old::{self, Mended, Place};
+use super::places::{sharpen, unmended};
 use super::write::{WriteError, Writer};
 use super::{build, builtins, regexp};
 use crate::library::{Library, SourceFile};
@@ -30,19 +31,23 @@ pub(super) struct Globals {
     pub(super) factory: JsObject,
     /// What is wrong with the files of the library.
     pub(super) complaints: Vec<String>,
+    /// The files of the library that were mended, by their names.
+    pub(super) mended: Vec<(String, Mended)>,
 }
 
 /// Makes a context. The library is left out when nothing can be defined after it.
 pub(super) fn new(stack_bytes: u64, library: &Library) -> JsResult<Globals> {
     let (mut context, stringify) = language(stack_bytes)?;
     let mut complaints = library.complaints.clone();
+    let mut mended = Vec::new();
     for file in &library.files {
-        if let Err(error) = evaluate(file, &mut context) {
-            complaints.push(complaint(file, error));
+        match evaluate(file, &mut context) {
+            Ok(text) => mended.extend(text.map(|text| (file.name.clone(), text))),
+            Err(error) => complaints.push(complaint(file, error)),
         }
     }
     match built_in(&mut context) {
-        Ok(factory) => Ok(Globals { context, stringify, factory, complaints }),
+        Ok(factory) => Ok(Globals { context, stringify, factory, complaints, mended }),
         Err(error) if library.files.is_empty() => Err(error),
         Err(error) => {
             let why = thrown(&error, &mut context).message;
@@ -54,14 +59,21 @@ pub(super) fn new(stack_bytes: u64, library: &Library) -> JsResult<Globals> {
     }
 }
 
-fn evaluate(file: &SourceFile, context: &mut Context) -> Result<(), ScriptError> {
-    let source = Source::from_bytes(&file.text).with_path(Path::new(&file.name));
-    let script = Script::parse(source, None, context)
-        .map_err(|error| parsing(&error, &file.text, 0, context))?;
-    script.evaluate(context).map(drop).map_err(|error| {
-        let failure = thrown(&error, context);
-        sharpen(failure, |path| (path == file.name).then_some(file.text.as_str()))
-    })
+/// Evaluates a file; gives what its text was made, if it was mended.
+fn evaluate(file: &SourceFile, context: &mut Context) -> Result<Option<Mended>, ScriptError> {
+    let compiled = compile(&file.text, &file.name, &[("", "")], Place::Statement, context)?;
+    let Compiled { script, mended, .. } = compiled;
+    match script.evaluate(context) {
+        Ok(_) => Ok(mended),
+        Err(error) => {
+            let mut failure = thrown(&error, context);
+            if let (Some(stack), Some(mended)) = (&failure.stack, &mended) {
+                let text = |path: &str| (path == file.name).then_some((file.text.as_str(), mended));
+                failure.stack = Some(unmended(stack, text));
+            }
+            Err(sharpen(failure, |path| (path == file.name).then_some(file.text.as_str())))
+        }
+    }
 }
 
 /// The library of named functions; gives the factory.
@@ -75,7 +87,7 @@ fn built_in(context: &mut Context) -> JsResult<JsObject> {
 
 /// A context with what the language has, and the engine's own `JSON.stringify`.
 fn language(stack_bytes: u64) -> JsResult<(Context, JsObject)> {
-    let mut context = ContextBuilder::new().host_hooks(Rc::new(dates::LocalIsUtc)).build()?;
+    let mut context = ContextBuilder::new().host_hooks(Rc::new(old::Hooks)).build()?;
     let recursion = stack_bytes / limits::STACK_BYTES_PER_CALL;
     let bounds = context.runtime_limits_mut();
     bounds.set_recursion_limit(usize::try_from(recursion.max(64)).unwrap_or(usize::MAX));
@@ -84,6 +96,7 @@ fn language(stack_bytes: u64) -> JsResult<(Context, JsObject)> {
     let stringify = replace_json(&mut context)?;
     regexp::install(&mut context)?;
     builtins::install(&mut context)?;
+    old::install(&mut context);
     context.register_global_builtin_callable(
         js_string!("ejsLog"),
         2,

@@ -4,11 +4,14 @@
 //! globals. Functions are compiled once. Nothing here bounds time or memory: that is the business
 //! of the process that this runs in ([`crate::worker`]) and of its parent.
 
+mod blame;
 mod build;
 mod builtins;
+mod compile;
 mod errors;
 mod garbage;
 mod globals;
+mod old;
 mod places;
 mod plain;
 mod query;

@@ -1,16 +1,17 @@
 //! Places in the author's text that the engine does not tell, or only roughly.
 
+use super::old::Mended;
 use crate::ScriptError;
 
 /// The line and column of a character, both from 1.
-fn place(text: &str, at: usize) -> (usize, usize) {
+pub(super) fn place(text: &str, at: usize) -> (usize, usize) {
     let before = text.get(..at).unwrap_or_default();
     let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
     (before.matches('\n').count() + 1, column)
 }
 
 /// Where in the text a place is, in bytes.
-fn offset(text: &str, line: usize, column: usize) -> Option<usize> {
+pub(super) fn offset(text: &str, line: usize, column: usize) -> Option<usize> {
     let start: usize = text.split_inclusive('\n').take(line.checked_sub(1)?).map(str::len).sum();
     let rest = text.get(start..)?;
     let within = rest.char_indices().map(|(at, _)| at).nth(column.checked_sub(1)?);
@@ -60,6 +61,51 @@ fn literal(text: &str) -> Option<usize> {
     None
 }
 
+/// The stack with its places as they were before texts were mended. `text` gives what was written
+/// at a path, and what that was made.
+pub(super) fn unmended<'a>(
+    stack: &str,
+    text: impl Fn(&str) -> Option<(&'a str, &'a Mended)>,
+) -> String {
+    let moved = |frame: &str| {
+        let (function, path, at) = parts(frame)?;
+        let (source, mended) = text(path)?;
+        let (line, column) = mended.place(source, at?)?;
+        Some(format!("{function} ({path}:{line}:{column})"))
+    };
+    let frames: Vec<String> =
+        stack.lines().map(|frame| moved(frame).unwrap_or_else(|| frame.to_owned())).collect();
+    frames.join("\n")
+}
+
+/// Where the first frame of a stack is: the path, and the byte of its text.
+pub(super) fn first<'a>(
+    stack: &str,
+    text: impl FnOnce(&str) -> Option<&'a str>,
+) -> Option<(&'a str, usize)> {
+    let (_, path, at) = parts(stack.lines().next()?)?;
+    let text = text(path)?;
+    let (line, column) = at?;
+    Some((text, offset(text, line, column)?))
+}
+
+/// What a frame of a stack says: the function, the path, and the line and column if there are any.
+type Parts<'a> = (&'a str, &'a str, Option<(usize, usize)>);
+
+/// Takes a frame apart, `at function (path:line:column)`; without numbers it is only a path.
+fn parts(frame: &str) -> Option<Parts<'_>> {
+    let (function, place) = frame.strip_suffix(')')?.rsplit_once(" (")?;
+    let mut parts = place.rsplitn(3, ':');
+    let numbers = parts.next().and_then(|column| Some((parts.next()?, column)));
+    let numbers =
+        numbers.and_then(|(line, column)| Some((line.parse().ok()?, column.parse().ok()?)));
+    let path = match numbers {
+        Some(_) => parts.next()?,
+        None => place,
+    };
+    Some((function, path, numbers))
+}
+
 /// The engine knows the place of a missing name only roughly, as one before it in the same function:
 /// it is the next such name from there on. `text` gives the text of a path.
 pub(super) fn sharpen<'a>(
@@ -82,16 +128,7 @@ fn sharper<'a>(
     text: impl FnOnce(&str) -> Option<&'a str>,
 ) -> Option<String> {
     let first = stack.lines().next()?;
-    let (function, place_text) = first.strip_suffix(')')?.rsplit_once(" (")?;
-    let mut parts = place_text.rsplitn(3, ':');
-    let numbers = parts.next().and_then(|column| Some((parts.next()?, column)));
-    let numbers =
-        numbers.and_then(|(line, column)| Some((line.parse().ok()?, column.parse().ok()?)));
-    // A frame without numbers is only a path.
-    let path = match numbers {
-        Some(_) => parts.next()?,
-        None => place_text,
-    };
+    let (function, path, numbers) = parts(first)?;
     let text = text(path)?;
     let from = numbers.map_or(Some(0), |(line, column)| offset(text, line, column))?;
     let (line, column) = place(text, word(text, name, from)?);

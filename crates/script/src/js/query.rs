@@ -1,22 +1,25 @@
 //! What a query has in a worker: a context and its compiled functions.
 
 use std::convert::Infallible;
-use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
 use boa_engine::builtins::promise::Promise;
 use boa_engine::object::builtins::JsArray;
-use boa_engine::{Context, JsError, JsObject, JsString, JsValue, Script, Source, js_string};
+use boa_engine::{Context, JsError, JsObject, JsString, JsValue, Source, js_string};
 use mapring_types::{Object, Sibling};
 
-use super::errors::{LINES_BEFORE, compiling, other, parsing, path as path_of, thrown, writing};
+use super::compile::{Compiled, Form, compile};
+use super::errors::{
+    LINES_BEFORE, compiling, is_of_built_in, is_own, other, path as path_of, thrown, writing,
+};
 use super::globals::Globals;
-use super::places::sharpen;
+use super::old::{Mended, Place};
+use super::places::{first, sharpen, unmended};
 use super::plain::{Item, Plain, Weighed};
 use super::write::{WriteError, Writer, length};
-use super::{build, globals};
+use super::{blame, build, globals};
 use crate::json::ReadError;
 use crate::library::Library;
 use crate::object::{self, Names};
@@ -31,8 +34,19 @@ pub(super) struct Callable {
     function: JsObject,
     this: JsValue,
     /// The text that it was made of, unless that is a file of the library.
-    source: Option<Rc<str>>,
+    source: Option<Rc<Text>>,
 }
+
+/// The text of a function as it was written, and what that was made where it was mended.
+struct Text {
+    source: String,
+    mended: Option<Mended>,
+}
+
+/// How a source is parsed: where Riak's call has it, as an expression, else as statements. What stands
+/// before it ends with the only line that does.
+const FORMS: [Form; 2] = [("0,\n", "\n"), ("\n", "\n")];
+const _: () = assert!(LINES_BEFORE == 1);
 
 /// A query's context.
 pub(super) struct QueryContext {
@@ -42,6 +56,8 @@ pub(super) struct QueryContext {
     library: Arc<Library>,
     /// What is wrong with the files of the library.
     pub(super) complaints: Vec<String>,
+    /// Files of the library that were mended, by their names.
+    mended: Vec<(String, Mended)>,
     context: Context,
     stringify: JsObject,
     factory: JsObject,
@@ -95,7 +111,7 @@ impl QueryContext {
         result_bytes: u64,
         library: &Arc<Library>,
     ) -> Result<Self, ScriptError> {
-        let Globals { context, stringify, factory, complaints } =
+        let Globals { context, stringify, factory, complaints, mended } =
             globals::new(stack_bytes, library).map_err(|error| {
                 ScriptError::new(FailureCause::Worker, format!("cannot make a context: {error}"))
             })?;
@@ -104,6 +120,7 @@ impl QueryContext {
             used: Instant::now(),
             library: Arc::clone(library),
             complaints,
+            mended,
             context,
             stringify,
             factory,
@@ -149,32 +166,20 @@ impl QueryContext {
             return self.named(path);
         }
         let file = path_of(object);
-        let (script, fault) = match self.parse(&format!("0,\n{source}\n"), &file) {
-            Ok(script) => (script, None),
-            Err(error) => {
-                let fault = parsing(&error, source, LINES_BEFORE, &mut self.context);
-                match self.parse(&format!("\n{source}\n"), &file) {
-                    Ok(script) => (script, Some(fault)),
-                    Err(_) => return Err(fault),
-                }
-            }
-        };
+        let compiled = compile(source, &file, &FORMS, Place::Expression, &mut self.context)?;
+        let Compiled { script, mended, fault } = compiled;
+        let text = Text { source: source.to_owned(), mended };
         let value = match script.evaluate(&mut self.context) {
             Ok(value) => value,
             Err(error) => {
                 let failure = compiling(&error, &mut self.context);
-                return Err(self.explained(failure, Some(source)));
+                return Err(self.explained(failure, &error, Some(&text)));
             }
         };
         match self.callable(&value, JsValue::undefined(), "the source") {
-            Ok(callable) => Ok(Callable { source: Some(source.into()), ..callable }),
+            Ok(callable) => Ok(Callable { source: Some(Rc::new(text)), ..callable }),
             Err(error) => Err(fault.unwrap_or(error)),
         }
-    }
-
-    fn parse(&mut self, text: &str, file: &str) -> Result<Script, JsError> {
-        let source = Source::from_bytes(text).with_path(Path::new(file));
-        Script::parse(source, None, &mut self.context)
     }
 
     /// The function that a path of names leads to, to be called as a member of what it is in.
@@ -210,16 +215,45 @@ impl QueryContext {
         }
     }
 
-    /// A failure with the place of a name that is missing, and with why it may be.
-    fn explained(&self, error: ScriptError, source: Option<&str>) -> ScriptError {
-        let error = sharpen(error, |path| {
+    /// A failure with its places in the texts as they were written, with the name of what is missing
+    /// or null, and with why it may be.
+    fn explained(
+        &self,
+        mut failure: ScriptError,
+        error: &JsError,
+        text: Option<&Text>,
+    ) -> ScriptError {
+        let file = |path: &str| {
             let file = self.library.files.iter().find(|file| file.name == path);
-            file.map(|file| file.text.as_str()).or(source)
-        });
-        if error.message.starts_with("ReferenceError") {
-            self.with_complaints(error)
+            file.map(|file| file.text.as_str())
+        };
+        let written = |path: &str| {
+            let own = || text.filter(|_| is_own(path)).map(|text| text.source.as_str());
+            file(path).or_else(own)
+        };
+        let mended = |path: &str| {
+            let file = self.mended.iter().find(|(name, _)| name == path).map(|(_, mended)| mended);
+            let own = || text.filter(|_| is_own(path)).and_then(|text| text.mended.as_ref());
+            Some((written(path)?, file.or_else(own)?))
+        };
+        if let Some(stack) = &mut failure.stack {
+            *stack = unmended(stack, mended);
+            if !is_of_built_in(error)
+                && let Some((text, at)) = first(stack, written)
+                && let Some(message) = blame::named(&failure.message, text, at)
+            {
+                failure.message = cut(message);
+            }
+        }
+        if let Some(words) = blame::gone(&failure.message) {
+            failure.message = cut(format!("{}: {words}", failure.message));
+            return failure;
+        }
+        let failure = sharpen(failure, written);
+        if failure.message.starts_with("ReferenceError") {
+            self.with_complaints(failure)
         } else {
-            error
+            failure
         }
     }
 
@@ -429,7 +463,7 @@ impl QueryContext {
             Ok(value) => Ok(value),
             Err(error) => {
                 let failure = thrown(&error, &mut self.context);
-                Err(self.explained(failure, callable.source.as_deref()))
+                Err(self.explained(failure, &error, callable.source.as_deref()))
             }
         }
     }

@@ -11,8 +11,9 @@ use std::cell::RefCell;
 use std::ops::Range;
 use std::rc::Rc;
 
+use boa_engine::object::FunctionObjectBuilder;
 use boa_engine::object::builtins::{JsArray, JsRegExp};
-use boa_engine::property::PropertyKey;
+use boa_engine::property::{PropertyDescriptor, PropertyKey};
 use boa_engine::string::{JsStr, JsStrVariant};
 use boa_engine::{
     Context, JsArgs, JsError, JsNativeError, JsObject, JsResult, JsString, JsSymbol, JsValue,
@@ -60,6 +61,15 @@ pub(super) fn install(context: &mut Context) -> JsResult<()> {
     }
     let species =
         slot(&constructor, &JsSymbol::species().into()).ok_or_else(|| missing("@@species"))?;
+    let key = PropertyKey::from(js_string!("source"));
+    let own = slot(&prototype, &key).ok_or_else(|| missing("source"))?;
+    let getter = NativeFunction::from_copy_closure_with_captures(source, own);
+    let getter = FunctionObjectBuilder::new(context.realm(), getter)
+        .name(js_string!("get source"))
+        .length(0)
+        .build();
+    let property = PropertyDescriptor::builder().get(getter).enumerable(false).configurable(true);
+    prototype.insert_property(key, property.build());
     let methods: [(JsSymbol, &str, usize, Method); 3] = [
         (JsSymbol::r#match(), "[Symbol.match]", 1, match_all),
         (JsSymbol::replace(), "[Symbol.replace]", 2, replace_all),
@@ -122,7 +132,7 @@ impl Plain {
         if !flags.bytes().all(|flag| matches!(flag, b'g' | b'i' | b'm' | b's')) {
             return Ok(None);
         }
-        let source = inner.source(context)?;
+        let source = as_written(&inner.source(context)?);
         let Some(regex) = compiled(&source, &flags) else { return Ok(None) };
         let (ascii, global) = (speaks_ascii(&source), flags.contains('g'));
         Ok(Some(Self { regexp, regex, ascii, global, text }))
@@ -261,6 +271,45 @@ fn split(
     }
     parts.push(plain.slice(rest..length).into());
     Ok(JsArray::from_iter(parts, context).into())
+}
+
+/// The text of an expression. The engine gives it with a backslash put before each slash, also before
+/// those that had one: `/\\//` has the source `\\\\/` there, which is another expression.
+fn as_written(source: &str) -> String {
+    source.replace("\\/", "/")
+}
+
+/// The getter of `source`, with a backslash before those slashes only that would end a literal.
+fn source(
+    this: &JsValue,
+    arguments: &[JsValue],
+    original: &JsObject,
+    context: &mut Context,
+) -> JsResult<JsValue> {
+    let given = original.call(this, arguments, context)?;
+    let Some(text) = given.as_string().filter(|text| text.as_str().contains(b'/')) else {
+        return Ok(given);
+    };
+    let (mut units, mut escaped, mut in_class) = (Vec::with_capacity(text.len()), false, false);
+    let all: Vec<u16> = text.iter().collect();
+    for (at, &unit) in all.iter().enumerate() {
+        let char = u8::try_from(unit).unwrap_or_default();
+        // The backslash that was put before a slash.
+        if char == b'\\' && all.get(at + 1) == Some(&u16::from(b'/')) {
+            continue;
+        }
+        if char == b'/' && !escaped && !in_class {
+            units.push(u16::from(b'\\'));
+        }
+        units.push(unit);
+        match char {
+            b'[' if !escaped => in_class = true,
+            b']' if !escaped => in_class = false,
+            _ => {}
+        }
+        escaped = char == b'\\' && !escaped;
+    }
+    Ok(JsString::from(units.as_slice()).into())
 }
 
 /// Whether an expression of ASCII characters has no escape that may stand for another character: the

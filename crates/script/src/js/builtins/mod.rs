@@ -3,6 +3,9 @@
 mod arrays;
 mod arrays_sort;
 pub(super) mod dates;
+mod flags;
+mod generics;
+pub(super) mod last_match;
 mod numbers;
 mod options;
 mod text;
@@ -20,7 +23,10 @@ pub(super) fn install(context: &mut Context) -> JsResult<()> {
     arrays_sort::install(context)?;
     dates::install(context)?;
     numbers::install(context);
-    text::install(context)
+    text::install(context)?;
+    flags::install(context)?;
+    generics::install(context);
+    Ok(())
 }
 
 /// A method that has `T` at hand beside its arguments.
