@@ -102,6 +102,8 @@ enum Event {
     Gone,
     Lane(usize, u64, Step),
     Reduce(usize, Result<Reduced, ScriptError>),
+    /// Whether the function of a phase without inputs is one.
+    Checked(usize, Result<(), ScriptError>),
     Planned(Wish, KvResult<Coverage>),
     View,
     /// The node leaves its cluster.
@@ -137,7 +139,8 @@ impl Coordinator {
                 StageKind::Lanes(lanes) => {
                     let wake = lanes.dispatch(&self.shared, &self.router);
                     self.wake = [self.wake, wake].into_iter().flatten().min();
-                    stage.over = inputs_ended && lanes.is_idle();
+                    // The function may still turn out to be none.
+                    stage.over = inputs_ended && lanes.is_idle() && lanes.is_checked(&self.shared);
                 }
                 StageKind::Reduce(reduce) => {
                     reduce.advance(&self.shared, inputs_ended);
@@ -207,6 +210,12 @@ impl Coordinator {
                 done.result_bytes = results.iter().map(|value| value.0.len() as u64).sum();
                 self.shared.running.did(phase, &self.me, &done);
                 self.deliver(index, Accepted { results, ..Accepted::default() })
+            }
+            Event::Checked(index, found) => {
+                let phase = self.stages.get(index).map_or(0, |stage| stage.phase);
+                let failed =
+                    |error: ScriptError| Report::script(&error).phase(phase).node(&self.me);
+                found.map_err(|error| failed(error).into())
             }
             Event::Planned(wish, coverage) => {
                 self.planning = None;
@@ -425,6 +434,9 @@ fn poll_stages(
                 StageKind::Lanes(lanes) => {
                     if let Poll::Ready((lane, step)) = lanes.poll_step(context) {
                         return Poll::Ready(Event::Lane(index, lane, step));
+                    }
+                    if let Poll::Ready(found) = lanes.poll_check(context) {
+                        return Poll::Ready(Event::Checked(index, found));
                     }
                 }
                 StageKind::Reduce(reduce) => {

@@ -1,12 +1,14 @@
 //! A map or link phase at the coordinator: units, where they are, and how far they have come.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use futures::future::BoxFuture;
 use mapring_kv::Cursor;
 use mapring_net::FrameStream;
 use mapring_ring::Partition;
-use mapring_script::JsonText;
+use mapring_script::{JsonText, ScriptError};
 use mapring_types::{Error, ErrorKind, NodeId, Result as KvResult};
 use tokio::time::Instant;
 
@@ -52,6 +54,16 @@ pub(super) struct LaneStage {
     next_unit: u32,
     /// Lanes are served in turn, so that a busy one does not silence the others.
     last_served: u64,
+    check: Check,
+}
+
+/// Whether the phase's function is known to be one. A phase that has had an input knows it by that;
+/// only one without any asks for it, when there will be none.
+enum Check {
+    Open,
+    /// It is being made, without being called.
+    Busy(BoxFuture<'static, Result<(), ScriptError>>),
+    Over,
 }
 
 /// A slice of a bucket.
@@ -108,7 +120,32 @@ impl LaneStage {
             next_lane: 1,
             next_unit: 1,
             last_served: 0,
+            check: Check::Open,
         }
+    }
+
+    /// Whether its function is known to be one; if not, and no input has come, finding that out begins.
+    /// To be asked when everything that came in is done and no more will come.
+    pub(super) fn is_checked(&mut self, shared: &Shared) -> bool {
+        let (Work::Map(function), Check::Open) = (&self.task.work, &self.check) else {
+            return !matches!(self.check, Check::Busy(_));
+        };
+        let (workers, query) = (shared.workers.clone(), shared.query);
+        let (phase, function) = (self.task.phase, Arc::new(function.clone()));
+        self.check =
+            Check::Busy(Box::pin(async move { workers.check(query, phase, &function).await }));
+        false
+    }
+
+    /// Waits for what is found out about the function.
+    pub(super) fn poll_check(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<(), ScriptError>> {
+        let Check::Busy(check) = &mut self.check else { return Poll::Pending };
+        let found = std::task::ready!(check.as_mut().poll(context));
+        self.check = Check::Over;
+        Poll::Ready(found)
     }
 
     /// Makes the phase work on the objects of a bucket. Gives how many slices there are.
@@ -323,6 +360,9 @@ impl LaneStage {
             Frame::Page(page) => match self.accept(id, page) {
                 Ok(accepted) => {
                     router.worked(node);
+                    if accepted.done.as_ref().is_some_and(|(_, done)| done.inputs > 0) {
+                        self.check = Check::Over;
+                    }
                     self.go_on(id, frames);
                     return Ok(accepted);
                 }

@@ -60,6 +60,20 @@ pub trait Workers: Send + Sync + 'static {
         None
     }
 
+    /// Makes a function without calling it, for a phase that has no inputs. Where functions are only
+    /// made when they are called, nothing is found.
+    ///
+    /// # Errors
+    /// When it cannot be made: its source does not parse or is no function, its name is not defined.
+    async fn check(
+        &self,
+        _query: QueryTag,
+        _phase: usize,
+        _function: &Arc<PhaseFunction>,
+    ) -> Result<(), ScriptError> {
+        Ok(())
+    }
+
     /// Begins a reduce.
     ///
     /// # Errors

@@ -256,6 +256,19 @@ impl Workers for ProcessWorkers {
         Some((outcome, began.elapsed()))
     }
 
+    async fn check(
+        &self,
+        query: QueryTag,
+        phase: usize,
+        function: &Arc<PhaseFunction>,
+    ) -> Result<(), ScriptError> {
+        if built_in::runs(function) {
+            return Ok(());
+        }
+        // A reduce makes its function when it begins, in the same way as a map does.
+        self.reduce(query, phase, function, ReduceTiming::AtEnd).await.map(drop)
+    }
+
     async fn reduce(
         &self,
         query: QueryTag,
