@@ -67,6 +67,58 @@ const MERGE: &str = r"function (values) {
   return [sums];
 }";
 
+/// The reduce of Riak's documentation.
+const DOCUMENTED: &str = r"function (v) {
+  var r = {};
+  for (var i in v) {
+    for (var w in v[i]) {
+      if (w in r) r[w] += v[i][w];
+      else r[w] = v[i][w];
+    }
+  }
+  return [r];
+}";
+
+/// Loops whose time grew with the square of their length in the engine as it comes, or still does:
+/// what is done, how often, and the body of a function that does it.
+const STEPS: [(&str, usize, &str); 17] = [
+    ("split(' ') of 500 kB, a word", 100_000, "TEXT return [t.split(' ').length];"),
+    ("indexOf(text, from) through 500 kB", 11_000,
+        "TEXT var i = -1; while ((i = t.indexOf('fox', i + 1)) >= 0) {} return [i];"),
+    ("charCodeAt through 500 kB", 500_000,
+        "TEXT var n = 0; for (var i = 0; i < t.length; i++) { n += t.charCodeAt(i); } return [n];"),
+    ("s += 'ab '", 100_000,
+        "var s = ''; for (var i = 0; i < 100000; i++) { s += 'ab '; } return [s.length];"),
+    ("unshift to 5,000", 5_000,
+        "var a = []; for (var i = 0; i < 5000; i++) { a.unshift(i); } return [a.length];"),
+    ("shift from 50,000", 50_000, "LIST var n = 0; while (a.length) { n += a.shift(); } return [n];"),
+    ("splice at the front of 20,000", 5_000,
+        "LIST a.length = 20000; for (var i = 0; i < 5000; i++) { a.splice(0, 1); } return [a.length];"),
+    ("push and pop", 50_000, "LIST var n = 0; while (a.length) { n += a.pop(); } return [n];"),
+    ("join of 50,000 numbers", 50_000, "LIST return [a.join(',').length];"),
+    ("sort of 50,000 by a comparator", 50_000,
+        "LIST return [a.sort(function (x, y) { return x - y; })[0]];"),
+    ("sort of 50,000 as texts", 50_000, "LIST return [a.sort()[0]];"),
+    ("o[k] = 1, new names", 20_000, "NAMES return [1];"),
+    ("for in over 20,000 names", 20_000, "NAMES var n = 0; for (var k in o) { n++; } return [n];"),
+    ("k in o, o[k]", 20_000,
+        "NAMES var n = 0; for (var i = 0; i < 20000; i++) { if ('word' + i in o) { n += o['word' + i]; } }
+         return [n];"),
+    ("o[k] += 1", 20_000, "NAMES for (var i = 0; i < 20000; i++) { o['word' + i] += 1; } return [o.word7];"),
+    ("for in over one name", 20_000,
+        "var o = {word: 1}, n = 0; for (var i = 0; i < 20000; i++) { for (var k in o) { n++; } } return [n];"),
+    ("delete of the first of 2,000 names", 2_000,
+        "var o = {}; for (var i = 0; i < 2000; i++) { o['k' + i] = i; }
+         for (i = 0; i < 2000; i++) { delete o['k' + i]; } return [1];"),
+];
+
+/// What the bodies begin with.
+const BEGINNINGS: [(&str, &str); 3] = [
+    ("TEXT", "var t = 'the quick brown fox jumps over, the lazy dog\n'.repeat(11000);"),
+    ("LIST", "var a = []; for (var i = 0; i < 50000; i++) { a.push(i * 7919 % 50021); }"),
+    ("NAMES", "var o = {}; for (var i = 0; i < 20000; i++) { o['word' + i] = 1; }"),
+];
+
 /// A document of some 200 bytes.
 fn document(number: usize) -> String {
     format!(
@@ -114,6 +166,17 @@ impl Bench {
         let runtime: &mut dyn Runtime = if native { natives } else { js };
         let call = || runtime.map(1, function, batch.clone()).unwrap();
         print(self.only.as_deref(), name, BATCH, call);
+    }
+
+    /// A loop in one call.
+    fn steps(&mut self, name: &str, count: usize, body: &str) {
+        let mut text = body.to_owned();
+        for (short, long) in BEGINNINGS {
+            text = text.replace(short, long);
+        }
+        let function = source(&format!("function () {{ {text} }}"), None);
+        let call = || self.js.map(1, &function, vec![input("")]).unwrap();
+        print(self.only.as_deref(), &format!("js {name}"), count, call);
     }
 
     fn reduce(&mut self, name: &str, function: &PhaseFunction, inputs: &[JsonText]) {
@@ -179,4 +242,13 @@ fn run(only: Option<String>) {
     let counts: Vec<JsonText> =
         (0..1_000).map(|at| json(&format!(r#"{{"w{}":1}}"#, at % 97))).collect();
     bench.reduce("js merge of counts, batches of 20", &source(MERGE, None), &counts);
+    for names in [300, 6_000] {
+        let one = |at: usize| json(&format!(r#"{{"word{}":1}}"#, at * 7_919 % names));
+        let counts: Vec<JsonText> = (0..6_000).map(one).collect();
+        let name = format!("js documented reduce, {names} names, batches of 20");
+        bench.reduce(&name, &source(DOCUMENTED, None), &counts);
+    }
+    for (name, count, body) in STEPS {
+        bench.steps(name, count, body);
+    }
 }

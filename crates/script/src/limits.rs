@@ -18,6 +18,13 @@ pub const STALE_MS: u64 = 1_000;
 /// A worker that has had nothing to do for so long forgets its contexts, in milliseconds.
 pub const REST_MS: u64 = 5_000;
 
+/// Objects with more names than this have a table of their own for them when they are read: as a
+/// dictionary has.
+pub const SHARED_NAMES: usize = 16;
+
+/// Sequences of names that are remembered so that objects with the same ones may share a table.
+pub const SEEN_NAMES: usize = 1 << 10;
+
 /// Compiled functions that a context keeps: more than any query has phases.
 pub const COMPILED: usize = 128;
 
