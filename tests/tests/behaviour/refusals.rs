@@ -66,6 +66,9 @@ fn inflate(bytes: &[u8]) -> String {
 }
 
 #[tokio::test]
+/// A request, its headers, its body, the status and words of the answer.
+type Row<'a> = (&'a str, Vec<&'a str>, Vec<u8>, u16, &'a [&'a str]);
+
 async fn refusals_say_what_to_do() {
     let cluster = Cluster::start(1).await;
     let node = &cluster.nodes[0];
@@ -84,7 +87,7 @@ async fn refusals_say_what_to_do() {
     let zipped = "Content-Encoding: gzip";
     let bomb = gzip(&vec![b' '; 100 << 20]);
     #[rustfmt::skip]
-    let rows: Vec<(&str, Vec<&str>, Vec<u8>, u16, &[&str])> = vec![
+    let rows: Vec<Row<'_>> = vec![
         (mapred, vec![JSON], inputs(index), 400, &["n_int takes whole numbers, not \"x\""]),
         (mapred, vec![JSON], inputs(r#"[[["t","b"],"k"]]"#), 400, &[r#"["bucket","key",keydata,"type"]"#, "inputs[0]"]),
         (mapred, vec![JSON], inputs("5"), 400, &[r#"Inputs are "bucket""#]),
