@@ -65,10 +65,10 @@ fn inflate(bytes: &[u8]) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
-#[tokio::test]
 /// A request, its headers, its body, the status and words of the answer.
 type Row<'a> = (&'a str, Vec<&'a str>, Vec<u8>, u16, &'a [&'a str]);
 
+#[tokio::test]
 async fn refusals_say_what_to_do() {
     let cluster = Cluster::start(1).await;
     let node = &cluster.nodes[0];
