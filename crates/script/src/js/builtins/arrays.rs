@@ -151,7 +151,7 @@ pub(super) fn put(
 ) -> JsResult<()> {
     let length = array.borrow().properties().index_property_keys().len();
     let end = start + items.len();
-    if items.len() + length.saturating_sub(end) >= MANY {
+    if items.len() + length.saturating_sub(end) >= MANY && !context.has_data::<PrivateFields>() {
         exchange(array, start, items, context);
         return Ok(());
     }
@@ -170,9 +170,19 @@ pub(super) fn put(
     Ok(())
 }
 
+/// Of a context in which a class gave an array a private field, which is neither in its shape nor
+/// among its items: arrays are not exchanged from then on.
+struct PrivateFields;
+
+/// A class gives an object a private field.
+pub(in crate::js) fn private_field(object: &JsObject, context: &mut Context) {
+    if object.is_array() {
+        context.insert_data(PrivateFields);
+    }
+}
+
 /// The same by exchanging all that the array is for a new one of the same shape, which takes a third
-/// of the time. (A private field that a class gave to an array that is no instance of it would get
-/// lost: nothing else of an array is not in its shape and items.)
+/// of the time.
 fn exchange(array: &JsObject, start: usize, items: Vec<JsValue>, context: &mut Context) {
     let borrowed = array.borrow();
     let Some(old) = Items::of(borrowed.properties()) else { return };

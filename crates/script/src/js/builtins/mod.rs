@@ -15,6 +15,8 @@ use boa_engine::{
     Context, JsError, JsNativeError, JsObject, JsResult, JsString, JsValue, NativeFunction,
 };
 
+pub(super) use arrays::private_field;
+
 use super::globals::put_method;
 
 /// Puts the methods here in the place of the engine's own.

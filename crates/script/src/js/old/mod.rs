@@ -21,7 +21,7 @@ use boa_engine::context::HostHooks;
 use boa_engine::property::{PropertyDescriptor, PropertyKey};
 use boa_engine::realm::Realm;
 use boa_engine::{
-    Context, JsArgs, JsNativeError, JsResult, JsString, JsValue, NativeFunction, Script, Source,
+    Context, JsArgs, JsNativeError, JsObject, JsResult, JsString, JsValue, NativeFunction, Script, Source,
 };
 
 pub(super) use depth::MESSAGE as TOO_DEEP;
@@ -29,7 +29,7 @@ pub(super) use mends::{Place, VALUES, mend, prepared};
 pub(super) use refusals::{refusal, stopped_at};
 pub(super) use text::Mended;
 
-use super::builtins::dates;
+use super::builtins::{self, dates};
 use super::globals::put_method;
 
 /// The name of the function that the arguments of `eval` go through.
@@ -81,12 +81,22 @@ fn parses(text: &str, context: &mut Context) -> bool {
 }
 
 /// What the engine asks of its host: what is wrong with a text that is given to `eval` or `Function`
-/// is said in words of its author, and local time is that of [`dates::LocalIsUtc`].
+/// is said in words of its author, local time is that of [`dates::LocalIsUtc`], and private fields of
+/// arrays are noticed.
 pub(super) struct Hooks;
 
 impl HostHooks for Hooks {
     fn local_timezone_offset_seconds(&self, time: i64) -> i32 {
         dates::LocalIsUtc.local_timezone_offset_seconds(time)
+    }
+
+    fn ensure_can_add_private_element(
+        &self,
+        object: &JsObject,
+        context: &mut Context,
+    ) -> JsResult<()> {
+        builtins::private_field(object, context);
+        Ok(())
     }
 
     fn ensure_can_compile_strings(
