@@ -52,13 +52,13 @@ pub const SORT_ITEMS: usize = 8 << 20;
 /// threshold, so that it would come far too late.
 pub const COLLECT_BYTES: u64 = 64 << 20;
 
-/// A collection comes after so many bytes of lists that arrays had before `unshift`, `splice` and the
-/// like gave them others, or later, up to [`COLLECT_BYTES`], where one takes long.
-pub const LEFT_OVER_BYTES: usize = 4 << 20;
+/// A collection comes after so many bytes of lists and texts that methods of arrays and texts made,
+/// or later, up to [`COLLECT_BYTES`], where one takes long.
+pub const MADE_BYTES: usize = 4 << 20;
 
 /// Bytes of such lists that are worth a microsecond of collecting: about as long as it takes to make
 /// them.
-pub const LEFT_OVER_BYTES_PER_US: usize = 500;
+pub const MADE_BYTES_PER_US: usize = 500;
 
 /// Largest frame between a node and a worker, in bytes. Larger: the call fails.
 pub const FRAME_BYTES: usize = mapring_types::limits::MESSAGE_BYTES;

@@ -5,9 +5,6 @@
 //! holes, getters or names of its own, and can grow. Whatever is not so goes to the engine's own
 //! method, before anything has happened that a function could notice.
 
-use std::cell::RefCell;
-use std::time::Instant;
-
 use boa_engine::object::builtins::JsArray;
 use boa_engine::object::{IndexPropertyValues, PropertyMap};
 use boa_engine::property::{PropertyDescriptor, PropertyKey};
@@ -15,9 +12,8 @@ use boa_engine::{
     Context, JsArgs, JsObject, JsResult, JsString, JsSymbol, JsValue, JsVariant, js_string,
 };
 
-use super::{Method, method_of, missing, replace};
+use super::{Method, arrays_garbage as garbage, method_of, missing, replace};
 use crate::js::build::plain;
-use crate::limits;
 
 /// So many items to be put or removed are worth a new list.
 const MANY: usize = 64;
@@ -194,35 +190,7 @@ fn exchange(array: &JsObject, start: usize, items: Vec<JsValue>, context: &mut C
     let other = JsArray::from_iter(all, context);
     std::mem::swap(&mut *array.borrow_mut(), &mut *other.borrow_mut());
     drop(other);
-    LEFT_OVER.with_borrow_mut(|left_over| left_over.count(bytes));
-}
-
-/// Lists that arrays had before: the collector does not count them, so that they would fill the
-/// memory before it comes.
-#[derive(Default)]
-struct LeftOver {
-    bytes: usize,
-    /// How many may come before the next collection.
-    most: usize,
-}
-
-thread_local! {
-    static LEFT_OVER: RefCell<LeftOver> = RefCell::default();
-}
-
-impl LeftOver {
-    fn count(&mut self, bytes: usize) {
-        self.bytes += bytes;
-        if self.bytes < self.most {
-            return;
-        }
-        let began = Instant::now();
-        boa_gc::force_collect();
-        self.bytes = 0;
-        // With much to go through, seldom: so that it takes no longer than the copies do.
-        let worth = began.elapsed().as_micros() as usize * limits::LEFT_OVER_BYTES_PER_US;
-        self.most = worth.clamp(limits::LEFT_OVER_BYTES, limits::COLLECT_BYTES as usize);
-    }
+    garbage::count(bytes);
 }
 
 /// Whether what is made from an array like that is an `Array`.
@@ -321,9 +289,15 @@ fn splice(
             copy(&array, start + count, length, &mut items);
             put(&array, start, items, context)?;
         }
-        return Ok(JsArray::from_iter(removed, context).into());
+        return Ok(list(removed, context));
     }
     original.call(this, arguments, context)
+}
+
+/// A new array.
+fn list(items: Vec<JsValue>, context: &mut Context) -> JsValue {
+    garbage::count(items.len() * size_of::<JsValue>());
+    JsArray::from_iter(items, context).into()
 }
 
 fn slice(
@@ -343,7 +317,7 @@ fn slice(
     {
         let mut items = Vec::with_capacity(end.saturating_sub(start));
         copy(&array, start, end, &mut items);
-        return Ok(JsArray::from_iter(items, context).into());
+        return Ok(list(items, context));
     }
     original.call(this, arguments, context)
 }
@@ -383,7 +357,7 @@ fn concat(
         && spreads(context)
         && let Some(items) = parts()
     {
-        return Ok(JsArray::from_iter(items, context).into());
+        return Ok(list(items, context));
     }
     original.call(this, arguments, context)
 }

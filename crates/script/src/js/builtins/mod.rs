@@ -1,6 +1,7 @@
 //! Methods of the language that stand in the place of the engine's own.
 
 mod arrays;
+mod arrays_garbage;
 mod arrays_sort;
 pub(super) mod dates;
 mod flags;

@@ -12,7 +12,10 @@ use boa_engine::string::{JsStr, JsStrVariant};
 use boa_engine::{Context, JsArgs, JsObject, JsResult, JsString, JsValue, JsVariant};
 use memchr::memmem;
 
-use super::{Method, replace};
+use super::{Method, arrays_garbage as garbage, replace};
+
+/// What a part of a text takes, which is a place in the whole one, with its place in a list.
+const PART_BYTES: usize = 64;
 
 pub(super) fn install(context: &mut Context) -> JsResult<()> {
     let prototype = context.intrinsics().constructors().string().prototype();
@@ -85,12 +88,12 @@ impl<'a> Search<'a> {
     }
 
     /// All places, none of which overlap. What is looked for is not empty.
-    fn all(&self, most: usize) -> Vec<usize> {
+    fn all(&self) -> Vec<usize> {
         match self {
-            Self::Narrow(text, what) => memmem::find_iter(text, what).take(most).collect(),
+            Self::Narrow(text, what) => memmem::find_iter(text, what).collect(),
             Self::Wide(text, what) => {
                 let next = |found: &usize| wide(text, what, found + what.len());
-                std::iter::successors(wide(text, what, 0), next).take(most).collect()
+                std::iter::successors(wide(text, what, 0), next).collect()
             }
             Self::Nowhere => Vec::new(),
         }
@@ -187,7 +190,8 @@ fn split(
     else {
         return original.call(this, arguments, context);
     };
-    let found = Search::new(text.as_str(), by.as_str()).all(usize::MAX);
+    let found = Search::new(text.as_str(), by.as_str()).all();
+    garbage::count((found.len() + 1) * PART_BYTES);
     let mut parts: Vec<JsValue> = Vec::with_capacity(found.len() + 1);
     let mut rest = 0;
     for found in found {
