@@ -336,7 +336,7 @@ fn step() -> impl Strategy<Value = String> {
                 "1e10",
                 "-1e10",
                 "Infinity",
-                "{valueOf: function () { a.push('v'); return 1; }}",
+                "{valueOf: function () { a[0] = 'v'; return 1; }}",
                 "{toString: function () { return 's'; }}",
                 "new Proxy([1, 2], {})",
                 "(function () { return arguments; })(1)",

@@ -182,15 +182,13 @@ pub(in crate::js) fn private_field(object: &JsObject, context: &mut Context) {
 fn exchange(array: &JsObject, start: usize, items: Vec<JsValue>, context: &mut Context) {
     let borrowed = array.borrow();
     let Some(old) = Items::of(borrowed.properties()) else { return };
-    let mut all = Vec::with_capacity(start + items.len());
-    old.copy(0, start, &mut all);
-    all.extend(items);
     let bytes = old.len() * size_of::<JsValue>();
+    let mut before = Vec::with_capacity(start);
+    old.copy(0, start, &mut before);
     drop(borrowed);
-    let other = JsArray::from_iter(all, context);
-    std::mem::swap(&mut *array.borrow_mut(), &mut *other.borrow_mut());
-    drop(other);
     garbage::count(bytes);
+    let other = JsArray::from_iter(before.into_iter().chain(items), context);
+    std::mem::swap(&mut *array.borrow_mut(), &mut *other.borrow_mut());
 }
 
 /// Whether what is made from an array like that is an `Array`.
