@@ -27,8 +27,7 @@ pub(super) fn install(context: &mut Context) -> JsResult<()> {
     let (prototype, constructor) = (constructor.prototype(), constructor.constructor());
     let pattern = JsObject::from(JsArray::from_iter([], context));
     let species = species(&constructor).ok_or_else(|| missing("Array[Symbol.species]"))?;
-    let methods: [(&str, usize, Method<Known>); 10] = [
-        ("push", 1, push),
+    let methods: [(&str, usize, Method<Known>); 9] = [
         ("unshift", 1, unshift),
         ("splice", 2, splice),
         ("slice", 2, slice),
@@ -213,22 +212,6 @@ fn place(value: &JsValue, length: usize, missing: usize) -> Option<usize> {
     let length = length as f64;
     let place = if number < 0.0 { (length + number).max(0.0) } else { number.min(length) };
     Some(place as usize)
-}
-
-fn push(
-    this: &JsValue,
-    arguments: &[JsValue],
-    (original, pattern, _): &Known,
-    context: &mut Context,
-) -> JsResult<JsValue> {
-    if let Some((array, length)) = usual(this, pattern)
-        && length + arguments.len() < u32::MAX as usize
-        && is_free(&array, context)?
-    {
-        put(&array, length, arguments.to_vec(), context)?;
-        return Ok(JsValue::from(length + arguments.len()));
-    }
-    original.call(this, arguments, context)
 }
 
 fn unshift(
