@@ -78,10 +78,11 @@ fn loops_do_not_grow_with_the_square() {
                 runtime.map(1, &source(&function, None), vec![input("")]).unwrap();
                 began.elapsed()
             };
-            let (small, large) = (time(n / 4), time(*n));
-            // Four times as much takes sixteen times as long when it goes by the square.
-            let most = (small * 10).max(FLOOR);
-            assert!(large < most, "{name}: {small:?} for {}, {large:?} for {n}", n / 4);
+            // Four times as much takes sixteen times as long when it goes by the square. The machine
+            // may have been busy with something else, but not each time.
+            let tries = (0..5).map(|_| (time(n / 4), time(*n)));
+            let grows = |(small, large): (Duration, Duration)| large >= (small * 10).max(FLOOR);
+            assert!(!tries.map(grows).all(|grows| grows), "{name}: {n} took too long each time");
         }
     });
 }
