@@ -103,6 +103,67 @@ async fn failures_name_the_object_and_cost_no_node() {
     assert_eq!(run(cluster.client(0), query, false).await.unwrap().len(), 30);
 }
 
+/// The same failure as at a first input, but for its name.
+#[tokio::test]
+async fn functions_are_made_also_where_no_input_comes() {
+    let cluster = Cluster::start(2).await;
+    let client = cluster.client(0);
+    client.put(&Place::new("stored", "bad"), text("function(v) {\n  return [;\n}")).await.unwrap();
+    client.put(&Place::new("stored", "good"), text("function(v) { return [1]; }")).await.unwrap();
+    store(client, "full", 1).await;
+    let javascript = |what: Value| {
+        let mut phase = json!({"language": "javascript"});
+        phase.as_object_mut().unwrap().extend(what.as_object().unwrap().clone());
+        phase
+    };
+    let one = json!({"source": "function(v) { return [[\"none\", \"none\"]]; }"});
+    for (what, words) in [
+        (json!({"source": "function(v) {\n  return [;\n}"}), "at line 2, col 11"),
+        (json!({"source": "7"}), "not a function but a number"),
+        (json!({"source": "nowhere()"}), "nowhere is not defined"),
+        (json!({"name": "Riak.noSuch"}), "Riak.noSuch is not defined"),
+        (json!({"bucket": "stored", "key": "bad"}), "at line 2, col 11"),
+    ] {
+        let map = json!({"map": javascript(what.clone())});
+        let reduce = json!({"reduce": javascript(what.clone())});
+        let nothing = json!({"map": javascript(json!({"source": "function(v) { return []; }"}))});
+        for (phase, inputs, phases) in [
+            (0, json!("empty"), json!([map])),
+            (0, json!([]), json!([map, {"reduce": javascript(json!({"name": "Riak.reduceSum"}))}])),
+            (0, json!("full"), json!([map])),
+            (1, json!("full"), json!([nothing, map])),
+            (1, json!("empty"), json!([{"map": javascript(one.clone())}, reduce])),
+        ] {
+            let query = json!({"inputs": inputs, "query": phases, "timeout": 60_000}).to_string();
+            for chunked in [false, true] {
+                let failure = match run(client, query.clone(), chunked).await {
+                    Err(Error::Query(failure)) => failure,
+                    other => panic!("{query}: {other:?}"),
+                };
+                let message = failure.error.as_str().unwrap_or_default();
+                assert!(message.contains(words), "{query}: {failure:?}");
+
+                assert_eq!(failure.phase, Some(phase), "{query}: {failure:?}");
+            }
+        }
+    }
+    // What is one is none the worse for it.
+    for what in [
+        json!({"source": "function(v) { return [1]; }"}),
+        json!({"source": "function(v) { for each (x in v) ; return []; }"}),
+        json!({"name": "Riak.mapValuesJson"}),
+        json!({"bucket": "stored", "key": "good"}),
+    ] {
+        let query = json!({"inputs": "empty", "query": [{"map": javascript(what)}]}).to_string();
+        assert_eq!(run(client, query.clone(), false).await.unwrap(), [0; 0], "{query}");
+    }
+}
+
+fn text(body: &str) -> NewObject {
+    let body = body.to_owned().into();
+    NewObject { body, content_type: "text/plain".into(), ..NewObject::default() }
+}
+
 async fn run(client: &Client, query: String, chunked: bool) -> Result<Vec<Value>, Error> {
     let mut results = Vec::new();
     if chunked {

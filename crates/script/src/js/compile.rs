@@ -4,8 +4,8 @@ use std::path::Path;
 
 use boa_engine::{Context, Script, Source};
 
-use super::builtins::last_match;
-use super::errors::{parsing, relocated};
+use super::builtins;
+use super::errors::{parsing, relocated, thrown};
 use super::old::{self, Mended, Place};
 use crate::ScriptError;
 
@@ -33,9 +33,7 @@ pub(super) fn compile(
     place: Place,
     context: &mut Context,
 ) -> Result<Compiled, ScriptError> {
-    if last_match::is_named(source) {
-        last_match::keep(context).map_err(|error| super::errors::thrown(&error, context))?;
-    }
+    builtins::install_for(source, context).map_err(|error| thrown(&error, context))?;
     if let Some(mended) = old::prepared(source)
         && let Ok((script, fault)) = parse(mended.text(), path, forms, context)
     {

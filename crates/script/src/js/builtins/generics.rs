@@ -1,6 +1,7 @@
 //! `Array.map(list, f)` and its kind: methods of lists and texts as functions of their own, which
-//! SpiderMonkey had.
+//! SpiderMonkey had. They are made in contexts in which a text may name them, as that takes time.
 
+use boa_engine::property::PropertyKey;
 use boa_engine::{
     Context, JsArgs, JsNativeError, JsObject, JsResult, JsString, JsValue, NativeFunction,
 };
@@ -54,7 +55,23 @@ const OF_TEXTS: [(&str, usize); 20] = [
     ("trimRight", 1),
 ];
 
-/// Puts the functions on `Array` and `String`.
+/// Whether a text may call one of these.
+pub(super) fn are_named(text: &str) -> bool {
+    ["Array", "String"].iter().any(|kind| {
+        let mut after =
+            text.match_indices(kind).map(|(at, kind)| text[at + kind.len()..].trim_start());
+        after.any(|after| after.starts_with('[') || after.strip_prefix('.').is_some_and(begins))
+    })
+}
+
+/// Whether a text begins with the name of one of these.
+fn begins(text: &str) -> bool {
+    let text = text.trim_start();
+    let end = text.find(|c: char| !c.is_alphanumeric()).unwrap_or(text.len());
+    OF_LISTS.iter().chain(&OF_TEXTS).any(|(name, _)| *name == &text[..end])
+}
+
+/// Puts the functions on `Array` and `String`, where there is nothing of that name.
 pub(super) fn install(context: &mut Context) {
     let constructors = context.intrinsics().constructors();
     let (array, string) = (constructors.array(), constructors.string());
@@ -64,9 +81,12 @@ pub(super) fn install(context: &mut Context) {
     ];
     for (kind, constructor, prototype, methods) in kinds {
         for &(name, length) in methods {
+            let key = PropertyKey::from(JsString::from(name));
+            if constructor.borrow().properties().get(&key).is_some() {
+                continue;
+            }
             let captured = (prototype.clone(), JsString::from(name), JsString::from(kind));
             let function = NativeFunction::from_copy_closure_with_captures(generic, captured);
-            let key = JsString::from(name).into();
             put_method(&constructor, key, (name, length), function, context);
         }
     }

@@ -54,7 +54,7 @@ enum What {
 }
 
 /// Whether a text names something of the last match, or may.
-pub(in crate::js) fn is_named(text: &str) -> bool {
+pub(super) fn is_named(text: &str) -> bool {
     static NAMED: LazyLock<Option<Regex>> = LazyLock::new(|| {
         Regex::new(r"RegExp\s*(\[|\.\s*(\$|last|leftC|rightC|input\b|multiline\b))").ok()
     });
@@ -63,7 +63,7 @@ pub(in crate::js) fn is_named(text: &str) -> bool {
 }
 
 /// Makes a context keep it from now on.
-pub(in crate::js) fn keep(context: &mut Context) -> JsResult<()> {
+pub(super) fn keep(context: &mut Context) -> JsResult<()> {
     let regexp = context.intrinsics().constructors().regexp();
     let (prototype, constructor) = (regexp.prototype(), regexp.constructor());
     if constructor.has_own_property(js_string!("$1"), context)? {

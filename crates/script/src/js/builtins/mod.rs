@@ -6,7 +6,7 @@ mod arrays_sort;
 pub(super) mod dates;
 mod flags;
 mod generics;
-pub(super) mod last_match;
+mod last_match;
 mod numbers;
 mod options;
 mod text;
@@ -27,9 +27,15 @@ pub(super) fn install(context: &mut Context) -> JsResult<()> {
     dates::install(context)?;
     numbers::install(context);
     text::install(context)?;
-    flags::install(context)?;
-    generics::install(context);
-    Ok(())
+    flags::install(context)
+}
+
+/// Gives a context what only few texts need, if this is one of them.
+pub(super) fn install_for(text: &str, context: &mut Context) -> JsResult<()> {
+    if generics::are_named(text) {
+        generics::install(context);
+    }
+    if last_match::is_named(text) { last_match::keep(context) } else { Ok(()) }
 }
 
 /// A method that has `T` at hand beside its arguments.

@@ -69,6 +69,7 @@ fn evaluated(_: &JsValue, arguments: &[JsValue], context: &mut Context) -> JsRes
     let Some(text) = given.as_string().and_then(|text| text.to_std_string().ok()) else {
         return Ok(given.clone());
     };
+    builtins::install_for(&text, context)?;
     let Some(mended) = mend(&text, Place::Statement) else { return Ok(given.clone()) };
     if parses(&text, context) || !parses(mended.text(), context) {
         return Ok(given.clone());
