@@ -654,3 +654,50 @@ fn texts() {
         function (name) { var f = String.prototype[name]; return [f.name, f.length]; });",
     );
 }
+
+/// `replace`, `match` and `search` take an object for a pattern by its methods, in their order; texts
+/// without flags are the engine's.
+#[test]
+fn patterns_of_any_kind() {
+    let patterns = [
+        "'b'",
+        "/b/",
+        "/b/g",
+        "/(b)|(c)/gi",
+        "undefined",
+        "null",
+        "5",
+        "''",
+        "'.'",
+        "'$'",
+        "['b']",
+        "{}",
+        "new String('b')",
+        "{toString: function() { return 'c'; }}",
+        "Symbol('b')",
+        "{[Symbol.replace]: function() { return [this === pattern].concat([].slice.call(arguments)); }}",
+        "{[Symbol.match]: function() { return [].slice.call(arguments); }}",
+        "{[Symbol.search]: 5}",
+        "{get [Symbol.replace]() { throw new RangeError('no'); }}",
+        "Object.assign(/b/, {[Symbol.search]: null})",
+        "Object.assign(/b/g, {exec: function() { return null; }})",
+    ];
+    let subjects =
+        ["'abcb'", "'a.b$'", "123", "null", "undefined", "['a', 'b']", "new String('cb')"];
+    for pattern in patterns {
+        for subject in subjects {
+            for call in ["replace", "match", "search"] {
+                for rest in ["", ", 'x'", ", '[$&]'", ", function(m, at) { return m + at; }"] {
+                    // A text beside one that is no object are flags.
+                    if call != "replace" && rest.starts_with(", '") {
+                        continue;
+                    }
+                    same(&format!(
+                        "var pattern = {pattern}; \
+                         return String.prototype.{call}.call({subject}, pattern{rest});"
+                    ));
+                }
+            }
+        }
+    }
+}

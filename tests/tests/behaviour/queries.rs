@@ -129,7 +129,11 @@ async fn functions_are_made_also_where_no_input_comes() {
         let nothing = json!({"map": javascript(json!({"source": "function(v) { return []; }"}))});
         for (phase, inputs, phases) in [
             (0, json!("empty"), json!([map])),
-            (0, json!([]), json!([map, {"reduce": javascript(json!({"name": "Riak.reduceSum"}))}])),
+            (
+                0,
+                json!({"bucket": "full", "index": "$key", "start": "a", "end": "b"}),
+                json!([map, {"reduce": javascript(json!({"name": "Riak.reduceSum"}))}]),
+            ),
             (0, json!("full"), json!([map])),
             (1, json!("full"), json!([nothing, map])),
             (1, json!("empty"), json!([{"map": javascript(one.clone())}, reduce])),
