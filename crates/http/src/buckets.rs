@@ -201,7 +201,7 @@ pub(crate) async fn create_type(
         }
         return Ok(changed());
     }
-    let told = tell_unheeded(changed(), &changes, &name);
+    let told = tell_unheeded(changed(), &changes, name);
     propose(app, Change::SetBucketType { name: name.to_owned(), changes }).await?;
     Ok(told)
 }
@@ -224,18 +224,32 @@ fn relied_upon(changes: &PropChanges) -> Map<String, Value> {
 }
 
 /// Says of properties that were stored and that nothing acts on, to the client and in the log.
-fn tell_unheeded(reply: Reply, changes: &PropChanges, whose: &dyn std::fmt::Display) -> Reply {
+fn tell_unheeded(reply: Reply, changes: &PropChanges, whose: &str) -> Reply {
     let stored = changes.0.iter().filter(|(name, value)| unheeded(name, value).is_some());
-    let names: Vec<&str> = stored.map(|(name, _)| name.as_str()).collect();
-    if names.is_empty() {
-        return reply;
-    }
-    let names = names.join(", ");
-    tracing::warn!(%whose, properties = names, "properties are stored that nothing acts on");
-    // Names may hold anything.
-    let plain = |letter: char| letter.is_ascii_alphanumeric() || "_-., ".contains(letter);
-    let names: String = names.chars().map(|c| if plain(c) { c } else { '?' }).collect();
+    let Some(names) = named(stored.map(|(name, _)| name.as_str())) else { return reply };
+    let whose = whose.escape_debug().to_string();
+    tracing::warn!(whose, properties = names, "properties are stored that nothing acts on");
     reply.header(WARNING, format!("299 mapring \"stored, but nothing acts on: {names}\""))
+}
+
+/// A list of names for a header; `None` when there are none. Names may hold anything and be many.
+fn named<'a>(names: impl Iterator<Item = &'a str>) -> Option<String> {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "_-.".contains(letter);
+    let (mut list, mut more) = (String::new(), 0);
+    for name in names {
+        if list.len() + name.len() > limits::WARNING_BYTES {
+            more += 1;
+            continue;
+        }
+        list.push_str(if list.is_empty() { "" } else { ", " });
+        list.extend(name.chars().map(|letter| if plain(letter) { letter } else { '?' }));
+    }
+    match (list.is_empty(), more) {
+        (true, 0) => None,
+        (_, 0) => Some(list),
+        (true, _) => Some(format!("{more} with long names")),
+        (false, _) => Some(format!("{list} and {more} more")),
+    }
 }
 
 /// Whose properties are written.
@@ -367,4 +381,23 @@ pub(crate) fn preference_list(app: &App, request: &Request, id: &ObjectId) -> Re
     });
     let document = json!({ "preflist": entries.collect::<Vec<_>>() }).to_string();
     Ok(Reply::json(StatusCode::OK, ascii(&document)).vary(VARY_ENCODING))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_of_names_fit_into_a_header() {
+        let long = "x".repeat(limits::WARNING_BYTES + 1);
+        let many: Vec<String> = (0..10_000).map(|number| format!("name{number}")).collect();
+        let named = |names: &[&str]| named(names.iter().copied());
+        assert_eq!(named(&[]), None);
+        assert_eq!(named(&["backend", "a\r\nb\"é"]).unwrap(), "backend, a??b??");
+        assert_eq!(named(&[&long]).unwrap(), "1 with long names");
+        assert_eq!(named(&[&long, "search"]).unwrap(), "search and 1 more");
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        let list = named(&many).unwrap();
+        assert!(list.len() < 2 * limits::WARNING_BYTES && list.ends_with(" more"), "{list}");
+    }
 }

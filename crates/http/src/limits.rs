@@ -65,6 +65,9 @@ pub const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 /// of more only the number is told. Many clients take no more than 8 KB of headers.
 pub const SKIPPED_HEADER_BYTES: usize = 4 << 10;
 
+/// A warning names properties in about so many bytes; of more only the number is told.
+pub const WARNING_BYTES: usize = 512;
+
 /// Results that are ready at the same time leave in one piece up to this size.
 pub const FLUSH_BYTES: usize = 1 << 20;
 
