@@ -21,7 +21,8 @@ use boa_engine::context::HostHooks;
 use boa_engine::property::{PropertyDescriptor, PropertyKey};
 use boa_engine::realm::Realm;
 use boa_engine::{
-    Context, JsArgs, JsNativeError, JsObject, JsResult, JsString, JsValue, NativeFunction, Script, Source,
+    Context, JsArgs, JsNativeError, JsObject, JsResult, JsString, JsValue, NativeFunction, Script,
+    Source,
 };
 
 pub(super) use depth::MESSAGE as TOO_DEEP;
