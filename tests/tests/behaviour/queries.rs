@@ -146,9 +146,19 @@ async fn functions_are_made_also_where_no_input_comes() {
                 };
                 let message = failure.error.as_str().unwrap_or_default();
                 assert!(message.contains(words), "{query}: {failure:?}");
-
                 assert_eq!(failure.phase, Some(phase), "{query}: {failure:?}");
             }
+        }
+        // While an earlier phase has only begun: it would take longer than the query may.
+        let endless =
+            "function(v) { var end = Date.now() + 1500; while (Date.now() < end); return []; }";
+        let slow = json!({"map": javascript(json!({"source": endless}))});
+        let keys = vec![json!(["full", "0000"]); 80];
+        for later in [json!([slow, map]), json!([slow, reduce])] {
+            let query = json!({"inputs": keys, "query": later, "timeout": 20_000}).to_string();
+            let found = run(client, query.clone(), false).await;
+            let Err(Error::Query(failure)) = found else { panic!("{query}: {found:?}") };
+            assert_eq!(failure.phase, Some(1), "{query}: {failure:?}");
         }
     }
     // What is one is none the worse for it.

@@ -134,13 +134,16 @@ impl Coordinator {
         }
         self.refill()?;
         let mut inputs_ended = self.source.is_none();
-        for stage in &mut self.stages {
+        for (index, stage) in self.stages.iter_mut().enumerate() {
             match &mut stage.kind {
                 StageKind::Lanes(lanes) => {
                     let wake = lanes.dispatch(&self.shared, &self.router);
                     self.wake = [self.wake, wake].into_iter().flatten().min();
-                    // The function may still turn out to be none.
-                    stage.over = inputs_ended && lanes.is_idle() && lanes.is_checked(&self.shared);
+                    let idle = inputs_ended && lanes.is_idle();
+                    // The function may still turn out to be none. That of a later phase is looked at
+                    // while those before it work, so that nobody waits long to be told.
+                    let checked = (idle || index > 0) && lanes.is_checked(&self.shared);
+                    stage.over = idle && checked;
                 }
                 StageKind::Reduce(reduce) => {
                     reduce.advance(&self.shared, inputs_ended);

@@ -82,7 +82,8 @@ impl ReduceStage {
     /// when there will be no more inputs.
     pub(super) fn advance(&mut self, shared: &Shared, inputs_ended: bool) {
         let At::Rest(reduce) = &mut self.at else { return };
-        if self.queue.is_empty() && !inputs_ended {
+        // Before there are inputs the function is made, so that its faults show at once.
+        if self.queue.is_empty() && !inputs_ended && reduce.is_some() {
             return;
         }
         let reduce = reduce.take();

@@ -57,8 +57,8 @@ pub(super) struct LaneStage {
     check: Check,
 }
 
-/// Whether the phase's function is known to be one. A phase that has had an input knows it by that;
-/// only one without any asks for it, when there will be none.
+/// Whether the phase's function is known to be one. The first phase knows it by its first input, and
+/// asks for it only if there will be none; later ones ask at once.
 enum Check {
     Open,
     /// It is being made, without being called.
@@ -125,7 +125,7 @@ impl LaneStage {
     }
 
     /// Whether its function is known to be one; if not, and no input has come, finding that out begins.
-    /// To be asked when everything that came in is done and no more will come.
+    /// A worker that is asked is always waited for: giving up would end it.
     pub(super) fn is_checked(&mut self, shared: &Shared) -> bool {
         let (Work::Map(function), Check::Open) = (&self.task.work, &self.check) else {
             return !matches!(self.check, Check::Busy(_));
@@ -360,7 +360,8 @@ impl LaneStage {
             Frame::Page(page) => match self.accept(id, page) {
                 Ok(accepted) => {
                     router.worked(node);
-                    if accepted.done.as_ref().is_some_and(|(_, done)| done.inputs > 0) {
+                    let has_run = accepted.done.as_ref().is_some_and(|(_, done)| done.inputs > 0);
+                    if has_run && matches!(self.check, Check::Open) {
                         self.check = Check::Over;
                     }
                     self.go_on(id, frames);
