@@ -74,8 +74,8 @@ pub const STACK_BYTES_PER_CALL: u64 = 16 << 10;
 /// for built-ins between. At most a quarter of all.
 pub const CALLS_LEFT: usize = 200;
 
-/// Functions of one text that are looked at for calling themselves: which mention which is a square of
-/// their number. Later ones go on to the engine's own limit.
+/// Functions of one text that are looked at for calling themselves: the ways from one to another may
+/// be a square of their number. Later ones go on to the engine's own limit.
 pub const WATCHED: usize = 300;
 
 /// Most values on the interpreter's own stack.

@@ -128,6 +128,7 @@ fn texts_that_are_evaluated() {
         r#"[2,7,"undefined","u8"]"#,
     );
     is("return [{eval: function(x) { return x + 1; }}.eval(1)];", "[2]");
+    is("return Riak.reduceSort([3, 10, 2], 'function(a, b) b - a');", "[10,3,2]");
     is("return [new Function('a', 'b', 'return a + b')(1, 2), Function('return 5')()];", "[3,5]");
     let cause = FailureCause::Thrown;
     says(
@@ -359,6 +360,10 @@ fn too_much_recursion_is_caught() {
     is(
         "function f(n) { return n < 2 ? 1 : n * f(n - 1); } try { return [f(10)]; } catch (e) {}",
         "[3628800]",
+    );
+    is(
+        "var t = function() { return u(); }, u = () => { return w.x(); }, w = {x() { t(); }}; try { t(); } catch (e) { return [1]; }",
+        "[1]",
     );
     for (function, place) in [
         ("function f(v) { return f(v); }", "at f (source:1:25)"),

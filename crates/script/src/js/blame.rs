@@ -16,6 +16,9 @@ const NOTHING: &str = "TypeError: cannot convert 'null' or 'undefined' to object
 /// Longest text of an expression in a message, in characters.
 const SHOWN: usize = 80;
 
+/// Longest text in which names are looked for, in tokens: it is gone through several times.
+const LOOKED_AT: usize = 20_000;
+
 /// Most things that are named as what may be wrong.
 const NAMED: usize = 3;
 
@@ -25,7 +28,7 @@ pub(super) fn named(message: &str, text: &str, at: usize) -> Option<String> {
         return None;
     }
     let tokens = Tokens::of(text);
-    let at = tokens.at(at)?;
+    let at = tokens.at(at).filter(|_| tokens.list.len() <= LOOKED_AT)?;
     match message {
         NOT_CALLABLE => {
             let callee = callee(&tokens, at)?;

@@ -121,9 +121,9 @@ Riak.reduceSort = function (values, arg) {
     var comparator = arg;
     if (typeof arg === 'string') {
       try {
-        comparator = (0, eval)('0,\n' + arg);
+        comparator = (0, eval)(__mapring_evaluated('0,\n' + arg));
       } catch (error) {
-        comparator = (0, eval)(arg);
+        comparator = (0, eval)(__mapring_evaluated(arg));
       }
     }
     return values.sort(comparator);

@@ -4,6 +4,8 @@
 //! functions that may call themselves, directly or over one another, begin with a call of
 //! [`DEEP`], which throws a little before the limit. Nothing else is asked to pay for it.
 
+use std::collections::{BTreeSet, HashMap};
+
 use boa_engine::object::FunctionObjectBuilder;
 use boa_engine::property::PropertyKey;
 use boa_engine::{Context, JsNativeError, JsObject, JsResult, JsString, JsValue, NativeFunction};
@@ -65,20 +67,9 @@ pub(super) fn watch(tokens: &Tokens<'_>, edits: &mut Vec<Edit>) {
         .filter_map(|at| function(tokens, at))
         .take(limits::WATCHED)
         .collect();
-    // Which functions each one mentions.
-    let mentions = |of: &Function<'_>| -> Vec<usize> {
-        let (first, last) = of.body;
-        let named = |name: &str| {
-            (first..last).any(|at| tokens.word(at) == name && tokens.kind(at) == Some(Kind::Word))
-        };
-        (0..functions.len())
-            .filter(|&other| !functions[other].name.is_empty() && named(functions[other].name))
-            .collect()
-    };
-    let mentions: Vec<Vec<usize>> = functions.iter().map(mentions).collect();
+    let (mentions, by_themselves) = mentions(tokens, &functions);
     for (at, function) in functions.iter().enumerate() {
-        let by_itself = (function.body.0..function.body.1).any(|at| tokens.word(at) == "callee");
-        if by_itself || reaches_itself(at, &mentions) {
+        if by_themselves[at] || reaches_itself(at, &mentions) {
             // A directive without a semicolon needs one.
             let at = after_directives(tokens, function.body.0);
             edits.push(Edit::insert(at, format!(";{DEEP}();")));
@@ -86,7 +77,42 @@ pub(super) fn watch(tokens: &Tokens<'_>, edits: &mut Vec<Edit>) {
     }
 }
 
-fn reaches_itself(from: usize, mentions: &[Vec<usize>]) -> bool {
+/// Which functions each one mentions, and which mention themselves as `arguments.callee`. The
+/// functions are in the order in which they begin.
+fn mentions(tokens: &Tokens<'_>, functions: &[Function<'_>]) -> (Vec<BTreeSet<usize>>, Vec<bool>) {
+    let mut named: HashMap<&str, Vec<usize>> = HashMap::new();
+    for (at, function) in functions.iter().enumerate().filter(|(_, one)| !one.name.is_empty()) {
+        named.entry(function.name).or_default().push(at);
+    }
+    let mut mentions = vec![BTreeSet::new(); functions.len()];
+    let mut by_themselves = vec![false; functions.len()];
+    // The functions around a token, the inmost last.
+    let (mut around, mut next): (Vec<usize>, usize) = (Vec::new(), 0);
+    for at in 0..tokens.list.len() {
+        while functions.get(next).is_some_and(|function| function.body.0 <= at) {
+            around.push(next);
+            next += 1;
+        }
+        while around.last().is_some_and(|&last| functions[last].body.1 <= at) {
+            around.pop();
+        }
+        let word = tokens.word(at);
+        if tokens.kind(at) != Some(Kind::Word) {
+            continue;
+        }
+        for &other in named.get(word).into_iter().flatten() {
+            for &one in &around {
+                mentions[one].insert(other);
+            }
+        }
+        if let (Some(&inmost), "callee") = (around.last(), word) {
+            by_themselves[inmost] = true;
+        }
+    }
+    (mentions, by_themselves)
+}
+
+fn reaches_itself(from: usize, mentions: &[BTreeSet<usize>]) -> bool {
     let mut seen = vec![false; mentions.len()];
     let mut open = vec![from];
     while let Some(at) = open.pop() {

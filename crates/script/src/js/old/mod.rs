@@ -117,7 +117,8 @@ impl HostHooks for Hooks {
             let names: Vec<String> = parameters.iter().map(JsString::to_std_string_lossy).collect();
             format!("(function({}) {{{body}\n}})", names.join(","))
         };
-        let mended = mend(&text, Place::Statement).filter(|_| !direct);
+        // The text of a direct call has been mended already.
+        let mended = if direct { None } else { mend(&text, Place::Statement) };
         if mended.is_none() && !refusals::suspects(&text) {
             return Ok(());
         }

@@ -63,8 +63,14 @@ impl Old {
 /// Whether there is anything in the text that may be refused when it does not parse.
 pub(super) fn suspects(text: &str) -> bool {
     let tokens = Tokens::of(text);
-    let words = ["for", "yield", "let", "catch", ".."];
-    tokens.stopped.is_some() || (0..tokens.list.len()).any(|at| words.contains(&tokens.word(at)))
+    tokens.stopped.is_some()
+        || (0..tokens.list.len()).any(|at| match tokens.word(at) {
+            "for" => before_bracket(&tokens, at).is_some(),
+            "let" => tokens.word(at + 1) == "(",
+            "if" => in_catch(&tokens, at),
+            "yield" | ".." | "::" | "@" => true,
+            _ => false,
+        })
 }
 
 /// The sentence for a message of the parser with a place, if what it stopped at is of old.
