@@ -220,6 +220,12 @@ fn what_is_refused_says_what_to_write() {
         "SyntaxError: unexpected token ';', primary expression at line 3, col 11",
         "",
     );
+    says(
+        "function(v) {\n  for each (x in v.values { return [x]; }\n}",
+        FailureCause::Syntax,
+        "SyntaxError: expected token ')', got '{' in for in/of statement at line 2, col 27",
+        "",
+    );
     for (function, message) in [
         (
             "v => [v.toSource()]",

@@ -77,6 +77,8 @@ fn for_each(tokens: &Tokens<'_>, at: usize, edits: &mut Vec<Edit>) -> Option<()>
     if !tokens.is(at, "for") || tokens.word(at + 1) != "each" || tokens.word(at + 2) != "(" {
         return None;
     }
+    // What follows may be wrong in another way: that is then what the parser stops at.
+    edits.push(Edit::replace(tokens.start(at + 1), 4, "    "));
     let end = tokens.partner(at + 2)?;
     let mut within = at + 3;
     while within < end && tokens.word(within) != "in" {
@@ -86,7 +88,6 @@ fn for_each(tokens: &Tokens<'_>, at: usize, edits: &mut Vec<Edit>) -> Option<()>
         return None;
     }
     // Of the same length, so that columns stay.
-    edits.push(Edit::replace(tokens.start(at + 1), 4, "    "));
     edits.push(Edit::replace(tokens.start(within), 2, "of"));
     edits.push(Edit::insert(tokens.start(within + 1), format!(" {VALUES}(")));
     edits.push(Edit::close(tokens.end(end - 1), within, ")"));
