@@ -558,6 +558,14 @@ fn a_call_of_two_functions_ends_when_it_holds_much() {
     let all = source("function(vs){return vs}", None);
     let combined = runtime().combine(1, &map, &vec![input("x"); 50], &all).unwrap();
     assert_eq!((combined.inputs, combined.values.len()), (4, 4));
+    // Each result has its own limit, whatever stands beside it.
+    let inputs = [input("small"), input("large")];
+    let map = source(
+        "function(v){return ['x'.repeat(v.values[0].data == 'small' ? 900000 : 15 << 20)]}",
+        None,
+    );
+    let combined = runtime().combine(1, &map, &inputs, &all).unwrap();
+    assert_eq!((combined.inputs, combined.values.len()), (2, 2));
 }
 
 #[test]

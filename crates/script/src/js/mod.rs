@@ -235,7 +235,7 @@ impl JsRuntime {
         if !few.is_empty() {
             let few: Vec<Item> = few.into_iter().map(|(item, _)| item).collect();
             let context = self.context(query).map_err(CombineError::Map)?;
-            combined.values = context.write(&few).map_err(CombineError::Reduce)?;
+            combined.values = context.write_many(&few).map_err(CombineError::Reduce)?;
             return Ok(combined);
         }
         let context = self.context(query).map_err(CombineError::Map)?;
@@ -244,7 +244,7 @@ impl JsRuntime {
             context.reduce(&fold, items, reduce.arg.as_ref())
         };
         let values = timer.give_up(&mut call).map_err(CombineError::Reduce)?;
-        combined.values = context.write(&values).map_err(CombineError::Reduce)?;
+        combined.values = context.write_many(&values).map_err(CombineError::Reduce)?;
         Ok(combined)
     }
 
@@ -371,8 +371,8 @@ impl Runtime for JsRuntime {
         let context = self.context(reduce.query)?;
         let (accumulator, pending, started) = reduce.timer.into_parts();
         Ok(ReduceState {
-            accumulator: context.write(&accumulator)?,
-            pending: context.write(&pending)?,
+            accumulator: context.write_many(&accumulator)?,
+            pending: context.write_many(&pending)?,
             started,
         })
     }

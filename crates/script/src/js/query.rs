@@ -385,15 +385,24 @@ impl QueryContext {
         texts.iter().map(item).collect()
     }
 
-    /// Writes values between phases.
+    /// Writes the results of a reduce.
     pub(super) fn write(&mut self, items: &[Item]) -> Result<Vec<JsonText>, ScriptError> {
-        let mut writer = Writer::new(&mut self.context, &self.stringify, self.result_bytes);
+        self.write_within(items, self.result_bytes)
+    }
+
+    /// Writes results of several calls, each of which was within its limit.
+    pub(super) fn write_many(&mut self, items: &[Item]) -> Result<Vec<JsonText>, ScriptError> {
+        self.write_within(items, limits::FRAME_BYTES as u64)
+    }
+
+    fn write_within(&mut self, items: &[Item], limit: u64) -> Result<Vec<JsonText>, ScriptError> {
+        let mut writer = Writer::new(&mut self.context, &self.stringify, limit);
         let texts = items.iter().map(|Item { value, pair }| {
             let text = writer.text(value)?.unwrap_or_else(null);
             Ok(if *pair { JsonText::marked(&text) } else { JsonText(text) })
         });
         let texts: Result<Vec<_>, _> = texts.collect();
-        texts.map_err(|error| writing(error, self.result_bytes, &mut self.context))
+        texts.map_err(|error| writing(error, limit, &mut self.context))
     }
 
     fn argument(&mut self, arg: Option<&JsonText>) -> Result<JsValue, ScriptError> {

@@ -13,23 +13,7 @@ pub(crate) fn write_js_number(number: f64, out: &mut String) {
         let _ = write!(out, "{}", number as i64);
         return;
     }
-    if number < 0.0 {
-        out.push('-');
-    }
-    let (digits, point) = shortest(number);
-    let count = places(&digits);
-    if count <= point && point <= 21 {
-        out.push_str(&digits);
-        zeros(point - count, out);
-    } else if 0 < point && point <= 21 {
-        split(&digits, point, out);
-    } else if -6 < point && point <= 0 {
-        out.push_str("0.");
-        zeros(-point, out);
-        out.push_str(&digits);
-    } else {
-        exponent(&digits, point, "", out);
-    }
+    out.push_str(ryu_js::Buffer::new().format_finite(number));
 }
 
 /// Appends a float as Riak's JSON encoder writes it: shortest form, always with a point.
@@ -54,16 +38,22 @@ pub(crate) fn write_erlang_float(number: f64, out: &mut String) {
         zeros(-point, out);
         out.push_str(&digits);
     } else {
-        exponent(&digits, point, ".0", out);
+        exponent(&digits, point, out);
     }
 }
 
-/// The shortest digits that give the number, and where its point stands: `0.digits * 10^point`.
+/// The shortest digits that give the number, and where its point stands: `0.digits * 10^point`. They
+/// are ECMAScript's: of two that are as near the even one. (Rust's own printing takes the upper one.)
 fn shortest(number: f64) -> (String, i32) {
-    let text = format!("{:e}", number.abs());
-    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-    let digits = mantissa.chars().filter(char::is_ascii_digit).collect();
-    (digits, exponent.parse::<i32>().unwrap_or_default() + 1)
+    let mut buffer = ryu_js::Buffer::new();
+    let text = buffer.format_finite(number.abs());
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((text, "0"));
+    let (whole, rest) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let digits = [whole, rest].concat();
+    let leading = digits.len() - digits.trim_start_matches('0').len();
+    let exponent = exponent.parse::<i32>().unwrap_or_default();
+    let point = places(whole) - i32::try_from(leading).unwrap_or(i32::MAX) + exponent;
+    (digits.trim_matches('0').to_owned(), point)
 }
 
 fn places(digits: &str) -> i32 {
@@ -79,15 +69,10 @@ fn split(digits: &str, point: i32, out: &mut String) {
     let _ = write!(out, "{whole}.{rest}");
 }
 
-fn exponent(digits: &str, point: i32, bare: &str, out: &mut String) {
+fn exponent(digits: &str, point: i32, out: &mut String) {
     let (first, rest) = digits.split_at(1.min(digits.len()));
-    out.push_str(first);
-    if rest.is_empty() {
-        out.push_str(bare);
-    } else {
-        let _ = write!(out, ".{rest}");
-    }
-    let _ = write!(out, "e{:+}", point - 1);
+    let rest = if rest.is_empty() { "0" } else { rest };
+    let _ = write!(out, "{first}.{rest}e{:+}", point - 1);
 }
 
 #[cfg(test)]
@@ -118,6 +103,9 @@ mod tests {
         check(1e20, "100000000000000000000", "1.0e+20");
         check(1e21, "1e+21", "1.0e+21");
         check(1.5e300, "1.5e+300", "1.5e+300");
+        // Half way between two texts of the same length.
+        check(5_816_413_993_015_885.0 / 4.0, "1454103498253971.2", "1454103498253971.2");
+        check(5e-324, "5e-324", "5.0e-324");
         check(9_007_199_254_740_994.0, "9007199254740994", "9007199254740994.0");
     }
 }
