@@ -17,8 +17,7 @@ use boa_engine::{
 
 use crate::js::globals::put_method;
 
-/// Local time is UTC: workers on all nodes must give the same, and the engine's own look at the
-/// environment fails where there is more than one thread.
+/// Local time is UTC: workers on all nodes must give the same, whatever their environments say.
 #[derive(Debug)]
 pub(in crate::js) struct LocalIsUtc;
 
