@@ -26,7 +26,15 @@ pub(crate) async fn explain(
 ) -> Result<String, Failure> {
     let spec = query.spec();
     let mut plan = Map::new();
-    plan.insert("inputs".into(), inputs(&spec.inputs));
+    let mut shown = inputs(&spec.inputs);
+    let first = spec.phases.first().map(|phase| &phase.kind);
+    // Where no map comes first the keys of a bucket are listed.
+    if let (Inputs::Slice(_), Some(PhaseKind::Reduce(_)), Some(shown)) =
+        (&spec.inputs, first, shown.as_object_mut())
+    {
+        shown.insert("prereduce".into(), prereduce(None, false, first));
+    }
+    plan.insert("inputs".into(), shown);
     plan.insert("coverage".into(), coverage(&spec.inputs, view, objects).await?);
     let phases = spec.phases.iter().enumerate().map(|(at, phase)| {
         let next = spec.phases.get(at + 1).map(|next| &next.kind);
@@ -159,6 +167,7 @@ fn kind(phase: &Phase, query: &Query, next: Option<&PhaseKind>) -> Map<String, V
     match kind {
         PhaseKind::Link(_) => {
             shown.insert("runs".into(), "in the node, beside the data".into());
+            shown.insert("prereduce".into(), prereduce(None, *keep, next));
         }
         PhaseKind::Map(code) => {
             shown.insert("function".into(), function.into());
@@ -181,9 +190,10 @@ fn kind(phase: &Phase, query: &Query, next: Option<&PhaseKind>) -> Map<String, V
 }
 
 /// Whether the reduce that follows runs beside the data first.
-fn prereduce(asked: bool, keep: bool, next: Option<&PhaseKind>) -> Value {
+fn prereduce(asked: Option<bool>, keep: bool, next: Option<&PhaseKind>) -> Value {
     match next {
-        Some(PhaseKind::Reduce(_)) if asked => true.into(),
+        _ if asked == Some(false) => false.into(),
+        Some(PhaseKind::Reduce(_)) if asked == Some(true) => true.into(),
         Some(PhaseKind::Reduce(code)) if !keep && code.timing() == ReduceTiming::Adaptive => {
             "if it makes the results smaller".into()
         }

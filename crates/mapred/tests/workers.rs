@@ -185,6 +185,26 @@ async fn two_functions_in_one_call_fail_apart() {
     check_health(workers.as_ref()).await;
 }
 
+/// Whether a source is a function is found out to the end, whoever still wants to know: giving up in
+/// the middle would cost the worker.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_at_a_function_that_nobody_waits_for_costs_no_worker() {
+    let workers = start(2).await;
+    let before = workers.processes();
+    for query in 0..50 {
+        let function = source(&format!("function(v){{ return [{query}"));
+        let check = workers.check(query, 1, &function);
+        futures::pin_mut!(check);
+        assert!(poll!(&mut check).is_pending());
+    }
+    let function = source("function(v){ return [");
+    let error = workers.check(99, 1, &function).await.unwrap_err();
+    assert_eq!(error.cause, FailureCause::Syntax);
+    assert!(workers.check(99, 1, &source("function(v){ return [1]; }")).await.is_ok());
+    check_health(workers.as_ref()).await;
+    assert_eq!(workers.processes(), before);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_memory_that_is_promised_can_be_used() {
     let workers = start_patient(1, 20_000).await;

@@ -95,9 +95,9 @@ pub const COMBINED_VALUES: usize = 100;
 /// accumulator is: they wait in the worker's memory.
 pub const ADAPTIVE_BYTES: u64 = 4 << 20;
 
-/// How long a call under the adaptive timing should take at most, in milliseconds: far less than its
-/// limit, since a function may slow down with its inputs more than their size tells.
-pub const ADAPTIVE_CALL_MS: u64 = 250;
+/// Under the adaptive timing a call gets no more inputs than it is likely to get through in this part
+/// of its limit: a function may slow down with its inputs more than their size tells.
+pub const ADAPTIVE_SHARE: u64 = 4;
 
 /// Most bytes that a native reduce holds in the node's memory. More: the reduce fails.
 pub const NATIVE_REDUCE_BYTES: u64 = 64 << 20;

@@ -54,7 +54,7 @@ struct Adaptive {
     fresh: u64,
     /// What the inputs of a call may weigh, by how long the last one took.
     most: u64,
-    /// How long a call should take, where that is looked at.
+    /// How long a call may take, where that is looked at.
     patience: Option<Duration>,
 }
 
@@ -101,14 +101,16 @@ impl Due {
         if let Some(patience) = adaptive.patience {
             let affordable = u128::from(before) * patience.as_micros() / took.as_micros().max(1);
             let affordable = u64::try_from(affordable).unwrap_or(u64::MAX);
-            adaptive.most = affordable.saturating_sub(results);
+            // The accumulator is walked through in any case: a few inputs more do little harm, and with
+            // hardly any its size would count for each of them again.
+            adaptive.most = affordable.saturating_sub(results).max(results / 8);
         }
     }
 }
 
 impl<V> Timer<V> {
     /// Begins, or goes on with, a reduce. With a patience the adaptive timing gives calls no more
-    /// inputs than they are likely to get through in that time.
+    /// inputs than they are likely to get through in that time, beside the accumulator.
     pub(crate) fn new(timing: ReduceTiming, parts: Parts<V>, patience: Option<Duration>) -> Self {
         let (items, weight, pending, started) = parts;
         let due = Due::new(timing, weight, patience);
@@ -246,14 +248,13 @@ mod tests {
     }
 
     /// A function whose result is as large as everything that it ever saw.
-    fn sizes_of_calls(values: u64, patience: Option<Duration>, pause: Duration) -> Vec<usize> {
+    fn sizes_of_calls(values: u64) -> Vec<usize> {
         let mut seen = Vec::new();
         let mut call = |items: &[u64]| {
             seen.push(items.len());
-            std::thread::sleep(pause * u32::try_from(items.len()).unwrap());
             Ok((items.to_vec(), items.len() as u64 * weight(1)))
         };
-        let mut timer = Timer::new(ReduceTiming::Adaptive, Parts::default(), patience);
+        let mut timer = Timer::new(ReduceTiming::Adaptive, Parts::default(), None);
         for value in 0..values {
             timer.push([(value, weight(1))], &mut call).unwrap();
         }
@@ -263,7 +264,7 @@ mod tests {
 
     #[test]
     fn an_accumulator_that_grows_is_walked_through_twice_at_most() {
-        let seen = sizes_of_calls(100_000, None, Duration::ZERO);
+        let seen = sizes_of_calls(100_000);
         assert_eq!(seen[..4], [20, 40, 80, 160]);
         assert!(seen.iter().sum::<usize>() <= 4 * 100_000, "{seen:?}");
         assert!(seen.len() < 20, "{seen:?}");
@@ -285,12 +286,24 @@ mod tests {
 
     #[test]
     fn slow_functions_get_no_more_than_they_get_through() {
-        // 0.2 ms a value: 100 of them are 20 ms, and 20 new ones are the least.
-        let patience = Duration::from_millis(20);
-        let seen = sizes_of_calls(400, Some(patience), Duration::from_micros(200));
-        let grown = seen.windows(2).take(seen.len() - 2).map(|pair| pair[1] - pair[0]);
-        assert!(grown.clone().all(|grown| grown <= 100), "{seen:?}");
-        assert!(grown.filter(|&grown| grown == 20).count() > 5, "{seen:?}");
+        // A microsecond a value, of those that it gave before too: 2,000 in the time that a call may take.
+        let mut due = Due::new(ReduceTiming::Adaptive, 0, Some(Duration::from_millis(2)));
+        let (mut all, mut fresh, mut seen) = (0, 0, Vec::new());
+        for _ in 0..20_000 {
+            due.take(weight(1));
+            (all, fresh) = (all + 1, fresh + 1);
+            if due.is_now(fresh) {
+                due.called(all * weight(1), Duration::from_micros(all));
+                seen.push(all);
+                fresh = 0;
+            }
+        }
+        assert_eq!(seen[..8], [20, 40, 80, 160, 320, 640, 1_280, 2_000]);
+        // Beyond it an accumulator is still not walked through for each handful of inputs.
+        let late: Vec<f64> =
+            seen[7..].windows(2).map(|pair| pair[1] as f64 / pair[0] as f64).collect();
+        assert!(late.iter().all(|&grown| (1.1..1.2).contains(&grown)), "{seen:?}");
+        assert!(seen.iter().sum::<u64>() < 10 * 20_000, "{seen:?}");
     }
 
     #[test]

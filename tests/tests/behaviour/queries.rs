@@ -173,6 +173,29 @@ async fn functions_are_made_also_where_no_input_comes() {
     }
 }
 
+/// Inputs are left out for which a map fails. That a reduce fails, also beside the data, is no fault of
+/// an input.
+#[tokio::test]
+async fn a_reduce_that_fails_is_never_left_out() {
+    let cluster = Cluster::start(1).await;
+    let client = cluster.client(0);
+    store(client, "numbers", 12).await;
+    let map = "function(v) { var all = []; for (var i = 0; i < 200; i++) all.push(1); \
+               if (v.key == '0007') { all[5] = 'bad'; } return all; }";
+    let reduce = "function(list) { return [list.reduce(function(a, b) { \
+                  if (b == 'bad') { throw 'the reduce'; } return a + b; }, 0)]; }";
+    for batch in [json!(null), json!({"reduce_phase_batch_size": 20})] {
+        let query = json!({"inputs": "numbers", "on_error": {"mode": "skip"}, "query": [
+            {"map": {"language": "javascript", "source": map}},
+            {"reduce": {"language": "javascript", "source": reduce, "arg": batch}}
+        ]});
+        let found = run(client, query.to_string(), false).await;
+        let Err(Error::Query(failure)) = found else { panic!("{query}: {found:?}") };
+        assert_eq!(failure.phase, Some(1), "{failure:?}");
+        assert!(failure.error.as_str().unwrap_or_default().contains("the reduce"), "{failure:?}");
+    }
+}
+
 fn text(body: &str) -> NewObject {
     let body = body.to_owned().into();
     NewObject { body, content_type: "text/plain".into(), ..NewObject::default() }

@@ -4,6 +4,7 @@ use mapring_script::{Binary, Function, PhaseFunction, ReduceTiming};
 use mapring_types::ObjectId;
 use tokio::sync::mpsc;
 
+use super::check::Check;
 use super::reduce::{ReduceStage, takes_terms};
 use super::router::Router;
 use super::stage::{LaneStage, Task};
@@ -21,7 +22,7 @@ pub(crate) struct Resolved {
 }
 
 enum ResolvedKind {
-    Map { function: PhaseFunction, wants_prereduce: bool },
+    Map { function: PhaseFunction, wants_prereduce: Option<bool> },
     Reduce { function: PhaseFunction, timing: ReduceTiming },
     Link(LinkSpec),
 }
@@ -163,7 +164,11 @@ fn stages(phases: Vec<Resolved>, options: Options) -> Vec<Stage> {
         let kind = match kind {
             ResolvedKind::Map { function, wants_prereduce } => {
                 let limited = manner.most_results.is_some();
-                let wanted = if wants_prereduce { Wanted::Asked } else { Wanted::of(keep) };
+                let wanted = match wants_prereduce {
+                    Some(true) => Wanted::Asked,
+                    Some(false) => Wanted::Not,
+                    None => Wanted::of(keep),
+                };
                 let prereduce = following.and_then(|next| prereduce(phase + 1, next, wanted));
                 let results = keep || limited || (forward && prereduce.is_none());
                 let work = Work::Map(function);
@@ -183,7 +188,7 @@ fn stages(phases: Vec<Resolved>, options: Options) -> Vec<Stage> {
                 StageKind::Reduce(ReduceStage::new(phase, function, timing))
             }
         };
-        stages.push(Stage { phase, keep, forward, over: false, kind });
+        stages.push(Stage { phase, keep, forward, over: false, check: Check::Open, kind });
     }
     stages
 }
@@ -229,5 +234,5 @@ fn listing(next: Option<&ResolvedKind>, options: Options) -> Stage {
     let results = prereduce.is_none();
     let task = Task { phase: 0, work, prereduce, results, manner };
     let kind = StageKind::Lanes(Box::new(LaneStage::new(task)));
-    Stage { phase: 0, keep: alone, forward: !alone, over: false, kind }
+    Stage { phase: 0, keep: alone, forward: !alone, over: false, check: Check::Open, kind }
 }

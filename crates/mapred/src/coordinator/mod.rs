@@ -7,6 +7,7 @@
 //! another in a circle.
 
 mod build;
+mod check;
 mod lane;
 mod reduce;
 mod router;
@@ -37,6 +38,7 @@ use crate::running::{Done, Running};
 use crate::unit::Broken;
 use crate::workers::Workers;
 use crate::{keys, limits};
+use check::Check;
 use lane::Step;
 use reduce::{ReduceStage, Reduced};
 use router::{Router, Wish};
@@ -85,6 +87,7 @@ struct Stage {
     /// Whether another phase takes its results.
     forward: bool,
     over: bool,
+    check: Check,
     kind: StageKind,
 }
 
@@ -102,7 +105,7 @@ enum Event {
     Gone,
     Lane(usize, u64, Step),
     Reduce(usize, Result<Reduced, ScriptError>),
-    /// Whether the function of a phase without inputs is one.
+    /// Whether a phase's function is one.
     Checked(usize, Result<(), ScriptError>),
     Planned(Wish, KvResult<Coverage>),
     View,
@@ -140,12 +143,21 @@ impl Coordinator {
                     let wake = lanes.dispatch(&self.shared, &self.router);
                     self.wake = [self.wake, wake].into_iter().flatten().min();
                     let idle = inputs_ended && lanes.is_idle();
-                    // The function may still turn out to be none. That of a later phase is looked at
-                    // while those before it work, so that nobody waits long to be told.
-                    let checked = (idle || index > 0) && lanes.is_checked(&self.shared);
-                    stage.over = idle && checked;
+                    // The first phase finds out by its first input, if there is one.
+                    if idle || index > 0 {
+                        match lanes.function() {
+                            Some(function) => {
+                                stage.check.begin(&self.shared, stage.phase, &function)
+                            }
+                            None => stage.check.spare(),
+                        }
+                    }
+                    stage.over = idle && stage.check.is_over();
                 }
                 StageKind::Reduce(reduce) => {
+                    if index > 0 {
+                        stage.check.begin(&self.shared, stage.phase, &reduce.function());
+                    }
                     reduce.advance(&self.shared, inputs_ended);
                     stage.over = reduce.is_over();
                 }
@@ -258,9 +270,12 @@ impl Coordinator {
     /// Hands results to the client and to the next phase.
     fn deliver(&mut self, index: usize, accepted: Accepted) -> Result<(), Failure> {
         let Accepted { mut results, reduced, skipped, done } = accepted;
-        let Some(stage) = self.stages.get(index) else { return Ok(()) };
+        let Some(stage) = self.stages.get_mut(index) else { return Ok(()) };
         let (phase, keep, forward) = (stage.phase, stage.keep, stage.forward);
         if let Some((node, done)) = done {
+            if done.inputs > 0 {
+                stage.check.spare();
+            }
             let lists = matches!(&stage.kind, StageKind::Lanes(lanes) if lanes.lists_keys());
             self.note((phase, lists), node, &done, skipped)?;
         }
@@ -431,15 +446,15 @@ fn poll_stages(
 ) -> Poll<Event> {
     let mut next_has_room = true;
     for (index, stage) in stages.iter_mut().enumerate().rev() {
+        if let Poll::Ready(found) = stage.check.poll(context) {
+            return Poll::Ready(Event::Checked(index, found));
+        }
         let held_back = (stage.forward && !next_has_room) || (stage.keep && !client_has_room);
         if !held_back {
             match &mut stage.kind {
                 StageKind::Lanes(lanes) => {
                     if let Poll::Ready((lane, step)) = lanes.poll_step(context) {
                         return Poll::Ready(Event::Lane(index, lane, step));
-                    }
-                    if let Poll::Ready(found) = lanes.poll_check(context) {
-                        return Poll::Ready(Event::Checked(index, found));
                     }
                 }
                 StageKind::Reduce(reduce) => {

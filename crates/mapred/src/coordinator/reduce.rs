@@ -56,6 +56,11 @@ impl ReduceStage {
         Self { phase, function, timing, queue, bytes: 0, at, began: None }
     }
 
+    /// The function that it calls.
+    pub(super) fn function(&self) -> Arc<PhaseFunction> {
+        Arc::clone(&self.function)
+    }
+
     /// Whether its function has an Erlang name, and so takes keys as Erlang has them.
     pub(super) fn takes_terms(&self) -> bool {
         takes_terms(&self.function)
@@ -82,8 +87,7 @@ impl ReduceStage {
     /// when there will be no more inputs.
     pub(super) fn advance(&mut self, shared: &Shared, inputs_ended: bool) {
         let At::Rest(reduce) = &mut self.at else { return };
-        // Before there are inputs the function is made, so that its faults show at once.
-        if self.queue.is_empty() && !inputs_ended && reduce.is_some() {
+        if self.queue.is_empty() && !inputs_ended {
             return;
         }
         let reduce = reduce.take();

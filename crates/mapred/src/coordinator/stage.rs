@@ -4,11 +4,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use futures::future::BoxFuture;
 use mapring_kv::Cursor;
 use mapring_net::FrameStream;
 use mapring_ring::Partition;
-use mapring_script::{JsonText, ScriptError};
+use mapring_script::{JsonText, PhaseFunction};
 use mapring_types::{Error, ErrorKind, NodeId, Result as KvResult};
 use tokio::time::Instant;
 
@@ -54,16 +53,6 @@ pub(super) struct LaneStage {
     next_unit: u32,
     /// Lanes are served in turn, so that a busy one does not silence the others.
     last_served: u64,
-    check: Check,
-}
-
-/// Whether the phase's function is known to be one. The first phase knows it by its first input, and
-/// asks for it only if there will be none; later ones ask at once.
-enum Check {
-    Open,
-    /// It is being made, without being called.
-    Busy(BoxFuture<'static, Result<(), ScriptError>>),
-    Over,
 }
 
 /// A slice of a bucket.
@@ -120,32 +109,7 @@ impl LaneStage {
             next_lane: 1,
             next_unit: 1,
             last_served: 0,
-            check: Check::Open,
         }
-    }
-
-    /// Whether its function is known to be one; if not, and no input has come, finding that out begins.
-    /// A worker that is asked is always waited for: giving up would end it.
-    pub(super) fn is_checked(&mut self, shared: &Shared) -> bool {
-        let (Work::Map(function), Check::Open) = (&self.task.work, &self.check) else {
-            return !matches!(self.check, Check::Busy(_));
-        };
-        let (workers, query) = (shared.workers.clone(), shared.query);
-        let (phase, function) = (self.task.phase, Arc::new(function.clone()));
-        self.check =
-            Check::Busy(Box::pin(async move { workers.check(query, phase, &function).await }));
-        false
-    }
-
-    /// Waits for what is found out about the function.
-    pub(super) fn poll_check(
-        &mut self,
-        context: &mut Context<'_>,
-    ) -> Poll<Result<(), ScriptError>> {
-        let Check::Busy(check) = &mut self.check else { return Poll::Pending };
-        let found = std::task::ready!(check.as_mut().poll(context));
-        self.check = Check::Over;
-        Poll::Ready(found)
     }
 
     /// Makes the phase work on the objects of a bucket. Gives how many slices there are.
@@ -163,6 +127,14 @@ impl LaneStage {
         let replicas = if self.task.manner.quorum { router.majority(&slice.bucket) } else { 1 };
         self.slice = Some((slice.clone(), replicas));
         Ok(slices)
+    }
+
+    /// The function that it calls.
+    pub(super) fn function(&self) -> Option<Arc<PhaseFunction>> {
+        match &self.task.work {
+            Work::Map(function) => Some(Arc::new(function.clone())),
+            Work::Link(_) | Work::Keys { .. } => None,
+        }
     }
 
     /// Whether it only lists keys.
@@ -360,10 +332,6 @@ impl LaneStage {
             Frame::Page(page) => match self.accept(id, page) {
                 Ok(accepted) => {
                     router.worked(node);
-                    let has_run = accepted.done.as_ref().is_some_and(|(_, done)| done.inputs > 0);
-                    if has_run && matches!(self.check, Check::Open) {
-                        self.check = Check::Over;
-                    }
                     self.go_on(id, frames);
                     return Ok(accepted);
                 }

@@ -164,9 +164,13 @@ pub(crate) struct LinkSpec {
 }
 
 impl Code {
-    /// Whether a map phase with this argument asks for a copy of the following reduce on its node.
-    pub(crate) fn wants_prereduce(&self) -> bool {
-        self.option(PREREDUCE) == Some(Value::Bool(true))
+    /// Whether a map phase with this argument wants a copy of the following reduce on its node; `None`
+    /// when it says nothing about it.
+    pub(crate) fn wants_prereduce(&self) -> Option<bool> {
+        match self.option(PREREDUCE) {
+            Some(Value::Bool(wants)) => Some(wants),
+            _ => None,
+        }
     }
 
     /// When a reduce phase with this argument calls its function.

@@ -258,10 +258,11 @@ fn options_of_phases_may_stand_beside_the_argument() {
     };
     assert_eq!(phase(r#""reduce_phase_batch_size":7"#).0, ReduceTiming::Every(7));
     assert_eq!(phase(r#""reduce_phase_only_1":true"#).0, ReduceTiming::AtEnd);
-    assert!(phase(r#""do_prereduce":true"#).1);
+    assert_eq!(phase(r#""do_prereduce":true"#).1, Some(true));
+    assert_eq!(phase(r#""do_prereduce":false"#).1, Some(false));
     let both =
         r#""reduce_phase_batch_size":7,"arg":{"reduce_phase_batch_size":9,"do_prereduce":true}"#;
-    assert_eq!(phase(both), (ReduceTiming::Every(7), true));
+    assert_eq!(phase(both), (ReduceTiming::Every(7), Some(true)));
 }
 
 fn keys(inputs: &str) -> Vec<(String, Option<String>)> {
@@ -482,9 +483,9 @@ fn arguments_and_reduce_timing() {
     }
     timing(r#"{"reduce_phase_only_1":true,"reduce_phase_batch_size":5}"#, ReduceTiming::AtEnd);
     timing(r#"{"reduce_phase_only_1":false}"#, ReduceTiming::Every(20));
-    assert!(code(r#","arg":{"do_prereduce":true}"#).wants_prereduce());
-    assert!(!code(r#","arg":{"do_prereduce":1}"#).wants_prereduce());
-    assert!(!code(r#","arg":["do_prereduce"]"#).wants_prereduce());
+    assert_eq!(code(r#","arg":{"do_prereduce":true}"#).wants_prereduce(), Some(true));
+    assert_eq!(code(r#","arg":{"do_prereduce":1}"#).wants_prereduce(), None);
+    assert_eq!(code(r#","arg":["do_prereduce"]"#).wants_prereduce(), None);
 }
 
 #[test]

@@ -103,7 +103,7 @@ impl<'l> Pager<'l> {
                 self.bytes += values.iter().map(|value| value.0.len()).sum::<usize>();
                 self.made.0 += made;
                 self.made.1 += made_bytes;
-                self.combined = true;
+                self.combined |= (values.len() as u64) < made;
                 self.results.extend(values);
             }
             Outcome::Skipped(broken) => {

@@ -42,7 +42,12 @@ impl Lane {
         loop {
             let call = take(items, most);
             let broken = match self.call(&call, spent).await {
-                Err(UnitEnd::Broken(broken)) if self.request.manner.skip => broken,
+                // Only a function of inputs can fail for one of them: not the reduce that follows.
+                Err(UnitEnd::Broken(broken))
+                    if self.request.manner.skip && broken.phase == self.request.phase =>
+                {
+                    broken
+                }
                 Err(other) => return Err(other),
                 Ok(outcomes) => {
                     // Where results became large the call ended before its inputs did.

@@ -202,7 +202,7 @@ impl JsRuntime {
             let fold = context.function(&reduce.function).map_err(CombineError::Reduce)?;
             [map, fold]
         };
-        let mut timer = timer(ReduceTiming::Adaptive, Parts::default());
+        let mut timer = self.timer(ReduceTiming::Adaptive, Parts::default());
         let mut combined = Combined::default();
         // Too few are not worth a call, and leave the function all those that Riak would make.
         let mut few = Vec::new();
@@ -235,7 +235,7 @@ impl JsRuntime {
         if !few.is_empty() {
             let few: Vec<Item> = few.into_iter().map(|(item, _)| item).collect();
             let context = self.context(query).map_err(CombineError::Map)?;
-            combined.values = context.write_many(&few).map_err(CombineError::Reduce)?;
+            combined.values = context.write_many(&few).map_err(CombineError::Map)?;
             return Ok(combined);
         }
         let context = self.context(query).map_err(CombineError::Map)?;
@@ -263,6 +263,11 @@ impl JsRuntime {
         }
     }
 
+    fn timer(&self, timing: ReduceTiming, parts: Parts<Item>) -> Timer<Item> {
+        let patience = self.limits.call_ms / limits::ADAPTIVE_SHARE;
+        Timer::new(timing, parts, Some(Duration::from_millis(patience)))
+    }
+
     /// Runs a step of the reduce, which is over when the step fails.
     fn step<T>(
         &mut self,
@@ -277,10 +282,6 @@ impl JsRuntime {
         self.reduce = Some(reduce);
         Ok(result)
     }
-}
-
-fn timer(timing: ReduceTiming, parts: Parts<Item>) -> Timer<Item> {
-    Timer::new(timing, parts, Some(Duration::from_millis(limits::ADAPTIVE_CALL_MS)))
 }
 
 fn no_reduce() -> ScriptError {
@@ -353,7 +354,7 @@ impl Runtime for JsRuntime {
         let weighs = accumulator.iter().map(|(_, weight)| weight).sum();
         let accumulator = accumulator.into_iter().map(|(item, _)| item).collect();
         let pending = context.read_items(&state.pending)?;
-        let timer = timer(timing, (accumulator, weighs, pending, state.started));
+        let timer = self.timer(timing, (accumulator, weighs, pending, state.started));
         self.reduce = Some(Reduce { query, function: function.clone(), callable, timer });
         Ok(())
     }

@@ -96,6 +96,24 @@ impl ProcessWorkers {
         self.pool.shutdown().await;
     }
 
+    /// What a reduce begins with.
+    fn begin(
+        &self,
+        query: QueryTag,
+        phase: usize,
+        function: &Arc<PhaseFunction>,
+        timing: ReduceTiming,
+    ) -> reduce::Start {
+        reduce::Start {
+            pool: Arc::clone(&self.pool),
+            natives: Arc::clone(&self.natives),
+            query,
+            phase,
+            function: Arc::clone(function),
+            timing,
+        }
+    }
+
     /// Calls the function on the inputs of one request.
     async fn map_parts(
         &self,
@@ -265,8 +283,13 @@ impl Workers for ProcessWorkers {
         if built_in::runs(function) {
             return Ok(());
         }
-        // A reduce makes its function when it begins, in the same way as a map does.
-        self.reduce(query, phase, function, ReduceTiming::AtEnd).await.map(drop)
+        // A reduce makes its function when it begins, in the same way as a map does. This goes on by
+        // itself: a query that has failed meanwhile must not cost its worker.
+        let begun = self.begin(query, phase, function, ReduceTiming::AtEnd);
+        let made = tokio::spawn(async move { begun.process(ReduceState::default()).await });
+        let lost =
+            |error| ScriptError::new(FailureCause::Worker, format!("not looked at: {error}"));
+        made.await.map_err(lost)?.map(drop)
     }
 
     async fn reduce(
@@ -276,14 +299,7 @@ impl Workers for ProcessWorkers {
         function: &Arc<PhaseFunction>,
         timing: ReduceTiming,
     ) -> Result<Box<dyn Reduce>, ScriptError> {
-        let start = reduce::Start {
-            pool: Arc::clone(&self.pool),
-            natives: Arc::clone(&self.natives),
-            query,
-            phase,
-            function: Arc::clone(function),
-            timing,
-        };
+        let start = self.begin(query, phase, function, timing);
         if built_in::runs(function) {
             return Ok(Box::new(start.native().await?));
         }
