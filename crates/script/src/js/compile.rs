@@ -34,6 +34,13 @@ pub(super) fn compile(
     context: &mut Context,
 ) -> Result<Compiled, ScriptError> {
     builtins::install_for(source, context).map_err(|error| thrown(&error, context))?;
+    if place == Place::Expression {
+        for body in old::bodies(source) {
+            if let Ok((script, fault)) = parse(body.text(), path, &[old::BODY], context) {
+                return Ok(Compiled { script, mended: Some(body), fault });
+            }
+        }
+    }
     if let Some(mended) = old::prepared(source)
         && let Ok((script, fault)) = parse(mended.text(), path, forms, context)
     {

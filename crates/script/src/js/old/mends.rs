@@ -2,7 +2,7 @@
 
 use super::text::{Edit, Mended};
 use super::tokens::{Kind, Tokens};
-use super::{EVALUATED, depth};
+use super::{EVALUATED, depth, lengths};
 
 /// The name of the function that gives the values of an object.
 pub(in crate::js) const VALUES: &str = "__mapring_values";
@@ -18,43 +18,54 @@ pub(in crate::js) enum Place {
 
 /// The text with everything in it mended that can be; `None` when there is nothing.
 pub(in crate::js) fn mend(text: &str, place: Place) -> Option<Mended> {
-    let tokens = Tokens::of(text);
+    Mended::new(text, mends(&Tokens::of(text), place)?)
+}
+
+/// As [`mend`]: what is done.
+pub(super) fn mends(tokens: &Tokens<'_>, place: Place) -> Option<Vec<Edit>> {
     let mut edits = Vec::new();
     for at in 0..tokens.list.len() {
         // What does not go on as expected is left as it is.
         let _ = match (tokens.kind(at), tokens.word(at)) {
-            (Some(Kind::Text), _) => escapes(&tokens, at, &mut edits),
-            (Some(Kind::Word), "for") => for_each(&tokens, at, &mut edits),
-            (Some(Kind::Word), "function") => closure(&tokens, at, &mut edits),
-            (Some(Kind::Word), "catch") => catches(&tokens, at, &mut edits),
-            (Some(Kind::Word), "let") => let_block(&tokens, at, &mut edits),
+            (Some(Kind::Text), _) => escapes(tokens, at, &mut edits),
+            (Some(Kind::Word), "for") => for_each(tokens, at, &mut edits),
+            (Some(Kind::Word), "function") => closure(tokens, at, &mut edits),
+            (Some(Kind::Word), "catch") => catches(tokens, at, &mut edits),
+            (Some(Kind::Word), "let") => let_block(tokens, at, &mut edits),
             _ => None,
         };
     }
     if place == Place::Statement {
-        anonymous(&tokens, &mut edits);
+        anonymous(tokens, &mut edits);
     }
     if edits.is_empty() {
         return None;
     }
-    prepare(&tokens, &mut edits);
-    Mended::new(text, edits)
+    prepare(tokens, &mut edits);
+    Some(edits)
 }
 
 /// The text with what is done to one that parses, without changing its meaning: the arguments of
-/// `eval` go through [`EVALUATED`], and functions that may call themselves look how deep they are.
-/// `None` when there is nothing of this.
+/// `eval` go through [`EVALUATED`], functions that may call themselves look how deep they are, and
+/// lengths that are set have a computed name. `None` when there is nothing of this.
 pub(in crate::js) fn prepared(text: &str) -> Option<Mended> {
-    if !["eval", "catch"].iter().any(|word| text.contains(word)) {
+    let named = ["eval", "catch"].iter().any(|word| text.contains(word));
+    if !named && !lengths::may_be_set(text) {
         return None;
     }
+    Mended::new(text, preparations(&Tokens::of(text)))
+}
+
+/// As [`prepared`]: what is done.
+pub(super) fn preparations(tokens: &Tokens<'_>) -> Vec<Edit> {
     let mut edits = Vec::new();
-    prepare(&Tokens::of(text), &mut edits);
-    Mended::new(text, edits)
+    prepare(tokens, &mut edits);
+    edits
 }
 
 fn prepare(tokens: &Tokens<'_>, edits: &mut Vec<Edit>) {
     calls_of_eval(tokens, edits);
+    lengths::compute(tokens, edits);
     depth::watch(tokens, edits);
 }
 

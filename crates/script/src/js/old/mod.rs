@@ -5,11 +5,15 @@
 //! none), without moving a line; what moves a column is remembered. The rest is refused with a
 //! sentence that names it and what to write.
 //!
-//! The meaning of a text that parses is never changed. Two things are put into one that has them: the
-//! argument of a call of `eval` goes through a function that does the same with that text, and in a
-//! text with a `catch` functions that may call themselves look how deep they are.
+//! The meaning of a text that parses is never changed. Three things are put into one that has them: the
+//! argument of a call of `eval` goes through a function that does the same with that text, in a text
+//! with a `catch` functions that may call themselves look how deep they are, and a `length` that is set
+//! has a computed name, which the engine sets rightly. A query's source of several statements becomes
+//! the body of a function.
 
+mod body;
 mod depth;
+mod lengths;
 mod mends;
 mod refusals;
 #[cfg(test)]
@@ -25,6 +29,7 @@ use boa_engine::{
     Source,
 };
 
+pub(super) use body::{FORM as BODY, bodies};
 pub(super) use depth::MESSAGE as TOO_DEEP;
 pub(super) use mends::{Place, VALUES, mend, prepared};
 pub(super) use refusals::{refusal, stopped_at};
