@@ -6,7 +6,7 @@ use std::fs;
 use futures::StreamExt as _;
 
 use super::rig::{Rig, WORKERS, Witnesses};
-use super::row::{Kind, MEMORY, Outcome, Row, STACK, TIME, row};
+use super::row::{Kind, MEMORY, Row, STACK, TIME, row};
 use crate::harness::{Memory, eventually, holds, metrics, workers};
 
 /// How many deaths, unless the environment says another number: what the suite has time for.
@@ -19,17 +19,11 @@ const AT_ONCE: usize = 4;
 /// What the node's memory may differ by: what its allocator and its logs keep.
 const NOISE: u64 = 24 << 20;
 
-/// Deaths by memory, by the stack, by a panic.
-fn rows() -> [Row; 3] {
+/// Deaths by memory and by the stack.
+fn rows() -> [Row; 2] {
     [
         row("memory", "return ['x'.repeat(2**30).length]", &[MEMORY]),
         row("stack", "return [eval('('.repeat(2e4) + '1' + ')'.repeat(2e4))]", &[STACK]),
-        row(
-            "panic",
-            "var n = 0, a = []; for (var i = 0; i < 1000; i++) a.push(i);
-             a.sort(function() { return (n = n * 7 + 3 & 1023) % 3 - 1 }); return [a.length]",
-            &[Outcome::Error("exception", "broke the interpreter")],
-        ),
     ]
 }
 
