@@ -6,9 +6,6 @@ use super::row::{MEMORY, NO_LIST, Outcome, Row, SIZE, TIME, row};
 const CYCLE: Outcome = Outcome::Error("bad_json", "cyclic");
 const PROMISE: Outcome = Outcome::Error("non_list_result", "a promise");
 
-/// An interpreter that gives up is the function's failure.
-const BROKEN: Outcome = Outcome::Error("exception", "the function broke the interpreter");
-
 fn shapes() -> Vec<Row> {
     vec![
         row("a cyclic list", "var a = []; a.push(a); return a", &[CYCLE]),
@@ -137,13 +134,13 @@ fn contradictions() -> Vec<Row> {
             "a comparator at random",
             "var a = []; for (var i = 0; i < 1000; i++) a.push(i);
              a.sort(function() { return Math.random() - 0.5 }); return [a.length]",
-            &[BROKEN, Outcome::Answer("[1000]")],
+            &[Outcome::Answer("[1000]")],
         ),
         row(
             "a comparator that contradicts itself",
             "var n = 0, a = []; for (var i = 0; i < 1000; i++) a.push(i);
              a.sort(function() { return (n = n * 7 + 3 & 1023) % 3 - 1 }); return [a.length]",
-            &[BROKEN, Outcome::Answer("[1000]")],
+            &[Outcome::Answer("[1000]")],
         ),
         row("a comparator of NaN", "return [[3, 1, 2].sort(function() { return NaN }).length]", &[
             Outcome::Answer("[3]"),
