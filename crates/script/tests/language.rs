@@ -94,6 +94,11 @@ fn conditions_in_catch_and_let_blocks() {
     );
     is("try { throw 4; } catch(e if(e == 4)) { return [e]; }", "[4]");
     is("var x = 0; let (x = 1, y = [2]) { x += 1; var z = [x, y]; } return [x, z];", "[0,[2,[2]]]");
+    is(
+        "var x = '4', f = Math.max; let (y = f(parseInt(x), 1), z = {y: x, x: v.y}, w) { return [y, z.y, w === undefined]; }",
+        r#"[4,"4",true]"#,
+    );
+    is("var x = [1, 2]; let ([a, b] = x, {c: d} = {c: 3}) { return [a, b, d]; }", "[1,2,3]");
 }
 
 #[test]
@@ -200,6 +205,15 @@ fn what_is_refused_says_what_to_write() {
         ("function(v) { return [v..key]; }", "XML in the text of a program (E4X)", "col 26"),
         ("function(v) { var x = #1=[#1#]; return x; }", "a sharp variable (#1=)", "col 23"),
         ("function(v) { let (v = v) { return [v]; } }", "a let block", "col 27"),
+        ("function(v) { var x = '4'; let (x = parseInt(x)) { return [x]; } }", "a let block", "col 50"),
+        (
+            "function(v) { var x = '4'; let (y = 1, x = f(y, x, 1)) { return [x]; } }",
+            "whose values use its own names",
+            "col 56",
+        ),
+        ("function(v) { let ([k] = [v, [k]]) { return [k]; } }", "a let block", "col 36"),
+        ("function(v) { let (k = `${k}`) { return [k]; } }", "a let block", "col 32"),
+        ("function(v) { let (k = eval('k')) { return [k]; } }", "a let block", "col 35"),
         (
             "function(v) { return [let (x = 1) x + 1]; }",
             "declare the names before it, with let",

@@ -213,19 +213,7 @@ fn let_block(tokens: &Tokens<'_>, at: usize, edits: &mut Vec<Edit>) -> Option<()
     if tokens.word(at + 1) != "(" || tokens.word(end + 1) != "{" || end == at + 2 {
         return None;
     }
-    let (mut names, mut used) = (Vec::new(), Vec::new());
-    for inside in at + 2..end {
-        if tokens.kind(inside) != Some(Kind::Word) {
-            continue;
-        }
-        let begins = ["(", ","].contains(&tokens.word(inside - 1));
-        if begins && ["=", ",", ")"].contains(&tokens.word(inside + 1)) {
-            names.push(tokens.word(inside));
-        } else if ![".", "?."].contains(&tokens.word(inside - 1)) {
-            used.push(tokens.word(inside));
-        }
-    }
-    if names.iter().any(|name| used.contains(name)) {
+    if !values_are_of_others(tokens, at + 1, end) {
         return None;
     }
     let close = tokens.partner(end + 1)?;
@@ -234,6 +222,37 @@ fn let_block(tokens: &Tokens<'_>, at: usize, edits: &mut Vec<Edit>) -> Option<()
     edits.push(Edit::replace(tokens.start(end), 1, ";"));
     edits.push(Edit::close(tokens.end(close), at, "}"));
     Some(())
+}
+
+/// Whether no value in the head of a `let` block may be one of a name that the head declares: it would
+/// be that of the name outside, which a declaration of today hides already. What cannot be told
+/// (`eval`, names with escapes) may be one.
+fn values_are_of_others(tokens: &Tokens<'_>, open: usize, end: usize) -> bool {
+    let (mut names, mut used) = (Vec::new(), Vec::new());
+    // Where the name or the pattern that is declared ends, and where the last token ends that is in
+    // no bracket within the head.
+    let (mut declared, mut outer) = (open, open);
+    for at in open + 1..end {
+        let before = tokens.word(at - 1);
+        if at > outer {
+            outer = tokens.partner(at).filter(|&partner| partner > at).unwrap_or(at);
+            if at == open + 1 || before == "," {
+                declared = outer;
+            }
+        }
+        let word = tokens.word(at);
+        let is_key = ["{", ","].contains(&before) && tokens.word(at + 1) == ":";
+        if tokens.kind(at) != Some(Kind::Word) || [".", "?."].contains(&before) || is_key {
+            continue;
+        }
+        if at <= declared {
+            names.push(word);
+        } else {
+            used.push(word);
+        }
+    }
+    let untold = |word: &str| word == "eval" || word.contains('\\');
+    !used.iter().any(|word| names.contains(word) || untold(word))
 }
 
 /// An escape that is none stands for its characters: `"\u80x"` is `"u80x"`.
