@@ -687,11 +687,14 @@ fn patterns_of_any_kind() {
     for pattern in patterns {
         for subject in subjects {
             for call in ["replace", "match", "search"] {
-                for rest in ["", ", 'x'", ", '[$&]'", ", function(m, at) { return m + at; }"] {
-                    // A text beside one that is no object are flags.
-                    if call != "replace" && rest.starts_with(", '") {
-                        continue;
-                    }
+                for rest in [
+                    "",
+                    ", 'x'",
+                    ", '[$&]'",
+                    ", 'x', 'z'",
+                    ", 'gg', 'ii'",
+                    ", function(m, at) { return m + at; }",
+                ] {
                     same(&format!(
                         "var pattern = {pattern}; \
                          return String.prototype.{call}.call({subject}, pattern{rest});"

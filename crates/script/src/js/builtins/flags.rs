@@ -2,7 +2,8 @@
 //! `text.replace('-', ' ', 'g')`, `text.match('\\w*', 'g')`, `text.search('x', 'i')`.
 //!
 //! With flags the text to replace stands for itself; that of the other two is an expression, as it is
-//! without. A pattern that is an object has its own flags.
+//! without. A pattern that is an object has its own flags, and a text that cannot be SpiderMonkey's
+//! flags is not looked at, as the language of today says.
 
 use boa_engine::{
     Context, JsArgs, JsObject, JsResult, JsString, JsSymbol, JsValue, NativeFunction, js_string,
@@ -12,6 +13,9 @@ use crate::js::globals::put_method;
 
 /// The methods: their names, lengths and the places of the flags among the arguments.
 const METHODS: [(&str, usize, usize); 3] = [("replace", 2, 2), ("match", 1, 1), ("search", 1, 1)];
+
+/// The flags that SpiderMonkey knew.
+const FLAGS: [u8; 4] = *b"gimy";
 
 /// Puts the methods here in the place of the engine's own.
 pub(super) fn install(context: &mut Context) -> JsResult<()> {
@@ -57,7 +61,7 @@ fn method(
     }
     let (_, _, place) = METHODS[*at % METHODS.len()];
     let flags = arguments.get(place).and_then(JsValue::as_string);
-    let Some(flags) = flags.filter(|flags| !flags.is_empty()) else {
+    let Some(flags) = flags.filter(are_flags) else {
         return original.call(this, arguments, context);
     };
     let text = this.to_string(context)?;
@@ -72,6 +76,14 @@ fn method(
     let mut given = vec![JsValue::from(text)];
     given.extend((*at == 0).then(|| arguments.get_or_undefined(1).clone()));
     method.call(&regexp.into(), &given, context)
+}
+
+/// Whether a text is made of SpiderMonkey's flags, each at most once.
+fn are_flags(text: &JsString) -> bool {
+    let letters: Vec<u16> = text.iter().take(FLAGS.len() + 1).collect();
+    let is_flag = |letter: &u16| FLAGS.iter().any(|flag| u16::from(*flag) == *letter);
+    let once = |(at, letter): (usize, &u16)| !letters[..at].contains(letter);
+    !letters.is_empty() && letters.iter().all(is_flag) && letters.iter().enumerate().all(once)
 }
 
 /// An expression that finds just this text.
