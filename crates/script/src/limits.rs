@@ -44,6 +44,20 @@ pub const PATTERN_BYTES: usize = 1_000;
 /// Compiled regular expressions that a worker keeps.
 pub const PATTERNS: usize = 32;
 
+/// Texts that `exec` and `test` have searched lately of which a worker keeps what its matcher takes: two
+/// expressions may go through two texts in turn. With [`SEARCHED_LONG`] they take 24 MB at most.
+pub const SEARCHED: usize = 4;
+
+/// Texts shorter than this, in characters, are not kept: to copy one is cheap, and the long ones stay.
+pub const SEARCHED_SHORT: usize = 256;
+
+/// Nor are longer ones than this, in characters: they are copied for each search.
+pub const SEARCHED_LONG: usize = 2 << 20;
+
+/// Longest text that `replace` makes with parts of the text in the place of each match, in
+/// characters: it may grow with the square of the text. Longer: a `RangeError`.
+pub const REPLACED_UNITS: usize = 64 << 20;
+
 /// Most items that `sort` and `toSorted` take: the list and what it is merged into take 128 MB then,
 /// half of a worker's memory. More: a `RangeError`.
 pub const SORT_ITEMS: usize = 8 << 20;

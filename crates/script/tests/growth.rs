@@ -1,5 +1,5 @@
 //! What a function does with a large list or text takes time that grows with its length, not with
-//! the square of it.
+//! the square of it, but for what is named here.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -32,6 +32,21 @@ const LOOPS: &[(&str, usize, &str)] = &[
         20_000,
         "(function (t, at, n) { while ((at = t.lastIndexOf('word', at - 1)) > 0) { n++; } return n; })
            (' word of it '.repeat(n), Infinity, 0)",
+    ),
+    ("split(' ') with a limit", 100_000, "'word '.repeat(n).split(' ', n - 1).length"),
+    ("split(/ /) with a limit", 100_000, "'word '.repeat(n).split(/ /, n - 1).length"),
+    ("replace with a part of the match", 40_000, "'a b '.repeat(n).replace(/(a) b/g, '<$1>').length"),
+    (
+        "exec in a loop",
+        60_000,
+        "(function (r, t, n, m) { while ((m = r.exec(t))) { n += m.index ? 1 : 0; } return n; })
+           (/w(o)rd/g, ' word of'.repeat(n), 0)",
+    ),
+    (
+        "test in a loop over a text that is not ASCII",
+        60_000,
+        "(function (r, t, n) { while (r.test(t)) { n++; } return n; })
+           (/\\w+/g, '\\u00fc word '.repeat(n), 0)",
     ),
     (
         "shift",
@@ -83,6 +98,43 @@ fn loops_do_not_grow_with_the_square() {
             let mut tries = (0..5).map(|_| (time(n / 4), time(*n)));
             let grows = |(small, large): (Duration, Duration)| large >= (small * 10).max(FLOOR);
             assert!(!tries.all(grows), "{name}: {n} took too long each time");
+        }
+    });
+}
+
+/// Loops that do go by the square: a text that grows is copied with each piece, a list is moved with
+/// each item that comes before it, and an object's table of names with each one that is deleted. What
+/// they take at most for as many as people have.
+const SQUARES: &[(&str, Duration, &str)] = &[
+    (
+        "+= of 80,000 pieces",
+        Duration::from_secs(30),
+        "(function (t) { for (var i = 0; i < 80000; i++) { t += 'a word '; } return t.length; })('')",
+    ),
+    (
+        "unshift of 5,000 items",
+        Duration::from_secs(30),
+        "(function (a) { for (var i = 0; i < 5000; i++) { a.unshift(i); } return a.length; })([])",
+    ),
+    (
+        "delete of 2,000 names of an object read as JSON",
+        Duration::from_secs(30),
+        "(function (o, n) { for (var k in o) { delete o[k]; n++; } return n; })
+           (JSON.parse('{' + new Array(2000).fill(0).map(function (_, i) {
+             return '\"k' + i + '\":' + i; }).join() + '}'), 0)",
+    ),
+];
+
+#[test]
+fn loops_that_grow_with_the_square_end() {
+    on_large_stack(|| {
+        let mut runtime = JsRuntime::new(ScriptLimits::default());
+        for (name, most, body) in SQUARES {
+            let function = format!("function () {{ return [{body}]; }}");
+            let began = Instant::now();
+            runtime.map(1, &source(&function, None), vec![input("")]).unwrap();
+            let took = began.elapsed();
+            assert!(took < *most, "{name}: {took:?}");
         }
     });
 }

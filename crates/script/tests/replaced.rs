@@ -426,15 +426,37 @@ proptest! {
         ..ProptestConfig::default()
     })]
 
-    fn check_expressions(subject in subject(), pattern in pattern(), flags in flags(), by in 0usize..6) {
+    fn check_expressions(subject in subject(), pattern in pattern(), flags in flags(), by in 0usize..9) {
         let (pattern, subject) = (literal(&units(&pattern)), literal(&subject));
         let by = ["''", "'-'", "'<$&$1>'", "'\\u00e9\\u65e5'", "7",
+            "'$$[$`|$\\'|$01|$10|$2|$0|$00|$'", "'$<n>$$1$99$\\u65e5$11'", "'$3$x$1\\u00e9'",
             "function () { return '[' + Array.prototype.join.call(arguments, '|') + ']'; }"][by];
         let program = format!(
             "var s = {subject}, r = new RegExp({pattern}, '{flags}'); var before = r.lastIndex = 1;
              return [s.match(r), r.lastIndex, s.replace(r, {by}), r.lastIndex, s.split(r), r.lastIndex,
                s.split(r, 2), s.search(r), r.test(s), r.lastIndex, r.exec(s), s.match({pattern}),
-               s.replace({pattern}, {by}), s.split({pattern})];"
+               s.replace({pattern}, {by}), s.split({pattern})]
+               .concat([0, 1, 2.9, -1, NaN, 4294967298, '1', null].map(function (most) {{
+                 return s.split(r, most).concat(s.split({pattern}, most), s.split('a', most)); }}));"
+        );
+        let (ours, expected) = both(&mut runtime(), &program);
+        prop_assert_eq!(ours, expected, "{}", program);
+        // A loop over a short text, and over one that is kept between its steps.
+        let program = format!(
+            "var out = [];
+             [{subject}, {subject} + 'ab '.repeat(100), '\\u00e9' + 'ab '.repeat(100) + {subject}].forEach(
+               function (s) {{
+                 var r = new RegExp({pattern}, '{flags}'), m, n = 0;
+                 while (n++ < 12 && (m = r.exec(s))) {{
+                   out.push(m, r.lastIndex);
+                   if (!m[0]) {{ r.lastIndex++; }}
+                 }}
+                 r.lastIndex = 0;
+                 for (n = 0; n < 4; n++) {{ out.push(r.test(s), r.lastIndex); }}
+                 [1.7, -1, NaN, 1e9, '2', null, undefined, {{valueOf: function () {{ return 1; }}}}].forEach(
+                   function (at) {{ r.lastIndex = at; out.push(r.exec(s), r.lastIndex, r.test(s), r.lastIndex); }});
+               }});
+             return out;"
         );
         let (ours, expected) = both(&mut runtime(), &program);
         prop_assert_eq!(ours, expected, "{}", program);
@@ -565,7 +587,17 @@ fn changes() {
         "s = {toString: function () { return 'aa'; }}; String.prototype.match.call(s, r);",
         "Array.prototype[0] = 'zero'; Object.defineProperty(Array.prototype, 1, {set: function () {}});",
     ] {
-        for call in ["s.match(r)", "s.replace(r, 'x')", "s.split(r)", "r[Symbol.match](s)"] {
+        for call in [
+            "s.match(r)",
+            "s.replace(r, 'x')",
+            "s.split(r)",
+            "s.split(r, 1)",
+            "r[Symbol.match](s)",
+            "r.exec(s)",
+            "r.test(s)",
+            "s.replace(r, '<$&>')",
+            "RegExp.prototype.exec.call(r, s)",
+        ] {
             same(&format!("var s = {text}, r = /[a-z]/g; {change} return [{call}, r.lastIndex];"));
         }
     }
@@ -621,6 +653,18 @@ fn texts() {
     same(
         "return [JSON.parse.name, JSON.parse.length, JSON.stringify.name, JSON.stringify.length];",
     );
+    same(
+        "return ['exec', 'test'].map(function (name) {
+        var f = RegExp.prototype[name]; return [f.name, f.length]; });",
+    );
+    same("return Object.entries(Object.getOwnPropertyDescriptors(/(a)|(b)/.exec('xb')));");
+    for call in ["exec", "test"] {
+        for (this, argument) in
+            [("1", "'a'"), ("{}", "'a'"), ("/u/", ""), ("/1/", "12"), ("/a/", "{}")]
+        {
+            same(&format!("return RegExp.prototype.{call}.call({this}, {argument});"));
+        }
+    }
     same("return RegExp.prototype[Symbol.match].call(1, 'a');");
     same(
         "return [Date, Date.prototype, Number.prototype].map(function (object) {

@@ -1,11 +1,14 @@
-//! The global methods of regular expressions, natively: `match(/…/g)`, `replace(/…/g, …)` and
-//! `split(/…/)`.
+//! The methods of regular expressions, natively: `match(/…/g)`, `replace(/…/g, …)`, `split(/…/)`,
+//! `exec` and `test`.
 //!
 //! The engine's own methods run a search a match, and each search copies the whole text: time that
 //! grows with the square of its length. Here the text is prepared once and searched from end to end,
 //! by the same matcher (`regress`) with the same meaning. Whatever is unusual (other flags, a
 //! subclass, a changed prototype, an argument that is no string) goes to the engine's own method,
 //! before anything has happened that a function could notice.
+
+mod exec;
+mod substitution;
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -24,7 +27,8 @@ use regress::Regex;
 use super::globals::put_method;
 use crate::limits;
 
-/// What the meaning of the methods rests on: properties of `RegExp.prototype`.
+/// What the meaning of the methods rests on: properties of `RegExp.prototype`. That of all but the
+/// first one itself rests on the first one too.
 const RESTS_ON: [&str; 11] = [
     "exec",
     "flags",
@@ -53,12 +57,14 @@ pub(super) fn install(context: &mut Context) -> JsResult<()> {
         let message = format!("RegExp.prototype.{name} is not as expected");
         JsError::from(JsNativeError::typ().with_message(message))
     };
-    let mut rests_on = Vec::with_capacity(RESTS_ON.len());
-    for name in RESTS_ON {
-        let name_here = JsString::from(name);
-        let slot = slot(&prototype, &name_here.clone().into()).ok_or_else(|| missing(name))?;
-        rests_on.push((name_here, slot));
-    }
+    let rests_on = |names: &[&str]| {
+        let slot = |&name: &&str| {
+            let own = JsString::from(name);
+            let slot = slot(&prototype, &own.clone().into()).ok_or_else(|| missing(name))?;
+            Ok((own, slot))
+        };
+        names.iter().map(slot).collect::<JsResult<Vec<_>>>()
+    };
     let species =
         slot(&constructor, &JsSymbol::species().into()).ok_or_else(|| missing("@@species"))?;
     let key = PropertyKey::from(js_string!("source"));
@@ -70,15 +76,19 @@ pub(super) fn install(context: &mut Context) -> JsResult<()> {
         .build();
     let property = PropertyDescriptor::builder().get(getter).enumerable(false).configurable(true);
     prototype.insert_property(key, property.build());
-    let methods: [(JsSymbol, &str, usize, Method); 3] = [
-        (JsSymbol::r#match(), "[Symbol.match]", 1, match_all),
-        (JsSymbol::replace(), "[Symbol.replace]", 2, replace_all),
-        (JsSymbol::split(), "[Symbol.split]", 2, split),
+    let own = |name: &str| PropertyKey::from(JsString::from(name));
+    let methods: [(PropertyKey, &str, usize, Method); 5] = [
+        // The first: the others look whether it is there.
+        (own("exec"), "exec", 1, exec::exec),
+        (own("test"), "test", 1, exec::test),
+        (JsSymbol::r#match().into(), "[Symbol.match]", 1, match_all),
+        (JsSymbol::replace().into(), "[Symbol.replace]", 2, replace_all),
+        (JsSymbol::split().into(), "[Symbol.split]", 2, split),
     ];
-    for (symbol, name, length, method) in methods {
-        let key = PropertyKey::from(symbol);
+    for (key, name, length, method) in methods {
         let original = slot(&prototype, &key).ok_or_else(|| missing(name))?;
-        let known: Known = (original, prototype.clone(), rests_on.clone(), species.clone());
+        let names = if name == "exec" { &RESTS_ON[1..] } else { &RESTS_ON[..] };
+        let known: Known = (original, prototype.clone(), rests_on(names)?, species.clone());
         let function = NativeFunction::from_copy_closure_with_captures(method, known);
         put_method(&prototype, key, (name, length), function, context);
     }
@@ -138,19 +148,20 @@ impl Plain {
         Ok(Some(Self { regexp, regex, ascii, global, text }))
     }
 
-    /// All matches from the start of the text, as a loop over `exec` with the flag `g` finds them.
-    fn matches(&self) -> Vec<regress::Match> {
+    /// The matches from the start of the text, as a loop over `exec` with the flag `g` finds them; no
+    /// more than `most`.
+    fn matches(&self, most: usize) -> Vec<regress::Match> {
         match self.text.as_str().variant() {
             JsStrVariant::Latin1(bytes) => match std::str::from_utf8(bytes) {
                 Ok(text) if self.ascii && bytes.is_ascii() => {
-                    self.regex.find_iter_ascii(text).collect()
+                    self.regex.find_iter_ascii(text).take(most).collect()
                 }
                 _ => {
                     let units: Vec<u16> = bytes.iter().map(|&byte| u16::from(byte)).collect();
-                    self.regex.find_from_ucs2(&units, 0).collect()
+                    self.regex.find_from_ucs2(&units, 0).take(most).collect()
                 }
             },
-            JsStrVariant::Utf16(units) => self.regex.find_from_ucs2(units, 0).collect(),
+            JsStrVariant::Utf16(units) => self.regex.find_from_ucs2(units, 0).take(most).collect(),
         }
     }
 
@@ -180,7 +191,7 @@ fn match_all(
         return known.0.call(this, arguments, context);
     };
     plain.rewind(context)?;
-    let found = plain.matches();
+    let found = plain.matches(usize::MAX);
     if found.is_empty() {
         return Ok(JsValue::null());
     }
@@ -197,9 +208,7 @@ fn replace_all(
 ) -> JsResult<JsValue> {
     let by = arguments.get_or_undefined(1);
     let (function, text) = (by.as_callable(), by.as_string());
-    // A dollar stands for parts of the match.
-    let fixed = text.as_ref().is_some_and(|text| !text.as_str().contains(b'$'));
-    let plain = match function.is_some() || fixed {
+    let plain = match function.is_some() || text.is_some() {
         true => Plain::of(this, arguments, known, context)?,
         false => None,
     };
@@ -207,9 +216,13 @@ fn replace_all(
         return known.0.call(this, arguments, context);
     };
     plain.rewind(context)?;
-    let found = plain.matches();
+    let found = plain.matches(usize::MAX);
     if found.is_empty() {
         return Ok(plain.text.into());
+    }
+    // A dollar stands for parts of the match.
+    if let Some(text) = text.as_ref().filter(|text| text.as_str().contains(b'$')) {
+        return substitution::replaced(&plain.text, text, &found).map(JsValue::from);
     }
     let mut by = Vec::with_capacity(if function.is_some() { found.len() } else { 1 });
     if let Some(function) = function {
@@ -246,18 +259,21 @@ fn split(
     let (original, prototype, _, species) = known;
     // An expression is copied by its constructor, unless it says otherwise.
     let constructor = context.intrinsics().constructors().regexp().constructor();
-    let usual = arguments.get_or_undefined(1).is_undefined()
+    let most = most(arguments.get_or_undefined(1), context)?;
+    let usual = most.is_some()
         && slot(prototype, &JsSymbol::r#match().into()).is_some()
         && slot(&constructor, &JsSymbol::species().into())
             .is_some_and(|now| JsObject::equals(&now, species));
     let plain = if usual { Plain::of(this, arguments, known, context)? } else { None };
     let Some(plain) = plain else { return original.call(this, arguments, context) };
     let length = plain.text.len();
-    let found = plain.matches();
+    let most = most.unwrap_or_default();
+    // Each match gives a part, but one without characters where another one ended, or the text begins.
+    let found = plain.matches(most.saturating_mul(2).saturating_add(2));
     let mut parts: Vec<JsValue> = Vec::with_capacity(found.len() + 1);
     if length == 0 {
         // Nothing is left of an empty text that matches.
-        parts.extend(found.is_empty().then(|| plain.text.clone().into()));
+        parts.extend((found.is_empty() && most > 0).then(|| plain.text.clone().into()));
         return Ok(JsArray::from_iter(parts, context).into());
     }
     let mut rest = 0;
@@ -270,7 +286,18 @@ fn split(
         rest = found.end();
     }
     parts.push(plain.slice(rest..length).into());
+    parts.truncate(most);
     Ok(JsArray::from_iter(parts, context).into())
+}
+
+/// How many parts `split` is to give at most, as its second argument says. `None` for what is no number,
+/// since to make one of it may run code.
+pub(super) fn most(limit: &JsValue, context: &mut Context) -> JsResult<Option<usize>> {
+    if limit.is_undefined() {
+        return Ok(Some(usize::MAX));
+    }
+    let number = if limit.is_number() { Some(limit.to_u32(context)?) } else { None };
+    Ok(number.map(|number| usize::try_from(number).unwrap_or(usize::MAX)))
 }
 
 /// The text of an expression. The engine gives it with a backslash put before each slash, also before

@@ -13,6 +13,7 @@ use boa_engine::{Context, JsArgs, JsObject, JsResult, JsString, JsValue, JsVaria
 use memchr::memmem;
 
 use super::{Method, arrays_garbage as garbage, replace};
+use crate::js::regexp::most;
 
 /// What a part of a text takes, which is a place in the whole one, with its place in a list.
 const PART_BYTES: usize = 64;
@@ -87,13 +88,13 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// All places, none of which overlap. What is looked for is not empty.
-    fn all(&self) -> Vec<usize> {
+    /// The places, none of which overlap; no more than `most`. What is looked for is not empty.
+    fn all(&self, most: usize) -> Vec<usize> {
         match self {
-            Self::Narrow(text, what) => memmem::find_iter(text, what).collect(),
+            Self::Narrow(text, what) => memmem::find_iter(text, what).take(most).collect(),
             Self::Wide(text, what) => {
                 let next = |found: &usize| wide(text, what, found + what.len());
-                std::iter::successors(wide(text, what, 0), next).collect()
+                std::iter::successors(wide(text, what, 0), next).take(most).collect()
             }
             Self::Nowhere => Vec::new(),
         }
@@ -185,12 +186,11 @@ fn split(
     context: &mut Context,
 ) -> JsResult<JsValue> {
     let by = arguments.first().and_then(JsValue::as_string).filter(|by| !by.is_empty());
-    let (Some(text), Some(by), true) =
-        (this.as_string(), by, arguments.get_or_undefined(1).is_undefined())
-    else {
+    let most = most(arguments.get_or_undefined(1), context)?;
+    let (Some(text), Some(by), Some(most)) = (this.as_string(), by, most) else {
         return original.call(this, arguments, context);
     };
-    let found = Search::new(text.as_str(), by.as_str()).all();
+    let found = Search::new(text.as_str(), by.as_str()).all(most);
     garbage::count((found.len() + 1) * PART_BYTES);
     let mut parts: Vec<JsValue> = Vec::with_capacity(found.len() + 1);
     let mut rest = 0;
@@ -198,7 +198,9 @@ fn split(
         parts.push(part(&text, rest, found));
         rest = found + by.len();
     }
-    parts.push(part(&text, rest, text.len()));
+    if parts.len() < most {
+        parts.push(part(&text, rest, text.len()));
+    }
     Ok(JsArray::from_iter(parts, context).into())
 }
 
