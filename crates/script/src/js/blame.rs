@@ -7,7 +7,9 @@
 //! which such a place stands for. Where that is one thing it is named, where it is two or three they
 //! are, and else nothing is: no name is better than a wrong one.
 
-use super::old::tokens::{Kind, Tokens};
+use std::cell::RefCell;
+
+use super::old::tokens::{Kind, Token, Tokens};
 
 const NOT_CALLABLE: &str = "TypeError: not a callable function";
 const NOT_A_CONSTRUCTOR: &str = "TypeError: not a constructor";
@@ -22,23 +24,37 @@ const LOOKED_AT: usize = 20_000;
 /// Most things that are named as what may be wrong.
 const NAMED: usize = 3;
 
+thread_local! {
+    /// The last text in which a name was looked for, and its tokens.
+    static LAST: RefCell<Option<(String, Vec<Token>)>> = const { RefCell::new(None) };
+}
+
 /// The message with a name in it, if what failed at this byte of the text can be told.
 pub(super) fn named(message: &str, text: &str, at: usize) -> Option<String> {
     if ![NOT_CALLABLE, NOT_A_CONSTRUCTOR, NOTHING].contains(&message) {
         return None;
     }
-    let tokens = Tokens::of(text);
+    // Failing inputs fail in one text, one after another.
+    let last = LAST.take().filter(|(known, _)| known == text);
+    let (known, list) = last.unwrap_or_else(|| (text.to_owned(), Tokens::of(text).list));
+    let tokens = Tokens { text, list, stopped: None };
+    let named = named_in(message, &tokens, at);
+    LAST.set(Some((known, tokens.list)));
+    named
+}
+
+fn named_in(message: &str, tokens: &Tokens<'_>, at: usize) -> Option<String> {
     let at = tokens.at(at).filter(|_| tokens.list.len() <= LOOKED_AT)?;
     match message {
         NOT_CALLABLE => {
-            let callee = callee(&tokens, at)?;
+            let callee = callee(tokens, at)?;
             Some(format!("TypeError: {callee} is not a function{}", instead(&callee)))
         }
         NOT_A_CONSTRUCTOR => {
-            let callee = constructor(&tokens, at)?;
+            let callee = constructor(tokens, at)?;
             Some(format!("TypeError: {callee} is not a constructor"))
         }
-        _ => Region::of(&tokens, at)?.words(),
+        _ => Region::of(tokens, at)?.words(),
     }
 }
 
