@@ -205,7 +205,11 @@ fn what_is_refused_says_what_to_write() {
         ("function(v) { return [v..key]; }", "XML in the text of a program (E4X)", "col 26"),
         ("function(v) { var x = #1=[#1#]; return x; }", "a sharp variable (#1=)", "col 23"),
         ("function(v) { let (v = v) { return [v]; } }", "a let block", "col 27"),
-        ("function(v) { var x = '4'; let (x = parseInt(x)) { return [x]; } }", "a let block", "col 50"),
+        (
+            "function(v) { var x = '4'; let (x = parseInt(x)) { return [x]; } }",
+            "a let block",
+            "col 50",
+        ),
         (
             "function(v) { var x = '4'; let (y = 1, x = f(y, x, 1)) { return [x]; } }",
             "whose values use its own names",

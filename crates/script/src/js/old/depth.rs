@@ -4,7 +4,7 @@
 //! functions that may call themselves, directly or over one another, begin with a call of
 //! [`DEEP`], which throws a little before the limit. Nothing else is asked to pay for it.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use boa_engine::object::FunctionObjectBuilder;
 use boa_engine::property::PropertyKey;
@@ -85,11 +85,14 @@ fn mentions(tokens: &Tokens<'_>, functions: &[Function<'_>]) -> (Vec<BTreeSet<us
         named.entry(function.name).or_default().push(at);
     }
     let mut mentions = vec![BTreeSet::new(); functions.len()];
+    let mut parents = vec![None; functions.len()];
+    let mut seen = HashSet::new();
     let mut by_themselves = vec![false; functions.len()];
     // The functions around a token, the inmost last.
     let (mut around, mut next): (Vec<usize>, usize) = (Vec::new(), 0);
     for at in 0..tokens.list.len() {
         while functions.get(next).is_some_and(|function| function.body.0 <= at) {
+            parents[next] = around.last().copied();
             around.push(next);
             next += 1;
         }
@@ -100,13 +103,18 @@ fn mentions(tokens: &Tokens<'_>, functions: &[Function<'_>]) -> (Vec<BTreeSet<us
         if tokens.kind(at) != Some(Kind::Word) {
             continue;
         }
-        for &other in named.get(word).into_iter().flatten() {
-            for &one in &around {
-                mentions[one].insert(other);
-            }
+        let Some(&inmost) = around.last() else { continue };
+        // Once for each name in a function, however often it is there and however many have it.
+        if let Some(others) = named.get(word).filter(|_| seen.insert((inmost, word))) {
+            mentions[inmost].extend(others);
         }
-        if let (Some(&inmost), "callee") = (around.last(), word) {
-            by_themselves[inmost] = true;
+        by_themselves[inmost] |= word == "callee";
+    }
+    // What a function mentions those around it do; they begin before it.
+    for one in (0..functions.len()).rev() {
+        if let Some(parent) = parents[one] {
+            let own = mentions[one].clone();
+            mentions[parent].extend(own);
         }
     }
     (mentions, by_themselves)
@@ -144,7 +152,8 @@ fn function<'a>(tokens: &Tokens<'a>, open: usize) -> Option<Function<'a>> {
     };
     let before = head.checked_sub(1).map_or("", |before| tokens.word(before));
     match tokens.word(head) {
-        "if" | "for" | "while" | "with" | "switch" | "catch" | "each" => None,
+        "if" | "for" | "while" | "with" | "switch" | "catch" => None,
+        "each" if before == "for" => None,
         "function" => Some(Function { name: assigned(tokens, head), body }),
         name if tokens.kind(head) == Some(Kind::Word) && before != "*" => {
             Some(Function { name, body })

@@ -284,8 +284,10 @@ fn escapes(tokens: &Tokens<'_>, at: usize, edits: &mut Vec<Edit>) -> Option<()> 
 
 /// Whether the rest of an escape is `{…}` with the number of a character.
 fn is_code_point(rest: &str) -> bool {
-    let digits = rest.strip_prefix('{').and_then(|rest| rest.split_once('}'));
-    let number = digits.and_then(|(digits, _)| u32::from_str_radix(digits, 16).ok());
+    // No more digits are looked at than any character needs, and some zeros.
+    let rest = rest.strip_prefix('{').unwrap_or_default();
+    let end = rest.bytes().take(9).position(|byte| byte == b'}');
+    let number = end.and_then(|end| u32::from_str_radix(&rest[..end], 16).ok());
     number.is_some_and(|number| number <= 0x0010_ffff)
 }
 

@@ -73,11 +73,31 @@ fn strings_expressions_and_brackets_are_told_apart() {
     );
     regexes("`${/x}/}` + '/y/' // /z/\n* /* /w/ */ /v\\//", &["/x}/", "/v\\//"]);
     regexes("a = {} / 1; b = function() {} ; typeof /q/", &["/q/"]);
+    regexes("each(x) / y / z; o.each(x) / y / z; for each (x in y) /w/.test(x)", &["/w/"]);
+    for name in [r"\u{61}b", r"a\u{0061}", r"\u0061\u{62}$"] {
+        let found = kinds(&format!("{name};"));
+        assert_eq!(found[0], (Kind::Word, name.to_owned()));
+    }
     for (text, at) in
         [("x = <a/>", 4), ("a = 'b", 4), ("#1=", 0), ("(]", 1), ("a(", 2), ("a → b", 2)]
     {
         assert_eq!(Tokens::of(text).stopped, Some(at), "{text}");
     }
+}
+
+#[test]
+fn long_texts_are_looked_through_in_one_pass() {
+    let began = std::time::Instant::now();
+    let (nested, names) = (300, "f;".repeat(50_000));
+    let (open, close) = ("function f() {".repeat(nested), "}".repeat(nested));
+    let text = format!("try {{}} catch (e) {{}} {open}{names}{close}");
+    let watched = prepared(&text).unwrap();
+    assert_eq!(watched.text().matches("__mapring_deep").count(), nested);
+    let escapes = format!("'{}'", r"\u{".repeat(300_000));
+    let mended = mend(&escapes, Place::Expression).unwrap();
+    assert_eq!(mended.text(), format!("'{}'", "u{".repeat(300_000)));
+    // Far more than it takes, and far less than with each beginning looked on from to the end.
+    assert!(began.elapsed() < std::time::Duration::from_secs(20), "{:?}", began.elapsed());
 }
 
 /// Parts of programs, and of what is none.

@@ -353,12 +353,13 @@ impl Reader<'_> {
                 '#' if at == 0 => {}
                 // `\u0061` and `\u{61}` stand for letters.
                 '\\' => {
-                    let escape = &rest[at + 1..];
-                    let braces = escape.starts_with("u{").then(|| escape.find('}')).flatten();
-                    let skipped =
-                        if escape.starts_with('u') { braces.unwrap_or(0) } else { return None };
-                    for _ in 0..skipped {
-                        chars.next();
+                    let escape = rest[at + 1..].strip_prefix('u')?;
+                    // No further than the number of a character is long.
+                    let mut digits = escape.chars().take(10).skip(1);
+                    let braces = escape.starts_with('{').then(|| digits.position(|c| c == '}'));
+                    if let Some(digits) = braces.flatten() {
+                        // The `u`, and the braces.
+                        chars.nth(digits + 2);
                     }
                 }
                 c if is_part(c) => {}
@@ -439,7 +440,9 @@ impl Reader<'_> {
     /// Whether the parenthesis that comes is the head of a statement.
     fn after_head(&self) -> bool {
         let last = self.tokens.list.len().wrapping_sub(1);
-        ["if", "while", "for", "with", "each"].iter().any(|word| self.tokens.is(last, word))
+        let is_each = self.tokens.word(last) == "each"
+            && last.checked_sub(1).is_some_and(|before| self.tokens.is(before, "for"));
+        is_each || ["if", "while", "for", "with"].iter().any(|word| self.tokens.is(last, word))
     }
 
     /// Whether the brace that comes begins a block, a class or the body of a function, and no object.
