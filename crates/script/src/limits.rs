@@ -48,8 +48,9 @@ pub const PATTERNS: usize = 32;
 /// expressions may go through two texts in turn. With [`SEARCHED_LONG`] they take 24 MB at most.
 pub const SEARCHED: usize = 4;
 
-/// Texts shorter than this, in characters, are not kept: to copy one is cheap, and the long ones stay.
-pub const SEARCHED_SHORT: usize = 256;
+/// Texts shorter than this, in characters, are left to the engine: to copy one is cheap, and the long
+/// ones stay.
+pub const SEARCHED_SHORT: usize = 1_000;
 
 /// Nor are longer ones than this, in characters: they are copied for each search.
 pub const SEARCHED_LONG: usize = 2 << 20;

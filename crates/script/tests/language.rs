@@ -329,6 +329,11 @@ fn the_last_match() {
         r#"["c",false]"#,
     );
     is("return [RegExp.$1, RegExp.lastMatch];", r#"["",""]"#);
+    // A long text, through which searches go another way.
+    is(
+        "var t = 'a b '.repeat(1000) + 'key: v', r = /(k.y): (v)/g; r.test(t); return [RegExp.$1, RegExp.$2, r.lastIndex, RegExp.rightContext];",
+        r#"["key","v",4006,""]"#,
+    );
     // Nothing is there where no text asks for it.
     is("var R = RegExp; /(a)/.test('a'); return [R.$1];", "[null]");
 }
@@ -449,6 +454,30 @@ fn errors_name_what_they_are_about() {
         let error = map(&mut runtime(), &function, input("{}")).unwrap_err();
         assert_eq!(error.message, format!("TypeError: {message}"), "{body}");
     }
+}
+
+#[test]
+fn each_of_several_failures_names_its_own() {
+    let mut runtime = runtime();
+    let both =
+        source("function(v, k, a) { return v.values[0].data == 'x' ? v.foo(1) : v.bar(1); }", None);
+    let other = source("function(v) { return v.other(1); }", None);
+    for (function, body, name) in
+        [(&both, "x", "foo"), (&both, "y", "bar"), (&other, "x", "other"), (&both, "x", "foo")]
+    {
+        let error = map(&mut runtime, function, input(body)).unwrap_err();
+        assert_eq!(error.message, format!("TypeError: v.{name} is not a function"));
+    }
+}
+
+#[test]
+fn parts_of_matches_that_would_fill_the_memory() {
+    says(
+        "function(v) {\n  return ['ab '.repeat(20000).replace(/b/g, '$`$`')];\n}",
+        FailureCause::Thrown,
+        "RangeError: replace: the text would have more than 67108864 characters",
+        "at <anonymous> (source:2:38)",
+    );
 }
 
 /// Functions in the manner of those that people wrote for Riak.

@@ -444,7 +444,7 @@ proptest! {
         // A loop over a short text, and over one that is kept between its steps.
         let program = format!(
             "var out = [];
-             [{subject}, {subject} + 'ab '.repeat(100), '\\u00e9' + 'ab '.repeat(100) + {subject}].forEach(
+             [{subject}, {subject} + 'ab '.repeat(400), '\\u00e9' + 'ab '.repeat(400) + {subject}].forEach(
                function (s) {{
                  var r = new RegExp({pattern}, '{flags}'), m, n = 0;
                  while (n++ < 12 && (m = r.exec(s))) {{

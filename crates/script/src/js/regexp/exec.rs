@@ -1,6 +1,7 @@
-//! `exec` and `test`, which look for one match from `lastIndex` on: a loop over them is to take time
-//! that grows with the text, so what a long text becomes for the matcher is kept from one call to
-//! the next.
+//! `exec` and `test`, which look for one match from `lastIndex` on. The engine's own copy a text of
+//! narrow characters for each match: with a long one a loop over them takes time that grows with its
+//! square. Here what such a text becomes for the matcher is kept from one call to the next. All other
+//! texts are the engine's, whose way is the shorter one.
 
 use std::cell::RefCell;
 
@@ -20,9 +21,7 @@ pub(super) fn exec(
     known: &Known,
     context: &mut Context,
 ) -> JsResult<JsValue> {
-    let plain = Plain::of(this, arguments, known, context)?;
-    let Some((plain, start)) = plain.and_then(|plain| plain.start().map(|start| (plain, start)))
-    else {
+    let Some((plain, start)) = long(this, arguments, known, context)? else {
         return known.0.call(this, arguments, context);
     };
     match plain.next(start, context)? {
@@ -38,11 +37,26 @@ pub(super) fn test(
     known: &Known,
     context: &mut Context,
 ) -> JsResult<JsValue> {
-    let plain = Plain::of(this, arguments, known, context)?;
-    match plain.and_then(|plain| plain.start().map(|start| (plain, start))) {
+    match long(this, arguments, known, context)? {
         Some((plain, start)) => Ok(plain.next(start, context)?.is_some().into()),
         None => known.0.call(this, arguments, context),
     }
+}
+
+/// A search through a long text of narrow characters, and where it begins.
+fn long(
+    this: &JsValue,
+    arguments: &[JsValue],
+    known: &Known,
+    context: &mut Context,
+) -> JsResult<Option<(Plain, usize)>> {
+    let text = arguments.first().and_then(JsValue::as_string);
+    let is_long = text.is_some_and(|text| {
+        text.len() >= limits::SEARCHED_SHORT
+            && matches!(text.as_str().variant(), JsStrVariant::Latin1(_))
+    });
+    let plain = if is_long { Plain::of(this, arguments, known, context)? } else { None };
+    Ok(plain.and_then(|plain| plain.start().map(|start| (plain, start))))
 }
 
 impl Plain {
@@ -71,9 +85,6 @@ impl Plain {
     fn first(&self, start: usize) -> Option<Match> {
         match self.text.as_str().variant() {
             JsStrVariant::Utf16(units) => self.regex.find_from_ucs2(units, start).next(),
-            JsStrVariant::Latin1(bytes) if bytes.len() < limits::SEARCHED_SHORT => {
-                Form::of(bytes, self.ascii).first(&self.regex, start)
-            }
             JsStrVariant::Latin1(bytes) if bytes.len() > limits::SEARCHED_LONG => {
                 Form::of(bytes, self.ascii).first(&self.regex, start)
             }
