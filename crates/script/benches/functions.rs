@@ -4,16 +4,16 @@
 //! node's figures are compared with. An argument selects cases by name.
 #![allow(missing_docs, clippy::unwrap_used)]
 
-#[path = "../tests/common/mod.rs"]
-mod common;
-
 use std::time::{Duration, Instant};
 
-use common::{erlang, input, json, named, source};
 use mapring_script::js::JsRuntime;
 use mapring_script::native::NativeRuntime;
 use mapring_script::{
-    JsonText, MapInput, PhaseFunction, ReduceState, ReduceTiming, Runtime, ScriptLimits,
+    Binary, Function, JsonText, MapInput, PhaseFunction, ReduceState, ReduceTiming, Runtime,
+    ScriptLimits,
+};
+use mapring_types::{
+    ActorId, BucketId, Dot, Metadata, Object, ObjectId, Record, Sibling, VersionVector,
 };
 
 #[global_allocator]
@@ -152,6 +152,42 @@ fn words(number: usize) -> String {
     (0..120).map(word).collect::<Vec<_>>().join(" ")
 }
 
+fn json(text: &str) -> JsonText {
+    JsonText(text.to_owned())
+}
+
+fn source(source: &str) -> PhaseFunction {
+    phase(Function::Source(source.to_owned()))
+}
+
+fn named(name: &str) -> PhaseFunction {
+    phase(Function::Named(name.to_owned()))
+}
+
+fn erlang(function: &str) -> PhaseFunction {
+    let module = "riak_kv_mapreduce".to_owned();
+    phase(Function::Erlang { module, function: function.to_owned() })
+}
+
+fn phase(function: Function) -> PhaseFunction {
+    PhaseFunction { function, arg: None, binary: Binary::default() }
+}
+
+/// A text object, as a map phase gets it.
+fn input(body: &str) -> MapInput {
+    let sibling = Sibling {
+        dot: Dot { actor: ActorId(7), counter: 1 },
+        last_modified: 1_000_000_000_000_000,
+        deleted: false,
+        metadata: Metadata { content_type: "text/plain".to_owned(), ..Metadata::default() },
+        body: body.to_owned().into(),
+    };
+    let mut object = Object::default();
+    object.update(&VersionVector::new(), sibling);
+    let record = Some(Record::encode(&object));
+    MapInput { id: ObjectId::new(BucketId::untyped("b"), "k"), keydata: None, record }
+}
+
 struct Bench {
     only: Option<String>,
     js: JsRuntime,
@@ -174,7 +210,7 @@ impl Bench {
         for (short, long) in BEGINNINGS {
             text = text.replace(short, long);
         }
-        let function = source(&format!("function () {{ {text} }}"), None);
+        let function = source(&format!("function () {{ {text} }}"));
         let call = || self.js.map(1, &function, vec![input("")]).unwrap();
         print(self.only.as_deref(), &format!("js {name}"), count, call);
     }
@@ -217,36 +253,35 @@ fn main() {
 fn run(only: Option<String>) {
     let js = JsRuntime::new(ScriptLimits::default());
     let mut bench = Bench { only, js, native: NativeRuntime::new() };
-    let trivial = source("function (v) { return [1]; }", None);
+    let trivial = source("function (v) { return [1]; }");
     bench.map("js trivial", &trivial, document);
-    let field = source("function (v) { return [JSON.parse(v.values[0].data).n]; }", None);
+    let field = source("function (v) { return [JSON.parse(v.values[0].data).n]; }");
     bench.map("js JSON.parse of 200 bytes, one field", &field, document);
-    let whole = source("function (v) { return [JSON.parse(v.values[0].data)]; }", None);
+    let whole = source("function (v) { return [JSON.parse(v.values[0].data)]; }");
     bench.map("js JSON.parse of 200 bytes, all of it", &whole, document);
-    let stringify = source("function (v) { return [JSON.stringify(v)]; }", None);
+    let stringify = source("function (v) { return [JSON.stringify(v)]; }");
     bench.map("js JSON.stringify of the object", &stringify, document);
-    bench.map("js words by match, 120 words", &source(COUNT_BY_MATCH, None), words);
-    bench.map("js words by split, 120 words", &source(COUNT_BY_SPLIT, None), words);
-    bench.map("js words of the tutorial, 120 words", &source(TUTORIAL, None), words);
-    let replace =
-        source(r"function (v) { return [v.values[0].data.replace(/[aeiou]/g, '')]; }", None);
+    bench.map("js words by match, 120 words", &source(COUNT_BY_MATCH), words);
+    bench.map("js words by split, 120 words", &source(COUNT_BY_SPLIT), words);
+    bench.map("js words of the tutorial, 120 words", &source(TUTORIAL), words);
+    let replace = source(r"function (v) { return [v.values[0].data.replace(/[aeiou]/g, '')]; }");
     bench.map("js replace(/[aeiou]/g), 120 words", &replace, words);
-    let test = source(r"function (v) { return [/zebra/.test(v.values[0].data)]; }", None);
+    let test = source(r"function (v) { return [/zebra/.test(v.values[0].data)]; }");
     bench.map("js test(/zebra/), 120 words", &test, words);
-    bench.map("native mapValuesJson of 200 bytes", &named("Riak.mapValuesJson", None), document);
-    bench.map("native map_object_value of 200 bytes", &erlang("map_object_value", None), document);
+    bench.map("native mapValuesJson of 200 bytes", &named("Riak.mapValuesJson"), document);
+    bench.map("native map_object_value of 200 bytes", &erlang("map_object_value"), document);
     let numbers: Vec<JsonText> = (0..1_000).map(|number| json(&number.to_string())).collect();
-    bench.reduce("native reduceSum, batches of 20", &named("Riak.reduceSum", None), &numbers);
+    bench.reduce("native reduceSum, batches of 20", &named("Riak.reduceSum"), &numbers);
     let sum = "function (values) { return [values.reduce(function (a, b) { return a + b; }, 0)]; }";
-    bench.reduce("js sum by reduce, batches of 20", &source(sum, None), &numbers);
+    bench.reduce("js sum by reduce, batches of 20", &source(sum), &numbers);
     let counts: Vec<JsonText> =
         (0..1_000).map(|at| json(&format!(r#"{{"w{}":1}}"#, at % 97))).collect();
-    bench.reduce("js merge of counts, batches of 20", &source(MERGE, None), &counts);
+    bench.reduce("js merge of counts, batches of 20", &source(MERGE), &counts);
     for names in [300, 6_000] {
         let one = |at: usize| json(&format!(r#"{{"word{}":1}}"#, at * 7_919 % names));
         let counts: Vec<JsonText> = (0..6_000).map(one).collect();
         let name = format!("js documented reduce, {names} names, batches of 20");
-        bench.reduce(&name, &source(DOCUMENTED, None), &counts);
+        bench.reduce(&name, &source(DOCUMENTED), &counts);
     }
     for (name, count, body) in STEPS {
         bench.steps(name, count, body);

@@ -8,7 +8,7 @@ use futures::future::join_all;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use crate::harness::{Cluster, Exchange, Node, eventually, holds};
+use mapring_tests::harness::{Cluster, Exchange, Node, eventually, holds};
 
 fn path(key: &str) -> String {
     format!("/buckets/absent/keys/{key}")

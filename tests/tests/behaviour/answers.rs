@@ -7,7 +7,7 @@ use futures::{StreamExt, stream};
 use mapring_client::{Client, NewObject, Place};
 use serde_json::json;
 
-use crate::harness::{Cluster, Exchange, Memory, Watch, workers};
+use mapring_tests::harness::{Cluster, Exchange, Memory, Watch, workers};
 
 /// What the coordinator may grow by.
 const GROWTH: u64 = 64 << 20;

@@ -4,10 +4,10 @@ use std::fs;
 
 use tokio::process::Command;
 
-use crate::harness::{PROGRAM, root};
+use mapring_tests::harness::{program, root};
 
 async fn check(arguments: &[&str], environment: &[(&str, &str)]) -> (Option<i32>, String) {
-    let output = Command::new(PROGRAM)
+    let output = Command::new(program())
         .args(["server", "--check-config"])
         .args(arguments)
         .envs(environment.iter().copied())

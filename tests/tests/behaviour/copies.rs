@@ -7,7 +7,7 @@ use std::process::Output;
 use mapring_client::{NewObject, Place};
 use tokio::process::Command;
 
-use crate::harness::{Cluster, Node, PROGRAM, eventually, holds};
+use mapring_tests::harness::{Cluster, Node, eventually, holds, program};
 
 pub(crate) fn copy(from: &Path, to: &Path) {
     fs::create_dir(to).unwrap();
@@ -91,7 +91,7 @@ async fn leader(cluster: &Cluster) -> usize {
 }
 
 async fn run(node: &Node, arguments: &[&str]) -> Output {
-    Command::new(PROGRAM).args(arguments).env("MAPRING_URL", node.url()).output().await.unwrap()
+    Command::new(program()).args(arguments).env("MAPRING_URL", node.url()).output().await.unwrap()
 }
 
 fn said(output: &Output) -> String {

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use tokio::process::Command;
 
-use crate::harness::{Cluster, PROGRAM, root};
+use mapring_tests::harness::{Cluster, program, root};
 
 /// The documents that show how to use mapring, and the least number of blocks that are run of each,
 /// so that none can go or lose its mark unnoticed.
@@ -79,7 +79,7 @@ async fn run(block: &Block, cluster: &Cluster) -> Result<(), String> {
     }
     let output = Command::new("bash")
         .args(["-c", &format!("{PRELUDE}{commands}")])
-        .env("PROGRAM", PROGRAM)
+        .env("PROGRAM", program())
         .env("MAPRING_URL", cluster.nodes[0].url())
         .current_dir(root())
         .output()

@@ -10,7 +10,7 @@ use futures::future::join_all;
 use mapring_client::{NewObject, Place};
 use tokio::process::Command;
 
-use crate::harness::{Cluster, eventually, holds, skip};
+use mapring_tests::harness::{Cluster, eventually, holds, skip};
 
 fn value(text: String) -> NewObject {
     NewObject { body: text.into(), content_type: "text/plain".into(), ..NewObject::default() }

@@ -8,10 +8,10 @@ use mapring_client::{NewObject, Place};
 use serde_json::Value;
 use tokio::process::Command;
 
-use crate::harness::{Cluster, Node, PROGRAM, eventually, holds};
+use mapring_tests::harness::{Cluster, Node, eventually, holds, program};
 
 async fn tool(node: &Node, arguments: &[&str]) -> Output {
-    Command::new(PROGRAM)
+    Command::new(program())
         .args(arguments)
         .args(["--url", &node.url()])
         .stdin(std::process::Stdio::null())

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use mapring_client::{NewObject, Place};
 use serde_json::{Value, json};
 
-use crate::harness::{Cluster, Exchange, Node, eventually, holds, metrics};
+use mapring_tests::harness::{Cluster, Exchange, Node, eventually, holds, metrics};
 
 /// What a query has in a node while it runs.
 const TRACES: [&str; 5] = [

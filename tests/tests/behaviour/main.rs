@@ -1,11 +1,9 @@
 //! What mapring does, seen from outside: real processes, real sockets, real disks.
 //!
-//! One binary, a module a behaviour. [`harness`] starts and kills nodes; nothing here waits by
-//! sleeping for a time, only for conditions.
+//! One binary, a module a behaviour. [`mapring_tests::harness`] starts and kills nodes; nothing here
+//! waits by sleeping for a time, only for conditions.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "these are tests")]
-
-mod harness;
 
 mod absent;
 mod answers;

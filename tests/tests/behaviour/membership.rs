@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use mapring_client::{ClusterStatus, NewObject, Place};
 
-use crate::harness::{Cluster, eventually};
+use mapring_tests::harness::{Cluster, eventually};
 
 fn object() -> NewObject {
     NewObject { body: "x".into(), content_type: "text/plain".into(), ..NewObject::default() }

@@ -6,7 +6,7 @@ use mapring_client::{ClusterStatus, NewObject, Place};
 use serde_json::Value;
 use tokio::process::Command;
 
-use crate::harness::{Cluster, PROGRAM, eventually, holds, metrics};
+use mapring_tests::harness::{Cluster, eventually, holds, metrics, program};
 
 async fn curl(url: &str) -> String {
     let output = Command::new("curl").args(["-fsS", url]).output().await.unwrap();
@@ -123,7 +123,7 @@ async fn processor_time_and_memory_are_told() {
 async fn status_table(cluster: &Cluster) -> String {
     let url = cluster.nodes[0].url();
     let output =
-        Command::new(PROGRAM).args(["cluster", "status", "--url", &url]).output().await.unwrap();
+        Command::new(program()).args(["cluster", "status", "--url", &url]).output().await.unwrap();
     // 0, or the status of a state.
     assert_ne!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()

@@ -2,7 +2,7 @@
 
 use mapring_client::{Client, NewObject, Place};
 
-use crate::harness::{Cluster, Exchange, eventually, holds, metrics};
+use mapring_tests::harness::{Cluster, Exchange, eventually, holds, metrics};
 
 const VALUE_BYTES: usize = 20 << 20;
 

@@ -3,7 +3,7 @@
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::harness::Cluster;
+use mapring_tests::harness::Cluster;
 
 /// Rounds of a write, a read of what it wrote, and requests that fail in between.
 const ROUNDS: usize = 200;

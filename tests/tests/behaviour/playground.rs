@@ -11,7 +11,7 @@ use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::timeout;
 
-use crate::harness::{PATIENCE, PROGRAM, Ports, eventually, holds};
+use mapring_tests::harness::{PATIENCE, Ports, eventually, holds, program};
 
 struct Playground {
     child: Child,
@@ -30,7 +30,7 @@ impl Playground {
     /// As [`Playground::start`], by way of a program that runs it.
     async fn start_by(wrapper: &[&str]) -> Self {
         let (ports, directory) = (Ports::take(), tempfile::tempdir().unwrap());
-        let words = [wrapper, &[PROGRAM, "playground", "--nodes", "3", "--data-dir"]].concat();
+        let words = [wrapper, &[program(), "playground", "--nodes", "3", "--data-dir"]].concat();
         let mut child = Command::new(words[0])
             .args(&words[1..])
             .arg(directory.path())
@@ -175,7 +175,7 @@ async fn taken_ports_are_told_of_before_anything_starts() {
     let taken = playground.ports.port(0);
     // Those for clients; and those of the cluster, one below.
     for first in [taken, taken + 1] {
-        let second = Command::new(PROGRAM)
+        let second = Command::new(program())
             .args(["playground", "--nodes", "2", "--http-port", &first.to_string()])
             .stdin(Stdio::null())
             .kill_on_drop(true)
@@ -194,7 +194,7 @@ async fn taken_ports_are_told_of_before_anything_starts() {
 #[tokio::test]
 async fn logs_of_nodes_that_die_outlive_a_temporary_directory() {
     let ports = Ports::take();
-    let mut child = Command::new(PROGRAM)
+    let mut child = Command::new(program())
         .args(["playground", "--nodes", "2", "--http-port", &ports.port(0).to_string()])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use mapring_client::{Client, Error, NewObject, Place};
 use serde_json::{Value, json};
 
-use crate::harness::{Cluster, eventually, holds, worker_ticks};
+use mapring_tests::harness::{Cluster, eventually, holds, worker_ticks};
 
 async fn store(client: &Client, bucket: &str, count: usize) {
     for number in 0..count {

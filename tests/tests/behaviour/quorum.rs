@@ -2,7 +2,7 @@
 
 use mapring_client::{NewObject, Place};
 
-use crate::harness::Cluster;
+use mapring_tests::harness::Cluster;
 
 const KEYS: usize = 100;
 

@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::process::Command;
 
-use crate::harness::{Cluster, Exchange, Node, PROGRAM, root};
+use mapring_tests::harness::{Cluster, Exchange, Node, program, root};
 
 const JSON: &str = "Content-Type: application/json";
 const TEXT: &str = "Content-Type: text/plain";
@@ -179,7 +179,7 @@ async fn properties_that_nothing_acts_on_are_refused_or_told_of() {
         }
     }
     assert!(node.log().contains("properties are stored that nothing acts on"), "{}", node.log());
-    let created = Command::new(PROGRAM)
+    let created = Command::new(program())
         .args(["bucket-type", "create", "told", r#"{"props":{"backend":"x"}}"#])
         .env("MAPRING_URL", node.url())
         .output();

@@ -6,7 +6,7 @@ use mapring_client::{Client, Error, NewObject, Place};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use crate::harness::{Cluster, Exchange, PROGRAM, eventually, holds, metrics};
+use mapring_tests::harness::{Cluster, Exchange, eventually, holds, metrics, program};
 
 async fn store(client: &Client, count: usize) {
     for number in 0..count {
@@ -34,7 +34,7 @@ fn query(source: &str, more: &Value) -> String {
 
 async fn tool(url: &str, arguments: &[&str]) -> (bool, String) {
     let output =
-        Command::new(PROGRAM).args(arguments).env("MAPRING_URL", url).output().await.unwrap();
+        Command::new(program()).args(arguments).env("MAPRING_URL", url).output().await.unwrap();
     let text = [output.stdout, output.stderr].concat();
     (output.status.success(), String::from_utf8(text).unwrap())
 }

@@ -6,7 +6,7 @@ use futures::StreamExt as _;
 use mapring_client::{NewObject, Place};
 use serde_json::json;
 
-use crate::harness::{Cluster, Watch, eventually, holds, metrics};
+use mapring_tests::harness::{Cluster, Watch, eventually, holds, metrics};
 
 /// Workers of the node.
 const WORKERS: &str = "2";

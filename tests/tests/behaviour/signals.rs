@@ -10,7 +10,7 @@ use serde_json::json;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-use crate::harness::{Cluster, PATIENCE, PROGRAM, Ports, eventually, holds, workers};
+use mapring_tests::harness::{Cluster, PATIENCE, Ports, eventually, holds, program, workers};
 
 /// Signals whose default is to end the process.
 const HARMLESS: [Signal; 4] = [Signal::HUP, Signal::USR1, Signal::USR2, Signal::PIPE];
@@ -77,7 +77,7 @@ impl Drop for Stray {
 fn by_hand(ports: &Ports, directory: &Path) -> (Vec<String>, Client) {
     let directory = directory.to_str().unwrap();
     let (http, cluster) = (ports.address(0), ports.address(1));
-    let words = [PROGRAM, "server", "--node-name", "n1", "--data-dir", directory];
+    let words = [program(), "server", "--node-name", "n1", "--data-dir", directory];
     let words = words.into_iter().chain(["--http", &http, "--cluster", &cluster]);
     let client = Client::new(&format!("http://{http}")).unwrap();
     (words.map(String::from).collect(), client)

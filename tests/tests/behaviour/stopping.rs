@@ -9,7 +9,7 @@ use mapring_client::{Client, NewObject, Place};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::harness::{Cluster, Exchange, Node, eventually, holds, metrics, worker_ticks};
+use mapring_tests::harness::{Cluster, Exchange, Node, eventually, holds, metrics, worker_ticks};
 
 /// How long clients are given to take their last answers, in seconds.
 const LAST_ANSWERS: u64 = 5;

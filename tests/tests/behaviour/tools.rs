@@ -9,7 +9,7 @@ use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
-use crate::harness::{Cluster, PROGRAM, eventually, holds};
+use mapring_tests::harness::{Cluster, eventually, holds, program};
 
 struct Tool {
     url: String,
@@ -21,7 +21,7 @@ impl Tool {
     }
 
     async fn run_with(&self, arguments: &[&str], input: &str) -> Output {
-        let mut child = Command::new(PROGRAM)
+        let mut child = Command::new(program())
             .args(arguments)
             .env("MAPRING_URL", &self.url)
             .stdin(Stdio::piped())
@@ -207,7 +207,7 @@ async fn bench_hides_no_errors_and_can_be_interrupted() {
         told(&tool.run(&["bench", "mapred", "--text", broken, "--count", "2"]).await);
     assert!(status == 1 && error.contains("query failed"), "{error}");
 
-    let child = Command::new(PROGRAM)
+    let child = Command::new(program())
         .args(["bench", "kv", "--op", "put", "--duration", "3600", "--json", "--url", &tool.url])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use mapring_client::{NewObject, Place};
 use serde_json::{Value, json};
 
-use crate::harness::Cluster;
+use mapring_tests::harness::Cluster;
 
 const TEXTS: [(&str, &str); 3] = [
     (

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::harness::root;
+use mapring_tests::harness::root;
 
 /// Crates beside those of the code map, which is of the program: these test it.
 const BESIDE_THE_MAP: &[(&str, &[&str])] = &[("tests", &["cli", "sim"])];

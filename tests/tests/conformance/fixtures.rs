@@ -18,9 +18,9 @@
 use futures::{StreamExt as _, stream};
 
 use crate::case::Need;
-use crate::harness::{eventually, holds};
 use crate::runner::Servers;
 use crate::wire::{Request, Response, send};
+use mapring_tests::harness::{eventually, holds};
 
 /// The bucket type that must be active.
 pub(crate) const TYPE: &str = "conformance";

@@ -15,14 +15,12 @@ mod case;
 mod cases;
 mod check;
 mod fixtures;
-#[path = "../behaviour/harness/mod.rs"]
-#[allow(dead_code, unused_imports, reason = "other tests use the rest of it")]
-mod harness;
 mod phases;
 mod runner;
 mod wire;
 
-use harness::Cluster;
+use mapring_tests::harness::Cluster;
+
 use runner::Servers;
 
 /// Tombstones stay for as long as the table runs.

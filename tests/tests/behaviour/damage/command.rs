@@ -3,10 +3,10 @@
 use tokio::process::Command;
 
 use super::*;
-use crate::harness::PROGRAM;
+use mapring_tests::harness::program;
 
 async fn repair(node: &Node, words: &[&str]) -> (bool, String) {
-    let mut command = Command::new(PROGRAM);
+    let mut command = Command::new(program());
     command.args(["repair", "--url", &node.url()]).args(words);
     let output = command.output().await.unwrap();
     let text = [output.stdout, output.stderr].concat();

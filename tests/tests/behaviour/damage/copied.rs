@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::copies::copy;
-use crate::harness::Exchange;
+use mapring_tests::harness::Exchange;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_older_copy_of_a_store_is_noticed_and_filled() {

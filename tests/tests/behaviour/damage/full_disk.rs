@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use super::*;
-use crate::harness::skip;
+use mapring_tests::harness::skip;
 
 /// A small file system on a node's data directory, as long as this lives.
 struct SmallDisk(PathBuf);

@@ -19,7 +19,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde_json::json;
 
-use crate::harness::{Cluster, Node, eventually, holds};
+use mapring_tests::harness::{Cluster, Node, eventually, holds};
 
 const BUCKET: &str = "damage";
 

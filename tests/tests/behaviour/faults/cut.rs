@@ -7,7 +7,7 @@ use super::pause::requests;
 use super::query::Query;
 use super::rig::{Met, Rig, SETTINGS};
 use super::{PROMISED, RUNS_OF_FIVE, SILENT_RUNS, SLACK, SLOW};
-use crate::harness::{Cluster, skip};
+use mapring_tests::harness::{Cluster, skip};
 
 /// How long a query may take by way of a node that is cut off, in all.
 const LONGEST: Duration = Duration::from_secs(30);

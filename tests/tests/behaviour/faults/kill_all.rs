@@ -9,7 +9,7 @@ use serde_json::json;
 use super::load::{Contents, Load};
 use super::rig::Rig;
 use super::{RUNS, RUNS_OF_FIVE};
-use crate::harness::{eventually, holds};
+use mapring_tests::harness::{eventually, holds};
 
 /// Writers at once, which do not wait between their writes.
 const WRITERS: usize = 6;

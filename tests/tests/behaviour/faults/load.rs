@@ -13,7 +13,7 @@ use tokio::time::{Instant, interval, timeout};
 
 use super::random::Random;
 use super::wire;
-use crate::harness::PATIENCE;
+use mapring_tests::harness::PATIENCE;
 
 /// How long a writer waits for an answer before it leaves the key alone.
 const GIVEN_UP: Duration = Duration::from_secs(6);

@@ -9,7 +9,7 @@
 use std::fs::File;
 use std::process::Command;
 
-use crate::harness::NodeSettings;
+use mapring_tests::harness::NodeSettings;
 
 /// Networks at once on one machine.
 const SLOTS: u8 = 60;

@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use super::query::Query;
 use super::rig::{Met, Rig};
 use super::{PROMISED, RUNS_OF_FIVE, SILENT_RUNS, SLACK, SLOW, wire};
-use crate::harness::{eventually, holds};
+use mapring_tests::harness::{eventually, holds};
 
 /// Objects written and read through each of the other nodes during a pause.
 const REQUESTS: usize = 4;

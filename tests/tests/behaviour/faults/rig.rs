@@ -15,7 +15,7 @@ use super::model::{self, ITEM_BUCKET, ITEMS, Model, TARGET_BUCKET};
 use super::query::{Form, Inputs, Query, Shape, difference};
 use super::random::Random;
 use super::wire;
-use crate::harness::{Cluster, PATIENCE, eventually, holds};
+use mapring_tests::harness::{Cluster, PATIENCE, eventually, holds};
 
 /// Tries for each run that is to count, and some besides.
 const TRIES: u32 = 3;

@@ -4,7 +4,7 @@ use futures::StreamExt as _;
 
 use super::rig::{Rig, Witnesses};
 use super::row::{Kind, MEMORY, Outcome, Row, SIZE, STACK, TIME, row, whole};
-use crate::harness::{Watch, metrics};
+use mapring_tests::harness::{Watch, metrics};
 
 /// How many.
 const QUERIES: usize = 1_000;

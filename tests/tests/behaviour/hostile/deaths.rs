@@ -7,7 +7,7 @@ use futures::StreamExt as _;
 
 use super::rig::{Rig, WORKERS, Witnesses};
 use super::row::{Kind, MEMORY, Row, STACK, TIME, row};
-use crate::harness::{Memory, eventually, holds, metrics, workers};
+use mapring_tests::harness::{Memory, eventually, holds, metrics, workers};
 
 /// How many deaths, unless the environment says another number: what the suite has time for.
 const DEATHS: u64 = 300;

@@ -4,7 +4,7 @@ use mapring_client::{NewObject, Place};
 use serde_json::{Value, json};
 
 use super::rig::{BUCKET, Rig, Witnesses};
-use crate::harness::Exchange;
+use mapring_tests::harness::Exchange;
 
 const DEPTH: usize = 100_000;
 

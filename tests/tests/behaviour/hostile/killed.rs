@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::rig::{BUCKET, Rig, WORKERS};
-use crate::harness::{Cluster, Exchange, eventually, holds};
+use mapring_tests::harness::{Cluster, Exchange, eventually, holds};
 
 /// Makes the node the first of a session, in which its workers can be found when it is gone.
 const SESSION: &str = "setsid";

@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 use super::row::{Kind, Row, bound};
-use crate::harness::{Cluster, Exchange, Node};
+use mapring_tests::harness::{Cluster, Exchange, Node};
 
 pub(super) const BUCKET: &str = "hostile";
 pub(super) const KEY: &str = "k3";

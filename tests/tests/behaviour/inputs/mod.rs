@@ -15,7 +15,7 @@ use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 use serde_json::{Value, json};
 
-use crate::harness::{Cluster, Exchange};
+use mapring_tests::harness::{Cluster, Exchange};
 use model::{Model, WORDS};
 
 /// A seed is taken from here when it is set.

@@ -8,7 +8,7 @@ use rand::Rng as _;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 
-use crate::harness::{Cluster, Exchange};
+use mapring_tests::harness::{Cluster, Exchange};
 
 /// Terms of the index `w_bin`, in no order.
 pub(super) const WORDS: [&str; 8] =

@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use super::Node;
 
 /// What a node counts, by name; with several labels their sum.
-pub(crate) async fn metrics(node: &Node) -> BTreeMap<String, f64> {
+pub async fn metrics(node: &Node) -> BTreeMap<String, f64> {
     let text = Exchange::get(node, "/metrics").await.text().await;
     let mut metrics = BTreeMap::new();
     for line in text.lines().filter(|line| !line.starts_with('#')) {
@@ -20,29 +20,29 @@ pub(crate) async fn metrics(node: &Node) -> BTreeMap<String, f64> {
 }
 
 /// A request whose answer is read byte by byte. Dropping it breaks the connection.
-pub(crate) struct Exchange {
+pub struct Exchange {
     stream: BufReader<TcpStream>,
 }
 
 impl Exchange {
     /// Sends a query.
-    pub(crate) async fn query(node: &Node, chunked: bool, body: &str) -> Self {
+    pub async fn query(node: &Node, chunked: bool, body: &str) -> Self {
         Self::json(node, "POST", &format!("/mapred?chunked={chunked}"), body).await
     }
 
     /// Sends a query whose answer is wanted in some form.
-    pub(crate) async fn query_as(node: &Node, accept: &str, body: &str) -> Self {
+    pub async fn query_as(node: &Node, accept: &str, body: &str) -> Self {
         let headers = ["Content-Type: application/json", &format!("Accept: {accept}")];
         Self::with_headers(node, "POST", "/mapred", &headers, body).await
     }
 
     /// Sends JSON, or what is called so.
-    pub(crate) async fn json(node: &Node, method: &str, path: &str, body: &str) -> Self {
+    pub async fn json(node: &Node, method: &str, path: &str, body: &str) -> Self {
         Self::with_headers(node, method, path, &["Content-Type: application/json"], body).await
     }
 
     /// Sends a request with header lines of its own.
-    pub(crate) async fn with_headers(
+    pub async fn with_headers(
         node: &Node,
         method: &str,
         path: &str,
@@ -63,14 +63,14 @@ impl Exchange {
     }
 
     /// Sends what may be a part of a request.
-    pub(crate) async fn raw(node: &Node, bytes: &str) -> Self {
+    pub async fn raw(node: &Node, bytes: &str) -> Self {
         let mut stream = TcpStream::connect(&node.settings.http).await.unwrap();
         stream.write_all(bytes.as_bytes()).await.unwrap();
         Self { stream: BufReader::new(stream) }
     }
 
     /// Asks for a resource.
-    pub(crate) async fn get(node: &Node, path: &str) -> Self {
+    pub async fn get(node: &Node, path: &str) -> Self {
         let mut stream = TcpStream::connect(&node.settings.http).await.unwrap();
         let head = format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
         stream.write_all(head.as_bytes()).await.unwrap();
@@ -78,7 +78,7 @@ impl Exchange {
     }
 
     /// The status and headers, when they come.
-    pub(crate) async fn head(&mut self) -> String {
+    pub async fn head(&mut self) -> String {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             head.push(self.stream.read_u8().await.unwrap());
@@ -87,26 +87,26 @@ impl Exchange {
     }
 
     /// All of the body.
-    pub(crate) async fn text(self) -> String {
+    pub async fn text(self) -> String {
         self.answer().await.1
     }
 
     /// The status and all of the body.
-    pub(crate) async fn answer(mut self) -> (u16, String) {
+    pub async fn answer(mut self) -> (u16, String) {
         let head = self.head().await;
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
         (status.unwrap_or_else(|| panic!("no status: {head}")), self.rest().await)
     }
 
     /// What is left of the body.
-    pub(crate) async fn rest(mut self) -> String {
+    pub async fn rest(mut self) -> String {
         let mut text = String::new();
         self.stream.read_to_string(&mut text).await.unwrap();
         text
     }
 
     /// Reads some bytes of the body; none at its end.
-    pub(crate) async fn read(&mut self, bytes: &mut [u8]) -> usize {
+    pub async fn read(&mut self, bytes: &mut [u8]) -> usize {
         self.stream.read(bytes).await.unwrap()
     }
 }

@@ -9,27 +9,31 @@ use mapring_client::{Client, ClusterStatus, Timeouts};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, ChildStdin, Command};
 
-use super::{PATIENCE, PROGRAM, eventually, holds};
+use super::{PATIENCE, eventually, holds, program};
 
 /// How a node is started.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct NodeSettings {
-    pub(crate) name: String,
-    /// `HOST:PORT` of both listeners.
-    pub(crate) http: String,
-    pub(crate) cluster: String,
+pub struct NodeSettings {
+    /// Its name in the cluster, and that of its directory and log.
+    pub name: String,
+    /// `HOST:PORT` of the public listener.
+    pub http: String,
+    /// As `http`, the listener for other nodes.
+    pub cluster: String,
     /// Where to join, as `HOST:PORT`.
-    pub(crate) join: Vec<String>,
+    pub join: Vec<String>,
     /// Settings by environment variable.
-    pub(crate) environment: Vec<(String, String)>,
+    pub environment: Vec<(String, String)>,
     /// A program with arguments that runs the node, such as strace.
-    pub(crate) wrapper: Vec<String>,
+    pub wrapper: Vec<String>,
 }
 
 /// A node that may run.
-pub(crate) struct Node {
-    pub(crate) settings: NodeSettings,
-    pub(crate) client: Client,
+pub struct Node {
+    /// What it is started with next.
+    pub settings: NodeSettings,
+    /// Asks this node.
+    pub client: Client,
     directory: PathBuf,
     child: Option<Child>,
     /// Its end stops the node. Taken from the child, because waiting for that closes it.
@@ -50,7 +54,8 @@ const BUSY_TICKS: u64 = 20;
 const LOG_LINES: usize = 40;
 
 impl Node {
-    pub(crate) fn new(settings: NodeSettings, directory: &Path) -> Self {
+    /// A node that does not run yet, with its data and log below `directory`.
+    pub fn new(settings: NodeSettings, directory: &Path) -> Self {
         let timeouts =
             Timeouts { connect: Duration::from_secs(5), answer: Duration::from_secs(90) };
         let url = format!("http://{}", settings.http);
@@ -58,11 +63,13 @@ impl Node {
         Self { settings, client, directory: directory.to_path_buf(), child: None, input: None }
     }
 
-    pub(crate) fn url(&self) -> String {
+    /// The base of its URLs.
+    pub fn url(&self) -> String {
         format!("http://{}", self.settings.http)
     }
 
-    pub(crate) fn data_dir(&self) -> PathBuf {
+    /// Where its data lie.
+    pub fn data_dir(&self) -> PathBuf {
         self.directory.join(&self.settings.name)
     }
 
@@ -70,21 +77,23 @@ impl Node {
         self.directory.join(format!("{}.log", self.settings.name))
     }
 
-    pub(crate) fn log(&self) -> String {
+    /// All that it has logged, over all its runs.
+    pub fn log(&self) -> String {
         String::from_utf8_lossy(&fs::read(self.log_path()).unwrap_or_default()).into_owned()
     }
 
     /// The process id; that of the wrapper where there is one.
-    pub(crate) fn pid(&self) -> i32 {
+    pub fn pid(&self) -> i32 {
         let id = self.child.as_ref().and_then(Child::id).expect("the node does not run");
         i32::try_from(id).unwrap()
     }
 
-    pub(crate) fn spawn(&mut self) {
+    /// Starts the process, without waiting for it.
+    pub fn spawn(&mut self) {
         assert!(self.child.is_none(), "{} runs already", self.settings.name);
         let settings = &self.settings;
         let mut words = settings.wrapper.clone();
-        words.extend([PROGRAM, "server", "--stop-at-end-of-input"].map(String::from));
+        words.extend([program(), "server", "--stop-at-end-of-input"].map(String::from));
         let log = File::options().create(true).append(true).open(self.log_path()).unwrap();
         let mut command = Command::new(&words[0]);
         for (name, _) in std::env::vars_os() {
@@ -111,18 +120,19 @@ impl Node {
         self.child = Some(child);
     }
 
-    pub(crate) fn is_running(&self) -> bool {
+    /// Whether it was started and has not been waited for since.
+    pub fn is_running(&self) -> bool {
         self.child.is_some()
     }
 
     /// Waits until the node serves, whatever the others do.
-    pub(crate) async fn wait_ready(&self) {
+    pub async fn wait_ready(&self) {
         let what = format!("{} to be ready", self.settings.name);
         eventually(&what, || async { holds(self.client.is_live().await.unwrap_or(false)) }).await;
     }
 
     /// Waits until a function keeps a worker busy; starting workers takes a tenth of that time.
-    pub(crate) async fn wait_busy(&self) {
+    pub async fn wait_busy(&self) {
         let what = format!("workers of {} to be busy", self.settings.name);
         let mut before = None;
         eventually(&what, || {
@@ -133,35 +143,37 @@ impl Node {
         .await;
     }
 
-    pub(crate) async fn status(&self) -> ClusterStatus {
+    /// What it says of the cluster.
+    pub async fn status(&self) -> ClusterStatus {
         self.client.cluster().await.unwrap()
     }
 
     /// Ends the process as a crash would.
-    pub(crate) async fn kill(&mut self) {
+    pub async fn kill(&mut self) {
         let mut child = self.child.take().expect("the node does not run");
         child.kill().await.unwrap();
     }
 
-    pub(crate) fn signal(&self, signal: Signal) {
+    /// Sends the process a signal.
+    pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_raw(self.pid()).unwrap(), signal).unwrap();
     }
 
     /// Waits until the process ends by itself.
-    pub(crate) async fn wait_end(&mut self) -> ExitStatus {
+    pub async fn wait_end(&mut self) -> ExitStatus {
         let mut child = self.child.take().expect("the node does not run");
         let ended = tokio::time::timeout(PATIENCE, child.wait()).await;
         ended.unwrap_or_else(|_| panic!("{} does not end", self.settings.name)).unwrap()
     }
 
     /// Stops the node as an operator would.
-    pub(crate) async fn stop(&mut self) -> ExitStatus {
+    pub async fn stop(&mut self) -> ExitStatus {
         self.signal(Signal::TERM);
         self.wait_end().await
     }
 
     /// The end of the log, for people who look at a failed test.
-    pub(crate) fn tail(&self) -> String {
+    pub fn tail(&self) -> String {
         let log = self.log();
         let lines: Vec<&str> = log.lines().collect();
         lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
@@ -169,7 +181,7 @@ impl Node {
 }
 
 /// Processor time that the workers of a node have used, in clock ticks.
-pub(crate) fn worker_ticks(node: i32) -> u64 {
+pub fn worker_ticks(node: i32) -> u64 {
     let mut ticks = 0;
     for entry in fs::read_dir("/proc").unwrap().flatten() {
         let stat = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();

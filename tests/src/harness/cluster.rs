@@ -7,8 +7,9 @@ use super::{Node, NodeSettings, Ports, eventually, holds};
 
 /// A cluster whose nodes end, and whose data goes, with it. Shows the nodes' logs when its test
 /// fails.
-pub(crate) struct Cluster {
-    pub(crate) nodes: Vec<Node>,
+pub struct Cluster {
+    /// The nodes in the order in which they were added, also those that do not run.
+    pub nodes: Vec<Node>,
     environment: Vec<(String, String)>,
     ports: Ports,
     directory: TempDir,
@@ -16,12 +17,12 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     /// Starts `nodes` nodes and waits until they share the ring.
-    pub(crate) async fn start(nodes: usize) -> Self {
+    pub async fn start(nodes: usize) -> Self {
         Self::start_with(nodes, &[]).await
     }
 
     /// As [`Cluster::start`], with settings by environment variable.
-    pub(crate) async fn start_with(nodes: usize, environment: &[(&str, &str)]) -> Self {
+    pub async fn start_with(nodes: usize, environment: &[(&str, &str)]) -> Self {
         let mut cluster = Self::empty(environment);
         for _ in 0..nodes {
             cluster.add();
@@ -31,7 +32,7 @@ impl Cluster {
     }
 
     /// A cluster without nodes.
-    pub(crate) fn empty(environment: &[(&str, &str)]) -> Self {
+    pub fn empty(environment: &[(&str, &str)]) -> Self {
         let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         Self {
             nodes: Vec::new(),
@@ -42,12 +43,12 @@ impl Cluster {
     }
 
     /// Starts one more node, without waiting for it.
-    pub(crate) fn add(&mut self) -> &mut Node {
+    pub fn add(&mut self) -> &mut Node {
         self.add_with(|_| {})
     }
 
     /// As [`Cluster::add`], with other settings.
-    pub(crate) fn add_with(&mut self, change: impl FnOnce(&mut NodeSettings)) -> &mut Node {
+    pub fn add_with(&mut self, change: impl FnOnce(&mut NodeSettings)) -> &mut Node {
         let number = u16::try_from(self.nodes.len()).unwrap();
         let mut settings = NodeSettings {
             name: format!("n{}", number + 1),
@@ -65,7 +66,7 @@ impl Cluster {
     }
 
     /// Waits until every running node sees all running nodes as up and owning partitions.
-    pub(crate) async fn wait_shared(&self) {
+    pub async fn wait_shared(&self) {
         let running: Vec<&Node> = self.nodes.iter().filter(|node| node.is_running()).collect();
         for node in &running {
             node.wait_ready().await;
@@ -80,28 +81,29 @@ impl Cluster {
     }
 
     /// Waits until a function keeps a worker of any node busy.
-    pub(crate) async fn wait_any_busy(&self) {
+    pub async fn wait_any_busy(&self) {
         let waits = self.nodes.iter().map(|node| Box::pin(node.wait_busy()));
         futures::future::select_all(waits).await;
     }
 
     /// Starts a node that was stopped or killed, and waits until it takes part.
-    pub(crate) async fn restart(&mut self, number: usize) {
+    pub async fn restart(&mut self, number: usize) {
         self.nodes[number].spawn();
         self.wait_shared().await;
     }
 
     /// Where the nodes' data directories lie, by their names.
-    pub(crate) fn directory(&self) -> &std::path::Path {
+    pub fn directory(&self) -> &std::path::Path {
         self.directory.path()
     }
 
-    pub(crate) fn client(&self, number: usize) -> &Client {
+    /// A client of one node.
+    pub fn client(&self, number: usize) -> &Client {
         &self.nodes[number].client
     }
 
     /// Clients of the nodes that run.
-    pub(crate) fn clients(&self) -> Vec<Client> {
+    pub fn clients(&self) -> Vec<Client> {
         let running = self.nodes.iter().filter(|node| node.is_running());
         running.map(|node| node.client.clone()).collect()
     }

@@ -5,14 +5,16 @@ use std::fs;
 
 /// Resident memory of a process, in bytes.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Memory {
-    pub(crate) now: u64,
+pub struct Memory {
+    /// At this moment.
+    pub now: u64,
     /// The most since the process began or was last looked at by [`Watch::start`].
-    pub(crate) peak: u64,
+    pub peak: u64,
 }
 
 impl Memory {
-    pub(crate) fn of(process: i32) -> Self {
+    /// Looks at a process; nothing of one that is gone.
+    pub fn of(process: i32) -> Self {
         let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
         let field = |name: &str| {
             let line = status.lines().find_map(|line| line.strip_prefix(name));
@@ -24,20 +26,21 @@ impl Memory {
 }
 
 /// How much a process grows from now on.
-pub(crate) struct Watch {
+pub struct Watch {
     process: i32,
     before: u64,
 }
 
 impl Watch {
-    pub(crate) fn start(process: i32) -> Self {
+    /// Begins to watch a process, whose peak is forgotten.
+    pub fn start(process: i32) -> Self {
         // Makes the peak what there is now.
         fs::write(format!("/proc/{process}/clear_refs"), "5").unwrap();
         Self { process, before: Memory::of(process).now }
     }
 
     /// The most that it has grown by.
-    pub(crate) fn growth(&self) -> u64 {
+    pub fn growth(&self) -> u64 {
         Memory::of(self.process).peak.saturating_sub(self.before)
     }
 }
@@ -51,7 +54,7 @@ impl fmt::Display for Watch {
 }
 
 /// The processes that a node runs user code in.
-pub(crate) fn workers(node: i32) -> Vec<i32> {
+pub fn workers(node: i32) -> Vec<i32> {
     let is_worker = |process: &i32| {
         let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
         let fields: Vec<&str> = stat.rsplit_once(") ").unwrap_or_default().1.split(' ').collect();

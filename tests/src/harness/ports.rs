@@ -4,7 +4,7 @@ use std::fs::File;
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 
 /// A block of ports, as long as this lives.
-pub(crate) struct Ports {
+pub struct Ports {
     first: u16,
     _lock: File,
 }
@@ -17,7 +17,8 @@ const FIRST: u16 = 20_000;
 const BLOCKS: u16 = 300;
 
 impl Ports {
-    pub(crate) fn take() -> Self {
+    /// Takes a block that is free.
+    pub fn take() -> Self {
         let directory = std::env::temp_dir().join("mapring-test-ports");
         std::fs::create_dir_all(&directory).unwrap();
         for block in 0..BLOCKS {
@@ -33,12 +34,12 @@ impl Ports {
     }
 
     /// An address with a port of the block.
-    pub(crate) fn address(&self, offset: u16) -> String {
+    pub fn address(&self, offset: u16) -> String {
         format!("{}:{}", Ipv4Addr::LOCALHOST, self.port(offset))
     }
 
     /// A port of the block.
-    pub(crate) fn port(&self, offset: u16) -> u16 {
+    pub fn port(&self, offset: u16) -> u16 {
         assert!(offset < BLOCK);
         self.first + offset
     }
