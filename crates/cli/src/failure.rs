@@ -70,7 +70,7 @@ pub(crate) fn print(bytes: &[u8]) -> Outcome {
     })
 }
 
-/// Asks a question on the terminal, and gives whether it is answered by yes. Without a terminal
+/// Asks a question on the terminal, and returns whether it is answered by yes. Without a terminal
 /// nobody is there to ask: an error that names the flag to be given instead.
 pub(crate) fn confirm(question: &str, flag: &str) -> Outcome<bool> {
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {

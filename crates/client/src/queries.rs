@@ -77,7 +77,7 @@ impl Client {
         answer.expect(&[StatusCode::OK]).await?.body.collect(limits::ANSWER_BYTES).await
     }
 
-    /// Ends a query; gives whether it was under way.
+    /// Ends a query; returns whether it was under way.
     ///
     /// # Errors
     /// As for any request; 503 when the node that coordinates it cannot be asked.

@@ -231,7 +231,7 @@ pub trait Engine: Send + Sync + 'static {
         None
     }
 
-    /// Forgets `loss`: everything has been filled in again. Gives whether nothing is missing now;
+    /// Forgets `loss`: everything has been filled in again. Returns whether nothing is missing now;
     /// another loss may have been found meanwhile.
     ///
     /// # Errors
@@ -249,7 +249,7 @@ pub trait Engine: Send + Sync + 'static {
         Err(mapring_types::Error::invalid("this storage cannot be begun anew"))
     }
 
-    /// Has an engine that has failed work again, where it can; gives whether it had failed. To be
+    /// Has an engine that has failed work again, where it can; returns whether it had failed. To be
     /// called now and then. Acknowledged writes are there again afterwards, or are a loss.
     ///
     /// # Errors

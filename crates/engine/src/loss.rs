@@ -93,7 +93,7 @@ impl Losses {
         *state = Some(loss);
     }
 
-    /// Forgets `loss`, unless another has been found meanwhile; gives whether nothing is missing.
+    /// Forgets `loss`, unless another has been found meanwhile; returns whether nothing is missing.
     pub(crate) fn clear(&self, loss: &Loss) -> Result<bool> {
         let mut state = self.state.lock();
         if state.as_ref() == Some(loss) {

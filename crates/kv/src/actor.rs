@@ -121,7 +121,7 @@ impl Actors {
         };
         let regressed =
             |actor: &Actor| seen.iter().any(|clock| clock.get(actor.id) > actor.counter);
-        let regressed = |actor: &Actor| regressed(actor) && !mapring_types::planted!(ReusedDot);
+        let regressed = |actor: &Actor| regressed(actor) && !mapring_types::failpoint!(ReusedDot);
         let mut actor = match known.filter(|actor| actor.counter < u64::MAX && !regressed(actor)) {
             Some(actor) => actor,
             None => self.fresh(vnode, seen)?,
@@ -178,7 +178,7 @@ impl Actors {
             Some((&VERSION, rest)) => postcard::from_bytes(rest).ok(),
             _ => None,
         };
-        if mapring_types::planted!(ReusedDot) {
+        if mapring_types::failpoint!(ReusedDot) {
             return Ok(stored.map(|stored| Actor { id: stored.actor, counter: stored.counter }));
         }
         let Some(Stored { actor, counter, seal: Some(seal) }) = stored else { return Ok(None) };

@@ -33,7 +33,7 @@ impl GroupCommit {
         Self { engine, state: Mutex::default(), shared }
     }
 
-    /// Has `waiter` told once everything written before this call is durable. Gives whether the
+    /// Has `waiter` told once everything written before this call is durable. Returns whether the
     /// caller is to see to it that somebody leads.
     #[must_use]
     pub(crate) fn enlist(&self, waiter: Waiter) -> bool {

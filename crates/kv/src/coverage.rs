@@ -81,7 +81,7 @@ pub(crate) async fn coverage(
         let complete = |entry: &CoverageEntry| {
             usable(&entry.node)
                 && (!known.hinted.contains_key(&entry.vnode)
-                    || mapring_types::planted!(UnfitTrusted))
+                    || mapring_types::failpoint!(StaleReplicaTrusted))
                 && !has_lost_data(&entry.node)
         };
         let settled = |entry: &CoverageEntry| {

@@ -32,7 +32,7 @@ impl Extent {
     /// Why a node that starts with `now` has not all that it had when this was heard of it; `None`
     /// when nothing speaks against it.
     pub(crate) fn beyond(&self, now: &Self) -> Option<String> {
-        if mapring_types::planted!(OldCopyTrusted) {
+        if mapring_types::failpoint!(OldCopyTrusted) {
             return None;
         }
         if self.run > now.run {

@@ -136,7 +136,8 @@ fn due(shared: &Shared) -> BTreeMap<Task, Vec<Partition>> {
     due
 }
 
-/// Hands the vnodes of one owner over, one after another, until one fails; gives whether none did.
+/// Hands the vnodes of one owner over, one after another, until one fails; returns whether none
+/// did.
 async fn hand_all_over(shared: &Arc<Shared>, owner: NodeId, vnodes: Vec<Partition>) -> bool {
     for vnode in vnodes {
         let mark = shared.vnodes.held().mark(vnode);
@@ -250,7 +251,7 @@ async fn hand_over_page(
         let patience = LEASE + limits::transfer(record.len());
         let class = Class::Background;
         let taken = shared.merge_at(entry, id.clone(), record, None, class, patience).await;
-        if !mapring_types::planted!(HandBackForgets) {
+        if !mapring_types::failpoint!(HandBackForgets) {
             taken?;
         }
         Ok((id, clock))

@@ -529,7 +529,7 @@ impl Kv {
     }
 
     /// Deletes what `context` has seen, or what a read just now finds; a concurrent write stays as a
-    /// sibling. Gives whether there was anything (`false`: not found, or a tombstone already).
+    /// sibling. Returns whether there was anything (`false`: not found, or a tombstone already).
     ///
     /// # Errors
     /// As [`Kv::put`].

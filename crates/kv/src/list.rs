@@ -172,7 +172,7 @@ impl Cursor {
         Ok(())
     }
 
-    /// Turns to a replica on a node that is not avoided; gives whether there is one.
+    /// Turns to a replica on a node that is not avoided; returns whether there is one.
     async fn leave(&mut self) -> bool {
         let avoided = self.avoided.lock().clone();
         match self.another(&avoided).await {

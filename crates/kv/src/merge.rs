@@ -170,7 +170,7 @@ impl Merge {
             let agreed = place.own.and_then(|(clock, record)| {
                 let same = place.others.iter().filter(|other| **other == clock).count();
                 let agree = same == self.others.len();
-                (agree || mapring_types::planted!(MergeTakesLocal)).then_some(record)
+                (agree || mapring_types::failpoint!(MergeTakesLocal)).then_some(record)
             });
             wanted.push(Wanted { cursor, agreed });
         }

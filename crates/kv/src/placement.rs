@@ -156,7 +156,8 @@ impl Awaited {
         )))
     }
 
-    /// Drops those of which `is_here` says that nothing is missing; gives whether they were the last.
+    /// Drops those of which `is_here` says that nothing is missing; returns whether they were the
+    /// last.
     fn drop_where(&self, is_here: impl Fn(Partition, Partition) -> bool) -> bool {
         let mut slices = self.slices.lock();
         let before = slices.len();

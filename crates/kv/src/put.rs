@@ -572,7 +572,8 @@ impl Writer {
     async fn hint(&mut self) {
         self.shared.stats.count_fallback_writes(self.core.fallbacks());
         for primary in self.primaries().into_owned() {
-            if self.core.covers(primary.vnode, self.shared.me) || mapring_types::planted!(LostHint)
+            if self.core.covers(primary.vnode, self.shared.me)
+                || mapring_types::failpoint!(LostHint)
             {
                 continue;
             }

@@ -286,7 +286,7 @@ impl ReadCore {
             .any(|replica| replica.entry.primary && replica.state == ReadState::Waiting);
         // A fallback that lacks the object says nothing while a primary may still have it.
         let early = |entry: &PreferenceEntry| {
-            !entry.primary && primary_waits && !mapring_types::planted!(NotFoundOutvotes)
+            !entry.primary && primary_waits && !mapring_types::failpoint!(NotFoundOutvotes)
         };
         let good = |replica: &&Replica| match replica.state {
             ReadState::Found(_) => true,
@@ -333,8 +333,8 @@ impl ReadCore {
     /// write can have been acknowledged by a majority, nor, where `r` is more than one, by so many
     /// replicas that `r` of `n` ought to meet one of them.
     pub(crate) fn absence(&self, around: &Around) -> Absence {
-        let trusting = mapring_types::planted!(RefusalIsMissing);
-        if trusting || mapring_types::planted!(NotFoundOutvotes) {
+        let trusting = mapring_types::failpoint!(RefusalIsMissing);
+        if trusting || mapring_types::failpoint!(NotFoundOutvotes) {
             return Absence::Known;
         }
         let ReadNeed { n, r, .. } = self.need;

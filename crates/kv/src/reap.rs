@@ -144,7 +144,7 @@ async fn round(shared: &Arc<Shared>) {
 
 /// The vnodes for which some node holds data; `None` unless every member says.
 async fn all_held(shared: &Arc<Shared>) -> Option<BTreeSet<Partition>> {
-    if mapring_types::planted!(ReapedTooSoon) {
+    if mapring_types::failpoint!(ReapedTooSoon) {
         return Some(BTreeSet::new());
     }
     let view = shared.parts.cluster.view();
@@ -165,7 +165,7 @@ async fn reap(shared: &Arc<Shared>, id: &ObjectId, held: &BTreeSet<Partition>) -
     let whole = list.entries.iter().all(|entry| entry.primary)
         && list.entries.len() == list.primaries.len();
     let held = list.primaries.iter().any(|entry| held.contains(&entry.vnode));
-    if (!whole || held) && !mapring_types::planted!(ReapedTooSoon) {
+    if (!whole || held) && !mapring_types::failpoint!(ReapedTooSoon) {
         return Ok(Reaped::NotYet);
     }
     let patience = limits::REPLICA_PATIENCE;
@@ -174,7 +174,7 @@ async fn reap(shared: &Arc<Shared>, id: &ObjectId, held: &BTreeSet<Partition>) -
         .iter()
         .map(|&entry| shared.read_at(entry, id.clone(), Class::Background, patience));
     let answers = join_all(reads).await.into_iter();
-    let held: Vec<Option<Object>> = if mapring_types::planted!(ReapedTooSoon) {
+    let held: Vec<Option<Object>> = if mapring_types::failpoint!(ReapedTooSoon) {
         answers.flatten().collect()
     } else {
         answers.collect::<Result<_>>()?

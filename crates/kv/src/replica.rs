@@ -165,7 +165,7 @@ impl Shared {
             }
             None => {
                 let home = crate::home(&self.parts.cluster.view(), id);
-                if !mapring_types::planted!(RefusalIsMissing) {
+                if !mapring_types::failpoint!(RefusalIsMissing) {
                     self.integrity.admit(vnode, home)?;
                 }
                 Ok(Had { record: None, sure: self.is_sure(vnode) })
@@ -195,7 +195,7 @@ impl Shared {
         for vnode in further {
             all.extend(self.vnodes.read(vnode, id.clone()).await?);
         }
-        if all.is_empty() && !mapring_types::planted!(RefusalIsMissing) {
+        if all.is_empty() && !mapring_types::failpoint!(RefusalIsMissing) {
             // It may have lost what it held.
             self.integrity.admit(replica.vnode, crate::home(&view, &id))?;
         }

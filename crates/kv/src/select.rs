@@ -115,7 +115,7 @@ impl Part {
         match (&self.selection, term) {
             (Selection::Terms { field, .. }, Some(term)) if !siblings => {
                 let has = Record::decode_without_bodies(&record.head)?.has_term(field, term);
-                Ok((has || mapring_types::planted!(StaleEntryTrusted)).then_some(record))
+                Ok((has || mapring_types::failpoint!(StaleEntryTrusted)).then_some(record))
             }
             _ => Ok(Some(record)),
         }
@@ -194,7 +194,7 @@ impl Part {
             match (record, object) {
                 (Some(record), Some(object))
                     if object.has_term(&range.field, &place.term)
-                        || mapring_types::planted!(StaleEntryTrusted) =>
+                        || mapring_types::failpoint!(StaleEntryTrusted) =>
                 {
                     let alone = object.siblings.len() == 1;
                     let (cursor, id, term) = (Cursor::new(cursor), at.id, Some(place.term));

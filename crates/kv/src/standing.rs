@@ -75,7 +75,7 @@ struct Told {
 }
 
 impl Board {
-    /// Takes a standing in, from its node; gives whether it is news.
+    /// Takes a standing in, from its node; returns whether it is news.
     fn hear(&self, node: NodeId, standing: &Standing) -> bool {
         let mut heard = self.heard.lock();
         let older = |known: &Standing| (known.run, known.turn) >= (standing.run, standing.turn);
@@ -188,7 +188,7 @@ pub(crate) async fn run(shared: Weak<Shared>) {
     }
 }
 
-/// Tells, tidies up and adopts what is due; gives whether nothing is left to be done soon.
+/// Tells, tidies up and adopts what is due; returns whether nothing is left to be done soon.
 async fn round(shared: &Arc<Shared>) -> bool {
     let members: BTreeSet<NodeId> =
         shared.parts.cluster.view().state.members.keys().copied().collect();

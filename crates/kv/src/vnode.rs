@@ -324,8 +324,8 @@ impl Vnodes {
         .await
     }
 
-    /// Removes a tombstone whose clock is exactly `clock`, and keeps its grave; gives whether it is
-    /// gone.
+    /// Removes a tombstone whose clock is exactly `clock`, and keeps its grave; returns whether it
+    /// is gone.
     pub(crate) async fn reap(
         &self,
         vnode: Partition,
@@ -389,8 +389,8 @@ impl Vnodes {
 }
 
 impl Core {
-    /// Has `sender` told what was done once that is durable; of a failure at once. Gives whether the
-    /// caller is to have the group commit led.
+    /// Has `sender` told what was done once that is durable; of a failure at once. Returns whether
+    /// the caller is to have the group commit led.
     fn enlist<T: Send + 'static>(
         &self,
         done: Result<T>,
@@ -640,7 +640,8 @@ impl Core {
         }
     }
 
-    /// Removes an object whose clock is exactly `clock`, if it `may` go; gives whether it is gone.
+    /// Removes an object whose clock is exactly `clock`, if it `may` go; returns whether it is
+    /// gone.
     pub(crate) fn remove(
         &self,
         vnode: Partition,

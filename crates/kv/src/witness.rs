@@ -136,9 +136,10 @@ impl Witnesses {
         Source { node: self.node, run: self.run() }
     }
 
-    /// Notes a write that is about to be stored here. Gives whether it is to be: one that comes so
-    /// late that it has settled, or whose coordinator has been started anew, is not. Nobody waits
-    /// for it, this node has it or a hint of it is kept, and what replaced it may be reaped. Blocks.
+    /// Notes a write that is about to be stored here. Returns whether it is to be: one that comes
+    /// so late that it has settled, or whose coordinator has been started anew, is not. Nobody
+    /// waits for it, this node has it or a hint of it is kept, and what replaced it may be reaped.
+    /// Blocks.
     ///
     /// # Errors
     /// `Overloaded` at [`limits::WITNESSED_WRITES`], `Storage`.
@@ -370,7 +371,7 @@ impl State {
         self.open.get(&source).and_then(|open| open.keys().next().copied())
     }
 
-    /// Gives whether that is news.
+    /// Returns whether that is news.
     fn settle(&mut self, source: Source, below: u64) -> bool {
         let known = self.settled.entry(source).or_default();
         if *known >= below {

@@ -195,8 +195,8 @@ impl MapReduce {
         self.engine.show(id).await
     }
 
-    /// Ends a query, wherever it is coordinated; gives whether it was under way. Its client gets an
-    /// error that says so.
+    /// Ends a query, wherever it is coordinated; returns whether it was under way. Its client gets
+    /// an error that says so.
     ///
     /// # Errors
     /// `Unavailable` or `Timeout` when the node that coordinates it cannot be asked.

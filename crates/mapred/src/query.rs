@@ -212,7 +212,7 @@ impl Engine {
         self.ask(&view, id.node, service::SHOW, &id.number).await
     }
 
-    /// Ends a query, wherever it is coordinated; gives whether it was under way.
+    /// Ends a query, wherever it is coordinated; returns whether it was under way.
     pub(crate) async fn end(&self, id: QueryId) -> KvResult<bool> {
         let view = self.node.cluster.view();
         if id.node == view.me {

@@ -460,7 +460,7 @@ impl Registry {
         ended.inspect(|running| running.end(Ending::Stop)).count()
     }
 
-    /// Ends a query; gives whether it was under way.
+    /// Ends a query; returns whether it was under way.
     pub(crate) fn end(&self, number: u64) -> bool {
         let running = self.0.lock().queries.get(&number).cloned();
         running.inspect(|running| running.end(Ending::Operator)).is_some()

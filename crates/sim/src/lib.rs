@@ -4,10 +4,10 @@
 //! engines (`storage`) that lose unsynced writes in a crash, over the simulated network of
 //! `mapring-net` (`weather`), with liveness by a seeded stand-in for gossip (`gossip`) and native
 //! functions (`workers`). A seed decides everything else too: what the cluster is like (`shape`),
-//! what the clients do (`writers`, `sharers`, `queries`, which ask `questions` about `selections`), and
-//! when nodes crash or stand still and
-//! links break (`faults`). Time is simulated, so that a minute takes a moment and the same seed gives
-//! the same run, event for event: [`Report::hash`] tells.
+//! what the clients do (`writers`, `sharers`, `queries`, which ask `questions` about `selections`),
+//! and when nodes crash or stand still and
+//! links break (`faults`). Time is simulated, so that a minute takes a moment and the same seed
+//! gives the same run, event for event: [`Report::hash`] tells.
 //!
 //! What the clients saw is judged: `history` and `siblings` by invariants I1 and I5, `plans` by I4,
 //! `replicas` by what lies on the disks, `sizes` by I6, `troubles` by how long things may take
@@ -46,8 +46,8 @@ use std::time::Duration;
 
 use mapring_types::{Error, Result};
 
-#[cfg(feature = "planted-bugs")]
-pub use mapring_types::planted::Bug;
+#[cfg(feature = "failpoints")]
+pub use mapring_types::failpoint::Failpoint;
 pub use random::Random;
 
 /// What a simulation is to do beside running.
@@ -55,9 +55,9 @@ pub use random::Random;
 pub struct Options {
     /// Print every event when it happens, messages too.
     pub verbose: bool,
-    /// The bug that is planted in all nodes.
-    #[cfg(feature = "planted-bugs")]
-    pub plant: Option<Bug>,
+    /// The failpoint that is enabled in all nodes.
+    #[cfg(feature = "failpoints")]
+    pub failpoint: Option<Failpoint>,
 }
 
 /// What became of a simulation.
@@ -147,8 +147,8 @@ pub fn run(seed: u64, options: Options) -> Result<Report> {
         .start_paused(true)
         .build()
         .map_err(|error| Error::internal("cannot make a runtime").with_source(error))?;
-    #[cfg(feature = "planted-bugs")]
-    mapring_types::planted::plant(options.plant);
+    #[cfg(feature = "failpoints")]
+    mapring_types::failpoint::enable(options.failpoint);
     panics::listen();
     let mut report = runtime.block_on(world::simulate(seed, options))?;
     report.violations.extend(panics::heard().into_iter().map(|panic| format!("I9: {panic}")));

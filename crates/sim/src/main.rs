@@ -29,17 +29,18 @@ struct Arguments {
     /// Print every event, messages too.
     #[arg(long)]
     verbose: bool,
-    /// The bug to plant in all nodes.
-    #[cfg(feature = "planted-bugs")]
-    #[arg(long, value_parser = bug)]
-    plant: Option<mapring_sim::Bug>,
+    /// The failpoint to enable in all nodes.
+    #[cfg(feature = "failpoints")]
+    #[arg(long, value_parser = failpoint)]
+    failpoint: Option<mapring_sim::Failpoint>,
 }
 
-/// Reads the name of a planted bug.
-#[cfg(feature = "planted-bugs")]
-fn bug(name: &str) -> std::result::Result<mapring_sim::Bug, String> {
-    let found = mapring_sim::Bug::ALL.into_iter().find(|bug| bug.name() == name);
-    found.ok_or_else(|| format!("one of {:?}", mapring_sim::Bug::ALL.map(mapring_sim::Bug::name)))
+/// Reads the name of a failpoint.
+#[cfg(feature = "failpoints")]
+fn failpoint(name: &str) -> std::result::Result<mapring_sim::Failpoint, String> {
+    let found = mapring_sim::Failpoint::ALL.into_iter().find(|failpoint| failpoint.name() == name);
+    let names = mapring_sim::Failpoint::ALL.map(mapring_sim::Failpoint::name);
+    found.ok_or_else(|| format!("one of {names:?}"))
 }
 
 fn main() -> ExitCode {
@@ -96,8 +97,8 @@ type Outcome = Result<(Report, Option<Report>)>;
 fn simulate(seed: u64, arguments: &Arguments) -> Outcome {
     let options = |verbose| Options {
         verbose,
-        #[cfg(feature = "planted-bugs")]
-        plant: arguments.plant,
+        #[cfg(feature = "failpoints")]
+        failpoint: arguments.failpoint,
     };
     let report = run(seed, options(arguments.verbose))?;
     let again = arguments.twice.then(|| run(seed, options(false)));

@@ -84,8 +84,8 @@ impl Disk {
         *self.copy.lock() = Some(self.look().copy());
     }
 
-    /// Puts the copy in place of what lies on the disk, whose node must have crashed. Gives whether
-    /// there was one.
+    /// Puts the copy in place of what lies on the disk, whose node must have crashed. Returns
+    /// whether there was one.
     pub(crate) fn put_back(&self) -> bool {
         let Some(copy) = self.copy.lock().take() else { return false };
         *self.engine.lock() = Arc::new(copy);

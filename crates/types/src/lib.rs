@@ -7,12 +7,12 @@
 pub mod clock;
 pub mod env;
 pub mod error;
+pub mod failpoint;
 pub mod index;
 pub mod limits;
 pub mod name;
 pub mod object;
 pub mod piece;
-pub mod planted;
 pub mod props;
 pub mod quorum;
 pub mod record;

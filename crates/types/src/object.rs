@@ -131,7 +131,7 @@ impl Object {
     /// Replaces every value that `context` covers by `sibling`, whose dot must be new.
     pub fn update(&mut self, context: &VersionVector, sibling: Sibling) {
         let new = !self.clock.covers(sibling.dot) && !context.covers(sibling.dot);
-        debug_assert!(new || crate::planted!(ReusedDot));
+        debug_assert!(new || crate::failpoint!(ReusedDot));
         self.siblings.retain(|old| !context.covers(old.dot));
         self.clock.merge(context);
         self.clock.add(sibling.dot);

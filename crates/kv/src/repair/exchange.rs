@@ -233,7 +233,7 @@ impl Exchange<'_> {
     /// Joins what is more here into the other replica. What no replica knows that can be asked is
     /// counted and named: whether it was deleted cannot be decided.
     async fn give(&self, more: Vec<(ObjectId, bool)>) -> Result<()> {
-        if mapring_types::planted!(RepairDeletes) {
+        if mapring_types::failpoint!(RepairDeletes) {
             for (id, _) in more.into_iter().filter(|(_, alone)| *alone) {
                 let read = self.shared.vnodes.read(self.slice.vnode, id.clone()).await?;
                 if let Some(record) = read {

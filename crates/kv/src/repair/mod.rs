@@ -98,7 +98,7 @@ fn silent(shared: &Shared, view: &View, known: &Knowledge) -> String {
     if named.is_empty() { String::new() } else { format!(": {} is silent", named.join(", ")) }
 }
 
-/// Sets a damaged store aside where all of it can be had from others; gives whether it was.
+/// Sets a damaged store aside where all of it can be had from others; returns whether it was.
 async fn begin_anew(
     shared: &Arc<Shared>,
     view: &View,

@@ -102,7 +102,7 @@ fn live(model: &Model, bucket: &BucketId) -> Vec<String> {
     live.map(|(id, _)| String::from_utf8_lossy(&id.key).into_owned()).collect()
 }
 
-/// Lists everything at some nodes: never is a key missing. Gives whether all could be listed.
+/// Lists everything at some nodes: never is a key missing. Returns whether all could be listed.
 async fn list(cluster: &TestCluster, model: &Model, at: &[usize]) -> bool {
     let mut all = true;
     for &at in at {

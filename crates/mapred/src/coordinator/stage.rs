@@ -379,7 +379,7 @@ impl LaneStage {
                 let Some(fold) =
                     fold.filter(|fold| fold.lane == Some(id) && fold.attempt == page.attempt)
                 else {
-                    if mapring_types::planted!(OldFrameAccepted) {
+                    if mapring_types::failpoint!(OldFrameAccepted) {
                         return Ok(accepted(page, node, 0));
                     }
                     return Ok(stale());
@@ -509,7 +509,7 @@ impl LaneStage {
         let lost: Vec<u64> =
             self.lanes.iter().filter(|(_, lane)| is_down(lane)).map(|(&id, _)| id).collect();
         for id in lost {
-            if mapring_types::planted!(OldFrameAccepted) {
+            if mapring_types::failpoint!(OldFrameAccepted) {
                 self.forsake(id, router)?;
                 continue;
             }
@@ -534,7 +534,7 @@ impl LaneStage {
 }
 
 impl LaneStage {
-    /// Gives the units of a lane to others, and goes on listening to it: a planted bug's part.
+    /// Gives the units of a lane to others, and goes on listening to it: a failpoint's part.
     fn forsake(&mut self, id: u64, router: &mut Router) -> Result<(), Failure> {
         let Some(Lane { load: Load::Folds(units), .. }) = self.lanes.get(&id) else {
             return Ok(());

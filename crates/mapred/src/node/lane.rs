@@ -140,7 +140,7 @@ impl Lane {
         };
         let mut pager = Pager::new(self, unit.unit, unit.attempt);
         let mut after = unit.after.clone();
-        if mapring_types::planted!(PageSkipped) && after.is_some() && unit.attempt > 1 {
+        if mapring_types::failpoint!(PageSkipped) && after.is_some() && unit.attempt > 1 {
             let skipped = self.node.objects.fold_page(request(after.clone(), 1)).await?;
             after = skipped.next.or(after);
         }

@@ -1,41 +1,41 @@
-//! Bugs planted on purpose, to see that the simulation catches them.
+//! Failpoints: places with a bug on purpose, to see that the simulation catches it.
 //!
-//! They exist only with the feature `planted-bugs`, which nothing but tests of the tests turns on;
-//! without it [`planted!`](crate::planted!) is the word `false`. With it nothing is wrong either
-//! until one is chosen for a thread with `plant`.
+//! They exist only with the feature `failpoints`, which nothing but tests of the tests turns on;
+//! without it [`failpoint!`](crate::failpoint!) is the word `false`. With it nothing is wrong either
+//! until one is enabled for a thread with `enable`.
 
-#[cfg(feature = "planted-bugs")]
-pub use chosen::{Bug, is_planted, plant};
+#[cfg(feature = "failpoints")]
+pub use enabled::{Failpoint, enable, is_enabled};
 
-/// Whether a bug, one of `planted::Bug`, is planted here.
-#[cfg(feature = "planted-bugs")]
+/// Whether a failpoint, one of `failpoint::Failpoint`, is enabled here.
+#[cfg(feature = "failpoints")]
 #[macro_export]
-macro_rules! planted {
-    ($bug:ident) => {
-        $crate::planted::is_planted($crate::planted::Bug::$bug)
+macro_rules! failpoint {
+    ($name:ident) => {
+        $crate::failpoint::is_enabled($crate::failpoint::Failpoint::$name)
     };
 }
 
-/// Whether a bug is planted here: never.
-#[cfg(not(feature = "planted-bugs"))]
+/// Whether a failpoint is enabled here: never.
+#[cfg(not(feature = "failpoints"))]
 #[macro_export]
-macro_rules! planted {
-    ($bug:ident) => {
+macro_rules! failpoint {
+    ($name:ident) => {
         false
     };
 }
 
-#[cfg(feature = "planted-bugs")]
-mod chosen {
+#[cfg(feature = "failpoints")]
+mod enabled {
     use std::cell::Cell;
 
     thread_local! {
-        static PLANTED: Cell<Option<Bug>> = const { Cell::new(None) };
+        static ENABLED: Cell<Option<Failpoint>> = const { Cell::new(None) };
     }
 
-    /// The bugs that can be planted.
+    /// The bugs that there can be.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-    pub enum Bug {
+    pub enum Failpoint {
         /// A coordinator that has given a replica up keeps no hint for it.
         LostHint,
         /// A vnode goes on with its counter after a crash as if it had lost nothing.
@@ -49,7 +49,7 @@ mod chosen {
         /// What is handed back is forgotten although its owner has not taken it.
         HandBackForgets,
         /// A replica that is known to lack writes is read by queries.
-        UnfitTrusted,
+        StaleReplicaTrusted,
         /// A tombstone is removed while a replica may still hold an old value.
         ReapedTooSoon,
         /// An entry of an index counts without a look at its object.
@@ -64,7 +64,7 @@ mod chosen {
         RefusalIsMissing,
     }
 
-    impl Bug {
+    impl Failpoint {
         /// All of them.
         pub const ALL: [Self; 13] = [
             Self::LostHint,
@@ -73,7 +73,7 @@ mod chosen {
             Self::PageSkipped,
             Self::NotFoundOutvotes,
             Self::HandBackForgets,
-            Self::UnfitTrusted,
+            Self::StaleReplicaTrusted,
             Self::ReapedTooSoon,
             Self::StaleEntryTrusted,
             Self::MergeTakesLocal,
@@ -91,7 +91,7 @@ mod chosen {
                 Self::PageSkipped => "page-skipped",
                 Self::NotFoundOutvotes => "not-found-outvotes",
                 Self::HandBackForgets => "hand-back-forgets",
-                Self::UnfitTrusted => "unfit-trusted",
+                Self::StaleReplicaTrusted => "stale-replica-trusted",
                 Self::ReapedTooSoon => "reaped-too-soon",
                 Self::StaleEntryTrusted => "stale-entry-trusted",
                 Self::MergeTakesLocal => "merge-takes-local",
@@ -102,14 +102,14 @@ mod chosen {
         }
     }
 
-    /// Plants a bug in what this thread runs from now on, or none.
-    pub fn plant(bug: Option<Bug>) {
-        PLANTED.set(bug);
+    /// Enables a failpoint in what this thread runs from now on, or none.
+    pub fn enable(failpoint: Option<Failpoint>) {
+        ENABLED.set(failpoint);
     }
 
-    /// Whether a bug is planted in this thread.
-    pub fn is_planted(bug: Bug) -> bool {
-        PLANTED.get() == Some(bug)
+    /// Whether a failpoint is enabled in this thread.
+    pub fn is_enabled(failpoint: Failpoint) -> bool {
+        ENABLED.get() == Some(failpoint)
     }
 
     #[cfg(test)]
@@ -117,12 +117,12 @@ mod chosen {
         use super::*;
 
         #[test]
-        fn a_bug_is_there_only_when_it_is_planted() {
-            assert!(!crate::planted!(LostHint));
-            plant(Some(Bug::LostHint));
-            assert!(crate::planted!(LostHint) && !crate::planted!(ReusedDot));
-            plant(None);
-            assert!(Bug::ALL.iter().all(|bug| !is_planted(*bug)));
+        fn a_bug_is_there_only_when_it_is_enabled() {
+            assert!(!crate::failpoint!(LostHint));
+            enable(Some(Failpoint::LostHint));
+            assert!(crate::failpoint!(LostHint) && !crate::failpoint!(ReusedDot));
+            enable(None);
+            assert!(Failpoint::ALL.iter().all(|failpoint| !is_enabled(*failpoint)));
         }
     }
 }
