@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use mapring_net::{Method, ServiceId};
+use mapring_net::Method;
 use mapring_types::{Error, NodeId, Result};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -38,7 +38,7 @@ const VERSION: u8 = 2;
 
 /// The method of an operation.
 pub(crate) fn method(operation: u8) -> Method {
-    Method { service: ServiceId::Cluster, operation }
+    Method { service: crate::SERVICE, operation }
 }
 
 /// A node asks to be a member, or tells its present addresses.

@@ -225,8 +225,8 @@ pub trait Engine: Send + Sync + 'static {
     /// Figures for `/stats` and `/metrics`.
     fn stats(&self) -> EngineStats;
 
-    /// What is missing of what was once stored, or cannot be read; kept until [`Engine::mend`], also
-    /// over restarts.
+    /// What is missing of what was once stored, or cannot be read; kept until [`Engine::clear_loss`],
+    /// also over restarts.
     fn loss(&self) -> Option<Loss> {
         None
     }
@@ -236,7 +236,7 @@ pub trait Engine: Send + Sync + 'static {
     ///
     /// # Errors
     /// `Storage`.
-    fn mend(&self, _loss: &Loss) -> Result<bool> {
+    fn clear_loss(&self, _loss: &Loss) -> Result<bool> {
         Ok(true)
     }
 
@@ -245,7 +245,7 @@ pub trait Engine: Send + Sync + 'static {
     ///
     /// # Errors
     /// `Storage` when it cannot be done; `Invalid` when the engine cannot do this at all.
-    fn renew(&self) -> Result<()> {
+    fn reset(&self) -> Result<()> {
         Err(mapring_types::Error::invalid("this storage cannot be begun anew"))
     }
 
@@ -254,13 +254,13 @@ pub trait Engine: Send + Sync + 'static {
     ///
     /// # Errors
     /// `Storage` when it still fails.
-    fn revive(&self) -> Result<bool> {
+    fn reopen(&self) -> Result<bool> {
         Ok(false)
     }
 
     /// A number that changes whenever records may have gone back to an earlier state while the
     /// engine was in use.
-    fn life(&self) -> u64 {
+    fn generation(&self) -> u64 {
         0
     }
 

@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_loss_is_kept_until_it_is_mended() {
+    fn a_loss_is_kept_until_it_is_cleared() {
         let dir = tempfile::tempdir().unwrap();
         let open = || Losses::open(&Arc::new(MetaFiles::open(dir.path().to_owned()).unwrap()));
         let behind = Loss::new(LossKind::Behind, "the end of db");

@@ -37,7 +37,7 @@ pub(crate) enum Stored {
 /// A record whose bytes lie in chunks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Chunked {
-    /// Which life of the object the chunks belong to.
+    /// Tells the chunks of this record from those of an earlier one under the same key.
     pub(crate) generation: u64,
     head_bytes: usize,
     body_bytes: usize,

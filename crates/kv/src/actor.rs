@@ -40,8 +40,8 @@ pub(crate) struct Actors {
 struct State {
     /// Whether the data is known to be what the last stop left.
     confirmed: bool,
-    /// The engine's life that the actors belong to.
-    life: u64,
+    /// The engine's generation that the actors belong to.
+    generation: u64,
     /// `None`: whatever is stored is given up; the next dot begins a new actor.
     actors: BTreeMap<Partition, Option<Actor>>,
     stopped: bool,
@@ -67,7 +67,7 @@ const VERSION: u8 = 1;
 
 impl Actors {
     pub(crate) fn new(engine: Arc<dyn Engine>, entropy: Arc<dyn Entropy>) -> Self {
-        let state = State { life: engine.life(), ..State::default() };
+        let state = State { generation: engine.generation(), ..State::default() };
         Self { engine, entropy, state: Mutex::new(state) }
     }
 
@@ -95,7 +95,8 @@ impl Actors {
     /// Whether `vnode` has an actor already, as far as can be said without waiting.
     pub(crate) fn is_known(&self, vnode: Partition) -> bool {
         let Some(state) = self.state.try_lock() else { return false };
-        state.life == self.engine.life() && matches!(state.actors.get(&vnode), Some(Some(_)))
+        state.generation == self.engine.generation()
+            && matches!(state.actors.get(&vnode), Some(Some(_)))
     }
 
     /// The next dot of `vnode` for an object whose stored clock and writer's context are `seen`.
@@ -107,10 +108,10 @@ impl Actors {
         if state.stopped {
             return Err(Error::unavailable("this node is stopping"));
         }
-        let life = self.engine.life();
-        if state.life != life {
+        let generation = self.engine.generation();
+        if state.generation != generation {
             // What these actors stamped may be gone.
-            state.life = life;
+            state.generation = generation;
             state.confirmed = false;
             state.actors.values_mut().for_each(|actor| *actor = None);
         }

@@ -85,7 +85,7 @@ impl Extents {
         let stored = engine.meta(STORE)?.and_then(|bytes| bytes.as_ref().try_into().ok());
         let store = match stored.map(u64::from_be_bytes).filter(|_| !fresh) {
             Some(store) => store,
-            None => renew(engine, entropy)?,
+            None => renumber(engine, entropy)?,
         };
         // A start that not all others have answered for does not count as one with all the data.
         let before = engine.meta(UNPROVEN)?.and_then(|bytes| bytes.as_ref().try_into().ok());
@@ -219,7 +219,7 @@ impl Extents {
 ///
 /// # Errors
 /// `Storage`.
-pub(crate) fn renew(engine: &dyn Engine, entropy: &dyn Entropy) -> Result<u64> {
+pub(crate) fn renumber(engine: &dyn Engine, entropy: &dyn Entropy) -> Result<u64> {
     let store = entropy.next_u64().max(1);
     engine.set_meta(STORE, &store.to_be_bytes())?;
     Ok(store)

@@ -254,7 +254,7 @@ pub(crate) async fn run(shared: Weak<Shared>) {
             }
             changes.borrow_and_update();
             let engine = shared.parts.engine.clone();
-            match shared.vnodes.run(move |_| engine.revive()).await {
+            match shared.vnodes.run(move |_| engine.reopen()).await {
                 Err(error) if error.kind() == ErrorKind::Storage => {
                     tracing::warn!(%error, "the storage still fails");
                 }
@@ -351,13 +351,13 @@ pub(crate) async fn round(shared: &Arc<Shared>) -> Result<()> {
 }
 
 /// Nothing is missing any more, unless something else has been lost meanwhile.
-async fn settle(shared: &Arc<Shared>, mended: Option<Loss>) -> Result<()> {
+async fn settle(shared: &Arc<Shared>, filled: Option<Loss>) -> Result<()> {
     let integrity = &shared.integrity;
     let whole = match shared.parts.engine.loss() {
         None => true,
-        Some(now) if Some(&now) == mended.as_ref() => {
+        Some(now) if Some(&now) == filled.as_ref() => {
             let engine = shared.parts.engine.clone();
-            shared.vnodes.run(move |_| engine.mend(&now)).await?
+            shared.vnodes.run(move |_| engine.clear_loss(&now)).await?
         }
         Some(_) => false,
     };

@@ -66,7 +66,7 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 use mapring_cluster::{Cluster, View};
 use mapring_engine::{Engine, ScanDepth};
-use mapring_net::{Service, Transport};
+use mapring_net::{Service, ServiceId, Transport};
 use mapring_ring::{Coverage, Partition, PreferenceEntry, PreferenceList};
 use mapring_types::limits::{MAX_TIMEOUT, REQUEST_TIMEOUT};
 use mapring_types::{
@@ -95,6 +95,9 @@ pub use holdings::Holdings;
 pub use repair::Progress;
 pub use sizes::ObjectSizes;
 pub use stats::KvStats;
+
+/// The number of the service for objects and scans. It is sent, and so never another service's.
+pub const SERVICE: ServiceId = ServiceId::new(2);
 
 /// What a [`Kv`] is made of.
 #[derive(Clone)]

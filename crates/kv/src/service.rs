@@ -14,7 +14,7 @@ use crate::standing::Standing;
 use crate::wire::{self, Behind, Operation, Sender, Signed};
 use crate::{Shared, limits, put};
 
-/// The service of [`mapring_net::ServiceId::Kv`]. Holds the store weakly: the transport, which the
+/// The service [`crate::SERVICE`]. Holds the store weakly: the transport, which the
 /// store holds, holds its services.
 pub(crate) struct KvService {
     pub(crate) shared: Weak<Shared>,

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use mapring_net::{Method, ServiceId};
+use mapring_net::Method;
 use mapring_ring::Partition;
 use mapring_types::error::WireError;
 use mapring_types::{
@@ -95,7 +95,7 @@ impl Operation {
     }
 
     pub(crate) fn method(self) -> Method {
-        Method { service: ServiceId::Kv, operation: self as u8 }
+        Method { service: crate::SERVICE, operation: self as u8 }
     }
 }
 

@@ -35,7 +35,7 @@ use std::sync::atomic::Ordering;
 
 use futures::stream::BoxStream;
 use mapring_kv::{Executor, Kv};
-use mapring_net::{Service, Transport};
+use mapring_net::{Service, ServiceId, Transport};
 use mapring_script::JsonText;
 use mapring_types::{Clock, Entropy};
 
@@ -44,6 +44,9 @@ pub use failure::{Failure, Rejection};
 pub use grammar::Query;
 pub use running::{PhaseReport, QueryId, QueryList, QueryReport, Running};
 pub use workers::Workers;
+
+/// The number of the service for the work of queries. It is sent, and so never another service's.
+pub const SERVICE: ServiceId = ServiceId::new(3);
 
 use query::Engine;
 use running::Stage;

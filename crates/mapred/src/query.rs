@@ -9,7 +9,7 @@ use futures::future::join_all;
 use futures::{StreamExt, stream};
 use mapring_cluster::{Cluster, View};
 use mapring_kv::{Executor, executor};
-use mapring_net::{Class, Method, Service, ServiceId, Transport};
+use mapring_net::{Class, Method, Service, Transport};
 use mapring_script::JsonText;
 use mapring_types::{Entropy, Error, NodeId, Result as KvResult};
 use parking_lot::Mutex;
@@ -232,7 +232,7 @@ impl Engine {
         question: &Q,
     ) -> KvResult<A> {
         let peer = view.peer(node).ok_or_else(|| Error::unavailable("the node is no member"))?;
-        let method = Method { service: ServiceId::MapReduce, operation };
+        let method = Method { service: crate::SERVICE, operation };
         let body = unit::encode(question);
         let patience = limits::TELL_PATIENCE;
         let answer = self.transport.call(&peer, Class::Foreground, method, body, patience).await?;

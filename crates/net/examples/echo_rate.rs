@@ -40,7 +40,7 @@ async fn main() -> Result<()> {
     const TIME: Duration = Duration::from_secs(5);
     let (caller, answerer) = (node(1).await?, node(2).await?);
     let echo: Arc<dyn Service> = Arc::new(Echo);
-    answerer.serve(Services::new([(ServiceId::Kv, echo)]));
+    answerer.serve(Services::new([(ServiceId::new(2), echo)]));
     for callers in [1, 16, 256, 1024] {
         let done = Arc::new(AtomicU64::new(0));
         let start = Instant::now();
@@ -49,7 +49,7 @@ async fn main() -> Result<()> {
                 let (caller, done) = (caller.clone(), done.clone());
                 let peer = Peer { id: Some(NodeId(2)), address: answerer.local_addr().to_string() };
                 tokio::spawn(async move {
-                    let method = Method { service: ServiceId::Kv, operation: 0 };
+                    let method = Method { service: ServiceId::new(2), operation: 0 };
                     let body = Bytes::from_static(&[7; 64]);
                     while start.elapsed() < TIME {
                         caller

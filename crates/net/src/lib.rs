@@ -14,34 +14,26 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use mapring_types::{Error, NodeId, Result};
-use serde::{Deserialize, Serialize};
 
-/// Which service of a node a message is for. Each crate that talks to its peers owns one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[repr(u8)]
-pub enum ServiceId {
-    /// Join requests, raft messages: `mapring-cluster`.
-    Cluster = 1,
-    /// Objects and scans: `mapring-kv`.
-    Kv = 2,
-    /// Units of work: `mapring-mapred`.
-    MapReduce = 3,
-}
+/// Which service of a node a message is for. Each crate that talks to its peers owns one, under a
+/// number that no other has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ServiceId(u8);
 
 impl ServiceId {
-    /// The service of a number, `None` for one of a later version.
-    pub fn from_number(number: u8) -> Option<Self> {
-        Some(match number {
-            1 => Self::Cluster,
-            2 => Self::Kv,
-            3 => Self::MapReduce,
-            _ => return None,
-        })
+    /// The service of a number.
+    pub const fn new(number: u8) -> Self {
+        Self(number)
+    }
+
+    /// Its number, as it is sent.
+    pub const fn number(self) -> u8 {
+        self.0
     }
 }
 
 /// One operation of one service.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Method {
     /// The service.
     pub service: ServiceId,
@@ -122,8 +114,16 @@ pub struct Services(Arc<BTreeMap<ServiceId, Arc<dyn Service>>>);
 
 impl Services {
     /// Collects services.
+    ///
+    /// # Panics
+    /// When two have the same number: a mistake in the program, seen at its first start.
     pub fn new(services: impl IntoIterator<Item = (ServiceId, Arc<dyn Service>)>) -> Self {
-        Self(Arc::new(services.into_iter().collect()))
+        let mut collected = BTreeMap::new();
+        for (id, service) in services {
+            let earlier = collected.insert(id, service);
+            assert!(earlier.is_none(), "two services have the number {}", id.number());
+        }
+        Self(Arc::new(collected))
     }
 
     /// The service of `id`.
@@ -131,6 +131,45 @@ impl Services {
     /// # Errors
     /// `Unavailable` when this node does not serve it (yet).
     pub fn get(&self, id: ServiceId) -> Result<&Arc<dyn Service>> {
-        self.0.get(&id).ok_or_else(|| Error::unavailable(format!("service {id:?} is not running")))
+        self.0.get(&id).ok_or_else(|| {
+            Error::unavailable(format!("service {} is not running here", id.number()))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Mute;
+
+    #[async_trait]
+    impl Service for Mute {
+        async fn call(&self, _: NodeId, _: u8, _: Bytes) -> Result<Bytes> {
+            Err(Error::invalid("nothing is served"))
+        }
+
+        async fn open(&self, _: NodeId, _: u8, _: Bytes) -> Result<FrameStream> {
+            Err(Error::invalid("nothing is served"))
+        }
+    }
+
+    fn services(numbers: &[u8]) -> Services {
+        let mute = |number: &u8| (ServiceId::new(*number), Arc::new(Mute) as Arc<dyn Service>);
+        Services::new(numbers.iter().map(mute))
+    }
+
+    #[test]
+    fn a_number_that_is_not_served_is_told() {
+        let services = services(&[1, 3]);
+        assert!(services.get(ServiceId::new(3)).is_ok());
+        let Err(error) = services.get(ServiceId::new(2)) else { panic!("served") };
+        assert_eq!(error.to_string(), "service 2 is not running here");
+    }
+
+    #[test]
+    #[should_panic(expected = "two services have the number 7")]
+    fn two_services_of_one_number_are_a_mistake() {
+        services(&[7, 1, 7]);
     }
 }

@@ -94,8 +94,8 @@ struct Place {
 struct State {
     /// Goes up with every connection and disconnection: work of another one has gone.
     connection: u64,
-    /// Goes up with every crash: transports of an earlier life are dead.
-    life: u64,
+    /// Goes up with every crash: transports of an earlier generation are dead.
+    generation: u64,
 }
 
 impl Network {
@@ -144,19 +144,19 @@ impl Network {
     }
 
     /// Takes a node off for good, as a crash does: beside what [`Self::disconnect`] does, the
-    /// transports given to it so far carry nothing any more. Its next life takes a new one.
+    /// transports given to it so far carry nothing any more. What runs next takes a new one.
     pub fn crash(&self, node: NodeId) {
         self.change(node, |place| {
             place.services = None;
             place.state.connection += 1;
-            place.state.life += 1;
+            place.state.generation += 1;
         });
     }
 
     /// The transport of one node.
     pub fn transport(self: &Arc<Self>, me: NodeId) -> Arc<dyn Transport> {
-        let life = self.state(me).life;
-        Arc::new(SimulatedTransport { me, life, network: self.clone() })
+        let generation = self.state(me).generation;
+        Arc::new(SimulatedTransport { me, generation, network: self.clone() })
     }
 
     fn change(&self, node: NodeId, how: impl FnOnce(&mut Place)) {
@@ -187,8 +187,8 @@ struct Exchange {
     me: NodeId,
     target: NodeId,
     method: Method,
-    /// The caller's life and the answerer's connection that it belongs to.
-    life: u64,
+    /// The caller's generation and the answerer's connection that it belongs to.
+    generation: u64,
     connection: u64,
 }
 
@@ -233,7 +233,7 @@ impl Exchange {
             let mut changed = pin!(self.network.changed.notified());
             // Before the check, so that no change in between is missed.
             changed.as_mut().enable();
-            if self.network.state(self.me).life != self.life {
+            if self.network.state(self.me).generation != self.generation {
                 return ended(self.me);
             }
             if self.network.state(self.target).connection != self.connection {
@@ -258,7 +258,7 @@ fn ended(node: NodeId) -> Error {
 
 struct SimulatedTransport {
     me: NodeId,
-    life: u64,
+    generation: u64,
     network: Arc<Network>,
 }
 
@@ -267,8 +267,8 @@ impl SimulatedTransport {
         let unknown = || Error::unavailable("the simulated network knows nodes by id alone");
         let target = to.id.ok_or_else(unknown)?;
         let connection = self.network.state(target).connection;
-        let (network, me, life) = (self.network.clone(), self.me, self.life);
-        Ok(Exchange { network, me, target, method, life, connection })
+        let (network, me, generation) = (self.network.clone(), self.me, self.generation);
+        Ok(Exchange { network, me, target, method, generation, connection })
     }
 }
 
@@ -413,7 +413,8 @@ mod tests {
     use crate::{Service, ServiceId};
 
     const LONG: Duration = Duration::from_secs(60);
-    const METHOD: Method = Method { service: ServiceId::Kv, operation: 0 };
+    const SERVICE: ServiceId = ServiceId::new(2);
+    const METHOD: Method = Method { service: SERVICE, operation: 0 };
 
     /// Echoes; hangs when asked nothing; streams without end. Counts frames and calls.
     #[derive(Default)]
@@ -440,7 +441,7 @@ mod tests {
         let (network, probe) = (Network::new(), Arc::new(Probe::default()));
         for node in 1..=2 {
             let service: Arc<dyn Service> = probe.clone();
-            network.connect(NodeId(node), Services::new([(ServiceId::Kv, service)]));
+            network.connect(NodeId(node), Services::new([(SERVICE, service)]));
         }
         (network, probe)
     }
@@ -485,7 +486,7 @@ mod tests {
         assert!(future::join(hanging, crash).await.0.is_err());
         assert!(call(&one, b"x").await.is_err());
         let service: Arc<dyn Service> = probe;
-        network.connect(NodeId(1), Services::new([(ServiceId::Kv, service)]));
+        network.connect(NodeId(1), Services::new([(SERVICE, service)]));
         assert!(call(&one, b"x").await.is_err());
         assert_eq!(call(&network.transport(NodeId(1)), b"x").await.unwrap(), "x");
     }
@@ -508,7 +509,7 @@ mod tests {
         let (network, probe) = network();
         let gate = Gate::new();
         let service: Arc<dyn Service> = probe.clone();
-        let services = Services::new([(ServiceId::Kv, service)]);
+        let services = Services::new([(SERVICE, service)]);
         network.connect_through(NodeId(2), services, gate.clone());
         let one = network.transport(NodeId(1));
         let mut frames = open(&one).await;

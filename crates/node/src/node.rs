@@ -16,7 +16,7 @@ use mapring_kv::{Executor, Kv, KvConfig, KvParts};
 use mapring_mapred::workers::process::{ProcessConfig, ProcessWorkers};
 use mapring_mapred::{MapReduce, MapredConfig, Parts};
 use mapring_net::tcp::{TcpConfig, TcpTransport};
-use mapring_net::{ServiceId, Services, Transport};
+use mapring_net::{Services, Transport};
 use mapring_types::env::{SystemClock, SystemEntropy};
 use mapring_types::{Clock, Entropy, Error, ErrorKind, NodeId, Result};
 use tokio::net::TcpSocket;
@@ -227,9 +227,9 @@ impl Build<'_> {
             },
         });
         transport.serve(Services::new([
-            (ServiceId::Cluster, cluster.service()),
-            (ServiceId::Kv, kv.service()),
-            (ServiceId::MapReduce, mapred.service()),
+            (mapring_cluster::SERVICE, cluster.service()),
+            (mapring_kv::SERVICE, kv.service()),
+            (mapring_mapred::SERVICE, mapred.service()),
         ]));
         Ok((Inner { cluster, transport, workers, kv, engine, _data: data }, mapred))
     }

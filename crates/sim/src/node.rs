@@ -10,9 +10,9 @@ use mapring_cluster::fixed::FixedCluster;
 use mapring_kv::{Executor, Kv, KvConfig, KvParts};
 use mapring_mapred::workers::inline::InlineWorkers;
 use mapring_mapred::{MapReduce, MapredConfig, Parts};
+use mapring_net::Services;
 use mapring_net::simulated::Network;
 use mapring_net::task::Gate;
-use mapring_net::{ServiceId, Services};
 use mapring_script::ScriptLimits;
 use mapring_types::{Clock, Entropy, Error, NodeId, Result};
 use parking_lot::Mutex;
@@ -116,8 +116,8 @@ impl Host {
         self.network.connect_through(
             self.id,
             Services::new([
-                (ServiceId::Kv, life.kv.service()),
-                (ServiceId::MapReduce, life.mapred.service()),
+                (mapring_kv::SERVICE, life.kv.service()),
+                (mapring_mapred::SERVICE, life.mapred.service()),
             ]),
             gate,
         );

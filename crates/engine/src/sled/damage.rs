@@ -47,7 +47,7 @@ fn template(root: &Path, clean: bool) -> Template {
         assert!(round == 0 || engine.loss().is_none(), "{:?}", engine.loss());
         if let Some(loss) = engine.loss() {
             assert_eq!(loss.kind, LossKind::Empty);
-            assert!(engine.mend(&loss).unwrap());
+            assert!(engine.clear_loss(&loss).unwrap());
         }
         let step = [1, 3, 2, 2][usize::from(round)];
         for number in (0..OBJECTS).filter(|number| number % step == 0) {
@@ -231,7 +231,7 @@ fn a_sound_store_gives_no_alarm() {
     for life in 0..12_u8 {
         let engine = SledEngine::open(&dir, config(false)).unwrap();
         match engine.loss() {
-            Some(loss) if life == 0 => assert!(engine.mend(&loss).unwrap()),
+            Some(loss) if life == 0 => assert!(engine.clear_loss(&loss).unwrap()),
             other => assert_eq!(other, None, "life {life}"),
         }
         for (&number, &round) in &rounds {
@@ -287,10 +287,10 @@ fn a_store_that_cannot_be_opened_is_moved_aside_when_that_is_wanted() {
         engine.put(vnode, &key, &record(1, 1, 1), &IndexChange::NONE).unwrap();
         engine.sync().unwrap();
         drop(engine);
-        // Known until it is mended.
+        // Known until it is cleared.
         let engine = SledEngine::open(&dir, config(true)).unwrap();
         assert_eq!(engine.loss(), Some(loss.clone()));
-        assert!(engine.mend(&loss).unwrap());
+        assert!(engine.clear_loss(&loss).unwrap());
         assert_eq!(engine.get(vnode, &key).unwrap(), Some(record(1, 1, 1)));
     }
 }
@@ -303,9 +303,9 @@ fn a_store_in_use_is_begun_anew() {
     for number in 1..=limits::SET_ASIDE {
         engine.put(vnode, &key, &record(1, 100, 1), &IndexChange::NONE).unwrap();
         engine.set_meta("kept", b"yes").unwrap();
-        let life = engine.life();
-        engine.renew().unwrap();
-        assert_ne!(engine.life(), life);
+        let generation = engine.generation();
+        engine.reset().unwrap();
+        assert_ne!(engine.generation(), generation);
         assert_eq!(engine.get(vnode, &key).unwrap(), None);
         assert_eq!(engine.meta("kept").unwrap().as_deref(), Some(&b"yes"[..]));
         let loss = engine.loss().unwrap();
@@ -313,7 +313,7 @@ fn a_store_in_use_is_begun_anew() {
         assert!(loss.kind == LossKind::Empty && loss.what.contains(&place), "{loss:?}");
     }
     // A medium that damages one store after another is given up, not used up.
-    let error = engine.renew().unwrap_err();
+    let error = engine.reset().unwrap_err();
     assert!(error.to_string().contains("look at the disk"), "{error}");
     engine.put(vnode, &key, &record(1, 100, 2), &IndexChange::NONE).unwrap();
 }
@@ -408,7 +408,7 @@ fn a_disk_that_fills_up_ends_writes_not_reads_and_not_for_good() {
     let ballast = disk.0.path().join("ballast");
     fs::write(&ballast, vec![1; 30 << 20]).unwrap();
     let engine = SledEngine::open(&disk.0.path().join("store"), config(false)).unwrap();
-    engine.mend(&engine.loss().unwrap()).unwrap();
+    engine.clear_loss(&engine.loss().unwrap()).unwrap();
     let (written, error) = fill(&engine, 0);
     assert_eq!(error.kind(), ErrorKind::Storage);
     assert!(error.to_string().contains("nearly full"), "{error}");
@@ -416,11 +416,11 @@ fn a_disk_that_fills_up_ends_writes_not_reads_and_not_for_good() {
     all_there(&engine, written);
     fs::remove_file(&ballast).unwrap();
     std::thread::sleep(limits::SPACE_LOOK);
-    let life = engine.life();
+    let generation = engine.generation();
     let (more, _) = fill(&engine, written);
     assert!(more > written + 5_000, "{more}");
     all_there(&engine, more);
-    assert!(!engine.revive().unwrap() && engine.life() == life, "it never failed");
+    assert!(!engine.reopen().unwrap() && engine.generation() == generation, "it never failed");
     drop(engine);
     let engine = SledEngine::open(&disk.0.path().join("store"), config(false)).unwrap();
     assert_eq!(engine.loss(), None);
@@ -431,7 +431,7 @@ fn a_disk_that_fills_up_ends_writes_not_reads_and_not_for_good() {
 fn a_store_whose_disk_others_fill_up_is_opened_again() {
     let Some(disk) = SmallDisk::mount(96) else { return };
     let engine = SledEngine::open(&disk.0.path().join("store"), config(false)).unwrap();
-    engine.mend(&engine.loss().unwrap()).unwrap();
+    engine.clear_loss(&engine.loss().unwrap()).unwrap();
     let put = |number| {
         let (vnode, key) = place(number);
         let put = engine.put(vnode, &key, &record(20, size(number), 0), &IndexChange::NONE);
@@ -451,14 +451,14 @@ fn a_store_whose_disk_others_fill_up_is_opened_again() {
     }
     for round in 0..3 {
         let _ = put(OBJECTS * 10 + round);
-        engine.revive().unwrap();
+        engine.reopen().unwrap();
         // Read only, but all of it.
         all_there(&engine, written);
         assert!(put(OBJECTS * 10 + round).is_err());
     }
     fs::remove_file(&ballast).unwrap();
     std::thread::sleep(limits::SPACE_LOOK);
-    engine.revive().unwrap();
+    engine.reopen().unwrap();
     for _ in 0..1_000 {
         put(written).unwrap();
         written += 1;

@@ -111,7 +111,7 @@ fn after_a_crash_no_entry_is_missing() {
 fn a_damaged_entry_is_noticed() {
     let dir = tempfile::tempdir().unwrap();
     let engine = SledEngine::open(dir.path(), SledConfig::default()).unwrap();
-    engine.mend(&engine.loss().unwrap()).unwrap();
+    engine.clear_loss(&engine.loss().unwrap()).unwrap();
     let change = IndexChange { add: entries(&[5]).into_iter().collect(), remove: Vec::new() };
     engine.put(0, &key(1), &with_terms(&[5], 10), &change).unwrap();
     assert_eq!(places(&engine, 0, &whole_index(0, "f")).len(), 1);

@@ -4,7 +4,7 @@
 //! whole process, and once one was used every later operation takes its read side.
 //!
 //! sled ends every later write with the same error after one failed write to its log (a full disk,
-//! a broken one), so the engine is opened again, see [`Engine::revive`]. Where sled panics instead
+//! a broken one), so the engine is opened again, see [`Engine::reopen`]. Where sled panics instead
 //! (damage that its checksums miss, internal assertions), the panic is caught here and the engine
 //! refuses all further work.
 //!
@@ -99,7 +99,7 @@ pub struct SledEngine {
     /// `None` while it is closed to be opened again.
     store: RwLock<Option<Arc<Store>>>,
     /// Goes up each time it is opened again.
-    life: AtomicU64,
+    generation: AtomicU64,
     meta: Arc<MetaFiles>,
     journal: Arc<Journal>,
     losses: Losses,
@@ -145,7 +145,7 @@ impl SledEngine {
             dir: dir.to_owned(),
             config,
             store: RwLock::new(Some(Arc::new(store))),
-            life: AtomicU64::new(0),
+            generation: AtomicU64::new(0),
             meta,
             journal,
             losses,
@@ -171,7 +171,7 @@ impl SledEngine {
     }
 
     /// Closes the store and opens it again after `between`.
-    fn reopen(&self, between: impl FnOnce() -> Result<()>) -> Result<()> {
+    fn close_and_open(&self, between: impl FnOnce() -> Result<()>) -> Result<()> {
         let closed = self.store.write().take();
         if let Some(mut store) = closed {
             let begun = Instant::now();
@@ -191,7 +191,7 @@ impl SledEngine {
         }
         let done = between();
         let opened = Store::open(&self.dir, &self.config, &self.journal, &self.losses)?;
-        self.life.fetch_add(1, Ordering::AcqRel);
+        self.generation.fetch_add(1, Ordering::AcqRel);
         *self.store.write() = Some(Arc::new(opened));
         done
     }
@@ -276,21 +276,21 @@ impl Engine for SledEngine {
         self.losses.get()
     }
 
-    fn mend(&self, loss: &Loss) -> Result<bool> {
+    fn clear_loss(&self, loss: &Loss) -> Result<bool> {
         self.losses.clear(loss)
     }
 
-    fn renew(&self) -> Result<()> {
+    fn reset(&self) -> Result<()> {
         // Before anything is closed.
         files::place_aside(&self.dir)?;
-        self.reopen(|| {
+        self.close_and_open(|| {
             let aside = files::set_aside(&self.dir)?;
             let what = format!("what was there is now in {}", aside.display());
             self.losses.replace(Loss::new(LossKind::Empty, what))
         })
     }
 
-    fn revive(&self) -> Result<bool> {
+    fn reopen(&self) -> Result<bool> {
         let failed = match self.store.read().as_ref() {
             Some(store) => store.check_writes().is_err(),
             None => true,
@@ -300,14 +300,14 @@ impl Engine for SledEngine {
             return Ok(false);
         }
         self.space.give_reserve_up();
-        self.reopen(|| Ok(()))?;
+        self.close_and_open(|| Ok(()))?;
         self.space.look();
         tracing::info!("the store was opened again after it had failed");
         Ok(true)
     }
 
-    fn life(&self) -> u64 {
-        self.life.load(Ordering::Acquire)
+    fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
     }
 
     fn position(&self) -> u64 {

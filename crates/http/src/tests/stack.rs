@@ -11,8 +11,8 @@ use mapring_kv::executor::ThreadPool;
 use mapring_kv::{Kv, KvConfig, KvParts};
 use mapring_mapred::workers::Reduce;
 use mapring_mapred::{MapReduce, MapredConfig, Parts, Workers};
+use mapring_net::Services;
 use mapring_net::simulated::{Fate, Network};
-use mapring_net::{ServiceId, Services};
 use mapring_ring::RingSize;
 use mapring_script::{
     FailureCause, JsonText, MapInput, PhaseFunction, QueryTag, ReduceTiming, ScriptError,
@@ -116,8 +116,8 @@ async fn start() -> Vec<HttpServer> {
         network.connect(
             me,
             Services::new([
-                (ServiceId::Kv, kv.service()),
-                (ServiceId::MapReduce, mapred.service()),
+                (mapring_kv::SERVICE, kv.service()),
+                (mapring_mapred::SERVICE, mapred.service()),
             ]),
         );
         let parts = HttpParts {

@@ -131,8 +131,8 @@ async fn begin_anew(
         .vnodes
         .run(move |core| {
             core.actors.retire_all(core.ring_size)?;
-            engine.renew()?;
-            Ok((extent::renew(&*engine, &*entropy)?, engine.position()))
+            engine.reset()?;
+            Ok((extent::renumber(&*engine, &*entropy)?, engine.position()))
         })
         .await?;
     shared.extents.begin_anew(store, position);

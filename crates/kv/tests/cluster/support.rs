@@ -20,7 +20,7 @@ use mapring_engine::{
 use mapring_kv::executor::{Executor, Inline, ThreadPool};
 use mapring_kv::{DeleteOptions, GetOptions, Kv, KvConfig, KvParts, NewValue, PutOptions};
 use mapring_net::simulated::{Fate, Network};
-use mapring_net::{Class, FrameStream, Method, Peer, ServiceId, Services, Transport};
+use mapring_net::{Class, FrameStream, Method, Peer, Services, Transport};
 use mapring_ring::RingSize;
 use mapring_types::env::{SystemClock, SystemEntropy};
 use mapring_types::props::PropChanges;
@@ -382,7 +382,7 @@ impl TestCluster {
             config: self.config,
         };
         let kv = Kv::open(parts).await?;
-        self.network.connect(node.id, Services::new([(ServiceId::Kv, kv.service())]));
+        self.network.connect(node.id, Services::new([(mapring_kv::SERVICE, kv.service())]));
         self.nodes[at].kv = Some(kv);
         self.running.lock().insert(self.nodes[at].id);
         Ok(())

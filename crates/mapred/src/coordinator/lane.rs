@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::future::BoxFuture;
-use mapring_net::{Class, FrameStream, Method, Peer, ServiceId, Transport};
+use mapring_net::{Class, FrameStream, Method, Peer, Transport};
 use mapring_types::{Error, NodeId, Result, limits as common};
 
 use super::stage::Load;
@@ -40,7 +40,7 @@ pub(super) fn open(
         let Some(peer) = peer else {
             return Step::Unreachable(Error::unavailable("the node is no member"));
         };
-        let method = Method { service: ServiceId::MapReduce, operation: unit::OPEN_LANE };
+        let method = Method { service: crate::SERVICE, operation: unit::OPEN_LANE };
         match transport.open(&peer, Class::Foreground, method, body, common::LEASE).await {
             Ok(frames) => step(frames).await,
             Err(error) => Step::Unreachable(error),

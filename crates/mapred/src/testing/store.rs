@@ -10,8 +10,8 @@ use mapring_cluster::{Change, Cluster};
 use mapring_engine::memory::MemoryEngine;
 use mapring_kv::executor::Inline;
 use mapring_kv::{DeleteOptions, Kv, KvConfig, KvParts, NewValue, PutOptions};
+use mapring_net::Services;
 use mapring_net::simulated::{Fate, Network};
-use mapring_net::{ServiceId, Services};
 use mapring_ring::RingSize;
 use mapring_types::{BucketId, Clock, Link, Metadata, NodeId, ObjectId};
 use tokio::time::Instant;
@@ -84,7 +84,7 @@ impl Ring {
             entropy,
             config: MapredConfig { page_inputs: 7, ..MapredConfig::default() },
         });
-        let services = [(ServiceId::Kv, kv.service()), (ServiceId::MapReduce, mapred.service())];
+        let services = [(mapring_kv::SERVICE, kv.service()), (crate::SERVICE, mapred.service())];
         self.network.connect(me, Services::new(services));
         node.running = Some((kv, mapred));
     }

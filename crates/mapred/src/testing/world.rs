@@ -12,8 +12,8 @@ use mapring_cluster::{Change, Cluster};
 use mapring_engine::ScanDepth;
 use mapring_kv::executor::Inline;
 use mapring_kv::{Cursor, FoldRequest, Item, Page};
+use mapring_net::Services;
 use mapring_net::simulated::Network;
-use mapring_net::{ServiceId, Services};
 use mapring_ring::{Coverage, CoverageEntry, Partition, RingSize, hash};
 use mapring_script::JsonText;
 use mapring_types::clock::{ActorId, Dot};
@@ -92,7 +92,7 @@ impl World {
                 Arc::new(Seeded(AtomicU64::new(me.0))),
                 config.clone(),
             ));
-            network.connect(me, Services::new([(ServiceId::MapReduce, engine.service())]));
+            network.connect(me, Services::new([(crate::SERVICE, engine.service())]));
             engines.push(engine);
         }
         Self { network, clusters, engines, store, watch }

@@ -23,7 +23,7 @@ pub(super) enum Reply {
     /// The answer.
     Body(Bytes),
     /// Where the answer waits.
-    Parcel(u64),
+    Oversize(u64),
 }
 
 /// A connection for calls. When its last owner drops it, it is closed.
@@ -83,7 +83,7 @@ impl CallConnection {
         self.calls.state.lock().closed.is_none()
     }
 
-    /// Makes a call. The guard of the returned pair keeps a parcel alive; see [`Call::done`].
+    /// Makes a call. The guard of the returned pair keeps an oversize reply alive; see [`Call::done`].
     ///
     /// # Errors
     /// The peer's, or `Unavailable` when the connection breaks.
@@ -97,7 +97,7 @@ impl CallConnection {
         let permit = permit.map_err(|_| Error::internal("the semaphore of calls is closed"))?;
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX).max(1);
-        let service = method.service as u8;
+        let service = method.service.number();
         let header = Header::Request { id, service, operation: method.operation, timeout_ms };
         let frame = Frame::new(&header, body)?;
         // Reserved first: a call that is dropped while it waits for room has never been sent.
@@ -292,7 +292,7 @@ async fn read(
 fn deliver(calls: &Calls, header: Header, body: Bytes) -> Result<()> {
     let (id, reply) = match header {
         Header::Answer { id } => (id, Ok(Reply::Body(body))),
-        Header::Parcel { id, token } => (id, Ok(Reply::Parcel(token))),
+        Header::Oversize { id, token } => (id, Ok(Reply::Oversize(token))),
         Header::Failure { id, error } => (id, Err(error.into())),
         Header::Pong => return Ok(()),
         Header::Request { .. } | Header::Cancel { .. } | Header::Ping => {

@@ -3,7 +3,7 @@
 //! ```text
 //! POST /1/open/<service>/<operation>     mapring-timeout-ms: n     body: the request
 //! POST /1/call/<service>/<operation>     the same, for a request too large for a frame
-//! POST /1/parcel/<token>                 fetches an answer too large for a frame
+//! POST /1/parcel/<token>                 fetches a reply too large for a frame
 //! ```
 //!
 //! The answer's body is a sequence of pieces, `kind u8 | length u32 | bytes`: data, and at last
@@ -24,6 +24,8 @@ use crate::{FrameStream, limits};
 pub(super) mod client;
 pub(super) mod server;
 
+/// What an oversize reply is called in paths. The word is sent, and so stays.
+const OVERSIZE: &str = "parcel";
 const TIMEOUT_HEADER: &str = "mapring-timeout-ms";
 
 const DATA: u8 = 0;
@@ -49,7 +51,7 @@ fn encode(piece: Piece, chunks: &mut VecDeque<Bytes>) {
     let (kind, mut body) = match piece {
         Piece::Data(body) if body.len() <= MESSAGE_BYTES => (DATA, body),
         Piece::Data(body) => {
-            return encode(Piece::Error(super::desk::too_large(body.len())), chunks);
+            return encode(Piece::Error(super::call_server::too_large(body.len())), chunks);
         }
         Piece::Error(error) => {
             let encoded = postcard::to_allocvec(&wire_error(&error)).unwrap_or_default();

@@ -1,21 +1,21 @@
 //! The transport over TCP.
 //!
 //! Every connection begins with a handshake that shows both nodes to be of one cluster (module
-//! `handshake`). Small calls share a few connections as frames (`wire`, `calls`, `desk`); streams
+//! `handshake`). Small calls share a few connections as frames (`wire`, `calls`, `call_server`); streams
 //! and large calls go over HTTP/2 (`http2`), also the answers that turn out too large for a frame
-//! (`parcels`). Connections are made when needed and watched over (`links`).
+//! (`oversize`). Connections are made when needed and watched over (`links`).
 //!
 //! A call runs at most once at the peer: a call that failed as `Unavailable` may have run or not,
 //! and is never sent a second time here.
 
+mod call_server;
 mod calls;
-mod desk;
 mod handshake;
 mod http2;
 mod links;
 mod local;
 mod metrics;
-mod parcels;
+mod oversize;
 mod shared;
 mod tasks;
 #[cfg(test)]
@@ -129,7 +129,7 @@ impl TcpTransport {
         let (reply, call) = connection.call(method, body, left(deadline)).await?;
         let body = match reply {
             Reply::Body(body) => body,
-            Reply::Parcel(token) => {
+            Reply::Oversize(token) => {
                 let streams = link.streams(class, deadline).await?;
                 streams.fetch(token, left(deadline)).await?
             }
@@ -151,7 +151,7 @@ impl TcpTransport {
         metrics.calls.increment(1);
         let _level = Level::raise(&metrics.in_flight);
         let result = if body.len() > MESSAGE_BYTES {
-            Err(desk::too_large(body.len()))
+            Err(call_server::too_large(body.len()))
         } else {
             timeout_at(deadline, work).await.unwrap_or_else(|_| Err(late(to, within)))
         };
@@ -295,7 +295,7 @@ async fn welcome(shared: &Shared, stream: &mut TcpStream) -> Result<(NodeId, Pur
 /// Serves a connection to its end.
 async fn attend(shared: Arc<Shared>, stream: TcpStream, peer: NodeId, purpose: Purpose) {
     let served = match purpose {
-        Purpose::Calls(_) => desk::serve(shared, stream, peer).await,
+        Purpose::Calls(_) => call_server::serve(shared, stream, peer).await,
         Purpose::Streams(_) => http2::server::serve(shared, stream, peer).await,
     };
     match served {

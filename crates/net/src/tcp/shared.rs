@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use super::handshake::Identity;
 use super::metrics::{Level, Metrics};
-use super::parcels::Parcels;
+use super::oversize::OversizeReplies;
 use super::tasks::Tasks;
 use crate::{FrameStream, Method, Services, limits};
 
@@ -21,7 +21,7 @@ pub(super) struct Shared {
     pub(super) identity: Identity,
     pub(super) tasks: Tasks,
     pub(super) metrics: Metrics,
-    pub(super) parcels: Parcels,
+    pub(super) oversize: OversizeReplies,
     /// `None` until this node serves.
     pub(super) services: watch::Sender<Option<Services>>,
     /// One permit for each request that may be answered at once.
@@ -36,7 +36,7 @@ impl Shared {
             identity,
             tasks: Tasks::new(),
             metrics: Metrics::new(),
-            parcels: Parcels::default(),
+            oversize: OversizeReplies::default(),
             services: watch::Sender::new(None),
             requests: Arc::new(Semaphore::new(limits::REQUESTS)),
             large: Arc::new(Semaphore::new(kilobytes(limits::LARGE_REQUEST_BYTES) as usize)),

@@ -49,7 +49,7 @@ async fn errors_come_through_with_their_kind() {
         let error = one.call(to, operation::PANIC, b"", LONG).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Internal);
 
-        let unserved = Method { service: ServiceId::Cluster, operation: 0 };
+        let unserved = Method { service: ServiceId::new(1), operation: 0 };
         let error = one.call(to, unserved, b"", LONG).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unavailable);
         assert_eq!(error.to_string(), "service Cluster is not running");
@@ -83,7 +83,7 @@ async fn large_bodies_travel_both_ways_and_each_call_runs_once() {
     let call =
         one.transport.call(&two.peer(), Class::Foreground, operation::ECHO, too_large, LONG).await;
     assert_eq!(call.unwrap_err().kind(), ErrorKind::TooLarge);
-    eventually("parcels are gone", || two.transport.shared.parcels.is_empty()).await;
+    eventually("oversize replies are gone", || two.transport.shared.oversize.is_empty()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

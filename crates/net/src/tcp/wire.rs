@@ -25,7 +25,7 @@ pub(super) enum Header {
     /// The call failed.
     Failure { id: u64, error: WireError },
     /// The answer is too large for a frame: it is kept to be fetched over HTTP/2.
-    Parcel { id: u64, token: u64 },
+    Oversize { id: u64, token: u64 },
     /// Asks for a [`Header::Pong`].
     Ping,
     /// A sign of life.
@@ -190,7 +190,7 @@ mod tests {
             (Header::Answer { id: u64::MAX }, UNARY_BYTES),
             (Header::Failure { id: 4, error }, 0),
             (Header::Answer { id: 5 }, limits::BUFFER_BYTES),
-            (Header::Parcel { id: 6, token: 7 }, 0),
+            (Header::Oversize { id: 6, token: 7 }, 0),
         ];
         let (near, far) = tokio::io::duplex(1000);
         let writing = async {

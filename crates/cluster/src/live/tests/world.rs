@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use chitchat::transport::ChannelTransport;
 use mapring_net::simulated::{Fate, Network};
-use mapring_net::{Class, FrameStream, Method, Peer, ServiceId, Services, Transport};
+use mapring_net::{Class, FrameStream, Method, Peer, Services, Transport};
 use mapring_ring::RingSize;
 use mapring_types::env::SystemEntropy;
 use mapring_types::{Error, NodeId, Result};
@@ -102,7 +102,7 @@ impl World {
         let (entropy, lives, tuning) = (Arc::new(SystemEntropy), self.lives, self.tuning);
         let cluster =
             LiveCluster::start_with(config, transport, entropy, liveness, lives, tuning).await?;
-        let services = Services::new([(ServiceId::Cluster, cluster.service())]);
+        let services = Services::new([(crate::SERVICE, cluster.service())]);
         self.network.connect(me, services);
         self.names.lock().insert(address, me);
         self.nodes.insert(me.0, cluster.clone());

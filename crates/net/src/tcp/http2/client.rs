@@ -16,7 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::super::metrics::Level;
 use super::super::shared::Shared;
-use super::{Decoder, Piece, TIMEOUT_HEADER};
+use super::{Decoder, OVERSIZE, Piece, TIMEOUT_HEADER};
 use crate::{FrameStream, Method, limits};
 
 /// A connection for streams and large calls.
@@ -74,9 +74,9 @@ impl StreamConnection {
         self.whole(target("call", method), body, timeout).await
     }
 
-    /// Fetches an answer that waits at the peer.
+    /// Fetches a reply that waits at the peer.
     pub(in super::super) async fn fetch(&self, token: u64, timeout: Duration) -> Result<Bytes> {
-        self.whole(format!("/1/parcel/{token}"), Bytes::new(), timeout).await
+        self.whole(format!("/1/{OVERSIZE}/{token}"), Bytes::new(), timeout).await
     }
 
     /// Opens a stream.
@@ -138,7 +138,7 @@ impl StreamConnection {
 }
 
 fn target(what: &str, method: Method) -> String {
-    format!("/1/{what}/{}/{}", method.service as u8, method.operation)
+    format!("/1/{what}/{}/{}", method.service.number(), method.operation)
 }
 
 fn broken(peer: &str, error: hyper::Error) -> Error {

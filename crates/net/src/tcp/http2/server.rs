@@ -21,7 +21,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::super::shared::{Shared, kilobytes, stopped, too_slow};
-use super::TIMEOUT_HEADER;
+use super::{OVERSIZE, TIMEOUT_HEADER};
 use crate::{FrameStream, Method, ServiceId, limits};
 
 /// Lets hyper start its tasks among those of the transport.
@@ -94,7 +94,7 @@ async fn respond(
 enum Asked {
     Call(Method),
     Open(Method),
-    Parcel(u64),
+    Oversize(u64),
 }
 
 async fn answer(
@@ -109,9 +109,9 @@ async fn answer(
         .and_then(|value| value.to_str().ok()?.parse().ok())
         .map(Duration::from_millis)
         .ok_or_else(|| Error::invalid("a request without its timeout"))?;
-    if let Asked::Parcel(token) = asked {
-        let body = shared.parcels.take(from, token);
-        let body = body.ok_or_else(|| Error::unavailable("the answer is not kept any more"))?;
+    if let Asked::Oversize(token) = asked {
+        let body = shared.oversize.take(from, token);
+        let body = body.ok_or_else(|| Error::unavailable("the reply is not kept any more"))?;
         return Ok(one(body));
     }
     let me = shared.identity.me;
@@ -121,7 +121,7 @@ async fn answer(
     match asked {
         Asked::Open(method) => shared.produce(from, method, body, within).await,
         Asked::Call(method) => Ok(one(shared.answer(from, method, body, within).await?)),
-        Asked::Parcel(_) => Err(Error::internal("a parcel has been asked for twice")),
+        Asked::Oversize(_) => Err(Error::internal("a reply has been asked for twice")),
     }
 }
 
@@ -133,7 +133,7 @@ async fn receive(
     let length = body.size_hint().exact().and_then(|length| usize::try_from(length).ok());
     let length = length.ok_or_else(|| Error::invalid("a request without its length"))?;
     if length > MESSAGE_BYTES {
-        return Err(super::super::desk::too_large(length));
+        return Err(super::super::call_server::too_large(length));
     }
     let memory = shared.large.clone().acquire_many_owned(kilobytes(length)).await;
     let memory = memory.map_err(|_| stopped(shared.identity.me))?;
@@ -156,11 +156,11 @@ fn asked(path: &str) -> Result<Asked> {
     let what = parts.next().ok_or_else(unknown)?;
     let first: u64 = parts.next().and_then(|part| part.parse().ok()).ok_or_else(unknown)?;
     let second: Option<u8> = parts.next().and_then(|part| part.parse().ok());
-    if what == "parcel" {
-        return Ok(Asked::Parcel(first));
+    if what == OVERSIZE {
+        return Ok(Asked::Oversize(first));
     }
-    let service = u8::try_from(first).ok().and_then(ServiceId::from_number);
-    let service = service.ok_or_else(|| Error::invalid(format!("service {first} is unknown")))?;
+    let service = u8::try_from(first).map_err(|_| unknown())?;
+    let service = ServiceId::new(service);
     let method = Method { service, operation: second.ok_or_else(unknown)? };
     match what {
         "call" => Ok(Asked::Call(method)),

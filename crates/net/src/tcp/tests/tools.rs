@@ -20,7 +20,7 @@ pub(super) mod operation {
     use crate::{Method, ServiceId};
 
     const fn kv(operation: u8) -> Method {
-        Method { service: ServiceId::Kv, operation }
+        Method { service: ServiceId::new(2), operation }
     }
 
     /// Answers with what it got.
@@ -73,7 +73,7 @@ impl Probe {
     }
 
     pub(super) fn services(self: &Arc<Self>) -> Services {
-        Services::new([(ServiceId::Kv, self.clone() as Arc<dyn Service>)])
+        Services::new([(ServiceId::new(2), self.clone() as Arc<dyn Service>)])
     }
 
     fn begin(&self) -> Running {
@@ -92,7 +92,7 @@ impl Service for Probe {
     async fn call(&self, from: NodeId, operation: u8, body: Bytes) -> Result<Bytes> {
         let _running = self.begin();
         self.callers.lock().push(from);
-        match (Method { service: ServiceId::Kv, operation }) {
+        match (Method { service: ServiceId::new(2), operation }) {
             operation::ECHO => Ok(body),
             operation::LARGE => Ok(vec![1; number(&body)?].into()),
             operation::HANG => std::future::pending().await,
@@ -103,7 +103,7 @@ impl Service for Probe {
 
     async fn open(&self, _from: NodeId, operation: u8, body: Bytes) -> Result<FrameStream> {
         let running = self.begin();
-        match (Method { service: ServiceId::Kv, operation }) {
+        match (Method { service: ServiceId::new(2), operation }) {
             operation::HANG => std::future::pending().await,
             operation::COUNT | operation::BREAK => {
                 let numbers = (0..number(&body)?).map(|number| Ok(number.to_string().into()));

@@ -22,13 +22,13 @@ use crate::{Method, ServiceId, limits};
 pub(super) async fn serve(shared: Arc<Shared>, mut stream: TcpStream, from: NodeId) -> Result<()> {
     shared.serving().await?;
     let (answers, mut queue) = mpsc::channel(limits::QUEUED_FRAMES);
-    let desk = Arc::new(Desk { shared, from, answers, running: Mutex::default() });
-    let _clear = ClearOnDrop(desk.clone());
+    let server = Arc::new(CallServer { shared, from, answers, running: Mutex::default() });
+    let _clear = ClearOnDrop(server.clone());
     let (reading, writing) = stream.split();
     tokio::select! {
         biased;
-        end = read(reading, &desk) => end,
-        end = write(writing, &desk.shared.metrics.sent, &mut queue) => end,
+        end = read(reading, &server) => end,
+        end = write(writing, &server.shared.metrics.sent, &mut queue) => end,
     }
 }
 
@@ -36,7 +36,7 @@ pub(super) async fn serve(shared: Arc<Shared>, mut stream: TcpStream, from: Node
 const CALLS: usize = 2 * limits::CALLS_PER_CONNECTION;
 
 /// One connection's calls.
-struct Desk {
+struct CallServer {
     shared: Arc<Shared>,
     from: NodeId,
     answers: mpsc::Sender<Frame>,
@@ -50,7 +50,7 @@ struct Running {
 }
 
 /// Work whose caller has gone ends.
-struct ClearOnDrop(Arc<Desk>);
+struct ClearOnDrop(Arc<CallServer>);
 
 impl Drop for ClearOnDrop {
     fn drop(&mut self) {
@@ -62,24 +62,24 @@ impl Drop for ClearOnDrop {
     }
 }
 
-async fn read(socket: ReadHalf<'_>, desk: &Arc<Desk>) -> Result<()> {
+async fn read(socket: ReadHalf<'_>, server: &Arc<CallServer>) -> Result<()> {
     let mut reader = FrameReader::new(socket);
     let mut tick = tokio::time::interval(limits::TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut heard = Instant::now();
     loop {
         while let Some((header, body)) = reader.take()? {
-            desk.take(header, body)?;
+            server.take(header, body)?;
         }
         tokio::select! {
             biased;
             read = reader.fill() => {
-                desk.shared.metrics.received.increment(read? as u64);
+                server.shared.metrics.received.increment(read? as u64);
                 heard = Instant::now();
             }
             _ = tick.tick() => {
                 // A caller that waits sends signs of life.
-                let busy = !desk.running.lock().tasks.is_empty();
+                let busy = !server.running.lock().tasks.is_empty();
                 let patience = if busy { LEASE } else { limits::ABANDONED };
                 let silence = heard.elapsed();
                 if silence >= patience {
@@ -110,7 +110,7 @@ async fn write(
     Ok(())
 }
 
-impl Desk {
+impl CallServer {
     fn take(self: &Arc<Self>, header: Header, body: Bytes) -> Result<()> {
         match header {
             Header::Request { id, service, operation, timeout_ms } => {
@@ -128,7 +128,7 @@ impl Desk {
                 Ok(())
             }
             Header::Pong => Ok(()),
-            Header::Answer { .. } | Header::Failure { .. } | Header::Parcel { .. } => {
+            Header::Answer { .. } | Header::Failure { .. } | Header::Oversize { .. } => {
                 Err(Error::corrupt("an answer where requests belong"))
             }
         }
@@ -153,18 +153,13 @@ impl Desk {
         if running.tasks.len() >= CALLS {
             return Err(Error::new(ErrorKind::Overloaded, format!("more than {CALLS} calls")));
         }
-        let desk = self.clone();
+        let server = self.clone();
         let task = tokio::spawn(async move {
             let _alive = alive;
-            let answer = match ServiceId::from_number(service) {
-                None => Err(Error::invalid(format!("service {service} is unknown here"))),
-                Some(service) => {
-                    let method = Method { service, operation };
-                    desk.shared.answer(desk.from, method, body, within).await
-                }
-            };
-            desk.reply(id, answer, within).await;
-            desk.running.lock().tasks.remove(&id);
+            let method = Method { service: ServiceId::new(service), operation };
+            let answer = server.shared.answer(server.from, method, body, within).await;
+            server.reply(id, answer, within).await;
+            server.running.lock().tasks.remove(&id);
         });
         running.tasks.insert(id, task.abort_handle());
         Ok(())
@@ -174,7 +169,7 @@ impl Desk {
         let frame = match answer {
             Ok(body) if body.len() <= UNARY_BYTES => Frame::new(&Header::Answer { id }, body),
             Ok(body) if body.len() <= MESSAGE_BYTES => {
-                return self.reply_by_parcel(id, body, within).await;
+                return self.reply_oversize(id, body, within).await;
             }
             Ok(body) => Frame::failure(id, &too_large(body.len())),
             Err(error) => Frame::failure(id, &error),
@@ -184,9 +179,9 @@ impl Desk {
 
     /// Says where a large answer can be fetched and keeps it so long. It goes with this call: when
     /// the caller takes it, withdraws, goes or is late.
-    async fn reply_by_parcel(&self, id: u64, body: Bytes, within: Duration) {
-        let mut deposit = self.shared.parcels.deposit(self.from, body);
-        let header = Header::Parcel { id, token: deposit.token };
+    async fn reply_oversize(&self, id: u64, body: Bytes, within: Duration) {
+        let mut deposit = self.shared.oversize.deposit(self.from, body);
+        let header = Header::Oversize { id, token: deposit.token };
         self.send(Frame::new(&header, Bytes::new())).await;
         let _ = timeout(within, deposit.taken()).await;
     }
