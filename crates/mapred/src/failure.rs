@@ -1,9 +1,10 @@
 //! What clients are told when a query cannot be run, or fails.
 
 use mapring_script::{FailureCause, ScriptError};
+use mapring_types::quote;
 use serde_json::{Map, Value};
 
-use crate::{json, limits};
+use crate::json;
 
 /// A query that cannot be run as it is written: answered with 400.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -155,14 +156,6 @@ impl From<Report> for Failure {
     }
 }
 
-/// The first [`limits::QUOTED`] characters of a text.
-pub(crate) fn quote(text: &str) -> String {
-    match text.char_indices().nth(limits::QUOTED) {
-        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
-        None => text.to_owned(),
-    }
-}
-
 fn cause(cause: FailureCause) -> &'static str {
     match cause {
         FailureCause::Syntax => "syntax",
@@ -204,11 +197,5 @@ mod tests {
         assert_eq!(Failure::phase(3, "no").body, r#"{"phase":3,"error":"no"}"#);
         let stopping = Failure::stopping("n1");
         assert!(stopping.stopping && stopping.body.ends_with(r#"node","node":"n1"}"#));
-    }
-
-    #[test]
-    fn quotes_are_short() {
-        assert_eq!(quote("short"), "short");
-        assert_eq!(quote(&"é".repeat(600)).chars().count(), limits::QUOTED + 1);
     }
 }

@@ -1,21 +1,19 @@
-//! MapReduce: the query grammar, the planner, units of work, the coordinator, the workers.
+//! MapReduce: the query grammar, the planner, units of work, the coordinator.
 //!
 //! A query's way: [`grammar`] reads it; [`admission`] gives it its turn; [`coordinator`] plans it
 //! and follows its units of work; [`node`] runs the units beside the objects and calls
-//! [`workers`]; [`json`] rewrites kept results in Riak's form; [`answer`] collects a plain answer.
+//! the workers (`mapring_workers`); [`json`] rewrites kept results in Riak's form; [`answer`] collects a plain answer.
 //!
 //! Invariants (design §5): a page of a unit is accepted whole or not at all, and only once (I4,
 //! I5); every queue is bounded (I6).
 
 pub mod answer;
 pub mod limits;
-pub mod workers;
 
 mod admission;
 mod coordinator;
 mod explain;
 mod failure;
-mod filters;
 mod grammar;
 mod json;
 mod keys;
@@ -38,12 +36,12 @@ use mapring_kv::{Executor, Kv};
 use mapring_net::{Service, ServiceId, Transport};
 use mapring_script::JsonText;
 use mapring_types::{Clock, Entropy};
+use mapring_workers::Workers;
 
 pub use answer::{Answer, is_one_object};
 pub use failure::{Failure, Rejection};
 pub use grammar::Query;
 pub use running::{PhaseReport, QueryId, QueryList, QueryReport, Running};
-pub use workers::Workers;
 
 /// The number of the service for the work of queries. It is sent, and so never another service's.
 pub const SERVICE: ServiceId = ServiceId::new(3);

@@ -12,9 +12,6 @@ pub const NESTING: usize = 100;
 /// Most phases of a query. More: refused with 400. Each phase costs the coordinator a queue.
 pub const PHASES: usize = 64;
 
-/// How much of somebody's text an error message repeats, in characters (Riak: 500).
-pub const QUOTED: usize = 500;
-
 /// The `timeout` of a query that does not say (Riak's default).
 pub const QUERY_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -155,41 +152,6 @@ pub const SPILL_BYTES: u64 = 1 << 20;
 /// Chunks in which a plain answer is written to its file and read back.
 pub const ANSWER_CHUNK: usize = 256 << 10;
 
-/// Longest text of `key_filters`, in bytes: it travels to the nodes in one message, and may grow a
-/// little on the way.
-pub const FILTERS_BYTES: usize = limits::UNARY_BYTES / 2;
-
-/// Most filters of a query, those inside of others too.
-pub const FILTERS: usize = 1_000;
-
-/// Deepest nesting of filters in `and`, `or` and `not`.
-pub const FILTER_NESTING: usize = 32;
-
-/// Longest expression of the filter `matches`, in bytes.
-pub const EXPRESSION_BYTES: usize = 4_096;
-
-/// Deepest nesting of groups in an expression. The engine refuses what is nested deeper than 64,
-/// and repetitions count there too.
-pub const EXPRESSION_NESTING: usize = 50;
-
-/// For how many characters all expressions of a query may stand, with repetitions written out. A
-/// character takes the engine some 200 bytes.
-pub const EXPRESSIONS_CHARS: usize = 5_000;
-
-/// Most memory of each of the tables of a compiled expression, in bytes.
-pub const EXPRESSION_COMPILED_BYTES: usize = 4 << 20;
-
-/// How often a search may go back and try another way before it is given up, in texts of up to so
-/// many bytes: (bytes, steps). Each step may look along the whole text, some 2 ns a byte, so that no
-/// search takes much longer than a second. A search that begins anew at each place of a text of
-/// 8 KiB can still be finished.
-pub const EXPRESSION_STEPS_BACK: [(usize, usize); 3] =
-    [(1_024, 250_000), (8_192, 50_000), (usize::MAX, 10_000)];
-
-/// Longest text of the filter `similar_to`, in bytes: comparing it with the longest key takes some
-/// milliseconds.
-pub const SIMILAR_BYTES: usize = 4_096;
-
 // A node that renews in time must never lose its lease to one late frame.
 const _: () = assert!(RENEW.as_millis() * 3 <= limits::LEASE.as_millis());
 // A node may fail for as long as a lease without exhausting the tries of a unit.
@@ -198,4 +160,3 @@ const _: () = assert!(BATCH_BYTES < limits::UNARY_BYTES);
 // What is usual leaves the streams their turns.
 const _: () = assert!(TURN_BYTES > limits::PAGE_BYTES && TURN_BYTES > 2 * PAGE_RESULT_BYTES);
 const _: () = assert!(BATCH_BYTES > 2 * limits::KEY_BYTES - 4_096);
-const _: () = assert!(EXPRESSION_STEPS_BACK[1].1 > 2 * EXPRESSION_STEPS_BACK[1].0);

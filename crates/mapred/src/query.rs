@@ -12,6 +12,7 @@ use mapring_kv::{Executor, executor};
 use mapring_net::{Class, Method, Service, Transport};
 use mapring_script::JsonText;
 use mapring_types::{Entropy, Error, NodeId, Result as KvResult};
+use mapring_workers::Workers;
 use parking_lot::Mutex;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -28,7 +29,6 @@ use crate::node::{EndOnDrop, Node, NodeTurns};
 use crate::objects::Objects;
 use crate::running::{QueryId, QueryList, QueryReport, Registry, Running, Stage};
 use crate::service::{self, MapReduceService};
-use crate::workers::Workers;
 use crate::{MapredConfig, PhaseResults, Started, explain, json, limits, natives, unit};
 
 /// What [`crate::MapReduce`] stands for.

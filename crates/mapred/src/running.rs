@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use mapring_types::NodeId;
+use mapring_types::{NodeId, quote};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::failure::{Failure, quote};
+use crate::failure::Failure;
 use crate::grammar::{Callee, Inputs, Phase, PhaseKind, Query};
 use crate::limits;
 use crate::metered::count;

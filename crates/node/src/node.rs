@@ -13,12 +13,12 @@ use mapring_engine::sled::{SledConfig, SledEngine};
 use mapring_http::{HttpParts, HttpServer, NodeFacts, StorageFacts};
 use mapring_kv::executor::{self, Brake, ThreadPool};
 use mapring_kv::{Executor, Kv, KvConfig, KvParts};
-use mapring_mapred::workers::process::{ProcessConfig, ProcessWorkers};
 use mapring_mapred::{MapReduce, MapredConfig, Parts};
 use mapring_net::tcp::{TcpConfig, TcpTransport};
 use mapring_net::{Services, Transport};
 use mapring_types::env::{SystemClock, SystemEntropy};
 use mapring_types::{Clock, Entropy, Error, ErrorKind, NodeId, Result};
+use mapring_workers::{ProcessConfig, ProcessWorkers};
 use tokio::net::TcpSocket;
 use tokio::task::JoinHandle;
 

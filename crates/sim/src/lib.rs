@@ -20,6 +20,7 @@ mod faults;
 mod folds;
 mod gossip;
 mod history;
+mod inline;
 mod limits;
 mod node;
 mod panics;

@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use mapring_cluster::Cluster;
 use mapring_cluster::fixed::FixedCluster;
 use mapring_kv::{Executor, Kv, KvConfig, KvParts};
-use mapring_mapred::workers::inline::InlineWorkers;
 use mapring_mapred::{MapReduce, MapredConfig, Parts};
 use mapring_net::Services;
 use mapring_net::simulated::Network;
@@ -20,6 +19,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::gossip::Eyes;
+use crate::inline::InlineWorkers;
 use crate::random::Random;
 use crate::shape::Shape;
 use crate::storage::{Disk, SlowDisk};

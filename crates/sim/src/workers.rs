@@ -4,13 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use mapring_mapred::Workers;
-use mapring_mapred::workers::Reduce;
-use mapring_mapred::workers::inline::InlineWorkers;
 use mapring_script::{
     JsonText, MapInput, PhaseFunction, QueryTag, ReduceTiming, ScriptError, ScriptLimits,
 };
+use mapring_workers::{Reduce, Workers};
 
+use crate::inline::InlineWorkers;
 use crate::random::Random;
 
 pub(crate) struct SlowWorkers {

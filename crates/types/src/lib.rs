@@ -15,6 +15,7 @@ pub mod object;
 pub mod piece;
 pub mod props;
 pub mod quorum;
+pub mod quote;
 pub mod record;
 
 pub use clock::{ActorId, Dot, VersionVector};
@@ -26,4 +27,5 @@ pub use object::{Link, Metadata, Object, Sibling};
 pub use piece::Piece;
 pub use props::BucketProps;
 pub use quorum::Quorum;
+pub use quote::quote;
 pub use record::Record;

@@ -47,6 +47,9 @@ pub const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 /// or cut-off node can delay.
 pub const LEASE: Duration = Duration::from_secs(4);
 
+/// How much of somebody's text an error message repeats, in characters (Riak: 500).
+pub const QUOTED_CHARS: usize = 500;
+
 /// Lowest and highest `n_val`.
 pub const N_VAL: std::ops::RangeInclusive<u32> = 1..=64;
 

@@ -19,7 +19,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("net", &["types"]),
     ("cluster", &["ring", "net"]),
     ("kv", &["cluster", "engine"]),
-    ("mapred", &["kv", "script"]),
+    ("workers", &["script"]),
+    ("filters", &["types"]),
+    ("mapred", &["kv", "workers", "filters"]),
     ("http", &["mapred"]),
     ("node", &["http"]),
     ("client", &["types"]),
@@ -32,6 +34,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
 const ONLY: &[(&str, &[&str])] = &[
     ("boa_engine", &["script"]),
     ("boa_gc", &["script"]),
+    ("fancy-regex", &["filters"]),
     ("sled", &["engine"]),
     ("axum", &["http", "bench"]),
     ("openraft", &["cluster"]),
@@ -41,7 +44,7 @@ const ONLY: &[(&str, &[&str])] = &[
 ];
 
 /// Crates without input, output and waiting, and what brings those.
-const NO_RUNTIME: (&[&str], &str) = (&["types", "ring", "script"], "tokio");
+const NO_RUNTIME: (&[&str], &str) = (&["types", "ring", "script", "filters"], "tokio");
 
 /// Each crate with the crates that it may use; it may also use all that those may use.
 type Map = BTreeMap<String, BTreeSet<String>>;

@@ -9,8 +9,7 @@ use mapring_cluster::{Change, Cluster, Outcome, View};
 use mapring_engine::memory::MemoryEngine;
 use mapring_kv::executor::ThreadPool;
 use mapring_kv::{Kv, KvConfig, KvParts};
-use mapring_mapred::workers::Reduce;
-use mapring_mapred::{MapReduce, MapredConfig, Parts, Workers};
+use mapring_mapred::{MapReduce, MapredConfig, Parts};
 use mapring_net::Services;
 use mapring_net::simulated::{Fate, Network};
 use mapring_ring::RingSize;
@@ -20,6 +19,7 @@ use mapring_script::{
 };
 use mapring_types::env::{SystemClock, SystemEntropy};
 use mapring_types::{NodeId, Result};
+use mapring_workers::{Reduce, Workers};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 

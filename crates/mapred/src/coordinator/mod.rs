@@ -26,6 +26,7 @@ use mapring_net::Transport;
 use mapring_ring::Coverage;
 use mapring_script::{JsonText, QueryTag, ScriptError};
 use mapring_types::{ErrorKind, NodeId, Result as KvResult};
+use mapring_workers::Workers;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
@@ -36,7 +37,6 @@ use crate::metered::count;
 use crate::objects::Objects;
 use crate::running::{Done, Running};
 use crate::unit::Broken;
-use crate::workers::Workers;
 use crate::{keys, limits};
 use check::Check;
 use lane::Step;

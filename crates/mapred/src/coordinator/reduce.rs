@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 
 use futures::future::BoxFuture;
 use mapring_script::{Function, JsonText, PhaseFunction, ReduceTiming, ScriptError};
+use mapring_workers::Reduce;
 use tokio::time::Instant;
 
 use super::Shared;
@@ -13,7 +14,6 @@ use crate::failure::{Failure, Report};
 use crate::limits;
 use crate::running::Done;
 use crate::unit::{self, Spent};
-use crate::workers::Reduce;
 
 /// A reduce phase.
 pub(super) struct ReduceStage {

@@ -8,13 +8,13 @@ use mapring_kv::Cursor;
 use mapring_net::FrameStream;
 use mapring_ring::Partition;
 use mapring_script::{JsonText, PhaseFunction};
-use mapring_types::{Error, ErrorKind, NodeId, Result as KvResult};
+use mapring_types::{Error, ErrorKind, NodeId, Result as KvResult, quote};
 use tokio::time::Instant;
 
 use super::Shared;
 use super::lane::{self, Lane, Step};
 use super::router::{Place, Router};
-use crate::failure::{Failure, Report, quote};
+use crate::failure::{Failure, Report};
 use crate::grammar::{KeyInput, Slice};
 use crate::metered::count;
 use crate::running::Done;

@@ -2,12 +2,11 @@
 
 use bytes::Bytes;
 use mapring_kv::Selection;
-use mapring_types::IndexValue;
+use mapring_types::{IndexValue, quote};
 use serde_json::value::RawValue;
 
 use super::text::{Fields, Kind, kind, string};
 use super::{Refused, complaint};
-use crate::failure::quote;
 
 /// `index` with `key`, or with `start` and `end`.
 pub(super) fn selection(value: &RawValue, fields: &Fields<'_>) -> Result<Selection, Refused> {

@@ -1,16 +1,15 @@
 //! The field `inputs` (reference §6.2).
 
 use bytes::Bytes;
+use mapring_filters::{FilterError, Filters};
 use mapring_kv::Selection;
 use mapring_script::JsonText;
-use mapring_types::{BucketId, limits as common};
+use mapring_types::{BucketId, limits as common, quote};
 use serde_json::value::RawValue;
 
 use super::query::{Inputs, PackedKeys, Slice, Values};
 use super::text::{Fields, Kind, each, elements, fields, kind, string};
 use super::{Refused, complaint, index};
-use crate::failure::quote;
-use crate::filters::{FilterError, Filters};
 
 const UNRECOGNIZED: &str = "Unrecognized format of \"inputs\" field:";
 

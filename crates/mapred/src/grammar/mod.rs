@@ -17,10 +17,10 @@ pub(crate) use query::{Callee, Code, Inputs, KeyInput, LinkSpec, Phase, PhaseKin
 
 use std::time::Duration;
 
-use mapring_types::limits as common;
+use mapring_types::{limits as common, quote};
 use serde_json::value::RawValue;
 
-use crate::failure::{Rejection, quote};
+use crate::failure::Rejection;
 use crate::limits;
 use text::{fields, kind};
 

@@ -2,13 +2,12 @@
 
 use bytes::Bytes;
 use mapring_script::{Function, JsonText};
-use mapring_types::{BucketId, ObjectId};
+use mapring_types::{BucketId, ObjectId, quote};
 use serde_json::value::RawValue;
 
 use super::query::{BATCH_SIZE, Callee, Code, LinkSpec, ONLY_ONE, PREREDUCE, Phase, PhaseKind};
 use super::text::{Fields, Kind, each, fields, kind, string};
 use super::{Refused, complaint};
-use crate::failure::quote;
 use crate::limits;
 
 pub(super) fn parse(value: &RawValue) -> Result<Vec<Phase>, Refused> {

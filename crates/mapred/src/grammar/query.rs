@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use mapring_filters::Filters;
 use mapring_kv::Selection;
 use mapring_script::{Function, JsonText, ReduceTiming};
 use mapring_types::{BucketId, ObjectId};
@@ -12,7 +13,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Options;
-use crate::filters::Filters;
 
 /// A parsed query: immutable, cheap to clone.
 #[derive(Debug, Clone)]

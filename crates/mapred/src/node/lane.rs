@@ -10,7 +10,7 @@ use mapring_engine::ScanDepth;
 use mapring_kv::{Cursor, FoldRequest, KeyTest, Page};
 use mapring_ring::Partition;
 use mapring_script::{MapInput, PhaseFunction};
-use mapring_types::{Error, ErrorKind, ObjectId, Record, Result};
+use mapring_types::{Error, ErrorKind, ObjectId, Record, Result, quote};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -19,7 +19,6 @@ use super::page::{Pager, UnitEnd};
 use super::prereduce::Prereduce;
 use super::turns::LaneTurns;
 use super::work::{CallSize, Outcome, living};
-use crate::failure::quote;
 use crate::grammar::Slice;
 use crate::limits;
 use crate::metered::{Counted, count};

@@ -15,6 +15,7 @@ use futures::StreamExt;
 use futures::stream;
 use mapring_cluster::Cluster;
 use mapring_net::FrameStream;
+use mapring_workers::Workers;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -22,7 +23,6 @@ use crate::limits;
 use crate::metered::Counted;
 use crate::objects::Objects;
 use crate::unit::{self, Frame, LaneRequest};
-use crate::workers::Workers;
 pub(crate) use turns::NodeTurns;
 
 /// What lanes are run with.

@@ -9,10 +9,9 @@ use mapring_script::{
     FailureCause, Function, JsonText, MapInput, PhaseFunction, QueryTag, ReduceTiming, ScriptError,
     ScriptLimits,
 };
+use mapring_workers::{Reduce, Workers};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
-
-use crate::workers::{Reduce, Workers};
 
 /// Called before each map call with the number of inputs that all nodes have mapped so far.
 pub(super) type Hook = Box<dyn Fn(u64) + Send + Sync>;

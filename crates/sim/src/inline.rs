@@ -11,19 +11,18 @@ use mapring_script::{
     FailureCause, JsonText, MapInput, PhaseFunction, QueryTag, ReduceState, ReduceTiming, Runtime,
     ScriptError, ScriptLimits,
 };
-
-use super::{Reduce, Workers};
+use mapring_workers::{Reduce, Workers};
 
 /// Runs built-ins through an executor. JavaScript fails with [`FailureCause::Undefined`], but for
 /// the named functions that are built in.
-pub struct InlineWorkers {
+pub(crate) struct InlineWorkers {
     executor: Arc<dyn Executor>,
     limits: ScriptLimits,
 }
 
 impl InlineWorkers {
     /// Workers that say to have the given limits, and keep to none.
-    pub fn new(executor: Arc<dyn Executor>, limits: ScriptLimits) -> Self {
+    pub(crate) fn new(executor: Arc<dyn Executor>, limits: ScriptLimits) -> Self {
         Self { executor, limits }
     }
 }
@@ -96,5 +95,33 @@ impl Reduce for InlineReduce {
     async fn finish(mut self: Box<Self>) -> Result<Vec<JsonText>, ScriptError> {
         let mut runtime = self.runtime.take().ok_or_else(over)?;
         through(self.executor.as_ref(), move || runtime.reduce_finish()).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mapring_script::{Binary, Function};
+
+    use super::*;
+
+    fn phase(function: Function) -> Arc<PhaseFunction> {
+        Arc::new(PhaseFunction { function, arg: None, binary: Binary::default() })
+    }
+
+    fn json(text: &str) -> JsonText {
+        JsonText(text.to_owned())
+    }
+
+    #[tokio::test]
+    async fn built_ins_run_and_javascript_does_not() {
+        let executor = Arc::new(mapring_kv::executor::Inline);
+        let workers = InlineWorkers::new(executor, ScriptLimits::default());
+        let sum = phase(Function::Named("Riak.reduceSum".to_owned()));
+        let mut reduce = workers.reduce(1, 1, &sum, ReduceTiming::Every(20)).await.unwrap();
+        reduce.push(vec![json("1"), json("2")]).await.unwrap();
+        assert_eq!(reduce.finish().await.unwrap(), [json("3")]);
+        let source = phase(Function::Source("function(v){return []}".to_owned()));
+        let error = workers.reduce(1, 1, &source, ReduceTiming::AtEnd).await.err().unwrap();
+        assert_eq!(error.cause, FailureCause::Undefined);
     }
 }

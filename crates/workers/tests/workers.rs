@@ -10,9 +10,6 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures::poll;
 use futures::stream::{FuturesUnordered, StreamExt};
-use mapring_mapred::workers::inline::InlineWorkers;
-use mapring_mapred::workers::process::{ProcessConfig, ProcessWorkers};
-use mapring_mapred::workers::{Reduce, Workers};
 use mapring_script::protocol::{self, Request, Response, VERSION};
 use mapring_script::{
     Binary, CombineError, FailureCause, Function, JsonText, MapInput, PhaseFunction, ReduceTiming,
@@ -21,6 +18,7 @@ use mapring_script::{
 use mapring_types::{
     ActorId, BucketId, Dot, Metadata, Object, ObjectId, Record, Sibling, VersionVector,
 };
+use mapring_workers::{ProcessConfig, ProcessWorkers, Reduce, Workers};
 
 /// As in the program itself: how the allocator reserves memory matters for the worker's limit.
 #[global_allocator]
@@ -453,20 +451,6 @@ async fn a_program_that_is_no_worker_is_an_error_at_the_start() {
     assert!(error.to_string().contains("no script worker can be started"), "{error}");
     let missing = ProcessConfig { program: PathBuf::from("/nowhere/at/all"), ..config(1) };
     assert!(ProcessWorkers::start(missing).await.is_err());
-}
-
-#[tokio::test]
-async fn inline_workers_run_built_ins_only() {
-    let executor = Arc::new(mapring_kv::executor::Inline);
-    let workers = InlineWorkers::new(executor, ScriptLimits::default());
-    let results = map(&workers, &erlang("map_object_value"), &["10"]).await.unwrap();
-    assert_eq!(results, [[json("\"10\"")]]);
-    let error = map(&workers, &source("function(v){return []}"), &["10"]).await.unwrap_err();
-    assert_eq!(error.cause, FailureCause::Undefined);
-    let mut reduce =
-        workers.reduce(1, 1, &named("Riak.reduceSum"), ReduceTiming::Every(20)).await.unwrap();
-    reduce.push(vec![json("1"), json("2")]).await.unwrap();
-    assert_eq!(reduce.finish().await.unwrap(), [json("3")]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

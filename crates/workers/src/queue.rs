@@ -2,7 +2,7 @@
 //!
 //! Each query is charged the time that its calls take. A worker that becomes free goes to the query
 //! that has had least, so that a small query is not held up by the thousand calls of a huge one; to
-//! the query that it worked for last, as long as that is not more than [`SLICE`] ahead, since going
+//! the query that it worked for last, as long as that is not more than [`limits::SLICE`] ahead, since going
 //! on there costs no new context. Within a query later phases come first, then first come, first
 //! served. A clock says what a query has had that always got its share, no more and no less; one that
 //! comes anew, or back, starts there: nobody saves up, and new ones cannot go before a waiting one for
@@ -14,16 +14,10 @@ use std::time::Duration;
 
 use mapring_script::QueryTag;
 
-/// How far a query may get ahead of others before its worker goes to them. A context for another
-/// query costs some 0.6 ms, a call much less.
-const SLICE: Duration = Duration::from_millis(10);
-
-/// Most queries that are remembered though none of their calls waits. More: what they have had beyond
-/// their share is forgotten.
-const REMEMBERED: usize = 1_000;
+use crate::limits;
 
 /// Calls that wait, by query.
-pub(super) struct FairQueue<T> {
+pub(crate) struct FairQueue<T> {
     queries: BTreeMap<QueryTag, Share<T>>,
     /// The queries that wait, least served first, then the one that has waited longest.
     order: BTreeSet<Rank>,
@@ -44,7 +38,7 @@ struct Share<T> {
 
 /// A call's place in the queue.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Place {
+pub(crate) struct Place {
     query: QueryTag,
     phase: Reverse<usize>,
     number: u64,
@@ -59,16 +53,16 @@ impl<T> Default for FairQueue<T> {
 
 impl<T> FairQueue<T> {
     /// How many calls wait.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.length
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.length == 0
     }
 
     /// Queues a call of a query's phase.
-    pub(super) fn push(&mut self, query: QueryTag, phase: usize, call: T) -> Place {
+    pub(crate) fn push(&mut self, query: QueryTag, phase: usize, call: T) -> Place {
         let (clock, number) = (self.clock, self.next);
         let place = Place { query, phase: Reverse(phase), number };
         let share = self.share(query);
@@ -87,7 +81,7 @@ impl<T> FairQueue<T> {
     }
 
     /// Takes a call back.
-    pub(super) fn remove(&mut self, place: Place) -> Option<T> {
+    pub(crate) fn remove(&mut self, place: Place) -> Option<T> {
         let share = self.queries.get_mut(&place.query)?;
         let call = share.waiting.remove(&(place.phase, place.number))?;
         self.taken(place.query);
@@ -95,12 +89,14 @@ impl<T> FairQueue<T> {
     }
 
     /// The call that is served next, by a worker that has worked for the given query.
-    pub(super) fn pop(&mut self, last: Option<QueryTag>) -> Option<T> {
+    pub(crate) fn pop(&mut self, last: Option<QueryTag>) -> Option<T> {
         let &(least, _, first) = self.order.first()?;
         self.clock = self.clock.max(least);
         let goes_on = |query: &QueryTag| {
             let share = self.queries.get(query);
-            share.is_some_and(|share| !share.waiting.is_empty() && share.served < least + SLICE)
+            share.is_some_and(|share| {
+                !share.waiting.is_empty() && share.served < least + limits::SLICE
+            })
         };
         let query = last.filter(goes_on).unwrap_or(first);
         let (_, call) = self.queries.get_mut(&query)?.waiting.pop_first()?;
@@ -109,7 +105,7 @@ impl<T> FairQueue<T> {
     }
 
     /// Charges a query for the time of a call.
-    pub(super) fn charge(&mut self, query: QueryTag, time: Duration) {
+    pub(crate) fn charge(&mut self, query: QueryTag, time: Duration) {
         let share = self.share(query);
         let (before, waits) = ((share.served, share.since, query), !share.waiting.is_empty());
         share.served += time;
@@ -130,17 +126,17 @@ impl<T> FairQueue<T> {
         if served <= self.clock && self.queries.get(&query).is_some_and(idle) {
             self.queries.remove(&query);
         }
-        if self.queries.len() > self.order.len() + REMEMBERED {
+        if self.queries.len() > self.order.len() + limits::REMEMBERED_QUERIES {
             let clock = self.clock;
             self.queries.retain(|_, share| !share.waiting.is_empty() || share.served > clock);
-            if self.queries.len() > self.order.len() + REMEMBERED {
+            if self.queries.len() > self.order.len() + limits::REMEMBERED_QUERIES {
                 self.queries.retain(|_, share| !share.waiting.is_empty());
             }
         }
     }
 
     /// Takes all calls.
-    pub(super) fn drain(&mut self) -> Vec<T> {
+    pub(crate) fn drain(&mut self) -> Vec<T> {
         self.order.clear();
         self.length = 0;
         std::mem::take(&mut self.queries)
@@ -199,7 +195,7 @@ mod tests {
         }
         assert_eq!(serve(&mut queue, 100), [1; 100]);
         queue.push(2, 0, 2);
-        let most = usize::try_from(SLICE.as_millis() / CALL.as_millis()).unwrap() + 2;
+        let most = usize::try_from(limits::SLICE.as_millis() / CALL.as_millis()).unwrap() + 2;
         assert!(serve(&mut queue, most).contains(&2), "after one slice of the huge one at most");
     }
 
@@ -266,7 +262,7 @@ mod tests {
         for query in 0..100_000 {
             queue.charge(query, CALL);
         }
-        assert!(queue.queries.len() <= REMEMBERED + 2, "{}", queue.queries.len());
+        assert!(queue.queries.len() <= limits::REMEMBERED_QUERIES + 2, "{}", queue.queries.len());
     }
 
     #[test]

@@ -4,16 +4,17 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::fmt;
 
+use mapring_types::quote;
+
 use super::compile::{Members, Placed, Similar, Step, Steps};
 use super::number::{self, Integer};
 use super::term::{Atom, Term};
 use super::text::{self, Text};
 use super::{Comparison, Transform};
-use crate::failure::quote;
 
 /// A pipeline that is ready to run.
 #[derive(Debug)]
-pub(crate) struct Compiled(Steps);
+pub struct Compiled(Steps);
 
 impl Compiled {
     pub(super) fn new(steps: Steps) -> Self {
@@ -25,7 +26,7 @@ impl Compiled {
     /// # Errors
     /// The filter that could not be run, and the value that it could not be run for. The query
     /// fails then, as in Riak.
-    pub(crate) fn keeps(&self, key: &[u8]) -> Result<bool, String> {
+    pub fn keeps(&self, key: &[u8]) -> Result<bool, String> {
         let key = Value::Binary(Cow::Borrowed(key));
         let value = run(&self.0, &key)?;
         Ok(matches!(value, Value::Bool(true)))

@@ -1,9 +1,9 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::filters::number::{self, Integer};
-use crate::filters::term::Term;
 use crate::limits;
+use crate::number::{self, Integer};
+use crate::term::Term;
 
 #[track_caller]
 fn check_malformed(filters: &str, expect: &str) {

@@ -1,7 +1,4 @@
-//! Where phase functions run: a pool of worker processes, or the natives in this process.
-
-pub mod inline;
-pub mod process;
+//! What MapReduce asks of whoever runs functions.
 
 use std::sync::Arc;
 use std::time::Duration;

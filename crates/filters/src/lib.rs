@@ -6,7 +6,9 @@
 //! ([`term`], [`number`]), since that is what the results of transforms and comparisons depend on.
 //!
 //! Pipelines run inside the node, over text that users wrote: everything is bounded
-//! ([`crate::limits`]), and expressions go through [`pattern`] first.
+//! ([`limits`]), and expressions go through [`pattern`] first.
+
+pub mod limits;
 
 mod chars;
 mod compile;
@@ -23,17 +25,17 @@ mod text;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-pub(crate) use eval::Compiled;
+pub use eval::Compiled;
 
 use term::Term;
 
 /// A pipeline as a query has it: what travels to the nodes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Filters(Pipeline);
+pub struct Filters(Pipeline);
 
 /// Why a list of filters is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum FilterError {
+pub enum FilterError {
     /// There is no filter of this name.
     Unknown(String),
     /// A filter is not written as it must be: which one, and what is wrong with it.
@@ -87,7 +89,7 @@ impl Filters {
     ///
     /// # Errors
     /// An unknown filter, or one that is not written as it must be.
-    pub(crate) fn parse(text: &RawValue) -> Result<Self, FilterError> {
+    pub fn parse(text: &RawValue) -> Result<Self, FilterError> {
         parse::parse(text).map(Self)
     }
 
@@ -95,7 +97,7 @@ impl Filters {
     ///
     /// # Errors
     /// Says which filter cannot be run and why: an expression that is none, or is too large.
-    pub(crate) fn compile(&self) -> Result<Compiled, String> {
+    pub fn compile(&self) -> Result<Compiled, String> {
         compile::compile(&self.0).map(Compiled::new)
     }
 }

@@ -13,28 +13,16 @@ use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::ProcessConfig;
-use super::library::{self, Libraries};
-use super::living::Living;
-use super::queue::{FairQueue, Place};
-use super::reduce::Slot;
-use super::worker::{Death, End, Worker};
-
-/// After a start that failed the next waits; this doubles up to [`LONGEST_DELAY`]. A worker that ends
-/// in a call is replaced at once: functions that end theirs must not cost the others' theirs too.
-const FIRST_DELAY: Duration = Duration::from_millis(80);
-
-/// The longest delay.
-const LONGEST_DELAY: Duration = Duration::from_secs(2);
-
-/// After so many starts that failed in a row, calls fail instead of waiting for better times.
-const HOPELESS: u32 = 3;
-
-/// How long a shutdown waits for the processes.
-const SHUTDOWN: Duration = Duration::from_secs(5);
+use crate::library::{self, Libraries};
+use crate::limits;
+use crate::living::Living;
+use crate::process::ProcessConfig;
+use crate::queue::{FairQueue, Place};
+use crate::reduce::Slot;
+use crate::worker::{Death, End, Worker};
 
 /// The processes of a node.
-pub(super) struct Pool {
+pub(crate) struct Pool {
     config: ProcessConfig,
     runtime: Handle,
     state: Mutex<State>,
@@ -65,7 +53,7 @@ struct Waiter {
 }
 
 /// Why a call failed.
-pub(super) enum CallFailure {
+pub(crate) enum CallFailure {
     /// The function failed; the worker goes on.
     Failed(ScriptError),
     /// The worker has been ended.
@@ -75,7 +63,7 @@ pub(super) enum CallFailure {
 }
 
 impl CallFailure {
-    pub(super) fn into_error(self) -> ScriptError {
+    pub(crate) fn into_error(self) -> ScriptError {
         match self {
             Self::Failed(error) | Self::Ended(error) | Self::Lost(error) => error,
         }
@@ -84,7 +72,7 @@ impl CallFailure {
 
 impl Pool {
     /// Starts all processes and waits for the first.
-    pub(super) async fn start(config: ProcessConfig) -> Result<Arc<Self>> {
+    pub(crate) async fn start(config: ProcessConfig) -> Result<Arc<Self>> {
         let pool = Arc::new(Self {
             runtime: Handle::current(),
             state: Mutex::default(),
@@ -130,16 +118,16 @@ impl Pool {
         });
     }
 
-    pub(super) fn processes(&self) -> Vec<u32> {
+    pub(crate) fn processes(&self) -> Vec<u32> {
         self.living.ids()
     }
 
-    pub(super) fn limits(&self) -> ScriptLimits {
+    pub(crate) fn limits(&self) -> ScriptLimits {
         self.config.limits
     }
 
     /// Waits for a worker, and sees to it that it has the present files of functions.
-    pub(super) async fn acquire(
+    pub(crate) async fn acquire(
         self: &Arc<Self>,
         query: QueryTag,
         phase: usize,
@@ -187,7 +175,7 @@ impl Pool {
             waited(Duration::ZERO);
             return Ok(Acquired::Now(Lease::new(self, worker, query)));
         }
-        if state.failed_starts >= HOPELESS {
+        if state.failed_starts >= limits::FAILED_STARTS {
             return Err(cannot_start(&state.last_failure));
         }
         if state.waiting.len() >= self.config.queue.max(1) {
@@ -205,7 +193,7 @@ impl Pool {
 
     /// Remembers a reduce that does not need its worker now. Gives it up at once when somebody
     /// waits.
-    pub(super) fn park(self: &Arc<Self>, slot: &Slot) -> u64 {
+    pub(crate) fn park(self: &Arc<Self>, slot: &Slot) -> u64 {
         let mut state = self.state.lock();
         let place = state.next_parked;
         state.next_parked += 1;
@@ -219,13 +207,13 @@ impl Pool {
     }
 
     /// Forgets a parked reduce.
-    pub(super) fn unpark(&self, place: u64) {
+    pub(crate) fn unpark(&self, place: u64) {
         let slot = self.state.lock().parked.remove(&place);
         drop(slot);
     }
 
     /// Ends all calls and processes.
-    pub(super) async fn shutdown(self: &Arc<Self>) {
+    pub(crate) async fn shutdown(self: &Arc<Self>) {
         self.stopping.send_replace(true);
         let (idle, waiting, parked) = {
             let mut state = self.state.lock();
@@ -243,7 +231,7 @@ impl Pool {
         idle.into_iter().for_each(|worker| self.dismiss(worker));
         let mut alive = self.alive.subscribe();
         let gone = alive.wait_for(|alive| *alive == 0);
-        if timeout(SHUTDOWN, gone).await.is_err() {
+        if timeout(limits::SHUTDOWN_PATIENCE, gone).await.is_err() {
             tracing::warn!("script workers are still busy: they are killed with their calls");
         }
     }
@@ -378,9 +366,10 @@ impl Pool {
         let mut state = self.state.lock();
         state.failed_starts += 1;
         state.last_failure = error;
-        let hopeless = state.failed_starts >= HOPELESS;
+        let hopeless = state.failed_starts >= limits::FAILED_STARTS;
         let _hopeless = if hopeless { state.waiting.drain() } else { Vec::new() };
-        (FIRST_DELAY * 2u32.saturating_pow((state.failed_starts - 1).min(16))).min(LONGEST_DELAY)
+        (limits::FIRST_RESTART_DELAY * 2u32.saturating_pow((state.failed_starts - 1).min(16)))
+            .min(limits::LONGEST_RESTART_DELAY)
     }
 
     fn count(&self, change: isize) {
@@ -427,7 +416,7 @@ impl Drop for Ticket {
 }
 
 /// A worker in somebody's hands. Dropped, it goes back; in the midst of a call it is ended.
-pub(super) struct Lease {
+pub(crate) struct Lease {
     pool: Arc<Pool>,
     worker: Option<Box<Worker>>,
     query: QueryTag,
@@ -443,7 +432,7 @@ impl Lease {
 
     /// Sends a request and waits for its answer. After a call that was dropped midway, or whose
     /// worker has ended, there is no other.
-    pub(super) async fn call(&mut self, request: &Request) -> Result<Response, CallFailure> {
+    pub(crate) async fn call(&mut self, request: &Request) -> Result<Response, CallFailure> {
         let gone = || ScriptError::new(FailureCause::Worker, "the script worker has ended");
         if self.calling.is_some() {
             return Err(CallFailure::Ended(gone()));
@@ -476,12 +465,12 @@ impl Lease {
 
 impl Lease {
     /// Which edition of the files of functions the worker has.
-    pub(super) fn edition(&self) -> u64 {
+    pub(crate) fn edition(&self) -> u64 {
         self.worker.as_ref().map_or(0, |worker| worker.edition)
     }
 
     /// The worker has got an edition.
-    pub(super) fn set_edition(&mut self, edition: u64) {
+    pub(crate) fn set_edition(&mut self, edition: u64) {
         if let Some(worker) = &mut self.worker {
             worker.edition = edition;
         }

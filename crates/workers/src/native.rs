@@ -10,17 +10,17 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 /// Bounds the threads that run built-ins.
-pub(super) struct Natives {
+pub(crate) struct Natives {
     threads: Semaphore,
 }
 
 impl Natives {
-    pub(super) fn new(threads: usize) -> Self {
+    pub(crate) fn new(threads: usize) -> Self {
         Self { threads: Semaphore::new(threads.max(1)) }
     }
 
     /// Runs blocking work when a thread is free. Work whose caller has gone before does not start.
-    pub(super) async fn run<T: Send + 'static>(
+    pub(crate) async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, ScriptError> {
@@ -35,7 +35,7 @@ impl Natives {
         tokio::task::spawn_blocking(work).await.map_err(ended)
     }
 
-    pub(super) async fn map(
+    pub(crate) async fn map(
         &self,
         query: QueryTag,
         function: &Arc<PhaseFunction>,

@@ -7,22 +7,22 @@ use parking_lot::Mutex;
 
 /// The ids of the worker processes that have been started and not been waited for.
 #[derive(Debug, Default)]
-pub(super) struct Living(Mutex<BTreeSet<u32>>);
+pub(crate) struct Living(Mutex<BTreeSet<u32>>);
 
 /// A process in the list, until this is dropped.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(crate) struct Entry {
     living: Arc<Living>,
     id: u32,
 }
 
 impl Living {
-    pub(super) fn enter(self: &Arc<Self>, id: u32) -> Entry {
+    pub(crate) fn enter(self: &Arc<Self>, id: u32) -> Entry {
         self.0.lock().insert(id);
         Entry { living: Arc::clone(self), id }
     }
 
-    pub(super) fn ids(&self) -> Vec<u32> {
+    pub(crate) fn ids(&self) -> Vec<u32> {
         self.0.lock().iter().copied().collect()
     }
 }

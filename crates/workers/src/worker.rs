@@ -6,7 +6,7 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use mapring_script::limits::{BATCH_RESULT_BYTES, CONTEXTS};
+use mapring_script::limits::CONTEXTS;
 use mapring_script::protocol::{self, HEADER_BYTES, Request, Response, VERSION};
 use mapring_script::{FailureCause, QueryTag, ScriptError, worker::LOG_MARK};
 use parking_lot::Mutex;
@@ -16,40 +16,15 @@ use tokio::process::{Child, ChildStderr, Command};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::ProcessConfig;
-use super::living::{Entry, Living};
-
-/// How long a process may take until it is ready; then it is broken or the machine is.
-const START: Duration = Duration::from_secs(20);
-
-/// What a call gets beyond its limit: the worker's news are that old at most.
-const GRACE: Duration = Duration::from_millis(300);
-
-/// When a process ends by itself after a call has taken so long, it was that call, and it is not
-/// tried again: its caller would have to wait for as long once more. The news of calls that take
-/// longer than a heartbeat are exact.
-const TRIED_LONG: Duration = Duration::from_secs(1);
-
-/// How long an ended process may take to be gone, and its last words to arrive.
-const FAREWELL: Duration = Duration::from_secs(2);
-
-/// Lines of a worker's standard error that are kept for naming the cause of its end.
-const KEPT_LINES: usize = 20;
-
-/// Longest such line, in bytes; the rest is dropped.
-const KEPT_LINE_BYTES: usize = 2_048;
-
-/// Most lines of user code that one worker logs in a second; more are dropped.
-const LOG_LINES: u32 = 100;
-
-/// Room that is made for an answer before it comes: most answers fit, since batches end in time.
-const EXPECTED: usize = 2 * BATCH_RESULT_BYTES;
+use crate::limits;
+use crate::living::{Entry, Living};
+use crate::process::ProcessConfig;
 
 /// Memory that the allocator reserves at once. Its default of 1 GB would count against the limit.
 const RESERVE: (&str, &str) = ("MIMALLOC_ARENA_RESERVE", "32M");
 
 /// A running process.
-pub(super) struct Worker {
+pub(crate) struct Worker {
     child: Child,
     stream: UnixStream,
     call_limit: Duration,
@@ -64,15 +39,15 @@ pub(super) struct Worker {
     /// The queries that it has contexts of, the one it worked for last first.
     queries: VecDeque<QueryTag>,
     /// Whether it holds a reduce.
-    pub(super) reducing: bool,
+    pub(crate) reducing: bool,
     /// Whether so much of its memory is taken that the next query should not have to do with the rest.
-    pub(super) large: bool,
+    pub(crate) large: bool,
     /// Which edition of the files of functions it has; 0 for none.
-    pub(super) edition: u64,
+    pub(crate) edition: u64,
 }
 
 /// Why a process does no more.
-pub(super) enum Death {
+pub(crate) enum Death {
     /// A call took too long.
     Time {
         /// The input of the call.
@@ -85,15 +60,15 @@ pub(super) enum Death {
 }
 
 /// The end of a process.
-pub(super) struct End {
-    pub(super) error: ScriptError,
+pub(crate) struct End {
+    pub(crate) error: ScriptError,
     /// Whether it is known in which call it came, or else that it was while the function was made.
-    pub(super) known: bool,
+    pub(crate) known: bool,
 }
 
 impl Worker {
     /// Starts a process and waits until it is ready.
-    pub(super) async fn start(
+    pub(crate) async fn start(
         config: &ProcessConfig,
         living: &Arc<Living>,
     ) -> Result<Self, String> {
@@ -134,14 +109,14 @@ impl Worker {
             edition: 0,
         };
         let hello = Request::Hello { version: VERSION, limits: config.limits };
-        match timeout(START, worker.exchange(&hello)).await {
+        match timeout(limits::START_PATIENCE, worker.exchange(&hello)).await {
             Ok(Ok(Response::Ready { version: VERSION })) => Ok(worker),
             _ => Err(format!("{program}: {}", worker.end(Death::Ended).await.error.message)),
         }
     }
 
     /// Sends a request and waits for its answer, as long as each call keeps to its limit.
-    pub(super) async fn call(&mut self, request: &Request) -> Result<Response, Death> {
+    pub(crate) async fn call(&mut self, request: &Request) -> Result<Response, Death> {
         if std::mem::take(&mut self.reducing) && !continues(request) {
             self.send(&Request::Abandon).await.map_err(|_| Death::Ended)?;
         }
@@ -158,12 +133,12 @@ impl Worker {
     }
 
     /// Whether it has a context of the query.
-    pub(super) fn knows(&self, query: QueryTag) -> bool {
+    pub(crate) fn knows(&self, query: QueryTag) -> bool {
         self.queries.contains(&query)
     }
 
     /// The query that it worked for last.
-    pub(super) fn last_query(&self) -> Option<QueryTag> {
+    pub(crate) fn last_query(&self) -> Option<QueryTag> {
         self.queries.front().copied()
     }
 
@@ -177,12 +152,15 @@ impl Worker {
 
     async fn exchange(&mut self, request: &Request) -> Result<Response, Death> {
         (self.call, self.told, self.large) = ((None, Instant::now()), false, false);
-        let sent = timeout_at(self.call.1 + self.call_limit + GRACE, self.send(request)).await;
+        let sent =
+            timeout_at(self.call.1 + self.call_limit + limits::CALL_GRACE, self.send(request))
+                .await;
         sent.map_err(|_| Death::Time { input: None })?.map_err(|_| Death::Ended)?;
         self.call.1 = Instant::now();
         loop {
             let (input, since) = self.call;
-            let answer = timeout_at(since + self.call_limit + GRACE, self.receive()).await;
+            let answer =
+                timeout_at(since + self.call_limit + limits::CALL_GRACE, self.receive()).await;
             match answer.map_err(|_| Death::Time { input })?.map_err(|_| Death::Ended)? {
                 Response::Busy { input, call_ms } => {
                     let elapsed = Duration::from_millis(call_ms);
@@ -208,7 +186,7 @@ impl Worker {
         let mut header = [0; HEADER_BYTES];
         self.stream.read_exact(&mut header).await?;
         let length = protocol::body_length(header)?;
-        let mut body = Vec::with_capacity(length.min(EXPECTED));
+        let mut body = Vec::with_capacity(length.min(limits::EXPECTED_RESPONSE_BYTES));
         (&mut self.stream).take(length as u64).read_to_end(&mut body).await?;
         if body.len() < length {
             return Err(std::io::ErrorKind::UnexpectedEof.into());
@@ -217,16 +195,16 @@ impl Worker {
     }
 
     /// Ends the process, waits until it is gone, and names the cause.
-    pub(super) async fn end(mut self, death: Death) -> End {
+    pub(crate) async fn end(mut self, death: Death) -> End {
         let (input, since) = self.call;
-        let tried_long = self.told && since.elapsed() >= TRIED_LONG;
+        let tried_long = self.told && since.elapsed() >= limits::LONG_CALL;
         if matches!(death, Death::Ended) {
             // It has most likely ended by itself: how, tells the cause.
-            let _ = timeout(FAREWELL, self.child.wait()).await;
+            let _ = timeout(limits::EXIT_PATIENCE, self.child.wait()).await;
         }
         let _ = self.child.start_kill();
         let status = self.child.wait().await;
-        let _ = timeout(FAREWELL, &mut self.listener).await;
+        let _ = timeout(limits::EXIT_PATIENCE, &mut self.listener).await;
         self.listener.abort();
         match death {
             Death::Time { input } => {
@@ -246,9 +224,9 @@ impl Worker {
     }
 
     /// Ends an idle process.
-    pub(super) async fn dismiss(mut self) {
+    pub(crate) async fn dismiss(mut self) {
         drop(self.stream);
-        if timeout(FAREWELL, self.child.wait()).await.is_err() {
+        if timeout(limits::EXIT_PATIENCE, self.child.wait()).await.is_err() {
             let _ = self.child.kill().await;
         }
         self.listener.abort();
@@ -267,7 +245,7 @@ async fn listen(stderr: ChildStderr, kept: Arc<Mutex<VecDeque<String>>>) {
     loop {
         line.clear();
         // A line without end must not fill the memory: it comes in pieces.
-        let mut piece = (&mut stderr).take(KEPT_LINE_BYTES as u64);
+        let mut piece = (&mut stderr).take(limits::STDERR_LINE_BYTES as u64);
         match piece.read_until(b'\n', &mut line).await {
             Ok(0) | Err(_) => return,
             Ok(_) => {}
@@ -276,7 +254,7 @@ async fn listen(stderr: ChildStderr, kept: Arc<Mutex<VecDeque<String>>>) {
         let text = text.trim_end();
         let Some(message) = text.strip_prefix(LOG_MARK) else {
             let mut kept = kept.lock();
-            if kept.len() >= KEPT_LINES {
+            if kept.len() >= limits::STDERR_LINES {
                 kept.pop_front();
             }
             kept.push_back(text.to_owned());
@@ -286,7 +264,7 @@ async fn listen(stderr: ChildStderr, kept: Arc<Mutex<VecDeque<String>>>) {
             (second, logged) = (Instant::now(), 0);
         }
         logged += 1;
-        if logged <= LOG_LINES {
+        if logged <= limits::LOG_LINES {
             tracing::info!(message, "a function logs");
         }
     }

@@ -9,7 +9,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use mapring_script::library::{Library, SourceFile};
 use mapring_script::limits::{LIBRARY_BYTES, LIBRARY_FILES};
@@ -17,18 +17,13 @@ use mapring_script::protocol::{Request, Response};
 use mapring_script::{FailureCause, ScriptError};
 use parking_lot::Mutex;
 
-use super::pool::{CallFailure, Lease};
-
-/// How often the node looks whether something has changed.
-const LOOK: Duration = Duration::from_secs(1);
-
-/// After so many workers that ended over it for reasons of their own, the library counts as the
-/// reason.
-const UNLUCKY: u32 = 3;
+use crate::limits;
+use crate::pool::{CallFailure, Lease};
+use crate::process::unexpected;
 
 /// What a directory held at some time.
 #[derive(Debug)]
-pub(super) struct Edition {
+pub(crate) struct Edition {
     /// From 1; 0 for none, which new workers have.
     number: u64,
     library: Library,
@@ -39,7 +34,7 @@ pub(super) struct Edition {
 }
 
 /// The files of a node.
-pub(super) struct Libraries {
+pub(crate) struct Libraries {
     current: Mutex<Arc<Edition>>,
 }
 
@@ -69,14 +64,14 @@ impl Edition {
 
 impl Libraries {
     /// Reads the directory for the first time; gives its state.
-    pub(super) async fn read(&self, directory: &Path) -> Option<State> {
+    pub(crate) async fn read(&self, directory: &Path) -> Option<State> {
         self.look(directory, None).await.map(|(state, _)| state)
     }
 
     /// Waits until the directory has changed and has been read anew; gives its state.
-    pub(super) async fn change(&self, directory: &Path, mut state: Option<State>) -> Option<State> {
+    pub(crate) async fn change(&self, directory: &Path, mut state: Option<State>) -> Option<State> {
         loop {
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(limits::LIBRARY_POLL).await;
             let (next, changed) = self.look(directory, state).await?;
             state = Some(next);
             if changed {
@@ -109,7 +104,7 @@ impl Libraries {
 
     /// Sees to it that a worker has the present files. False when the worker did not survive that, and
     /// another must be asked for.
-    pub(super) async fn teach(&self, lease: &mut Lease) -> Result<bool, ScriptError> {
+    pub(crate) async fn teach(&self, lease: &mut Lease) -> Result<bool, ScriptError> {
         let edition = Arc::clone(&self.current.lock());
         if lease.edition() == edition.number {
             return Ok(true);
@@ -120,7 +115,7 @@ impl Libraries {
                 edition.tell(&complaints);
                 Ok(true)
             }
-            Ok(_) => Err(super::unexpected()),
+            Ok(_) => Err(unexpected()),
             Err(CallFailure::Failed(error)) => Err(error),
             Err(CallFailure::Ended(error) | CallFailure::Lost(error)) => {
                 self.blame(&edition, &error);
@@ -132,7 +127,7 @@ impl Libraries {
     /// A worker ended over the files.
     fn blame(&self, edition: &Arc<Edition>, error: &ScriptError) {
         let ended = edition.ended.fetch_add(1, Ordering::Relaxed) + 1;
-        if error.cause == FailureCause::Worker && ended < UNLUCKY {
+        if error.cause == FailureCause::Worker && ended < limits::LIBRARY_DEATHS {
             return;
         }
         let mut current = self.current.lock();
@@ -149,7 +144,7 @@ impl Libraries {
 
 /// What a directory looks like from outside: it is read anew when that changes.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum State {
+pub(crate) enum State {
     /// Each file's name, size and time of change, by name.
     Files(Vec<(OsString, u64, Option<SystemTime>)>),
     /// It cannot be looked at.

@@ -2,7 +2,7 @@
 
 mod escape;
 
-use crate::filters::chars::{self, Chars};
+use crate::chars::{self, Chars};
 use crate::limits;
 
 /// What `$` and `\Z` stand for.

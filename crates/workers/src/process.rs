@@ -1,18 +1,10 @@
 //! Functions in worker processes, one a core or so, and built-ins in this process.
 //!
-//! A call waits for a free worker (queries in turn, see [`queue`]; later phases of a query first),
+//! A call waits for a free worker (queries in turn, see [`crate::queue`]; later phases of a query first),
 //! then has it to itself until it is answered.
 //! A worker that takes too long, grows too large or ends is killed and replaced in the background,
 //! and the call fails with the cause. A reduce holds its worker while it is fed; between feeds it
 //! gives the worker up as soon as somebody waits for one, and goes on from its state as text.
-
-mod library;
-mod living;
-mod native;
-mod pool;
-mod queue;
-mod reduce;
-mod worker;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -28,9 +20,10 @@ use mapring_script::{
 use mapring_types::Result;
 use tokio::time::Instant;
 
-use super::{Reduce, Workers};
-use native::Natives;
-use pool::{CallFailure, Lease, Pool};
+use crate::native::Natives;
+use crate::pool::{CallFailure, Lease, Pool};
+use crate::workers::{Reduce, Workers};
+use crate::{limits, reduce};
 
 /// Settings of the worker processes.
 #[derive(Debug, Clone)]
@@ -69,10 +62,6 @@ pub struct ProcessWorkers {
     pool: Arc<Pool>,
     natives: Arc<Natives>,
 }
-
-/// A request to a worker carries inputs up to so many bytes, so that a large batch does not need
-/// the memory of the worker twice.
-const REQUEST_BYTES: usize = 4 << 20;
 
 impl ProcessWorkers {
     /// Starts the processes and waits for the first.
@@ -311,7 +300,7 @@ impl Workers for ProcessWorkers {
     }
 }
 
-fn is_erlang(function: &PhaseFunction) -> bool {
+pub(crate) fn is_erlang(function: &PhaseFunction) -> bool {
     matches!(function.function, mapring_script::Function::Erlang { .. })
 }
 
@@ -322,17 +311,17 @@ fn mapped(response: Response, count: usize) -> Result<Vec<Vec<JsonText>>, Script
     }
 }
 
-fn unexpected() -> ScriptError {
+pub(crate) fn unexpected() -> ScriptError {
     ScriptError::new(FailureCause::Worker, "the script worker gave an answer of another kind")
 }
 
-/// Divides inputs into requests of at most [`REQUEST_BYTES`]; a larger input goes alone.
-fn parts<T>(inputs: Vec<T>, size: impl Fn(&T) -> usize) -> Vec<Vec<T>> {
+/// Divides inputs into requests of at most [`limits::REQUEST_BYTES`]; a larger input goes alone.
+pub(crate) fn parts<T>(inputs: Vec<T>, size: impl Fn(&T) -> usize) -> Vec<Vec<T>> {
     let mut parts = Vec::new();
     let (mut part, mut bytes) = (Vec::new(), 0);
     for input in inputs {
         let own = size(&input);
-        if bytes + own > REQUEST_BYTES && !part.is_empty() {
+        if bytes + own > limits::REQUEST_BYTES && !part.is_empty() {
             parts.push(std::mem::take(&mut part));
             bytes = 0;
         }
@@ -368,10 +357,10 @@ mod tests {
         let sizes = |inputs: &[usize]| -> Vec<usize> {
             parts(inputs.to_vec(), |size| *size).iter().map(Vec::len).collect()
         };
-        let half = REQUEST_BYTES / 2;
+        let half = limits::REQUEST_BYTES / 2;
         assert_eq!(sizes(&[]), [0usize; 0]);
         assert_eq!(sizes(&[1, 1, 1]), [3]);
         assert_eq!(sizes(&[half, half, 1]), [2, 1]);
-        assert_eq!(sizes(&[REQUEST_BYTES * 3, 1]), [1, 1]);
+        assert_eq!(sizes(&[limits::REQUEST_BYTES * 3, 1]), [1, 1]);
     }
 }

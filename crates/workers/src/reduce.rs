@@ -11,25 +11,25 @@ use mapring_script::{
 };
 use tokio::sync::Mutex;
 
-use super::native::Natives;
-use super::pool::{Lease, Pool};
-use super::{is_erlang, parts, unexpected};
+use crate::native::Natives;
+use crate::pool::{CallFailure, Lease, Pool};
+use crate::process::{is_erlang, parts, unexpected};
 use crate::workers::Reduce;
 
 /// What a reduce is made of.
 #[derive(Clone)]
-pub(super) struct Start {
-    pub(super) pool: Arc<Pool>,
-    pub(super) natives: Arc<Natives>,
-    pub(super) query: QueryTag,
-    pub(super) phase: usize,
-    pub(super) function: Arc<PhaseFunction>,
-    pub(super) timing: ReduceTiming,
+pub(crate) struct Start {
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) natives: Arc<Natives>,
+    pub(crate) query: QueryTag,
+    pub(crate) phase: usize,
+    pub(crate) function: Arc<PhaseFunction>,
+    pub(crate) timing: ReduceTiming,
 }
 
 impl Start {
     /// Begins in a worker.
-    pub(super) async fn process(self, state: ReduceState) -> Result<ProcessReduce, ScriptError> {
+    pub(crate) async fn process(self, state: ReduceState) -> Result<ProcessReduce, ScriptError> {
         let slot = Arc::new(Mutex::new(Held::Aside(state)));
         let mut reduce = ProcessReduce { start: self, slot, place: None };
         // Compiles the function, so that its faults show before there is input.
@@ -38,7 +38,7 @@ impl Start {
     }
 
     /// Begins in this process.
-    pub(super) async fn native(self) -> Result<NativeReduce, ScriptError> {
+    pub(crate) async fn native(self) -> Result<NativeReduce, ScriptError> {
         let (function, query, timing) = (Arc::clone(&self.function), self.query, self.timing);
         let runtime = self.natives.run(move || {
             let mut runtime = NativeRuntime::new();
@@ -50,10 +50,10 @@ impl Start {
 }
 
 /// Where a reduce is between calls. Shared with the pool, which may put it aside.
-pub(super) type Slot = Arc<Mutex<Held>>;
+pub(crate) type Slot = Arc<Mutex<Held>>;
 
 /// See [`Slot`].
-pub(super) enum Held {
+pub(crate) enum Held {
     /// In a worker.
     Worker(Lease),
     /// In no worker.
@@ -64,12 +64,12 @@ pub(super) enum Held {
 
 impl Held {
     /// Ends the reduce, and with it the use of a worker.
-    pub(super) fn end(&mut self, error: ScriptError) {
+    pub(crate) fn end(&mut self, error: ScriptError) {
         *self = Self::Over(error);
     }
 
     /// Gives up the worker, if there is one.
-    pub(super) async fn put_aside(&mut self) {
+    pub(crate) async fn put_aside(&mut self) {
         let Self::Worker(lease) = self else { return };
         metrics::counter!("mapring_script_suspends_total").increment(1);
         let next = match lease.call(&Request::ReduceSuspend).await {
@@ -82,7 +82,7 @@ impl Held {
 }
 
 /// A reduce of JavaScript.
-pub(super) struct ProcessReduce {
+pub(crate) struct ProcessReduce {
     start: Start,
     slot: Slot,
     /// Its place among those that can be put aside, while it is.
@@ -170,7 +170,7 @@ impl Reduce for ProcessReduce {
     }
 }
 
-fn done(answer: Result<Response, super::pool::CallFailure>) -> Result<(), ScriptError> {
+fn done(answer: Result<Response, CallFailure>) -> Result<(), ScriptError> {
     match answer {
         Ok(Response::Done) => Ok(()),
         Ok(_) => Err(unexpected()),
@@ -180,7 +180,7 @@ fn done(answer: Result<Response, super::pool::CallFailure>) -> Result<(), Script
 
 /// A reduce of a built-in. A named JavaScript function moves to a worker where the built-in cannot
 /// tell what JavaScript would do.
-pub(super) struct NativeReduce {
+pub(crate) struct NativeReduce {
     start: Start,
     /// `None` while it runs, and when it has moved.
     runtime: Option<NativeRuntime>,

@@ -1,7 +1,7 @@
 //! What a backslash stands for, and sets in brackets.
 
 use super::{Flags, Item, Reader, Result, digits, number};
-use crate::filters::chars::Chars;
+use crate::chars::Chars;
 
 impl Reader<'_> {
     /// Reads what stands after a backslash, outside of brackets.

@@ -1,0 +1,22 @@
+//! Where phase functions run: worker processes, one a core or so, and built-ins in this process.
+//!
+//! [`Workers`] is what MapReduce asks of whoever runs functions, [`ProcessWorkers`] runs them. The
+//! program of a worker is in `mapring_script`, which this crate starts, feeds, watches and ends.
+//!
+//! User code never runs in the node itself (invariant I7), and nothing here grows without bound (I6):
+//! see [`limits`].
+
+pub mod limits;
+
+mod library;
+mod living;
+mod native;
+mod pool;
+mod process;
+mod queue;
+mod reduce;
+mod worker;
+mod workers;
+
+pub use process::{ProcessConfig, ProcessWorkers};
+pub use workers::{Reduce, Workers};
