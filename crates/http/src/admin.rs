@@ -9,11 +9,11 @@ use mapring_types::NodeId;
 use serde_json::{Map, Value, json};
 use tokio::time::timeout;
 
+use crate::app::{App, Request, StorageFacts};
 use crate::decision;
 use crate::health::Facts;
 use crate::listing::ascii;
 use crate::reply::{Reply, Stop, VARY_BOTH, media};
-use crate::server::{App, Request, StorageFacts};
 use crate::{limits, status};
 
 /// The version of Riak whose interface this is: clients turn features on by it.

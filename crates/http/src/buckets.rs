@@ -8,10 +8,10 @@ use mapring_types::props::{self, PropChanges, Unheeded, unheeded};
 use mapring_types::{BucketId, BucketProps, ObjectId, limits as shared};
 use serde_json::{Map, Value, json};
 
+use crate::app::{App, Request};
 use crate::listing::{self, Mode, ascii};
 use crate::reply::{Reply, Stop, VARY_ENCODING, media};
 use crate::route::Style;
-use crate::server::{App, Request};
 use crate::{body, decision, limits, objects};
 
 /// Properties that are fixed once a bucket or a type exists.

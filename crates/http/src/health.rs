@@ -10,7 +10,7 @@ use mapring_cluster::{ClusterStatus, View};
 use mapring_ring::{Partition, PreferenceList};
 use mapring_types::{BucketProps, NodeId};
 
-use crate::status::{Lacking, name};
+use crate::status::Lacking;
 
 /// The word. The later, the worse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -78,6 +78,12 @@ pub(crate) struct Health {
     pub(crate) summary: String,
     /// Whether this node serves, and requests with the default quorums can be met everywhere.
     pub(crate) ready: bool,
+}
+
+/// What a node is called.
+pub(crate) fn name(view: &View, node: NodeId) -> String {
+    let member = view.state.members.get(&node);
+    member.map_or_else(|| node.to_string(), |member| member.name.clone())
 }
 
 /// Which members have applied other decisions than this node.

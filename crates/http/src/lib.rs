@@ -12,6 +12,7 @@
 //! [`mapring_types::limits::KEY_BYTES`] does.
 
 mod admin;
+mod app;
 pub mod backend;
 mod body;
 mod buckets;
@@ -34,7 +35,8 @@ pub mod server;
 mod stats;
 pub mod status;
 
-pub use server::{HttpConfig, HttpParts, HttpServer, NodeFacts, StorageFacts};
+pub use app::{HttpConfig, NodeFacts, StorageFacts};
+pub use server::{HttpParts, HttpServer};
 
 #[cfg(test)]
 mod tests;

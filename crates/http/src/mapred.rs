@@ -17,11 +17,11 @@ use http::{Method, StatusCode};
 use mapring_mapred::{Failure, PhaseResults, Rejection, Results};
 use mapring_types::limits as shared;
 
+use crate::app::{App, Request};
 use crate::backend::{ParsedQuery, Watched};
 use crate::body::Share;
 use crate::events::{self, Form};
 use crate::reply::{Reply, Stop, media};
-use crate::server::{App, Request};
 use crate::{body, decision, limits, multipart};
 
 /// What a part has besides its results, about.

@@ -4,10 +4,10 @@ use http::{Method, StatusCode};
 use mapring_mapred::QueryId;
 use serde_json::json;
 
+use crate::app::{App, Request};
 use crate::decision;
 use crate::listing::ascii;
 use crate::reply::{Reply, Stop};
-use crate::server::{App, Request};
 
 /// `/admin/queries`: all that the members of the cluster coordinate, the oldest first.
 pub(crate) async fn list(app: &App, request: &Request) -> Result<Reply, Stop> {

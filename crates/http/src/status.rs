@@ -8,7 +8,7 @@ use mapring_ring::Partition;
 use mapring_types::NodeId;
 use serde_json::{Value, json};
 
-use crate::health::Health;
+use crate::health::{Health, name};
 
 /// What the store knows of replicas that lack writes.
 pub type Lacking = (Lagging, BTreeMap<NodeId, Holdings>);
@@ -160,9 +160,4 @@ fn by_owner(
         owners.entry(view.plan().owner(vnode)).or_default().push(vnode);
     }
     owners
-}
-
-pub(crate) fn name(view: &View, node: NodeId) -> String {
-    let member = view.state.members.get(&node);
-    member.map_or_else(|| node.to_string(), |member| member.name.clone())
 }

@@ -5,18 +5,18 @@ use http::header::CONTENT_TYPE;
 use mapring_kv::DeleteOptions;
 use mapring_types::ObjectId;
 
-use super::{check_bucket, put};
+use super::check;
+use crate::app::{App, Request};
 use crate::decision;
 use crate::reply::{Reply, Stop, VARY_ENCODING, media};
-use crate::server::{App, Request};
 
 pub(super) async fn delete(app: &App, request: &Request, id: &ObjectId) -> Result<Reply, Stop> {
     let params = request.params.object()?;
-    let context = put::context(&request.headers)?;
+    let context = check::context(&request.headers)?;
     decision::same_origin(&request.headers, app.config.secure_referer_check)?;
     let quorums = [params.r, params.pr, params.w, params.dw, params.pw, params.rw];
-    check_bucket(app, &id.bucket, &quorums)?;
-    let unchanged = put::check_conditions(app, request, id, &params).await?;
+    check::bucket(app, &id.bucket, &quorums)?;
+    let unchanged = check::conditions(app, request, id, &params).await?;
     let options = DeleteOptions {
         r: params.r,
         pr: params.pr,
@@ -30,7 +30,7 @@ pub(super) async fn delete(app: &App, request: &Request, id: &ObjectId) -> Resul
     let started = app.stats.start();
     let deleted = app.objects.delete(id, context, &options).await;
     app.stats.put(started, deleted.is_ok());
-    if deleted.map_err(|error| put::not_written(request, error))? {
+    if deleted.map_err(|error| check::not_written(request, error))? {
         let reply = Reply::empty(StatusCode::NO_CONTENT);
         Ok(reply.header(CONTENT_TYPE, media::HTML).vary(VARY_ENCODING))
     } else {

@@ -4,23 +4,12 @@ use http::{Method, StatusCode};
 use mapring_kv::{GetOptions, ObjectPart};
 use mapring_types::{Error, ErrorKind, Object, ObjectId, Sibling};
 
-use super::{check_bucket, represent};
+use super::{check, represent};
+use crate::app::{App, Request};
 use crate::decision::{self, Present};
 use crate::headers::media as media_header;
-use crate::params::ObjectParams;
 use crate::reply::{Reply, Stop, VARY_BOTH, VARY_ENCODING, media};
 use crate::route::Style;
-use crate::server::{App, Request};
-
-pub(super) fn options(params: &ObjectParams) -> GetOptions {
-    GetOptions {
-        r: params.r,
-        pr: params.pr,
-        basic_quorum: params.basic_quorum,
-        notfound_ok: params.notfound_ok,
-        timeout: params.timeout,
-    }
-}
 
 pub(super) async fn get(
     app: &App,
@@ -30,11 +19,11 @@ pub(super) async fn get(
 ) -> Result<Reply, Stop> {
     let params = request.params.object()?;
     decision::same_origin(&request.headers, app.config.secure_referer_check)?;
-    check_bucket(app, &id.bucket, &[params.r, params.pr])?;
+    check::bucket(app, &id.bucket, &[params.r, params.pr])?;
     let started = app.stats.start();
-    let found = match app.objects.get(id, &options(&params)).await {
+    let found = match app.objects.get(id, &check::read_options(&params)).await {
         Err(error) if error.kind() == ErrorKind::TooLarge => {
-            part(app, request, id, &options(&params), error).await
+            part(app, request, id, &check::read_options(&params), error).await
         }
         found => found,
     };
