@@ -1,60 +1,21 @@
 //! Objects on the ring: vnodes, get, put and delete coordination, read repair, folds, listings.
 //!
-//! Bottom-up: [`executor`] runs blocking work; `vnode` is every access to stored objects, with
-//! `actor` (who stamps dots), `commit` (shared syncs), `graves` (what was deleted), `recent` and
-//! `indexes` beneath it; `fold` and `select` read pages, `merge` those of several replicas; `wire`,
-//! `replica` and `service` are what nodes ask of each other, `pieces` what they ask of objects too large
-//! for one message; `sizes` bounds objects, with `sole`, who decides near a bound; `quorum` decides,
-//! `pending` is waited for, and `get`, `put`, `delete` coordinate; `absence` and `calm` know whether what
-//! was not found does not exist; `elsewhere` looks for what a replica lacks;
-//! `settle`, `witness`, `standing` and `knowledge` know which replicas lack writes, `handoff`,
-//! `coverage` and `reap` act on it, `holdings` tells; `extent` and `integrity` know whether this node has
-//! what it had, and `repair` fills it; `placement` puts old data to its place; `silence` and `beat` know
-//! who does not answer;
-//! `list` walks the ring.
+//! Bottom-up: [`executor`] runs blocking work, `sizes` bounds objects; `storage` is every access to
+//! what lies on this node; `peer` asks the others; `staleness` knows which replicas lack writes, and
+//! brings them there; `request` reads, writes and deletes single objects; `scan` reads many; `repair`
+//! fills a node that has lost data; `service` answers the others.
 
-mod absence;
-mod actor;
-mod apart;
-mod beat;
-mod calm;
-mod commit;
-mod coverage;
-mod delete;
-mod elsewhere;
 pub mod executor;
-mod extent;
-mod fold;
-mod get;
-mod graves;
-mod handoff;
-mod holdings;
-mod indexes;
-mod integrity;
-mod knowledge;
 pub mod limits;
-mod list;
-mod merge;
-mod pending;
-mod pieces;
-mod placement;
-mod put;
-mod quorum;
-mod reap;
-mod recent;
+mod peer;
 mod repair;
-mod replica;
-mod select;
+mod request;
+mod scan;
 mod service;
-mod settle;
-mod silence;
 mod sizes;
-mod sole;
-mod standing;
+mod staleness;
 mod stats;
-mod vnode;
-mod wire;
-mod witness;
+mod storage;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZero;
@@ -77,23 +38,27 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-use beat::Beat;
-use calm::Calm;
-use extent::Extents;
-use integrity::{Integrity, Numbers};
-use quorum::keeps_siblings;
-use reap::Reaper;
-use settle::Unsettled;
-use silence::Silence;
-use standing::Board;
+use peer::beat::{self, Beat};
+use peer::calm::{self, Calm};
+use peer::extent::Extents;
+use peer::silence::Silence;
+use request::quorum::keeps_siblings;
+use request::reap::{self, Reaper};
+use request::{delete, elsewhere, get, put};
+use scan::{coverage, fold, list, merge, select};
+use staleness::integrity::{self, Integrity, Numbers};
+use staleness::settle::Unsettled;
+use staleness::standing::{self, Board};
+use staleness::{handoff, holdings};
 use stats::Stats;
-use vnode::Vnodes;
+use storage::apart;
+use storage::vnode::{self, Vnodes};
 
 pub use executor::Executor;
-pub use fold::{Cursor, FoldRequest, Item, KeyTest, Page, Selection};
-pub use holdings::Holdings;
 pub use repair::Progress;
+pub use scan::fold::{Cursor, FoldRequest, Item, KeyTest, Page, Selection};
 pub use sizes::ObjectSizes;
+pub use staleness::holdings::Holdings;
 pub use stats::KvStats;
 
 /// The number of the service for objects and scans. It is sent, and so never another service's.

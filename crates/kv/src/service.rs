@@ -10,9 +10,10 @@ use mapring_types::{Error, NodeId, Record, Result, VersionVector};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::standing::Standing;
-use crate::wire::{self, Behind, Operation, Sender, Signed};
-use crate::{Shared, limits, put};
+use crate::peer::wire::{self, Behind, Operation, Sender, Signed};
+use crate::request::put;
+use crate::staleness::standing::Standing;
+use crate::{Shared, limits};
 
 /// The service [`crate::SERVICE`]. Holds the store weakly: the transport, which the
 /// store holds, holds its services.

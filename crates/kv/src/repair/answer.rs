@@ -13,11 +13,11 @@ use mapring_types::{Error, ErrorKind, NodeId, ObjectId, Record, Result, VersionV
 use serde::{Deserialize, Serialize};
 
 use super::Progress;
-use crate::fold::Slice;
-use crate::graves;
-use crate::integrity::{propose, seal};
-use crate::vnode::Core;
-use crate::wire::{AskGraves, AskHeads, AskKnown, AskRepair, Bury, Fetch, Operation};
+use crate::peer::wire::{AskGraves, AskHeads, AskKnown, AskRepair, Bury, Fetch, Operation};
+use crate::scan::fold::Slice;
+use crate::staleness::integrity::{propose, seal};
+use crate::storage::graves;
+use crate::storage::vnode::Core;
 use crate::{Shared, limits};
 
 /// A page of names and clocks of a slice, in order.

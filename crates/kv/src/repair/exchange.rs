@@ -19,10 +19,10 @@ use mapring_types::{BucketId, Error, ErrorKind, ObjectId, Record, Result, Versio
 use super::Slice;
 use super::answer::Heads;
 use super::sources::Source;
-use crate::fold;
-use crate::graves::{self, Grave};
-use crate::vnode::Core;
-use crate::wire::{AskGraves, AskHeads, AskKnown, Bury, Fetch, Operation};
+use crate::peer::wire::{AskGraves, AskHeads, AskKnown, Bury, Fetch, Operation};
+use crate::scan::fold;
+use crate::storage::graves::{self, Grave};
+use crate::storage::vnode::Core;
 use crate::{Shared, limits};
 
 /// A page of a comparison.

@@ -19,9 +19,10 @@ use mapring_net::Class;
 use mapring_ring::Partition;
 use mapring_types::{BucketId, Error, ErrorKind, NodeId, Result};
 
-use crate::integrity::propose;
-use crate::knowledge::Knowledge;
-use crate::{Shared, extent};
+use crate::Shared;
+use crate::peer::extent;
+use crate::staleness::integrity::propose;
+use crate::staleness::knowledge::Knowledge;
 use exchange::Exchange;
 use sources::{Sources, Worth, sources};
 
@@ -92,7 +93,7 @@ pub(crate) async fn fill(shared: &Arc<Shared>, losses: u64) -> Result<()> {
 
 /// Which owners do not answer.
 fn silent(shared: &Shared, view: &View, known: &Knowledge) -> String {
-    let owners = crate::coverage::owners(view.plan()).into_iter();
+    let owners = crate::scan::coverage::owners(view.plan()).into_iter();
     let silent = owners.filter(|node| *node != shared.me && !known.heard.contains_key(node));
     let named: Vec<String> = silent.map(|node| shared.name(node)).collect();
     if named.is_empty() { String::new() } else { format!(": {} is silent", named.join(", ")) }
@@ -225,7 +226,10 @@ impl Slice {
     /// which the loss may have taken some: what is left of a log that lost parts is no beginning of it.
     async fn index(&self, shared: &Arc<Shared>) -> Result<()> {
         let Self { vnode, home, .. } = *self;
-        shared.vnodes.run(move |core| crate::indexes::build(&*core.engine, vnode, home)).await
+        shared
+            .vnodes
+            .run(move |core| crate::storage::indexes::build(&*core.engine, vnode, home))
+            .await
     }
 
     /// Whether what the filling relies on still holds.

@@ -1,0 +1,60 @@
+//! Deletes: a tombstone is written in place of what was read, or of what the caller has seen; once
+//! all primaries hold it, it is reaped.
+
+use std::sync::Arc;
+
+use mapring_types::{BucketProps, ErrorKind, ObjectId, Quorum, Result, VersionVector};
+
+use crate::request::get;
+use crate::request::put;
+use crate::{DeleteOptions, GetOptions, NewValue, ObjectPart, PutOptions, Shared};
+
+/// Deletes an object: see [`crate::Kv::delete`].
+pub(crate) async fn delete(
+    shared: &Arc<Shared>,
+    id: &ObjectId,
+    context: Option<VersionVector>,
+    options: &DeleteOptions,
+) -> Result<bool> {
+    let view = shared.parts.cluster.view();
+    let props = shared.props(&view, &id.bucket)?;
+    let read = GetOptions {
+        r: either(options.r, options, &props),
+        pr: options.pr,
+        timeout: options.timeout,
+        ..GetOptions::default()
+    };
+    let write = PutOptions {
+        w: either(options.w, options, &props),
+        dw: options.dw,
+        pw: options.pw,
+        timeout: options.timeout,
+        unchanged: options.unchanged.clone(),
+    };
+    // A write that cannot be had is refused before the read, as Riak does.
+    crate::request::quorum::WriteNeed::new(&props, &write)?;
+    let found = match get::get(shared, id, &read).await {
+        Err(error) if error.kind() == ErrorKind::TooLarge => {
+            // What is deleted need not be read whole.
+            get::get_part(shared, id, &read, ObjectPart::Heads).await?
+        }
+        found => found?,
+    };
+    let Some(object) = found.filter(|object| !object.is_tombstone()) else { return Ok(false) };
+    let context = context.unwrap_or(object.clock);
+    let tombstone = NewValue { deleted: true, ..NewValue::default() };
+    let object = put::put(shared, id, Some(context), tombstone, &write).await?;
+    if object.is_tombstone() {
+        shared.reaper.schedule(id, shared.parts.config.reap_after);
+    }
+    Ok(true)
+}
+
+/// `rw` fills what the request leaves open.
+fn either(own: Quorum, options: &DeleteOptions, props: &BucketProps) -> Quorum {
+    match (own, options.rw) {
+        (Quorum::Default, Quorum::Default) => props.rw,
+        (Quorum::Default, both) => both,
+        (own, _) => own,
+    }
+}

@@ -1,0 +1,17 @@
+//! Requests of single objects.
+//!
+//! `quorum` decides, `pending` is waited for, and `get`, `put`, `delete` coordinate, with `pieces` of
+//! objects too large for one message and `sole`, who decides near a bound; `absence` knows whether what
+//! was not found does not exist, `elsewhere` looks for what a replica lacks; `reap` removes what was
+//! deleted.
+
+pub(crate) mod absence;
+pub(crate) mod delete;
+pub(crate) mod elsewhere;
+pub(crate) mod get;
+pub(crate) mod pending;
+pub(crate) mod pieces;
+pub(crate) mod put;
+pub(crate) mod quorum;
+pub(crate) mod reap;
+pub(crate) mod sole;

@@ -1,0 +1,115 @@
+//! Who decides about an object near a limit (see [`crate::sizes`]).
+//!
+//! While an object is far from its limits, every primary may add to it without asking the others: a
+//! share of the limit each, so that all together cannot overstep it. Beyond that one adds, the first
+//! primary that is up: it has the others leave the object to it for a while, and learns what they have
+//! added before. Then its own lock makes the limit exact. While nodes are down or cut off from each
+//! other there may be two that take themselves for the first; merges then make the object larger than
+//! its limit.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use futures::future::join_all;
+use mapring_net::Class;
+use mapring_ring::{Partition, PreferenceEntry};
+use mapring_types::{Error, ErrorKind, ObjectId, Result};
+
+use crate::peer::replica::replica;
+use crate::peer::wire::{self, Operation, Slim};
+use crate::{Shared, limits};
+
+/// Who is the only one to coordinate: the first primary, for everybody the same. Those that lack
+/// writes come after the others.
+pub(crate) fn coordinator(
+    entries: &[PreferenceEntry],
+    lacking: &BTreeSet<Partition>,
+) -> Option<PreferenceEntry> {
+    let rank = |entry: &&PreferenceEntry| {
+        (!entry.primary, entry.primary && lacking.contains(&entry.vnode))
+    };
+    entries.iter().min_by_key(rank).copied()
+}
+
+pub(crate) fn turned_away(id: &ObjectId) -> Error {
+    let message = format!("{id}: the object is near a limit, and another node decides about it");
+    Error::new(ErrorKind::OtherCoordinator, message)
+}
+
+/// Has the other replicas leave an object to `own`, a vnode of this node, and learns what they know
+/// of it. Those that cannot be asked are left out: they are down, or will be taken for it.
+pub(crate) async fn take(
+    shared: Arc<Shared>,
+    id: ObjectId,
+    own: PreferenceEntry,
+    entries: Vec<PreferenceEntry>,
+) {
+    let others: Vec<_> = entries.into_iter().filter(|entry| entry.node != shared.me).collect();
+    let taken = others.iter().map(|other| take_from(&shared, &id, own, *other));
+    for (other, taken) in others.iter().zip(join_all(taken).await) {
+        if let Err(error) = taken {
+            tracing::debug!(%id, node = %other.node, %error, "a node does not leave an object");
+        }
+    }
+}
+
+async fn take_from(
+    shared: &Arc<Shared>,
+    id: &ObjectId,
+    own: PreferenceEntry,
+    other: PreferenceEntry,
+) -> Result<()> {
+    let (class, patience) = (Class::Foreground, limits::SOLE_PATIENCE);
+    let request = wire::Leave { replica: replica(other), id: id.clone() };
+    let there: Option<Slim> =
+        shared.ask(other.node, class, Operation::Leave, request, patience).await.flat()?;
+    let Some(there) = there else { return Ok(()) };
+    let here = shared.read_slim_here(replica(own), id.clone(), None).await?;
+    if let Some(here) = here
+        && here.clock()?.dominates(&there.clock()?)
+    {
+        return Ok(());
+    }
+    let bytes = usize::try_from(there.bytes).unwrap_or(usize::MAX);
+    let patience = limits::REPLICA_PATIENCE + limits::transfer(bytes);
+    let Some(record) = shared.read_record_at(other, id.clone(), class, patience).await? else {
+        return Ok(());
+    };
+    shared.vnodes.merge(own.vnode, id.clone(), record, None).await
+}
+
+impl Shared {
+    /// Leaves an object to another node for [`limits::LEFT_FOR`]; gives what is here of it.
+    ///
+    /// # Errors
+    /// As [`Shared::read_here`].
+    pub(crate) async fn leave_here(&self, request: wire::Leave) -> Result<Option<Slim>> {
+        let wire::Leave { replica, id } = request;
+        self.vnodes.leave(replica.vnode, id.clone()).await?;
+        self.read_slim_here(replica, id, None).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_primary_that_lacks_nothing_is_the_one() {
+        let entry = |vnode, primary| PreferenceEntry {
+            vnode: Partition(vnode),
+            node: mapring_types::NodeId(vnode.into()),
+            primary,
+        };
+        let chosen = |entries: &[PreferenceEntry], lacking: &[u16]| {
+            let lacking = lacking.iter().copied().map(Partition).collect();
+            coordinator(entries, &lacking).map(|entry| entry.vnode.0)
+        };
+        let all = [entry(1, false), entry(2, true), entry(3, true)];
+        assert_eq!(chosen(&all, &[]), Some(2));
+        assert_eq!(chosen(&all, &[2]), Some(3));
+        assert_eq!(chosen(&all, &[2, 3]), Some(2));
+        assert_eq!(chosen(&all[..1], &[]), Some(1));
+        assert_eq!(chosen(&[], &[]), None);
+    }
+}

@@ -1,0 +1,200 @@
+//! Coverage: one complete replica for every home partition.
+//!
+//! A replica is left out while it is known to lack acknowledged writes: some node holds hints for
+//! it, or did when it was last heard, or its node has lost its data. Writes under way are waited
+//! for. A replica on a node that has started and not yet heard from every member is taken only where
+//! there is no other.
+//!
+//! Of every partition so many replicas must be heard that each write acknowledged by a quorum of
+//! them is known to one: a node that is cut off cannot answer alone.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use mapring_cluster::View;
+use mapring_net::Class;
+use mapring_ring::{Coverage, CoverageEntry, OwnershipPlan, Partition};
+use mapring_types::{Error, NodeId, Result};
+use tokio::time::{Instant, sleep};
+
+use crate::staleness::knowledge::Knowledge;
+use crate::{Shared, limits};
+
+/// Plans coverage for `n_val` replicas without the nodes in `without`. Waits for hand-off where the
+/// reachable replicas of a partition are all incomplete.
+///
+/// # Errors
+/// `Unavailable`, naming partitions without a complete reachable replica.
+pub(crate) async fn coverage(
+    shared: &Arc<Shared>,
+    n_val: u32,
+    without: &BTreeSet<NodeId>,
+) -> Result<Coverage> {
+    let began = Instant::now();
+    let ends = began + limits::FIT_PATIENCE;
+    let offset = shared.parts.entropy.next_u64();
+    let mut widened = false;
+    let mut told = false;
+    let mut wait = async |why: String| {
+        if !told && began.elapsed() >= limits::FIT_TOLD {
+            told = true;
+            tracing::info!(since = ?began.elapsed(), why, "no plan for a query yet");
+        }
+        sleep(limits::FIT_TICK).await;
+    };
+    loop {
+        let view = shared.parts.cluster.view();
+        // A node may be taken for down that is up again; it is asked where it matters.
+        let nodes = if widened { owners(view.plan()) } else { (*view.up).clone() };
+        let nodes: Vec<NodeId> = nodes.difference(without).copied().collect();
+        let known = shared.knowledge(&nodes, Class::Foreground, without).await;
+        if let Some(node) = known.unsettled.iter().find(|node| nodes.contains(node)) {
+            // Which replicas miss those writes is not known yet.
+            if Instant::now() >= ends {
+                let message = format!("writes under way at node {node} do not settle");
+                return Err(Error::unavailable(message));
+            }
+            wait(format!("writes under way at node {node} do not settle")).await;
+            continue;
+        }
+        let unknown = too_few(view.plan(), n_val, |node| known.heard.contains_key(node));
+        if !unknown.is_empty() {
+            // Where the caller knows that too many have failed, waiting does not help.
+            let hopeless = !too_few(view.plan(), n_val, |node| !without.contains(node)).is_empty();
+            if hopeless || (widened && began.elapsed() >= limits::MAJORITY_PATIENCE) {
+                return Err(Error::unavailable(format!(
+                    "too few replicas answer to know which is complete, of partitions {}",
+                    named(&unknown)
+                )));
+            }
+            widened = true;
+            wait("too few replicas answer".to_owned()).await;
+            continue;
+        }
+        let plan = |fit: &dyn Fn(&CoverageEntry) -> bool| {
+            Coverage::new(view.plan(), n_val, offset, |entry| fit(&entry))
+        };
+        // Who was heard beside those that were asked does not count as up for the caller either.
+        let usable = |node: &NodeId| known.heard.contains_key(node) && nodes.contains(node);
+        let has_lost_data =
+            |node: &NodeId| view.state.members.get(node).is_some_and(|member| member.incomplete);
+        let complete = |entry: &CoverageEntry| {
+            usable(&entry.node)
+                && (!known.hinted.contains_key(&entry.vnode)
+                    || mapring_types::failpoint!(StaleReplicaTrusted))
+                && !has_lost_data(&entry.node)
+        };
+        let settled = |entry: &CoverageEntry| {
+            known.heard.get(&entry.node).is_some_and(|behind| !behind.catching_up)
+        };
+        let doubtful = match plan(&|entry| complete(entry) && settled(entry)) {
+            Ok(coverage) => return Ok(coverage),
+            Err(partitions) => partitions,
+        };
+        let second = plan(&|e| complete(e) && (settled(e) || doubtful.contains(&e.home)));
+        let lacking = match second {
+            Ok(coverage) => return Ok(coverage),
+            Err(partitions) => partitions,
+        };
+        let reachable = plan(&|entry| usable(&entry.node));
+        if reachable.is_err() || Instant::now() >= ends {
+            let why = reasons(&view, n_val, &known, &lacking);
+            let lacking = named(&lacking);
+            return Err(Error::unavailable(format!(
+                "no complete replica can be reached of partitions {lacking}: {why}"
+            )));
+        }
+        shared.kick.notify_one();
+        wait(reasons(&view, n_val, &known, &lacking)).await;
+    }
+}
+
+/// The nodes that own vnodes.
+pub(crate) fn owners(plan: &OwnershipPlan) -> BTreeSet<NodeId> {
+    plan.owners().iter().flatten().copied().collect()
+}
+
+/// The partitions of which so few replicas were heard that a write, acknowledged by a majority,
+/// may be known to none that was: its nodes are all among those that were not.
+fn too_few(plan: &OwnershipPlan, n_val: u32, heard: impl Fn(&NodeId) -> bool) -> Vec<Partition> {
+    let size = plan.ring_size();
+    let replicas = plan.replicas(Partition(0)).first(n_val).count();
+    let majority = replicas / 2 + 1;
+    let owners = owners(plan);
+    let silent = owners.iter().filter(|node| !heard(node)).count();
+    // Acknowledgements are of as many nodes as there are: see `quorum`.
+    if silent < owners.len().min(majority) {
+        return Vec::new();
+    }
+    let answers = |home: Partition| {
+        let vnodes = plan.replicas(home).first(n_val);
+        vnodes.filter(|vnode| plan.owner(*vnode).is_some_and(|node| heard(&node))).count()
+    };
+    let enough = replicas - majority + 1;
+    size.partitions().filter(|home| answers(*home) < enough).collect()
+}
+
+/// Why the replicas of the first of some partitions cannot be taken.
+fn reasons(view: &View, n_val: u32, known: &Knowledge, lacking: &[Partition]) -> String {
+    let Some(&home) = lacking.first() else { return String::new() };
+    let (plan, members) = (view.plan(), &view.state.members);
+    let name = |node: &NodeId| members.get(node).map_or("a former member", |m| m.name.as_str());
+    let silent = |node: &NodeId| !known.heard.contains_key(node);
+    let holders = |nodes: &BTreeSet<NodeId>| {
+        let told = |node| {
+            let silent = if silent(node) { ", which does not answer," } else { "" };
+            format!("{}{silent}", name(node))
+        };
+        nodes.iter().map(told).collect::<Vec<_>>().join(" and ")
+    };
+    let why = |vnode: Partition| {
+        let Some(node) = plan.owner(vnode) else { return format!("vnode {vnode} has no owner") };
+        let of = format!("vnode {vnode} of {}", name(&node));
+        match known.hinted.get(&vnode) {
+            _ if silent(&node) => format!("{of} does not answer"),
+            Some(nodes) if nodes.contains(&node) => {
+                format!("{of} still waits for objects that have moved to it")
+            }
+            Some(nodes) => format!("{of} lacks writes that {} still holds", holders(nodes)),
+            None => format!("{of} has lost data"),
+        }
+    };
+    plan.replicas(home).first(n_val).map(why).collect::<Vec<_>>().join("; ")
+}
+
+fn named(partitions: &[Partition]) -> String {
+    partitions.iter().map(Partition::to_string).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use mapring_ring::{RingSize, claim};
+
+    use super::*;
+
+    #[track_caller]
+    fn check(nodes: u64, n_val: u32, heard: &[u64], known: bool) {
+        let all: Vec<NodeId> = (1..=nodes).map(NodeId).collect();
+        let size = RingSize::new(64).unwrap();
+        let plan = claim::claim(&OwnershipPlan::empty(size), &all);
+        let unknown = too_few(&plan, n_val, |node| heard.contains(&node.0));
+        assert_eq!(unknown.is_empty(), known, "{unknown:?}");
+    }
+
+    #[test]
+    fn an_acknowledged_write_is_known_to_somebody_who_is_heard() {
+        check(1, 3, &[1], true);
+        check(2, 3, &[1, 2], true);
+        check(2, 3, &[2], true);
+        check(3, 3, &[1, 2], true);
+        check(3, 3, &[2, 3], true);
+        check(3, 3, &[3], false);
+        check(3, 1, &[1, 2], false);
+        check(3, 2, &[1, 3], true);
+        check(5, 3, &[1, 2, 3, 4], true);
+        check(5, 3, &[1, 2, 3], false);
+        check(5, 5, &[1, 2, 3], true);
+        check(5, 5, &[1, 2], false);
+        check(5, 3, &[], false);
+    }
+}

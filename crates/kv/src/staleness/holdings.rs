@@ -1,0 +1,139 @@
+//! What nodes hold for vnodes of others, counted: for those who look after a cluster.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
+use std::sync::{Arc, Weak};
+
+use futures::future::join_all;
+use mapring_engine::{ScanDepth, ScanRange};
+use mapring_net::Class;
+use mapring_ring::Partition;
+use mapring_types::{NodeId, Result};
+use serde::{Deserialize, Serialize};
+use tokio::time::sleep;
+
+use crate::peer::wire::Operation;
+use crate::storage::vnode::Core;
+use crate::{Lagging, Shared, limits};
+
+/// Objects that a node holds for vnodes of others: copies of writes that these lack, or lacked until
+/// a moment ago.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holdings {
+    /// How many, by vnode.
+    pub objects: BTreeMap<Partition, u64>,
+    /// Whether these are at least so many, because counting was broken off.
+    pub at_least: bool,
+}
+
+/// Asks every member that is known to hold something; those that do not answer are left out.
+pub(crate) async fn ask(shared: &Arc<Shared>, lagging: &Lagging) -> BTreeMap<NodeId, Holdings> {
+    let asked = lagging.held.keys().map(|&node| async move {
+        let held = if node == shared.me {
+            shared.holdings_here().await
+        } else if shared.parts.cluster.view().is_up(node) {
+            let patience = limits::PROBE_PATIENCE;
+            shared.ask(node, Class::Background, Operation::Holdings, (), patience).await.flat()
+        } else {
+            return None;
+        };
+        Some((node, held.ok()?))
+    });
+    join_all(asked).await.into_iter().flatten().collect()
+}
+
+/// The background task: what `mapring_hinted_objects` and its neighbours show.
+pub(crate) async fn run(shared: Weak<Shared>) {
+    let mut shown: BTreeMap<String, u64> = BTreeMap::new();
+    loop {
+        sleep(limits::HOLDINGS_TICK).await;
+        let Some(shared) = shared.upgrade() else { return };
+        if shared.stopping() {
+            return;
+        }
+        let lagging = shared.lagging();
+        let view = shared.parts.cluster.view();
+        let lost = view.state.members.iter().filter(|(_, member)| member.incomplete);
+        let mut unfit: BTreeSet<Partition> =
+            lost.flat_map(|(&id, _)| view.plan().owned_by(id)).collect();
+        unfit.extend(lagging.held.values().chain(lagging.awaiting.values()).flatten());
+        let unfit = unfit.len();
+        metrics::gauge!("mapring_unfit_vnodes").set(unfit as f64);
+        metrics::gauge!("mapring_unheard_members").set(lagging.unheard.len() as f64);
+        metrics::gauge!("mapring_read_repairs_running").set(lagging.read_repairs as f64);
+        let Ok(held) = shared.holdings_here().await else { continue };
+        shown.values_mut().for_each(|objects| *objects = 0);
+        for (vnode, objects) in held.objects {
+            let owner = view.plan().owner(vnode).and_then(|owner| view.state.members.get(&owner));
+            let owner = owner.map_or_else(|| "nobody".to_owned(), |member| member.name.clone());
+            *shown.entry(owner).or_default() += objects;
+        }
+        for (owner, &objects) in &shown {
+            metrics::gauge!("mapring_hinted_objects", "for" => owner.clone()).set(objects as f64);
+        }
+        // Owners that need nothing are shown as such once.
+        shown.retain(|_, objects| *objects > 0);
+    }
+}
+
+impl Shared {
+    /// What this node holds.
+    ///
+    /// # Errors
+    /// `Storage`, `Corrupt`, `Overloaded`.
+    pub(crate) async fn holdings_here(&self) -> Result<Holdings> {
+        let ring = self.parts.cluster.view().plan().ring_size();
+        let vnodes = self.standing().held;
+        if vnodes.is_empty() {
+            return Ok(Holdings::default());
+        }
+        let count = move |core: &Core| {
+            let mut held = Holdings::default();
+            let mut left = limits::HOLDINGS_COUNTED;
+            for vnode in vnodes {
+                let mut objects = 0;
+                for home in ring.partitions() {
+                    let range = ScanRange::home(home.0);
+                    core.engine.scan(vnode.0, &range, ScanDepth::Heads, &mut |_, _| {
+                        objects += 1;
+                        left -= 1;
+                        if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                    })?;
+                    if left == 0 {
+                        held.at_least = true;
+                        break;
+                    }
+                }
+                held.objects.insert(vnode, objects);
+                if held.at_least {
+                    break;
+                }
+            }
+            Ok(held)
+        };
+        self.vnodes.run(count).await
+    }
+
+    /// What this node knows of replicas that lack writes.
+    pub(crate) fn lagging(&self) -> Lagging {
+        let own = (self.me, self.standing());
+        let view = self.parts.cluster.view();
+        let (mut held, mut awaiting) = (BTreeMap::new(), BTreeMap::new());
+        for (node, standing) in self.board.all().into_iter().chain([own]) {
+            let own = |vnode: &Partition| view.plan().owner(*vnode) == Some(node);
+            let (own, others): (Vec<_>, Vec<_>) = standing.hinted.into_iter().partition(own);
+            let said = [(&mut awaiting, own), (&mut held, others)];
+            for (map, vnodes) in said.into_iter().filter(|(_, vnodes)| !vnodes.is_empty()) {
+                map.insert(node, vnodes);
+            }
+        }
+        Lagging {
+            held,
+            awaiting,
+            unsettled: self.unsettled.count(),
+            witnessed: self.vnodes.witnesses().count(),
+            unheard: self.unheard(),
+            read_repairs: limits::REPAIRS - self.repairs.available_permits(),
+        }
+    }
+}
