@@ -1,4 +1,4 @@
-//! Key filters (reference §6.3): which keys of a bucket are the inputs of a query.
+//! Key filters (facts R47 to R51): which keys of a bucket are the inputs of a query.
 //!
 //! A list of filters is a *pipeline*: each filter gets what the one before it gave, the first gets
 //! the key. A key is kept when the last filter gives exactly `true`. [`parse`] reads a pipeline,

@@ -1,4 +1,4 @@
-//! What keys pass, by the reference §6.3 and, where it is silent, by what Erlang does.
+//! What keys pass, by facts R47 to R51 and, where these are silent, by what Erlang does.
 
 mod expressions;
 mod pipelines;

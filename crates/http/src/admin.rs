@@ -1,4 +1,4 @@
-//! `/`, `/ping`, `/stats`, `/metrics`, `/admin/…` (reference §8).
+//! `/`, `/ping`, `/stats`, `/metrics`, `/admin/…` (facts R35, R36).
 
 use futures::future::join_all;
 use http::header::LINK;

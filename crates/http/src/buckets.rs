@@ -1,4 +1,4 @@
-//! Buckets: lists of buckets and keys, properties (reference §3).
+//! Buckets: lists of buckets and keys, properties (facts R29 to R34).
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, WARNING};

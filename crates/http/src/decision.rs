@@ -1,5 +1,5 @@
-//! Webmachine's decisions, in its order: methods, origin, representation, conditions (reference
-//! §1.3–§1.5).
+//! Webmachine's decisions, in its order: methods, origin, representation, conditions (facts R7 to
+//! R9, R13).
 
 use http::header::{
     ACCEPT, CONTENT_TYPE, ETAG, HOST, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH,

@@ -2,8 +2,8 @@
 //!
 //! A request comes in through [`server`], is named by [`route`], and is answered by the module of
 //! its resource, which decides in Webmachine's order: 405 before 400 before 403 before 404 before
-//! 415 before 406 before conditions (reference: Webmachine's decision graph). What is written on
-//! the wire, byte for byte, stands in [`multipart`], [`headers`] and [`reply`].
+//! 415 before 406 before conditions (fact R7). What is written on the wire, byte for byte, stands in
+//! [`multipart`], [`headers`] and [`reply`].
 //!
 //! Differences from Riak, on purpose: an `X-Riak-Vclock` that was not made by this cluster is
 //! refused with 400 (Riak: 500); a body over the limit with 413 (Riak: 500); `asis` is checked and has no effect; `Content-MD5` is ignored; link walking by URL

@@ -1,4 +1,4 @@
-//! Lists of names, whole or as a stream of JSON objects (reference §3.3).
+//! Lists of names, whole or as a stream of JSON objects (facts R33, R34).
 //!
 //! Clients split streams at `}` or at `}{`: nothing stands between the objects, and nothing is
 //! pretty-printed.

@@ -1,4 +1,4 @@
-//! `/mapred`: queries, plain and chunked (reference §6.1, §6.8–§6.10).
+//! `/mapred`: queries, plain and chunked (facts R37 to R40, R66 to R73).
 //!
 //! A client that goes away ends its query: hyper sees the end of the connection also while nothing
 //! is written, and drops the future that waits for the answer or the stream of parts. (Not so when

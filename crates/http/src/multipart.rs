@@ -1,4 +1,4 @@
-//! Multipart framing, byte for byte (reference §2.3, §6.9).
+//! Multipart framing, byte for byte (facts R21, R69).
 
 use bytes::{BufMut, Bytes, BytesMut};
 use mapring_types::object::base62;

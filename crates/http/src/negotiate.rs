@@ -1,4 +1,4 @@
-//! Choosing a representation by `Accept` (reference §1.4).
+//! Choosing a representation by `Accept` (fact R10).
 
 /// One entry of an `Accept` header.
 struct Range<'a> {

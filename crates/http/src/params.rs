@@ -1,4 +1,4 @@
-//! Query parameters and their checks (reference §2.1).
+//! Query parameters and their checks (facts R15 to R17).
 
 use std::time::Duration;
 

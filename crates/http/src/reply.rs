@@ -22,7 +22,7 @@ pub mod media {
     pub const EVENTS: &str = "text/event-stream";
 }
 
-/// The `Vary` of resources with one representation.
+/// The `Vary` of resources with one representation (fact R11).
 pub const VARY_ENCODING: &str = "Accept-Encoding";
 
 /// The `Vary` of resources with several representations.
@@ -107,7 +107,7 @@ impl Reply {
         Self::text(StatusCode::BAD_REQUEST, text)
     }
 
-    /// A short page for an error of which the resource says nothing itself.
+    /// A short page for an error of which the resource says nothing itself (fact R12).
     pub fn page(status: StatusCode) -> Self {
         let reason = status.canonical_reason().unwrap_or("Error");
         let code = status.as_u16();
@@ -138,8 +138,8 @@ impl Reply {
         Self::from_error(&Error::unavailable(STOPPING))
     }
 
-    /// The answer for an error of the store: the one table from kinds to status codes (reference
-    /// §2.8).
+    /// The answer for an error of the store: the one table from kinds to status codes (fact
+    /// R28).
     pub fn from_error(error: &Error) -> Self {
         let (status, text) = match error.kind() {
             ErrorKind::Invalid => (StatusCode::BAD_REQUEST, format!("{error}\n")),

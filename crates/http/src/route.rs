@@ -1,4 +1,4 @@
-//! Paths: how they are split and decoded, and which resource each names (reference §1.1, §1.2).
+//! Paths: how they are split and decoded, and which resource each names (facts R1 to R6).
 
 use bytes::Bytes;
 use mapring_types::{BucketId, ObjectId};

@@ -1,5 +1,5 @@
 //! Plain answers: collected whole, because their length and their form are known only at the end
-//! (reference §6.8). In memory up to a bound, then in unlinked temporary files, then not at all.
+//! (facts R66 to R68). In memory up to a bound, then in unlinked temporary files, then not at all.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs::File;

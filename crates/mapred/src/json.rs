@@ -1,4 +1,4 @@
-//! JSON text as Riak writes it (reference §6.8): compact, pure ASCII, floats always with a point.
+//! JSON text as Riak writes it (fact R68): compact, pure ASCII, floats always with a point.
 //!
 //! Works on the text, so that numbers of any size and duplicate members survive, and needs no stack
 //! whatever the nesting.

@@ -1,4 +1,4 @@
-//! Keys as values between phases: `[b,k]`, `[b,k,keydata]`, `[b,k,keydata,type]` (reference §6.6).
+//! Keys as values between phases: `[b,k]`, `[b,k,keydata]`, `[b,k,keydata,type]` (fact R60).
 
 use std::collections::BTreeMap;
 

@@ -4,7 +4,7 @@
 //! and follows its units of work; [`node`] runs the units beside the objects and calls
 //! the workers (`mapring_workers`); [`json`] rewrites kept results in Riak's form; [`answer`] collects a plain answer.
 //!
-//! Invariants (design §5): a page of a unit is accepted whole or not at all, and only once (I4,
+//! Invariants (see `docs/ARCHITECTURE.md`): a page of a unit is accepted whole or not at all, and only once (I4,
 //! I5); every queue is bounded (I6).
 
 pub mod answer;
@@ -153,7 +153,7 @@ impl MapReduce {
     /// Reads the body of a `POST /mapred`.
     ///
     /// # Errors
-    /// The 400 text of the reference §6.1.
+    /// The 400 text of fact R39.
     pub fn parse(&self, body: &[u8]) -> Result<Query, Rejection> {
         grammar::parse(body)
     }
@@ -175,7 +175,7 @@ impl MapReduce {
         self.engine.explain(query).await
     }
 
-    /// Runs a query to its end and gives the plain answer of the reference §6.8.
+    /// Runs a query to its end and gives the plain answer of fact R66.
     ///
     /// # Errors
     /// The failure.

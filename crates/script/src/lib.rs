@@ -32,7 +32,7 @@ impl JsonText {
     /// What Erlang has as a pair: `{error,notfound}`, the members of an object that a map function
     /// gives instead of a list. It is the text of an object with one member, marked by a space in
     /// front of it, which no other text of a result has; a list of such values is written as one
-    /// object (reference §6.8).
+    /// object (fact R68).
     pub fn pair(name: &str, value: &str) -> Self {
         Self::marked(&format!("{{{name}:{value}}}"))
     }
@@ -112,7 +112,7 @@ pub struct MapInput {
     pub record: Option<Record>,
 }
 
-/// When a reduce phase calls its function (reference: riak_kv_w_reduce).
+/// When a reduce phase calls its function (facts R63, R64).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ReduceTiming {
     /// After every so many new inputs (at least 1), and at the end only with a remainder.

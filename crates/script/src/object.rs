@@ -1,4 +1,4 @@
-//! Objects as map functions see them (reference §6.5), gathered once for JavaScript and natives.
+//! Objects as map functions see them (facts R55 to R58), gathered once for JavaScript and natives.
 
 use std::borrow::Cow;
 use std::time::{Duration, UNIX_EPOCH};

@@ -1,4 +1,4 @@
-//! The named functions, property by property (reference §6.11), also called from users' code; and
+//! The named functions, property by property (fact R75), also called from users' code; and
 //! users' own files of functions (`js_source_dir`).
 #![allow(clippy::unwrap_used)]
 

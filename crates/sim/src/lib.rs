@@ -11,7 +11,7 @@
 //!
 //! What the clients saw is judged: `history` and `siblings` by invariants I1 and I5, `plans` by I4,
 //! `replicas` by what lies on the disks, `sizes` by I6, `troubles` by how long things may take
-//! (design §5).
+//! (see `docs/ARCHITECTURE.md`).
 //!
 //! Reading order: [`run`], then `world`, `writers`, `history`.
 

@@ -12,6 +12,7 @@ mod copies;
 mod damage;
 mod documents;
 mod durability;
+mod facts;
 mod faults;
 mod health;
 mod hostile;

@@ -1,4 +1,4 @@
-//! Rows of the table: a request, the section of the reference that says what must come back, and
+//! Rows of the table: a request, the fact of Riak's interface that says what must come back, and
 //! what that is.
 
 use std::collections::BTreeMap;
@@ -11,9 +11,9 @@ use crate::wire::Request;
 /// Which servers a case is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Whose {
-    /// Everyone who implements the reference.
+    /// Everyone who has Riak's interface.
     Everyone,
-    /// mapring alone: its own options, or what the reference leaves open.
+    /// mapring alone: its own options, or what the facts leave open.
     Mapring,
     /// Riak alone: what mapring deliberately does otherwise, for this reason.
     Riak(&'static str),
@@ -36,7 +36,9 @@ pub(crate) enum Need {
 #[derive(Debug, Clone)]
 pub(crate) struct Case {
     pub(crate) topic: &'static str,
-    pub(crate) section: &'static str,
+    /// The number of a fact of Riak's interface (`docs/compatibility.md`); none for what mapring
+    /// alone has.
+    pub(crate) fact: Option<u32>,
     pub(crate) name: String,
     pub(crate) request: Request,
     pub(crate) checks: Vec<Check>,
@@ -47,25 +49,25 @@ pub(crate) struct Case {
 /// The rows of a topic.
 pub(crate) struct Topic {
     name: &'static str,
-    section: &'static str,
+    fact: Option<u32>,
     pub(crate) cases: Vec<Case>,
 }
 
 impl Topic {
     pub(crate) fn new(name: &'static str) -> Self {
-        Self { name, section: "", cases: Vec::new() }
+        Self { name, fact: None, cases: Vec::new() }
     }
 
-    /// Names the section of the reference that the rows below it follow.
-    pub(crate) fn section(&mut self, section: &'static str) {
-        self.section = section;
+    /// Names the fact that the rows below it follow.
+    pub(crate) fn fact(&mut self, number: u32) {
+        self.fact = Some(number);
     }
 
     /// Any request.
     pub(crate) fn ask(&mut self, name: &str, request: Request) -> &mut Case {
         self.cases.push(Case {
             topic: self.name,
-            section: self.section,
+            fact: self.fact,
             name: name.to_owned(),
             request,
             checks: Vec::new(),

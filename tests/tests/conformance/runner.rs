@@ -41,23 +41,23 @@ pub(crate) async fn run(servers: &Servers, cases: &[Case]) {
         .map(|(number, case)| async move { (number, one(servers, number, case).await) });
     let mut outcomes: Vec<(usize, Outcome)> = outcomes.buffer_unordered(AT_ONCE).collect().await;
     outcomes.sort_unstable_by_key(|(number, _)| *number);
-    let mut sections: BTreeMap<Vec<u32>, (&str, Count)> = BTreeMap::new();
+    let mut facts: BTreeMap<Option<u32>, Count> = BTreeMap::new();
     let (mut failures, mut skipped) = (Vec::new(), BTreeMap::<String, usize>::new());
     for (case, (_, outcome)) in chosen.iter().zip(&outcomes) {
-        let count = sections.entry(case.order()).or_insert((case.section, Count::default()));
+        let count = facts.entry(case.fact).or_default();
         match outcome {
-            Outcome::Passed => count.1.passed += 1,
+            Outcome::Passed => count.passed += 1,
             Outcome::Failed(why) => {
-                count.1.failed += 1;
+                count.failed += 1;
                 failures.push(why);
             }
             Outcome::Skipped(why) => {
-                count.1.skipped += 1;
+                count.skipped += 1;
                 *skipped.entry(why.clone()).or_default() += 1;
             }
         }
     }
-    report(servers, &sections, &skipped);
+    report(servers, &facts, &skipped);
     for failure in &failures {
         eprintln!("{failure}");
     }
@@ -101,13 +101,13 @@ async fn put(authority: &str, case: &Case) -> Result<(), (String, String)> {
 
 fn report(
     servers: &Servers,
-    sections: &BTreeMap<Vec<u32>, (&str, Count)>,
+    facts: &BTreeMap<Option<u32>, Count>,
     skipped: &BTreeMap<String, usize>,
 ) {
-    eprintln!("{}:\n  section    run  passed  failed  skipped", servers.what);
+    eprintln!("{}:\n  fact       run  passed  failed  skipped", servers.what);
     let mut all = Count::default();
-    for (section, count) in sections.values() {
-        line(&format!("§{section}"), count);
+    for (fact, count) in facts {
+        line(&name(*fact), count);
         all.passed += count.passed;
         all.failed += count.failed;
         all.skipped += count.skipped;
@@ -118,6 +118,11 @@ fn report(
     }
 }
 
+/// How a fact is called.
+fn name(fact: Option<u32>) -> String {
+    fact.map_or_else(|| "own".into(), |number| format!("R{number}"))
+}
+
 fn line(name: &str, count: &Count) {
     let Count { passed, failed, skipped } = count;
     eprintln!("  {name:8} {:5} {passed:7} {failed:7} {skipped:8}", passed + failed);
@@ -125,12 +130,7 @@ fn line(name: &str, count: &Count) {
 
 impl Case {
     fn title(&self) -> String {
-        format!("{}: {} (§{})", self.topic, self.name, self.section)
-    }
-
-    /// Sections in the order of the reference.
-    fn order(&self) -> Vec<u32> {
-        self.section.split('.').map(|number| number.parse().unwrap_or(0)).collect()
+        format!("{}: {} ({})", self.topic, self.name, name(self.fact))
     }
 
     fn complaint(&self, expected: &str, found: &str, authority: &str) -> String {

@@ -1,4 +1,4 @@
-//! `X-Riak-Index-…`: secondary-index entries (reference §2.7).
+//! `X-Riak-Index-…`: secondary-index entries (fact R27).
 
 use std::collections::{BTreeMap, BTreeSet};
 

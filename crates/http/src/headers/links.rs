@@ -1,4 +1,4 @@
-//! The `Link` header in both URL styles (reference §2.6).
+//! The `Link` header in both URL styles (fact R26).
 
 use bytes::Bytes;
 use http::HeaderMap;

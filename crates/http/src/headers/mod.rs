@@ -1,5 +1,5 @@
-//! Headers that belong to objects: media types, links, index entries, user metadata (reference
-//! §1.6, §2.4, §2.6, §2.7).
+//! Headers that belong to objects: media types, links, index entries, user metadata (facts R14,
+//! R22, R26, R27).
 
 pub mod indexes;
 pub mod links;

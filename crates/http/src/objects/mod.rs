@@ -1,4 +1,4 @@
-//! Objects: GET, HEAD, PUT, POST, DELETE (reference §2).
+//! Objects: GET, HEAD, PUT, POST, DELETE (facts R15 to R28).
 
 mod check;
 mod delete;

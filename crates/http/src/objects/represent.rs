@@ -1,4 +1,4 @@
-//! How an object appears in an answer (reference §2.2, §2.3).
+//! How an object appears in an answer (facts R18 to R21).
 
 use http::StatusCode;
 use http::header::{CONTENT_ENCODING, ETAG, LAST_MODIFIED, LINK};

@@ -1,4 +1,4 @@
-//! Inputs from a secondary index (reference §4, §6.2).
+//! Inputs from a secondary index (fact R44).
 
 use bytes::Bytes;
 use mapring_kv::Selection;

@@ -1,4 +1,4 @@
-//! The field `inputs` (reference §6.2).
+//! The field `inputs` (facts R41 to R46).
 
 use bytes::Bytes;
 use mapring_filters::{FilterError, Filters};

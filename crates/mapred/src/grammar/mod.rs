@@ -1,4 +1,4 @@
-//! The query language: from the body of a `POST /mapred` to a [`Query`] (reference §6.1 to §6.4).
+//! The query language: from the body of a `POST /mapred` to a [`Query`] (facts R38 to R54).
 //!
 //! Values that functions get (`arg`, key data) stay JSON text. The words of refusals are Riak's
 //! where clients look for them; its Erlang dumps are replaced by the JSON in question.
@@ -27,7 +27,7 @@ use text::{fields, kind};
 /// Reads the body of a query.
 ///
 /// # Errors
-/// The 400 text of the reference §6.1.
+/// The 400 text of fact R39.
 pub(crate) fn parse(body: &[u8]) -> Result<Query, Rejection> {
     let text = text_of(body)?;
     let text = lenient::strict(text);

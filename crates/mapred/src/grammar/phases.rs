@@ -1,4 +1,4 @@
-//! The field `query`: the phases (reference §6.4).
+//! The field `query`: the phases (facts R52 to R54).
 
 use bytes::Bytes;
 use mapring_script::{Function, JsonText};

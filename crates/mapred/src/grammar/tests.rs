@@ -1,4 +1,4 @@
-//! The reference §6.1 to §6.4 as tables.
+//! The facts R38 to R54 as tables.
 
 use std::time::Duration;
 

@@ -483,7 +483,7 @@ impl QueryContext {
         value.map_err(|error| writing(error, self.result_bytes, &mut self.context))
     }
 
-    /// An object with `lineno` is taken for an error (reference §6.10): Riak's VMs tell theirs so.
+    /// An object with `lineno` is taken for an error (fact R73): Riak's VMs tell theirs so.
     fn returned_error(&mut self, value: &JsValue) -> Result<Option<ScriptError>, ScriptError> {
         let Some(object) = value.as_object().filter(|object| !object.is_array()) else {
             return Ok(None);

@@ -1,4 +1,4 @@
-// The library of named functions: names and behaviour are Riak's (reference §6.11).
+// The library of named functions: names and behaviour are Riak's (fact R75).
 var RiakHelper = {
   numericSorter: function (first, second) {
     return first - second;

@@ -1,4 +1,4 @@
-//! The functions of the module `riak_kv_mapreduce` (reference §6.12). Errors begin with the word
+//! The functions of the module `riak_kv_mapreduce` (facts R76 to R78). Errors begin with the word
 //! that Riak's have: `badarith`, `badarg`, `badmatch`, `function_clause`, `non_list_result`.
 
 use std::cmp::Ordering;

@@ -1,4 +1,4 @@
-//! Which objects are the inputs of a query, by every form of `inputs` (reference §6.2, §6.3): on
+//! Which objects are the inputs of a query, by every form of `inputs` (facts R41 to R51): on
 //! three nodes, against a model that is kept here, before and after overwrites and deletes, with a
 //! node gone, and when it is back.
 //!

@@ -5,7 +5,7 @@ use crate::phases::{emit, map_erl, map_named, reduce_erl, reduce_js};
 
 pub(super) fn cases() -> Vec<Case> {
     let mut t = Topic::new("bodies");
-    t.section("6.8");
+    t.fact(68);
     texts(&mut t);
     numbers(&mut t);
     structure(&mut t);

@@ -24,7 +24,7 @@ fn second(t: &mut Topic, emitted: &str, expect: &str) {
 }
 
 fn keys(t: &mut Topic) {
-    t.section("6.6");
+    t.fact(60);
     second(t, "['mrc_n','n2']", r#"["default","2","undefined"]"#);
     second(t, "['mrc_n','n2','kd']", r#"["default","2","kd"]"#);
     second(t, "['mrc_n','n2',{a: [1]}]", r#"["default","2",{"a":[1]}]"#);
@@ -59,7 +59,7 @@ fn keys(t: &mut Topic) {
 
 /// Anything else ends the query, in the phase that gave it.
 fn no_keys(t: &mut Topic) {
-    t.section("6.6");
+    t.fact(60);
     for emitted in [
         "'n2'",
         "7",
@@ -82,7 +82,7 @@ fn no_keys(t: &mut Topic) {
 }
 
 fn not_found(t: &mut Topic) {
-    t.section("6.6");
+    t.fact(62);
     let missing = r#"[["mrc_n","no"]]"#;
     let value = map_named("Riak.mapValues");
     t.query("a map of what was not found", missing, &[value.clone(), value.clone()]).fails(0, &[]);
@@ -101,7 +101,7 @@ fn not_found(t: &mut Topic) {
         "function(list) { return list.map(function(x) {
             return x.not_found ? {'mapred_test_pass': 1} : x; }); }",
     );
-    t.section("12");
+    t.fact(57);
     t.query("a reduce can tell what was not found", missing, &[value, look])
         .body(r#"[{"mapred_test_pass":1}]"#);
     let instead = map_erl_with("map_object_value", r#""arg":{"sub":["0"]}"#);
@@ -114,7 +114,7 @@ fn not_found(t: &mut Topic) {
 }
 
 fn reduces(t: &mut Topic) {
-    t.section("6.6");
+    t.fact(60);
     let values = map_erl("map_object_value");
     t.query(
         "keys through a reduce into a map",
@@ -138,7 +138,7 @@ fn reduces(t: &mut Topic) {
         &[values.clone(), reduce_erl("reduce_string_to_integer"), reduce_erl("reduce_sum")],
     )
     .body("[15]");
-    t.section("12");
+    t.fact(80);
     let sums: Vec<String> = [map_js("function(v) { return [Number(v.values[0].data)]; }")]
         .into_iter()
         .chain((0..5).map(|_| reduce_named("Riak.reduceSum")))

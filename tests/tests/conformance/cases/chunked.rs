@@ -9,7 +9,7 @@ use crate::wire::Request;
 
 pub(super) fn cases() -> Vec<Case> {
     let mut t = Topic::new("chunked");
-    t.section("6.9");
+    t.fact(69);
     parameter(&mut t);
     parts(&mut t);
     failures(&mut t);
@@ -128,7 +128,7 @@ fn failures(t: &mut Topic) {
     );
     let filter = r#"{"bucket":"mrc_fw","key_filters":[["bogus"]]}"#;
     t.chunked("an unknown filter", filter, &[]).status(500).check(Check::Text("bogus".into()));
-    t.section("6.1");
+    t.fact(39);
     t.chunked("refusals are as ever", "[]", &[]).refused(&["No inputs were given."]);
     t.chunked("unknown functions are refused as ever", ONE, &[map_erl("zork")])
         .status(400)

@@ -6,9 +6,9 @@ use crate::wire::Request;
 
 pub(super) fn cases() -> Vec<Case> {
     let mut t = Topic::new("clients");
-    t.section("11.1");
+    t.fact(79);
     python(&mut t);
-    t.section("11.2");
+    t.fact(79);
     ruby(&mut t);
     others(&mut t);
     t.cases
@@ -118,9 +118,9 @@ fn ruby(t: &mut Topic) {
 fn others(t: &mut Topic) {
     let body = r#"{"inputs":[["mrc_n","n1"]],"query":[{"map":{"language":"erlang",
         "module":"riak_kv_mapreduce","function":"map_object_value","arg":null,"keep":true}}]}"#;
-    t.section("11.3");
+    t.fact(79);
     let request = post("/mapred/?chunked=true", "multipart/mixed, */*;q=0.9", body);
     t.ask("Erlang", request).parts(&[(0, r#"["1"]"#)]);
-    t.section("11.4");
+    t.fact(79);
     t.ask("PHP", post("/mapred", "*/*, multipart/mixed", body)).body(r#"["1"]"#);
 }

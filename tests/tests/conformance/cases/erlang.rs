@@ -8,7 +8,7 @@ use crate::phases::{
 
 pub(super) fn cases() -> Vec<Case> {
     let mut t = Topic::new("Erlang built-ins");
-    t.section("6.12");
+    t.fact(76);
     map_values(&mut t);
     identity(&mut t);
     sorts(&mut t);
@@ -195,11 +195,11 @@ fn sums(t: &mut Topic) {
 
 /// Lists of Erlang's pairs are written as objects.
 fn tuples(t: &mut Topic) {
-    t.section("6.10");
+    t.fact(77);
     t.query("a missing object without an argument", NO, &[map_erl("map_object_value")])
         .riak_only("a missing object is told as one, not by a function that has no clause for it")
         .fails(0, &["function_clause"]);
-    t.section("6.8");
+    t.fact(68);
     t.query("a missing object as it is", NO, &[map_erl("map_object_value")])
         .own()
         .body(r#"{"error":"notfound"}"#);

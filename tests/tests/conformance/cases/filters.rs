@@ -6,7 +6,7 @@ use crate::phases::{map_erl, map_js, reduce_erl};
 
 pub(super) fn cases() -> Vec<Case> {
     let mut t = Topic::new("key filters");
-    t.section("6.3");
+    t.fact(47);
     for rows in [PREDICATES, ORDER, TRANSFORMS, CHARACTERS, LOGIC, PIPELINE] {
         for (bucket, filters, keys) in rows {
             row(&mut t, bucket, filters, keys);
@@ -207,7 +207,7 @@ fn failures(t: &mut Topic) {
 }
 
 fn forms(t: &mut Topic) {
-    t.section("6.2");
+    t.fact(43);
     let typed = r#"{"bucket":["conformance","mrc_n"],"key_filters":[["ends_with","2"]]}"#;
     t.query("filters on a bucket of a type", typed, &[])
         .gives(r#"[["mrc_n","t2",null,"conformance"]]"#);

@@ -8,7 +8,7 @@ use crate::phases::{map_erl, map_js, reduce_erl};
 
 pub(super) fn cases() -> Vec<Case> {
     let mut t = Topic::new("grammar");
-    t.section("6.1");
+    t.fact(39);
     bodies(&mut t);
     inputs(&mut t);
     phases(&mut t);
@@ -72,9 +72,9 @@ fn inputs(t: &mut Topic) {
         t.post(&format!("inputs that are none: {inputs}"), body(inputs))
             .refused(&[field, "Unrecognized format of "]);
     }
-    t.section("6.2");
+    t.fact(43);
     t.post("no filters", body(r#"{"bucket":"mrc_f","key_filters":[]}"#)).refused(&[field]);
-    t.section("6.1");
+    t.fact(39);
     t.post("an index of no type", body(r#"{"bucket":"mrc_i","index":"foo","key":"x"}"#))
         .refused(&[field, "unknown_field_type", "foo"]);
     let range = r#"{"bucket":"mrc_i","index":"foo","start":"x","end":"y"}"#;
@@ -178,7 +178,7 @@ fn unknown_functions(t: &mut Topic) {
             .check(Check::Header("Content-Type", "application/json".into()))
             .check(failure);
     }
-    t.section("6.10");
+    t.fact(73);
     let source = "fun(V, _, _) -> [riak_object:get_value(V)] end.";
     let given = json!({"map": {"language": "erlang", "source": source}}).to_string();
     t.query("a source in Erlang", r#"[["mrc_n","n1"]]"#, &[given])
@@ -191,7 +191,7 @@ fn unknown_functions(t: &mut Topic) {
 }
 
 fn ignored(t: &mut Topic) {
-    t.section("6.1");
+    t.fact(38);
     let map = map_erl("map_object_value");
     t.query("unknown fields of the query", r#"[["mrc_n","n1"]]"#, &[map.clone()])
         .with(r#""zork":{"a":[1]},"Timeout":1"#)
@@ -203,7 +203,7 @@ fn ignored(t: &mut Topic) {
         format!("\r\n {{ \"inputs\" : [ [ \"mrc_n\" , \"n1\" ] ] ,\t\"query\":[ {map} ] }} \n"),
     )
     .body(r#"["1"]"#);
-    t.section("6.11");
+    t.fact(74);
     let map = map_js("function(v) { return [1]; }").replace("return", "\n\treturn");
     t.query("line ends within a source", r#"[["mrc_n","n1"]]"#, &[map]).body("[1]");
 }

@@ -20,7 +20,7 @@ fn row(t: &mut Topic, selection: &str, keys: &[&str]) {
 }
 
 fn equal(t: &mut Topic) {
-    t.section("6.2");
+    t.fact(44);
     row(t, r#""index":"a_bin","key":"red""#, &["o1", "o2"]);
     row(t, r#""index":"a_bin","key":"blue""#, &["o2"]);
     row(t, r#""index":"a_bin","key":"re""#, &[]);
@@ -31,14 +31,14 @@ fn equal(t: &mut Topic) {
     row(t, r#""index":"n_int","key":-3"#, &["o4"]);
     row(t, r#""index":"n_int","key":"-3""#, &["o4"]);
     row(t, r#""index":"n_int","key":6"#, &["o7"]);
-    t.section("2.7");
+    t.fact(44);
     let big = "123456789012345678901234567890";
     row(t, &format!(r#""index":"n_int","key":{big}"#), &["o5"]);
     row(t, &format!(r#""index":"n_int","key":"{big}""#), &["o5"]);
 }
 
 fn ranges(t: &mut Topic) {
-    t.section("4.2");
+    t.fact(44);
     // An object comes once for each of its terms in the range; integers go by number.
     row(t, r#""index":"a_bin","start":"blue","end":"red""#, &["o2", "o3", "over", "o1", "o2"]);
     row(t, r#""index":"a_bin","start":"A","end":"a""#, &["o4"]);
@@ -47,33 +47,33 @@ fn ranges(t: &mut Topic) {
     row(t, r#""index":"n_int","start":2,"end":10"#, &["o2", "o7", "o7", "o3"]);
     row(t, r#""index":"n_int","start":-10,"end":0"#, &["o4"]);
     row(t, r#""index":"n_int","start":7,"end":9"#, &[]);
-    t.section("6.2");
+    t.fact(44);
     row(t, r#""index":"n_int","start":"1","end":"2""#, &["o1", "o2"]);
     row(t, r#""index":"n_int","start":1,"end":"2""#, &["o1", "o2"]);
     row(t, r#""index":"a_bin","start":"red","end":"red""#, &["o1", "o2"]);
     row(t, r#""index":"n_int","start":2,"end":2"#, &["o2"]);
-    t.section("14");
+    t.fact(44);
     row(t, r#""index":"a_bin","start":"red","end":"blue""#, &["o2", "o3", "over", "o1", "o2"]);
     row(t, r#""index":"n_int","start":6,"end":1"#, &["o1", "o2", "o7", "o7"]);
     row(t, r#""index":"n_int","start":0,"end":-10"#, &["o4"]);
-    t.section("2.7");
+    t.fact(44);
     let most = "9".repeat(40);
     row(t, &format!(r#""index":"n_int","start":1000,"end":{most}"#), &["o5"]);
     row(t, &format!(r#""index":"n_int","start":"-{most}","end":"-1""#), &["o4"]);
 }
 
 fn changes(t: &mut Topic) {
-    t.section("2.7");
+    t.fact(27);
     row(t, r#""index":"a_bin","key":"new""#, &["over"]);
     row(t, r#""index":"a_bin","key":"old""#, &[]);
     row(t, r#""index":"n_int","key":77"#, &[]);
-    t.section("12");
+    t.fact(27);
     row(t, r#""index":"a_bin","key":"gone""#, &[]);
     row(t, r#""index":"n_int","start":70,"end":80"#, &[]);
 }
 
 fn special(t: &mut Topic) {
-    t.section("4.1");
+    t.fact(44);
     row(t, r#""index":"$key","key":"o1""#, &["o1"]);
     row(t, r#""index":"$key","key":"o""#, &[]);
     row(t, r#""index":"$key","start":"o1","end":"o3""#, &["o1", "o2", "o3"]);
@@ -99,7 +99,7 @@ fn special(t: &mut Topic) {
 }
 
 fn forms(t: &mut Topic) {
-    t.section("6.2");
+    t.fact(44);
     let red = r#"{"bucket":"mrc_i","index":"a_bin","key":"red"}"#;
     t.query("an index and a map", red, &[map_erl("map_object_value")]).any_order(r#"["o1","o2"]"#);
     t.query("no key data", red, &[map_js("function(v, kd) { return [kd]; }")])

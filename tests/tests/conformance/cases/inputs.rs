@@ -16,7 +16,7 @@ pub(super) fn cases() -> Vec<Case> {
 
 fn buckets(t: &mut Topic) {
     let values = [map_erl("map_object_value")];
-    t.section("6.2");
+    t.fact(41);
     t.query("a bucket", r#""mrc_n""#, &values).any_order(r#"["1","2","3","4","5"]"#);
     t.query("a bucket of a type", r#"["conformance","mrc_n"]"#, &values)
         .any_order(r#"["10","20","30"]"#);
@@ -26,7 +26,7 @@ fn buckets(t: &mut Topic) {
         .check(Check::NoText(r#"["1"]"#.into()));
     t.query("a bucket that is not there", r#""mrc_never""#, &values).body("[]");
     t.query("a large bucket", r#""mrc_big""#, &[reduce_erl("reduce_count_inputs")]).body("[60]");
-    t.section("6.8");
+    t.fact(67);
     t.query("the keys of a bucket", r#""mrc_n""#, &[]).any_order(
         r#"[["mrc_n","n1"],["mrc_n","n2"],["mrc_n","n3"],["mrc_n","n4"],["mrc_n","n5"]]"#,
     );
@@ -35,7 +35,7 @@ fn buckets(t: &mut Topic) {
             ["mrc_n","t3",null,"conformance"]]"#,
     );
     t.query("the keys of no bucket", r#""mrc_never""#, &[]).body("[]");
-    t.section("6.2");
+    t.fact(46);
     let kd = [map_js("function(v, kd) { return [kd]; }")];
     t.query("inputs from a bucket have no key data", r#""mrc_j""#, &kd)
         .body(r#"["undefined","undefined","undefined"]"#);
@@ -43,7 +43,7 @@ fn buckets(t: &mut Topic) {
 
 fn key_lists(t: &mut Topic) {
     let values = [map_erl("map_object_value")];
-    t.section("6.2");
+    t.fact(42);
     for (name, inputs, expect) in [
         ("one key", r#"[["mrc_n","n1"]]"#, r#"["1"]"#),
         ("a key with key data", r#"[["mrc_n","n1","x"]]"#, r#"["1"]"#),
@@ -85,7 +85,7 @@ fn key_lists(t: &mut Topic) {
         &[number, reduce_erl("reduce_sum")],
     )
     .body(&format!("[{sum}]"));
-    t.section("6.8");
+    t.fact(67);
     for (name, inputs) in [
         ("a key comes back", r#"[["mrc_n","n1"]]"#),
         ("a key comes back with its key data", r#"[["mrc_n","n1","x"]]"#),
@@ -100,7 +100,7 @@ fn key_lists(t: &mut Topic) {
 }
 
 fn keydata(t: &mut Topic) {
-    t.section("6.2");
+    t.fact(46);
     let kd = [map_js("function(v, kd) { return [kd]; }")];
     t.query("no key data", r#"[["mrc_n","n1"]]"#, &kd).body(r#"["undefined"]"#);
     for value in [
@@ -126,7 +126,7 @@ fn keydata(t: &mut Topic) {
 }
 
 fn missing(t: &mut Topic) {
-    t.section("6.5");
+    t.fact(57);
     let values = [map_named("Riak.mapValues")];
     let never = [map_js("function(v) { throw 'called'; }")];
     for (name, key, expect) in [
@@ -152,7 +152,7 @@ fn missing(t: &mut Topic) {
 }
 
 fn odd_names(t: &mut Topic) {
-    t.section("6.2");
+    t.fact(42);
     let values = [map_erl("map_object_value")];
     for (inputs, expect) in [
         (r#"[["mrc_u","a/b"]]"#, r#"["slash"]"#),

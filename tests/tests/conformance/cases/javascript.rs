@@ -6,7 +6,7 @@ use crate::phases::{emit, map_js, map_named, map_named_with, reduce_named, reduc
 
 pub(super) fn cases() -> Vec<Case> {
     let mut t = Topic::new("JavaScript built-ins");
-    t.section("6.11");
+    t.fact(75);
     maps(&mut t);
     reduces(&mut t);
     sorts(&mut t);

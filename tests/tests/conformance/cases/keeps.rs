@@ -5,7 +5,7 @@ use crate::phases::{emit, map_erl_with, reduce_erl_with};
 
 pub(super) fn cases() -> Vec<Case> {
     let mut t = Topic::new("kept phases");
-    t.section("6.8");
+    t.fact(66);
     let two = r#"[["mrc_n","n1"],["mrc_n","n2"]]"#;
     let map = |keep: &str| map_erl_with("map_object_value", keep);
     let integers = |keep: &str| reduce_erl_with("reduce_string_to_integer", keep);

@@ -14,7 +14,7 @@ pub(super) fn cases() -> Vec<Case> {
 const A: &str = r#"[["mrc_links","a"]]"#;
 
 fn single(t: &mut Topic) {
-    t.section("6.6");
+    t.fact(61);
     for (members, expect) in [
         (
             "",
@@ -71,16 +71,16 @@ fn single(t: &mut Topic) {
     }
     let typed = r#"[["mrc_links","typed",null,"conformance"]]"#;
     t.query("links of a typed object", typed, &[link("")]).gives(r#"[["mrc_n","n1","t"]]"#);
-    t.section("2.6");
+    t.fact(26);
     t.query("links lead into the default type", typed, &[link(""), map_erl("map_object_value")])
         .body(r#"["1"]"#);
-    t.section("6.6");
+    t.fact(61);
     t.query("the links of a bucket", r#""mrc_links""#, &[link(r#""bucket":"mrc_n""#)])
         .any_order(r#"[["mrc_n","n1","y"],["mrc_n","n3","w"],["mrc_n","nope","w"]]"#);
 }
 
 fn chained(t: &mut Topic) {
-    t.section("6.6");
+    t.fact(61);
     let tags = map_js("function(v, kd) { return [[v.key, kd]]; }");
     t.query("the tag is the key data of the next map", A, &[link(r#""bucket":"mrc_links""#), tags])
         .any_order(r#"[["b","x"],["b","y"],["c","x"]]"#);
@@ -123,14 +123,14 @@ fn chained(t: &mut Topic) {
     t.query("links sorted", A, &[link(""), reduce_erl("reduce_sort")]).gives(
         r#"[["mrc_links","b","x"],["mrc_links","b","y"],["mrc_links","c","x"],["mrc_n","n1","y"]]"#,
     );
-    t.section("6.12");
+    t.fact(77);
     t.query(
         "key data is for missing objects",
         A,
         &[link(r#""tag":"x""#), map_erl_with("map_object_value", r#""arg":"include_keydata""#)],
     )
     .any_order(r#"["B","C"]"#);
-    t.section("6.4");
+    t.fact(54);
     t.query(
         "links that are kept, and values",
         A,

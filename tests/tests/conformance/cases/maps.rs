@@ -25,7 +25,7 @@ fn phase(kind: &str, members: &str) -> String {
 }
 
 fn functions(t: &mut Topic) {
-    t.section("6.4");
+    t.fact(53);
     let source = r#""source":"function(v) { return ['source']; }""#;
     let name = r#""name":"Riak.mapValues""#;
     let stored = r#""bucket":"mrc_src","key":"map""#;
@@ -54,7 +54,7 @@ fn functions(t: &mut Topic) {
         t.query(&format!("a stored reduce that is {key}"), ONE, &[emit("[1]"), missing])
             .status(500);
     }
-    t.section("6.11");
+    t.fact(74);
     for (what, source, expect) in [
         ("a function", "function(v) { return [1]; }", "[1]"),
         ("a function with a name", "function f(v) { return [typeof f]; }", r#"["function"]"#),
@@ -69,12 +69,12 @@ fn functions(t: &mut Topic) {
     ] {
         t.query(&format!("source: {what}"), ONE, &[map_js(source)]).body(expect);
     }
-    t.section("6.4");
+    t.fact(53);
     t.query("an Erlang phase", ONE, &[map_erl("map_object_value")]).body(r#"["1"]"#);
 }
 
 fn arguments(t: &mut Topic) {
-    t.section("6.4");
+    t.fact(53);
     let given = "function(v, kd, arg) { return [arg]; }";
     t.query("no argument", ONE, &[map_js(given)]).body(r#"["none"]"#);
     for arg in [
@@ -99,13 +99,13 @@ fn arguments(t: &mut Topic) {
         t.query(&format!("the argument {arg} of a reduce"), ONE, &[emit("[1]"), phase])
             .body(&format!("[{arg}]"));
     }
-    t.section("6.5");
+    t.fact(55);
     let number = map_js("function() { return [arguments.length]; }");
     t.query("three arguments", ONE, &[number]).body("[3]");
 }
 
 fn results(t: &mut Topic) {
-    t.section("6.5");
+    t.fact(59);
     for (array, expect) in [
         ("[]", "[]"),
         ("[1, 'a', null, true, [2], {b: 3}]", r#"[1,"a",null,true,[2],{"b":3}]"#),
@@ -133,7 +133,7 @@ fn results(t: &mut Topic) {
         .body(r#"{"a":1,"b":[2]}"#);
     t.query("a reduce returns an object, twice", ONE, &[emit("[1]"), object.clone(), object])
         .body(r#"{"a":2,"b":[2]}"#);
-    t.section("6.10");
+    t.fact(73);
     let nothing = map_js("function(v) { }");
     t.query("returns nothing", ONE, &[nothing]).fails(0, &["Expression returned undefined"]);
     let error = "{lineno: 7, message: 'made up', source: 'x'}";
@@ -141,7 +141,7 @@ fn results(t: &mut Topic) {
 }
 
 fn exceptions(t: &mut Topic) {
-    t.section("6.10");
+    t.fact(73);
     let throws = map_js("function(v) { throw new Error('no good'); }");
     t.query("an exception", ONE, &[throws.clone()]).fails(0, &["no good"]);
     t.query("an exception in a bucket", r#""mrc_n""#, &[throws]).fails(0, &["no good"]);
@@ -159,12 +159,12 @@ fn exceptions(t: &mut Topic) {
     let binary = r#"[["mrc_bin","latin"]]"#;
     t.query("a value that is not UTF-8", binary, &[map_named("Riak.mapValues")])
         .fails(0, &["bad_utf8_character_code"]);
-    t.section("6.11");
+    t.fact(74);
     t.query("a name of nothing", ONE, &[map_named("nowhere")]).fails(0, &["nowhere"]);
     t.query("a path of nothing", ONE, &[map_named("Riak.nowhere")]).status(500);
     t.query("a reduce of nothing", ONE, &[emit("[1]"), reduce_named("nowhere")])
         .fails(1, &["nowhere"]);
-    t.section("13");
+    t.fact(72);
     let throws = map_js("function(v) { throw new Error('no good'); }");
     t.query("failures name the object", r#"[["mrc_n","n3"]]"#, &[throws])
         .own()

@@ -5,7 +5,7 @@ use crate::phases::{map_erl, map_js, map_named};
 
 pub(super) fn cases() -> Vec<Case> {
     let mut t = Topic::new("objects");
-    t.section("6.5");
+    t.fact(55);
     shape(&mut t);
     metadata(&mut t);
     siblings(&mut t);
@@ -87,9 +87,9 @@ fn metadata(t: &mut Topic) {
     sees(t, FULL, "keys(m.index)", r#"["a_bin","d_int","n_int"]"#);
     sees(t, FULL, "m.index.a_bin.sort(), m.index.n_int", r#"["x","y"],-12"#);
     sees(t, FULL, "m.index.d_int", "3");
-    t.section("1.6");
+    t.fact(14);
     sees(t, FULL, "m['X-Riak-Meta']['X-Riak-Meta-Foobar']", "\"mixed\"");
-    t.section("6.5");
+    t.fact(55);
     sees(t, BARE, "m['content-type']", "\"text/plain\"");
     sees(t, BARE, "m.Links, m['X-Riak-Meta'], m.index", "[],{},[]");
     sees(
@@ -121,19 +121,19 @@ fn siblings(t: &mut Topic) {
     sees_with(t, dead, pass, &of("s.data"), r#"["","second"]"#);
     let deleted = of("s.metadata['X-Riak-Deleted'] === 'true'");
     sees_with(t, dead, pass, &deleted, "[false,true]");
-    t.section("6.12");
+    t.fact(76);
     t.query(
         "one value of several siblings",
         r#"[["mrc_sib","two"]]"#,
         &[map_erl("map_object_value")],
     )
     .fails(0, &["badmatch"]);
-    t.section("6.5");
+    t.fact(55);
 }
 
 /// Deleted objects that are still there.
 fn tombstones(t: &mut Topic) {
-    let why = "tombstones are no inputs unless the query says \"tombstones\":\"pass\" (§13)";
+    let why = "tombstones are no inputs unless the query says \"tombstones\":\"pass\"";
     let look = map_js(
         "function(v) { var w = v.values[0]; return [w.metadata['X-Riak-Deleted'], w.data]; }",
     );

@@ -7,7 +7,6 @@ use crate::wire::Request;
 
 pub(super) fn cases() -> Vec<Case> {
     let mut t = Topic::new("mapring's options");
-    t.section("13");
     failures(&mut t);
     limits(&mut t);
     values(&mut t);

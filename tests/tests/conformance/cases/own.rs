@@ -7,7 +7,6 @@ use crate::phases::{
 
 pub(super) fn cases() -> Vec<Case> {
     let mut t = Topic::new("mapring's own");
-    t.section("13");
     tombstones(&mut t);
     batches(&mut t);
     modern(&mut t);
@@ -111,7 +110,7 @@ fn batches(t: &mut Topic) {
 
 /// Newer JavaScript than Riak's.
 fn modern(t: &mut Topic) {
-    t.section("6.11");
+    t.fact(74);
     for (source, expect) in [
         ("v => [v.key]", r#"["n1"]"#),
         ("({key, values: [{data}]}) => [key, data]", r#"["n1","1"]"#),

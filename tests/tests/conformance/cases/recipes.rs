@@ -10,7 +10,7 @@ type Recipe = (&'static str, Vec<String>, [&'static str; 3]);
 
 pub(super) fn cases() -> Vec<Case> {
     let mut t = Topic::new("recipes");
-    t.section("12");
+    t.fact(80);
     let found: String =
         (1..=5).map(|n| format!(r#"["mrc_n","n{n}"]"#)).collect::<Vec<_>>().join(",");
     let inputs = [

@@ -9,7 +9,7 @@ use crate::phases::{
 
 pub(super) fn cases() -> Vec<Case> {
     let mut t = Topic::new("reduces");
-    t.section("6.7");
+    t.fact(63);
     calls(&mut t);
     accumulators(&mut t);
     no_inputs(&mut t);
@@ -100,7 +100,7 @@ fn accumulators(t: &mut Topic) {
         &[numbers(30), reduce_js("function(list) { return list; }")],
     )
     .body(&format!("[{}]", (0..30).map(|n| n.to_string()).collect::<Vec<_>>().join(",")));
-    t.section("14");
+    t.fact(75);
     t.query(
         "reduceSort of a batch before the next",
         ONE,
@@ -110,7 +110,7 @@ fn accumulators(t: &mut Topic) {
         ],
     )
     .body("[0,1,2,3]");
-    t.section("6.7");
+    t.fact(63);
 }
 
 fn no_inputs(t: &mut Topic) {
@@ -129,7 +129,7 @@ fn no_inputs(t: &mut Topic) {
 
 /// However inputs are cut into batches, a sum is the same.
 fn sums(t: &mut Topic) {
-    t.section("12");
+    t.fact(80);
     let values = || vec![map_erl("map_object_value"), reduce_erl("reduce_string_to_integer")];
     for arg in ["10", "0", "1", "7", "1000", "\"x\""] {
         let arg = format!(r#""arg":{{"reduce_phase_batch_size":{arg}}}"#);
@@ -162,7 +162,7 @@ fn sums(t: &mut Topic) {
 }
 
 fn prereduce(t: &mut Topic) {
-    t.section("6.7");
+    t.fact(65);
     let pre = r#""arg":{"do_prereduce":true}"#;
     let map = map_js_with("function(v) { return [Number(v.values[0].data)]; }", pre);
     let sum = reduce_erl("reduce_sum");

@@ -23,7 +23,7 @@ pub(super) fn cases() -> Vec<Case> {
 }
 
 fn methods(t: &mut Topic) {
-    t.section("1.3");
+    t.fact(8);
     for method in ["PUT", "DELETE", "OPTIONS"] {
         t.ask(&format!("{method} is not allowed"), Request::new(method, "/mapred"))
             .status(405)
@@ -32,7 +32,7 @@ fn methods(t: &mut Topic) {
     t.ask("a method nobody knows", Request::new("PATCH", "/mapred")).status(501);
     let put = Request::new("PUT", "/mapred").body("application/json", BROKEN);
     t.ask("405 comes before 400", put).status(405);
-    t.section("6.1");
+    t.fact(37);
     let get = Request::new("GET", "/mapred");
     t.ask("GET tells the usage", get).refused(&[]);
     let head = Request::new("HEAD", "/mapred");
@@ -41,7 +41,7 @@ fn methods(t: &mut Topic) {
 }
 
 fn content_types(t: &mut Topic) {
-    t.section("6.1");
+    t.fact(37);
     for kind in ["text/plain", "application/x-www-form-urlencoded", "application/jsonx"] {
         t.post(&format!("a body of {kind}"), one()).header("Content-Type", kind).status(415);
     }
@@ -59,7 +59,7 @@ fn content_types(t: &mut Topic) {
     t.post("400 comes before 415: no inputs", r#"{"inputs":[],"query":[]}"#)
         .header("Content-Type", "text/plain")
         .refused(&["No inputs were given."]);
-    t.section("1.3");
+    t.fact(7);
     t.post("415 comes before 406", one())
         .header("Content-Type", "text/plain")
         .header("Accept", "text/html")
@@ -72,7 +72,7 @@ fn content_types(t: &mut Topic) {
 }
 
 fn accepted_types(t: &mut Topic) {
-    t.section("6.1");
+    t.fact(37);
     for accept in ["text/html", "multipart/mixed", "image/png, text/plain"] {
         t.post(&format!("only {accept} accepted"), one()).header("Accept", accept).status(406);
     }
@@ -83,7 +83,7 @@ fn accepted_types(t: &mut Topic) {
     t.ask("chunked, and JSON accepted", chunked)
         .header("Accept", "application/json")
         .parts(&[(0, VALUE)]);
-    t.section("1.4");
+    t.fact(10);
     for accept in [
         "application/json",
         "*/*",
@@ -97,7 +97,7 @@ fn accepted_types(t: &mut Topic) {
 }
 
 fn foreign_pages(t: &mut Topic) {
-    t.section("1.5");
+    t.fact(9);
     t.post("the origin null", one()).header("Origin", "null").status(403);
     t.post("another origin", one()).header("Origin", "http://pages.example").body(VALUE);
     let own = "http://AUTHORITY/some/page?x";
@@ -105,7 +105,7 @@ fn foreign_pages(t: &mut Topic) {
     for page in ["http://pages.example/", "http://127.0.0.1:1/", "https://AUTHORITY/"] {
         t.post(&format!("a page of {page}"), one()).header("Referer", page).status(403);
     }
-    t.section("1.3");
+    t.fact(7);
     t.post("400 comes before 403", BROKEN).header("Origin", "null").status(400);
     t.post("403 comes before 415", one())
         .header("Origin", "null")
@@ -118,7 +118,7 @@ fn foreign_pages(t: &mut Topic) {
 }
 
 fn paths_and_headers(t: &mut Topic) {
-    t.section("1.1");
+    t.fact(3);
     for path in ["/mapred/", "//mapred//"] {
         let request = Request::new("POST", path).body("application/json", one());
         t.ask(&format!("the path {path}"), request).body(VALUE);
@@ -127,7 +127,7 @@ fn paths_and_headers(t: &mut Topic) {
     t.ask("a slash and chunked", request).parts(&[(0, VALUE)]);
     let request = Request::new("POST", "/mapredx").body("application/json", one());
     t.ask("no such path", request).status(404);
-    t.section("1.3");
+    t.fact(12);
     t.post("a date", one()).body(VALUE).check(Check::HeaderStarts("Date", String::new()));
     let chunks =
         format!("5\r\n{}\r\n{:x}\r\n{}\r\n0\r\n\r\n", &one()[..5], one().len() - 5, &one()[5..]);
@@ -135,7 +135,7 @@ fn paths_and_headers(t: &mut Topic) {
     t.post("a client that asks before it sends", one())
         .header("Expect", "100-continue")
         .body(VALUE);
-    t.section("6.8");
+    t.fact(66);
     t.post("a plain answer has its length", one())
         .body(VALUE)
         .check(Check::Header("Content-Length", "5".into()))

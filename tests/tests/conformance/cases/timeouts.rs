@@ -6,7 +6,7 @@ use crate::phases::{map_erl, map_js};
 
 pub(super) fn cases() -> Vec<Case> {
     let mut t = Topic::new("timeouts");
-    t.section("6.10");
+    t.fact(71);
     // Long enough to be late, short enough not to keep a worker for long.
     let slow = map_js(
         "function(v) { var end = new Date().getTime() + 2000;
@@ -18,12 +18,12 @@ pub(super) fn cases() -> Vec<Case> {
         .status(500)
         .check(Check::Header("Content-Type", "application/json".into()))
         .check(Check::Body(r#"{"error":"timeout"}"#.into()));
-    t.section("6.9");
+    t.fact(70);
     t.chunked("a query in parts that is too slow", one, &[slow])
         .with(r#""timeout":200"#)
         .breaks(0, None, &["timeout"])
         .check(Check::Body(r#"{"error":"timeout"}"#.into()));
-    t.section("6.1");
+    t.fact(38);
     for timeout in ["0", "-5", "\"1\"", "true", "[]"] {
         t.query(&format!("a timeout of {timeout} in Riak"), one, &[map_erl("map_object_value")])
             .with(&format!(r#""timeout":{timeout}"#))
