@@ -46,6 +46,7 @@ pub fn claim(current: &OwnershipPlan, nodes: &[NodeId]) -> OwnershipPlan {
     let grown = ring.polish(ring.grow());
     let fresh = ring.polish(ring.relabel(&pattern(ring.size(), nodes.len())));
     let best = if ring.score(&fresh) < ring.score(&grown) { fresh } else { grown };
+    ring.check(&best);
     let owners: Vec<NodeId> = best.into_iter().map(|node| nodes[node]).collect();
     if owners.iter().copied().map(Some).eq(current.owners().iter().copied()) {
         return current.clone();
@@ -75,6 +76,15 @@ enum Exchange {
 impl Ring {
     fn size(&self) -> usize {
         self.before.len()
+    }
+
+    /// Every partition has an owner, and all own equally many but for one.
+    fn check(&self, owners: &[usize]) {
+        assert_eq!(owners.len(), self.size(), "a claim covers every partition");
+        let counts = self.counts(owners.iter().copied());
+        let (least, most) = (self.size() / self.nodes, self.size().div_ceil(self.nodes));
+        let balanced = counts.iter().all(|count| (least..=most).contains(count));
+        assert!(balanced, "a claim of {counts:?}, not {least} to {most} each");
     }
 
     /// Crowding, then moves: the smaller the better.

@@ -53,7 +53,24 @@ impl Coverage {
             .collect();
         let uncovered: Vec<Partition> =
             size.partitions().filter(|home| choices[usize::from(home.0)].is_empty()).collect();
-        if uncovered.is_empty() { Ok(Self { entries: balance(&choices) }) } else { Err(uncovered) }
+        if !uncovered.is_empty() {
+            return Err(uncovered);
+        }
+        let coverage = Self { entries: balance(&choices) };
+        coverage.check(plan, n_val);
+        Ok(coverage)
+    }
+
+    /// Each home partition exactly once (invariant I4), by a vnode that holds it and that vnode's
+    /// owner.
+    fn check(&self, plan: &OwnershipPlan, n_val: u32) {
+        let homes = self.entries.iter().map(|entry| entry.home);
+        assert!(homes.eq(plan.ring_size().partitions()), "I4: not each home once: {self:?}");
+        for entry in &self.entries {
+            let holds = plan.replicas(entry.home).first(n_val).any(|vnode| vnode == entry.vnode);
+            assert!(holds, "I4: {entry:?} is no replica");
+            assert_eq!(plan.owner(entry.vnode), Some(entry.node), "I4: {entry:?}");
+        }
     }
 }
 

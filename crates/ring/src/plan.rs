@@ -10,7 +10,7 @@ use crate::hash::{Partition, RingSize};
 
 /// A versioned assignment of every partition to one node, or to none while no node has joined.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "Stored")]
+#[serde(try_from = "Stored")]
 pub struct OwnershipPlan {
     version: u64,
     owners: Vec<Option<NodeId>>,
@@ -27,17 +27,38 @@ struct Stored {
     owners: Vec<Option<NodeId>>,
 }
 
-impl From<Stored> for OwnershipPlan {
-    fn from(Stored { version, owners }: Stored) -> Self {
-        let distinct = owners.iter().collect::<BTreeSet<_>>().len();
-        Self { version, owners, distinct }
+impl TryFrom<Stored> for OwnershipPlan {
+    type Error = String;
+
+    fn try_from(Stored { version, owners }: Stored) -> Result<Self, String> {
+        let count = u16::try_from(owners.len()).unwrap_or(u16::MAX);
+        if RingSize::new(count).is_none() {
+            return Err(format!("a plan of {} partitions", owners.len()));
+        }
+        let owned = owners.iter().flatten().count();
+        if owned != 0 && owned != owners.len() {
+            return Err(format!("a plan in which {owned} of {count} partitions have owners"));
+        }
+        // Each change makes it one higher, and it must never come to its end.
+        if version > VERSIONS {
+            return Err(format!("a plan of version {version}"));
+        }
+        Ok(Self::of(version, owners))
     }
 }
 
+/// Highest version of a plan that is taken from elsewhere.
+const VERSIONS: u64 = u64::MAX / 2;
+
 impl OwnershipPlan {
+    fn of(version: u64, owners: Vec<Option<NodeId>>) -> Self {
+        let distinct = owners.iter().collect::<BTreeSet<_>>().len();
+        Self { version, owners, distinct }
+    }
+
     /// The plan of a ring that nobody owns yet: version 0.
     pub fn empty(size: RingSize) -> Self {
-        Stored { version: 0, owners: vec![None; usize::from(size.get())] }.into()
+        Self::of(0, vec![None; usize::from(size.get())])
     }
 
     /// The next version of this plan with other owners, one for each partition.
@@ -48,7 +69,7 @@ impl OwnershipPlan {
     pub fn next(&self, owners: Vec<NodeId>) -> Self {
         assert_eq!(owners.len(), self.owners.len(), "a plan covers every partition");
         let owners = owners.into_iter().map(Some).collect();
-        Stored { version: self.version + 1, owners }.into()
+        Self::of(self.version + 1, owners)
     }
 
     /// The plan's version; grows with every change.
@@ -81,6 +102,7 @@ impl OwnershipPlan {
     pub fn share(&self, node: NodeId) -> f64 {
         self.owned_by(node).count() as f64 / self.owners.len() as f64
     }
+
     /// How many nodes own anything.
     pub fn node_count(&self) -> usize {
         // A plan has owners for all partitions or for none.
@@ -282,5 +304,18 @@ mod tests {
         assert_eq!(text, r#"{"version":1,"owners":[0,1,2,0,1,2,0,1]}"#);
         assert_eq!(serde_json::from_str::<OwnershipPlan>(&text).unwrap(), plan);
         assert_eq!((plan.node_count(), OwnershipPlan::empty(size).node_count()), (3, 0));
+    }
+
+    #[test]
+    fn what_is_no_plan_is_not_read() {
+        #[track_caller]
+        fn check(text: &str, why: &str) {
+            let error = serde_json::from_str::<OwnershipPlan>(text).unwrap_err().to_string();
+            assert!(error.contains(why), "{error}");
+        }
+        check(r#"{"version":1,"owners":[]}"#, "of 0 partitions");
+        check(r#"{"version":1,"owners":[1,2,3,1,2,3]}"#, "of 6 partitions");
+        check(r#"{"version":1,"owners":[1,2,3,1,2,3,null,1]}"#, "7 of 8");
+        check(r#"{"version":18446744073709551615,"owners":[1,2,1,2,1,2,1,2]}"#, "of version");
     }
 }

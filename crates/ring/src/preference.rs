@@ -46,7 +46,9 @@ impl PreferenceList {
         let (mut entries, down): (Vec<_>, Vec<_>) =
             primaries.iter().copied().partition(|entry| up(entry.node));
         if down.is_empty() {
-            return Self { entries, primaries };
+            let list = Self { entries, primaries };
+            list.check(plan);
+            return list;
         }
         // The first vnode of each node comes before all seconds: behind those nobody new is found.
         let further = plan.replicas(home).take(plan.node_count()).skip(primaries.len());
@@ -55,7 +57,31 @@ impl PreferenceList {
             let Some(node) = further.next() else { break };
             entries.push(PreferenceEntry { node, primary: false, ..entry });
         }
-        Self { entries, primaries }
+        let list = Self { entries, primaries };
+        list.check(plan);
+        list
+    }
+
+    /// No vnode is there twice, the primaries are on as many nodes as there can be, and nobody stands
+    /// in who serves already. Lists are short: to compare all pairs is quicker than a set.
+    fn check(&self, plan: &OwnershipPlan) {
+        let Self { entries, primaries } = self;
+        assert!(entries.len() <= primaries.len(), "more serve than there are replicas: {self:?}");
+        let new_node = |(at, entry): &(usize, &PreferenceEntry)| {
+            !primaries[..*at].iter().any(|earlier| earlier.node == entry.node)
+        };
+        let nodes = primaries.iter().enumerate().filter(new_node).count();
+        let most = primaries.len().min(plan.node_count());
+        assert_eq!(nodes, most, "replicas share a node without need: {self:?}");
+        for list in [entries, primaries] {
+            for (at, entry) in list.iter().enumerate() {
+                let others = &list[..at];
+                let twice = others.iter().any(|other| other.vnode == entry.vnode);
+                assert!(!twice, "vnode {} is there twice: {self:?}", entry.vnode);
+                let serves = others.iter().any(|other| other.node == entry.node);
+                assert!(entry.primary || !serves, "{} serves twice: {self:?}", entry.node);
+            }
+        }
     }
 }
 

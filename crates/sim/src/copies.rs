@@ -1,7 +1,7 @@
 //! Copies of disks that are put back: since when what was written may be nowhere any more.
 //!
 //! What one node has forgotten the others know, and it must be seen as if nothing had happened. Where
-//! another node is in trouble at the same time, or before the first has been filled again, a write that
+//! another node is at fault at the same time, or before the first has been filled again, a write that
 //! these two alone had acknowledged may be gone, for a while or for good: then nobody is held to what was
 //! acknowledged since the copy.
 

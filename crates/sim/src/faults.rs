@@ -6,8 +6,8 @@ use mapring_types::{Entropy, NodeId};
 use tokio::time::{Instant, sleep_until};
 
 use crate::limits;
+use crate::partitions::{Cut, Storm};
 use crate::random::Random;
-use crate::weather::{Cut, Storm};
 use crate::world::World;
 
 /// One change for the worse or the better.

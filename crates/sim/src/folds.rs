@@ -88,7 +88,7 @@ impl Merged {
     }
 
     /// Whoever reads a majority of primaries sees what a majority has acknowledged.
-    pub(crate) fn judge(&self, world: &World, answer: &[u64], span: Span) -> Vec<String> {
+    pub(crate) fn check(&self, world: &World, answer: &[u64], span: Span) -> Vec<String> {
         let Some((home, values)) = answer.split_first() else { return Vec::new() };
         let Some(host) = world.hosts.first() else { return Vec::new() };
         let size = host.cluster.view().plan().ring_size();
@@ -99,8 +99,8 @@ impl Merged {
         world.look_back(|history| {
             let times = |key: &str| usize::from(of(key));
             match self.range {
-                None => history.judge_values(values, &times, Whole::All, span),
-                Some((from, to)) => history.judge_terms(values, &times, from..=to, span),
+                None => history.check_values(values, &times, Whole::All, span),
+                Some((from, to)) => history.check_terms(values, &times, from..=to, span),
             }
         })
     }

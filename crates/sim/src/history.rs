@@ -84,8 +84,8 @@ impl History {
         begun.chain([first]).collect()
     }
 
-    /// Judges what somebody found of a key.
-    pub(crate) fn judge_read(&self, key: &str, seen: Option<u64>, span: Span) -> Option<String> {
+    /// Checks what somebody found of a key.
+    pub(crate) fn check_read(&self, key: &str, seen: Option<u64>, span: Span) -> Option<String> {
         let writes = self.keys.get(key).map(Vec::as_slice).unwrap_or_default();
         let visible = self.visible(writes, span);
         (!visible.contains(&seen)).then(|| format!("I1: {key} is {seen:?}, not one of {visible:?}"))
@@ -104,9 +104,9 @@ impl History {
         (by_key, faults)
     }
 
-    /// Judges the values that a query gave of objects that are asked for so many times each (I5).
+    /// Checks the values that a query gave of objects that are asked for so many times each (I5).
     /// While an object is deleted or not yet there, it may be met fewer times.
-    pub(crate) fn judge_values(
+    pub(crate) fn check_values(
         &self,
         seen: &[u64],
         times: Times<'_>,
@@ -137,9 +137,9 @@ impl History {
         faults
     }
 
-    /// Judges the values of objects that are asked for by an index that has each object's value as
+    /// Checks the values of objects that are asked for by an index that has each object's value as
     /// its term: one that changes meanwhile may be met under old values, new ones or both.
-    pub(crate) fn judge_terms(
+    pub(crate) fn check_terms(
         &self,
         seen: &[u64],
         times: Times<'_>,
@@ -169,7 +169,7 @@ impl History {
     }
 
     /// The same where names are given.
-    pub(crate) fn judge_term_keys(
+    pub(crate) fn check_term_keys(
         &self,
         seen: &[String],
         range: RangeInclusive<u64>,
@@ -200,8 +200,8 @@ impl History {
         (counts, faults)
     }
 
-    /// Judges names of objects: as [`Self::judge_values`], without the values.
-    pub(crate) fn judge_keys(&self, seen: &[String], times: Times<'_>, span: Span) -> Vec<String> {
+    /// Checks names of objects: as [`Self::check_values`], without the values.
+    pub(crate) fn check_keys(&self, seen: &[String], times: Times<'_>, span: Span) -> Vec<String> {
         let (counts, mut faults) = self.counts(seen);
         for (key, writes) in &self.keys {
             let visible = self.visible(writes, span);
@@ -245,8 +245,8 @@ impl History {
             .sum()
     }
 
-    /// Judges what a query summed up.
-    pub(crate) fn judge_sum(&self, seen: u64, times: Times<'_>, span: Span) -> Option<String> {
+    /// Checks what a query summed up.
+    pub(crate) fn check_sum(&self, seen: u64, times: Times<'_>, span: Span) -> Option<String> {
         let (mut least, mut most) = (0, 0);
         for (key, writes) in &self.keys {
             let visible = self.visible(writes, span);
@@ -254,7 +254,7 @@ impl History {
             least += times(key) as u64 * values().min().unwrap_or(0);
             most += times(key) as u64 * values().max().unwrap_or(0);
         }
-        judge_total("summed up", seen, (least, most))
+        check_total("summed up", seen, (least, most))
     }
 }
 
@@ -269,8 +269,8 @@ fn must_be_met(visible: &BTreeSet<Option<u64>>, range: &RangeInclusive<u64>) -> 
     visible.len() == 1 && visible.iter().all(within)
 }
 
-/// Judges a number that must lie between two.
-pub(crate) fn judge_total(verb: &str, seen: u64, (least, most): (u64, u64)) -> Option<String> {
+/// Checks a number that must lie between two.
+pub(crate) fn check_total(verb: &str, seen: u64, (least, most): (u64, u64)) -> Option<String> {
     (!(least..=most).contains(&seen))
         .then(|| format!("I5: a query {verb} {seen}, not {least} to {most}"))
 }
@@ -294,7 +294,7 @@ mod tests {
 
     #[track_caller]
     fn check(from: Moment, to: Moment, seen: &[u64], faults: &[&str]) {
-        let found = history().judge_values(seen, &|_| 1, Whole::All, Span { from, to });
+        let found = history().check_values(seen, &|_| 1, Whole::All, Span { from, to });
         assert_eq!(found.len(), faults.len(), "{found:?}");
         for (found, fault) in found.iter().zip(faults) {
             assert!(found.contains(fault), "{found} for {fault}");
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn queries_are_judged_key_by_key() {
+    fn queries_are_checked_key_by_key() {
         check(0, 4, &[], &[]);
         check(25, 28, &[1, 5], &[]);
         check(25, 28, &[5, 1], &[]);
@@ -328,47 +328,47 @@ mod tests {
     fn a_query_for_some_keys_is_about_those_alone() {
         let span = Span { from: 25, to: 28 };
         let times = |key: &str| usize::from(key == "a");
-        let judge = |seen: &[u64]| history().judge_values(seen, &times, Whole::All, span);
-        assert_eq!(judge(&[1]), Vec::<String>::new());
-        assert_eq!(judge(&[]).len(), 1);
-        assert_eq!(judge(&[1, 5]), ["I5: nobody asked for b"]);
+        let check = |seen: &[u64]| history().check_values(seen, &times, Whole::All, span);
+        assert_eq!(check(&[1]), Vec::<String>::new());
+        assert_eq!(check(&[]).len(), 1);
+        assert_eq!(check(&[1, 5]), ["I5: nobody asked for b"]);
     }
 
     #[test]
-    fn totals_are_judged_by_what_is_possible() {
+    fn totals_are_checked_by_what_is_possible() {
         let history = history();
         let during = Span { from: 35, to: 45 };
         assert_eq!(history.bounds(&|_| 1, false, during), (1, 2));
         assert_eq!(history.bounds(&|_| 3, false, during), (3, 6));
         assert_eq!(history.tombstones(&|_| 1, during), 1);
-        assert!(history.judge_sum(7, &|_| 1, during).is_none());
-        assert!(history.judge_sum(8, &|_| 1, during).is_some());
+        assert!(history.check_sum(7, &|_| 1, during).is_none());
+        assert!(history.check_sum(8, &|_| 1, during).is_some());
         let after = Span { from: 60, to: 70 };
         assert_eq!(history.bounds(&|_| 1, false, after), (1, 1));
         assert_eq!(history.bounds(&|_| 1, true, after), (1, 2));
-        assert!(history.judge_sum(2, &|_| 1, after).is_none());
-        assert!(history.judge_sum(6, &|_| 1, after).is_some());
-        assert!(judge_total("gave", 3, (1, 2)).is_some_and(|fault| fault.contains("1 to 2")));
+        assert!(history.check_sum(2, &|_| 1, after).is_none());
+        assert!(history.check_sum(6, &|_| 1, after).is_some());
+        assert!(check_total("gave", 3, (1, 2)).is_some_and(|fault| fault.contains("1 to 2")));
     }
 
     #[test]
     fn what_is_asked_for_twice_is_met_twice() {
-        let judge = |whole, from, to, seen: &[u64]| {
-            history().judge_values(seen, &|_| 2, whole, Span { from, to })
+        let check = |whole, from, to, seen: &[u64]| {
+            history().check_values(seen, &|_| 2, whole, Span { from, to })
         };
-        assert_eq!(judge(Whole::All, 25, 28, &[1, 5, 1, 5]), Vec::<String>::new());
-        assert_eq!(judge(Whole::All, 25, 28, &[1, 5, 1]).len(), 1);
-        assert_eq!(judge(Whole::Part, 25, 28, &[1, 5, 1]), Vec::<String>::new());
-        assert_eq!(judge(Whole::Part, 25, 28, &[1, 1, 1]).len(), 1);
+        assert_eq!(check(Whole::All, 25, 28, &[1, 5, 1, 5]), Vec::<String>::new());
+        assert_eq!(check(Whole::All, 25, 28, &[1, 5, 1]).len(), 1);
+        assert_eq!(check(Whole::Part, 25, 28, &[1, 5, 1]), Vec::<String>::new());
+        assert_eq!(check(Whole::Part, 25, 28, &[1, 1, 1]).len(), 1);
         // Each time with a value of its own.
-        assert_eq!(judge(Whole::All, 35, 45, &[1, 2, 5]), Vec::<String>::new());
+        assert_eq!(check(Whole::All, 35, 45, &[1, 2, 5]), Vec::<String>::new());
     }
 
     #[test]
     fn terms_that_change_are_met_as_they_were_or_as_they_are() {
         #[track_caller]
         fn check(from: Moment, to: Moment, range: RangeInclusive<u64>, seen: &[u64], fault: &str) {
-            let told = history().judge_terms(seen, &|_| 1, range, Span { from, to });
+            let told = history().check_terms(seen, &|_| 1, range, Span { from, to });
             assert_eq!(told.is_empty(), fault.is_empty(), "{told:?}");
             assert!(told.iter().all(|told| told.contains(fault)), "{told:?}");
         }
@@ -383,7 +383,7 @@ mod tests {
         check(60, 99, 0..=9, &[5], "must not have");
         let names = |seen: &[&str], range| {
             let seen: Vec<String> = seen.iter().map(|key| (*key).to_owned()).collect();
-            history().judge_term_keys(&seen, range, Span { from: 25, to: 28 }).len()
+            history().check_term_keys(&seen, range, Span { from: 25, to: 28 }).len()
         };
         assert_eq!(names(&["a", "b"], 0..=9), 0);
         assert_eq!(names(&["b"], 0..=9), 1);
@@ -392,13 +392,13 @@ mod tests {
     }
 
     #[test]
-    fn reads_and_listings_are_judged() {
+    fn reads_and_listings_are_checked() {
         let history = history();
         let after = Span { from: 60, to: 70 };
-        assert_eq!(history.judge_read("b", None, after), None);
-        assert!(history.judge_read("b", Some(5), after).is_some());
-        assert_eq!(history.judge_keys(&["a".into()], &|_| 1, after), Vec::<String>::new());
-        let faults = history.judge_keys(&["b".into(), "c".into()], &|_| 1, after);
+        assert_eq!(history.check_read("b", None, after), None);
+        assert!(history.check_read("b", Some(5), after).is_some());
+        assert_eq!(history.check_keys(&["a".into()], &|_| 1, after), Vec::<String>::new());
+        let faults = history.check_keys(&["b".into(), "c".into()], &|_| 1, after);
         assert_eq!(faults.len(), 3, "{faults:?}");
     }
 }

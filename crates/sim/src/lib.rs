@@ -2,20 +2,22 @@
 //!
 //! Three or five nodes run in one thread: the key-value store and MapReduce as they are, on memory
 //! engines (`storage`) that lose unsynced writes in a crash, over the simulated network of
-//! `mapring-net` (`weather`), with liveness by a seeded stand-in for gossip (`gossip`) and native
+//! `mapring-net` (`partitions`), with liveness by a seeded stand-in for gossip (`gossip`) and native
 //! functions (`workers`). A seed decides everything else too: what the cluster is like (`shape`),
-//! what the clients do (`writers`, `sharers`, `queries`, which ask `questions` about `selections`),
-//! and when nodes crash or stand still and
-//! links break (`faults`). Time is simulated, so that a minute takes a moment and the same seed
-//! gives the same run, event for event: [`Report::hash`] tells.
+//! what the clients do (`writers`, `contended_writers`, `queries`, which ask `questions` about
+//! `selections`), and when nodes crash or stand still and links break (`faults`). Time is simulated,
+//! so that a minute takes a moment and the same seed gives the same run, event for event:
+//! [`Report::hash`] tells.
 //!
-//! What the clients saw is judged: `history` and `siblings` by invariants I1 and I5, `plans` by I4,
-//! `replicas` by what lies on the disks, `sizes` by I6, `troubles` by how long things may take
+//! What the clients saw is checked: `history` and `siblings` by invariants I1 and I5, `plans` by I4,
+//! `replicas` by what lies on the disks, `sizes` by I6, `fault_windows` by how long things may take
 //! (see `docs/ARCHITECTURE.md`).
 //!
 //! Reading order: [`run`], then `world`, `writers`, `history`.
 
+mod contended_writers;
 mod copies;
+mod fault_windows;
 mod faults;
 mod folds;
 mod gossip;
@@ -24,6 +26,7 @@ mod inline;
 mod limits;
 mod node;
 mod panics;
+mod partitions;
 mod plans;
 mod queries;
 mod questions;
@@ -31,13 +34,10 @@ mod random;
 mod replicas;
 mod selections;
 mod shape;
-mod sharers;
 mod siblings;
 mod sizes;
 mod storage;
 mod trace;
-mod troubles;
-mod weather;
 mod workers;
 mod world;
 mod writers;
@@ -92,7 +92,7 @@ pub struct Figures {
     /// Queries that were answered.
     pub queries: u64,
     /// Queries that were answered while a node was down or cut off.
-    pub queries_in_trouble: u64,
+    pub queries_during_faults: u64,
     /// Queries that failed.
     pub failed_queries: u64,
     /// Coverage plans looked at.
@@ -109,7 +109,7 @@ pub struct Figures {
     pub storms: u64,
     /// Times when nodes refused to be read.
     pub refusals: u64,
-    /// The longest that a read or write took while at most one other node was in trouble.
+    /// The longest that a read or write took while at most one other node was at fault.
     pub slowest: Duration,
     /// The longest that a query took then, where functions take no time.
     pub slowest_query: Duration,
@@ -118,14 +118,14 @@ pub struct Figures {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Figures { writes, failed_writes, reads, failed_reads, .. } = self.figures;
-        let Figures { queries, queries_in_trouble, failed_queries, .. } = self.figures;
+        let Figures { queries, queries_during_faults, failed_queries, .. } = self.figures;
         let Figures { plans, crashes, copies, partitions, pauses, storms, refusals, .. } =
             self.figures;
         let Figures { slowest, slowest_query, .. } = self.figures;
         write!(
             f,
             "seed {}: hash {:016x}, {} events; {writes} writes (+{failed_writes} failed), {reads} \
-             reads (+{failed_reads}), {queries} queries ({queries_in_trouble} in trouble, \
+             reads (+{failed_reads}), {queries} queries ({queries_during_faults} during faults, \
              +{failed_queries} failed), {plans} plans, {crashes} crashes, {copies} copies \
              put back, {partitions} partitions, {pauses} pauses, {storms} storms, {refusals} refusals; slowest {:.1} s, query {:.1} s; {} violations",
             self.seed,

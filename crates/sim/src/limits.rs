@@ -19,7 +19,7 @@ pub(crate) const REST_TICK: Duration = Duration::from_secs(1);
 pub(crate) const WRITERS: u64 = 3;
 
 /// Clients that write keys that others write too.
-pub(crate) const SHARERS: u64 = 3;
+pub(crate) const CONTENDED_WRITERS: u64 = 3;
 
 /// Keys that are written by several.
 pub(crate) const SHARED_KEYS: u64 = 5;

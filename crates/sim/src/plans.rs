@@ -1,4 +1,4 @@
-//! Judges coverage plans (invariant I4).
+//! Checks coverage plans (invariant I4).
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use mapring_types::{Entropy, NodeId};
 use crate::random::Random;
 
 /// What is wrong with a plan that was made for `n_val` replicas.
-pub(crate) fn judge(ring: &OwnershipPlan, n_val: u32, coverage: &Coverage) -> Vec<String> {
+pub(crate) fn check(ring: &OwnershipPlan, n_val: u32, coverage: &Coverage) -> Vec<String> {
     let size = ring.ring_size();
     let mut faults = Vec::new();
     let mut homes: Vec<Partition> = coverage.entries.iter().map(|entry| entry.home).collect();
@@ -25,7 +25,7 @@ pub(crate) fn judge(ring: &OwnershipPlan, n_val: u32, coverage: &Coverage) -> Ve
     faults
 }
 
-/// Makes a plan for a random set of fit nodes and judges it: also whether it fails exactly where it
+/// Makes a plan for a random set of fit nodes and checks it: also whether it fails exactly where it
 /// must.
 pub(crate) fn try_one(ring: &OwnershipPlan, random: &Random) -> Vec<String> {
     let nodes: BTreeSet<NodeId> = ring.owners().iter().flatten().copied().collect();
@@ -39,7 +39,7 @@ pub(crate) fn try_one(ring: &OwnershipPlan, random: &Random) -> Vec<String> {
     };
     match made {
         Ok(coverage) => {
-            let mut faults = judge(ring, n_val, &coverage);
+            let mut faults = check(ring, n_val, &coverage);
             let unfit = coverage.entries.iter().find(|entry| !up.contains(&entry.node));
             faults.extend(unfit.map(|entry| format!("I4: {entry:?} is not fit, only {up:?} are")));
             faults
@@ -66,7 +66,7 @@ mod tests {
         let nodes = [1, 2, 3].map(NodeId);
         let ring = claim::claim(&OwnershipPlan::empty(RingSize::new(8).unwrap()), &nodes);
         let good = Coverage::new(&ring, 3, 0, |_| true).unwrap();
-        assert_eq!(judge(&ring, 3, &good), Vec::<String>::new());
+        assert_eq!(check(&ring, 3, &good), Vec::<String>::new());
         let mut twice = good.clone();
         twice.entries.push(twice.entries[0]);
         let mut missing = good.clone();
@@ -76,7 +76,7 @@ mod tests {
         let mut stranger = good;
         stranger.entries[0].node = NodeId(9);
         for bad in [twice, missing, strange, stranger] {
-            assert_eq!(judge(&ring, 3, &bad).len(), 1, "{bad:?}");
+            assert_eq!(check(&ring, 3, &bad).len(), 1, "{bad:?}");
         }
     }
 }

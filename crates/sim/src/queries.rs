@@ -1,4 +1,4 @@
-//! Clients that ask: queries and listings, and how the answers are judged.
+//! Clients that ask: queries and listings, and how the answers are checked.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -10,13 +10,13 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::history::{Span, Whole, judge_total};
+use crate::contended_writers::SHARED;
+use crate::history::{Span, Whole, check_total};
 use crate::limits;
 use crate::node::Life;
 use crate::questions::{Chain, Manner, Question};
 use crate::random::Random;
 use crate::selections::{Selected, is_odd};
-use crate::sharers::SHARED;
 use crate::siblings::Found;
 use crate::world::World;
 use crate::writers::{NUMBERS, POINTERS};
@@ -38,7 +38,7 @@ pub(crate) async fn work(world: &World, random: Random, end: Instant) {
     }
 }
 
-/// Asks a question and judges the answer.
+/// Asks a question and checks the answer.
 pub(crate) async fn ask(world: &World, life: &Life, question: &Question) -> Result<()> {
     let (from, began, pauses) = (world.trace.now(), Instant::now(), life.pauses());
     let most = Duration::from_millis(limits::QUERY_MS) + limits::GRACE;
@@ -61,12 +61,12 @@ pub(crate) async fn ask(world: &World, life: &Life, question: &Question) -> Resu
             world.trace.violation(format!("{question:?} at {node} was delayed: it took {took:?}"));
         }
     }
-    let trouble = world.trouble_since(from);
-    world.count(|figures| match (&answer, trouble) {
+    let faulty = world.any_fault_since(from);
+    world.count(|figures| match (&answer, faulty) {
         (Ok(_), false) => figures.queries += 1,
         (Ok(_), true) => {
             figures.queries += 1;
-            figures.queries_in_trouble += 1;
+            figures.queries_during_faults += 1;
         }
         (Err(_), _) => figures.failed_queries += 1,
     });
@@ -82,32 +82,32 @@ pub(crate) async fn ask(world: &World, life: &Life, question: &Question) -> Resu
         if skipped.is_empty() { String::new() } else { format!(" and {} left out", skipped.len()) };
     let given = values.len();
     world.trace.note(format!("{question:?} asked at {node} since {from}: {given}{ends}"));
-    let faults = judge(world, question, &answer, Span { from, to: world.trace.now() });
+    let faults = check(world, question, &answer, Span { from, to: world.trace.now() });
     for fault in faults {
         world.trace.violation(format!("{question:?} at {node} since {from}: {fault}"));
     }
     Ok(())
 }
 
-fn judge(world: &World, question: &Question, answer: &Answer, span: Span) -> Vec<String> {
+fn check(world: &World, question: &Question, answer: &Answer, span: Span) -> Vec<String> {
     let Answer { values, skipped } = answer;
     let mut faults = match question {
         Question::Numbers(selected, chain, manner) => {
-            return judge_numbers(world, (selected, *chain, *manner), answer, span);
+            return check_numbers(world, (selected, *chain, *manner), answer, span);
         }
         Question::Pointed(pointers, ..) => {
             let keys = world.pointed(|number| pointers.has(number));
             let times = |key: &str| usize::from(keys.contains(key));
             let seen = numbers(values.iter().filter(|text| !is_not_found(text)));
-            world.look_back(|history| history.judge_values(&seen, &times, Whole::All, span))
+            world.look_back(|history| history.check_values(&seen, &times, Whole::All, span))
         }
-        Question::Objects { .. } => judge_objects(world, values, span),
-        Question::Merged(fold) => fold.judge(world, &numbers(values.iter()), span),
+        Question::Objects { .. } => check_objects(world, values, span),
+        Question::Merged(fold) => fold.check(world, &numbers(values.iter()), span),
         Question::Sequence(most) => {
             let (sum, expect) = (total(values), most * (most + 1) / 2);
             if sum == expect { Vec::new() } else { vec![format!("{sum}, not {expect}")] }
         }
-        Question::Keys => world.look_back(|history| history.judge_keys(values, &|_| 1, span)),
+        Question::Keys => world.look_back(|history| history.check_keys(values, &|_| 1, span)),
         Question::Buckets => {
             let mut known = BTreeSet::from([NUMBERS, POINTERS, SHARED]);
             let strange = values.iter().filter(|name| !known.remove(name.as_str()));
@@ -123,7 +123,7 @@ fn judge(world: &World, question: &Question, answer: &Answer, span: Span) -> Vec
     faults
 }
 
-fn judge_numbers(
+fn check_numbers(
     world: &World,
     (selected, chain, manner): (&Selected, Chain, Manner),
     Answer { values, skipped }: &Answer,
@@ -146,27 +146,27 @@ fn judge_numbers(
     let some = |fault: Option<String>| fault.into_iter();
     let mut faults = world.look_back(|history| match (selected, chain, &list) {
         (Selected::Values(one, other), Chain::Names, _) => {
-            history.judge_term_keys(&names(), *one.min(other)..=*one.max(other), span)
+            history.check_term_keys(&names(), *one.min(other)..=*one.max(other), span)
         }
         (Selected::Values(one, other), ..) => {
-            history.judge_terms(&seen, &times, *one.min(other)..=*one.max(other), span)
+            history.check_terms(&seen, &times, *one.min(other)..=*one.max(other), span)
         }
-        (_, Chain::Values, _) => history.judge_values(&seen, &times, whole, span),
-        (_, Chain::Json, _) => history.judge_values(&seen, &plain, Whole::All, span),
-        (_, Chain::Sum, _) => some(history.judge_sum(total(values), &plain, span)).collect(),
+        (_, Chain::Values, _) => history.check_values(&seen, &times, whole, span),
+        (_, Chain::Json, _) => history.check_values(&seen, &plain, Whole::All, span),
+        (_, Chain::Sum, _) => some(history.check_sum(total(values), &plain, span)).collect(),
         (_, Chain::Count | Chain::CountEarly, Some(list)) => {
-            some(judge_total("counted", total(values), exactly(list.len()))).collect()
+            some(check_total("counted", total(values), exactly(list.len()))).collect()
         }
         (_, Chain::Count | Chain::CountEarly, None) => {
             let bounds = history.bounds(&times, manner.tombstones, span);
-            some(judge_total("counted", total(values), bounds)).collect()
+            some(check_total("counted", total(values), bounds)).collect()
         }
         (_, Chain::Names, Some(list)) => {
             let mut names = names();
             names.sort();
             if names == *list { Vec::new() } else { vec![format!("I5: {names:?}, not {list:?}")] }
         }
-        (_, Chain::Names, None) => history.judge_keys(&names(), &times, span),
+        (_, Chain::Names, None) => history.check_keys(&names(), &times, span),
     });
     if chain == Chain::Values && !matches!(selected, Selected::Values(..)) {
         let (from, to) = match &list {
@@ -174,15 +174,15 @@ fn judge_numbers(
             None => world.look_back(|h| h.bounds(&times, manner.tombstones, span)),
         };
         let most = manner.limit.unwrap_or(u64::MAX);
-        faults.extend(judge_total("gave", values.len() as u64, (from.min(most), to.min(most))));
+        faults.extend(check_total("gave", values.len() as u64, (from.min(most), to.min(most))));
     }
     if tombstones > 0 {
         let most = world.look_back(|history| history.tombstones(&times, span));
-        faults.extend(judge_total("gave tombstones:", tombstones as u64, (0, most)));
+        faults.extend(check_total("gave tombstones:", tombstones as u64, (0, most)));
     }
     match chain {
         Chain::Json | Chain::Sum => {
-            faults.extend(world.look_back(|history| history.judge_keys(skipped, &odd, span)));
+            faults.extend(world.look_back(|history| history.check_keys(skipped, &odd, span)));
         }
         _ => faults.extend(skipped.iter().map(|key| format!("I5: {key} was left out"))),
     }
@@ -194,7 +194,7 @@ fn exactly(count: usize) -> (u64, u64) {
 }
 
 /// Each object once, with the siblings that it must have.
-fn judge_objects(world: &World, answer: &[String], span: Span) -> Vec<String> {
+fn check_objects(world: &World, answer: &[String], span: Span) -> Vec<String> {
     let mut faults = Vec::new();
     let mut keys = BTreeSet::new();
     for text in answer {
@@ -209,7 +209,7 @@ fn judge_objects(world: &World, answer: &[String], span: Span) -> Vec<String> {
             .filter(|(data, _)| !data.is_empty())
             .map(|(data, tag)| (data.parse().unwrap_or(u64::MAX), tag))
             .collect();
-        faults.extend(world.with_shared(|shared| shared.judge(&key, &found, span)));
+        faults.extend(world.with_shared(|shared| shared.check(&key, &found, span)));
         if !keys.insert(key.clone()) {
             faults.push(format!("I5: {key} is there more than once"));
         }
@@ -217,7 +217,7 @@ fn judge_objects(world: &World, answer: &[String], span: Span) -> Vec<String> {
     let missing: Vec<String> = world
         .with_shared(|shared| shared.keys().filter(|key| !keys.contains(*key)).cloned().collect());
     for key in missing {
-        faults.extend(world.with_shared(|shared| shared.judge(&key, &Found::new(), span)));
+        faults.extend(world.with_shared(|shared| shared.check(&key, &Found::new(), span)));
     }
     faults
 }

@@ -3,11 +3,11 @@
 use mapring_types::Entropy;
 use serde_json::{Value, json};
 
+use crate::contended_writers::SHARED;
 use crate::folds::Merged;
 use crate::limits;
 use crate::random::Random;
 use crate::selections::{Selected, filtered, index};
-use crate::sharers::SHARED;
 use crate::world::World;
 use crate::writers::POINTERS;
 

@@ -7,9 +7,9 @@ use mapring_engine::{Engine, ScanDepth, ScanRange, StoreKey, TermRange};
 use mapring_ring::{Partition, hash};
 use mapring_types::{BucketId, NodeId, Object, ObjectId, Result};
 
+use crate::contended_writers::{self, SHARED};
 use crate::history::Span;
 use crate::node::Host;
-use crate::sharers::{self, SHARED};
 use crate::siblings;
 use crate::world::World;
 use crate::writers::{self, NUMBERS};
@@ -53,23 +53,23 @@ pub(crate) struct Holder {
 
 /// After everything: every replica has every acknowledged write, and no node has anything left of
 /// another's (I1).
-pub(crate) fn judge(world: &World) -> Result<()> {
+pub(crate) fn check(world: &World) -> Result<()> {
     let now = world.trace.now();
     let span = Span { from: now, to: now };
     let keys: Vec<String> = world.look_back(|history| history.keys().cloned().collect());
     for key in keys {
         let id = writers::id(&key);
-        judge_object(world, &id, world.shape.n_val, |object| {
+        check_object(world, &id, world.shape.n_val, |object| {
             let newest = object.and_then(Object::newest).filter(|newest| !newest.deleted);
             let text = newest.map(|newest| String::from_utf8_lossy(&newest.body).into_owned());
             let seen = text.map(|text| text.parse().unwrap_or(u64::MAX));
-            world.look_back(|h| h.judge_read(&key, seen, span).into_iter().collect())
+            world.look_back(|h| h.check_read(&key, seen, span).into_iter().collect())
         })?;
     }
     let keys: Vec<String> = world.with_shared(|shared| shared.keys().cloned().collect());
     for key in keys {
-        judge_object(world, &sharers::id(&key), sharers::N_VAL, |object| {
-            world.with_shared(|shared| shared.judge(&key, &siblings::found(object), span))
+        check_object(world, &contended_writers::id(&key), contended_writers::N_VAL, |object| {
+            world.with_shared(|shared| shared.check(&key, &siblings::found(object), span))
         })?;
     }
     for host in &world.hosts {
@@ -81,17 +81,17 @@ pub(crate) fn judge(world: &World) -> Result<()> {
     Ok(())
 }
 
-fn judge_object(
+fn check_object(
     world: &World,
     id: &ObjectId,
     n_val: u32,
-    judge: impl Fn(Option<&Object>) -> Vec<String>,
+    check: impl Fn(Option<&Object>) -> Vec<String>,
 ) -> Result<()> {
     for (vnode, node) in primaries(world, id, n_val) {
         let object = stored(world.host(node)?, vnode, id)?;
         let lacking =
             object.as_ref().map(|object| entries_lacking(world.host(node)?, vnode, id, object));
-        let faults = judge(object.as_ref()).into_iter();
+        let faults = check(object.as_ref()).into_iter();
         for fault in faults.chain(lacking.transpose()?.unwrap_or_default()) {
             world.trace.violation(format!("on disk at n{}, vnode {vnode}: {fault}", node.0));
         }

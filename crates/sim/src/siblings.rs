@@ -78,8 +78,8 @@ impl Shared {
         self.keys.keys()
     }
 
-    /// Judges what was found of a key by one who must see what was acknowledged before.
-    pub(crate) fn judge(&mut self, key: &str, found: &Found, span: Span) -> Vec<String> {
+    /// Checks what was found of a key by one who must see what was acknowledged before.
+    pub(crate) fn check(&mut self, key: &str, found: &Found, span: Span) -> Vec<String> {
         let mut faults = Vec::new();
         for (value, tag) in found {
             let known = *self.tags.entry((key.to_owned(), tag.clone())).or_insert(*value);
@@ -141,7 +141,7 @@ mod tests {
 
     #[track_caller]
     fn check(at: Moment, seen: &[u64], faults: &[&str]) {
-        let told = shared().judge("k", &found(seen), Span { from: at, to: at });
+        let told = shared().check("k", &found(seen), Span { from: at, to: at });
         assert_eq!(told.len(), faults.len(), "{told:?}");
         assert!(told.iter().zip(faults).all(|(told, fault)| told.contains(fault)), "{told:?}");
     }
@@ -164,9 +164,9 @@ mod tests {
     #[test]
     fn a_tag_names_one_value_and_a_value_may_have_two() {
         let (mut shared, span) = (shared(), Span { from: 0, to: 100 });
-        let mut judge = |value, tag: &str| shared.judge("k", &vec![(value, tag.to_owned())], span);
-        assert_eq!(judge(1, "a"), Vec::<String>::new());
-        assert_eq!(judge(1, "b"), Vec::<String>::new());
-        assert!(judge(3, "a").iter().any(|fault| fault.contains("one tag")));
+        let mut found = |value, tag: &str| shared.check("k", &vec![(value, tag.to_owned())], span);
+        assert_eq!(found(1, "a"), Vec::<String>::new());
+        assert_eq!(found(1, "b"), Vec::<String>::new());
+        assert!(found(3, "a").iter().any(|fault| fault.contains("one tag")));
     }
 }

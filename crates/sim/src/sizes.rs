@@ -6,10 +6,10 @@ use mapring_kv::{Backlog, limits as kv_limits};
 use mapring_mapred::limits as mapred_limits;
 use tokio::time::{Instant, sleep};
 
+use crate::contended_writers::SHARED;
 use crate::limits;
 use crate::node::{Host, Life};
 use crate::replicas::strangers;
-use crate::sharers::SHARED;
 use crate::world::World;
 use crate::writers::{NUMBERS, POINTERS};
 

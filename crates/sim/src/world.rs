@@ -14,21 +14,21 @@ use parking_lot::Mutex;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::contended_writers::{self, ContendedWriter, SHARED};
 use crate::copies::Copies;
+use crate::fault_windows::FaultWindows;
 use crate::faults::{self, Event};
 use crate::gossip::Gossip;
 use crate::history::{History, Moment};
 use crate::node::{Host, Life};
+use crate::partitions::{Cut, NetworkPartitions};
 use crate::queries;
 use crate::questions::Question;
 use crate::random::Random;
 use crate::replicas;
 use crate::shape::Shape;
-use crate::sharers::{self, SHARED, Sharer};
 use crate::siblings::{Found, Shared};
 use crate::trace::{Outcome, Trace};
-use crate::troubles::Troubles;
-use crate::weather::{Cut, Sky};
 use crate::writers::{self, NUMBERS, Writer};
 use crate::{Figures, Options, Report, limits, plans, sizes};
 
@@ -37,12 +37,12 @@ pub(crate) struct World {
     pub(crate) hosts: Vec<Host>,
     pub(crate) shape: Shape,
     pub(crate) trace: Arc<Trace>,
-    sky: Arc<Sky>,
+    partitions: Arc<NetworkPartitions>,
     history: Mutex<History>,
     shared: Mutex<Shared>,
     figures: Mutex<Figures>,
     gossip: Mutex<Gossip>,
-    troubles: Mutex<Troubles>,
+    fault_windows: Mutex<FaultWindows>,
     copies: Mutex<Copies>,
     values: Mutex<u64>,
     /// Keys that objects point to, by the numbers of these.
@@ -53,9 +53,11 @@ impl World {
     fn new(random: &Random, options: Options) -> Result<Arc<Self>> {
         let shape = Shape::new(random);
         let network = Network::new();
-        let (trace, sky) =
-            (Arc::new(Trace::new(options.verbose)), Sky::new(random.fork(), shape.delay_ms));
-        network.set_weather(sky.weather());
+        let (trace, partitions) = (
+            Arc::new(Trace::new(options.verbose)),
+            NetworkPartitions::new(random.fork(), shape.delay_ms),
+        );
+        network.set_weather(partitions.weather());
         let observer = trace.clone();
         network.set_observer(Box::new(move |message| observer.message(message)));
         let ring =
@@ -68,12 +70,12 @@ impl World {
             hosts,
             shape,
             trace,
-            sky,
+            partitions,
             history: Mutex::default(),
             shared: Mutex::default(),
             figures: Mutex::default(),
             gossip: Mutex::new(Gossip::new(random.fork())),
-            troubles: Mutex::default(),
+            fault_windows: Mutex::default(),
             copies: Mutex::default(),
             values: Mutex::new(1_000),
             pointed: Mutex::default(),
@@ -170,11 +172,11 @@ impl World {
         how(&mut self.shared.lock())
     }
 
-    pub(crate) fn judge(&self, how: impl FnOnce(&History) -> Vec<String>) {
+    pub(crate) fn check(&self, how: impl FnOnce(&History) -> Vec<String>) {
         self.look_back(how).into_iter().for_each(|fault| self.trace.violation(fault));
     }
 
-    pub(crate) fn judge_shared(&self, how: impl FnOnce(&mut Shared) -> Vec<String>) {
+    pub(crate) fn check_shared(&self, how: impl FnOnce(&mut Shared) -> Vec<String>) {
         self.with_shared(how).into_iter().for_each(|fault| self.trace.violation(fault));
     }
 
@@ -205,27 +207,27 @@ impl World {
         times
     }
 
-    /// Whether there was any trouble since then.
-    pub(crate) fn trouble_since(&self, from: Moment) -> bool {
-        self.troubles.lock().any_since(from)
+    /// Whether there was any fault since then.
+    pub(crate) fn any_fault_since(&self, from: Moment) -> bool {
+        self.fault_windows.lock().any_since(from)
     }
 
-    /// See [`Troubles::others_alone`].
+    /// See [`FaultWindows::others_alone`].
     pub(crate) fn others_alone(&self, asked: NodeId, from: Moment) -> bool {
         let slow = self.copies.lock().any_since(from.saturating_sub(limits::AFTERMATH_MICROS));
-        !slow && self.troubles.lock().others_alone(asked, from)
+        !slow && self.fault_windows.lock().others_alone(asked, from)
     }
 
     /// Whether messages go both ways between two nodes, and both run.
     pub(crate) fn hear_each_other(&self, one: NodeId, other: NodeId) -> bool {
         let runs = |id| self.host(id).ok().and_then(Host::life).is_some_and(|l| !l.is_paused());
-        let cut = self.sky.is_cut(one, other) || self.sky.is_cut(other, one);
+        let cut = self.partitions.is_cut(one, other) || self.partitions.is_cut(other, one);
         runs(one) && runs(other) && !cut
     }
 
     /// Whether messages are lost and late.
     pub(crate) fn is_stormy(&self) -> bool {
-        self.sky.is_stormy()
+        self.partitions.is_stormy()
     }
 
     /// Lets a fault happen, or end.
@@ -254,34 +256,34 @@ impl World {
                     self.gossip.lock().forget(id);
                     self.host(id)?.start().await?;
                 }
-                self.troubles.lock().end(&one(id), now);
+                self.fault_windows.lock().end(&one(id), now);
             }
             Event::Pause(id) => {
-                self.troubles.lock().begin(one(id));
+                self.fault_windows.lock().begin(one(id));
                 self.count(|figures| figures.pauses += 1);
                 self.host(id)?.life().inspect(|life| life.pause());
             }
             Event::Resume(id) => {
-                self.troubles.lock().end(&one(id), now);
+                self.fault_windows.lock().end(&one(id), now);
                 self.host(id)?.life().inspect(|life| life.resume());
             }
             Event::Cut(cuts) => {
-                self.troubles.lock().begin(self.concerned(&cuts));
+                self.fault_windows.lock().begin(self.concerned(&cuts));
                 self.count(|figures| figures.partitions += 1);
-                cuts.into_iter().for_each(|cut| self.sky.cut(cut));
+                cuts.into_iter().for_each(|cut| self.partitions.cut(cut));
             }
             Event::Mend(cuts) => {
-                self.troubles.lock().end(&self.concerned(&cuts), now);
-                cuts.into_iter().for_each(|cut| self.sky.mend(cut));
+                self.fault_windows.lock().end(&self.concerned(&cuts), now);
+                cuts.into_iter().for_each(|cut| self.partitions.mend(cut));
             }
             Event::StormBegins(storm) => {
-                self.troubles.lock().begin(self.everybody());
+                self.fault_windows.lock().begin(self.everybody());
                 self.count(|figures| figures.storms += 1);
-                self.sky.begin_storm(storm);
+                self.partitions.begin_storm(storm);
             }
             Event::StormEnds(storm) => {
-                self.troubles.lock().end(&self.everybody(), now);
-                self.sky.end_storm(storm);
+                self.fault_windows.lock().end(&self.everybody(), now);
+                self.partitions.end_storm(storm);
             }
             Event::Copy(id) => {
                 self.host(id)?.disk.make_copy();
@@ -292,23 +294,23 @@ impl World {
                 self.put_back(id)?;
             }
             Event::Refuse(id) => {
-                self.troubles.lock().begin(one(id));
+                self.fault_windows.lock().begin(one(id));
                 self.count(|figures| figures.refusals += 1);
                 self.host(id)?.disk.refuse();
             }
             Event::Read(id) => {
-                self.troubles.lock().end(&one(id), now);
+                self.fault_windows.lock().end(&one(id), now);
                 self.host(id)?.disk.heal();
             }
             Event::Repair(nodes) => {
-                self.troubles.lock().begin(nodes.iter().copied().collect());
+                self.fault_windows.lock().begin(nodes.iter().copied().collect());
                 self.count(|figures| figures.refusals += 1);
                 for id in nodes {
                     self.host(id)?.cluster.propose(Change::Lost { id }).await?;
                 }
             }
             Event::Repaired(nodes) => {
-                self.troubles.lock().end(&nodes.into_iter().collect(), now);
+                self.fault_windows.lock().end(&nodes.into_iter().collect(), now);
             }
             Event::Clock(id, by) => self.host(id)?.set_clock(by),
         }
@@ -316,7 +318,7 @@ impl World {
     }
 
     fn crash(&self, id: NodeId) -> Result<()> {
-        self.troubles.lock().begin(BTreeSet::from([id]));
+        self.fault_windows.lock().begin(BTreeSet::from([id]));
         if let Some(lost) = self.host(id)?.crash()? {
             self.trace.note(format!("n{} is down, {lost} unsynced writes lost", id.0));
             self.count(|figures| figures.crashes += 1);
@@ -333,7 +335,7 @@ impl World {
         let state = host.cluster.view().state.clone();
         let since = self.copies.lock().put_back(id, &state, self.trace.now());
         self.count(|figures| figures.copies += 1);
-        let alone = self.troubles.lock().alone(id, self.trace.now()) && self.shape.n_val > 1;
+        let alone = self.fault_windows.lock().alone(id, self.trace.now()) && self.shape.n_val > 1;
         self.trace.note(format!("n{} has what it had at {since}", id.0));
         if !alone {
             self.forgive(since);
@@ -381,7 +383,7 @@ impl World {
                 let others = self.hosts.iter().map(|host| host.id).filter(|other| *other != me);
                 let heard = others.map(|other| {
                     let speaks = running.iter().any(|life| life.node == other && !life.is_paused());
-                    (other, speaks && !self.sky.is_cut(other, me))
+                    (other, speaks && !self.partitions.is_cut(other, me))
                 });
                 let alive = self.gossip.lock().round(me, heard);
                 life.eyes.see(alive);
@@ -404,7 +406,7 @@ impl World {
             match made {
                 Ok(coverage) => {
                     self.count(|figures| figures.plans += 1);
-                    faults.extend(plans::judge(view.plan(), n_val, &coverage));
+                    faults.extend(plans::check(view.plan(), n_val, &coverage));
                 }
                 Err(error) => self.trace.note(format!("no plan at {}: {error}", life.name())),
             }
@@ -450,7 +452,7 @@ pub(crate) async fn simulate(seed: u64, options: Options) -> Result<Report> {
     work(&world, &random, writers).await?;
     world.trace.note("peace");
     sizes::come_to_rest(&world).await;
-    replicas::judge(&world)?;
+    replicas::check(&world)?;
     world.last_questions(&random).await;
     gossip.abort();
     let Outcome { hash, events, history, violations } = world.trace.outcome();
@@ -474,7 +476,7 @@ async fn found(world: &World) -> Result<()> {
     for change in changes {
         host.cluster.propose(change).await?;
     }
-    debug_assert_eq!(sharers::N_VAL, mapring_types::BucketProps::default().n_val);
+    debug_assert_eq!(contended_writers::N_VAL, mapring_types::BucketProps::default().n_val);
     Ok(())
 }
 
@@ -489,10 +491,10 @@ async fn work(world: &Arc<World>, random: &Random, writers: Vec<Writer>) -> Resu
             Ok(())
         });
     }
-    for _ in 0..limits::SHARERS {
-        let (world, sharer) = (world.clone(), Sharer::new(random.fork()));
+    for _ in 0..limits::CONTENDED_WRITERS {
+        let (world, client) = (world.clone(), ContendedWriter::new(random.fork()));
         tasks.spawn(async move {
-            sharer.work(&world, end).await;
+            client.work(&world, end).await;
             Ok(())
         });
     }

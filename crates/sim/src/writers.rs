@@ -1,7 +1,7 @@
 //! Clients that write, delete and read keys of their own.
 //!
 //! A writer leaves a key alone for ever once it does not know what became of a write: so the states
-//! of a key are a sequence, and every answer can be judged.
+//! of a key are a sequence, and every answer can be checked.
 
 use std::future::Future;
 use std::time::Duration;
@@ -187,7 +187,7 @@ pub(crate) fn id(key: &str) -> ObjectId {
 }
 
 /// Whether a key is written with `pw=quorum` and read with `pr=quorum`, so that reads of it can be
-/// judged by I1.
+/// checked by I1.
 pub(crate) fn strict(key: &str) -> bool {
     key.bytes().last().is_some_and(|digit| digit % 2 == 0)
 }
@@ -217,7 +217,7 @@ async fn read(world: &World, random: &Random, key: &Key) {
         Err(_) => figures.failed_reads += 1,
     });
     let Ok(seen) = seen else { return };
-    world.judge(|history| history.judge_read(key, seen, span).into_iter().collect());
+    world.check(|history| history.check_read(key, seen, span).into_iter().collect());
     if seen.is_none() && *lives {
         not_found(world, &life, key);
     }
@@ -227,7 +227,7 @@ async fn read(world: &World, random: &Random, key: &Key) {
 fn not_found(world: &World, life: &Life, key: &str) {
     let now = world.trace.now();
     let span = Span { from: now, to: now };
-    if world.look_back(|history| history.judge_read(key, None, span)).is_none() {
+    if world.look_back(|history| history.check_read(key, None, span)).is_none() {
         // Copies were put back since it was written.
         return;
     }
@@ -259,7 +259,7 @@ fn number(object: Option<&Object>) -> Result<Option<u64>> {
 }
 
 /// Lets a node work on a read or write; it must keep to its own deadline, and must not be delayed by
-/// another one that alone is in trouble.
+/// another one that alone is at fault.
 pub(crate) async fn patiently<T>(
     world: &World,
     life: &Life,

@@ -80,7 +80,7 @@ fn known_seeds_are_good_and_all_kinds_of_faults_happen() -> Result<()> {
     let runs = all.len() as u64;
     assert!(sum(|f| f.writes) > 400 * runs && sum(|f| f.reads) > 100 * runs);
     assert!(sum(|f| f.queries) > 70 * runs && sum(|f| f.plans) > 10 * runs);
-    assert!(sum(|f| f.queries_in_trouble) > 10 * runs, "{}", sum(|f| f.queries_in_trouble));
+    assert!(sum(|f| f.queries_during_faults) > 10 * runs, "{}", sum(|f| f.queries_during_faults));
     Ok(())
 }
 

@@ -139,6 +139,9 @@ impl Log {
         if entries.is_empty() {
             return Ok(());
         }
+        // From a peer they may come in any order.
+        let last = self.state().last_log_id.map(|last| last.index);
+        entries.iter().try_fold(last, |last, entry| follow(last, entry).map(Some))?;
         let record = Record::Entries(entries);
         let bytes = encode(&record)?;
         let written = self.file.write_all(&bytes).and_then(|()| self.file.sync_data());
@@ -151,18 +154,37 @@ impl Log {
         if let Record::Entries(entries) = record {
             self.entries.extend(entries.into_iter().map(|entry| (entry.log_id.index, entry)));
         }
+        self.check();
         Ok(())
     }
 
     fn truncate(&mut self, from: u64) -> Result<()> {
         let cut = self.entries.split_off(&from);
+        self.check();
         if cut.is_empty() { Ok(()) } else { self.rewrite() }
     }
 
     fn purge(&mut self, upto: LogId) -> Result<()> {
+        if let Some((first, _)) = self.entries.first_key_value()
+            && self.purged.is_none_or(|purged| purged < upto)
+            && *first > upto.index.saturating_add(1)
+        {
+            return Err(Error::corrupt(format!("the log begins with {first}, after {upto}")));
+        }
         self.entries = self.entries.split_off(&(upto.index.saturating_add(1)));
         self.purged = Some(self.purged.map_or(upto, |purged| purged.max(upto)));
+        self.check();
         self.rewrite()
+    }
+
+    /// The entries are without a gap, and follow upon what is purged.
+    fn check(&self) {
+        let (first, last) = (self.entries.keys().next(), self.entries.keys().next_back());
+        let (Some(&first), Some(&last)) = (first, last) else { return };
+        let count = self.entries.len() as u64;
+        assert_eq!(last - first + 1, count, "the log has a gap between {first} and {last}");
+        let begins = self.purged.is_none_or(|purged| purged.index + 1 == first);
+        assert!(begins, "the log begins with {first} after {:?}", self.purged);
     }
 
     fn rewrite(&mut self) -> Result<()> {
@@ -249,18 +271,23 @@ impl Reading {
             Record::Purged(upto) => self.purged = Some(upto),
             Record::Entries(entries) => {
                 for entry in entries {
-                    let index = entry.log_id.index;
                     let last = self.entries.keys().next_back().copied();
-                    let before = last.or(self.purged.map(|purged| purged.index));
-                    if before.is_some_and(|before| before.checked_add(1) != Some(index)) {
-                        return Err(Error::corrupt(format!("entry {index} is out of order")));
-                    }
+                    let index = follow(last.or(self.purged.map(|purged| purged.index)), &entry)?;
                     self.entries.insert(index, entry);
                 }
             }
         }
         Ok(())
     }
+}
+
+/// The index of an entry that is to follow upon the last one: the next, or any where there is none.
+fn follow(last: Option<u64>, entry: &Entry) -> Result<u64> {
+    let index = entry.log_id.index;
+    if last.is_some_and(|last| last.checked_add(1) != Some(index)) {
+        return Err(Error::corrupt(format!("entry {index} is out of order")));
+    }
+    Ok(index)
 }
 
 fn log_path(directory: &Path) -> PathBuf {

@@ -195,6 +195,22 @@ impl Progress {
     }
 }
 
+/// Refuses entries that do not follow upon what is applied: as of a directory in which the snapshot is
+/// of another time than the log.
+fn check_order(applied: Option<LogId>, entries: &[Entry]) -> Result<()> {
+    let mut next = applied.map_or(0, |applied| applied.index.saturating_add(1));
+    for entry in entries {
+        let index = entry.log_id.index;
+        if index != next {
+            return Err(Error::corrupt(format!(
+                "entry {index} is to be applied in place of {next}"
+            )));
+        }
+        next = index.saturating_add(1);
+    }
+    Ok(())
+}
+
 fn membership_of(entry: &Entry) -> Option<StoredMembership> {
     match &entry.payload {
         EntryPayload::Membership(membership) => {
@@ -206,6 +222,7 @@ fn membership_of(entry: &Entry) -> Option<StoredMembership> {
 
 impl Inner {
     fn install(&mut self, stored: Stored, content: Content) {
+        assert!(content.state.check_sound().is_ok(), "a snapshot is checked when it is read");
         self.applied = stored.meta.last_log_id;
         self.membership = stored.meta.last_membership.clone();
         self.state = Arc::new(content.state);
@@ -247,7 +264,9 @@ fn decode_content(text: &str) -> Result<Content> {
         }
         None => (None, text),
     };
-    let state = serde_json::from_str(state).map_err(|error| damaged().with_source(error))?;
+    let state: ClusterState =
+        serde_json::from_str(state).map_err(|error| damaged().with_source(error))?;
+    state.check_sound().map_err(|error| error.context("a snapshot is damaged"))?;
     Ok(Content { state, hash })
 }
 
@@ -274,7 +293,13 @@ impl RaftStateMachine<TypeConfig> for Machine {
         I: IntoIterator<Item = Entry> + OptionalSend,
         I::IntoIter: OptionalSend,
     {
-        Ok(self.inner.lock().apply(entries.into_iter()))
+        let entries: Vec<Entry> = entries.into_iter().collect();
+        let mut inner = self.inner.lock();
+        check_order(inner.applied, &entries).map_err(|error| {
+            let last = inner.applied.unwrap_or_default();
+            StorageError::from(StorageIoError::apply(last, AnyError::new(&error)))
+        })?;
+        Ok(inner.apply(entries.into_iter()))
     }
 
     async fn get_snapshot_builder(&mut self) -> Self {

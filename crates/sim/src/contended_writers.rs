@@ -27,13 +27,13 @@ pub(crate) const SHARED: &str = "shared";
 pub(crate) const N_VAL: u32 = 3;
 
 /// A client.
-pub(crate) struct Sharer {
+pub(crate) struct ContendedWriter {
     random: Random,
     /// What it last read of each key, and what it must say to replace that.
     known: BTreeMap<String, (VersionVector, Found)>,
 }
 
-impl Sharer {
+impl ContendedWriter {
     pub(crate) fn new(random: Random) -> Self {
         Self { random, known: BTreeMap::new() }
     }
@@ -72,7 +72,7 @@ impl Sharer {
         let found = siblings::found(object.as_ref());
         let span = Span { from, to: world.trace.now() };
         world.trace.note(format!("read {key} at {} since {from}: {found:?}", life.name()));
-        world.judge_shared(|shared| shared.judge(key, &found, span));
+        world.check_shared(|shared| shared.check(key, &found, span));
         match object {
             Some(object) => self.known.insert(key.to_owned(), (object.clock, found)),
             None => self.known.remove(key),

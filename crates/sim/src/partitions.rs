@@ -1,4 +1,4 @@
-//! What becomes of messages: links with their delays, losses and cuts.
+//! What becomes of messages: links with their delays and losses, and network partitions.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use crate::random::Random;
 
 /// The state of all links.
-pub(crate) struct Sky {
+pub(crate) struct NetworkPartitions {
     random: Random,
     /// The usual delay of this cluster, in milliseconds.
     delay_ms: u64,
@@ -52,7 +52,7 @@ impl Cut {
     }
 }
 
-impl Sky {
+impl NetworkPartitions {
     pub(crate) fn new(random: Random, delay_ms: u64) -> Arc<Self> {
         Arc::new(Self { random, delay_ms, state: Mutex::default() })
     }
@@ -92,9 +92,9 @@ impl Sky {
         if let Some(Cut { silent, .. }) = state.cuts.iter().find(|cut| cut.concerns(from, to)) {
             return if *silent { Fate::Lose } else { Fate::Refuse };
         }
-        // Now and then something is slow in the best of weathers.
-        let fair = Storm { lost: 0, late: 10, late_ms: 400 };
-        let Storm { lost, late, late_ms } = state.storms.last().copied().unwrap_or(fair);
+        // Now and then something is slow in the quietest of times.
+        let quiet = Storm { lost: 0, late: 10, late_ms: 400 };
+        let Storm { lost, late, late_ms } = state.storms.last().copied().unwrap_or(quiet);
         if self.random.per_mille(lost) {
             return Fate::Lose;
         }
@@ -104,8 +104,8 @@ impl Sky {
     }
 
     pub(crate) fn weather(self: &Arc<Self>) -> Weather {
-        let sky = self.clone();
-        Box::new(move |from, to| sky.fate(from, to))
+        let partitions = self.clone();
+        Box::new(move |from, to| partitions.fate(from, to))
     }
 }
 
@@ -121,16 +121,16 @@ mod tests {
 
     #[test]
     fn a_cut_may_let_one_direction_through() {
-        let sky = Sky::new(Random::new(1), 1);
+        let partitions = NetworkPartitions::new(Random::new(1), 1);
         let (one, other) = (NodeId(1), NodeId(2));
         let cut = Cut { one, other, silent: true, one_way: true };
-        sky.cut(cut);
-        assert!(!sky.is_cut(one, other) && sky.is_cut(other, one));
-        assert_eq!(sky.fate(other, one), Fate::Lose);
-        sky.cut(Cut { one_way: false, ..cut });
-        assert!(sky.is_cut(one, other));
-        sky.mend(cut);
-        sky.mend(Cut { one_way: false, ..cut });
-        assert!(!sky.is_cut(other, one));
+        partitions.cut(cut);
+        assert!(!partitions.is_cut(one, other) && partitions.is_cut(other, one));
+        assert_eq!(partitions.fate(other, one), Fate::Lose);
+        partitions.cut(Cut { one_way: false, ..cut });
+        assert!(partitions.is_cut(one, other));
+        partitions.mend(cut);
+        partitions.mend(Cut { one_way: false, ..cut });
+        assert!(!partitions.is_cut(other, one));
     }
 }
