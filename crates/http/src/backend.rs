@@ -10,8 +10,8 @@ use futures::stream::BoxStream;
 use mapring_cluster::{Change, Chosen, ClusterStatus, MetadataStatus, Outcome, View};
 use mapring_kv::{DeleteOptions, GetOptions, Kv, NewValue, ObjectPart, Progress, PutOptions};
 use mapring_mapred::{
-    Answer, Failure, MapReduce, Query, QueryId, QueryList, QueryReport, Rejection, Results,
-    Running, Started,
+    Answer, Failure, MapReduce, Query, QueryHandle, QueryId, QueryList, QueryReport, Rejection,
+    Results, Started,
 };
 use mapring_types::{BucketId, NodeId, Object, ObjectId, Result, VersionVector};
 use serde_json::value::RawValue;
@@ -237,39 +237,39 @@ pub trait ParsedQuery: Send {
     ) -> Result<(Result<Answer, Failure>, Arc<dyn Watched>), Rejection>;
 }
 
-/// What is seen of a query while it runs. The methods are those of [`Running`].
+/// What is seen of a query while it runs. The methods are those of [`QueryHandle`].
 pub trait Watched: Send + Sync {
     /// The query's id.
     fn id(&self) -> String;
-    /// See [`Running::report`].
+    /// See [`QueryHandle::report`].
     fn report(&self) -> QueryReport;
-    /// See [`Running::skipped_count`].
+    /// See [`QueryHandle::skipped_count`].
     fn skipped_count(&self) -> u64;
-    /// See [`Running::take_skipped`].
+    /// See [`QueryHandle::take_skipped`].
     fn take_skipped(&self) -> Vec<Box<RawValue>>;
-    /// See [`Running::profile`]; `None` when the client did not ask for it.
+    /// See [`QueryHandle::profile`]; `None` when the client did not ask for it.
     fn profile(&self) -> Option<String>;
 }
 
-impl Watched for Running {
+impl Watched for QueryHandle {
     fn id(&self) -> String {
-        Running::id(self).to_string()
+        QueryHandle::id(self).to_string()
     }
 
     fn report(&self) -> QueryReport {
-        Running::report(self)
+        QueryHandle::report(self)
     }
 
     fn skipped_count(&self) -> u64 {
-        Running::skipped_count(self)
+        QueryHandle::skipped_count(self)
     }
 
     fn take_skipped(&self) -> Vec<Box<RawValue>> {
-        Running::take_skipped(self)
+        QueryHandle::take_skipped(self)
     }
 
     fn profile(&self) -> Option<String> {
-        self.wants_profile().then(|| Running::profile(self))
+        self.wants_profile().then(|| QueryHandle::profile(self))
     }
 }
 
@@ -317,15 +317,15 @@ impl ParsedQuery for Planned {
     }
 
     async fn stream(self: Box<Self>) -> Result<(Results, Arc<dyn Watched>), Rejection> {
-        let Started { results, running } = self.mapred.start(self.query).await?;
-        Ok((results, running))
+        let Started { results, handle } = self.mapred.start(self.query).await?;
+        Ok((results, handle))
     }
 
     async fn answer(
         self: Box<Self>,
     ) -> Result<(Result<Answer, Failure>, Arc<dyn Watched>), Rejection> {
         let started = self.mapred.start(self.query.clone()).await?;
-        let running = started.running.clone();
-        Ok((self.mapred.collect(&self.query, started).await, running))
+        let handle = started.handle.clone();
+        Ok((self.mapred.collect(&self.query, started).await, handle))
     }
 }

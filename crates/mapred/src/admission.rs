@@ -1,4 +1,4 @@
-//! Queries take turns: at most so many are coordinated at once, the others wait in order.
+//! Admission of queries: at most so many are coordinated at once, the others wait in order.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,31 +9,31 @@ use crate::failure::Failure;
 use crate::limits;
 use crate::metered::Counted;
 
-/// Lets queries in.
+/// Lets queries in, each with a permit.
 pub(crate) struct Admission {
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     waiting: Arc<AtomicU64>,
 }
 
 impl Admission {
-    /// For at most `places` queries at once, at least one.
-    pub(crate) fn new(places: usize) -> Self {
-        let places = places.clamp(1, Semaphore::MAX_PERMITS);
-        Self { places: Arc::new(Semaphore::new(places)), waiting: Arc::default() }
+    /// For at most `permits` queries at once, at least one.
+    pub(crate) fn new(permits: usize) -> Self {
+        let permits = permits.clamp(1, Semaphore::MAX_PERMITS);
+        Self { permits: Arc::new(Semaphore::new(permits)), waiting: Arc::default() }
     }
 
-    /// How many wait for a place.
+    /// How many wait for a permit.
     pub(crate) fn waiting(&self) -> u64 {
         self.waiting.load(Ordering::Relaxed)
     }
 
-    /// Waits for a place, first come, first served.
+    /// Waits for a permit, first come, first served.
     pub(crate) async fn enter(&self) -> Result<OwnedSemaphorePermit, Failure> {
         if self.waiting.load(Ordering::Relaxed) >= limits::WAITING_QUERIES as u64 {
             return Err(Failure::query("this node has too many queries waiting"));
         }
         let _counted = Counted::new(&self.waiting, "mapring_queries_waiting");
-        let place = self.places.clone().acquire_owned().await;
-        place.map_err(|_| Failure::query("this node is stopping"))
+        let permit = self.permits.clone().acquire_owned().await;
+        permit.map_err(|_| Failure::query("this node is stopping"))
     }
 }

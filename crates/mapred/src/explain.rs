@@ -11,9 +11,9 @@ use mapring_types::{BucketId, IndexValue, NodeId, Result as KvResult};
 use serde_json::{Map, Value, json};
 
 use crate::failure::Failure;
-use crate::grammar::{Callee, Code, Inputs, OnError, Phase, PhaseKind, Query, Slice};
+use crate::grammar::{Callee, Code, Inputs, OnError, Phase, PhaseKind, Query, Scan};
 use crate::objects::Objects;
-use crate::{limits, running};
+use crate::{limits, report};
 
 /// The plan of a query as JSON.
 ///
@@ -29,7 +29,7 @@ pub(crate) async fn explain(
     let mut shown = inputs(&spec.inputs);
     let first = spec.phases.first().map(|phase| &phase.kind);
     // Where no map comes first the keys of a bucket are listed.
-    if let (Inputs::Slice(_), Some(PhaseKind::Reduce(_)), Some(shown)) =
+    if let (Inputs::Scan(_), Some(PhaseKind::Reduce(_)), Some(shown)) =
         (&spec.inputs, first, shown.as_object_mut())
     {
         shown.insert("prereduce".into(), prereduce(None, false, first));
@@ -67,7 +67,7 @@ fn bucket_name(bucket: &BucketId) -> String {
 
 fn inputs(inputs: &Inputs) -> Value {
     match inputs {
-        Inputs::Slice(Slice { bucket, selection, filters }) => {
+        Inputs::Scan(Scan { bucket, selection, filters }) => {
             let bucket = bucket_name(bucket);
             let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
             match selection {
@@ -100,8 +100,8 @@ fn term(term: &IndexValue) -> String {
 /// Which node would work on what.
 async fn coverage(inputs: &Inputs, view: &View, objects: &dyn Objects) -> Result<Value, Failure> {
     match inputs {
-        Inputs::Slice(slice) => {
-            let coverage = plan(&slice.bucket, view, objects).await?;
+        Inputs::Scan(scan) => {
+            let coverage = plan(&scan.bucket, view, objects).await?;
             let mut nodes: BTreeMap<NodeId, Vec<u16>> = BTreeMap::new();
             for entry in &coverage.entries {
                 nodes.entry(entry.node).or_default().push(entry.home.0);
@@ -161,7 +161,7 @@ fn name(view: &View, node: NodeId) -> String {
 
 fn kind(phase: &Phase, query: &Query, next: Option<&PhaseKind>) -> Map<String, Value> {
     let Phase { kind, keep } = phase;
-    let (word, function) = (running::word(kind), running::function(kind));
+    let (word, function) = (report::word(kind), report::function(kind));
     let mut shown = Map::new();
     shown.insert("kind".into(), word.into());
     match kind {

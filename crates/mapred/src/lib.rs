@@ -1,6 +1,6 @@
 //! MapReduce: the query grammar, the planner, units of work, the coordinator.
 //!
-//! A query's way: [`grammar`] reads it; [`admission`] gives it its turn; [`coordinator`] plans it
+//! A query's way: [`grammar`] reads it; [`admission`] lets it in; [`coordinator`] plans it
 //! and follows its units of work; [`node`] runs the units beside the objects and calls
 //! the workers (`mapring_workers`); [`json`] rewrites kept results in Riak's form; [`answer`] collects a plain answer.
 //!
@@ -15,6 +15,7 @@ mod coordinator;
 mod explain;
 mod failure;
 mod grammar;
+mod handle;
 mod json;
 mod keys;
 mod metered;
@@ -22,7 +23,8 @@ mod natives;
 mod node;
 mod objects;
 mod query;
-mod running;
+mod registry;
+mod report;
 mod service;
 #[cfg(test)]
 mod testing;
@@ -41,13 +43,14 @@ use mapring_workers::Workers;
 pub use answer::{Answer, is_one_object};
 pub use failure::{Failure, Rejection};
 pub use grammar::Query;
-pub use running::{PhaseReport, QueryId, QueryList, QueryReport, Running};
+pub use handle::QueryHandle;
+pub use report::{PhaseReport, QueryId, QueryList, QueryReport};
 
 /// The number of the service for the work of queries. It is sent, and so never another service's.
 pub const SERVICE: ServiceId = ServiceId::new(3);
 
 use query::Engine;
-use running::Stage;
+use registry::Shutdown;
 
 /// What a [`MapReduce`] is made of.
 #[derive(Clone)]
@@ -126,7 +129,7 @@ pub struct Started {
     /// Its kept results.
     pub results: Results,
     /// What it has done so far.
-    pub running: Arc<Running>,
+    pub handle: Arc<QueryHandle>,
 }
 
 /// MapReduce on a node. Cheap to clone.
@@ -208,14 +211,14 @@ impl MapReduce {
     /// Begins a stop: queries that wait for their turn on this node fail at once, and so do those
     /// that come; those that run go on.
     pub fn finish(&self) {
-        self.engine.stop(Stage::Finishing);
+        self.engine.stop(Shutdown::Draining);
     }
 
     /// Ends the queries that still run on this node, each with an error for its client that says
     /// why, and refuses units of other nodes' queries, which go on elsewhere. Gives how many queries
     /// it ended.
     pub fn end_all(&self) -> usize {
-        self.engine.stop(Stage::Over)
+        self.engine.stop(Shutdown::Complete)
     }
 
     /// How long the oldest query that this node coordinates has been under way.

@@ -79,12 +79,12 @@ pub const PREREDUCE_PASSES: u32 = 1_024;
 /// Finished pages that wait in a node for the coordinator to take them, a stream.
 pub const FRAMES_AHEAD: usize = 1;
 
-/// Turns of units that all streams of a node share, beside the one that each has of its own. More
+/// Permits of units that all streams of a node share, beside the one that each has of its own. More
 /// units wait.
-pub const TURNS: usize = 256;
+pub const UNIT_PERMITS: usize = 256;
 
-/// While a turn holds more bytes of objects or results than this, its stream takes no others.
-pub const TURN_BYTES: usize = 4 << 20;
+/// While a permit holds more bytes of objects or results than this, its stream takes no others.
+pub const PERMIT_BYTES: usize = 4 << 20;
 
 /// Reads of objects for units that a node makes at once. More wait: the queue of blocking work is
 /// not theirs alone.
@@ -93,7 +93,7 @@ pub const READS: usize = 64;
 /// A batch of named objects is read until it has so many bytes; one object may be larger.
 pub const READ_BYTES: usize = limits::PAGE_BYTES;
 
-/// Objects read from the store at once by a fold, in fewer than [`READ_BYTES`].
+/// Objects read from the store at once in a scan, in fewer than [`READ_BYTES`].
 pub const READ_INPUTS: usize = 1_000;
 
 /// Objects that a unit looks for on other nodes at once, since its own lacks them: few, for they may
@@ -110,7 +110,7 @@ pub const PAGE_RESULT_BYTES: usize = 1 << 20;
 /// and a lost node costs little.
 pub const PAGE_TIME: Duration = Duration::from_millis(250);
 
-/// A unit that waits for its turn holds results of less than this.
+/// A unit that waits for its permit holds results of less than this.
 pub const PAGE_KEPT_BYTES: usize = 64 << 10;
 
 /// Most inputs of one call to the workers: in batches of this size crossing into a worker or to
@@ -135,10 +135,10 @@ pub const RENEW: Duration = Duration::from_secs(1);
 pub const TRIES: u32 = 8;
 
 /// How long a node that just failed is left alone, doubled with each further failure in a row …
-pub const REST: Duration = Duration::from_millis(100);
+pub const RETRY_BACKOFF: Duration = Duration::from_millis(100);
 
 /// … up to this.
-pub const LONGEST_REST: Duration = Duration::from_secs(2);
+pub const LONGEST_RETRY_BACKOFF: Duration = Duration::from_secs(2);
 
 /// Bucket properties that a query keeps at hand.
 pub const KNOWN_BUCKETS: usize = 1_000;
@@ -157,6 +157,6 @@ const _: () = assert!(RENEW.as_millis() * 3 <= limits::LEASE.as_millis());
 // A node may fail for as long as a lease without exhausting the tries of a unit.
 const _: () = assert!(TRIES >= 5);
 const _: () = assert!(BATCH_BYTES < limits::UNARY_BYTES);
-// What is usual leaves the streams their turns.
-const _: () = assert!(TURN_BYTES > limits::PAGE_BYTES && TURN_BYTES > 2 * PAGE_RESULT_BYTES);
+// What is usual leaves the streams their permits.
+const _: () = assert!(PERMIT_BYTES > limits::PAGE_BYTES && PERMIT_BYTES > 2 * PAGE_RESULT_BYTES);
 const _: () = assert!(BATCH_BYTES > 2 * limits::KEY_BYTES - 4_096);

@@ -24,10 +24,12 @@ use crate::answer::{Answer, Answers};
 use crate::coordinator::{self, Coordinator, Shared};
 use crate::failure::{Failure, Rejection};
 use crate::grammar::Query;
+use crate::handle::QueryHandle;
 use crate::metered::{self, Counted, count};
-use crate::node::{EndOnDrop, Node, NodeTurns};
+use crate::node::{EndOnDrop, Node, NodePermits};
 use crate::objects::Objects;
-use crate::running::{QueryId, QueryList, QueryReport, Registry, Running, Stage};
+use crate::registry::{Registry, Shutdown};
+use crate::report::{QueryId, QueryList, QueryReport};
 use crate::service::{self, MapReduceService};
 use crate::{MapredConfig, PhaseResults, Started, explain, json, limits, natives, unit};
 
@@ -57,9 +59,9 @@ impl Engine {
         metered::describe();
         let (units_at_once, page_inputs) = (config.units_at_once, config.page_inputs as u64);
         let (units, lanes) = (Arc::default(), Arc::default());
-        let turns = NodeTurns::default();
+        let permits = NodePermits::default();
         let node =
-            Node { objects, cluster, workers, units_at_once, turns, page_inputs, units, lanes };
+            Node { objects, cluster, workers, units_at_once, permits, page_inputs, units, lanes };
         let admission = Admission::new(config.concurrent_queries);
         let (node, running, registry) = (Arc::new(node), Arc::default(), Arc::default());
         let answers = Answers::new(config, executor.clone());
@@ -73,9 +75,9 @@ impl Engine {
     pub(crate) fn start(self: &Arc<Self>, query: Query) -> Result<Started, Rejection> {
         natives::check(&query)?;
         let deadline = Instant::now() + query.timeout();
-        let running = self.enlist(query.clone());
+        let handle = self.enlist(query.clone());
         let (sender, receiver) = mpsc::channel(1);
-        let (engine, shown) = (self.clone(), running.clone());
+        let (engine, shown) = (self.clone(), handle.clone());
         let complete = Arc::new(AtomicBool::new(false));
         let completed = complete.clone();
         let task = mapring_net::task::spawn(async move {
@@ -117,7 +119,7 @@ impl Engine {
                 Ok(PhaseResults { phase, values: encode(&executor, values).await? })
             }
         });
-        Ok(Started { results: encoded.boxed(), running })
+        Ok(Started { results: encoded.boxed(), handle })
     }
 
     pub(crate) async fn explain(
@@ -131,47 +133,47 @@ impl Engine {
         Ok(in_time.unwrap_or_else(|_| Err(Failure::timeout())))
     }
 
-    fn enlist(&self, query: Query) -> Arc<Running> {
+    fn enlist(&self, query: Query) -> Arc<QueryHandle> {
         let view = self.node.cluster.view();
         let id = QueryId { node: view.me, number: self.entropy.next_u64() };
         let member = view.state.members.get(&view.me);
         let name = member.map_or_else(|| view.me.to_string(), |member| member.name.clone());
-        Arc::new(Running::new(id, name, query))
+        Arc::new(QueryHandle::new(id, name, query))
     }
 
     async fn run(
         &self,
         query: Query,
         deadline: Instant,
-        running: Arc<Running>,
+        handle: Arc<QueryHandle>,
         results: mpsc::Sender<Result<PhaseResults, Failure>>,
     ) -> Result<(), Failure> {
         let prepared = async {
-            let place = self.admission.enter().await?;
+            let permit = self.admission.enter().await?;
             let phases = coordinator::resolve(&query, self.node.objects.as_ref()).await?;
-            Ok((place, phases))
+            Ok((permit, phases))
         };
         let in_time = tokio::time::timeout_at(deadline, prepared).await;
-        let (_place, phases) = in_time.unwrap_or_else(|_| Err(Failure::timeout()))?;
-        running.admit();
+        let (_permit, phases) = in_time.unwrap_or_else(|_| Err(Failure::timeout()))?;
+        handle.admit();
         let _counted = Counted::new(&self.running, "mapring_queries_running");
         count("mapring_queries_total", 1);
         let shared = Shared {
-            query: running.id.number,
+            query: handle.id.number,
             deadline,
             cluster: self.node.cluster.clone(),
             transport: self.transport.clone(),
             workers: self.node.workers.clone(),
             objects: self.node.objects.clone(),
-            running,
+            handle,
         };
         Coordinator::new(shared, query, phases, results)?.run().await
     }
 
     pub(crate) async fn collect(&self, query: &Query, started: Started) -> Result<Answer, Failure> {
-        let Started { results, running } = started;
+        let Started { results, handle } = started;
         let answer = self.answers.collect(query, results).await?;
-        Ok(if running.wants_profile() { answer.with_profile(&running.profile()) } else { answer })
+        Ok(if handle.wants_profile() { answer.with_profile(&handle.profile()) } else { answer })
     }
 
     /// The queries of the whole cluster.
@@ -239,9 +241,9 @@ impl Engine {
         unit::decode(&answer)
     }
 
-    /// Goes on to a stage of the node's stop. Gives how many queries that ends.
-    pub(crate) fn stop(&self, stage: Stage) -> usize {
-        self.registry.stop(stage)
+    /// Goes on with the node's shutdown. Returns how many queries that ends.
+    pub(crate) fn stop(&self, shutdown: Shutdown) -> usize {
+        self.registry.stop(shutdown)
     }
 
     /// How long the oldest query of this node has been under way.

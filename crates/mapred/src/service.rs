@@ -10,7 +10,7 @@ use mapring_types::{Error, ErrorKind, NodeId, Result};
 
 use crate::limits;
 use crate::node::{Node, serve};
-use crate::running::{Registry, Stage};
+use crate::registry::{Registry, Shutdown};
 use crate::unit::{self, LaneRequest};
 
 /// Asks for the reports of the oldest queries that a node coordinates, and how many others there are.
@@ -41,7 +41,7 @@ impl Service for MapReduceService {
         if operation != unit::OPEN_LANE {
             return Err(Error::invalid(format!("mapreduce has no stream {operation}")));
         }
-        if self.registry.stage() == Stage::Over {
+        if self.registry.shutdown() == Shutdown::Complete {
             // Whoever is told so asks another replica.
             return Err(Error::unavailable("this node is stopping"));
         }

@@ -15,7 +15,7 @@ use mapring_types::{Error, ObjectId, Result};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::grammar::{LinkSpec, Slice};
+use crate::grammar::{LinkSpec, Scan};
 
 /// The operation that opens a lane.
 pub(crate) const OPEN_LANE: u8 = 1;
@@ -39,15 +39,15 @@ pub(crate) struct LaneRequest {
     /// Whether the results themselves are wanted: to be kept, or passed on without a pre-reduce.
     pub(crate) results: bool,
     /// How inputs are read and failures taken.
-    pub(crate) manner: Manner,
+    pub(crate) options: UnitOptions,
     /// The units.
-    pub(crate) source: Source,
+    pub(crate) units: Units,
 }
 
 /// How inputs are read, and what becomes of those that fail: what the query's options come to on the
 /// nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub(crate) struct Manner {
+pub(crate) struct UnitOptions {
     /// Functions get tombstones; else these are as good as not there.
     pub(crate) tombstones: bool,
     /// Objects are merged from a majority of their replicas.
@@ -85,23 +85,23 @@ pub(crate) struct Prereduce {
 
 /// The units of a lane.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Source {
-    /// Slices of a bucket.
-    Folds {
+pub(crate) enum Units {
+    /// The objects of home partitions.
+    Partitions {
         /// The bucket, and which of its objects.
-        slice: Slice,
+        scan: Scan,
         /// How many replicas are read and merged.
         replicas: u32,
-        /// The slices.
-        units: Vec<FoldUnit>,
+        /// The partitions.
+        units: Vec<PartitionUnit>,
     },
     /// Named objects.
-    Inputs(InputsUnit),
+    Batch(BatchUnit),
 }
 
-/// One slice of a bucket: the objects of one home partition, from a cursor on.
+/// The objects of a bucket in one home partition, from a cursor on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct FoldUnit {
+pub(crate) struct PartitionUnit {
     /// The unit, numbered by the coordinator within the phase.
     pub(crate) unit: u32,
     /// Counts how often the unit was given out.
@@ -116,18 +116,18 @@ pub(crate) struct FoldUnit {
 
 /// A batch of named objects.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct InputsUnit {
-    /// As [`FoldUnit::unit`].
+pub(crate) struct BatchUnit {
+    /// As [`PartitionUnit::unit`].
     pub(crate) unit: u32,
-    /// As [`FoldUnit::attempt`].
+    /// As [`PartitionUnit::attempt`].
     pub(crate) attempt: u32,
     /// The objects, in the order in which they are to be worked on.
-    pub(crate) inputs: Vec<LaneInput>,
+    pub(crate) inputs: Vec<BatchInput>,
 }
 
 /// One named object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct LaneInput {
+pub(crate) struct BatchInput {
     /// The vnode of the asked node that should hold it.
     pub(crate) vnode: Partition,
     /// Its name.
@@ -178,12 +178,12 @@ pub(crate) struct Page {
     /// Inputs that were left out because a function failed for them.
     pub(crate) skipped: Vec<Broken>,
     /// What the page cost.
-    pub(crate) spent: Spent,
+    pub(crate) cost: Cost,
 }
 
 /// What work cost on a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub(crate) struct Spent {
+pub(crate) struct Cost {
     /// Entries of the store that were looked at.
     pub(crate) looked_at: u64,
     /// Bytes of objects that were read.
@@ -200,7 +200,7 @@ pub(crate) struct Spent {
     pub(crate) held_back_us: u64,
 }
 
-impl Spent {
+impl Cost {
     /// Adds another.
     pub(crate) fn add(&mut self, other: &Self) {
         let Self {
@@ -226,7 +226,7 @@ impl Spent {
     }
 }
 
-/// A time as [`Spent`] has it.
+/// A time as [`Cost`] has it.
 pub(crate) fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
@@ -236,7 +236,7 @@ pub(crate) fn micros(time: Duration) -> u64 {
 pub(crate) enum Progress {
     /// To its end.
     Done,
-    /// A fold: up to this place.
+    /// A partition: up to this place.
     After(Cursor),
     /// A batch: so many inputs in all.
     Taken(u64),
@@ -308,7 +308,7 @@ mod tests {
             made: 1,
             made_bytes: 3,
             skipped: Vec::new(),
-            spent: Spent { read_us: 7, ..Spent::default() },
+            cost: Cost { read_us: 7, ..Cost::default() },
         });
         for frame in [Frame::Renew, page.clone()] {
             assert_eq!(decode::<Frame>(&encode(&frame)).unwrap(), frame);

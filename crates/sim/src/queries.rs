@@ -272,7 +272,7 @@ async fn answer(world: &World, life: &Life, question: &Question) -> Result<Answe
 async fn mapred(life: &Life, query: &str) -> Result<Answer> {
     let refused = |refusal: mapring_mapred::Rejection| Error::invalid(refusal.body);
     let query = life.mapred.parse(query.as_bytes()).map_err(refused)?;
-    let Started { mut results, running } = life.mapred.start(query).await.map_err(refused)?;
+    let Started { mut results, handle } = life.mapred.start(query).await.map_err(refused)?;
     let mut answer = Answer::default();
     while let Some(part) = results.next().await {
         let part = part.map_err(|failure| Error::unavailable(failure.body))?;
@@ -282,6 +282,6 @@ async fn mapred(life: &Life, query: &str) -> Result<Answer> {
         let report: Value = serde_json::from_str(report.get()).unwrap_or_default();
         report["key"].as_str().unwrap_or("nobody knows what").to_owned()
     };
-    answer.skipped = running.take_skipped().into_iter().map(key).collect();
+    answer.skipped = handle.take_skipped().into_iter().map(key).collect();
     Ok(answer)
 }

@@ -9,10 +9,10 @@
 pub mod limits;
 
 mod library;
-mod living;
 mod native;
 mod pool;
 mod process;
+mod processes;
 mod queue;
 mod reduce;
 mod worker;

@@ -64,12 +64,16 @@ impl Edition {
 
 impl Libraries {
     /// Reads the directory for the first time; gives its state.
-    pub(crate) async fn read(&self, directory: &Path) -> Option<State> {
+    pub(crate) async fn read(&self, directory: &Path) -> Option<DirectoryState> {
         self.look(directory, None).await.map(|(state, _)| state)
     }
 
     /// Waits until the directory has changed and has been read anew; gives its state.
-    pub(crate) async fn change(&self, directory: &Path, mut state: Option<State>) -> Option<State> {
+    pub(crate) async fn change(
+        &self,
+        directory: &Path,
+        mut state: Option<DirectoryState>,
+    ) -> Option<DirectoryState> {
         loop {
             tokio::time::sleep(limits::LIBRARY_POLL).await;
             let (next, changed) = self.look(directory, state).await?;
@@ -81,10 +85,14 @@ impl Libraries {
     }
 
     /// Reads the directory unless it is as it was; gives its state, and whether it was read.
-    async fn look(&self, directory: &Path, before: Option<State>) -> Option<(State, bool)> {
+    async fn look(
+        &self,
+        directory: &Path,
+        before: Option<DirectoryState>,
+    ) -> Option<(DirectoryState, bool)> {
         let directory = directory.to_path_buf();
         let look = move || {
-            let state = State::of(&directory);
+            let state = DirectoryState::of(&directory);
             let changed = before.as_ref() != Some(&state);
             let library = changed.then(|| read(&directory, &state));
             (state, library)
@@ -144,14 +152,14 @@ impl Libraries {
 
 /// What a directory looks like from outside: it is read anew when that changes.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum State {
+pub(crate) enum DirectoryState {
     /// Each file's name, size and time of change, by name.
     Files(Vec<(OsString, u64, Option<SystemTime>)>),
     /// It cannot be looked at.
     Unreadable(String),
 }
 
-impl State {
+impl DirectoryState {
     fn of(directory: &Path) -> Self {
         let list = || -> io::Result<Vec<_>> {
             let mut files = Vec::new();
@@ -179,11 +187,11 @@ impl State {
 }
 
 /// Reads the files, in the order of their names.
-fn read(directory: &Path, state: &State) -> Library {
+fn read(directory: &Path, state: &DirectoryState) -> Library {
     let mut library = Library::default();
     let files = match state {
-        State::Files(files) => files,
-        State::Unreadable(why) => {
+        DirectoryState::Files(files) => files,
+        DirectoryState::Unreadable(why) => {
             library.complaints.push(why.clone());
             return library;
         }
@@ -230,7 +238,7 @@ mod tests {
     }
 
     fn library_of(directory: &Path) -> Library {
-        read(directory, &State::of(directory))
+        read(directory, &DirectoryState::of(directory))
     }
 
     #[test]
@@ -260,14 +268,14 @@ mod tests {
     fn changes_show() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path();
-        let mut states = vec![State::of(&path.join("none")), State::of(path)];
+        let mut states = vec![DirectoryState::of(&path.join("none")), DirectoryState::of(path)];
         std::fs::write(path.join("a.js"), "1").unwrap();
-        states.push(State::of(path));
-        assert_eq!(State::of(path), states[2]);
+        states.push(DirectoryState::of(path));
+        assert_eq!(DirectoryState::of(path), states[2]);
         std::fs::write(path.join("a.js"), "12").unwrap();
-        states.push(State::of(path));
+        states.push(DirectoryState::of(path));
         std::fs::rename(path.join("a.js"), path.join("b.js")).unwrap();
-        states.push(State::of(path));
+        states.push(DirectoryState::of(path));
         assert!(states.windows(2).all(|pair| pair[0] != pair[1]), "{states:?}");
         let complaints = read(path, &states[0]).complaints;
         assert!(complaints[0].contains("cannot be read"), "{complaints:?}");

@@ -42,7 +42,7 @@ pub const CALL_GRACE: Duration = Duration::from_millis(300);
 /// longer than a heartbeat are exact.
 pub const LONG_CALL: Duration = Duration::from_secs(1);
 
-/// How long an ended process may take to be gone, and its last words to arrive.
+/// How long an ended process may take to be gone, and the rest of its standard error to arrive.
 pub const EXIT_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Lines of a worker's standard error that are kept for naming the cause of its end.

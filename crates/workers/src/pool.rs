@@ -15,25 +15,25 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::library::{self, Libraries};
 use crate::limits;
-use crate::living::Living;
 use crate::process::ProcessConfig;
-use crate::queue::{FairQueue, Place};
+use crate::processes::Processes;
+use crate::queue::{FairQueue, QueueKey};
 use crate::reduce::Slot;
-use crate::worker::{Death, End, Worker};
+use crate::worker::{Exit, StopCause, Worker};
 
 /// The processes of a node.
 pub(crate) struct Pool {
     config: ProcessConfig,
     runtime: Handle,
-    state: Mutex<State>,
+    state: Mutex<PoolState>,
     stopping: watch::Sender<bool>,
     alive: watch::Sender<usize>,
-    living: Arc<Living>,
+    processes: Arc<Processes>,
     libraries: Arc<Libraries>,
 }
 
 #[derive(Default)]
-struct State {
+struct PoolState {
     idle: Vec<Worker>,
     waiting: FairQueue<Waiter>,
     /// Reduces that hold a worker and do not need it now.
@@ -78,7 +78,7 @@ impl Pool {
             state: Mutex::default(),
             stopping: watch::Sender::new(false),
             alive: watch::Sender::new(0),
-            living: Arc::default(),
+            processes: Arc::default(),
             libraries: Arc::default(),
             config,
         });
@@ -100,7 +100,7 @@ impl Pool {
 
     /// Takes up changes of the files of functions, and tries them at once, so that the log tells of
     /// mistakes before a query does.
-    fn follow(self: &Arc<Self>, directory: PathBuf, mut state: Option<library::State>) {
+    fn follow(self: &Arc<Self>, directory: PathBuf, mut state: Option<library::DirectoryState>) {
         let (libraries, pool) = (Arc::clone(&self.libraries), Arc::downgrade(self));
         let mut stopping = self.stopping.subscribe();
         let follow = async move {
@@ -119,7 +119,7 @@ impl Pool {
     }
 
     pub(crate) fn processes(&self) -> Vec<u32> {
-        self.living.ids()
+        self.processes.ids()
     }
 
     pub(crate) fn limits(&self) -> ScriptLimits {
@@ -183,32 +183,32 @@ impl Pool {
             return Err(ScriptError::new(FailureCause::Worker, message));
         }
         let (sender, receiver) = oneshot::channel();
-        let place = state.waiting.push(query, phase, Waiter { query, sender });
+        let key = state.waiting.push(query, phase, Waiter { query, sender });
         self.report(&state);
         if let Some((_, slot)) = state.parked.pop_first() {
             self.runtime.spawn(async move { slot.lock().await.put_aside().await });
         }
-        Ok(Acquired::Later(Ticket { pool: Arc::clone(self), place }, receiver))
+        Ok(Acquired::Later(Ticket { pool: Arc::clone(self), key }, receiver))
     }
 
     /// Remembers a reduce that does not need its worker now. Gives it up at once when somebody
     /// waits.
     pub(crate) fn park(self: &Arc<Self>, slot: &Slot) -> u64 {
         let mut state = self.state.lock();
-        let place = state.next_parked;
+        let number = state.next_parked;
         state.next_parked += 1;
         if state.waiting.is_empty() {
-            state.parked.insert(place, Arc::clone(slot));
+            state.parked.insert(number, Arc::clone(slot));
         } else {
             let slot = Arc::clone(slot);
             self.runtime.spawn(async move { slot.lock().await.put_aside().await });
         }
-        place
+        number
     }
 
     /// Forgets a parked reduce.
-    pub(crate) fn unpark(&self, place: u64) {
-        let slot = self.state.lock().parked.remove(&place);
+    pub(crate) fn unpark(&self, number: u64) {
+        let slot = self.state.lock().parked.remove(&number);
         drop(slot);
     }
 
@@ -254,7 +254,7 @@ impl Pool {
     }
 
     /// Gives a worker to whoever waits first; gives it back when nobody does.
-    fn hand_over(self: &Arc<Self>, state: &mut State, worker: Worker) -> Option<Worker> {
+    fn hand_over(self: &Arc<Self>, state: &mut PoolState, worker: Worker) -> Option<Worker> {
         let last = worker.last_query();
         let mut worker = Some(worker);
         while let Some(waiter) = state.waiting.pop(last) {
@@ -293,28 +293,28 @@ impl Pool {
     fn cancel(self: &Arc<Self>, worker: Worker) {
         let pool = Arc::clone(self);
         self.runtime.spawn(async move {
-            worker.end(Death::Time { input: None }).await;
-            pool.buried("cancelled");
+            worker.terminate(StopCause::Time { input: None }).await;
+            pool.terminated("cancelled");
         });
     }
 
     /// Ends a worker for a cause, and replaces it.
-    async fn bury(self: &Arc<Self>, worker: Worker, death: Death) -> CallFailure {
+    async fn terminate(self: &Arc<Self>, worker: Worker, cause: StopCause) -> CallFailure {
         // The caller may go at any time; the process must not stay.
         let pool = Arc::clone(self);
-        let burial = self.runtime.spawn(async move {
-            let end = worker.end(death).await;
-            pool.buried(name(end.error.cause));
-            end
+        let ended = self.runtime.spawn(async move {
+            let exit = worker.terminate(cause).await;
+            pool.terminated(name(exit.error.cause));
+            exit
         });
-        match burial.await {
-            Ok(End { error, known: true }) => CallFailure::Ended(error),
-            Ok(End { error, known: false }) => CallFailure::Lost(error),
+        match ended.await {
+            Ok(Exit { error, known: true }) => CallFailure::Ended(error),
+            Ok(Exit { error, known: false }) => CallFailure::Lost(error),
             Err(_) => CallFailure::Ended(self.no_worker()),
         }
     }
 
-    fn buried(self: &Arc<Self>, cause: &'static str) {
+    fn terminated(self: &Arc<Self>, cause: &'static str) {
         metrics::counter!("mapring_script_kills_total", "cause" => cause).increment(1);
         tracing::info!(cause, "a script worker was ended");
         {
@@ -344,7 +344,7 @@ impl Pool {
 
     async fn start_until_it_works(self: &Arc<Self>) -> Worker {
         loop {
-            match Worker::start(&self.config, &self.living).await {
+            match Worker::start(&self.config, &self.processes).await {
                 Ok(worker) => return worker,
                 Err(error) => sleep(self.start_failed(error)).await,
             }
@@ -380,7 +380,7 @@ impl Pool {
     }
 
     #[allow(clippy::cast_precision_loss)] // Small counts.
-    fn report(&self, state: &State) {
+    fn report(&self, state: &PoolState) {
         metrics::gauge!("mapring_script_workers").set(state.processes as f64);
         metrics::gauge!("mapring_script_workers_busy").set(state.busy as f64);
         metrics::gauge!("mapring_script_calls_waiting").set(state.waiting.len() as f64);
@@ -402,13 +402,13 @@ enum Acquired {
 /// A place in the queue: given up when dropped.
 struct Ticket {
     pool: Arc<Pool>,
-    place: Place,
+    key: QueueKey,
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
         let mut state = self.pool.state.lock();
-        let left = state.waiting.remove(self.place);
+        let left = state.waiting.remove(self.key);
         self.pool.report(&state);
         drop(state);
         drop(left);
@@ -455,8 +455,8 @@ impl Lease {
                 Response::Failed(error) => Err(CallFailure::Failed(error)),
                 answer => Ok(answer),
             },
-            Err(death) => match self.worker.take() {
-                Some(worker) => Err(self.pool.bury(*worker, death).await),
+            Err(cause) => match self.worker.take() {
+                Some(worker) => Err(self.pool.terminate(*worker, cause).await),
                 None => Err(CallFailure::Ended(gone())),
             },
         }

@@ -36,9 +36,9 @@ struct Share<T> {
     waiting: BTreeMap<(Reverse<usize>, u64), T>,
 }
 
-/// A call's place in the queue.
+/// Where a call stands in the queue.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Place {
+pub(crate) struct QueueKey {
     query: QueryTag,
     phase: Reverse<usize>,
     number: u64,
@@ -62,29 +62,29 @@ impl<T> FairQueue<T> {
     }
 
     /// Queues a call of a query's phase.
-    pub(crate) fn push(&mut self, query: QueryTag, phase: usize, call: T) -> Place {
+    pub(crate) fn push(&mut self, query: QueryTag, phase: usize, call: T) -> QueueKey {
         let (clock, number) = (self.clock, self.next);
-        let place = Place { query, phase: Reverse(phase), number };
+        let key = QueueKey { query, phase: Reverse(phase), number };
         let share = self.share(query);
         let began = share.waiting.is_empty();
         if began {
             (share.served, share.since) = (share.served.max(clock), number);
         }
-        share.waiting.insert((place.phase, place.number), call);
+        share.waiting.insert((key.phase, key.number), call);
         let rank = (share.served, share.since, query);
         if began {
             self.order.insert(rank);
         }
         self.next += 1;
         self.length += 1;
-        place
+        key
     }
 
     /// Takes a call back.
-    pub(crate) fn remove(&mut self, place: Place) -> Option<T> {
-        let share = self.queries.get_mut(&place.query)?;
-        let call = share.waiting.remove(&(place.phase, place.number))?;
-        self.taken(place.query);
+    pub(crate) fn remove(&mut self, key: QueueKey) -> Option<T> {
+        let share = self.queries.get_mut(&key.query)?;
+        let call = share.waiting.remove(&(key.phase, key.number))?;
+        self.taken(key.query);
         Some(call)
     }
 
@@ -268,10 +268,10 @@ mod tests {
     #[test]
     fn within_a_query_later_phases_come_first() {
         let mut queue = FairQueue::default();
-        let places: Vec<Place> =
+        let keys: Vec<QueueKey> =
             [(0, "a"), (2, "b"), (1, "c"), (2, "d")].map(|(p, c)| queue.push(7, p, c)).to_vec();
-        assert_eq!(queue.remove(places[3]), Some("d"));
-        assert_eq!(queue.remove(places[3]), None);
+        assert_eq!(queue.remove(keys[3]), Some("d"));
+        assert_eq!(queue.remove(keys[3]), None);
         assert_eq!(queue.len(), 3);
         let order: Vec<&str> = std::iter::from_fn(|| queue.pop(None)).collect();
         assert_eq!(order, ["b", "c", "a"]);

@@ -31,7 +31,7 @@ impl Start {
     /// Begins in a worker.
     pub(crate) async fn process(self, state: ReduceState) -> Result<ProcessReduce, ScriptError> {
         let slot = Arc::new(Mutex::new(Held::Aside(state)));
-        let mut reduce = ProcessReduce { start: self, slot, place: None };
+        let mut reduce = ProcessReduce { start: self, slot, parked: None };
         // Compiles the function, so that its faults show before there is input.
         reduce.with_worker(async |_| Ok(())).await?;
         Ok(reduce)
@@ -85,8 +85,8 @@ impl Held {
 pub(crate) struct ProcessReduce {
     start: Start,
     slot: Slot,
-    /// Its place among those that can be put aside, while it is.
-    place: Option<u64>,
+    /// Its number among those that can be put aside, while it is.
+    parked: Option<u64>,
 }
 
 impl ProcessReduce {
@@ -117,15 +117,15 @@ impl ProcessReduce {
             Held::Aside(_) => Err(unexpected()),
         };
         match &result {
-            Ok(_) => self.place = Some(self.start.pool.park(&slot)),
+            Ok(_) => self.parked = Some(self.start.pool.park(&slot)),
             Err(error) => held.end(error.clone()),
         }
         result
     }
 
     fn unpark(&mut self) {
-        if let Some(place) = self.place.take() {
-            self.start.pool.unpark(place);
+        if let Some(number) = self.parked.take() {
+            self.start.pool.unpark(number);
         }
     }
 

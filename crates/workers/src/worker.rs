@@ -17,8 +17,8 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::limits;
-use crate::living::{Entry, Living};
 use crate::process::ProcessConfig;
+use crate::processes::{Entry, Processes};
 
 /// Memory that the allocator reserves at once. Its default of 1 GB would count against the limit.
 const RESERVE: (&str, &str) = ("MIMALLOC_ARENA_RESERVE", "32M");
@@ -32,8 +32,8 @@ pub(crate) struct Worker {
     call: (Option<u32>, Instant),
     /// Whether there has been news since the last request.
     told: bool,
-    last_words: Arc<Mutex<VecDeque<String>>>,
-    listener: JoinHandle<()>,
+    stderr_tail: Arc<Mutex<VecDeque<String>>>,
+    stderr_reader: JoinHandle<()>,
     /// After `child`: it stays in the list until it is gone.
     _entry: Option<Entry>,
     /// The queries that it has contexts of, the one it worked for last first.
@@ -46,8 +46,8 @@ pub(crate) struct Worker {
     pub(crate) edition: u64,
 }
 
-/// Why a process does no more.
-pub(crate) enum Death {
+/// Why a process is terminated.
+pub(crate) enum StopCause {
     /// A call took too long.
     Time {
         /// The input of the call.
@@ -60,7 +60,7 @@ pub(crate) enum Death {
 }
 
 /// The end of a process.
-pub(crate) struct End {
+pub(crate) struct Exit {
     pub(crate) error: ScriptError,
     /// Whether it is known in which call it came, or else that it was while the function was made.
     pub(crate) known: bool,
@@ -70,7 +70,7 @@ impl Worker {
     /// Starts a process and waits until it is ready.
     pub(crate) async fn start(
         config: &ProcessConfig,
-        living: &Arc<Living>,
+        processes: &Arc<Processes>,
     ) -> Result<Self, String> {
         let words = |what: &str, error: std::io::Error| format!("{what}: {error}");
         let (ours, theirs) = std::os::unix::net::UnixStream::pair()
@@ -90,18 +90,18 @@ impl Worker {
             .spawn()
             .map_err(|error| words(&program, error))?;
         let stream = UnixStream::from_std(ours).map_err(|error| words("socket", error))?;
-        let last_words = Arc::new(Mutex::new(VecDeque::new()));
+        let stderr_tail = Arc::new(Mutex::new(VecDeque::new()));
         let stderr = child.stderr.take().ok_or("the process has no standard error")?;
-        let listener = tokio::spawn(listen(stderr, Arc::clone(&last_words)));
-        let _entry = child.id().map(|id| living.enter(id));
+        let stderr_reader = tokio::spawn(read_stderr(stderr, Arc::clone(&stderr_tail)));
+        let _entry = child.id().map(|id| processes.enter(id));
         let mut worker = Self {
             child,
             stream,
             call_limit: Duration::from_millis(config.limits.call_ms),
             call: (None, Instant::now()),
             told: false,
-            last_words,
-            listener,
+            stderr_tail,
+            stderr_reader,
             _entry,
             queries: VecDeque::new(),
             reducing: false,
@@ -111,14 +111,17 @@ impl Worker {
         let hello = Request::Hello { version: VERSION, limits: config.limits };
         match timeout(limits::START_PATIENCE, worker.exchange(&hello)).await {
             Ok(Ok(Response::Ready { version: VERSION })) => Ok(worker),
-            _ => Err(format!("{program}: {}", worker.end(Death::Ended).await.error.message)),
+            _ => Err(format!(
+                "{program}: {}",
+                worker.terminate(StopCause::Ended).await.error.message
+            )),
         }
     }
 
     /// Sends a request and waits for its answer, as long as each call keeps to its limit.
-    pub(crate) async fn call(&mut self, request: &Request) -> Result<Response, Death> {
+    pub(crate) async fn call(&mut self, request: &Request) -> Result<Response, StopCause> {
         if std::mem::take(&mut self.reducing) && !continues(request) {
-            self.send(&Request::Abandon).await.map_err(|_| Death::Ended)?;
+            self.send(&Request::Abandon).await.map_err(|_| StopCause::Ended)?;
         }
         match request {
             Request::Map { query, .. } | Request::Combine { query, .. } => self.works_for(*query),
@@ -150,29 +153,29 @@ impl Worker {
         self.queries.truncate(CONTEXTS);
     }
 
-    async fn exchange(&mut self, request: &Request) -> Result<Response, Death> {
+    async fn exchange(&mut self, request: &Request) -> Result<Response, StopCause> {
         (self.call, self.told, self.large) = ((None, Instant::now()), false, false);
         let sent =
             timeout_at(self.call.1 + self.call_limit + limits::CALL_GRACE, self.send(request))
                 .await;
-        sent.map_err(|_| Death::Time { input: None })?.map_err(|_| Death::Ended)?;
+        sent.map_err(|_| StopCause::Time { input: None })?.map_err(|_| StopCause::Ended)?;
         self.call.1 = Instant::now();
         loop {
             let (input, since) = self.call;
             let answer =
                 timeout_at(since + self.call_limit + limits::CALL_GRACE, self.receive()).await;
-            match answer.map_err(|_| Death::Time { input })?.map_err(|_| Death::Ended)? {
+            match answer.map_err(|_| StopCause::Time { input })?.map_err(|_| StopCause::Ended)? {
                 Response::Busy { input, call_ms } => {
                     let elapsed = Duration::from_millis(call_ms);
                     if elapsed >= self.call_limit {
-                        return Err(Death::Time { input });
+                        return Err(StopCause::Time { input });
                     }
                     let now = Instant::now();
                     self.call = (input, now.checked_sub(elapsed).unwrap_or(now));
                     self.told = true;
                 }
                 Response::Large => self.large = true,
-                Response::Broken(error) => return Err(Death::Broken(error)),
+                Response::Broken(error) => return Err(StopCause::Broken(error)),
                 answer => return Ok(answer),
             }
         }
@@ -195,30 +198,30 @@ impl Worker {
     }
 
     /// Ends the process, waits until it is gone, and names the cause.
-    pub(crate) async fn end(mut self, death: Death) -> End {
+    pub(crate) async fn terminate(mut self, cause: StopCause) -> Exit {
         let (input, since) = self.call;
         let tried_long = self.told && since.elapsed() >= limits::LONG_CALL;
-        if matches!(death, Death::Ended) {
+        if matches!(cause, StopCause::Ended) {
             // It has most likely ended by itself: how, tells the cause.
             let _ = timeout(limits::EXIT_PATIENCE, self.child.wait()).await;
         }
         let _ = self.child.start_kill();
         let status = self.child.wait().await;
-        let _ = timeout(limits::EXIT_PATIENCE, &mut self.listener).await;
-        self.listener.abort();
-        match death {
-            Death::Time { input } => {
+        let _ = timeout(limits::EXIT_PATIENCE, &mut self.stderr_reader).await;
+        self.stderr_reader.abort();
+        match cause {
+            StopCause::Time { input } => {
                 let limit = self.call_limit.as_millis();
                 let message = format!("timeout: the call took longer than {limit} ms");
                 let error = ScriptError::new(FailureCause::Time, message);
-                End { error: ScriptError { input, ..error }, known: true }
+                Exit { error: ScriptError { input, ..error }, known: true }
             }
-            Death::Broken(error) => End { error, known: true },
-            Death::Ended => {
-                let words: Vec<String> = self.last_words.lock().drain(..).collect();
-                let error = cause(status.ok(), &words);
+            StopCause::Broken(error) => Exit { error, known: true },
+            StopCause::Ended => {
+                let lines: Vec<String> = self.stderr_tail.lock().drain(..).collect();
+                let error = exit_error(status.ok(), &lines);
                 let input = input.filter(|_| tried_long);
-                End { error: ScriptError { input, ..error }, known: tried_long }
+                Exit { error: ScriptError { input, ..error }, known: tried_long }
             }
         }
     }
@@ -229,7 +232,7 @@ impl Worker {
         if timeout(limits::EXIT_PATIENCE, self.child.wait()).await.is_err() {
             let _ = self.child.kill().await;
         }
-        self.listener.abort();
+        self.stderr_reader.abort();
     }
 }
 
@@ -238,7 +241,7 @@ fn continues(request: &Request) -> bool {
 }
 
 /// Reads what a worker writes: lines of user code go to the log, others are kept.
-async fn listen(stderr: ChildStderr, kept: Arc<Mutex<VecDeque<String>>>) {
+async fn read_stderr(stderr: ChildStderr, tail: Arc<Mutex<VecDeque<String>>>) {
     let mut stderr = BufReader::new(stderr);
     let mut line = Vec::new();
     let (mut second, mut logged) = (Instant::now(), 0);
@@ -253,11 +256,11 @@ async fn listen(stderr: ChildStderr, kept: Arc<Mutex<VecDeque<String>>>) {
         let text = String::from_utf8_lossy(&line);
         let text = text.trim_end();
         let Some(message) = text.strip_prefix(LOG_MARK) else {
-            let mut kept = kept.lock();
-            if kept.len() >= limits::STDERR_LINES {
-                kept.pop_front();
+            let mut tail = tail.lock();
+            if tail.len() >= limits::STDERR_LINES {
+                tail.pop_front();
             }
-            kept.push_back(text.to_owned());
+            tail.push_back(text.to_owned());
             continue;
         };
         if second.elapsed() >= Duration::from_secs(1) {
@@ -271,8 +274,8 @@ async fn listen(stderr: ChildStderr, kept: Arc<Mutex<VecDeque<String>>>) {
 }
 
 /// The cause of an end, from what the runtime of the worker says when it gives up.
-fn cause(status: Option<ExitStatus>, words: &[String]) -> ScriptError {
-    let said = |text: &str| words.iter().any(|line| line.contains(text));
+fn exit_error(status: Option<ExitStatus>, lines: &[String]) -> ScriptError {
+    let said = |text: &str| lines.iter().any(|line| line.contains(text));
     let end = status.map_or_else(|| "an unknown end".to_owned(), |status| status.to_string());
     if said("memory allocation of") || said("capacity overflow") || said("out of memory") {
         let message = "the worker needed more memory than it may have";
@@ -284,7 +287,7 @@ fn cause(status: Option<ExitStatus>, words: &[String]) -> ScriptError {
         return ScriptError::new(FailureCause::Stack, message);
     }
     let mut message = format!("the script worker ended: {end}");
-    if let Some(line) = words.last() {
+    if let Some(line) = lines.last() {
         message = format!("{message}: {line}");
     }
     ScriptError::new(FailureCause::Worker, message)
@@ -297,9 +300,9 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(signal: i32, words: &[&str], expected: FailureCause) {
-        let words: Vec<String> = words.iter().map(|line| (*line).to_owned()).collect();
-        assert_eq!(cause(Some(ExitStatus::from_raw(signal)), &words).cause, expected);
+    fn check(signal: i32, lines: &[&str], expected: FailureCause) {
+        let lines: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
+        assert_eq!(exit_error(Some(ExitStatus::from_raw(signal)), &lines).cause, expected);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::PhaseResults;
 use crate::failure::{Failure, Report};
 use crate::grammar::{Callee, Code, Inputs, LinkSpec, OnError, Options, PhaseKind, Query};
 use crate::objects::Objects;
-use crate::unit::{Manner, Prereduce, Work};
+use crate::unit::{Prereduce, UnitOptions, Work};
 
 /// A phase whose function is at hand.
 pub(crate) struct Resolved {
@@ -107,19 +107,19 @@ impl Coordinator {
         let options = query.spec().options;
         let first = phases.first().map(|phase| &phase.kind);
         let listing = match (&query.spec().inputs, first) {
-            (Inputs::Slice(_), None | Some(ResolvedKind::Reduce { .. })) => {
+            (Inputs::Scan(_), None | Some(ResolvedKind::Reduce { .. })) => {
                 Some(listing(first, options))
             }
             _ => None,
         };
         let mut stages: Vec<Stage> = listing.into_iter().chain(stages(phases, options)).collect();
-        if let Inputs::Slice(slice) = &query.spec().inputs
+        if let Inputs::Scan(scan) = &query.spec().inputs
             && let Some(Stage { kind: StageKind::Lanes(first), .. }) = stages.first_mut()
         {
-            shared.running.covers(first.cover(slice, &mut router)?);
+            shared.handle.set_partitions(first.cover(scan, &mut router)?);
         }
-        let source = match &query.spec().inputs {
-            Inputs::Slice(_) | Inputs::BadFilter(_) => None,
+        let next_input_at = match &query.spec().inputs {
+            Inputs::Scan(_) | Inputs::BadFilter(_) => None,
             Inputs::Keys(_) | Inputs::Values(_) => Some(0),
         };
         let left = options.limit;
@@ -132,7 +132,7 @@ impl Coordinator {
             query,
             router,
             stages,
-            source,
+            next_input_at,
             out,
             out_bytes: 0,
             left,
@@ -145,8 +145,8 @@ impl Coordinator {
 }
 
 /// What the options come to on the nodes.
-fn manner(options: Options, last: bool) -> Manner {
-    Manner {
+fn unit_options(options: Options, last: bool) -> UnitOptions {
+    UnitOptions {
         tombstones: options.tombstones,
         quorum: options.quorum,
         skip: matches!(options.on_error, OnError::Skip(_)),
@@ -160,10 +160,10 @@ fn stages(phases: Vec<Resolved>, options: Options) -> Vec<Stage> {
     while let Some((phase, Resolved { kind, keep })) = phases.next() {
         let following = phases.peek().map(|(_, next)| &next.kind);
         let forward = following.is_some();
-        let manner = manner(options, !forward);
+        let unit_options = unit_options(options, !forward);
         let kind = match kind {
             ResolvedKind::Map { function, wants_prereduce } => {
-                let limited = manner.most_results.is_some();
+                let limited = unit_options.most_results.is_some();
                 let wanted = match wants_prereduce {
                     Some(true) => Wanted::Asked,
                     Some(false) => Wanted::Not,
@@ -172,16 +172,16 @@ fn stages(phases: Vec<Resolved>, options: Options) -> Vec<Stage> {
                 let prereduce = following.and_then(|next| prereduce(phase + 1, next, wanted));
                 let results = keep || limited || (forward && prereduce.is_none());
                 let work = Work::Map(function);
-                let task = Task { phase, work, prereduce, results, manner };
+                let task = Task { phase, work, prereduce, results, options: unit_options };
                 StageKind::Lanes(Box::new(LaneStage::new(task)))
             }
             ResolvedKind::Link(spec) => {
                 let work = Work::Link(spec);
-                let limited = manner.most_results.is_some();
+                let limited = unit_options.most_results.is_some();
                 let prereduce =
                     following.and_then(|next| prereduce(phase + 1, next, Wanted::of(keep)));
                 let results = keep || limited || (forward && prereduce.is_none());
-                let task = Task { phase, work, prereduce, results, manner };
+                let task = Task { phase, work, prereduce, results, options: unit_options };
                 StageKind::Lanes(Box::new(LaneStage::new(task)))
             }
             ResolvedKind::Reduce { function, timing } => {
@@ -226,13 +226,13 @@ fn prereduce(phase: usize, next: &ResolvedKind, wanted: Wanted) -> Option<Prered
 /// The stage before a reduce of a whole bucket, or instead of any phase: it lists the keys.
 fn listing(next: Option<&ResolvedKind>, options: Options) -> Stage {
     let alone = next.is_none();
-    let manner = manner(options, alone);
+    let unit_options = unit_options(options, alone);
     let pairs =
         matches!(next, Some(ResolvedKind::Reduce { function, .. }) if takes_terms(function));
     let work = Work::Keys { pairs };
     let prereduce = next.and_then(|next| prereduce(0, next, Wanted::IfSmaller));
     let results = prereduce.is_none();
-    let task = Task { phase: 0, work, prereduce, results, manner };
+    let task = Task { phase: 0, work, prereduce, results, options: unit_options };
     let kind = StageKind::Lanes(Box::new(LaneStage::new(task)));
     Stage { phase: 0, keep: alone, forward: !alone, over: false, check: Check::Open, kind }
 }

@@ -33,15 +33,15 @@ use tokio::time::Instant;
 use crate::PhaseResults;
 use crate::failure::{Failure, Report};
 use crate::grammar::{Inputs, KeyInput, OnError, Query};
+use crate::handle::{PageStats, QueryHandle};
 use crate::metered::count;
 use crate::objects::Objects;
-use crate::running::{Done, Running};
 use crate::unit::Broken;
 use crate::{keys, limits};
 use check::Check;
 use lane::Step;
 use reduce::{ReduceStage, Reduced};
-use router::{Router, Wish};
+use router::{PlanRequest, Router};
 use stage::{Accepted, LaneStage, broken_function};
 
 /// What every part of a query's coordination uses.
@@ -53,7 +53,7 @@ pub(crate) struct Shared {
     pub(crate) workers: Arc<dyn Workers>,
     pub(crate) objects: Arc<dyn Objects>,
     /// Where the query's progress is shown.
-    pub(crate) running: Arc<Running>,
+    pub(crate) handle: Arc<QueryHandle>,
 }
 
 /// A query under way.
@@ -65,7 +65,7 @@ pub(crate) struct Coordinator {
     router: Router,
     stages: Vec<Stage>,
     /// Where to go on in the query's own list of inputs; `None` when all are taken.
-    source: Option<usize>,
+    next_input_at: Option<usize>,
     /// Kept results that the client has not taken, …
     out: VecDeque<PhaseResults>,
     /// … and how many bytes they have.
@@ -75,7 +75,7 @@ pub(crate) struct Coordinator {
     results: mpsc::Sender<Result<PhaseResults, Failure>>,
     changes: watch::Receiver<Arc<View>>,
     /// Finding complete replicas, under way.
-    planning: Option<BoxFuture<'static, (Wish, KvResult<Coverage>)>>,
+    planning: Option<BoxFuture<'static, (PlanRequest, KvResult<Coverage>)>>,
     /// When a node that is left alone may be asked again.
     wake: Option<Instant>,
 }
@@ -107,7 +107,7 @@ enum Event {
     Reduce(usize, Result<Reduced, ScriptError>),
     /// Whether a phase's function is one.
     Checked(usize, Result<(), ScriptError>),
-    Planned(Wish, KvResult<Coverage>),
+    Planned(PlanRequest, KvResult<Coverage>),
     View,
     /// The node leaves its cluster.
     Stopping,
@@ -136,7 +136,7 @@ impl Coordinator {
             return Ok(!self.out.is_empty());
         }
         self.refill()?;
-        let mut inputs_ended = self.source.is_none();
+        let mut inputs_ended = self.next_input_at.is_none();
         for (index, stage) in self.stages.iter_mut().enumerate() {
             match &mut stage.kind {
                 StageKind::Lanes(lanes) => {
@@ -165,8 +165,8 @@ impl Coordinator {
             inputs_ended = stage.over;
         }
         if self.planning.is_none() {
-            let wish = self.router.wish();
-            self.planning = wish.map(|wish| plan(self.shared.objects.clone(), wish));
+            let request = self.router.request();
+            self.planning = request.map(|request| plan(self.shared.objects.clone(), request));
         }
         Ok(!inputs_ended || !self.out.is_empty())
     }
@@ -188,7 +188,7 @@ impl Coordinator {
                 _ => Event::Gone,
             },
             event = poll_fn(|context| poll_stages(stages, client_has_room, context)) => event,
-            (wish, coverage) = planned(planning) => Event::Planned(wish, coverage),
+            (request, coverage) = planned(planning) => Event::Planned(request, coverage),
             changed = self.changes.changed() => match changed {
                 Ok(()) => Event::View,
                 Err(_) => Event::Stopping,
@@ -220,10 +220,10 @@ impl Coordinator {
                     return Ok(());
                 };
                 let phase = *phase;
-                let (results, mut done) = stage.apply(step, &self.me)?;
-                done.results = results.len() as u64;
-                done.result_bytes = results.iter().map(|value| value.0.len() as u64).sum();
-                self.shared.running.did(phase, &self.me, &done);
+                let (results, mut stats) = stage.apply(step, &self.me)?;
+                stats.results = results.len() as u64;
+                stats.result_bytes = results.iter().map(|value| value.0.len() as u64).sum();
+                self.shared.handle.record(phase, &self.me, &stats);
                 self.deliver(index, Accepted { results, ..Accepted::default() })
             }
             Event::Checked(index, found) => {
@@ -232,12 +232,12 @@ impl Coordinator {
                     |error: ScriptError| Report::script(&error).phase(phase).node(&self.me);
                 found.map_err(|error| failed(error).into())
             }
-            Event::Planned(wish, coverage) => {
+            Event::Planned(request, coverage) => {
                 self.planning = None;
-                self.router.planned(&wish, coverage.map_err(Failure::query)?);
+                self.router.planned(&request, coverage.map_err(Failure::query)?);
                 for stage in &mut self.stages {
                     if let StageKind::Lanes(lanes) = &mut stage.kind {
-                        lanes.place(&mut self.router);
+                        lanes.assign(&mut self.router);
                     }
                 }
                 Ok(())
@@ -269,15 +269,15 @@ impl Coordinator {
 
     /// Hands results to the client and to the next phase.
     fn deliver(&mut self, index: usize, accepted: Accepted) -> Result<(), Failure> {
-        let Accepted { mut results, reduced, skipped, done } = accepted;
+        let Accepted { mut results, reduced, skipped, stats } = accepted;
         let Some(stage) = self.stages.get_mut(index) else { return Ok(()) };
         let (phase, keep, forward) = (stage.phase, stage.keep, stage.forward);
-        if let Some((node, done)) = done {
-            if done.inputs > 0 {
+        if let Some((node, stats)) = stats {
+            if stats.inputs > 0 {
                 stage.check.spare();
             }
             let lists = matches!(&stage.kind, StageKind::Lanes(lanes) if lanes.lists_keys());
-            self.note((phase, lists), node, &done, skipped)?;
+            self.note((phase, lists), node, &stats, skipped)?;
         }
         if let Some(left) = self.left.as_mut().filter(|_| !forward) {
             results.truncate(usize::try_from(*left).unwrap_or(usize::MAX));
@@ -302,19 +302,19 @@ impl Coordinator {
         &mut self,
         (phase, lists): (usize, bool),
         node: NodeId,
-        done: &Done,
+        stats: &PageStats,
         skipped: Vec<Broken>,
     ) -> Result<(), Failure> {
         let name = self.router.name(node);
         if lists {
-            self.shared.running.listed(&name, done);
+            self.shared.handle.record_listing(&name, stats);
         } else {
-            self.shared.running.did(phase, &name, done);
+            self.shared.handle.record(phase, &name, stats);
         }
         let Some(last) = skipped.last().cloned() else { return Ok(()) };
         count("mapring_query_inputs_skipped_total", skipped.len() as u64);
         let failures = skipped.into_iter().map(|broken| broken_function(broken, &name, true));
-        let all = self.shared.running.skip(failures);
+        let all = self.shared.handle.skip(failures);
         match self.query.spec().options.on_error {
             OnError::Skip(most) if all <= most => Ok(()),
             // The one that was too many is what the client is told.
@@ -379,12 +379,14 @@ impl Coordinator {
     /// Takes inputs from the query's own list while the first phase has room.
     fn refill(&mut self) -> Result<(), Failure> {
         let query = self.query.clone();
-        while let Some(at) = self.source.filter(|_| self.first_has_room() && !self.has_enough()) {
+        while let Some(at) =
+            self.next_input_at.filter(|_| self.first_has_room() && !self.has_enough())
+        {
             let Some((input, next)) = next_input(&query.spec().inputs, at) else {
-                self.source = None;
+                self.next_input_at = None;
                 break;
             };
-            self.source = Some(next);
+            self.next_input_at = Some(next);
             match (self.stages.first_mut().map(|stage| &mut stage.kind), input) {
                 (Some(StageKind::Lanes(lanes)), Input::Key(input)) => {
                     lanes.push(input, &mut self.router)?;
@@ -405,9 +407,13 @@ impl Coordinator {
 
     /// Answers an input as it is: what a query without phases does.
     fn give_back(&mut self, value: JsonText) {
-        let done =
-            Done { inputs: 1, results: 1, result_bytes: value.0.len() as u64, ..Done::default() };
-        self.shared.running.did(0, &self.me, &done);
+        let stats = PageStats {
+            inputs: 1,
+            results: 1,
+            result_bytes: value.0.len() as u64,
+            ..PageStats::default()
+        };
+        self.shared.handle.record(0, &self.me, &stats);
         if let Some(left) = &mut self.left {
             *left -= 1;
         }
@@ -489,7 +495,7 @@ impl Input {
 /// The input at a place, and the place of the next one.
 fn next_input(inputs: &Inputs, at: usize) -> Option<(Input, usize)> {
     match inputs {
-        Inputs::Slice(_) | Inputs::BadFilter(_) => None,
+        Inputs::Scan(_) | Inputs::BadFilter(_) => None,
         Inputs::Keys(list) => list.read(at).map(|(input, next)| (Input::Key(input), next)),
         Inputs::Values(values) => values.get(at).map(|value| (Input::Value(value), at + 1)),
     }
@@ -497,25 +503,28 @@ fn next_input(inputs: &Inputs, at: usize) -> Option<(Input, usize)> {
 
 /// Finds a complete replica of every partition: on nodes that have not failed this query, or if
 /// there is no other way on those as well, after a while.
-fn plan(objects: Arc<dyn Objects>, wish: Wish) -> BoxFuture<'static, (Wish, KvResult<Coverage>)> {
+fn plan(
+    objects: Arc<dyn Objects>,
+    request: PlanRequest,
+) -> BoxFuture<'static, (PlanRequest, KvResult<Coverage>)> {
     Box::pin(async move {
-        if wish.again {
-            tokio::time::sleep(limits::REST).await;
+        if request.again {
+            tokio::time::sleep(limits::RETRY_BACKOFF).await;
         }
-        let without: BTreeSet<NodeId> = wish.strikes.keys().copied().collect();
-        let first = objects.coverage(wish.n_val, &without).await;
+        let without: BTreeSet<NodeId> = request.failures.keys().copied().collect();
+        let first = objects.coverage(request.n_val, &without).await;
         if first.is_ok() || without.is_empty() {
-            return (wish, first);
+            return (request, first);
         }
-        tokio::time::sleep(limits::REST).await;
-        let second = objects.coverage(wish.n_val, &BTreeSet::new()).await;
-        (wish, second)
+        tokio::time::sleep(limits::RETRY_BACKOFF).await;
+        let second = objects.coverage(request.n_val, &BTreeSet::new()).await;
+        (request, second)
     })
 }
 
 async fn planned(
-    planning: &mut Option<BoxFuture<'static, (Wish, KvResult<Coverage>)>>,
-) -> (Wish, KvResult<Coverage>) {
+    planning: &mut Option<BoxFuture<'static, (PlanRequest, KvResult<Coverage>)>>,
+) -> (PlanRequest, KvResult<Coverage>) {
     match planning {
         Some(planning) => planning.await,
         None => std::future::pending().await,

@@ -11,9 +11,9 @@ use tokio::time::Instant;
 
 use super::Shared;
 use crate::failure::{Failure, Report};
+use crate::handle::PageStats;
 use crate::limits;
-use crate::running::Done;
-use crate::unit::{self, Spent};
+use crate::unit::{self, Cost};
 
 /// A reduce phase.
 pub(super) struct ReduceStage {
@@ -138,20 +138,20 @@ impl ReduceStage {
         &mut self,
         step: Result<Reduced, ScriptError>,
         me: &str,
-    ) -> Result<(Vec<JsonText>, Done), Failure> {
-        let mut done = Done::default();
+    ) -> Result<(Vec<JsonText>, PageStats), Failure> {
+        let mut stats = PageStats::default();
         if let Some((began, inputs)) = self.began.take() {
             let work_us = unit::micros(began.elapsed());
-            done = Done { inputs, spent: Spent { work_us, ..Spent::default() }, ..done };
+            stats = PageStats { inputs, cost: Cost { work_us, ..Cost::default() }, ..stats };
         }
         match step {
             Ok(Reduced::Pushed(reduce)) => {
                 self.at = At::Rest(Some(reduce));
-                Ok((Vec::new(), done))
+                Ok((Vec::new(), stats))
             }
             Ok(Reduced::Finished(results)) => {
                 self.at = At::Over;
-                Ok((results, done))
+                Ok((results, stats))
             }
             Err(error) => {
                 self.at = At::Over;

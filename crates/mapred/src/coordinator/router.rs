@@ -20,7 +20,7 @@ pub(super) struct Router {
     n_vals: BTreeMap<BucketId, u32>,
     /// A complete replica of each home partition, by number of replicas. Taken away as soon as a
     /// node in it fails.
-    plans: BTreeMap<u32, BTreeMap<Partition, Place>>,
+    plans: BTreeMap<u32, BTreeMap<Partition, Replica>>,
     /// Numbers of replicas that somebody waits for a plan of.
     wanted: BTreeSet<u32>,
     /// Whether the last plan could not be used.
@@ -31,24 +31,24 @@ pub(super) struct Router {
 #[derive(Debug, Clone, Copy)]
 struct Health {
     /// Failures in a row.
-    strikes: u32,
+    failures: u32,
     /// The node is left alone until then.
-    rests_until: Instant,
+    retry_at: Instant,
 }
 
 /// A replica of a home partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct Replica {
     pub(super) vnode: Partition,
     pub(super) node: NodeId,
 }
 
 /// A plan to be made.
 #[derive(Debug, Clone)]
-pub(super) struct Wish {
+pub(super) struct PlanRequest {
     pub(super) n_val: u32,
     /// The failures of each node so far: those that have any are to be avoided.
-    pub(super) strikes: BTreeMap<NodeId, u32>,
+    pub(super) failures: BTreeMap<NodeId, u32>,
     /// Whether the last plan could not be used: then this one can wait a little.
     pub(super) again: bool,
 }
@@ -60,12 +60,12 @@ impl Router {
     }
 
     pub(super) fn set_view(&mut self, view: Arc<View>) {
-        // Properties may have changed with it, and places with the ownership plan.
+        // Properties may have changed with it, and replicas with the ownership plan.
         self.n_vals.clear();
         let same_ring = view.plan().version() == self.view.plan().version();
         self.view = view;
         let (view, me) = (self.view.clone(), self.view.me);
-        let up = |place: &Place| place.node == me || view.is_up(place.node);
+        let up = |replica: &Replica| replica.node == me || view.is_up(replica.node);
         self.plans.retain(|_, plan| same_ring && plan.values().all(up));
     }
 
@@ -119,51 +119,51 @@ impl Router {
 
     /// The replica that is to do the work of a home partition; `None` while that is not known, which
     /// is then found out.
-    pub(super) fn place(&mut self, home: Partition, n_val: u32) -> Option<Place> {
-        let place = self.plans.get(&n_val).and_then(|plan| plan.get(&home)).copied();
-        if place.is_none() {
+    pub(super) fn replica(&mut self, home: Partition, n_val: u32) -> Option<Replica> {
+        let replica = self.plans.get(&n_val).and_then(|plan| plan.get(&home)).copied();
+        if replica.is_none() {
             self.wanted.insert(n_val);
         }
-        place
+        replica
     }
 
     /// A plan that somebody waits for.
-    pub(super) fn wish(&mut self) -> Option<Wish> {
+    pub(super) fn request(&mut self) -> Option<PlanRequest> {
         let n_val = self.wanted.pop_first()?;
-        let strikes = self.health.iter().map(|(&node, health)| (node, health.strikes)).collect();
-        Some(Wish { n_val, strikes, again: self.refused })
+        let failures = self.health.iter().map(|(&node, health)| (node, health.failures)).collect();
+        Some(PlanRequest { n_val, failures, again: self.refused })
     }
 
-    /// Takes a plan that was wished for. If one of its nodes has failed in the meantime, another is
-    /// wished for.
-    pub(super) fn planned(&mut self, wish: &Wish, coverage: Coverage) {
+    /// Takes a plan that was asked for. If one of its nodes has failed in the meantime, another is
+    /// asked for.
+    pub(super) fn planned(&mut self, request: &PlanRequest, coverage: Coverage) {
         let failed_since = |node: &NodeId| {
-            let before = wish.strikes.get(node).copied().unwrap_or(0);
-            self.strikes(*node) > before || !self.is_up(*node)
+            let before = request.failures.get(node).copied().unwrap_or(0);
+            self.failures(*node) > before || !self.is_up(*node)
         };
         self.refused = coverage.entries.iter().any(|entry| failed_since(&entry.node));
         if self.refused {
-            self.wanted.insert(wish.n_val);
+            self.wanted.insert(request.n_val);
             return;
         }
-        let place =
-            |entry: &CoverageEntry| (entry.home, Place { vnode: entry.vnode, node: entry.node });
-        self.plans.insert(wish.n_val, coverage.entries.iter().map(place).collect());
-        self.wanted.remove(&wish.n_val);
+        let replica =
+            |entry: &CoverageEntry| (entry.home, Replica { vnode: entry.vnode, node: entry.node });
+        self.plans.insert(request.n_val, coverage.entries.iter().map(replica).collect());
+        self.wanted.remove(&request.n_val);
     }
 
     /// A node failed this query.
     pub(super) fn failed(&mut self, node: NodeId) {
         let now = Instant::now();
-        let health = self.health.entry(node).or_insert(Health { strikes: 0, rests_until: now });
-        health.rests_until = now + rest(health.strikes);
-        health.strikes = health.strikes.saturating_add(1);
-        self.plans.retain(|_, plan| plan.values().all(|place| place.node != node));
+        let health = self.health.entry(node).or_insert(Health { failures: 0, retry_at: now });
+        health.retry_at = now + backoff(health.failures);
+        health.failures = health.failures.saturating_add(1);
+        self.plans.retain(|_, plan| plan.values().all(|replica| replica.node != node));
     }
 
     /// How often a node has failed since it last did something.
-    pub(super) fn strikes(&self, node: NodeId) -> u32 {
-        self.health.get(&node).map_or(0, |health| health.strikes)
+    pub(super) fn failures(&self, node: NodeId) -> u32 {
+        self.health.get(&node).map_or(0, |health| health.failures)
     }
 
     /// A node did something for this query.
@@ -172,12 +172,12 @@ impl Router {
     }
 
     /// Until when a node is to be left alone, if it is.
-    pub(super) fn resting(&self, node: NodeId) -> Option<Instant> {
-        let until = self.health.get(&node)?.rests_until;
+    pub(super) fn retry_at(&self, node: NodeId) -> Option<Instant> {
+        let until = self.health.get(&node)?.retry_at;
         (until > Instant::now()).then_some(until)
     }
 }
 
-fn rest(strikes: u32) -> Duration {
-    limits::REST.saturating_mul(1 << strikes.min(10)).min(limits::LONGEST_REST)
+fn backoff(failures: u32) -> Duration {
+    limits::RETRY_BACKOFF.saturating_mul(1 << failures.min(10)).min(limits::LONGEST_RETRY_BACKOFF)
 }

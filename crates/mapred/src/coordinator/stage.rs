@@ -13,14 +13,14 @@ use tokio::time::Instant;
 
 use super::Shared;
 use super::lane::{self, Lane, Step};
-use super::router::{Place, Router};
+use super::router::{Replica, Router};
 use crate::failure::{Failure, Report};
-use crate::grammar::{KeyInput, Slice};
+use crate::grammar::{KeyInput, Scan};
+use crate::handle::PageStats;
 use crate::metered::count;
-use crate::running::Done;
 use crate::unit::{
-    Broken, FoldUnit, Frame, InputsUnit, LaneInput, LaneRequest, Manner, Page, Prereduce, Progress,
-    Source, Work,
+    BatchInput, BatchUnit, Broken, Frame, LaneRequest, Page, PartitionUnit, Prereduce, Progress,
+    UnitOptions, Units, Work,
 };
 use crate::{keys, limits};
 
@@ -31,20 +31,20 @@ pub(super) struct Task {
     pub(super) prereduce: Option<Prereduce>,
     /// Whether the results themselves are wanted.
     pub(super) results: bool,
-    pub(super) manner: Manner,
+    pub(super) options: UnitOptions,
 }
 
 /// A phase whose work is done where the objects are.
 pub(super) struct LaneStage {
     pub(super) task: Task,
-    /// What is folded, and how many replicas of it are merged.
-    slice: Option<(Slice, u32)>,
-    /// Unfinished slices of the bucket.
-    folds: BTreeMap<u32, Fold>,
+    /// What is read, and how many replicas of it are merged.
+    scan: Option<(Scan, u32)>,
+    /// Unfinished partitions of the bucket.
+    partitions: BTreeMap<u32, PartitionProgress>,
     /// Inputs that wait for a lane, by node.
     queue: BTreeMap<NodeId, VecDeque<Waiting>>,
-    /// Inputs for which no place is known yet.
-    unplaced: VecDeque<Waiting>,
+    /// Inputs for which no replica is known yet.
+    unassigned: VecDeque<Waiting>,
     /// All inputs that wait.
     queued: usize,
     queued_bytes: usize,
@@ -55,11 +55,11 @@ pub(super) struct LaneStage {
     last_served: u64,
 }
 
-/// A slice of a bucket.
-struct Fold {
+/// A home partition that is worked through, and how far.
+struct PartitionProgress {
     home: Partition,
     /// Where it is to be worked on; `None` until that is known.
-    place: Option<Place>,
+    replica: Option<Replica>,
     n_val: u32,
     after: Option<Cursor>,
     attempt: u32,
@@ -78,10 +78,10 @@ pub(super) struct Waiting {
 
 /// What was given to a lane.
 pub(super) enum Load {
-    /// Slices, by unit.
-    Folds(BTreeSet<u32>),
+    /// Home partitions, by unit.
+    Partitions(BTreeSet<u32>),
     /// A batch of inputs, of which the first so many are done.
-    Inputs { unit: u32, inputs: VecDeque<Waiting>, taken: u64 },
+    Batch { unit: u32, inputs: VecDeque<Waiting>, taken: u64 },
 }
 
 /// The results of an accepted page.
@@ -92,17 +92,17 @@ pub(super) struct Accepted {
     /// Inputs that were left out.
     pub(super) skipped: Vec<Broken>,
     /// What was done, and on which node; `None` for a reduce, and for what was dropped.
-    pub(super) done: Option<(NodeId, Done)>,
+    pub(super) stats: Option<(NodeId, PageStats)>,
 }
 
 impl LaneStage {
     pub(super) fn new(task: Task) -> Self {
         Self {
             task,
-            slice: None,
-            folds: BTreeMap::new(),
+            scan: None,
+            partitions: BTreeMap::new(),
             queue: BTreeMap::new(),
-            unplaced: VecDeque::new(),
+            unassigned: VecDeque::new(),
             queued: 0,
             queued_bytes: 0,
             lanes: BTreeMap::new(),
@@ -112,21 +112,22 @@ impl LaneStage {
         }
     }
 
-    /// Makes the phase work on the objects of a bucket. Gives how many slices there are.
-    pub(super) fn cover(&mut self, slice: &Slice, router: &mut Router) -> Result<u64, Failure> {
-        let n_val = router.n_val(&slice.bucket)?;
-        let mut slices = 0;
+    /// Makes the phase work on the objects of a bucket. Gives how many partitions there are.
+    pub(super) fn cover(&mut self, scan: &Scan, router: &mut Router) -> Result<u64, Failure> {
+        let n_val = router.n_val(&scan.bucket)?;
+        let mut partitions = 0;
         for home in router.homes() {
-            let place = router.place(home, n_val);
+            let replica = router.replica(home, n_val);
             let (after, lane) = (None, None);
-            let fold = Fold { home, place, n_val, after, attempt: 1, tries: 0, lane };
-            self.folds.insert(self.next_unit, fold);
+            let partition =
+                PartitionProgress { home, replica, n_val, after, attempt: 1, tries: 0, lane };
+            self.partitions.insert(self.next_unit, partition);
             self.next_unit += 1;
-            slices += 1;
+            partitions += 1;
         }
-        let replicas = if self.task.manner.quorum { router.majority(&slice.bucket) } else { 1 };
-        self.slice = Some((slice.clone(), replicas));
-        Ok(slices)
+        let replicas = if self.task.options.quorum { router.majority(&scan.bucket) } else { 1 };
+        self.scan = Some((scan.clone(), replicas));
+        Ok(partitions)
     }
 
     /// The function that it calls.
@@ -153,31 +154,31 @@ impl LaneStage {
     fn enqueue(&mut self, mut waiting: Waiting, router: &mut Router) {
         self.queued += 1;
         self.queued_bytes += waiting.bytes();
-        match router.place(waiting.home, waiting.n_val) {
-            Some(place) => {
-                waiting.vnode = place.vnode;
-                self.queue.entry(place.node).or_default().push_back(waiting);
+        match router.replica(waiting.home, waiting.n_val) {
+            Some(replica) => {
+                waiting.vnode = replica.vnode;
+                self.queue.entry(replica.node).or_default().push_back(waiting);
             }
-            None => self.unplaced.push_back(waiting),
+            None => self.unassigned.push_back(waiting),
         }
     }
 
-    /// Finds places for what has none, or has it on a node that failed: there is a new plan.
-    pub(super) fn place(&mut self, router: &mut Router) {
-        for fold in self.folds.values_mut().filter(|fold| fold.lane.is_none()) {
-            if fold.place.is_none_or(|place| router.strikes(place.node) > 0) {
-                fold.place = router.place(fold.home, fold.n_val);
+    /// Finds replicas for what has none, or has one on a node that failed: there is a new plan.
+    pub(super) fn assign(&mut self, router: &mut Router) {
+        for partition in self.partitions.values_mut().filter(|partition| partition.lane.is_none()) {
+            if partition.replica.is_none_or(|replica| router.failures(replica.node) > 0) {
+                partition.replica = router.replica(partition.home, partition.n_val);
             }
         }
-        let mut homeless = std::mem::take(&mut self.unplaced);
+        let mut moving = std::mem::take(&mut self.unassigned);
         self.queue.retain(|&node, queue| {
-            let failed = router.strikes(node) > 0;
+            let failed = router.failures(node) > 0;
             if failed {
-                homeless.append(queue);
+                moving.append(queue);
             }
             !failed
         });
-        for waiting in homeless {
+        for waiting in moving {
             self.queued -= 1;
             self.queued_bytes -= waiting.bytes();
             self.enqueue(waiting, router);
@@ -196,57 +197,57 @@ impl LaneStage {
 
     /// Whether everything that has come in so far is done.
     pub(super) fn is_idle(&self) -> bool {
-        self.folds.is_empty() && self.queued == 0 && self.lanes.is_empty()
+        self.partitions.is_empty() && self.queued == 0 && self.lanes.is_empty()
     }
 
     /// Opens lanes for the work that waits, as far as nodes may be asked now. Returns when a
-    /// resting node may be asked again.
+    /// node that is left alone may be asked again.
     pub(super) fn dispatch(&mut self, shared: &Shared, router: &Router) -> Option<Instant> {
         let mut wake: Option<Instant> = None;
-        let folding = self.folds.values().filter(|fold| fold.lane.is_none());
-        let folding = folding.filter_map(|fold| fold.place).map(|place| place.node);
-        let nodes: BTreeSet<NodeId> = folding.chain(self.queue.keys().copied()).collect();
+        let idle = self.partitions.values().filter(|partition| partition.lane.is_none());
+        let idle = idle.filter_map(|partition| partition.replica).map(|replica| replica.node);
+        let nodes: BTreeSet<NodeId> = idle.chain(self.queue.keys().copied()).collect();
         for node in nodes {
-            if let Some(until) = router.resting(node) {
+            if let Some(until) = router.retry_at(node) {
                 wake = Some(wake.map_or(until, |earlier| earlier.min(until)));
                 continue;
             }
-            self.dispatch_folds(node, shared, router);
+            self.dispatch_partitions(node, shared, router);
             let busy = self.lanes.values().filter(|lane| lane.node == node).count();
             for free in (1..=limits::LANES_PER_NODE.saturating_sub(busy)).rev() {
-                self.dispatch_inputs(node, free, shared, router);
+                self.dispatch_batches(node, free, shared, router);
             }
         }
         wake
     }
 
-    fn dispatch_folds(&mut self, node: NodeId, shared: &Shared, router: &Router) {
-        let Some((slice, replicas)) = self.slice.clone() else { return };
+    fn dispatch_partitions(&mut self, node: NodeId, shared: &Shared, router: &Router) {
+        let Some((scan, replicas)) = self.scan.clone() else { return };
         let lane = self.next_lane;
         let mut units = Vec::new();
-        for (&unit, fold) in &mut self.folds {
-            if let Some(place) = fold.place.filter(|place| place.node == node)
-                && fold.lane.is_none()
+        for (&unit, partition) in &mut self.partitions {
+            if let Some(replica) = partition.replica.filter(|replica| replica.node == node)
+                && partition.lane.is_none()
             {
-                fold.lane = Some(lane);
-                units.push(FoldUnit {
+                partition.lane = Some(lane);
+                units.push(PartitionUnit {
                     unit,
-                    attempt: fold.attempt,
-                    home: fold.home,
-                    vnode: place.vnode,
-                    after: fold.after.clone(),
+                    attempt: partition.attempt,
+                    home: partition.home,
+                    vnode: replica.vnode,
+                    after: partition.after.clone(),
                 });
             }
         }
         if !units.is_empty() {
-            let load = Load::Folds(units.iter().map(|unit| unit.unit).collect());
-            let source = Source::Folds { slice, replicas, units };
-            self.open(node, load, source, shared, router);
+            let load = Load::Partitions(units.iter().map(|unit| unit.unit).collect());
+            let units = Units::Partitions { scan, replicas, units };
+            self.open(node, load, units, shared, router);
         }
     }
 
     /// Sends a share of what waits for a node: all of it when only one lane is free.
-    fn dispatch_inputs(&mut self, node: NodeId, free: usize, shared: &Shared, router: &Router) {
+    fn dispatch_batches(&mut self, node: NodeId, free: usize, shared: &Shared, router: &Router) {
         let Some(queue) = self.queue.get_mut(&node) else { return };
         let most = queue.len().div_ceil(free.max(1)).min(limits::BATCH_INPUTS);
         let (mut inputs, mut bytes) = (VecDeque::new(), 0);
@@ -267,17 +268,17 @@ impl LaneStage {
         self.queued_bytes -= inputs.iter().map(Waiting::bytes).sum::<usize>();
         let unit = self.next_unit;
         self.next_unit += 1;
-        let listed = inputs.iter().map(|waiting| LaneInput {
+        let listed = inputs.iter().map(|waiting| BatchInput {
             vnode: waiting.vnode,
             id: waiting.input.id.clone(),
             keydata: waiting.input.keydata.clone(),
         });
-        let source = InputsUnit { unit, attempt: 1, inputs: listed.collect() };
-        let load = Load::Inputs { unit, inputs, taken: 0 };
-        self.open(node, load, Source::Inputs(source), shared, router);
+        let batch = BatchUnit { unit, attempt: 1, inputs: listed.collect() };
+        let load = Load::Batch { unit, inputs, taken: 0 };
+        self.open(node, load, Units::Batch(batch), shared, router);
     }
 
-    fn open(&mut self, node: NodeId, load: Load, source: Source, shared: &Shared, router: &Router) {
+    fn open(&mut self, node: NodeId, load: Load, units: Units, shared: &Shared, router: &Router) {
         let time_left = shared.deadline.saturating_duration_since(Instant::now());
         let request = LaneRequest {
             query: shared.query,
@@ -287,8 +288,8 @@ impl LaneStage {
             work: self.task.work.clone(),
             prereduce: self.task.prereduce.clone(),
             results: self.task.results,
-            manner: self.task.manner,
-            source,
+            options: self.task.options,
+            units,
         };
         let next = lane::open(shared.transport.clone(), router.peer(node), &request);
         self.lanes.insert(self.next_lane, Lane { node, load, next });
@@ -299,8 +300,8 @@ impl LaneStage {
     pub(super) fn poll_step(&mut self, context: &mut Context<'_>) -> Poll<(u64, Step)> {
         let later = self.lanes.range(self.last_served + 1..).map(|(&id, _)| id);
         let earlier = self.lanes.range(..=self.last_served).map(|(&id, _)| id);
-        let turn: Vec<u64> = later.chain(earlier).collect();
-        for id in turn {
+        let order: Vec<u64> = later.chain(earlier).collect();
+        for id in order {
             let Some(lane) = self.lanes.get_mut(&id) else { continue };
             if let Poll::Ready(step) = lane.next.as_mut().poll(context) {
                 self.last_served = id;
@@ -355,8 +356,8 @@ impl LaneStage {
     fn go_on(&mut self, id: u64, frames: FrameStream) {
         let Some(lane) = self.lanes.get_mut(&id) else { return };
         let through = match &lane.load {
-            Load::Folds(units) => units.is_empty(),
-            Load::Inputs { inputs, .. } => inputs.is_empty(),
+            Load::Partitions(units) => units.is_empty(),
+            Load::Batch { inputs, .. } => inputs.is_empty(),
         };
         if through {
             self.lanes.remove(&id);
@@ -371,14 +372,14 @@ impl LaneStage {
     /// When the page does not go on from where its unit stood.
     fn accept(&mut self, id: u64, page: Page) -> KvResult<Accepted> {
         let Some(lane) = self.lanes.get_mut(&id) else { return Ok(stale()) };
-        let (node, mut partitions) = (lane.node, 0);
+        let (node, mut finished) = (lane.node, 0);
         let went_back = || Error::corrupt(format!("unit {} does not go forward", page.unit));
         match &mut lane.load {
-            Load::Folds(units) => {
-                let fold = self.folds.get_mut(&page.unit);
-                let Some(fold) =
-                    fold.filter(|fold| fold.lane == Some(id) && fold.attempt == page.attempt)
-                else {
+            Load::Partitions(units) => {
+                let partition = self.partitions.get_mut(&page.unit);
+                let Some(partition) = partition.filter(|partition| {
+                    partition.lane == Some(id) && partition.attempt == page.attempt
+                }) else {
                     if mapring_types::failpoint!(OldFrameAccepted) {
                         return Ok(accepted(page, node, 0));
                     }
@@ -387,19 +388,19 @@ impl LaneStage {
                 match page.progress {
                     Progress::Done => {
                         units.remove(&page.unit);
-                        self.folds.remove(&page.unit);
-                        partitions = 1;
+                        self.partitions.remove(&page.unit);
+                        finished = 1;
                     }
                     Progress::After(ref reached)
-                        if fold.after.as_ref().is_none_or(|before| reached > before) =>
+                        if partition.after.as_ref().is_none_or(|before| reached > before) =>
                     {
-                        fold.after = Some(reached.clone());
-                        fold.tries = 0;
+                        partition.after = Some(reached.clone());
+                        partition.tries = 0;
                     }
                     Progress::After(_) | Progress::Taken(_) => return Err(went_back()),
                 }
             }
-            Load::Inputs { unit, inputs, taken } => {
+            Load::Batch { unit, inputs, taken } => {
                 if *unit != page.unit || page.attempt != 1 {
                     return Ok(stale());
                 }
@@ -418,7 +419,7 @@ impl LaneStage {
             }
         }
         count("mapring_frames_total", 1);
-        Ok(accepted(page, node, partitions))
+        Ok(accepted(page, node, finished))
     }
 
     /// A unit cannot be run where it was.
@@ -434,18 +435,19 @@ impl LaneStage {
         }
         let Some(lane) = self.lanes.get_mut(&id) else { return Ok(()) };
         match &mut lane.load {
-            Load::Folds(units) => {
-                let known = self.folds.get(&unit);
-                let current =
-                    known.is_some_and(|fold| fold.lane == Some(id) && fold.attempt == attempt);
+            Load::Partitions(units) => {
+                let known = self.partitions.get(&unit);
+                let current = known.is_some_and(|partition| {
+                    partition.lane == Some(id) && partition.attempt == attempt
+                });
                 if !current {
                     return Ok(());
                 }
                 units.remove(&unit);
                 router.failed(lane.node);
-                self.fold_again(unit, error, router)
+                self.rerun(unit, error, router)
             }
-            Load::Inputs { .. } => self.lose(id, error, router),
+            Load::Batch { .. } => self.lose(id, error, router),
         }
     }
 
@@ -461,12 +463,12 @@ impl LaneStage {
         tracing::warn!(%error, node, phase = self.task.phase, "a stream of a query is lost");
         router.failed(lane.node);
         match lane.load {
-            Load::Folds(units) => {
+            Load::Partitions(units) => {
                 for unit in units {
-                    self.fold_again(unit, error, router)?;
+                    self.rerun(unit, error, router)?;
                 }
             }
-            Load::Inputs { inputs, .. } => {
+            Load::Batch { inputs, .. } => {
                 count("mapring_units_rerun_total", 1);
                 for mut waiting in inputs {
                     waiting.tries += 1;
@@ -481,17 +483,17 @@ impl LaneStage {
         Ok(())
     }
 
-    fn fold_again(&mut self, unit: u32, error: &Error, router: &mut Router) -> Result<(), Failure> {
-        let Some(fold) = self.folds.get_mut(&unit) else { return Ok(()) };
+    fn rerun(&mut self, unit: u32, error: &Error, router: &mut Router) -> Result<(), Failure> {
+        let Some(partition) = self.partitions.get_mut(&unit) else { return Ok(()) };
         count("mapring_units_rerun_total", 1);
-        fold.lane = None;
-        fold.attempt = fold.attempt.saturating_add(1);
-        fold.tries += 1;
-        if fold.tries >= limits::TRIES {
-            let what = format!("partition {}", fold.home);
+        partition.lane = None;
+        partition.attempt = partition.attempt.saturating_add(1);
+        partition.tries += 1;
+        if partition.tries >= limits::TRIES {
+            let what = format!("partition {}", partition.home);
             return Err(self.given_up(&what, error));
         }
-        fold.place = router.place(fold.home, fold.n_val);
+        partition.replica = router.replica(partition.home, partition.n_val);
         Ok(())
     }
 
@@ -515,9 +517,9 @@ impl LaneStage {
             }
             self.lose(id, &Error::unavailable("the node is down"), router)?;
         }
-        for fold in self.folds.values_mut().filter(|fold| fold.lane.is_none()) {
-            if fold.place.is_some_and(|place| !router.is_up(place.node)) {
-                fold.place = router.place(fold.home, fold.n_val);
+        for partition in self.partitions.values_mut().filter(|partition| partition.lane.is_none()) {
+            if partition.replica.is_some_and(|replica| !router.is_up(replica.node)) {
+                partition.replica = router.replica(partition.home, partition.n_val);
             }
         }
         let waiting: Vec<NodeId> =
@@ -536,12 +538,12 @@ impl LaneStage {
 impl LaneStage {
     /// Gives the units of a lane to others, and goes on listening to it: a failpoint's part.
     fn forsake(&mut self, id: u64, router: &mut Router) -> Result<(), Failure> {
-        let Some(Lane { load: Load::Folds(units), .. }) = self.lanes.get(&id) else {
+        let Some(Lane { load: Load::Partitions(units), .. }) = self.lanes.get(&id) else {
             return Ok(());
         };
         for unit in units.clone() {
-            if self.folds.get(&unit).is_some_and(|fold| fold.lane == Some(id)) {
-                self.fold_again(unit, &Error::unavailable("the node is down"), router)?;
+            if self.partitions.get(&unit).is_some_and(|partition| partition.lane == Some(id)) {
+                self.rerun(unit, &Error::unavailable("the node is down"), router)?;
             }
         }
         Ok(())
@@ -563,16 +565,16 @@ fn stale() -> Accepted {
 }
 
 fn accepted(page: Page, node: NodeId, partitions: u64) -> Accepted {
-    let Page { results, reduced, inputs, made, made_bytes, skipped, spent, .. } = page;
-    let done = Done {
+    let Page { results, reduced, inputs, made, made_bytes, skipped, cost, .. } = page;
+    let stats = PageStats {
         inputs,
         results: made,
         result_bytes: made_bytes,
         skipped: skipped.len() as u64,
         partitions,
-        spent,
+        cost,
     };
-    Accepted { results, reduced, skipped, done: Some((node, done)) }
+    Accepted { results, reduced, skipped, stats: Some((node, stats)) }
 }
 
 /// What the client is told of a function that failed on a node.

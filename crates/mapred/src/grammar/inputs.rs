@@ -7,7 +7,7 @@ use mapring_script::JsonText;
 use mapring_types::{BucketId, limits as common, quote};
 use serde_json::value::RawValue;
 
-use super::query::{Inputs, PackedKeys, Slice, Values};
+use super::query::{Inputs, PackedKeys, Scan, Values};
 use super::text::{Fields, Kind, each, elements, fields, kind, string};
 use super::{Refused, complaint, index};
 
@@ -35,7 +35,7 @@ fn unrecognized(at: impl Into<String>, value: &RawValue) -> Refused {
 }
 
 fn whole(bucket: BucketId) -> Inputs {
-    Inputs::Slice(Slice { bucket, selection: Selection::All, filters: None })
+    Inputs::Scan(Scan { bucket, selection: Selection::All, filters: None })
 }
 
 fn bucket(value: &RawValue) -> Result<BucketId, Refused> {
@@ -130,7 +130,7 @@ fn object(value: &RawValue) -> Result<Inputs, Refused> {
     let bucket = bucket.map_err(|refused| refused.below(".bucket"))?;
     if fields.get("index").is_some() {
         let selection = index::selection(value, &fields)?;
-        return Ok(Inputs::Slice(Slice { bucket, selection, filters: None }));
+        return Ok(Inputs::Scan(Scan { bucket, selection, filters: None }));
     }
     let Some(given) = fields.get("key_filters") else { return Err(unrecognized("", value)) };
     if kind(given) != Kind::Array || elements(given, 0).is_some() {
@@ -139,7 +139,7 @@ fn object(value: &RawValue) -> Result<Inputs, Refused> {
     match Filters::parse(given) {
         Ok(filters) => {
             let filters = Some(filters);
-            Ok(Inputs::Slice(Slice { bucket, selection: Selection::All, filters }))
+            Ok(Inputs::Scan(Scan { bucket, selection: Selection::All, filters }))
         }
         Err(FilterError::Unknown(name)) => Ok(Inputs::BadFilter(name)),
         Err(FilterError::Malformed(what)) => {

@@ -13,7 +13,7 @@ mod text;
 
 pub(crate) use options::{OnError, Options};
 pub use query::Query;
-pub(crate) use query::{Callee, Code, Inputs, KeyInput, LinkSpec, Phase, PhaseKind, Slice, Spec};
+pub(crate) use query::{Callee, Code, Inputs, KeyInput, LinkSpec, Phase, PhaseKind, Scan, Spec};
 
 use std::time::Duration;
 

@@ -61,7 +61,7 @@ pub(crate) struct Spec {
 #[derive(Debug)]
 pub(crate) enum Inputs {
     /// Objects of a bucket, found beside the data.
-    Slice(Slice),
+    Scan(Scan),
     /// Named keys, in order.
     Keys(PackedKeys),
     /// Values that a generator makes.
@@ -73,7 +73,7 @@ pub(crate) enum Inputs {
 
 /// Some of a bucket's objects.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Slice {
+pub(crate) struct Scan {
     pub(crate) bucket: BucketId,
     pub(crate) selection: Selection,
     /// Which of them, by their keys.

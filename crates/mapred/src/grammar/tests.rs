@@ -120,8 +120,8 @@ fn inputs_that_are_none() {
 #[track_caller]
 fn bucket(inputs: &str, expect: BucketId) {
     let query = good(&format!(r#"{{"inputs":{inputs},"query":[]}}"#));
-    let slice = Slice { bucket: expect, selection: Selection::All, filters: None };
-    assert!(matches!(&query.spec().inputs, Inputs::Slice(found) if *found == slice), "{inputs}");
+    let scan = Scan { bucket: expect, selection: Selection::All, filters: None };
+    assert!(matches!(&query.spec().inputs, Inputs::Scan(found) if *found == scan), "{inputs}");
 }
 
 #[test]
@@ -140,9 +140,9 @@ fn terms(field: &str, from: IndexValue, to: IndexValue) -> Selection {
 fn filtered_buckets() {
     let query =
         good(r#"{"inputs":{"bucket":["t","b"],"key_filters":[["starts_with","a"]]},"query":[]}"#);
-    let Inputs::Slice(slice) = &query.spec().inputs else { panic!("no slice") };
-    assert_eq!(slice.bucket, BucketId::typed("t", "b"));
-    let filters = slice.filters.as_ref().unwrap().compile().unwrap();
+    let Inputs::Scan(scan) = &query.spec().inputs else { panic!("no scan") };
+    assert_eq!(scan.bucket, BucketId::typed("t", "b"));
+    let filters = scan.filters.as_ref().unwrap().compile().unwrap();
     assert_eq!((filters.keeps(b"ab"), filters.keeps(b"ba")), (Ok(true), Ok(false)));
     let body = br#"{"inputs":{"bucket":"b","key_filters":[["bogus",1]]},"query":[]}"#;
     let refusal = crate::natives::check(&parse(body).unwrap()).unwrap_err();
@@ -162,9 +162,9 @@ fn index_inputs() {
     let int = |text: &str| IndexValue::Int(text.into());
     let check = |members: &str, expect: Selection| {
         let query = good(&format!(r#"{{"inputs":{{"bucket":"b",{members}}},"query":[]}}"#));
-        let expect = Slice { bucket: BucketId::untyped("b"), selection: expect, filters: None };
+        let expect = Scan { bucket: BucketId::untyped("b"), selection: expect, filters: None };
         assert!(
-            matches!(&query.spec().inputs, Inputs::Slice(found) if *found == expect),
+            matches!(&query.spec().inputs, Inputs::Scan(found) if *found == expect),
             "{members}"
         );
     };
@@ -180,8 +180,8 @@ fn index_inputs() {
     check(r#""index":"$key","start":"k","end":"a""#, keys.clone());
     check(r#""index":"$key","start":"a","end":"k","key_filters":[]"#, keys);
     let typed = good(r#"{"inputs":{"bucket":["t","b"],"index":"f_int","key":1},"query":[]}"#);
-    let Inputs::Slice(slice) = &typed.spec().inputs else { panic!("no slice") };
-    assert_eq!(slice.bucket, BucketId::typed("t", "b"));
+    let Inputs::Scan(scan) = &typed.spec().inputs else { panic!("no scan") };
+    assert_eq!(scan.bucket, BucketId::typed("t", "b"));
 }
 
 #[test]

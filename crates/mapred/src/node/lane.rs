@@ -16,14 +16,14 @@ use tokio::time::Instant;
 
 use super::Node;
 use super::page::{Pager, UnitEnd};
+use super::permits::LanePermits;
 use super::prereduce::Prereduce;
-use super::turns::LaneTurns;
 use super::work::{CallSize, Outcome, living};
-use crate::grammar::Slice;
+use crate::grammar::Scan;
 use crate::limits;
 use crate::metered::{Counted, count};
 use crate::unit::{
-    self, FoldUnit, Frame, InputsUnit, LaneInput, LaneRequest, Progress, Source, Work,
+    self, BatchInput, BatchUnit, Frame, LaneRequest, PartitionUnit, Progress, Units, Work,
 };
 
 /// What all units of a lane share.
@@ -36,7 +36,7 @@ pub(super) struct Lane {
     pub(super) prereduce: Option<Prereduce>,
     /// Which keys are wanted, when the query filters them.
     keep: Option<KeyTest>,
-    turns: LaneTurns,
+    permits: LanePermits,
     pub(super) size: CallSize,
     pub(super) frames: mpsc::Sender<Bytes>,
 }
@@ -47,37 +47,37 @@ pub(super) async fn run(node: Arc<Node>, request: LaneRequest, frames: mpsc::Sen
         Work::Map(function) => Some(Arc::new(function.clone())),
         Work::Link(_) | Work::Keys { .. } => None,
     };
-    let (keep, refusal) = match key_test(&request.source) {
+    let (keep, refusal) = match key_test(&request.units) {
         Ok(keep) => (keep, None),
         Err(error) => (None, Some(error)),
     };
     let at_once = node.units_at_once.max(1);
-    let turns = LaneTurns::new(&node.turns);
+    let permits = LanePermits::new(&node.permits);
     let size = CallSize::of(function.as_deref());
     let prereduce = request.prereduce.as_ref().map(Prereduce::new);
-    let lane = &Lane { node, request, function, prereduce, keep, turns, size, frames };
-    if let (Some(error), Source::Folds { units, .. }) = (refusal, &lane.request.source) {
+    let lane = &Lane { node, request, function, prereduce, keep, permits, size, frames };
+    if let (Some(error), Units::Partitions { units, .. }) = (refusal, &lane.request.units) {
         let first = units.first().map_or((0, 0), |unit| (unit.unit, unit.attempt));
         return lane.finish(first.0, first.1, Err(UnitEnd::Unable(error))).await;
     }
-    match &lane.request.source {
-        Source::Folds { slice, replicas, units } => {
+    match &lane.request.units {
+        Units::Partitions { scan, replicas, units } => {
             stream::iter(units)
                 .for_each_concurrent(at_once, |unit| async move {
-                    let end = lane.fold(slice, *replicas, unit).await;
+                    let end = lane.run_partition(scan, *replicas, unit).await;
                     lane.finish(unit.unit, unit.attempt, end).await;
                 })
                 .await;
         }
-        Source::Inputs(unit) => {
-            lane.finish(unit.unit, unit.attempt, lane.inputs(unit).await).await;
+        Units::Batch(unit) => {
+            lane.finish(unit.unit, unit.attempt, lane.run_batch(unit).await).await;
         }
     }
 }
 
 /// The test of a query's key filters.
-fn key_test(source: &Source) -> Result<Option<KeyTest>> {
-    let Source::Folds { slice: Slice { filters: Some(filters), .. }, .. } = source else {
+fn key_test(units: &Units) -> Result<Option<KeyTest>> {
+    let Units::Partitions { scan: Scan { filters: Some(filters), .. }, .. } = units else {
         return Ok(None);
     };
     let compiled = filters.compile().map_err(Error::invalid)?;
@@ -103,7 +103,7 @@ impl Lane {
         let _ = self.frames.send(unit::encode(&frame)).await;
     }
 
-    /// A slice whose vnode is not this node's would look like an empty one: the query would answer
+    /// A partition whose vnode is not this node's would look like an empty one: the query would answer
     /// too little without knowing.
     fn check_owner(&self, vnode: Partition) -> Result<()> {
         let view = self.node.cluster.view();
@@ -118,14 +118,19 @@ impl Lane {
         Err(Error::new(ErrorKind::WrongPlan, message))
     }
 
-    async fn fold(&self, slice: &Slice, replicas: u32, unit: &FoldUnit) -> Result<(), UnitEnd> {
+    async fn run_partition(
+        &self,
+        scan: &Scan,
+        replicas: u32,
+        unit: &PartitionUnit,
+    ) -> Result<(), UnitEnd> {
         let _counted = self.begin();
         self.check_owner(unit.vnode)?;
         let request = |after, most| FoldRequest {
             vnode: unit.vnode,
             home: unit.home,
-            bucket: slice.bucket.clone(),
-            selection: slice.selection.clone(),
+            bucket: scan.bucket.clone(),
+            selection: scan.selection.clone(),
             after,
             depth: match &self.request.work {
                 Work::Map(_) => ScanDepth::Records,
@@ -144,8 +149,8 @@ impl Lane {
             after = skipped.next.or(after);
         }
         loop {
-            let turn = self.turns.take().await?;
-            let read = self.read_slice(request(after.clone(), limits::READ_INPUTS), &mut pager);
+            let permit = self.permits.acquire().await?;
+            let read = self.read_page(request(after.clone(), limits::READ_INPUTS), &mut pager);
             let Page { items, next, .. } = read.await?;
             let (mut inputs, mut cursors) = (VecDeque::new(), VecDeque::<Cursor>::new());
             for item in items {
@@ -166,14 +171,14 @@ impl Lane {
                 pager.end_if_late().await?;
             }
             pager.end_if_large().await?;
-            drop(turn);
+            drop(permit);
             match next {
                 // A cursor that does not move would make this go on for ever.
                 Some(next) if after.as_ref().is_none_or(|after| next > *after) => {
                     after = Some(next);
                 }
                 Some(_) => {
-                    let message = format!("the fold of {} does not go on", slice.bucket);
+                    let message = format!("the fold of {} does not go on", scan.bucket);
                     return Err(Error::corrupt(message).into());
                 }
                 None => return pager.end(Progress::Done).await,
@@ -181,7 +186,7 @@ impl Lane {
         }
     }
 
-    async fn inputs(&self, unit: &InputsUnit) -> Result<(), UnitEnd> {
+    async fn run_batch(&self, unit: &BatchUnit) -> Result<(), UnitEnd> {
         let _counted = self.begin();
         let vnodes: BTreeSet<Partition> = unit.inputs.iter().map(|input| input.vnode).collect();
         vnodes.into_iter().try_for_each(|vnode| self.check_owner(vnode))?;
@@ -189,10 +194,10 @@ impl Lane {
         let mut rest = unit.inputs.as_slice();
         let mut taken = 0u64;
         while !rest.is_empty() {
-            let turn = self.turns.take().await?;
+            let permit = self.permits.acquire().await?;
             // Here a call's worth costs little to read, however slow the function is; over the
             // network it does not.
-            let most = match self.request.manner.quorum {
+            let most = match self.request.options.quorum {
                 true => self.size.next(),
                 false => limits::CALL_INPUTS,
             };
@@ -209,7 +214,7 @@ impl Lane {
                 }
                 pager.end_if_late().await?;
             }
-            drop(turn);
+            drop(permit);
         }
         pager.end(Progress::Done).await
     }
@@ -228,18 +233,18 @@ impl Lane {
         let waiting: usize = items.iter().map(bytes).sum();
         let outcomes = self.work(items, pager.calls()).await?;
         let made: usize = outcomes.iter().map(Outcome::bytes).sum();
-        self.turns.holds(waiting + made);
+        self.permits.holds(waiting + made);
         Ok(outcomes)
     }
 
-    async fn read_slice(&self, request: FoldRequest, pager: &mut Pager<'_>) -> Result<Page> {
-        let _read = self.node.turns.read().await?;
+    async fn read_page(&self, request: FoldRequest, pager: &mut Pager<'_>) -> Result<Page> {
+        let _read = self.node.permits.read().await?;
         let began = Instant::now();
         let page = self.node.objects.fold_page(request).await?;
-        let spent = pager.spent();
-        spent.read_us += unit::micros(began.elapsed());
-        spent.looked_at += page.looked_at;
-        spent.read_bytes += page.items.iter().map(|item| item.record.len() as u64).sum::<u64>();
+        let cost = pager.cost();
+        cost.read_us += unit::micros(began.elapsed());
+        cost.looked_at += page.looked_at;
+        cost.read_bytes += page.items.iter().map(|item| item.record.len() as u64).sum::<u64>();
         Ok(page)
     }
 
@@ -247,19 +252,19 @@ impl Lane {
     /// is as good as missing.
     async fn read_inputs(
         &self,
-        inputs: &[LaneInput],
+        inputs: &[BatchInput],
         pager: &mut Pager<'_>,
     ) -> Result<VecDeque<MapInput>> {
         let began = Instant::now();
-        let mut found = if self.request.manner.quorum {
+        let mut found = if self.request.options.quorum {
             self.read_merged(inputs).await?
         } else {
             self.read(inputs).await?
         };
-        let spent = pager.spent();
-        spent.read_us += unit::micros(began.elapsed());
-        spent.looked_at += found.len() as u64;
-        spent.read_bytes += found.iter().map(|input| bytes(input) as u64).sum::<u64>();
+        let cost = pager.cost();
+        cost.read_us += unit::micros(began.elapsed());
+        cost.looked_at += found.len() as u64;
+        cost.read_bytes += found.iter().map(|input| bytes(input) as u64).sum::<u64>();
         for MapInput { id, record, .. } in &mut found {
             if let Some(read) = record.take() {
                 *record = self.living(id, read)?;
@@ -270,14 +275,14 @@ impl Lane {
 
     /// See [`living`].
     fn living(&self, id: &ObjectId, record: Record) -> Result<Option<Record>> {
-        match self.request.manner.tombstones {
+        match self.request.options.tombstones {
             true => Ok(Some(record)),
             false => living(id, record, matches!(self.request.work, Work::Map(_))),
         }
     }
 
     /// Reads each of the named objects from a majority of its replicas.
-    async fn read_merged(&self, inputs: &[LaneInput]) -> Result<Vec<MapInput>> {
+    async fn read_merged(&self, inputs: &[BatchInput]) -> Result<Vec<MapInput>> {
         let reads = inputs.iter().map(|input| async move {
             let object = match has_name(input) {
                 true => self.node.objects.read_quorum(&input.id).await?,
@@ -300,12 +305,12 @@ impl Lane {
 
     /// Reads the first of the named objects, up to [`limits::READ_BYTES`]; one that its vnode here
     /// lacks is looked for on the other primaries.
-    async fn read(&self, inputs: &[LaneInput]) -> Result<Vec<MapInput>> {
-        let named: Vec<(usize, &LaneInput)> =
+    async fn read(&self, inputs: &[BatchInput]) -> Result<Vec<MapInput>> {
+        let named: Vec<(usize, &BatchInput)> =
             inputs.iter().enumerate().filter(|(_, input)| has_name(input)).collect();
         let names = named.iter().map(|(_, input)| (input.vnode, input.id.clone())).collect();
         let records = {
-            let _read = self.node.turns.read().await?;
+            let _read = self.node.permits.read().await?;
             self.node.objects.read_local(names, limits::READ_BYTES).await?
         };
         let mut end = named.get(records.len()).map_or(inputs.len(), |(at, _)| *at);
@@ -349,11 +354,11 @@ impl Lane {
 }
 
 /// Nothing can be stored under an empty name.
-fn has_name(input: &LaneInput) -> bool {
+fn has_name(input: &BatchInput) -> bool {
     !input.id.key.is_empty() && !input.id.bucket.name.is_empty()
 }
 
-fn without_object(input: &LaneInput) -> MapInput {
+fn without_object(input: &BatchInput) -> MapInput {
     MapInput { id: input.id.clone(), keydata: input.keydata.clone(), record: None }
 }
 

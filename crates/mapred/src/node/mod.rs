@@ -2,8 +2,8 @@
 
 mod lane;
 mod page;
+mod permits;
 mod prereduce;
-mod turns;
 mod work;
 
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use crate::limits;
 use crate::metered::Counted;
 use crate::objects::Objects;
 use crate::unit::{self, Frame, LaneRequest};
-pub(crate) use turns::NodeTurns;
+pub(crate) use permits::NodePermits;
 
 /// What lanes are run with.
 pub(crate) struct Node {
@@ -33,7 +33,7 @@ pub(crate) struct Node {
     /// Units of one lane that run at once.
     pub(crate) units_at_once: usize,
     /// What all lanes may hold.
-    pub(crate) turns: NodeTurns,
+    pub(crate) permits: NodePermits,
     /// Inputs after which a page ends.
     pub(crate) page_inputs: u64,
     /// Units that run here now.

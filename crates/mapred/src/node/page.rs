@@ -8,7 +8,7 @@ use super::lane::Lane;
 use super::work::Outcome;
 use crate::limits;
 use crate::metered::count;
-use crate::unit::{self, Broken, Page, Progress, Spent, Work};
+use crate::unit::{self, Broken, Cost, Page, Progress, Work};
 
 /// What an input that is left out takes in a page, about.
 fn skipped_bytes(broken: &Broken) -> usize {
@@ -51,7 +51,7 @@ pub(super) struct Pager<'l> {
     /// The most inputs of the next call, while some fail.
     careful: usize,
     skipped: Vec<Broken>,
-    spent: Spent,
+    cost: Cost,
     reached: Option<Progress>,
     began: Instant,
 }
@@ -69,20 +69,20 @@ impl<'l> Pager<'l> {
             inputs: 0,
             careful: usize::MAX,
             skipped: Vec::new(),
-            spent: Spent::default(),
+            cost: Cost::default(),
             reached: None,
             began: Instant::now(),
         }
     }
 
     /// Where costs of the page are noted.
-    pub(super) fn spent(&mut self) -> &mut Spent {
-        &mut self.spent
+    pub(super) fn cost(&mut self) -> &mut Cost {
+        &mut self.cost
     }
 
-    /// As [`Pager::spent`], and how many inputs the next call may have.
-    pub(super) fn calls(&mut self) -> (&mut Spent, &mut usize) {
-        (&mut self.spent, &mut self.careful)
+    /// As [`Pager::cost`], and how many inputs the next call may have.
+    pub(super) fn calls(&mut self) -> (&mut Cost, &mut usize) {
+        (&mut self.cost, &mut self.careful)
     }
 
     /// Adds what became of one input, or of some together; `reached` is where to go on after it. Ends the page when it is
@@ -112,7 +112,7 @@ impl<'l> Pager<'l> {
             }
         }
         self.reached = Some(reached);
-        let enough = self.lane.request.manner.most_results.is_some_and(|most| self.made.0 >= most);
+        let enough = self.lane.request.options.most_results.is_some_and(|most| self.made.0 >= most);
         let full = enough
             || self.bytes >= limits::PAGE_RESULT_BYTES
             || self.inputs >= self.lane.node.page_inputs;
@@ -129,7 +129,7 @@ impl<'l> Pager<'l> {
         if self.began.elapsed() >= limits::PAGE_TIME { self.send().await } else { Ok(()) }
     }
 
-    /// Ends the page when it holds much: its unit gives up its turn.
+    /// Ends the page when it holds much: its unit gives up its permit.
     pub(super) async fn end_if_large(&mut self) -> Result<(), UnitEnd> {
         if self.bytes >= limits::PAGE_KEPT_BYTES { self.send().await } else { Ok(()) }
     }
@@ -156,9 +156,9 @@ impl<'l> Pager<'l> {
             }
             None => (results, None),
         };
-        let mut spent = std::mem::take(&mut self.spent);
+        let mut cost = std::mem::take(&mut self.cost);
         if reduced.is_some() {
-            spent.prereduce_us += unit::micros(began.elapsed());
+            cost.prereduce_us += unit::micros(began.elapsed());
         }
         if !matches!(self.lane.request.work, Work::Keys { .. }) {
             count("mapring_query_inputs_total", inputs);
@@ -174,14 +174,14 @@ impl<'l> Pager<'l> {
             made,
             made_bytes,
             skipped,
-            spent,
+            cost,
         };
         let frame = unit::encode_page(page);
         let began = Instant::now();
         let sent = self.lane.frames.send(frame).await;
         // Waiting for the coordinator to take a page is no work on the next one.
         self.began = Instant::now();
-        self.spent.held_back_us = unit::micros(self.began - began);
+        self.cost.held_back_us = unit::micros(self.began - began);
         sent.map_err(|_| UnitEnd::Gone)
     }
 }

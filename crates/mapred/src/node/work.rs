@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::lane::Lane;
 use super::page::UnitEnd;
 use crate::grammar::{KeyInput, LinkSpec};
-use crate::unit::{self, Broken, Spent, Work};
+use crate::unit::{self, Broken, Cost, Work};
 use crate::{keys, limits};
 
 /// What became of one input.
@@ -36,15 +36,15 @@ impl Lane {
     pub(super) async fn work(
         &self,
         items: &mut VecDeque<MapInput>,
-        (spent, careful): (&mut Spent, &mut usize),
+        (cost, careful): (&mut Cost, &mut usize),
     ) -> Result<Vec<Outcome>, UnitEnd> {
         let mut most = self.size.next().min(*careful);
         loop {
             let call = take(items, most);
-            let broken = match self.call(&call, spent).await {
+            let broken = match self.call(&call, cost).await {
                 // Only a function of inputs can fail for one of them: not the reduce that follows.
                 Err(UnitEnd::Broken(broken))
-                    if self.request.manner.skip && broken.phase == self.request.phase =>
+                    if self.request.options.skip && broken.phase == self.request.phase =>
                 {
                     broken
                 }
@@ -69,15 +69,15 @@ impl Lane {
         }
     }
 
-    async fn call(&self, call: &[MapInput], spent: &mut Spent) -> Result<Vec<Outcome>, UnitEnd> {
+    async fn call(&self, call: &[MapInput], cost: &mut Cost) -> Result<Vec<Outcome>, UnitEnd> {
         let began = Instant::now();
         let outcomes = match (&self.request.work, &self.function) {
-            (Work::Map(_), Some(function)) => self.map(function, call, spent).await,
+            (Work::Map(_), Some(function)) => self.map(function, call, cost).await,
             (Work::Link(spec), _) => each(call, |input| links(input, spec)),
             (Work::Keys { pairs }, _) => each(call, |input| key(input, *pairs)),
             (Work::Map(_), None) => Err(Error::internal("a map phase without a function").into()),
         };
-        spent.work_us += unit::micros(began.elapsed());
+        cost.work_us += unit::micros(began.elapsed());
         outcomes
     }
 
@@ -85,15 +85,15 @@ impl Lane {
         &self,
         function: &Arc<PhaseFunction>,
         call: &[MapInput],
-        spent: &mut Spent,
+        cost: &mut Cost,
     ) -> Result<Vec<Outcome>, UnitEnd> {
-        if let Some(combined) = self.combine(function, call, spent).await? {
+        if let Some(combined) = self.combine(function, call, cost).await? {
             return Ok(vec![Outcome::Combined(combined)]);
         }
         let phase = usize::try_from(self.request.phase).unwrap_or(usize::MAX);
         let (query, workers) = (self.request.query, &self.node.workers);
         let (results, took) = workers.map_timed(query, phase, function, call.to_vec()).await;
-        spent.function_us += unit::micros(took);
+        cost.function_us += unit::micros(took);
         if results.is_ok() {
             self.size.took(call.len(), took);
         }
@@ -113,7 +113,7 @@ impl Lane {
         &self,
         function: &Arc<PhaseFunction>,
         call: &[MapInput],
-        spent: &mut Spent,
+        cost: &mut Cost,
     ) -> Result<Option<Combined>, UnitEnd> {
         // Results that are wanted themselves must come here.
         let prereduce = self.prereduce.as_ref().filter(|_| !self.request.results);
@@ -127,7 +127,7 @@ impl Lane {
             prereduce.keep_apart();
             return Ok(None);
         };
-        spent.function_us += unit::micros(took);
+        cost.function_us += unit::micros(took);
         let combined = match combined {
             Ok(combined) => combined,
             Err(CombineError::Map(error)) => return Err(self.failed(error, call)),
@@ -391,7 +391,7 @@ mod tests {
         for _ in 0..6 {
             size.took(size.next(), Duration::ZERO);
         }
-        // A short call, as at the end of a slice, says little about long ones.
+        // A short call, as at the end of a partition, says little about long ones.
         size.took(1, Duration::ZERO);
         assert_eq!(take(&mut items, size.next()).len(), limits::CALL_INPUTS);
         for _ in 0..10 {

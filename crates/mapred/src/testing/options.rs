@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::world::{World, gather, object};
 use crate::failure::Failure;
 use crate::grammar;
-use crate::running::QueryId;
+use crate::report::QueryId;
 use crate::{Rejection, Started};
 
 fn map(name: &str) -> String {
@@ -24,9 +24,9 @@ async fn run(
     world: &World,
     body: &str,
 ) -> (Result<BTreeMap<usize, Vec<String>>, Failure>, Vec<Value>) {
-    let Started { results, running } = start(world, 0, body).unwrap();
+    let Started { results, handle } = start(world, 0, body).unwrap();
     let found = gather(results).await;
-    let skipped = running.take_skipped();
+    let skipped = handle.take_skipped();
     (found, skipped.iter().map(|text| serde_json::from_str(text.get()).unwrap()).collect())
 }
 
@@ -176,7 +176,7 @@ async fn generators_feed_any_phase() {
 async fn queries_are_seen_and_ended_from_any_node() {
     let world = world();
     let body = format!(r#"{{"inputs":"b","query":{}}}"#, map("hang"));
-    let Started { results, running } = start(&world, 1, &body).unwrap();
+    let Started { results, handle } = start(&world, 1, &body).unwrap();
     let waits = tokio::spawn(gather(results));
     while world.watch.hanging.load(Ordering::Relaxed) == 0 {
         tokio::task::yield_now().await;
@@ -185,16 +185,16 @@ async fn queries_are_seen_and_ended_from_any_node() {
         let list = engine.queries().await;
         assert!(list.unreachable.is_empty() && list.left_out == 0);
         let [report] = list.queries.as_slice() else { panic!("{list:?}") };
-        let shown = engine.show(running.id).await.unwrap().unwrap();
+        let shown = engine.show(handle.id).await.unwrap().unwrap();
         assert_eq!(shown.id, report.id);
-        assert_eq!((&report.id, report.state.as_str()), (&running.id.to_string(), "running"));
+        assert_eq!((&report.id, report.state.as_str()), (&handle.id.to_string(), "running"));
         assert_eq!(report.phases[0].partitions, 16);
         assert_eq!(report.phases[0].function, "hang");
     }
-    let stranger = QueryId { number: running.id.number ^ 1, ..running.id };
+    let stranger = QueryId { number: handle.id.number ^ 1, ..handle.id };
     assert!(!world.engines[0].end(stranger).await.unwrap());
-    assert!(!world.engines[0].end(QueryId { node: NodeId(99), ..running.id }).await.unwrap());
-    assert!(world.engines[2].end(running.id).await.unwrap());
+    assert!(!world.engines[0].end(QueryId { node: NodeId(99), ..handle.id }).await.unwrap());
+    assert!(world.engines[2].end(handle.id).await.unwrap());
     let failure = waits.await.unwrap().unwrap_err();
     assert!(failure.body.contains("ended by an operator"), "{}", failure.body);
     while world.watch.hanging.load(Ordering::Relaxed) > 0 {
@@ -211,9 +211,9 @@ async fn a_profile_has_each_phase_on_each_node() {
     let query = r#"[{"map":{"language":"javascript","name":"json","arg":{"do_prereduce":true}}},
                     {"reduce":{"language":"javascript","name":"sum"}}]"#;
     let body = format!(r#"{{"inputs":"b","query":{query},"profile":true}}"#);
-    let Started { results, running } = start(&world, 0, &body).unwrap();
+    let Started { results, handle } = start(&world, 0, &body).unwrap();
     assert_eq!(gather(results).await.unwrap()[&1], ["4950"]);
-    let profile: Value = serde_json::from_str(&running.profile()).unwrap();
+    let profile: Value = serde_json::from_str(&handle.profile()).unwrap();
     let phases = profile["phases"].as_array().unwrap();
     let inputs = |phase: u64| -> u64 {
         let of_phase = phases.iter().filter(|cost| cost["phase"] == phase);
@@ -222,7 +222,7 @@ async fn a_profile_has_each_phase_on_each_node() {
     assert_eq!(inputs(0), 100);
     assert!(inputs(1) >= 3, "{profile}");
     assert_eq!(phases.iter().filter(|cost| cost["phase"] == 0).count(), 3);
-    let report = running.report();
+    let report = handle.report();
     assert_eq!((report.phases[0].partitions_done, report.inputs_done), (16, 100));
 }
 

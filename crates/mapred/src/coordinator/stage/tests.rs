@@ -9,49 +9,58 @@ use mapring_ring::{Coverage, CoverageEntry, RingSize};
 use super::*;
 use mapring_types::{BucketId, ObjectId};
 
-use crate::unit::{Broken, Spent};
+use crate::unit::{Broken, Cost};
 
 fn id(key: &str) -> ObjectId {
     ObjectId::new(BucketId::untyped("b"), key.to_owned())
 }
 
 fn plan(router: &mut Router, view: &View) {
-    router.place(Partition(0), 3);
-    let wish = router.wish().unwrap();
-    let fit =
-        |entry: CoverageEntry| view.is_up(entry.node) && !wish.strikes.contains_key(&entry.node);
-    router.planned(&wish, Coverage::new(view.plan(), 3, 0, fit).unwrap());
+    router.replica(Partition(0), 3);
+    let request = router.request().unwrap();
+    let fit = |entry: CoverageEntry| {
+        view.is_up(entry.node) && !request.failures.contains_key(&entry.node)
+    };
+    router.planned(&request, Coverage::new(view.plan(), 3, 0, fit).unwrap());
 }
 
-/// A stage with one unfinished slice, unit 1, in lane 1, and a batch of three inputs, unit 9, in
+/// A stage with one unfinished partition, unit 1, in lane 1, and a batch of three inputs, unit 9, in
 /// lane 2 on the same node.
 fn stage() -> (LaneStage, Router, Arc<View>) {
     let view = FixedGroup::start(3, RingSize::new(16).unwrap())[0].view();
     let mut router = Router::new(view.clone());
     plan(&mut router, &view);
-    let manner = Manner::default();
+    let options = UnitOptions::default();
     let task = Task {
         phase: 0,
         work: Work::Keys { pairs: false },
         prereduce: None,
         results: true,
-        manner,
+        options,
     };
     let mut stage = LaneStage::new(task);
     let home = Partition(0);
-    let place = router.place(home, 3).unwrap();
+    let replica = router.replica(home, 3).unwrap();
     let (after, lane) = (None, Some(1));
-    let fold = Fold { home, place: Some(place), n_val: 3, after, attempt: 3, tries: 2, lane };
-    stage.folds.insert(1, fold);
+    let partition = PartitionProgress {
+        home,
+        replica: Some(replica),
+        n_val: 3,
+        after,
+        attempt: 3,
+        tries: 2,
+        lane,
+    };
+    stage.partitions.insert(1, partition);
     let waiting = |key| {
         let input = KeyInput { id: id(key), keydata: None };
         Waiting { input, home, vnode: home, n_val: 3, tries: 0 }
     };
     let inputs = ["a", "b", "c"].map(waiting).into();
-    let loads = [Load::Folds([1].into()), Load::Inputs { unit: 9, inputs, taken: 0 }];
+    let loads = [Load::Partitions([1].into()), Load::Batch { unit: 9, inputs, taken: 0 }];
     for (lane, load) in (1..).zip(loads) {
         let next = Box::pin(std::future::pending());
-        stage.lanes.insert(lane, Lane { node: place.node, load, next });
+        stage.lanes.insert(lane, Lane { node: replica.node, load, next });
     }
     (stage, router, view)
 }
@@ -68,7 +77,7 @@ fn page(unit: u32, attempt: u32, progress: Progress) -> Page {
         made: 1,
         made_bytes: 1,
         skipped: Vec::new(),
-        spent: Spent::default(),
+        cost: Cost::default(),
     }
 }
 
@@ -88,9 +97,12 @@ fn pages_of_other_attempts_units_and_lanes_are_dropped() {
     check(&mut stage, 1, page(2, 3, after("k")), Ok(false));
     check(&mut stage, 2, page(1, 3, after("k")), Ok(false));
     check(&mut stage, 7, page(1, 3, after("k")), Ok(false));
-    assert!(stage.folds[&1].after.is_none());
+    assert!(stage.partitions[&1].after.is_none());
     check(&mut stage, 1, page(1, 3, after("k")), Ok(true));
-    assert_eq!((stage.folds[&1].after.clone(), stage.folds[&1].tries), (Some(Cursor::new("k")), 0));
+    assert_eq!(
+        (stage.partitions[&1].after.clone(), stage.partitions[&1].tries),
+        (Some(Cursor::new("k")), 0)
+    );
 }
 
 #[test]
@@ -120,14 +132,14 @@ fn lost_lanes_go_on_from_where_they_stood() {
     for lane in [1, 2] {
         stage.lose(lane, &Error::unavailable("gone"), &mut router).unwrap();
     }
-    let fold = &stage.folds[&1];
-    assert_eq!((fold.attempt, fold.tries, fold.lane), (4, 1, None));
-    assert_eq!(fold.after, Some(Cursor::new("k")));
-    assert!(fold.place.is_none());
-    assert_eq!((stage.unplaced.len(), stage.queued), (1, 1));
+    let partition = &stage.partitions[&1];
+    assert_eq!((partition.attempt, partition.tries, partition.lane), (4, 1, None));
+    assert_eq!(partition.after, Some(Cursor::new("k")));
+    assert!(partition.replica.is_none());
+    assert_eq!((stage.unassigned.len(), stage.queued), (1, 1));
     plan(&mut router, &view);
-    stage.place(&mut router);
-    assert_ne!(stage.folds[&1].place.unwrap().node, node);
+    stage.assign(&mut router);
+    assert_ne!(stage.partitions[&1].replica.unwrap().node, node);
     let queued: Vec<_> = stage.queue.values().flatten().map(|w| w.input.id.clone()).collect();
     assert_eq!((queued, stage.queued), (vec![id("c")], 1));
     assert!(!stage.queue.contains_key(&node));
@@ -139,9 +151,9 @@ fn lost_lanes_go_on_from_where_they_stood() {
 fn tries_end() {
     let (mut stage, mut router, _) = stage();
     for _ in 0..limits::TRIES - 3 {
-        stage.fold_again(1, &Error::unavailable("x"), &mut router).unwrap();
+        stage.rerun(1, &Error::unavailable("x"), &mut router).unwrap();
     }
-    let failure = stage.fold_again(1, &Error::unavailable("x"), &mut router);
+    let failure = stage.rerun(1, &Error::unavailable("x"), &mut router);
     assert!(failure.unwrap_err().body.contains("partition 0 could not be worked on"));
 }
 
@@ -173,6 +185,6 @@ fn nodes_that_are_down_lose_their_work() {
     let mut router = Router::new(Arc::clone(&cluster.view()));
     stage.view_changed(&mut router).unwrap();
     assert!(stage.lanes.is_empty());
-    assert!(stage.folds[&1].place.is_none());
-    assert_eq!((stage.unplaced.len(), stage.queued), (3, 3));
+    assert!(stage.partitions[&1].replica.is_none());
+    assert_eq!((stage.unassigned.len(), stage.queued), (3, 3));
 }

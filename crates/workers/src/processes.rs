@@ -7,19 +7,19 @@ use parking_lot::Mutex;
 
 /// The ids of the worker processes that have been started and not been waited for.
 #[derive(Debug, Default)]
-pub(crate) struct Living(Mutex<BTreeSet<u32>>);
+pub(crate) struct Processes(Mutex<BTreeSet<u32>>);
 
 /// A process in the list, until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Entry {
-    living: Arc<Living>,
+    processes: Arc<Processes>,
     id: u32,
 }
 
-impl Living {
+impl Processes {
     pub(crate) fn enter(self: &Arc<Self>, id: u32) -> Entry {
         self.0.lock().insert(id);
-        Entry { living: Arc::clone(self), id }
+        Entry { processes: Arc::clone(self), id }
     }
 
     pub(crate) fn ids(&self) -> Vec<u32> {
@@ -29,6 +29,6 @@ impl Living {
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        self.living.0.lock().remove(&self.id);
+        self.processes.0.lock().remove(&self.id);
     }
 }

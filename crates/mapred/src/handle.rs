@@ -1,0 +1,373 @@
+//! A query under way: what it has done so far, and how it is ended.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use serde_json::value::RawValue;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::failure::Failure;
+use crate::grammar::{Inputs, Phase, PhaseKind, Query};
+use crate::limits;
+use crate::metered::count;
+use crate::report::{PhaseReport, QueryId, QueryReport, function, word};
+use crate::unit::Cost;
+
+/// A query under way, or just ended. Cheap to share.
+#[derive(Debug)]
+pub struct QueryHandle {
+    pub(crate) id: QueryId,
+    node: String,
+    query: Query,
+    asked: Instant,
+    admitted: AtomicBool,
+    phases: Vec<Counters>,
+    /// Of the listing of keys for a reduce that has no map before it.
+    listing: Option<Counters>,
+    skipped: Mutex<Skipped>,
+    skipped_count: AtomicU64,
+    /// By phase, its kind, and node.
+    profile: Mutex<BTreeMap<(usize, &'static str, String), ProfileEntry>>,
+    end: watch::Sender<Option<Ending>>,
+}
+
+/// Why a query is ended before it is complete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// Somebody who watches it wants it.
+    Operator,
+    /// The node that coordinates it stops.
+    Stop,
+}
+
+/// Reports of inputs that were left out, as far as the client has not taken them.
+#[derive(Debug, Default)]
+struct Skipped {
+    reports: Vec<Box<RawValue>>,
+    bytes: usize,
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    inputs: AtomicU64,
+    results: AtomicU64,
+    result_bytes: AtomicU64,
+    skipped: AtomicU64,
+    partitions_done: AtomicU64,
+    partitions: AtomicU64,
+}
+
+/// What a phase cost on a node.
+#[derive(Debug, Clone, Copy, Default)]
+struct ProfileEntry {
+    pages: u64,
+    inputs: u64,
+    results: u64,
+    result_bytes: u64,
+    cost: Cost,
+}
+
+/// What a page, or a step of a reduce, has done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct PageStats {
+    pub(crate) inputs: u64,
+    pub(crate) results: u64,
+    pub(crate) result_bytes: u64,
+    pub(crate) skipped: u64,
+    pub(crate) partitions: u64,
+    pub(crate) cost: Cost,
+}
+
+impl QueryHandle {
+    pub(crate) fn new(id: QueryId, node: String, query: Query) -> Self {
+        let phases = query.spec().phases.len().max(1);
+        let reduces_first = query
+            .spec()
+            .phases
+            .first()
+            .is_some_and(|phase| matches!(phase.kind, PhaseKind::Reduce(_)));
+        let lists = reduces_first && matches!(query.spec().inputs, Inputs::Scan(_));
+        Self {
+            id,
+            node,
+            query,
+            asked: Instant::now(),
+            admitted: AtomicBool::new(false),
+            phases: (0..phases).map(|_| Counters::default()).collect(),
+            listing: lists.then(Counters::default),
+            skipped: Mutex::default(),
+            skipped_count: AtomicU64::new(0),
+            profile: Mutex::default(),
+            end: watch::Sender::new(None),
+        }
+    }
+
+    /// The query's id, as in the header `X-Query-Id`.
+    pub fn id(&self) -> QueryId {
+        self.id
+    }
+
+    /// Whether the client asked what the query costs.
+    pub fn wants_profile(&self) -> bool {
+        self.query.spec().options.profile
+    }
+
+    /// What the query has done so far.
+    pub fn report(&self) -> QueryReport {
+        let kinds = &self.query.spec().phases;
+        let listing = self.listing.iter().map(|counters| shown_phase(0, None, counters));
+        let phases = self.phases.iter().enumerate();
+        let phases = phases.map(|(at, counters)| shown_phase(at, kinds.get(at), counters));
+        let phases: Vec<PhaseReport> = listing.chain(phases).collect();
+        let state = if self.is_admitted() { "running" } else { "waiting" };
+        QueryReport {
+            id: self.id.to_string(),
+            node: self.node.clone(),
+            state: state.to_owned(),
+            age_ms: millis(self.age()),
+            timeout_ms: millis(self.query.timeout()),
+            inputs_done: phases
+                .iter()
+                .filter(|phase| phase.kind != "reduce")
+                .map(|phase| phase.inputs)
+                .sum(),
+            phases,
+            query: self.query.spec().text.clone(),
+        }
+    }
+
+    /// How many inputs were left out.
+    pub fn skipped_count(&self) -> u64 {
+        self.skipped_count.load(Ordering::Relaxed)
+    }
+
+    /// The inputs that were left out since the last call, as JSON objects such as failures have; of
+    /// very many the first.
+    pub fn take_skipped(&self) -> Vec<Box<RawValue>> {
+        std::mem::take(&mut *self.skipped.lock()).reports
+    }
+
+    /// What each phase cost on each node, as JSON.
+    pub fn profile(&self) -> String {
+        let entries: Vec<serde_json::Value> = self
+            .profile
+            .lock()
+            .iter()
+            .map(|((phase, kind, node), entry)| {
+                let ProfileEntry { pages, inputs, results, result_bytes, cost } = entry;
+                serde_json::json!({
+                    "phase": phase,
+                    "kind": kind,
+                    "node": node,
+                    "pages": pages,
+                    "inputs": inputs,
+                    "looked_at": cost.looked_at,
+                    "read_bytes": cost.read_bytes,
+                    "results": results,
+                    "result_bytes": result_bytes,
+                    "read_ms": shown(cost.read_us),
+                    "work_ms": shown(cost.work_us),
+                    "function_ms": shown(cost.function_us),
+                    "prereduce_ms": shown(cost.prereduce_us),
+                    "held_back_ms": shown(cost.held_back_us),
+                })
+            })
+            .collect();
+        let whole = serde_json::json!({
+            "query": self.id.to_string(),
+            "elapsed_ms": shown(crate::unit::micros(self.asked.elapsed())),
+            "phases": entries,
+        });
+        whole.to_string()
+    }
+
+    /// Ends the query. The first reason counts.
+    pub(crate) fn end(&self, why: Ending) {
+        self.end.send_if_modified(|end| end.replace(end.unwrap_or(why)).is_none());
+    }
+
+    /// Waits until the query is to be ended, and gives what its client is told.
+    pub(crate) async fn ended(&self) -> Failure {
+        let mut end = self.end.subscribe();
+        // The sender lives as long as this.
+        let why = end.wait_for(Option::is_some).await.ok().and_then(|end| *end);
+        match why {
+            Some(Ending::Stop) => Failure::stopping(&self.node),
+            Some(Ending::Operator) | None => {
+                count("mapring_queries_ended_total", 1);
+                Failure::query("the query was ended by an operator")
+            }
+        }
+    }
+
+    /// How long it has been under way.
+    pub(crate) fn age(&self) -> Duration {
+        self.asked.elapsed()
+    }
+
+    /// Whether it has begun, and no longer waits for its turn.
+    pub(crate) fn is_admitted(&self) -> bool {
+        self.admitted.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn admit(&self) {
+        self.admitted.store(true, Ordering::Relaxed);
+    }
+
+    /// The first phase, or the listing before it, is to work through so many partitions.
+    pub(crate) fn set_partitions(&self, partitions: u64) {
+        if let Some(counters) = self.listing.as_ref().or(self.phases.first()) {
+            counters.partitions.store(partitions, Ordering::Relaxed);
+        }
+    }
+
+    /// Keys have been listed on a node for the first reduce.
+    pub(crate) fn record_listing(&self, node: &str, stats: &PageStats) {
+        match &self.listing {
+            Some(counters) => self.add(counters, (0, "keys", node), stats),
+            None => self.record(0, node, stats),
+        }
+    }
+
+    /// A phase has done something on a node.
+    pub(crate) fn record(&self, phase: usize, node: &str, stats: &PageStats) {
+        if let Some(counters) = self.phases.get(phase) {
+            let kind = self.query.spec().phases.get(phase);
+            let kind = kind.map_or("keys", |phase| word(&phase.kind));
+            self.add(counters, (phase, kind, node), stats);
+        }
+    }
+
+    fn add(
+        &self,
+        counters: &Counters,
+        (phase, kind, node): (usize, &'static str, &str),
+        stats: &PageStats,
+    ) {
+        for (counter, more) in [
+            (&counters.inputs, stats.inputs),
+            (&counters.results, stats.results),
+            (&counters.result_bytes, stats.result_bytes),
+            (&counters.skipped, stats.skipped),
+            (&counters.partitions_done, stats.partitions),
+        ] {
+            counter.fetch_add(more, Ordering::Relaxed);
+        }
+        if self.wants_profile() {
+            let mut profile = self.profile.lock();
+            let entry = profile.entry((phase, kind, node.to_owned())).or_default();
+            entry.pages += 1;
+            entry.inputs += stats.inputs;
+            entry.results += stats.results;
+            entry.result_bytes += stats.result_bytes;
+            entry.cost.add(&stats.cost);
+        }
+    }
+
+    /// Inputs are left out. Gives how many there are now.
+    pub(crate) fn skip(&self, inputs: impl Iterator<Item = Failure>) -> u64 {
+        let mut kept = self.skipped.lock();
+        for failure in inputs {
+            self.skipped_count.fetch_add(1, Ordering::Relaxed);
+            let room = kept.reports.len() < limits::SKIPPED_KEPT
+                && kept.bytes < limits::SKIPPED_KEPT_BYTES;
+            if room && let Ok(report) = RawValue::from_string(failure.body) {
+                kept.bytes += report.get().len();
+                kept.reports.push(report);
+            }
+        }
+        self.skipped_count()
+    }
+}
+
+fn shown_phase(number: usize, phase: Option<&Phase>, counters: &Counters) -> PhaseReport {
+    let kind = phase.map_or("keys", |phase| word(&phase.kind));
+    let function = phase.map(|phase| function(&phase.kind)).unwrap_or_default();
+    let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    PhaseReport {
+        phase: number,
+        kind: kind.to_owned(),
+        function,
+        inputs: of(&counters.inputs),
+        results: of(&counters.results),
+        result_bytes: of(&counters.result_bytes),
+        skipped: of(&counters.skipped),
+        partitions_done: of(&counters.partitions_done),
+        partitions: of(&counters.partitions),
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Microseconds as milliseconds with three decimals.
+fn shown(micros: u64) -> f64 {
+    // Exact for every time that a query can take.
+    #[expect(clippy::cast_precision_loss)]
+    let millis = micros as f64 / 1_000.0;
+    millis
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::sync::Arc;
+
+    use mapring_types::NodeId;
+
+    use super::*;
+    use crate::grammar;
+
+    pub(crate) fn handle(number: u64, body: &str) -> Arc<QueryHandle> {
+        let query = grammar::parse(body.as_bytes()).unwrap();
+        let id = QueryId { node: NodeId(11), number };
+        Arc::new(QueryHandle::new(id, "n1".into(), query))
+    }
+
+    #[test]
+    fn reports_add_up() {
+        let query = handle(
+            1,
+            r#"{"inputs":"b","query":[{"link":{}},{"map":{"language":"javascript","name":"f"}}],"profile":true}"#,
+        );
+        query.set_partitions(64);
+        let stats = PageStats { inputs: 3, results: 2, partitions: 1, ..PageStats::default() };
+        query.record(0, "n1", &stats);
+        query.record(0, "n2", &stats);
+        query.record(1, "n1", &PageStats { inputs: 1, skipped: 1, ..PageStats::default() });
+        // A phase that is not there is no reason to fail.
+        query.record(9, "n1", &stats);
+        let report = query.report();
+        assert_eq!((report.state.as_str(), report.inputs_done), ("waiting", 7));
+        let [first, second] = report.phases.as_slice() else { panic!("{report:?}") };
+        assert_eq!((first.kind.as_str(), first.partitions_done, first.partitions), ("link", 2, 64));
+        assert_eq!((second.function.as_str(), second.skipped), ("f", 1));
+        let profile: serde_json::Value = serde_json::from_str(&query.profile()).unwrap();
+        assert_eq!(profile["phases"][0]["inputs"], 3);
+        assert_eq!(profile["phases"][1]["node"], "n2");
+    }
+
+    #[tokio::test]
+    async fn an_ended_query_is_told_whenever_it_asks() {
+        let query = handle(1, r#"{"inputs":"b","query":[]}"#);
+        query.end(Ending::Operator);
+        query.end(Ending::Stop);
+        for _ in 0..2 {
+            let failure = query.ended().await;
+            assert!(failure.body.contains("operator") && !failure.stopping, "{failure:?}");
+        }
+    }
+
+    #[test]
+    fn so_many_skipped_inputs_are_kept() {
+        let query = handle(1, r#"{"inputs":"b","query":[]}"#);
+        let failures = || (0..limits::SKIPPED_KEPT).map(|at| Failure::phase(0, at));
+        assert_eq!(query.skip(failures()), limits::SKIPPED_KEPT as u64);
+        assert_eq!(query.skip(failures()), 2 * limits::SKIPPED_KEPT as u64);
+        assert_eq!(query.take_skipped().len(), limits::SKIPPED_KEPT);
+        assert!(query.take_skipped().is_empty());
+    }
+}
