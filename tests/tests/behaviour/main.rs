@@ -30,6 +30,7 @@ mod running;
 mod sharing;
 mod signals;
 mod stopping;
+mod structure;
 mod tools;
 mod tutorial;
 mod workspace;

@@ -1,0 +1,48 @@
+//! The files of a crate use each other in one direction, as crates do.
+
+use std::collections::BTreeMap;
+
+use mapring_tests::structure::Structure;
+
+use mapring_tests::harness::root;
+
+/// The most files that may be in one circle. Two that are halves of one thing may know each other.
+const LARGEST_CIRCLE: usize = 2;
+
+/// Crates that have larger circles, with the size of the largest: to become less, never more.
+const LARGER: &[(&str, usize)] = &[
+    ("bench", 17),
+    ("cli", 5),
+    ("cluster", 6),
+    ("engine", 5),
+    ("http", 10),
+    ("kv", 30),
+    ("mapred", 8),
+    ("net", 4),
+    ("node", 3),
+    ("script", 24),
+    ("sim", 10),
+];
+
+fn structures() -> BTreeMap<String, Structure> {
+    let crates = std::fs::read_dir(root().join("crates")).unwrap();
+    let crates = crates.map(|entry| entry.unwrap());
+    let name = |entry: &std::fs::DirEntry| entry.file_name().to_str().unwrap().to_owned();
+    crates.map(|entry| (name(&entry), Structure::read(&entry.path()))).collect()
+}
+
+#[test]
+fn files_do_not_go_round_in_circles() {
+    for (krate, structure) in structures() {
+        let largest = structure.circles().first().map_or(1, |circle| circle.len());
+        let larger = LARGER.iter().find(|(name, _)| *name == krate);
+        match larger {
+            None => assert!(
+                largest <= LARGEST_CIRCLE,
+                "{krate}: {:?} all reach each other",
+                structure.circles()[0]
+            ),
+            Some((_, known)) => assert_eq!(largest, *known, "{krate}: the table is out of date"),
+        }
+    }
+}
