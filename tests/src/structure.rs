@@ -393,6 +393,9 @@ impl Visit<'_> for Reader<'_> {
         visit::visit_item_impl(self, item);
     }
 
+    /// Whom something is for is no use of it.
+    fn visit_visibility(&mut self, _: &Visibility) {}
+
     fn visit_path(&mut self, path: &syn::Path) {
         let segments = path.segments.iter().map(|segment| segment.ident.to_string());
         self.path(&segments.collect::<Vec<_>>());

@@ -16,7 +16,8 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 
-use crate::{Outcome, machine};
+use crate::machine;
+use crate::outcome::Outcome;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {

@@ -8,7 +8,8 @@ use mapring_types::{
     ActorId, BucketId, Dot, Metadata, Object, ObjectId, Record, Sibling, VersionVector,
 };
 
-use crate::{Outcome, machine};
+use crate::machine;
+use crate::outcome::Outcome;
 
 /// Writes under way at once while objects are stored.
 const WRITES: usize = 64;

@@ -10,6 +10,7 @@ mod data;
 mod groups;
 mod machine;
 mod nodes;
+mod outcome;
 mod plan;
 mod report;
 mod table;
@@ -21,6 +22,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use groups::Group;
+use outcome::Outcome;
 use plan::Plan;
 use report::Report;
 use tool::Tool;
@@ -28,10 +30,6 @@ use tool::Tool;
 /// The allocator of the program that is measured.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-/// Why a measurement could not be made.
-type Failure = Box<dyn std::error::Error>;
-type Outcome<T = ()> = Result<T, Failure>;
 
 /// Measures mapring against bare parts of itself, and prints a table in Markdown.
 #[derive(Parser)]
@@ -127,9 +125,4 @@ fn measure(arguments: &Arguments) -> Outcome {
         table::write(document, &text)?;
     }
     Ok(())
-}
-
-/// Says what is going on.
-fn say(what: impl std::fmt::Display) {
-    eprintln!("{what}");
 }

@@ -11,8 +11,8 @@ use tempfile::TempDir;
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::outcome::{Failure, Outcome};
 use crate::tool::Tool;
-use crate::{Failure, Outcome};
 
 /// Nodes that know each other. They end with this.
 pub(crate) struct Nodes {

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::{Outcome, machine};
+use crate::machine;
+use crate::outcome::Outcome;
 
 /// One thing that was measured.
 #[derive(Debug, Clone, PartialEq)]

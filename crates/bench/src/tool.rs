@@ -6,7 +6,7 @@ use std::process::Stdio;
 use serde_json::Value;
 use tokio::process::Command;
 
-use crate::Outcome;
+use crate::outcome::Outcome;
 use crate::plan::{CONNECTIONS, KEYS, Plan, VALUE_BYTES};
 
 /// The program that is measured, and measures.

@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 
 use tokio::process::Command;
 
+use crate::data;
 use crate::nodes::Nodes;
+use crate::outcome::{Outcome, say};
 use crate::plan::Plan;
 use crate::report::Row;
 use crate::table::digits;
 use crate::tool::median;
-use crate::{Outcome, data, say};
 
 const GROUP: &str = "javascript";
 

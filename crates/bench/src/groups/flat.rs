@@ -1,13 +1,13 @@
 //! Whether an object costs as much among many as among few.
 
-use crate::Outcome;
 use crate::nodes::Nodes;
+use crate::outcome::Outcome;
 use crate::plan::{Plan, VALUE_BYTES};
 use crate::report::Row;
 use crate::table::digits;
 use crate::tool::{Runs, Tool};
 
-use super::{check, count_query, sum_query};
+use super::queries::{check, count_query, sum_query};
 
 const GROUP: &str = "flat";
 

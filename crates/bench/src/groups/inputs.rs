@@ -10,15 +10,16 @@ use mapring_engine::{
 };
 use mapring_types::{BucketId, Record};
 
+use crate::data;
 use crate::nodes::Nodes;
+use crate::outcome::Outcome;
 use crate::plan::{CONNECTIONS, KEYS, Plan, VALUE_BYTES};
 use crate::report::Row;
 use crate::table::digits;
 use crate::tool::{Runs, Tool, median};
-use crate::{Outcome, data};
 
+use super::queries::{check, count_of, native_map, seconds_row};
 use super::scan::{Fold, again, copy_all};
-use super::{check, count_of, native_map};
 
 const GROUP: &str = "inputs";
 const BUCKET: &str = "inputs";
@@ -251,7 +252,7 @@ impl Bench<'_> {
             let what =
                 format!("list of {} keys, {name}, n_val 3, {}", digits(LISTED as f64), self.place);
             rows.push(
-                super::seconds_row(GROUP, &what, millis)
+                seconds_row(GROUP, &what, millis)
                     .target(format!("< {LIST_MILLIS} ms"), millis < LIST_MILLIS)
                     .clock(format!(
                         "p99 {} ms; {} µs/key of processor time",
@@ -286,7 +287,7 @@ impl Bench<'_> {
             );
             let millis = runs.median("/first_part_us/p50") / 1e3;
             let all = runs.median("/latency_us/p50") / 1e3;
-            rows.push(super::seconds_row(GROUP, &what, millis).clock(format!(
+            rows.push(seconds_row(GROUP, &what, millis).clock(format!(
                 "all values after {} ms; {} µs/object",
                 digits(all),
                 digits(runs.median("/server_cpu_us_per_object"))

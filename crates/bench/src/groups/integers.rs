@@ -1,13 +1,14 @@
 //! Riak's own benchmark: the sum of ten thousand objects that are numbers.
 
+use crate::data;
 use crate::nodes::Nodes;
+use crate::outcome::Outcome;
 use crate::plan::Plan;
 use crate::report::Row;
 use crate::table::digits;
 use crate::tool::{Runs, Tool};
-use crate::{Outcome, data};
 
-use super::{check, sum_query};
+use super::queries::{check, seconds_row, sum_query};
 
 const GROUP: &str = "integers";
 const OBJECTS: u64 = 10_000;
@@ -35,7 +36,7 @@ pub(super) async fn run(plan: &Plan, tool: &Tool) -> Outcome<Vec<Row>> {
             "{} integers, Riak.mapValuesJson, Riak.reduceSum, n_val 3, {name}",
             digits(OBJECTS as f64)
         );
-        let row = super::seconds_row(GROUP, &what, millis)
+        let row = seconds_row(GROUP, &what, millis)
             .target(format!("< {MOST} ms"), millis < MOST)
             .clock(format!(
                 "p99 {} ms; {} µs/object of processor time",

@@ -2,15 +2,16 @@
 
 use mapring_script::{Binary, Function, JsonText, PhaseFunction, ReduceTiming};
 
+use crate::data;
 use crate::nodes::Nodes;
+use crate::outcome::Outcome;
 use crate::plan::Plan;
 use crate::report::Row;
 use crate::table::digits;
 use crate::tool::{Runs, Tool, median};
-use crate::{Outcome, data};
 
+use super::queries::{check, seconds_row, sum_query};
 use super::runtime::{self, Phases, Took};
-use super::{check, sum_query};
 
 const GROUP: &str = "javascript";
 
@@ -172,6 +173,6 @@ async fn first_part(plan: &Plan, tool: &Tool, nodes: &Nodes) -> Outcome<Row> {
     }
     let what = "the first results of these documents, with chunked=true";
     let millis = runs.median("/first_part_us/p50") / 1e3;
-    Ok(super::seconds_row(GROUP, what, millis)
+    Ok(seconds_row(GROUP, what, millis)
         .clock(format!("all results after {} ms", digits(runs.median("/latency_us/p50") / 1e3))))
 }

@@ -1,8 +1,8 @@
 //! Reads and writes, against an HTTP server that does nothing else.
 
-use crate::Outcome;
 use crate::bare::Bare;
 use crate::nodes::Nodes;
+use crate::outcome::Outcome;
 use crate::plan::{CONNECTIONS, KEYS, Plan, VALUE_BYTES};
 use crate::report::Row;
 use crate::table::digits;

@@ -7,6 +7,7 @@ mod integers;
 mod javascript;
 mod kv;
 mod process;
+mod queries;
 mod runtime;
 mod scan;
 
@@ -14,10 +15,10 @@ use std::time::Instant;
 
 use clap::ValueEnum;
 
+use crate::outcome::{Outcome, say};
 use crate::plan::Plan;
-use crate::report::{Report, Row};
+use crate::report::Report;
 use crate::tool::Tool;
-use crate::{Outcome, say};
 
 /// What can be measured alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -63,49 +64,4 @@ pub(crate) async fn run(groups: &[Group], plan: &Plan, tool: &Tool) -> Outcome<R
     }
     say(format!("{:4.0} s  done", began.elapsed().as_secs_f64()));
     Ok(report)
-}
-
-/// A query with native functions that hands every object on and counts them.
-fn count_query(bucket: &str) -> String {
-    count_of(&format!("\"{bucket}\""))
-}
-
-/// The same of the inputs that this JSON names.
-fn count_of(inputs: &str) -> String {
-    let (map, reduce) = (native_map(), native("reduce", "reduce_count_inputs"));
-    format!(r#"{{"inputs":{inputs},"timeout":600000,"query":[{map},{reduce}]}}"#)
-}
-
-/// A map phase that hands every object on.
-fn native_map() -> String {
-    native("map", "map_object_value")
-}
-
-fn native(kind: &str, function: &str) -> String {
-    format!(
-        r#"{{"{kind}":{{"language":"erlang","module":"riak_kv_mapreduce","function":"{function}"}}}}"#
-    )
-}
-
-/// A query of a JavaScript map and the sum of its results.
-fn sum_query(bucket: &str, map: &str) -> String {
-    format!(
-        r#"{{"inputs":"{bucket}","timeout":600000,"query":[{{"map":{{"language":"javascript",{map}}}}},{{"reduce":{{"language":"javascript","name":"Riak.reduceSum"}}}}]}}"#
-    )
-}
-
-/// Runs a query once and holds its answer against what it must be.
-async fn check(client: &mapring_client::Client, query: &str, expected: &str) -> Outcome {
-    let answer = client.mapred(query.to_owned()).await?;
-    if answer != expected.as_bytes() {
-        let answer = String::from_utf8_lossy(&answer);
-        let answer: String = answer.chars().take(200).collect();
-        return Err(format!("a query answered {answer} instead of {expected}").into());
-    }
-    Ok(())
-}
-
-/// A row of a figure that cannot be told from the rest of a name.
-fn seconds_row(group: &str, what: &str, millis: f64) -> Row {
-    Row::new(group, what, millis, "ms")
 }

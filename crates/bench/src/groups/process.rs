@@ -5,14 +5,14 @@ use std::time::Duration;
 use mapring_client::Client;
 use tokio::time::{Instant, sleep};
 
-use crate::Outcome;
 use crate::nodes::Nodes;
+use crate::outcome::Outcome;
 use crate::plan::{Plan, VALUE_BYTES};
 use crate::report::Row;
 use crate::table::digits;
 use crate::tool::Tool;
 
-use super::{seconds_row, sum_query};
+use super::queries::{seconds_row, sum_query};
 
 const GROUP: &str = "process";
 

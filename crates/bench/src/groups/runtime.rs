@@ -9,7 +9,8 @@ use mapring_script::{
     ScriptLimits,
 };
 
-use crate::{Outcome, machine};
+use crate::machine;
+use crate::outcome::Outcome;
 
 /// What a map and a reduce took.
 pub(super) struct Took {
@@ -46,7 +47,7 @@ pub(super) fn run(phases: &Phases, shares: Vec<Vec<Vec<MapInput>>>) -> Outcome<T
             all.extend(thread.join().map_err(|_| "a map broke")??);
         }
         let reduce = on_large_stack(scope, move || reduce(phases, all))?;
-        Ok::<_, crate::Failure>(reduce.join().map_err(|_| "a reduce broke")??)
+        Ok::<_, crate::outcome::Failure>(reduce.join().map_err(|_| "a reduce broke")??)
     })?;
     let (clock, cpu) = (began.elapsed().as_secs_f64(), machine::own_cpu_seconds() - cpu);
     Ok(Took { cpu, clock, results })

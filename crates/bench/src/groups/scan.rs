@@ -7,14 +7,15 @@ use std::time::Instant;
 use mapring_engine::{Engine, ScanDepth, ScanRange, SledConfig, SledEngine};
 use mapring_types::BucketId;
 
+use crate::machine;
 use crate::nodes::Nodes;
+use crate::outcome::Outcome;
 use crate::plan::{Plan, VALUE_BYTES};
 use crate::report::Row;
 use crate::table::digits;
 use crate::tool::{Run, Runs, Tool, median};
-use crate::{Outcome, machine};
 
-use super::{check, count_query};
+use super::queries::{check, count_query, seconds_row};
 
 const GROUP: &str = "scan";
 const BUCKET: &str = "scan";
@@ -177,7 +178,7 @@ async fn as_riak(plan: &Plan, tool: &Tool) -> Outcome<Row> {
     nodes.stop().await?;
     let millis = runs.median("/latency_us/p50") / 1e3;
     let what = format!("{} objects, n_val 3, one node (Riak: 1,350 ms)", digits(objects as f64));
-    Ok(super::seconds_row(GROUP, &what, millis)
+    Ok(seconds_row(GROUP, &what, millis)
         .target(format!("≤ {most} ms"), millis <= most)
         .clock(format!("{} µs/object", digits(runs.median("/server_cpu_us_per_object")))))
 }

@@ -9,8 +9,8 @@ use mapring_client::Client;
 use rustix::time::{ClockId, clock_gettime};
 use tokio::time::{Instant, sleep};
 
-use super::Load;
-use super::report::{Measurement, Tally};
+use super::load::Load;
+use super::report::{Answered, Measurement, Tally};
 use super::usage::{Servers, Usage, Used};
 use crate::failure::Outcome;
 
@@ -21,15 +21,6 @@ pub(super) trait Requester {
     /// # Errors
     /// What went wrong, in words that are the same for the same kind of error.
     async fn request(&mut self) -> Result<Answered, String>;
-}
-
-/// What is told of a request that succeeded.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Answered {
-    /// Bytes of the answer.
-    pub(super) bytes: u64,
-    /// When the first part came, for answers in parts.
-    pub(super) first: Option<Duration>,
 }
 
 /// How long and how often.

@@ -9,10 +9,11 @@ use clap::{Args, ValueEnum};
 use mapring_client::{Client, Place};
 use serde_json::{Value, json};
 
-use super::Load;
-use super::drive::{Answered, Plan, Requester, drive};
+use super::drive::{Plan, Requester, drive};
 use super::header::Header;
+use super::load::Load;
 use super::random::Random;
+use super::report::Answered;
 use super::wire::Connection;
 use crate::failure::{Failure, Outcome};
 

@@ -7,8 +7,9 @@ use mapring_client::{Client, Error};
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::Load;
-use super::drive::{Answered, Plan, Requester, drive};
+use super::drive::{Plan, Requester, drive};
+use super::load::Load;
+use super::report::Answered;
 use crate::failure::Outcome;
 use crate::mapred::read;
 

@@ -8,7 +8,6 @@ use hdrhistogram::Histogram;
 use indicatif::HumanCount;
 use serde_json::{Map, Value, json};
 
-use super::drive::Answered;
 use super::usage::Used;
 use crate::failure::{Failure, Outcome, print_line};
 
@@ -17,6 +16,15 @@ const ERROR_KINDS: usize = 32;
 
 /// Times between these, in nanoseconds, are kept to three digits; longer ones count as the longest.
 const TIMES: (u64, u64) = (1_000, 3_600_000_000_000);
+
+/// What is told of a request that succeeded.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Answered {
+    /// Bytes of the answer.
+    pub(super) bytes: u64,
+    /// When the first part came, for answers in parts.
+    pub(super) first: Option<Duration>,
+}
 
 /// What came of the requests.
 pub(super) struct Tally {

@@ -13,7 +13,7 @@ use crate::limits;
 
 use super::files::Files;
 use super::health::Health;
-use super::store::LogEnd;
+use super::log_end::LogEnd;
 
 /// The flushing thread and those who wait for it.
 pub(super) struct GroupCommit {

@@ -43,7 +43,7 @@ impl Health {
                     // From a read too: sled's own thread met it, and every call ends with it now.
                     self.fail_writes(&error.to_string());
                 }
-                super::translate(what, error)
+                translate(what, error)
             }),
             Err(panic) => {
                 let text = panic
@@ -60,6 +60,19 @@ impl Health {
             }
         }
     }
+}
+
+/// An error of sled in our words.
+fn translate(what: &str, error: db::Error) -> Error {
+    let kind = match error {
+        db::Error::Corruption { .. } | db::Error::ReportableBug(_) => ErrorKind::Corrupt,
+        // A page beyond the end of the file.
+        db::Error::Io(ref error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+            ErrorKind::Corrupt
+        }
+        _ => ErrorKind::Storage,
+    };
+    Error::new(kind, format!("cannot {what}")).with_source(error)
 }
 
 fn is_full(error: &db::Error) -> bool {

@@ -14,6 +14,7 @@ mod commit;
 mod files;
 mod health;
 mod log;
+mod log_end;
 mod mark;
 mod space;
 mod store;
@@ -339,19 +340,6 @@ fn open_db(path: &Path, config: &SledConfig, health: &Health) -> Result<db::Db> 
 fn open_trees(db: &db::Db, health: &Arc<Health>) -> Result<BTreeMap<u16, Arc<VnodeTree>>> {
     let vnodes = db.tree_names().into_iter().filter_map(|name| tree::vnode_of(&name));
     vnodes.map(|vnode| Ok((vnode, Arc::new(VnodeTree::open(db, vnode, health)?)))).collect()
-}
-
-/// An error of sled in our words.
-fn translate(what: &str, error: db::Error) -> Error {
-    let kind = match error {
-        db::Error::Corruption { .. } | db::Error::ReportableBug(_) => ErrorKind::Corrupt,
-        // A page beyond the end of the file.
-        db::Error::Io(ref error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
-            ErrorKind::Corrupt
-        }
-        _ => ErrorKind::Storage,
-    };
-    Error::new(kind, format!("cannot {what}")).with_source(error)
 }
 
 fn describe_metrics() {

@@ -2,7 +2,8 @@
 
 use super::commit::GroupCommit;
 use super::files::{self, Files};
-use super::mark::{Mark, Position};
+use super::log_end::LogEnd;
+use super::mark::Position;
 use super::{log, mark, *};
 use crate::key;
 
@@ -14,16 +15,6 @@ pub(super) struct Store {
     pub(super) db: db::Db,
     health: Arc<Health>,
     end: LogEnd,
-}
-
-/// The end of the log, and the mark that follows it.
-#[derive(Clone)]
-pub(super) struct LogEnd {
-    db: db::Db,
-    file: Arc<std::fs::File>,
-    mark: Arc<Mark>,
-    /// What the mark said when the store was opened, if nothing was missing.
-    before: u64,
 }
 
 type Opened = (db::Db, BTreeMap<u16, Arc<VnodeTree>>, Arc<Health>);
@@ -196,48 +187,6 @@ impl Drop for Store {
         if let Err(error) = flushed.and_then(|_| self.end.close()) {
             tracing::warn!(%error, "the store was not closed cleanly");
         }
-    }
-}
-
-impl LogEnd {
-    fn start(dir: &Path, db: &db::Db, fsync: bool, before: u64) -> Result<Self> {
-        let path = dir.join("sled/db");
-        let file =
-            std::fs::File::open(&path).map_err(|error| meta::failed("open", &path, error))?;
-        let path = dir.join("mark");
-        let end = Self {
-            db: db.clone(),
-            file: Arc::new(file),
-            mark: Arc::new(Mark::open(&path, fsync)?),
-            before,
-        };
-        let (position, slots) = end.now();
-        end.mark.begin(Position { end: position, slots, clean: false, boot: mark::boot() })?;
-        Ok(end)
-    }
-
-    /// Moves the mark to `place`, which has been flushed.
-    pub(super) fn advance(&self, place: (u64, u32)) -> Result<()> {
-        self.mark.advance(place.0, place.1)
-    }
-
-    /// Up to where the log is acknowledged.
-    fn acknowledged(&self) -> u64 {
-        // What sled takes for its end right after it was opened may lie a little before it.
-        self.mark.end().max(self.before)
-    }
-
-    fn close(&self) -> Result<()> {
-        let (end, slots) = self.now();
-        self.mark.close(end, slots)
-    }
-
-    /// Up to where the log is written, and how many segments its file has room for.
-    pub(super) fn now(&self) -> (u64, u32) {
-        let stable = self.db.context.pagecache.log.stable_offset();
-        let bytes = self.file.metadata().map_or(0, |data| data.len());
-        // sled tells the last position that is on disk.
-        (u64::try_from(stable + 1).unwrap_or(0), log::slots(bytes))
     }
 }
 

@@ -7,7 +7,7 @@ use mapring_engine::Durability;
 use mapring_types::limits;
 
 use super::raw::{Raw, Refusal};
-use super::{Config, LogFormat};
+use super::sections::{Config, LogFormat};
 
 /// One key of the configuration.
 pub struct Key {

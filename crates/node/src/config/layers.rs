@@ -1,15 +1,15 @@
 //! The sources of settings, one over the other, and the report of all their mistakes.
 
-use std::fmt;
 use std::ops::Range;
 use std::path::Path;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::keys::PREFIX;
+use super::keys::{KEYS, Key, PREFIX};
+use super::mistakes::Mistake;
 use super::raw::Raw;
-use super::{Config, KEYS, Key};
+use super::sections::Config;
 
 /// A setting given on the command line.
 #[derive(Debug, Clone)]
@@ -32,30 +32,6 @@ pub struct Sources<'a> {
     /// Flags.
     pub flags: Vec<Flag>,
 }
-
-/// One thing that is wrong.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mistake {
-    /// Where: `file:line`, a variable, a flag or a key.
-    pub place: String,
-    /// What.
-    pub what: String,
-}
-
-/// Everything that is wrong, in the order in which it was found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mistakes(pub Vec<Mistake>);
-
-impl fmt::Display for Mistakes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let count = self.0.len();
-        let noun = if count == 1 { "mistake" } else { "mistakes" };
-        write!(f, "the configuration has {count} {noun}:")?;
-        self.0.iter().try_for_each(|mistake| write!(f, "\n  {}: {}", mistake.place, mistake.what))
-    }
-}
-
-impl std::error::Error for Mistakes {}
 
 /// Lays every source over `config`; what is wrong is left out and reported.
 pub(super) fn apply(config: &mut Config, sources: &Sources<'_>) -> Vec<Mistake> {

@@ -10,8 +10,8 @@ use boa_engine::{Context, JsError, JsNativeErrorKind, JsString, JsValue, js_stri
 use regex::Regex;
 
 use super::old::{Mended, TOO_DEEP, stopped_at};
-use super::places;
 use super::write::{WriteError, Writer};
+use super::{places, position};
 use crate::library::SourceFile;
 use crate::{FailureCause, ScriptError, cut, limits};
 
@@ -101,7 +101,7 @@ pub(super) fn parsing(
 pub(super) fn relocated(error: ScriptError, source: &str, mended: &Mended) -> ScriptError {
     let Some(at) = stopped_at(&error.message, mended.text()) else { return error };
     let words = error.message.rsplit_once(" at line ").map_or("", |(words, _)| words);
-    let (line, column) = places::place(source, mended.original(at));
+    let (line, column) = position::place(source, mended.original(at));
     ScriptError { message: format!("{words} at line {line}, col {column}"), ..error }
 }
 

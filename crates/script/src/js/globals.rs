@@ -5,8 +5,6 @@ use std::path::Path;
 use std::rc::Rc;
 
 use boa_engine::context::ContextBuilder;
-use boa_engine::object::FunctionObjectBuilder;
-use boa_engine::property::{PropertyDescriptor, PropertyKey};
 use boa_engine::{
     Context, JsArgs, JsError, JsNativeError, JsObject, JsResult, JsString, JsValue, NativeFunction,
     Source, js_string,
@@ -15,6 +13,7 @@ use serde::de::IgnoredAny;
 
 use super::compile::{Compiled, compile};
 use super::errors::{LIBRARY, complaint, thrown};
+use super::method::put_method;
 use super::old::{self, Mended, Place};
 use super::places::{sharpen, unmended};
 use super::write::{WriteError, Writer};
@@ -117,26 +116,6 @@ fn replace_json(context: &mut Context) -> JsResult<JsObject> {
         put_method(&json, JsString::from(name).into(), (name, length), function, context);
     }
     Ok(stringify)
-}
-
-/// Puts a method, with its name and length, where the engine has one of its own.
-pub(super) fn put_method(
-    object: &JsObject,
-    key: PropertyKey,
-    (name, length): (&str, usize),
-    function: NativeFunction,
-    context: &Context,
-) {
-    let function = FunctionObjectBuilder::new(context.realm(), function)
-        .name(JsString::from(name))
-        .length(length)
-        .build();
-    let property = PropertyDescriptor::builder()
-        .value(function)
-        .writable(true)
-        .enumerable(false)
-        .configurable(true);
-    object.insert_property(key, property.build());
 }
 
 fn member(object: &JsObject, name: &str, context: &mut Context) -> JsResult<JsObject> {

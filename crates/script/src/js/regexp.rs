@@ -24,7 +24,7 @@ use boa_engine::{
 };
 use regress::Regex;
 
-use super::globals::put_method;
+use super::method::put_method;
 use crate::limits;
 
 /// What the meaning of the methods rests on: properties of `RegExp.prototype`. That of all but the

@@ -4,7 +4,7 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
-use super::{Kind, MODULE, bad_argument};
+use super::kind::{Kind, MODULE, bad_argument};
 use crate::json::{Number, Value, quoted};
 use crate::{Binary, FailureCause, JsonText, MapInput, ScriptError, object};
 

@@ -5,6 +5,7 @@
 //! JavaScript gives, or fails where that might differ or throw: the caller then asks a worker.
 
 mod erlang;
+mod kind;
 mod riak;
 
 use crate::json::Value;
@@ -14,19 +15,10 @@ use crate::{
     ReduceTiming, Runtime, ScriptError, limits,
 };
 use erlang::Erlang;
+use kind::bad_argument;
 use riak::Riak;
 
-/// The module of the Erlang-named built-ins.
-pub const MODULE: &str = "riak_kv_mapreduce";
-
-/// Which kind of phase a function is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Kind {
-    /// Map phases.
-    Map,
-    /// Reduce phases.
-    Reduce,
-}
+pub use kind::{Kind, MODULE};
 
 /// What the Erlang-named built-in is for; `None` when there is no such function.
 pub fn known(module: &str, function: &str) -> Option<Kind> {
@@ -163,10 +155,6 @@ fn read(text: &JsonText) -> Result<Value, ScriptError> {
 
 fn read_all(texts: &[JsonText]) -> Result<Vec<Value>, ScriptError> {
     texts.iter().map(read).collect()
-}
-
-fn bad_argument(message: impl Into<String>) -> ScriptError {
-    ScriptError::new(FailureCause::BadArgument, message)
 }
 
 fn no_reduce() -> ScriptError {

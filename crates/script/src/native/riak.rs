@@ -3,7 +3,7 @@
 
 use std::cmp::Ordering;
 
-use super::{Kind, bad_argument};
+use super::kind::{Kind, bad_argument};
 use crate::json::{Number, Value, js_order, parse, quoted, write_js_number};
 use crate::{Binary, JsonText, MapInput, ScriptError, object};
 

@@ -12,8 +12,9 @@ use boa_engine::{
     Context, JsArgs, JsObject, JsResult, JsString, JsSymbol, JsValue, JsVariant, js_string,
 };
 
-use super::{Method, arrays_garbage as garbage, method_of, missing, replace};
+use super::arrays_garbage as garbage;
 use crate::js::build::plain;
+use crate::js::method::{Method, method_of, missing, replace};
 
 /// So many items to be put or removed are worth a new list.
 const MANY: usize = 64;

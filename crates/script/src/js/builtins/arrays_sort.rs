@@ -9,7 +9,7 @@ use boa_engine::property::PropertyKey;
 use boa_engine::{Context, JsArgs, JsNativeError, JsObject, JsResult, JsString, JsValue};
 
 use super::arrays::{self, Items};
-use super::{Method, replace};
+use crate::js::method::{Method, method_of, missing, replace};
 use crate::js::write::length;
 use crate::limits;
 
@@ -31,7 +31,7 @@ pub(super) fn install(context: &mut Context) -> JsResult<()> {
     }
     // The engine's own copy of a typed array that is sorted by number.
     let key = PropertyKey::from(JsString::from("toSorted"));
-    let copy = super::method_of(&typed, &key).ok_or_else(|| super::missing("toSorted"))?;
+    let copy = method_of(&typed, &key).ok_or_else(|| missing("toSorted"))?;
     let methods: [(&str, usize, Method<Known>); 2] =
         [("sort", 1, sort_typed), ("toSorted", 1, to_sorted_typed)];
     for (name, length, method) in methods {

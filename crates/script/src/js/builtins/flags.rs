@@ -9,7 +9,7 @@ use boa_engine::{
     Context, JsArgs, JsObject, JsResult, JsString, JsSymbol, JsValue, NativeFunction, js_string,
 };
 
-use crate::js::globals::put_method;
+use crate::js::method::put_method;
 
 /// The methods: their names, lengths and the places of the flags among the arguments.
 const METHODS: [(&str, usize, usize); 3] = [("replace", 2, 2), ("match", 1, 1), ("search", 1, 1)];

@@ -6,7 +6,7 @@ use boa_engine::{
     Context, JsArgs, JsNativeError, JsObject, JsResult, JsString, JsValue, NativeFunction,
 };
 
-use crate::js::globals::put_method;
+use crate::js::method::put_method;
 
 /// Methods of lists, with the lengths of the functions.
 const OF_LISTS: [(&str, usize); 19] = [

@@ -13,7 +13,7 @@ use boa_engine::{Context, JsObject, JsResult, JsString, JsValue, NativeFunction,
 use regex::Regex;
 
 use crate::js::build::plain;
-use crate::js::globals::put_method;
+use crate::js::method::put_method;
 
 /// Where the last match is remembered: a list of what was found, and its place and text.
 const FOUND: &str = "found";

@@ -12,7 +12,8 @@ use boa_engine::string::{JsStr, JsStrVariant};
 use boa_engine::{Context, JsArgs, JsObject, JsResult, JsString, JsValue, JsVariant};
 use memchr::memmem;
 
-use super::{Method, arrays_garbage as garbage, replace};
+use super::arrays_garbage as garbage;
+use crate::js::method::{Method, replace};
 use crate::js::regexp::most;
 
 /// What a part of a text takes, which is a place in the whole one, with its place in a list.

@@ -12,7 +12,7 @@ use boa_engine::{Context, JsNativeError, JsObject, JsResult, JsString, JsValue, 
 
 use super::text::Edit;
 use super::tokens::{Kind, Tokens};
-use crate::js::globals::put_method;
+use crate::js::method::put_method;
 use crate::limits;
 
 /// The name of the function that throws.

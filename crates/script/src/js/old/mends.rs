@@ -2,7 +2,10 @@
 
 use super::text::{Edit, Mended};
 use super::tokens::{Kind, Tokens};
-use super::{EVALUATED, depth, lengths};
+use super::{depth, lengths};
+
+/// The name of the function that the arguments of `eval` go through.
+pub(in crate::js) const EVALUATED: &str = "__mapring_evaluated";
 
 /// The name of the function that gives the values of an object.
 pub(in crate::js) const VALUES: &str = "__mapring_values";

@@ -31,15 +31,12 @@ use boa_engine::{
 
 pub(super) use body::{FORM as BODY, bodies};
 pub(super) use depth::MESSAGE as TOO_DEEP;
-pub(super) use mends::{Place, VALUES, mend, prepared};
+pub(super) use mends::{EVALUATED, Place, VALUES, mend, prepared};
 pub(super) use refusals::{refusal, stopped_at};
 pub(super) use text::Mended;
 
 use super::builtins::{self, dates};
-use super::globals::put_method;
-
-/// The name of the function that the arguments of `eval` go through.
-pub(super) const EVALUATED: &str = "__mapring_evaluated";
+use super::method::put_method;
 
 /// Puts what mended texts call into a context.
 pub(super) fn install(context: &mut Context) {

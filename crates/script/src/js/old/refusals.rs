@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::tokens::{Kind, Tokens};
-use crate::js::places::{offset, place};
+use crate::js::position::{offset, place};
 
 /// A construct of old.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

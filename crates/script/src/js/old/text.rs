@@ -82,7 +82,7 @@ impl Mended {
         source: &str,
         (line, column): (usize, usize),
     ) -> Option<(usize, usize)> {
-        use crate::js::places::{offset, place};
+        use crate::js::position::{offset, place};
         Some(place(source, self.original(offset(&self.text, line, column)?)))
     }
 }

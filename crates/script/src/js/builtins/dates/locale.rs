@@ -7,7 +7,7 @@ use boa_engine::{
 
 use super::format::{Cycle, Digits, Format, Month, Width, ZoneName};
 use crate::js::builtins::options::{Options, check_locales, range};
-use crate::js::globals::put_method;
+use crate::js::method::put_method;
 
 /// Which fields a method is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -15,7 +15,7 @@ use boa_engine::{
     Context, JsArgs, JsObject, JsResult, JsString, JsValue, NativeFunction, js_string,
 };
 
-use crate::js::globals::put_method;
+use crate::js::method::put_method;
 
 /// Local time is UTC: workers on all nodes must give the same, whatever their environments say.
 #[derive(Debug)]

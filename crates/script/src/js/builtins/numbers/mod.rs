@@ -8,7 +8,7 @@ use boa_engine::{
 };
 
 use super::options::{Options, check_locales, range};
-use crate::js::globals::put_method;
+use crate::js::method::put_method;
 use format::{Format, Grouping, Precision, Sign, Style};
 
 /// Puts the method into `Number.prototype`.
