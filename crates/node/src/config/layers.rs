@@ -179,6 +179,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::config::Mistakes;
 
     fn load(file: &str, environment: &[(&str, &str)], flags: &[Flag]) -> Result<Config, Mistakes> {
         Config::load(&Sources {
