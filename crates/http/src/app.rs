@@ -7,18 +7,18 @@ use std::time::Duration;
 use axum::body::Body;
 use futures::{StreamExt as _, stream};
 use http::{HeaderMap, Method};
+use mapring_api::backend::{Objects, Queries};
+use mapring_api::stats::Stats;
 use mapring_types::{Clock, Entropy, Error};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use crate::backend::{Objects, Queries};
 use crate::body::Budget;
 use crate::gzip::Compressors;
 use crate::limits;
 use crate::listing::Names;
 use crate::params::Params;
 use crate::reply::{Reply, STOPPING, Stop};
-use crate::stats::Stats;
 
 /// What the interface has to know of its node besides the cluster's view.
 #[derive(Clone)]

@@ -13,11 +13,11 @@ use bytes::{BufMut as _, Bytes, BytesMut};
 use futures::{FutureExt as _, StreamExt as _, stream};
 use http::StatusCode;
 use http::header::CACHE_CONTROL;
+use mapring_api::backend::Watched;
 use mapring_mapred::{PhaseResults, QueryReport, Results};
 use serde_json::json;
 use tokio::time::{Instant, sleep_until};
 
-use crate::backend::Watched;
 use crate::body::Share;
 use crate::limits;
 use crate::listing::ascii;

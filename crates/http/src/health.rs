@@ -6,11 +6,10 @@
 
 use std::collections::BTreeSet;
 
+use mapring_api::backend::Lacking;
 use mapring_cluster::{ClusterStatus, View};
 use mapring_ring::{Partition, PreferenceList};
 use mapring_types::{BucketProps, NodeId};
-
-use crate::status::Lacking;
 
 /// The word. The later, the worse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -13,7 +13,6 @@
 
 mod admin;
 mod app;
-pub mod backend;
 mod body;
 mod buckets;
 mod decision;
@@ -32,7 +31,6 @@ mod queries;
 pub mod reply;
 pub mod route;
 pub mod server;
-mod stats;
 pub mod status;
 
 pub use app::{HttpConfig, NodeFacts, StorageFacts};

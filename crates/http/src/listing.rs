@@ -10,7 +10,8 @@ use bytes::Bytes;
 use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
 use http::StatusCode;
-use mapring_types::{Error, ErrorKind, Result};
+use mapring_api::meaning;
+use mapring_types::Result;
 
 use crate::limits;
 use crate::params::Params;
@@ -82,7 +83,7 @@ pub(crate) fn stream(first: Option<String>, field: &'static str, names: Names) -
                     return Some((Bytes::from(text), Some(names)));
                 }
                 Some(Err(error)) => {
-                    let word = json_string(stream_error(&error).as_bytes());
+                    let word = json_string(meaning::listing_words(&error).as_bytes());
                     return Some((format!("{{\"error\":{word}}}").into(), None));
                 }
             }
@@ -90,14 +91,6 @@ pub(crate) fn stream(first: Option<String>, field: &'static str, names: Names) -
     });
     let body = Body::from_stream(first.chain(pages).map(Ok::<_, Infallible>));
     Reply::new(StatusCode::OK, media::JSON, body).vary(VARY_ENCODING)
-}
-
-fn stream_error(error: &Error) -> String {
-    match error.kind() {
-        ErrorKind::Timeout => "timeout".into(),
-        ErrorKind::Unavailable | ErrorKind::Quorum { .. } => "insufficient_vnodes_available".into(),
-        _ => error.to_string(),
-    }
 }
 
 fn append(text: &mut String, page: &[Bytes], mut first: bool) {
@@ -152,6 +145,7 @@ fn long(start: String, names: Names) -> Reply {
 #[cfg(test)]
 mod tests {
     use http_body_util::BodyExt as _;
+    use mapring_types::Error;
 
     use super::*;
 

@@ -14,11 +14,11 @@ use bytes::{BufMut as _, Bytes, BytesMut};
 use futures::{FutureExt as _, StreamExt as _, stream};
 use http::header::CONTENT_LENGTH;
 use http::{Method, StatusCode};
+use mapring_api::backend::{ParsedQuery, Watched};
 use mapring_mapred::{Failure, PhaseResults, Rejection, Results};
 use mapring_types::limits as shared;
 
 use crate::app::{App, Request};
-use crate::backend::{ParsedQuery, Watched};
 use crate::body::Share;
 use crate::events::{self, Form};
 use crate::reply::{Reply, Stop, media};

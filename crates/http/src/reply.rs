@@ -1,10 +1,11 @@
-//! Answers: their parts, error pages, and the one table from error kinds to status codes.
+//! Answers: their parts, error pages, and the status codes of errors.
 
 use axum::body::Body;
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, HeaderName, VARY};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
-use mapring_types::{Error, ErrorKind};
+use mapring_api::meaning::{self, Class};
+use mapring_types::Error;
 
 /// Media types that the interface itself produces.
 pub mod media {
@@ -138,34 +139,20 @@ impl Reply {
         Self::from_error(&Error::unavailable(STOPPING))
     }
 
-    /// The answer for an error of the store: the one table from kinds to status codes (fact
-    /// R28).
+    /// The answer for an error of the store (fact R28).
     pub fn from_error(error: &Error) -> Self {
-        let (status, text) = match error.kind() {
-            ErrorKind::Invalid => (StatusCode::BAD_REQUEST, format!("{error}\n")),
-            ErrorKind::NotFound => (StatusCode::NOT_FOUND, format!("{error}\n")),
-            ErrorKind::Forbidden => (StatusCode::FORBIDDEN, format!("{error}\n")),
-            ErrorKind::Precondition => (StatusCode::PRECONDITION_FAILED, format!("{error}\n")),
-            ErrorKind::Timeout => (StatusCode::SERVICE_UNAVAILABLE, "request timed out\n".into()),
-            ErrorKind::Quorum { what, got, want } => {
-                let text = format!("{what}-value unsatisfied: {got}/{want}\n");
-                (StatusCode::SERVICE_UNAVAILABLE, text)
-            }
-            ErrorKind::Unavailable
-            | ErrorKind::Overloaded
-            | ErrorKind::WrongPlan
-            | ErrorKind::OtherCoordinator
-            | ErrorKind::Cancelled => (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")),
-            // An object may become too large through its siblings, which is not the request's
-            // fault; a request that is itself too large never gets to the store.
-            ErrorKind::TooLarge | ErrorKind::Corrupt | ErrorKind::Storage | ErrorKind::Internal => {
-                (StatusCode::INTERNAL_SERVER_ERROR, format!("Error:\n{error}\n"))
+        let (status, before) = match meaning::class(error.kind()) {
+            Class::Invalid => (StatusCode::BAD_REQUEST, ""),
+            Class::NotFound => (StatusCode::NOT_FOUND, ""),
+            Class::Forbidden => (StatusCode::FORBIDDEN, ""),
+            Class::Precondition => (StatusCode::PRECONDITION_FAILED, ""),
+            Class::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, ""),
+            Class::Failed => {
+                tracing::warn!(%error, "request failed");
+                (StatusCode::INTERNAL_SERVER_ERROR, "Error:\n")
             }
         };
-        if status == StatusCode::INTERNAL_SERVER_ERROR {
-            tracing::warn!(%error, "request failed");
-        }
-        Self::text(status, text)
+        Self::text(status, format!("{before}{}\n", meaning::words(error)))
     }
 
     /// Sets a header. A value that cannot stand in a header is left out.
@@ -215,6 +202,7 @@ impl From<Error> for Stop {
 
 #[cfg(test)]
 mod tests {
+    use mapring_types::ErrorKind;
     use mapring_types::error::QuorumKind;
 
     use super::*;
@@ -228,6 +216,8 @@ mod tests {
     #[test]
     fn kinds_have_status_codes() {
         check(ErrorKind::Invalid, 400, "why\n");
+        check(ErrorKind::NotFound, 404, "why\n");
+        check(ErrorKind::Forbidden, 403, "why\n");
         check(ErrorKind::Timeout, 503, "request timed out\n");
         let quorum = ErrorKind::Quorum { what: QuorumKind::Pr, got: 2, want: 3 };
         check(quorum, 503, "PR-value unsatisfied: 2/3\n");

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use mapring_api::backend::Lacking;
 use mapring_cluster::{ClusterStatus, View};
 use mapring_kv::{Holdings, Lagging, Progress};
 use mapring_ring::Partition;
@@ -9,9 +10,6 @@ use mapring_types::NodeId;
 use serde_json::{Value, json};
 
 use crate::health::{Health, name};
-
-/// What the store knows of replicas that lack writes.
-pub type Lacking = (Lagging, BTreeMap<NodeId, Holdings>);
 
 /// The document.
 pub(crate) fn document(

@@ -34,7 +34,8 @@ impl fmt::Display for QuorumKind {
     }
 }
 
-/// What went wrong, as far as a caller can act on it. The `http` crate maps each to a status code.
+/// What went wrong, as far as a caller can act on it. The `api` crate says what each means to a
+/// client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ErrorKind {
     /// The request makes no sense; it will fail again.

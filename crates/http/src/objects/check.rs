@@ -1,13 +1,13 @@
 //! What reading, writing and deleting check alike.
 
 use http::{HeaderMap, HeaderName, Method, StatusCode};
-use mapring_kv::{GetOptions, ObjectPart};
-use mapring_types::{BucketId, Error, ErrorKind, ObjectId, Quorum, VersionVector, limits};
+use mapring_api::options::ObjectOptions;
+use mapring_kv::ObjectPart;
+use mapring_types::{BucketId, Error, ErrorKind, ObjectId, VersionVector, limits};
 
 use crate::app::{App, Request};
 use crate::decision::{self, Present};
 use crate::headers::{IF_NOT_MODIFIED, VCLOCK};
-use crate::params::ObjectParams;
 use crate::reply::{Reply, Stop, VARY_ENCODING};
 
 pub(super) fn names(id: &ObjectId) -> Result<(), Stop> {
@@ -19,31 +19,10 @@ pub(super) fn names(id: &ObjectId) -> Result<(), Stop> {
     Ok(())
 }
 
-/// Checks that the bucket type exists and that no quorum asks for more replicas than there are.
-pub(super) fn bucket(app: &App, bucket: &BucketId, quorums: &[Quorum]) -> Result<(), Stop> {
-    let Some(props) = app.objects.view().props(bucket) else {
-        return Err(Reply::unknown_type(&bucket.bucket_type).into());
-    };
-    let n_val = props.n_val;
-    let too_high = |quorum: &Quorum| matches!(quorum, Quorum::Count(count) if *count > n_val);
-    if quorums.iter().any(too_high) {
-        return Err(Reply::bad_request(format!(
-            "Specified w/dw/pw values invalid for bucket n value of {n_val}\n"
-        ))
-        .into());
-    }
-    Ok(())
-}
-
-/// How an object is read.
-pub(super) fn read_options(params: &ObjectParams) -> GetOptions {
-    GetOptions {
-        r: params.r,
-        pr: params.pr,
-        basic_quorum: params.basic_quorum,
-        notfound_ok: params.notfound_ok,
-        timeout: params.timeout,
-    }
+/// The number of replicas in a bucket whose type must exist.
+pub(super) fn n_val(app: &App, bucket: &BucketId) -> Result<u32, Stop> {
+    let props = app.objects.view().props(bucket);
+    props.map(|props| props.n_val).ok_or_else(|| Reply::unknown_type(&bucket.bucket_type).into())
 }
 
 /// What the client had seen of the object.
@@ -70,15 +49,15 @@ pub(super) async fn conditions(
     app: &App,
     request: &Request,
     id: &ObjectId,
-    params: &ObjectParams,
+    options: &ObjectOptions,
 ) -> Result<Option<VersionVector>, Stop> {
     let seen = clock(&request.headers, &IF_NOT_MODIFIED, "X-Riak-If-Not-Modified: ")?;
     if seen.is_none() && !decision::is_conditional(&request.headers) {
         return Ok(None);
     }
-    let found = match app.objects.get(id, &read_options(params)).await {
+    let found = match app.objects.get(id, &options.reading()).await {
         Err(error) if error.kind() == ErrorKind::TooLarge => {
-            app.objects.get_part(id, &read_options(params), ObjectPart::Heads).await?
+            app.objects.get_part(id, &options.reading(), ObjectPart::Heads).await?
         }
         found => found?,
     };

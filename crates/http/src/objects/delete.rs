@@ -2,7 +2,6 @@
 
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
-use mapring_kv::DeleteOptions;
 use mapring_types::ObjectId;
 
 use super::check;
@@ -11,22 +10,12 @@ use crate::decision;
 use crate::reply::{Reply, Stop, VARY_ENCODING, media};
 
 pub(super) async fn delete(app: &App, request: &Request, id: &ObjectId) -> Result<Reply, Stop> {
-    let params = request.params.object()?;
+    let options = request.params.object()?;
     let context = check::context(&request.headers)?;
     decision::same_origin(&request.headers, app.config.secure_referer_check)?;
-    let quorums = [params.r, params.pr, params.w, params.dw, params.pw, params.rw];
-    check::bucket(app, &id.bucket, &quorums)?;
-    let unchanged = check::conditions(app, request, id, &params).await?;
-    let options = DeleteOptions {
-        r: params.r,
-        pr: params.pr,
-        w: params.w,
-        dw: params.dw,
-        pw: params.pw,
-        rw: params.rw,
-        timeout: params.timeout,
-        unchanged,
-    };
+    options.check_deletion(check::n_val(app, &id.bucket)?)?;
+    let unchanged = check::conditions(app, request, id, &options).await?;
+    let options = options.deleting(unchanged);
     let started = app.stats.start();
     let deleted = app.objects.delete(id, context, &options).await;
     app.stats.put(started, deleted.is_ok());

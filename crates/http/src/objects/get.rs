@@ -17,13 +17,14 @@ pub(super) async fn get(
     id: &ObjectId,
     style: Style,
 ) -> Result<Reply, Stop> {
-    let params = request.params.object()?;
+    let options = request.params.object()?;
     decision::same_origin(&request.headers, app.config.secure_referer_check)?;
-    check::bucket(app, &id.bucket, &[params.r, params.pr])?;
+    options.check_read(check::n_val(app, &id.bucket)?)?;
+    let options = options.reading();
     let started = app.stats.start();
-    let found = match app.objects.get(id, &check::read_options(&params)).await {
+    let found = match app.objects.get(id, &options).await {
         Err(error) if error.kind() == ErrorKind::TooLarge => {
-            part(app, request, id, &check::read_options(&params), error).await
+            part(app, request, id, &options, error).await
         }
         found => found,
     };

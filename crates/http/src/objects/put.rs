@@ -2,13 +2,12 @@
 
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, StatusCode};
-use mapring_kv::{NewValue, PutOptions};
+use mapring_kv::NewValue;
 use mapring_types::{BucketId, Metadata, Object, ObjectId, limits};
 
 use super::{check, represent};
 use crate::app::{App, Request};
 use crate::headers::{self, indexes, links, media as media_header};
-use crate::params::ObjectParams;
 use crate::reply::{Reply, Stop, VARY_ENCODING, media};
 use crate::route::Style;
 use crate::{body, decision, negotiate};
@@ -22,11 +21,11 @@ pub(super) async fn put(
     let Some(content_type) = content_type(&request.headers) else {
         return Err(Reply::bad_request("Missing Content-Type request header").into());
     };
-    let params = request.params.object()?;
+    let options = request.params.object()?;
     let metadata = metadata(&request.headers, &id.bucket, style)?;
     let context = check::context(&request.headers)?;
     decision::same_origin(&request.headers, app.config.secure_referer_check)?;
-    check::bucket(app, &id.bucket, &[params.r, params.w, params.dw, params.pr, params.pw])?;
+    options.check_write(check::n_val(app, &id.bucket)?)?;
     let media = media_header::parse(&content_type).map_err(|given| {
         let text = format!("\"{given}\" is not a valid media type for the Content-type header.\n");
         Reply::text(StatusCode::UNSUPPORTED_MEDIA_TYPE, text)
@@ -35,12 +34,11 @@ pub(super) async fn put(
     decision::representation(&request.headers, &[chosen])?;
     let metadata =
         Metadata { content_type: media.content_type, charset: media.charset, ..metadata };
-    let unchanged = check::conditions(app, request, id, &params).await?;
+    let unchanged = check::conditions(app, request, id, &options).await?;
     let held = body::read(request.body.get_mut(), limits::OBJECT_BYTES, &app.bodies).await?;
     let reply_type = media_header::format(&metadata.content_type, metadata.charset.as_deref());
     let value = NewValue { metadata, body: held.bytes.clone(), deleted: false };
-    let ObjectParams { w, dw, pw, timeout, .. } = params;
-    let options = PutOptions { w, dw, pw, timeout, unchanged };
+    let options = options.writing(unchanged);
     let started = app.stats.start();
     let written = app.objects.put(id, context, value, &options).await;
     app.stats.put(started, written.is_ok());

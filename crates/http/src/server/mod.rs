@@ -15,6 +15,8 @@ use http::{HeaderMap, Method, Response, StatusCode};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use mapring_api::backend::{Objects, Queries};
+use mapring_api::stats::Stats;
 use mapring_kv::Kv;
 use mapring_mapred::MapReduce;
 use parking_lot::Mutex;
@@ -23,13 +25,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::app::{App, CLASSES, HttpConfig, NodeFacts, Request, Stage, reached};
-use crate::backend::{Objects, Queries};
 use crate::body::{self, Budget};
 use crate::gzip::Compressors;
 use crate::params::Params;
 use crate::reply::{Reply, Stop};
 use crate::route::{Route, is_link_step, route};
-use crate::stats::Stats;
 use crate::{admin, buckets, limits, mapred, objects, queries};
 
 /// What a server is made of.
@@ -80,7 +80,7 @@ impl HttpServer {
             node,
             metrics,
             config,
-            stats: Stats::new(),
+            stats: Stats::default(),
             answers: CLASSES
                 .map(|c| metrics::counter!("mapring_http_requests_total", "status" => c)),
             bodies: Budget::new(config.body_memory_bytes),

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
+use mapring_api::backend::{Lacking, Objects, ParsedQuery, Queries, Watched};
 use mapring_cluster::fixed::{FixedCluster, FixedGroup};
 use mapring_cluster::{Change, Chosen, Cluster as _, ClusterStatus, MetadataStatus, Outcome, View};
 use mapring_kv::{DeleteOptions, GetOptions, NewValue, ObjectPart, Progress, PutOptions};
@@ -23,9 +24,6 @@ use mapring_types::{
 use parking_lot::Mutex;
 use serde_json::value::RawValue;
 use tokio::sync::{Notify, mpsc};
-
-use crate::backend::{Objects, ParsedQuery, Queries, Watched};
-use crate::status::Lacking;
 
 pub(crate) struct Store {
     pub(crate) cluster: Arc<FixedCluster>,

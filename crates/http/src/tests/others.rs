@@ -1,5 +1,6 @@
 //! Buckets, properties, listings, queries and the administrative resources.
 
+use mapring_api::backend::Objects as _;
 use mapring_cluster::Change;
 use mapring_kv::{Holdings, Lagging};
 use mapring_mapred::{Failure, PhaseResults};
@@ -10,7 +11,6 @@ use serde_json::{Value, json};
 
 use super::Fixture;
 use super::wire::{Client, Response};
-use crate::backend::Objects as _;
 
 const JSON: &[&str] = &["Content-Type: application/json"];
 const TEXT: &[&str] = &["Content-Type: text/plain"];

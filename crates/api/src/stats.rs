@@ -14,7 +14,7 @@ const SLOTS: usize = 6;
 const BUCKETS: usize = 4 * 40;
 
 /// The answered requests for objects.
-pub(crate) struct Stats {
+pub struct Stats {
     started: Instant,
     get_time: Series,
     put_time: Series,
@@ -22,8 +22,9 @@ pub(crate) struct Stats {
     objsize: Series,
 }
 
-impl Stats {
-    pub(crate) fn new() -> Self {
+impl Default for Stats {
+    /// Begins to count now.
+    fn default() -> Self {
         let started = Instant::now();
         let series = || Series::new(started);
         Self {
@@ -34,14 +35,16 @@ impl Stats {
             objsize: series(),
         }
     }
+}
 
+impl Stats {
     /// Begins the measurement of one request.
-    pub(crate) fn start(&self) -> Instant {
+    pub fn start(&self) -> Instant {
         Instant::now()
     }
 
     /// A read has been answered.
-    pub(crate) fn got(&self, started: Instant, object: Option<&Object>) {
+    pub fn got(&self, started: Instant, object: Option<&Object>) {
         let now = Instant::now();
         let slot = self.get_time.slot(now);
         self.get_time.add_at(slot, micros(now - started));
@@ -52,19 +55,20 @@ impl Stats {
     }
 
     /// A write or a deletion has been answered.
-    pub(crate) fn put(&self, started: Instant, success: bool) {
+    pub fn put(&self, started: Instant, success: bool) {
         if success {
             let now = Instant::now();
             self.put_time.add_at(self.put_time.slot(now), micros(now - started));
         }
     }
 
-    pub(crate) fn uptime(&self) -> Duration {
+    /// How long this node has counted.
+    pub fn uptime(&self) -> Duration {
         self.started.elapsed()
     }
 
     /// Riak's names with their values.
-    pub(crate) fn report(&self) -> Vec<(String, serde_json::Value)> {
+    pub fn report(&self) -> Vec<(String, serde_json::Value)> {
         let mut out = Vec::new();
         for (name, series) in [("node_gets", &self.get_time), ("node_puts", &self.put_time)] {
             let (total, minute) = series.summary();

@@ -1,6 +1,7 @@
-//! What the interface needs of the node behind it: small traits, so that the handlers can be
-//! tested without a cluster.
+//! What a protocol needs of the node behind it: small traits, so that handlers can be tested
+//! without a cluster.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use mapring_cluster::{Change, Chosen, ClusterStatus, MetadataStatus, Outcome, View};
-use mapring_kv::{DeleteOptions, GetOptions, Kv, NewValue, ObjectPart, Progress, PutOptions};
+use mapring_kv::{
+    DeleteOptions, GetOptions, Holdings, Kv, Lagging, NewValue, ObjectPart, Progress, PutOptions,
+};
 use mapring_mapred::{
     Answer, Failure, MapReduce, Query, QueryHandle, QueryId, QueryList, QueryReport, Rejection,
     Results, Started,
@@ -16,7 +19,8 @@ use mapring_mapred::{
 use mapring_types::{BucketId, NodeId, Object, ObjectId, Result, VersionVector};
 use serde_json::value::RawValue;
 
-use crate::status::Lacking;
+/// What the store knows of replicas that lack writes.
+pub type Lacking = (Lagging, BTreeMap<NodeId, Holdings>);
 
 /// Objects, listings and properties. Each method is the one of [`Kv`] or of its cluster with the
 /// same name.

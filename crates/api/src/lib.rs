@@ -1,0 +1,11 @@
+//! What the public interface does, whatever protocol carries it.
+//!
+//! A protocol reads requests and writes answers; what lies between is the same for all and stands
+//! here. [`backend`] is what a node can do. [`options`] are the quorums and other options of a
+//! request for an object, in Riak's words. [`meaning`] is the one table that says what an error means to a client. [`stats`]
+//! counts what this node has answered. Nothing here knows HTTP.
+
+pub mod backend;
+pub mod meaning;
+pub mod options;
+pub mod stats;
