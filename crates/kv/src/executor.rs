@@ -98,7 +98,7 @@ impl Brake {
         if took >= limits::LONG_TURN {
             let pause = (took * limits::BRAKE_FACTOR).min(limits::LONGEST_BRAKE);
             self.resumes.fetch_max(micros(self.origin.elapsed() + pause), Ordering::Relaxed);
-            metrics::counter!("mapring_executor_brakes_total").increment(1);
+            metrics::counter!("mapring_kv_inline_gate_closings_total").increment(1);
         }
         self.running.fetch_sub(1, Ordering::AcqRel);
     }
@@ -186,10 +186,10 @@ impl ThreadPool {
     pub fn start(name: &str, threads: usize, queue: usize) -> Result<Self> {
         let jobs = Mutex::new(Some(VecDeque::new()));
         let queue = Arc::new(Queue { jobs, most: queue, changed: Condvar::new() });
-        let refusals = metrics::counter!("mapring_executor_refusals_total");
+        let refusals = metrics::counter!("mapring_kv_executor_rejected_total");
         // Ends its threads if not all can be started.
         let pool = Self { queue, refusals, brake: Brake::new(0) };
-        let waited = metrics::histogram!("mapring_executor_wait_seconds");
+        let waited = metrics::histogram!("mapring_kv_executor_wait_seconds");
         for number in 0..threads.max(1) {
             let (queue, waited) = (pool.queue.clone(), waited.clone());
             std::thread::Builder::new()

@@ -122,7 +122,7 @@ impl Warner {
             return;
         }
         for (_, what) in [(large, "bytes"), (many, "siblings")].into_iter().filter(|it| it.0) {
-            metrics::counter!("mapring_large_objects_total", "over" => what).increment(1);
+            metrics::counter!("mapring_kv_large_objects_total", "over" => what).increment(1);
         }
         if self.is_due(limits::WARN_LOG) {
             let others = self.untold.swap(0, Ordering::Relaxed);

@@ -53,14 +53,14 @@ pub(crate) struct Stats {
 impl Default for Stats {
     fn default() -> Self {
         // Looked up once: requests are too many to look them up each time.
-        let got = |failed| metrics::counter!("mapring_gets_total", "result" => word(failed));
-        let put = |failed| metrics::counter!("mapring_puts_total", "result" => word(failed));
+        let got = |failed| metrics::counter!("mapring_kv_gets_total", "result" => word(failed));
+        let put = |failed| metrics::counter!("mapring_kv_puts_total", "result" => word(failed));
         Self {
             got: [false, true].map(got),
             put: [false, true].map(put),
-            get_seconds: metrics::histogram!("mapring_get_seconds"),
-            put_seconds: metrics::histogram!("mapring_put_seconds"),
-            get_siblings: metrics::histogram!("mapring_get_siblings"),
+            get_seconds: metrics::histogram!("mapring_kv_get_duration_seconds"),
+            put_seconds: metrics::histogram!("mapring_kv_put_duration_seconds"),
+            get_siblings: metrics::histogram!("mapring_kv_get_siblings"),
             gets: AtomicU64::default(),
             puts: AtomicU64::default(),
             deletes: AtomicU64::default(),
@@ -110,44 +110,44 @@ impl Stats {
 
     pub(crate) fn count_delete(&self, failed: bool) {
         self.deletes.fetch_add(1, Ordering::Relaxed);
-        metrics::counter!("mapring_deletes_total", "result" => word(failed)).increment(1);
+        metrics::counter!("mapring_kv_deletes_total", "result" => word(failed)).increment(1);
     }
 
     pub(crate) fn count_read_repair(&self) {
         self.read_repairs.fetch_add(1, Ordering::Relaxed);
-        metrics::counter!("mapring_read_repairs_total").increment(1);
+        metrics::counter!("mapring_kv_read_repairs_total").increment(1);
     }
 
     pub(crate) fn count_forward(&self) {
         self.forwards.fetch_add(1, Ordering::Relaxed);
-        metrics::counter!("mapring_put_forwards_total").increment(1);
+        metrics::counter!("mapring_kv_put_forwards_total").increment(1);
     }
 
     pub(crate) fn count_fallback_writes(&self, count: u32) {
         if count > 0 {
             self.fallback_writes.fetch_add(u64::from(count), Ordering::Relaxed);
-            metrics::counter!("mapring_fallback_writes_total").increment(u64::from(count));
+            metrics::counter!("mapring_kv_fallback_writes_total").increment(u64::from(count));
         }
     }
 
     pub(crate) fn count_hint(&self) {
         self.hints.fetch_add(1, Ordering::Relaxed);
-        metrics::counter!("mapring_hints_total").increment(1);
+        metrics::counter!("mapring_kv_hints_total").increment(1);
     }
 
     pub(crate) fn count_handed_over(&self) {
         self.handed_over.fetch_add(1, Ordering::Relaxed);
-        metrics::counter!("mapring_handed_over_total").increment(1);
+        metrics::counter!("mapring_kv_handoff_objects_total").increment(1);
     }
 
     pub(crate) fn count_adopted(&self, writes: usize) {
         self.adopted.fetch_add(writes as u64, Ordering::Relaxed);
-        metrics::counter!("mapring_adopted_writes_total").increment(writes as u64);
+        metrics::counter!("mapring_kv_recovered_writes_total").increment(writes as u64);
     }
 
     pub(crate) fn count_reap(&self) {
         self.reaps.fetch_add(1, Ordering::Relaxed);
-        metrics::counter!("mapring_reaps_total").increment(1);
+        metrics::counter!("mapring_kv_reaps_total").increment(1);
     }
 }
 
@@ -160,43 +160,62 @@ pub(crate) fn describe() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         use metrics::{Unit, describe_counter as counter, describe_histogram as histogram};
-        histogram!("mapring_get_seconds", Unit::Seconds, "Time from a read's start to its answer");
-        histogram!("mapring_put_seconds", Unit::Seconds, "Time from a write's start to its answer");
-        histogram!("mapring_get_siblings", Unit::Count, "Values in the objects that reads gave");
-        histogram!("mapring_commit_writes", Unit::Count, "Writes that shared one sync");
-        histogram!("mapring_executor_wait_seconds", Unit::Seconds, "Time that storage work waited");
+        histogram!(
+            "mapring_kv_get_duration_seconds",
+            Unit::Seconds,
+            "Time from a read's start to its answer"
+        );
+        histogram!(
+            "mapring_kv_put_duration_seconds",
+            Unit::Seconds,
+            "Time from a write's start to its answer"
+        );
+        histogram!("mapring_kv_get_siblings", Unit::Count, "Values in the objects that reads gave");
+        histogram!("mapring_kv_group_commit_writes", Unit::Count, "Writes that shared one sync");
+        histogram!(
+            "mapring_kv_executor_wait_seconds",
+            Unit::Seconds,
+            "Time that storage work waited"
+        );
         for (name, text) in [
-            ("mapring_unsettled_writes", "Own writes on their way to replicas or hints"),
-            ("mapring_witnessed_writes", "Writes of others not known to have settled"),
-            ("mapring_hinted_vnodes", "Vnodes of others for which this node holds data"),
-            ("mapring_hinted_objects", "Objects that this node holds for others, by owner"),
-            ("mapring_unfit_vnodes", "Vnodes that lack writes which other members hold"),
-            ("mapring_unheard_members", "Members that may still hold data for this node"),
-            ("mapring_incomplete", "1 while this node has lost data and is not filled again"),
-            ("mapring_read_repairs_running", "Replicas being brought up to date after reads"),
+            ("mapring_kv_unsettled_writes", "Own writes on their way to replicas or hints"),
+            ("mapring_kv_in_flight_writes", "Writes of others not known to have settled"),
+            ("mapring_kv_hinted_vnodes", "Vnodes of others for which this node holds data"),
+            ("mapring_kv_hinted_objects", "Objects that this node holds for others, by owner"),
+            ("mapring_kv_stale_vnodes", "Vnodes that lack writes which other members hold"),
+            ("mapring_kv_unsurveyed_members", "Members that may still hold data for this node"),
+            ("mapring_kv_graves", "Deletions remembered after their tombstones were removed"),
+            ("mapring_kv_incomplete", "1 while this node has lost data and is not filled again"),
+            ("mapring_kv_read_repairs_in_flight", "Replicas being brought up to date after reads"),
         ] {
             metrics::describe_gauge!(name, Unit::Count, text);
         }
         for (name, text) in [
-            ("mapring_gets_total", "Reads taken from clients"),
-            ("mapring_puts_total", "Writes taken from clients, deletes among them"),
-            ("mapring_deletes_total", "Deletes taken from clients"),
-            ("mapring_read_repairs_total", "Replicas brought up to date after reads"),
-            ("mapring_repair_objects_total", "Objects fetched to fill what was lost here"),
-            ("mapring_read_repairs_dropped_total", "Read repairs left out at their bound"),
-            ("mapring_put_forwards_total", "Writes passed to another node to coordinate"),
-            ("mapring_fallback_writes_total", "Replicas of writes that fallbacks took"),
-            ("mapring_large_objects_total", "Writes that left an object above a warning level"),
-            ("mapring_hints_total", "Hints kept for replicas that missed a write"),
-            ("mapring_hint_failures_total", "Hints that could not be kept"),
-            ("mapring_handed_over_total", "Objects handed over to their owners"),
-            ("mapring_adopted_writes_total", "Writes of nodes that ended, brought on by others"),
-            ("mapring_replica_write_failures_total", "Replicas that failed a write"),
-            ("mapring_reaps_total", "Tombstones reaped"),
-            ("mapring_reaps_dropped_total", "Tombstones not scheduled at the bound"),
-            ("mapring_slice_retries_total", "Slices of listings tried on another replica"),
-            ("mapring_executor_refusals_total", "Storage work refused at a full queue"),
-            ("mapring_executor_brakes_total", "Times that slow storage work left the reactor"),
+            ("mapring_kv_gets_total", "Reads taken from clients"),
+            ("mapring_kv_puts_total", "Writes taken from clients, deletes among them"),
+            ("mapring_kv_deletes_total", "Deletes taken from clients"),
+            ("mapring_kv_read_repairs_total", "Replicas brought up to date after reads"),
+            ("mapring_kv_repaired_objects_total", "Objects fetched to fill what was lost here"),
+            ("mapring_kv_read_repairs_dropped_total", "Read repairs left out at their bound"),
+            ("mapring_kv_put_forwards_total", "Writes passed to another node to coordinate"),
+            ("mapring_kv_fallback_writes_total", "Replicas of writes that fallbacks took"),
+            ("mapring_kv_large_objects_total", "Writes that left an object above a warning level"),
+            ("mapring_kv_hints_total", "Hints kept for replicas that missed a write"),
+            ("mapring_kv_hint_failures_total", "Hints that could not be kept"),
+            ("mapring_kv_handoff_objects_total", "Objects handed over to their owners"),
+            (
+                "mapring_kv_recovered_writes_total",
+                "In-doubt writes of coordinators that ended, brought on here",
+            ),
+            ("mapring_kv_replica_write_failures_total", "Replicas that failed a write"),
+            ("mapring_kv_reaps_total", "Tombstones reaped"),
+            ("mapring_kv_reaps_dropped_total", "Tombstones not scheduled at the bound"),
+            ("mapring_kv_listing_retries_total", "Slices of listings tried on another replica"),
+            ("mapring_kv_executor_rejected_total", "Storage work refused at a full queue"),
+            (
+                "mapring_kv_inline_gate_closings_total",
+                "Times that slow storage closed the gate to work inline",
+            ),
         ] {
             counter!(name, Unit::Count, text);
         }

@@ -32,7 +32,7 @@ impl Admission {
         if self.waiting.load(Ordering::Relaxed) >= limits::WAITING_QUERIES as u64 {
             return Err(Failure::query("this node has too many queries waiting"));
         }
-        let _counted = Counted::new(&self.waiting, "mapring_queries_waiting");
+        let _counted = Counted::new(&self.waiting, "mapring_mapred_queries_waiting");
         let permit = self.permits.clone().acquire_owned().await;
         permit.map_err(|_| Failure::query("this node is stopping"))
     }

@@ -197,7 +197,7 @@ impl QueryHandle {
         match why {
             Some(Ending::Stop) => Failure::stopping(&self.node),
             Some(Ending::Operator) | None => {
-                count("mapring_queries_ended_total", 1);
+                count("mapring_mapred_queries_cancelled_total", 1);
                 Failure::query("the query was ended by an operator")
             }
         }

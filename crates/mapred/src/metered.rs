@@ -7,33 +7,45 @@ use metrics::{Unit, counter, describe_counter, describe_gauge, gauge};
 
 /// Names and meanings are registered once, when a node is assembled.
 pub(crate) fn describe() {
-    describe_gauge!("mapring_queries_running", "Queries that this node coordinates now");
-    describe_gauge!("mapring_queries_waiting", "Queries that wait for their turn");
-    describe_counter!("mapring_queries_total", "Queries that this node has begun to coordinate");
-    describe_counter!("mapring_queries_failed_total", "Queries that ended with an error");
-    describe_counter!("mapring_query_results_total", "Results sent to clients");
+    describe_gauge!("mapring_mapred_queries_running", "Queries that this node coordinates now");
+    describe_gauge!("mapring_mapred_queries_waiting", "Queries that wait for their turn");
     describe_counter!(
-        "mapring_query_result_bytes_total",
+        "mapring_mapred_queries_total",
+        "Queries that this node has begun to coordinate"
+    );
+    describe_counter!("mapring_mapred_queries_failed_total", "Queries that ended with an error");
+    describe_counter!("mapring_mapred_results_total", "Results sent to clients");
+    describe_counter!(
+        "mapring_mapred_result_bytes_total",
         Unit::Bytes,
         "JSON text of results sent to clients"
     );
-    describe_gauge!("mapring_units_in_flight", "Units of work that this node runs now");
-    describe_gauge!("mapring_lanes", "Streams of units of work that this node serves now");
-    describe_counter!("mapring_units_total", "Units of work that this node has begun");
+    describe_gauge!("mapring_mapred_units_in_flight", "Units of work that this node runs now");
+    describe_gauge!("mapring_mapred_lanes", "Streams of units of work that this node serves now");
+    describe_counter!("mapring_mapred_units_total", "Units of work that this node has begun");
     describe_counter!(
-        "mapring_units_rerun_total",
+        "mapring_mapred_units_retried_total",
         "Units of work that this node's queries gave to another replica after a failure"
     );
-    describe_counter!("mapring_frames_total", "Pages of units of work that queries accepted");
-    describe_counter!("mapring_frames_stale_total", "Pages of older attempts that were dropped");
-    describe_counter!("mapring_query_inputs_total", "Inputs that map and link phases took");
     describe_counter!(
-        "mapring_query_inputs_skipped_total",
+        "mapring_mapred_pages_accepted_total",
+        "Pages of units of work that queries accepted"
+    );
+    describe_counter!(
+        "mapring_mapred_pages_stale_total",
+        "Pages of older attempts that were dropped"
+    );
+    describe_counter!("mapring_mapred_inputs_total", "Inputs that map and link phases took");
+    describe_counter!(
+        "mapring_mapred_inputs_skipped_total",
         "Inputs that queries left out because a function failed for them"
     );
-    describe_counter!("mapring_queries_ended_total", "Queries that were ended by an operator");
+    describe_counter!(
+        "mapring_mapred_queries_cancelled_total",
+        "Queries that were ended by an operator"
+    );
     describe_gauge!(
-        "mapring_query_oldest_seconds",
+        "mapring_mapred_oldest_query_seconds",
         Unit::Seconds,
         "How long the oldest query of this node has been under way"
     );

@@ -90,7 +90,7 @@ impl Engine {
             drop(listed);
             completed.store(ended.is_ok(), Ordering::Release);
             if let Err(failure) = ended {
-                count("mapring_queries_failed_total", 1);
+                count("mapring_mapred_queries_failed_total", 1);
                 tracing::info!(query = %shown.id, failure = failure.body, "a query failed");
                 // An error means that the client has gone.
                 let _ = sender.send(Err(failure)).await;
@@ -156,8 +156,8 @@ impl Engine {
         let in_time = tokio::time::timeout_at(deadline, prepared).await;
         let (_permit, phases) = in_time.unwrap_or_else(|_| Err(Failure::timeout()))?;
         handle.admit();
-        let _counted = Counted::new(&self.running, "mapring_queries_running");
-        count("mapring_queries_total", 1);
+        let _counted = Counted::new(&self.running, "mapring_mapred_queries_running");
+        count("mapring_mapred_queries_total", 1);
         let shared = Shared {
             query: handle.id.number,
             deadline,

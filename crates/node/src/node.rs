@@ -292,7 +292,7 @@ impl Build<'_> {
                 storage: Arc::new(storage),
             },
             metrics: Arc::new(move || {
-                metrics::gauge!("mapring_query_oldest_seconds")
+                metrics::gauge!("mapring_mapred_oldest_query_seconds")
                     .set(queries.oldest_query().as_secs_f64());
                 metrics.render() + &usage::text(&workers.processes())
             }),

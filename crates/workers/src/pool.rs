@@ -280,7 +280,7 @@ impl Pool {
 
     /// Ends a worker that has grown large, and starts another.
     fn replace(self: &Arc<Self>, worker: Worker) {
-        metrics::counter!("mapring_script_kills_total", "cause" => "large").increment(1);
+        metrics::counter!("mapring_script_worker_kills_total", "cause" => "large").increment(1);
         let pool = Arc::clone(self);
         self.runtime.spawn(async move {
             worker.dismiss().await;
@@ -315,7 +315,7 @@ impl Pool {
     }
 
     fn terminated(self: &Arc<Self>, cause: &'static str) {
-        metrics::counter!("mapring_script_kills_total", "cause" => cause).increment(1);
+        metrics::counter!("mapring_script_worker_kills_total", "cause" => cause).increment(1);
         tracing::info!(cause, "a script worker was ended");
         {
             let mut state = self.state.lock();
@@ -352,7 +352,7 @@ impl Pool {
     }
 
     fn started(self: &Arc<Self>, worker: Worker) {
-        metrics::counter!("mapring_script_starts_total").increment(1);
+        metrics::counter!("mapring_script_worker_starts_total").increment(1);
         {
             let mut state = self.state.lock();
             state.failed_starts = 0;

@@ -343,9 +343,15 @@ fn describe_metrics() {
         "how long calls waited for a worker process, or built-ins for a thread, by where"
     );
     metrics::describe_counter!("mapring_script_calls_total", "requests to functions, by where");
-    metrics::describe_counter!("mapring_script_kills_total", "script workers ended, by cause");
-    metrics::describe_counter!("mapring_script_starts_total", "script workers started");
-    metrics::describe_counter!("mapring_script_suspends_total", "reduces put aside for others");
+    metrics::describe_counter!(
+        "mapring_script_worker_kills_total",
+        "script workers ended, by cause"
+    );
+    metrics::describe_counter!("mapring_script_worker_starts_total", "script workers started");
+    metrics::describe_counter!(
+        "mapring_script_reduces_suspended_total",
+        "reduces put aside for others"
+    );
 }
 
 #[cfg(test)]

@@ -71,7 +71,7 @@ impl Held {
     /// Gives up the worker, if there is one.
     pub(crate) async fn put_aside(&mut self) {
         let Self::Worker(lease) = self else { return };
-        metrics::counter!("mapring_script_suspends_total").increment(1);
+        metrics::counter!("mapring_script_reduces_suspended_total").increment(1);
         let next = match lease.call(&Request::ReduceSuspend).await {
             Ok(Response::Suspended(state)) => Self::Aside(state),
             Ok(_) => Self::Over(unexpected()),

@@ -9,9 +9,9 @@ use mapring_tests::harness::{Cluster, Exchange, Node, eventually, holds, metrics
 
 /// What a query has in a node while it runs.
 const TRACES: [&str; 5] = [
-    "mapring_queries_running",
-    "mapring_lanes",
-    "mapring_units_in_flight",
+    "mapring_mapred_queries_running",
+    "mapring_mapred_lanes",
+    "mapring_mapred_units_in_flight",
     "mapring_script_calls_waiting",
     "mapring_script_workers_busy",
 ];

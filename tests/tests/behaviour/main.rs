@@ -19,6 +19,7 @@ mod hostile;
 mod inputs;
 mod leaving;
 mod membership;
+mod metrics;
 mod observation;
 mod oversized;
 mod pipelining;

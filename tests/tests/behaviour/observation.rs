@@ -75,7 +75,7 @@ async fn what_a_node_misses_is_shown_until_it_has_it() {
     eventually("the objects to be counted", || async {
         let mut objects = 0.0;
         for node in &cluster.nodes[..2] {
-            objects += metrics(node).await.get("mapring_hinted_objects").copied().unwrap_or(0.0);
+            objects += metrics(node).await.get("mapring_kv_hinted_objects").copied().unwrap_or(0.0);
         }
         holds(objects >= most as f64)
     })
@@ -89,7 +89,7 @@ async fn what_a_node_misses_is_shown_until_it_has_it() {
     eventually("nothing to be counted", || async {
         let metrics = metrics(&cluster.nodes[0]).await;
         let zero = |name: &str| metrics.get(name).is_none_or(|&value| value == 0.0);
-        holds(zero("mapring_hinted_objects") && zero("mapring_unfit_vnodes"))
+        holds(zero("mapring_kv_hinted_objects") && zero("mapring_kv_stale_vnodes"))
     })
     .await;
 }
@@ -112,7 +112,10 @@ async fn processor_time_and_memory_are_told() {
     node.client.mapred(query).await.unwrap_err();
     eventually("the worker to be replaced", || async {
         let metrics = metrics(node).await;
-        holds(metrics["mapring_script_starts_total"] > before["mapring_script_starts_total"])
+        holds(
+            metrics["mapring_script_worker_starts_total"]
+                > before["mapring_script_worker_starts_total"],
+        )
     })
     .await;
     let used = metrics(node).await["mapring_script_cpu_seconds_total"];

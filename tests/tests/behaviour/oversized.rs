@@ -36,15 +36,15 @@ async fn values_beyond_a_message_reach_a_node_that_was_away() {
     assert!(refused.contains("siblings; at most 115343360 are allowed"), "{refused}");
     let log = cluster.nodes[0].log() + &cluster.nodes[1].log();
     assert!(log.contains("above its warning level"), "nothing is logged");
-    let counted = metrics(&cluster.nodes[0]).await["mapring_large_objects_total"]
-        + metrics(&cluster.nodes[1]).await["mapring_large_objects_total"];
+    let counted = metrics(&cluster.nodes[0]).await["mapring_kv_large_objects_total"]
+        + metrics(&cluster.nodes[1]).await["mapring_kv_large_objects_total"];
     assert!(counted >= 5.0, "{counted}");
 
     cluster.restart(2).await;
     for node in &cluster.nodes {
         let what = format!("{} to hold nothing for others", node.settings.name);
         eventually(&what, || async {
-            holds(metrics(node).await.get("mapring_hinted_vnodes") == Some(&0.0))
+            holds(metrics(node).await.get("mapring_kv_hinted_vnodes") == Some(&0.0))
         })
         .await;
     }

@@ -61,7 +61,7 @@ async fn a_query_is_seen_from_every_node_and_ended_from_another() {
     }
     let shown = Exchange::get(&cluster.nodes[2], &format!("/admin/queries/{id}")).await;
     assert_eq!(shown.answer().await.0, 200);
-    assert!(metrics(&cluster.nodes[1]).await["mapring_query_oldest_seconds"] > 0.0);
+    assert!(metrics(&cluster.nodes[1]).await["mapring_mapred_oldest_query_seconds"] > 0.0);
     let (listed, text) = tool(&cluster.nodes[2].url(), &["queries"]).await;
     assert!(listed && text.contains(&id) && text.contains("of 64 partitions"), "{text}");
     let (ended, text) = tool(&cluster.nodes[2].url(), &["queries", "end", &id]).await;
@@ -157,7 +157,7 @@ async fn a_limit_ends_a_query_that_would_take_minutes() {
     let (status, text) = Exchange::query(&cluster.nodes[0], false, &body).await.answer().await;
     assert_eq!((status, text.as_str()), (200, "[1,1,1]"));
     eventually("the rest to be given up", || async {
-        let busy = metrics(&cluster.nodes[1]).await["mapring_lanes"];
+        let busy = metrics(&cluster.nodes[1]).await["mapring_mapred_lanes"];
         holds(busy == 0.0)
     })
     .await;

@@ -90,7 +90,10 @@ async fn a_hundred_queries_over_two_workers_all_end_right() {
     let wait = |what: &str| now[&format!("mapring_script_wait_seconds_{what}")];
     println!("{} calls waited for {:.1} s in all", wait("count"), wait("sum"));
     assert!(wait("count") >= QUERIES as f64 && wait("sum") > 0.0);
-    assert_eq!((now["mapring_queries_waiting"], now["mapring_script_calls_waiting"]), (0.0, 0.0));
+    assert_eq!(
+        (now["mapring_mapred_queries_waiting"], now["mapring_script_calls_waiting"]),
+        (0.0, 0.0)
+    );
 }
 
 #[tokio::test]

@@ -224,7 +224,7 @@ async fn queries_of_other_nodes_go_on_exactly() {
             .collect();
         wait_running(&cluster, 3, 0).await;
         eventually("units to run on the node that stops", || async {
-            let busy = metrics(&cluster.nodes[stopped]).await["mapring_units_in_flight"];
+            let busy = metrics(&cluster.nodes[stopped]).await["mapring_mapred_units_in_flight"];
             holds(busy > 0.0)
         })
         .await;
@@ -245,7 +245,7 @@ async fn queries_of_other_nodes_go_on_exactly() {
 
 /// Units that a node has given to another replica; there is no such metric before the first.
 async fn reruns(node: &Node) -> f64 {
-    metrics(node).await.get("mapring_units_rerun_total").copied().unwrap_or_default()
+    metrics(node).await.get("mapring_mapred_units_retried_total").copied().unwrap_or_default()
 }
 
 async fn keys(client: &Client, chunked: bool, query: String) -> Vec<String> {

@@ -114,9 +114,9 @@ impl Hub {
                 return false;
             }
             let up = if same_up { view.up.clone() } else { Arc::new(up) };
-            metrics::gauge!("mapring_members").set(state.members.len() as f64);
-            metrics::gauge!("mapring_members_up").set(up.len() as f64);
-            metrics::gauge!("mapring_plan_version").set(state.plan.version() as f64);
+            metrics::gauge!("mapring_cluster_members").set(state.members.len() as f64);
+            metrics::gauge!("mapring_cluster_members_up").set(up.len() as f64);
+            metrics::gauge!("mapring_cluster_plan_version").set(state.plan.version() as f64);
             self.note(&state, &up);
             *view = Arc::new(View { me: view.me, state, up });
             true

@@ -453,17 +453,17 @@ fn open_directory(directory: &Path, config: &LiveConfig) -> Result<()> {
 
 fn describe_metrics() {
     use metrics::{describe_counter, describe_gauge};
-    describe_gauge!("mapring_members", "Members of the cluster, as last applied here.");
-    describe_gauge!("mapring_members_up", "Members that count as up here.");
-    describe_gauge!("mapring_plan_version", "Version of the ownership plan applied here.");
+    describe_gauge!("mapring_cluster_members", "Members of the cluster, as last applied here.");
+    describe_gauge!("mapring_cluster_members_up", "Members that count as up here.");
+    describe_gauge!("mapring_cluster_plan_version", "Version of the ownership plan applied here.");
     describe_gauge!("mapring_raft_term", "The metadata group's term as known here.");
     describe_gauge!("mapring_raft_applied_index", "Last entry of the metadata log applied here.");
     describe_gauge!(
-        "mapring_metadata_differs",
+        "mapring_cluster_diverged_nodes",
         "Nodes that have applied other decisions about the metadata than this one: always 0."
     );
     describe_counter!("mapring_raft_leader_changes_total", "Changes of the known leader.");
-    describe_counter!("mapring_proposals_total", "Changes proposed here, by outcome.");
+    describe_counter!("mapring_cluster_proposals_total", "Changes proposed here, by outcome.");
 }
 
 /// This node as openraft knows it.

@@ -35,7 +35,7 @@ impl LiveCluster {
             Ok(Outcome::Refused(_)) => "refused",
             Err(_) => "failed",
         };
-        metrics::counter!("mapring_proposals_total", "outcome" => outcome).increment(1);
+        metrics::counter!("mapring_cluster_proposals_total", "outcome" => outcome).increment(1);
         result
     }
 

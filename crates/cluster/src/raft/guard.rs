@@ -431,7 +431,7 @@ impl Inner {
 }
 
 fn set_gauge(differs: &BTreeMap<u64, u64>) {
-    metrics::gauge!("mapring_metadata_differs").set(differs.len() as f64);
+    metrics::gauge!("mapring_cluster_diverged_nodes").set(differs.len() as f64);
 }
 
 #[cfg(test)]

@@ -161,7 +161,7 @@ impl Shared {
                     self.end.advance(end)
                 });
             metrics::counter!("mapring_engine_flushes_total").increment(1);
-            metrics::histogram!("mapring_engine_flush_seconds").record(begun.elapsed());
+            metrics::histogram!("mapring_engine_flush_duration_seconds").record(begun.elapsed());
 
             let mut tickets = self.tickets.lock();
             match flushed {

@@ -350,11 +350,11 @@ fn describe_metrics() {
         "Times that the store was found to lack or to have damaged what it held"
     );
     metrics::describe_gauge!(
-        "mapring_disk_full",
+        "mapring_engine_disk_full",
         "1 while writes are refused because the disk is nearly full"
     );
     metrics::describe_histogram!(
-        "mapring_engine_flush_seconds",
+        "mapring_engine_flush_duration_seconds",
         metrics::Unit::Seconds,
         "Time of a flush, with its fsyncs where durability is disk"
     );

@@ -69,7 +69,7 @@ impl Space {
             } else {
                 tracing::info!(%dir, free, "the disk has room again: writes are taken");
             }
-            metrics::gauge!("mapring_disk_full").set(if full { 1.0 } else { 0.0 });
+            metrics::gauge!("mapring_engine_disk_full").set(if full { 1.0 } else { 0.0 });
         }
     }
 

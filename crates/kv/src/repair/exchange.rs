@@ -215,7 +215,7 @@ impl Exchange<'_> {
             lacking = rest;
             let fetched = got.len() as u64;
             self.shared.vnodes.merge_all(self.slice.vnode, got).await?;
-            metrics::counter!("mapring_repair_objects_total").increment(fetched);
+            metrics::counter!("mapring_kv_repaired_objects_total").increment(fetched);
             self.shared.integrity.report(|progress| progress.fetched += fetched);
         }
         Ok(())

@@ -358,7 +358,7 @@ impl Reader {
         }
         let shared = self.shared.clone();
         let Ok(_permit) = shared.repairs.try_acquire() else {
-            metrics::counter!("mapring_read_repairs_dropped_total").increment(1);
+            metrics::counter!("mapring_kv_read_repairs_dropped_total").increment(1);
             return;
         };
         let record = Record::encode(&self.core.merged);

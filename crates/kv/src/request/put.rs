@@ -480,7 +480,7 @@ impl Writer {
                 if let Err(error) = &answer {
                     let node = self.core.node(index);
                     tracing::debug!(id = %self.id, ?node, %error, "a replica failed a write");
-                    metrics::counter!("mapring_replica_write_failures_total").increment(1);
+                    metrics::counter!("mapring_kv_replica_write_failures_total").increment(1);
                     self.excluded.extend(node);
                 }
                 self.core.apply(index, answer.is_ok());
@@ -593,7 +593,7 @@ impl Writer {
                     self.shared.kick.notify_one();
                 }
                 Err(error) => {
-                    metrics::counter!("mapring_hint_failures_total").increment(1);
+                    metrics::counter!("mapring_kv_hint_failures_total").increment(1);
                     let node = self.shared.parts.cluster.view().state.named(primary.node);
                     tracing::warn!(id = %self.id, %node, %error, "no hint kept yet");
                     // Until there is one, this write is among those that have not settled.

@@ -66,7 +66,7 @@ impl Reaper {
             return;
         }
         if queue.tries.len() >= limits::REAPS {
-            metrics::counter!("mapring_reaps_dropped_total").increment(1);
+            metrics::counter!("mapring_kv_reaps_dropped_total").increment(1);
             return;
         }
         queue.tries.insert(id.clone(), tries);
@@ -116,7 +116,7 @@ async fn level(shared: &Arc<Shared>) {
     let keep = shared.parts.config.graves_kept.max(limits::GRAVES_KEPT.0);
     let now = shared.parts.clock.now_micros();
     match shared.vnodes.run(move |core| core.level_graves(now, keep)).await {
-        Ok(left) => metrics::gauge!("mapring_graves").set(left as f64),
+        Ok(left) => metrics::gauge!("mapring_kv_graves").set(left as f64),
         Err(error) => tracing::warn!(%error, "old graves are not removed"),
     }
 }

@@ -158,7 +158,7 @@ impl Cursor {
         if lasting || self.attempts >= limits::SLICE_ATTEMPTS {
             return Err(error.context(format!("partition {}", self.entry.home)));
         }
-        metrics::counter!("mapring_slice_retries_total").increment(1);
+        metrics::counter!("mapring_kv_listing_retries_total").increment(1);
         if error.kind() == ErrorKind::Overloaded {
             sleep(limits::FIT_TICK * self.attempts).await;
             return Ok(());

@@ -42,7 +42,7 @@ pub(crate) async fn ask(shared: &Arc<Shared>, lagging: &Lagging) -> BTreeMap<Nod
     join_all(asked).await.into_iter().flatten().collect()
 }
 
-/// The background task: what `mapring_hinted_objects` and its neighbours show.
+/// The background task: what `mapring_kv_hinted_objects` and its neighbours show.
 pub(crate) async fn run(shared: Weak<Shared>) {
     let mut shown: BTreeMap<String, u64> = BTreeMap::new();
     loop {
@@ -58,9 +58,9 @@ pub(crate) async fn run(shared: Weak<Shared>) {
             lost.flat_map(|(&id, _)| view.plan().owned_by(id)).collect();
         unfit.extend(lagging.held.values().chain(lagging.awaiting.values()).flatten());
         let unfit = unfit.len();
-        metrics::gauge!("mapring_unfit_vnodes").set(unfit as f64);
-        metrics::gauge!("mapring_unheard_members").set(lagging.unheard.len() as f64);
-        metrics::gauge!("mapring_read_repairs_running").set(lagging.read_repairs as f64);
+        metrics::gauge!("mapring_kv_stale_vnodes").set(unfit as f64);
+        metrics::gauge!("mapring_kv_unsurveyed_members").set(lagging.unheard.len() as f64);
+        metrics::gauge!("mapring_kv_read_repairs_in_flight").set(lagging.read_repairs as f64);
         let Ok(held) = shared.holdings_here().await else { continue };
         shown.values_mut().for_each(|objects| *objects = 0);
         for (vnode, objects) in held.objects {
@@ -69,7 +69,8 @@ pub(crate) async fn run(shared: Weak<Shared>) {
             *shown.entry(owner).or_default() += objects;
         }
         for (owner, &objects) in &shown {
-            metrics::gauge!("mapring_hinted_objects", "for" => owner.clone()).set(objects as f64);
+            metrics::gauge!("mapring_kv_hinted_objects", "owner" => owner.clone())
+                .set(objects as f64);
         }
         // Owners that need nothing are shown as such once.
         shown.retain(|_, objects| *objects > 0);

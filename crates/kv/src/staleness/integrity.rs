@@ -181,7 +181,7 @@ impl Integrity {
     fn set_lacking(&self, lacking: bool) {
         if self.lacking.swap(lacking, Ordering::AcqRel) != lacking {
             self.empty();
-            metrics::gauge!("mapring_incomplete").set(if lacking { 1.0 } else { 0.0 });
+            metrics::gauge!("mapring_kv_incomplete").set(if lacking { 1.0 } else { 0.0 });
         }
     }
 

@@ -208,9 +208,9 @@ async fn round(shared: &Arc<Shared>) -> bool {
     if let Err(error) = tidied.await {
         tracing::debug!(%error, "the journal is not tidied");
     }
-    metrics::gauge!("mapring_unsettled_writes").set(shared.unsettled.count() as f64);
-    metrics::gauge!("mapring_witnessed_writes").set(shared.vnodes.witnesses().count() as f64);
-    metrics::gauge!("mapring_hinted_vnodes").set(standing.held.len() as f64);
+    metrics::gauge!("mapring_kv_unsettled_writes").set(shared.unsettled.count() as f64);
+    metrics::gauge!("mapring_kv_in_flight_writes").set(shared.vnodes.witnesses().count() as f64);
+    metrics::gauge!("mapring_kv_hinted_vnodes").set(standing.held.len() as f64);
     let view = shared.parts.cluster.view();
     let mut owners = standing.held.iter().filter_map(|vnode| view.plan().owner(*vnode));
     if owners.any(|owner| view.is_up(owner)) {

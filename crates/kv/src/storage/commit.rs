@@ -29,7 +29,7 @@ struct State {
 
 impl GroupCommit {
     pub(crate) fn new(engine: Arc<dyn Engine>) -> Self {
-        let shared = metrics::histogram!("mapring_commit_writes");
+        let shared = metrics::histogram!("mapring_kv_group_commit_writes");
         Self { engine, state: Mutex::default(), shared }
     }
 

@@ -312,7 +312,7 @@ impl Coordinator {
             self.shared.handle.record(phase, &name, stats);
         }
         let Some(last) = skipped.last().cloned() else { return Ok(()) };
-        count("mapring_query_inputs_skipped_total", skipped.len() as u64);
+        count("mapring_mapred_inputs_skipped_total", skipped.len() as u64);
         let failures = skipped.into_iter().map(|broken| broken_function(broken, &name, true));
         let all = self.shared.handle.skip(failures);
         match self.query.spec().options.on_error {
@@ -328,7 +328,7 @@ impl Coordinator {
     }
 
     fn keep(&mut self, phase: usize, values: Vec<JsonText>) {
-        count("mapring_query_results_total", values.len() as u64);
+        count("mapring_mapred_results_total", values.len() as u64);
         let mut batch = PhaseResults { phase, values: Vec::new() };
         let mut bytes = 0;
         for value in values {
@@ -346,7 +346,7 @@ impl Coordinator {
     }
 
     fn put_out(&mut self, batch: PhaseResults, bytes: usize) {
-        count("mapring_query_result_bytes_total", bytes as u64);
+        count("mapring_mapred_result_bytes_total", bytes as u64);
         self.out_bytes += bytes;
         self.out.push_back(batch);
     }

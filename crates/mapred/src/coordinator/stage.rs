@@ -418,7 +418,7 @@ impl LaneStage {
                 inputs.drain(..usize::try_from(now).unwrap_or(0));
             }
         }
-        count("mapring_frames_total", 1);
+        count("mapring_mapred_pages_accepted_total", 1);
         Ok(accepted(page, node, finished))
     }
 
@@ -469,7 +469,7 @@ impl LaneStage {
                 }
             }
             Load::Batch { inputs, .. } => {
-                count("mapring_units_rerun_total", 1);
+                count("mapring_mapred_units_retried_total", 1);
                 for mut waiting in inputs {
                     waiting.tries += 1;
                     if waiting.tries >= limits::TRIES {
@@ -485,7 +485,7 @@ impl LaneStage {
 
     fn rerun(&mut self, unit: u32, error: &Error, router: &mut Router) -> Result<(), Failure> {
         let Some(partition) = self.partitions.get_mut(&unit) else { return Ok(()) };
-        count("mapring_units_rerun_total", 1);
+        count("mapring_mapred_units_retried_total", 1);
         partition.lane = None;
         partition.attempt = partition.attempt.saturating_add(1);
         partition.tries += 1;
@@ -560,7 +560,7 @@ impl Waiting {
 }
 
 fn stale() -> Accepted {
-    count("mapring_frames_stale_total", 1);
+    count("mapring_mapred_pages_stale_total", 1);
     Accepted::default()
 }
 

@@ -220,8 +220,8 @@ impl Lane {
     }
 
     fn begin(&self) -> Counted {
-        count("mapring_units_total", 1);
-        Counted::new(&self.node.units, "mapring_units_in_flight")
+        count("mapring_mapred_units_total", 1);
+        Counted::new(&self.node.units, "mapring_mapred_units_in_flight")
     }
 
     /// Works on the first of `items`, as many as a call takes; gives what became of them.

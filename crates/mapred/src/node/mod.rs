@@ -45,7 +45,7 @@ pub(crate) struct Node {
 /// Starts a lane. The work goes on beside the stream, as far as [`limits::FRAMES_AHEAD`] allows,
 /// and ends at once when the stream is dropped.
 pub(crate) fn serve(node: Arc<Node>, request: LaneRequest) -> FrameStream {
-    let counted = Counted::new(&node.lanes, "mapring_lanes");
+    let counted = Counted::new(&node.lanes, "mapring_mapred_lanes");
     let (sender, receiver) = mpsc::channel(limits::FRAMES_AHEAD);
     let time_left = Duration::from_millis(request.time_left_ms);
     let task = mapring_net::task::spawn(async move {

@@ -161,7 +161,7 @@ impl<'l> Pager<'l> {
             cost.prereduce_us += unit::micros(began.elapsed());
         }
         if !matches!(self.lane.request.work, Work::Keys { .. }) {
-            count("mapring_query_inputs_total", inputs);
+            count("mapring_mapred_inputs_total", inputs);
         }
         let (unit, attempt) = (self.unit, self.attempt);
         let page = Page {

@@ -23,27 +23,33 @@ impl Metrics {
         describe_counter!("mapring_net_calls_total", "Calls and streams begun by this node");
         describe_counter!("mapring_net_errors_total", "Calls and openings that failed here");
         describe_gauge!("mapring_net_calls_in_flight", "Calls that wait for their answer");
-        describe_counter!("mapring_net_served_total", "Calls and streams begun by peers");
-        describe_gauge!("mapring_net_serving", "Calls of peers that are being answered");
-        describe_counter!("mapring_net_overloaded_total", "Calls refused for being too many");
+        describe_counter!("mapring_net_served_calls_total", "Calls and streams begun by peers");
+        describe_gauge!(
+            "mapring_net_served_calls_in_flight",
+            "Calls of peers that are being answered"
+        );
+        describe_counter!("mapring_net_rejected_calls_total", "Calls refused for being too many");
         describe_counter!("mapring_net_sent_bytes_total", Unit::Bytes, "Sent to peers");
         describe_counter!("mapring_net_received_bytes_total", Unit::Bytes, "Received from peers");
-        describe_gauge!("mapring_net_streams", "Streams and large calls that this node reads");
-        describe_gauge!("mapring_net_connections", "Connections accepted from peers");
-        describe_counter!("mapring_net_refused_handshakes_total", "Connections refused here");
+        describe_gauge!(
+            "mapring_net_incoming_streams",
+            "Streams and large calls that this node reads"
+        );
+        describe_gauge!("mapring_net_incoming_connections", "Connections accepted from peers");
+        describe_counter!("mapring_net_rejected_handshakes_total", "Connections refused here");
         describe_counter!("mapring_net_dials_total", "Connections begun by this node");
         Self {
             calls: counter!("mapring_net_calls_total"),
             errors: counter!("mapring_net_errors_total"),
             in_flight: gauge!("mapring_net_calls_in_flight"),
-            served: counter!("mapring_net_served_total"),
-            serving: gauge!("mapring_net_serving"),
-            overloaded: counter!("mapring_net_overloaded_total"),
+            served: counter!("mapring_net_served_calls_total"),
+            serving: gauge!("mapring_net_served_calls_in_flight"),
+            overloaded: counter!("mapring_net_rejected_calls_total"),
             sent: counter!("mapring_net_sent_bytes_total"),
             received: counter!("mapring_net_received_bytes_total"),
-            streams: gauge!("mapring_net_streams"),
-            connections: gauge!("mapring_net_connections"),
-            refused: counter!("mapring_net_refused_handshakes_total"),
+            streams: gauge!("mapring_net_incoming_streams"),
+            connections: gauge!("mapring_net_incoming_connections"),
+            refused: counter!("mapring_net_rejected_handshakes_total"),
             dials: counter!("mapring_net_dials_total"),
         }
     }

@@ -387,7 +387,7 @@ impl Rig {
     }
 
     pub(super) async fn units_rerun(&self, node: usize) -> u64 {
-        self.metric(node, "mapring_units_rerun_total").await as u64
+        self.metric(node, "mapring_mapred_units_retried_total").await as u64
     }
 
     /// Units that were run again, by all nodes that run.
@@ -398,7 +398,8 @@ impl Rig {
     /// Units of work that the nodes run now.
     pub(super) async fn units_in_flight(&self) -> u64 {
         let addresses = self.addresses();
-        let each = addresses.iter().map(|node| wire::metric(node, "mapring_units_in_flight"));
+        let each =
+            addresses.iter().map(|node| wire::metric(node, "mapring_mapred_units_in_flight"));
         let sum = join_all(each).await.iter().sum::<f64>() as u64;
         self.note(&format!("{sum} units are in flight"));
         sum
@@ -445,8 +446,11 @@ impl Rig {
     /// What nodes know of that not all replicas have.
     async fn pending(&self) -> f64 {
         let addresses = self.addresses();
-        let metrics =
-            ["mapring_hinted_vnodes", "mapring_unsettled_writes", "mapring_witnessed_writes"];
+        let metrics = [
+            "mapring_kv_hinted_vnodes",
+            "mapring_kv_unsettled_writes",
+            "mapring_kv_in_flight_writes",
+        ];
         let of_node = |node| metrics.map(|metric| wire::metric(node, metric));
         join_all(addresses.iter().flat_map(|node| of_node(node))).await.iter().sum()
     }
@@ -525,7 +529,7 @@ fn is_starting(error: &Error) -> bool {
     matches!(error, Error::Connect { .. } | Error::Status { status: 503, .. })
 }
 
-const READ_REPAIRS: &str = "mapring_read_repairs_total";
+const READ_REPAIRS: &str = "mapring_kv_read_repairs_total";
 
 /// One worker a node: several nodes' workers share this machine's cores.
 pub(super) const SETTINGS: [(&str, &str); 1] = [("MAPRING__SCRIPT__WORKERS", "1")];

@@ -72,5 +72,8 @@ async fn a_thousand_at_once() {
     assert!(honest > 0);
     assert!(memory.growth() <= GROWTH, "the node grew: {memory}");
     let now = metrics(rig.node()).await;
-    assert_eq!((now["mapring_queries_waiting"], now["mapring_script_calls_waiting"]), (0.0, 0.0));
+    assert_eq!(
+        (now["mapring_mapred_queries_waiting"], now["mapring_script_calls_waiting"]),
+        (0.0, 0.0)
+    );
 }

@@ -71,7 +71,7 @@ fn lives(process: i32) -> bool {
 }
 
 async fn deaths(rig: &Rig) -> f64 {
-    metrics(rig.node()).await.get("mapring_script_kills_total").copied().unwrap_or_default()
+    metrics(rig.node()).await.get("mapring_script_worker_kills_total").copied().unwrap_or_default()
 }
 
 /// Lets so many workers die; every call costs one.
