@@ -26,8 +26,9 @@ struct Back {
     node: NodeId,
     /// When the copy was made.
     since: Moment,
-    /// The last run of it that the metadata knew then to have gone back.
-    known: u64,
+    /// The last run of it that the metadata knew then to have gone back; `None` for a node that has taken
+    /// the place of another, and begins with nothing.
+    known: Option<u64>,
 }
 
 impl Copies {
@@ -35,13 +36,19 @@ impl Copies {
         self.made.insert(node, now);
     }
 
-    /// The copy of a node is put back. Gives when it was made.
+    /// The copy of a node is put back. Returns when it was made.
     pub(crate) fn put_back(&mut self, node: NodeId, state: &ClusterState, now: Moment) -> Moment {
         self.last = Some(now);
         let since = self.made.remove(&node).unwrap_or_default();
         let known = state.went_back.get(&node).copied().unwrap_or_default();
-        self.back.push(Back { node, since, known });
+        self.back.push(Back { node, since, known: Some(known) });
         since
+    }
+
+    /// A node begins with nothing, in the place of one that is gone for good.
+    pub(crate) fn replace(&mut self, node: NodeId, now: Moment) {
+        self.last = Some(now);
+        self.back.push(Back { node, since: 0, known: None });
     }
 
     /// Whether one was put back since then. Its node answers for nothing before it has been filled, and
@@ -53,7 +60,9 @@ impl Copies {
     /// Since when what was written may be lacking at nodes that have not been filled again.
     pub(crate) fn unfilled(&mut self, state: &ClusterState) -> Option<Moment> {
         let is_filled = |back: &Back| {
-            let told = state.went_back.get(&back.node).is_some_and(|run| *run > back.known);
+            let told = back.known.is_none_or(|known| {
+                state.went_back.get(&back.node).is_some_and(|run| *run > known)
+            });
             told && state.members.get(&back.node).is_some_and(|member| !member.incomplete)
         };
         self.back.retain(|back| !is_filled(back));

@@ -10,7 +10,7 @@ use crate::partitions::{Cut, Storm};
 use crate::random::Random;
 use crate::world::World;
 
-/// One change for the worse or the better.
+/// One change for the worse or the better. Nodes are named by their seats.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Event {
     Crash(NodeId),

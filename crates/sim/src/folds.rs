@@ -1,7 +1,6 @@
 //! Folds that merge a majority of replicas, asked for by way of any replica: also by one that lacks
 //! writes, which queries do not turn to.
 
-use mapring_cluster::Cluster;
 use mapring_engine::ScanDepth;
 use mapring_kv::{FoldRequest, Selection};
 use mapring_ring::{Partition, hash};
@@ -90,8 +89,7 @@ impl Merged {
     /// Whoever reads a majority of primaries sees what a majority has acknowledged.
     pub(crate) fn check(&self, world: &World, answer: &[u64], span: Span) -> Vec<String> {
         let Some((home, values)) = answer.split_first() else { return Vec::new() };
-        let Some(host) = world.hosts.first() else { return Vec::new() };
-        let size = host.cluster.view().plan().ring_size();
+        let size = world.ring_size();
         let of = |key: &str| {
             let id = writers::id(key);
             writers::strict(key) && u64::from(hash::home(size, &id.bucket, &id.key).0) == *home

@@ -59,16 +59,13 @@ impl Eyes {
         let State { alive, refused, .. } = &*state;
         let up: BTreeSet<NodeId> =
             alive.iter().filter(|node| !refused.contains_key(node)).copied().collect();
-        let view = self.cluster.view();
-        if view.up.iter().filter(|node| **node != view.me).ne(up.iter()) {
-            self.cluster.set_up(up);
-        }
+        self.cluster.set_up(up);
         drop(state);
         self.tell();
     }
 
     /// Passes the present view on to those who have not got it.
-    fn tell(&self) {
+    pub(crate) fn tell(&self) {
         let view = self.cluster.view();
         let mut listeners = self.listeners.lock();
         listeners.retain(|listener| !listener.is_closed());

@@ -24,6 +24,7 @@ mod gossip;
 mod history;
 mod inline;
 mod limits;
+mod membership;
 mod node;
 mod panics;
 mod partitions;
@@ -56,6 +57,8 @@ pub use random::Random;
 pub struct Options {
     /// Print every event when it happens, messages too.
     pub verbose: bool,
+    /// Have every node learn at once what is decided about the cluster.
+    pub plans_at_once: bool,
     /// The failpoint that is enabled in all nodes.
     #[cfg(feature = "failpoints")]
     pub failpoint: Option<Failpoint>,
@@ -97,6 +100,10 @@ pub struct Figures {
     pub failed_queries: u64,
     /// Coverage plans looked at.
     pub plans: u64,
+    /// Times when a node learned late what had been decided about the cluster.
+    pub lags: u64,
+    /// Nodes that took the place of one that was gone for good.
+    pub replacements: u64,
     /// Crashes of a node.
     pub crashes: u64,
     /// Copies of a disk that were put back.
@@ -121,13 +128,14 @@ impl fmt::Display for Report {
         let Figures { queries, queries_during_faults, failed_queries, .. } = self.figures;
         let Figures { plans, crashes, copies, partitions, pauses, storms, refusals, .. } =
             self.figures;
-        let Figures { slowest, slowest_query, .. } = self.figures;
+        let Figures { lags, replacements, slowest, slowest_query, .. } = self.figures;
         write!(
             f,
             "seed {}: hash {:016x}, {} events; {writes} writes (+{failed_writes} failed), {reads} \
              reads (+{failed_reads}), {queries} queries ({queries_during_faults} during faults, \
-             +{failed_queries} failed), {plans} plans, {crashes} crashes, {copies} copies \
-             put back, {partitions} partitions, {pauses} pauses, {storms} storms, {refusals} refusals; slowest {:.1} s, query {:.1} s; {} violations",
+             +{failed_queries} failed), {plans} plans, {lags} lags, {replacements} replacements, \
+             {crashes} crashes, {copies} copies put back, {partitions} partitions, {pauses} pauses, \
+             {storms} storms, {refusals} refusals; slowest {:.1} s, query {:.1} s; {} violations",
             self.seed,
             self.hash,
             self.events,

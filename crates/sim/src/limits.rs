@@ -94,6 +94,26 @@ pub(crate) const GOSSIP_TICK: Duration = Duration::from_millis(100);
 /// How long a node that refused a call counts as down at least, as in the live cluster.
 pub(crate) const REPORT_HOLD: Duration = Duration::from_secs(1);
 
+/// Numbers of nodes at the beginning are lower; a node that takes the place of another has that one's
+/// number and a multiple of this.
+pub(crate) const SEATS: u64 = 100;
+
+/// How long it takes at most until a node that reaches a majority learns what is decided, in
+/// milliseconds: a run has one of these.
+pub(crate) const LAGS_MS: [u64; 4] = [100, 500, 3_000, 10_000];
+
+/// How many runs of a thousand have a node that is gone for good, and another that takes its place.
+pub(crate) const REPLACEMENTS: u64 = 400;
+
+/// When it goes, in milliseconds after the clients have begun …
+pub(crate) const LEAVES_MS: std::ops::Range<u64> = 2_000..20_000;
+
+/// … and how long it is missed.
+pub(crate) const MISSED_MS: std::ops::Range<u64> = 300..5_000;
+
+/// How often it is tried to have the other one take its place.
+pub(crate) const JOIN_TICK: Duration = Duration::from_millis(200);
+
 /// How many plans for random sets of nodes are made each time.
 pub(crate) const PLANS_AT_ONCE: usize = 10;
 

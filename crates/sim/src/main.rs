@@ -26,6 +26,9 @@ struct Arguments {
     /// Run every seed twice, and compare.
     #[arg(long)]
     twice: bool,
+    /// Have every node learn at once what is decided about the cluster, instead of late by the seed.
+    #[arg(long)]
+    plans_at_once: bool,
     /// Print every event, messages too.
     #[arg(long)]
     verbose: bool,
@@ -97,6 +100,7 @@ type Outcome = Result<(Report, Option<Report>)>;
 fn simulate(seed: u64, arguments: &Arguments) -> Outcome {
     let options = |verbose| Options {
         verbose,
+        plans_at_once: arguments.plans_at_once,
         #[cfg(feature = "failpoints")]
         failpoint: arguments.failpoint,
     };

@@ -20,10 +20,28 @@ use tokio::time::Instant;
 
 use crate::gossip::Eyes;
 use crate::inline::InlineWorkers;
+use crate::limits;
 use crate::random::Random;
 use crate::shape::Shape;
 use crate::storage::{Disk, SlowDisk};
 use crate::workers::SlowWorkers;
+
+/// The seat of a node: its own number, or that of the node whose place it has taken. Faults concern
+/// seats.
+pub(crate) fn seat(node: NodeId) -> NodeId {
+    NodeId(node.0 % limits::SEATS)
+}
+
+/// What becomes of a machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// Its node is to take the place of another.
+    Waits,
+    /// Its node is a member.
+    Serves,
+    /// Its node is gone for good, with its disk.
+    Gone,
+}
 
 /// A machine on which a node runs, or has run.
 pub(crate) struct Host {
@@ -35,6 +53,7 @@ pub(crate) struct Host {
     shape: Shape,
     clock: Arc<WrongClock>,
     life: Mutex<Option<Arc<Life>>>,
+    role: Mutex<Role>,
 }
 
 /// A node that runs, or stands still.
@@ -93,10 +112,12 @@ impl Host {
         random: Random,
         epoch: Instant,
         shape: Shape,
+        role: Role,
     ) -> Self {
         let (id, disk, life) = (cluster.view().me, Disk::new(), Mutex::new(None));
         let clock = Arc::new(WrongClock { epoch, ahead_micros: AtomicI64::new(0) });
-        Self { id, cluster, disk, network, random, shape, clock, life }
+        let role = Mutex::new(role);
+        Self { id, cluster, disk, network, random, shape, clock, life, role }
     }
 
     /// The node's name.
@@ -109,8 +130,20 @@ impl Host {
         self.life.lock().clone()
     }
 
-    /// Starts the node on what its disk holds.
+    /// What becomes of the machine now.
+    pub(crate) fn role(&self) -> Role {
+        *self.role.lock()
+    }
+
+    pub(crate) fn set_role(&self, role: Role) {
+        *self.role.lock() = role;
+    }
+
+    /// Starts the node on what its disk holds; one that is gone for good stays so.
     pub(crate) async fn start(&self) -> Result<()> {
+        if self.role() == Role::Gone {
+            return Ok(());
+        }
         let gate = Gate::new();
         let life = gate.run(self.assemble(gate.clone())).await?;
         self.network.connect_through(

@@ -7,6 +7,7 @@ use mapring_net::simulated::{Fate, Weather};
 use mapring_types::NodeId;
 use parking_lot::Mutex;
 
+use crate::node::seat;
 use crate::random::Random;
 
 /// The state of all links.
@@ -23,7 +24,7 @@ struct State {
     storms: Vec<Storm>,
 }
 
-/// A broken link.
+/// A broken link, by the seats of its nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Cut {
     pub(crate) one: NodeId,
@@ -47,6 +48,7 @@ pub(crate) struct Storm {
 
 impl Cut {
     fn concerns(&self, from: NodeId, to: NodeId) -> bool {
+        let (from, to) = (seat(from), seat(to));
         let back = (self.other, self.one) == (from, to);
         back || (!self.one_way && (self.one, self.other) == (from, to))
     }

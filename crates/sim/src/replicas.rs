@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use mapring_cluster::Cluster;
 use mapring_engine::{Engine, ScanDepth, ScanRange, StoreKey, TermRange};
-use mapring_ring::{Partition, hash};
+use mapring_ring::{Partition, PreferenceList, hash};
 use mapring_types::{BucketId, NodeId, Object, ObjectId, Result};
 
 use crate::contended_writers::{self, SHARED};
@@ -16,8 +16,9 @@ use crate::writers::{self, NUMBERS};
 
 /// The vnodes that hold an object, with their owners.
 pub(crate) fn primaries(world: &World, id: &ObjectId, n_val: u32) -> Vec<(Partition, NodeId)> {
-    let Some(host) = world.hosts.first() else { return Vec::new() };
-    let list = host.cluster.view().preference_list(&id.bucket, &id.key, n_val);
+    let Ok(state) = world.decided() else { return Vec::new() };
+    let home = hash::home(state.plan.ring_size(), &id.bucket, &id.key);
+    let list = PreferenceList::new(&state.plan, home, n_val, |_| true);
     list.primaries.into_iter().map(|entry| (entry.vnode, entry.node)).collect()
 }
 
@@ -34,7 +35,7 @@ fn stored(host: &Host, vnode: Partition, id: &ObjectId) -> Result<Option<Object>
 pub(crate) fn holders(world: &World, id: &ObjectId, n_val: u32) -> Result<Vec<Holder>> {
     let mut holders = Vec::new();
     for (vnode, owner) in primaries(world, id, n_val) {
-        for host in &world.hosts {
+        for host in world.hosts() {
             let object = stored(host, vnode, id)?;
             if object.as_ref().and_then(Object::newest).is_some_and(|newest| !newest.deleted) {
                 holders.push(Holder { node: host.id, primary: host.id == owner });
@@ -72,7 +73,7 @@ pub(crate) fn check(world: &World) -> Result<()> {
             world.with_shared(|shared| shared.check(&key, &siblings::found(object), span))
         })?;
     }
-    for host in &world.hosts {
+    for host in world.hosts() {
         for (vnode, id) in strangers(host, &[NUMBERS, SHARED])? {
             let node = host.name();
             world.trace.violation(format!("{node} still has {id} for vnode {vnode} of another"));

@@ -70,7 +70,10 @@ pub(crate) async fn come_to_rest(world: &World) {
 /// What is not at rest.
 fn left_over(world: &World) -> Vec<String> {
     let mut left = Vec::new();
-    for host in &world.hosts {
+    for host in world.hosts() {
+        if host.cluster.is_behind() {
+            left.push(format!("{} does not know all that is decided", host.name()));
+        }
         let kept = strangers(host, &[NUMBERS, SHARED, POINTERS]).unwrap_or_default();
         if !kept.is_empty() {
             left.push(format!("{} keeps {} objects for others", host.name(), kept.len()));
@@ -95,5 +98,5 @@ fn left_over(world: &World) -> Vec<String> {
 }
 
 fn lives(world: &World) -> impl Iterator<Item = Arc<Life>> + '_ {
-    world.hosts.iter().filter_map(Host::life)
+    world.hosts().filter_map(Host::life)
 }

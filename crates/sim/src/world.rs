@@ -1,11 +1,11 @@
 //! The whole: nodes, network, clients and faults of one seed, from beginning to end.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use mapring_cluster::fixed::FixedGroup;
-use mapring_cluster::{Change, Cluster};
+use mapring_cluster::fixed::{FixedGroup, Spread};
+use mapring_cluster::{Change, ClusterState};
 use mapring_net::simulated::Network;
 use mapring_ring::RingSize;
 use mapring_types::props::PropChanges;
@@ -20,7 +20,8 @@ use crate::fault_windows::FaultWindows;
 use crate::faults::{self, Event};
 use crate::gossip::Gossip;
 use crate::history::{History, Moment};
-use crate::node::{Host, Life};
+use crate::membership::{self, Learning, Replacement};
+use crate::node::{Host, Life, Role, seat};
 use crate::partitions::{Cut, NetworkPartitions};
 use crate::queries;
 use crate::questions::Question;
@@ -34,7 +35,11 @@ use crate::{Figures, Options, Report, limits, plans, sizes};
 
 /// What all parts of a simulation share.
 pub(crate) struct World {
-    pub(crate) hosts: Vec<Host>,
+    /// All machines: those of members, of nodes that are gone for good, and of one that is yet to come.
+    machines: Vec<Host>,
+    replacement: Option<Replacement>,
+    ring: RingSize,
+    pub(crate) learning: Mutex<Learning>,
     pub(crate) shape: Shape,
     pub(crate) trace: Arc<Trace>,
     partitions: Arc<NetworkPartitions>,
@@ -50,7 +55,8 @@ pub(crate) struct World {
 }
 
 impl World {
-    fn new(random: &Random, options: Options) -> Result<Arc<Self>> {
+    /// Makes a world of what `random` gives; `later` decides what the metadata go through.
+    fn new(random: &Random, later: &Random, options: Options) -> Result<Arc<Self>> {
         let shape = Shape::new(random);
         let network = Network::new();
         let (trace, partitions) = (
@@ -63,11 +69,27 @@ impl World {
         let ring =
             RingSize::new(shape.partitions).ok_or_else(|| Error::internal("no ring size"))?;
         let epoch = Instant::now();
-        let host = |cluster| Host::new(cluster, network.clone(), random.fork(), epoch, shape);
-        let hosts = FixedGroup::start(shape.nodes, ring).into_iter().map(host).collect();
+        let host =
+            |cluster, random, role| Host::new(cluster, network.clone(), random, epoch, shape, role);
+        let this = Arc::new(OnceLock::new());
+        let spread = match options.plans_at_once {
+            true => Spread::AtOnce,
+            false => membership::spread(&this),
+        };
+        let clusters = FixedGroup::start_with(shape.nodes, ring, spread);
+        let first = clusters.first().cloned();
+        let serves = |cluster| host(cluster, random.fork(), Role::Serves);
+        let mut machines: Vec<Host> = clusters.into_iter().map(serves).collect();
+        let replacement = Replacement::plan(later, &shape);
+        if let (Some(first), Some(Replacement { new, .. })) = (first, replacement) {
+            machines.push(host(first.newcomer(new), later.fork(), Role::Waits));
+        }
         trace.note(shape.to_string());
-        Ok(Arc::new(Self {
-            hosts,
+        let world = Arc::new(Self {
+            machines,
+            replacement,
+            ring,
+            learning: Mutex::new(Learning::new(later.fork())),
             shape,
             trace,
             partitions,
@@ -79,17 +101,39 @@ impl World {
             copies: Mutex::default(),
             values: Mutex::new(1_000),
             pointed: Mutex::default(),
-        }))
+        });
+        let _ = this.set(Arc::downgrade(&world));
+        Ok(world)
+    }
+
+    /// The machines of members.
+    pub(crate) fn hosts(&self) -> impl Iterator<Item = &Host> {
+        self.machines.iter().filter(|host| host.role() == Role::Serves)
+    }
+
+    /// How many partitions the ring has.
+    pub(crate) fn ring_size(&self) -> RingSize {
+        self.ring
+    }
+
+    /// The metadata as they are decided, whoever knows it.
+    pub(crate) fn decided(&self) -> Result<Arc<ClusterState>> {
+        Ok(self.host(NodeId(1))?.cluster.decided())
     }
 
     pub(crate) fn host(&self, id: NodeId) -> Result<&Host> {
-        let host = self.hosts.iter().find(|host| host.id == id);
+        let host = self.machines.iter().find(|host| host.id == id);
         host.ok_or_else(|| Error::internal(format!("there is no node {id}")))
+    }
+
+    /// The machine of the node that has a seat, or had it last.
+    fn seated(&self, id: NodeId) -> Result<&Host> {
+        self.hosts().find(|host| seat(host.id) == id).map_or_else(|| self.host(id), Ok)
     }
 
     /// A node that has not crashed.
     pub(crate) fn somebody(&self, random: &Random) -> Option<Arc<Life>> {
-        random.choose(&self.hosts)?.life()
+        random.choose(&self.hosts().collect::<Vec<_>>())?.life()
     }
 
     /// A node that has not crashed and owns a replica of an object.
@@ -215,7 +259,7 @@ impl World {
     /// See [`FaultWindows::others_alone`].
     pub(crate) fn others_alone(&self, asked: NodeId, from: Moment) -> bool {
         let slow = self.copies.lock().any_since(from.saturating_sub(limits::AFTERMATH_MICROS));
-        !slow && self.fault_windows.lock().others_alone(asked, from)
+        !slow && self.fault_windows.lock().others_alone(seat(asked), from)
     }
 
     /// Whether messages go both ways between two nodes, and both run.
@@ -238,12 +282,12 @@ impl World {
         let now = self.trace.now();
         let one = |id: NodeId| BTreeSet::from([id]);
         if event.is_a_fault() {
-            self.reconsider();
+            self.reconsider()?;
         }
         match event {
             Event::Crash(id) => self.crash(id)?,
             Event::CrashWriting(id) => {
-                let host = self.host(id)?;
+                let host = self.seated(id)?;
                 if host.life().is_some() {
                     host.disk.fail_at_next_write();
                     let _ = timeout(Duration::from_secs(1), host.disk.failed.notified()).await;
@@ -252,20 +296,20 @@ impl World {
                 self.crash(id)?;
             }
             Event::Restart(id) => {
-                if self.host(id)?.life().is_none() {
-                    self.gossip.lock().forget(id);
-                    self.host(id)?.start().await?;
+                if self.seated(id)?.life().is_none() {
+                    self.gossip.lock().forget(self.seated(id)?.id);
+                    self.seated(id)?.start().await?;
                 }
                 self.fault_windows.lock().end(&one(id), now);
             }
             Event::Pause(id) => {
                 self.fault_windows.lock().begin(one(id));
                 self.count(|figures| figures.pauses += 1);
-                self.host(id)?.life().inspect(|life| life.pause());
+                self.seated(id)?.life().inspect(|life| life.pause());
             }
             Event::Resume(id) => {
                 self.fault_windows.lock().end(&one(id), now);
-                self.host(id)?.life().inspect(|life| life.resume());
+                self.seated(id)?.life().inspect(|life| life.resume());
             }
             Event::Cut(cuts) => {
                 self.fault_windows.lock().begin(self.concerned(&cuts));
@@ -286,8 +330,8 @@ impl World {
                 self.partitions.end_storm(storm);
             }
             Event::Copy(id) => {
-                self.host(id)?.disk.make_copy();
-                self.copies.lock().make(id, now);
+                self.seated(id)?.disk.make_copy();
+                self.copies.lock().make(self.seated(id)?.id, now);
             }
             Event::PutBack(id) => {
                 self.crash(id)?;
@@ -296,30 +340,31 @@ impl World {
             Event::Refuse(id) => {
                 self.fault_windows.lock().begin(one(id));
                 self.count(|figures| figures.refusals += 1);
-                self.host(id)?.disk.refuse();
+                self.seated(id)?.disk.refuse();
             }
             Event::Read(id) => {
                 self.fault_windows.lock().end(&one(id), now);
-                self.host(id)?.disk.heal();
+                self.seated(id)?.disk.heal();
             }
             Event::Repair(nodes) => {
                 self.fault_windows.lock().begin(nodes.iter().copied().collect());
                 self.count(|figures| figures.refusals += 1);
                 for id in nodes {
-                    self.host(id)?.cluster.propose(Change::Lost { id }).await?;
+                    let id = self.seated(id)?.id;
+                    self.decide(Change::Lost { id }).await?;
                 }
             }
             Event::Repaired(nodes) => {
                 self.fault_windows.lock().end(&nodes.into_iter().collect(), now);
             }
-            Event::Clock(id, by) => self.host(id)?.set_clock(by),
+            Event::Clock(id, by) => self.seated(id)?.set_clock(by),
         }
         Ok(())
     }
 
     fn crash(&self, id: NodeId) -> Result<()> {
         self.fault_windows.lock().begin(BTreeSet::from([id]));
-        if let Some(lost) = self.host(id)?.crash()? {
+        if let Some(lost) = self.seated(id)?.crash()? {
             self.trace.note(format!("n{} is down, {lost} unsynced writes lost", id.0));
             self.count(|figures| figures.crashes += 1);
         }
@@ -328,28 +373,50 @@ impl World {
 
     /// Puts an older copy in place of what the disk of a crashed node holds: see [`Copies`].
     fn put_back(&self, id: NodeId) -> Result<()> {
-        let host = self.host(id)?;
+        let host = self.seated(id)?;
         if !host.disk.put_back() {
             return Ok(());
         }
-        let state = host.cluster.view().state.clone();
-        let since = self.copies.lock().put_back(id, &state, self.trace.now());
+        let (state, now) = (self.decided()?, self.trace.now());
+        let since = self.copies.lock().put_back(host.id, &state, now);
         self.count(|figures| figures.copies += 1);
-        let alone = self.fault_windows.lock().alone(id, self.trace.now()) && self.shape.n_val > 1;
-        self.trace.note(format!("n{} has what it had at {since}", id.0));
-        if !alone {
+        self.trace.note(format!("n{} has what it had at {since}", host.id.0));
+        if !self.is_alone(id) {
             self.forgive(since);
         }
         Ok(())
     }
 
+    /// Whether nobody else was at fault lately, so that others have all that a node has lost.
+    fn is_alone(&self, id: NodeId) -> bool {
+        self.fault_windows.lock().alone(id, self.trace.now()) && self.shape.n_val > 1
+    }
+
+    /// A node is gone for good, with all that it had; another is to take its place.
+    pub(crate) fn lose_for_good(&self, old: NodeId, new: NodeId) -> Result<()> {
+        self.reconsider()?;
+        self.crash(old)?;
+        self.host(old)?.set_role(Role::Gone);
+        self.copies.lock().replace(new, self.trace.now());
+        if !self.is_alone(old) {
+            self.forgive(0);
+        }
+        Ok(())
+    }
+
+    /// The other one has taken its place.
+    pub(crate) fn replaced(&self, old: NodeId) {
+        self.fault_windows.lock().end(&BTreeSet::from([old]), self.trace.now());
+        self.count(|figures| figures.replacements += 1);
+    }
+
     /// Another fault begins: what a node that went back has not been given again may be nowhere now.
-    fn reconsider(&self) {
-        let Some(host) = self.hosts.first() else { return };
-        let unfilled = self.copies.lock().unfilled(&host.cluster.view().state);
+    fn reconsider(&self) -> Result<()> {
+        let unfilled = self.copies.lock().unfilled(&*self.decided()?);
         if let Some(since) = unfilled {
             self.forgive(since);
         }
+        Ok(())
     }
 
     /// Nobody is held to what was acknowledged since then, or shortly before: stand-ins may have taken it,
@@ -364,29 +431,30 @@ impl World {
     /// The nodes that cuts concern: the one that is cut off from all others. Where some still hear it,
     /// or it hears them, they tell each other contradictory things.
     fn concerned(&self, cuts: &[Cut]) -> BTreeSet<NodeId> {
-        if cuts.iter().any(|cut| cut.one_way) || cuts.len() + 1 < self.hosts.len() {
+        if cuts.iter().any(|cut| cut.one_way) || (cuts.len() as u64) + 1 < self.shape.nodes {
             return self.everybody();
         }
         cuts.iter().map(|cut| cut.one).collect()
     }
 
     fn everybody(&self) -> BTreeSet<NodeId> {
-        self.hosts.iter().map(|host| host.id).collect()
+        (1..=self.shape.nodes).map(NodeId).collect()
     }
 
-    /// Tells every node whom gossip takes for alive, again and again.
-    async fn gossip(&self) {
+    /// Tells every node whom gossip takes for alive, again and again, and what is decided.
+    async fn gossip(&self) -> Result<()> {
         loop {
-            let running: Vec<Arc<Life>> = self.hosts.iter().filter_map(Host::life).collect();
+            let running: Vec<Arc<Life>> = self.machines.iter().filter_map(Host::life).collect();
             for life in running.iter().filter(|life| !life.is_paused()) {
                 let me = life.node;
-                let others = self.hosts.iter().map(|host| host.id).filter(|other| *other != me);
+                let others = self.machines.iter().map(|host| host.id).filter(|other| *other != me);
                 let heard = others.map(|other| {
                     let speaks = running.iter().any(|life| life.node == other && !life.is_paused());
                     (other, speaks && !self.partitions.is_cut(other, me))
                 });
                 let alive = self.gossip.lock().round(me, heard);
                 life.eyes.see(alive);
+                self.learn(life)?;
             }
             sleep(limits::GOSSIP_TICK).await;
         }
@@ -398,6 +466,7 @@ impl World {
         while Instant::now() < end {
             sleep(limits::PLAN_TICK).await;
             let Some(life) = self.somebody(&random) else { continue };
+            let before = life.kv.cluster().view();
             let made = life.serve(life.kv.coverage(n_val)).await;
             let view = life.kv.cluster().view();
             let tried =
@@ -406,7 +475,10 @@ impl World {
             match made {
                 Ok(coverage) => {
                     self.count(|figures| figures.plans += 1);
-                    faults.extend(plans::check(view.plan(), n_val, &coverage));
+                    // The node may have learned of another plan meanwhile.
+                    if !plans::check(before.plan(), n_val, &coverage).is_empty() {
+                        faults.extend(plans::check(view.plan(), n_val, &coverage));
+                    }
                 }
                 Err(error) => self.trace.note(format!("no plan at {}: {error}", life.name())),
             }
@@ -417,7 +489,7 @@ impl World {
     /// All is well again: every question must be answered, and right. Each node is asked every
     /// other one.
     async fn last_questions(&self, random: &Random) {
-        for (turn, life) in self.hosts.iter().filter_map(Host::life).enumerate() {
+        for (turn, life) in self.hosts().filter_map(Host::life).enumerate() {
             let questions = Question::all(self, random);
             for question in questions.iter().skip(turn % 2).step_by(2) {
                 if let Err(error) = queries::ask(self, &life, question).await {
@@ -432,8 +504,8 @@ impl World {
 /// Runs one seed from beginning to end.
 pub(crate) async fn simulate(seed: u64, options: Options) -> Result<Report> {
     let random = Random::new(seed);
-    let world = World::new(&random, options)?;
-    for host in &world.hosts {
+    let world = World::new(&random, &Random::new(!seed), options)?;
+    for host in world.hosts() {
         host.start().await?;
     }
     let watcher = world.clone();
@@ -462,7 +534,6 @@ pub(crate) async fn simulate(seed: u64, options: Options) -> Result<Report> {
 
 /// Decides what the cluster is to be before anything is stored.
 async fn found(world: &World) -> Result<()> {
-    let Some(host) = world.hosts.first() else { return Ok(()) };
     let set = |bucket: &str, name: &str, value: serde_json::Value| {
         let bucket = BucketId::untyped(bucket.to_owned());
         let changes = PropChanges([(name.to_owned(), value)].into_iter().collect());
@@ -474,8 +545,11 @@ async fn found(world: &World) -> Result<()> {
         Change::Seal,
     ];
     for change in changes {
-        host.cluster.propose(change).await?;
+        if !world.decide(change).await? {
+            return Err(Error::internal("nothing can be decided in the beginning"));
+        }
     }
+    world.all_know().await;
     debug_assert_eq!(contended_writers::N_VAL, mapring_types::BucketProps::default().n_val);
     Ok(())
 }
@@ -515,7 +589,11 @@ async fn work(world: &Arc<World>, random: &Random, writers: Vec<Writer>) -> Resu
         sizes::look(&measurer, end).await;
         Ok(())
     });
-    let nodes: Vec<NodeId> = world.hosts.iter().map(|host| host.id).collect();
+    if let Some(replacement) = world.replacement {
+        let world = world.clone();
+        tasks.spawn(async move { membership::replace(&world, replacement).await });
+    }
+    let nodes: Vec<NodeId> = (1..=world.shape.nodes).map(NodeId).collect();
     let schedule = faults::schedule(&random.fork(), &nodes, world.shape.bad_clocks);
     let sufferer = world.clone();
     tasks.spawn(async move { faults::run(&sufferer, schedule).await });
