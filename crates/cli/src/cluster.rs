@@ -9,6 +9,7 @@ use mapring_client::{
 use tokio::time::Instant;
 
 use crate::failure::{Failure, Outcome, confirm, print, print_line};
+use crate::limits;
 use crate::{Target, choose};
 
 #[derive(Subcommand)]
@@ -61,9 +62,6 @@ pub(crate) struct ReadyArguments {
     #[command(flatten)]
     target: Target,
 }
-
-/// How often a node is asked whether it is ready.
-const ASK_EVERY: Duration = Duration::from_millis(100);
 
 /// How long a node may take to say that it is ready.
 pub(crate) const READY_TIMEOUTS: Timeouts =
@@ -275,7 +273,7 @@ async fn until(
         if Instant::now() >= deadline {
             return Err(Failure::failed(why));
         }
-        tokio::time::sleep(ASK_EVERY).await;
+        tokio::time::sleep(limits::READY_ASK_EVERY).await;
     }
 }
 

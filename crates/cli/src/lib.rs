@@ -10,6 +10,7 @@ mod bucket_type;
 mod choose;
 mod cluster;
 mod failure;
+mod limits;
 mod load;
 mod mapred;
 mod object;

@@ -9,7 +9,6 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::process::{ExitStatus, Stdio};
-use std::time::Duration;
 
 use clap::Args;
 use futures::future::{join_all, select_all};
@@ -23,6 +22,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::cluster::READY_TIMEOUTS;
 use crate::failure::{Failure, Outcome, print_line};
+use crate::limits;
 
 /// Starts nodes n1, n2, … as processes of their own, prints their URLs and `ready` once they share
 /// the ring, and stops them at Ctrl-C. Kill one of them if you like: the others go on. Start the
@@ -45,20 +45,8 @@ pub(crate) struct Arguments {
     data_dir: Option<PathBuf>,
 }
 
-/// How long the nodes may take to share the ring.
-const START: Duration = Duration::from_secs(60);
-
-/// How often they are asked.
-const ASK_EVERY: Duration = Duration::from_millis(100);
-
-/// How long a node may take to stop: longer than its own grace period.
-const STOP: Duration = Duration::from_secs(30);
-
 /// What a node takes as its cache here unless the environment says so: several share the machine.
 const CACHE: (&str, &str) = ("MAPRING__STORAGE__CACHE", "256 MB");
-
-/// Lines of a log that are shown when its node did not start.
-const LOG_LINES: usize = 20;
 
 pub(crate) async fn run(arguments: &Arguments) -> Outcome {
     // Before the first child: a signal must find somebody who stops it.
@@ -253,7 +241,7 @@ impl Node {
     /// not end in time.
     async fn stop(&mut self, mut again: watch::Receiver<()>) {
         self.terminate();
-        let mut late = pin!(sleep(STOP));
+        let mut late = pin!(sleep(limits::PLAYGROUND_STOP));
         loop {
             tokio::select! {
                 biased;
@@ -281,14 +269,16 @@ impl Node {
         let log = fs::read(&self.log).unwrap_or_default();
         let log = String::from_utf8_lossy(&log);
         let lines: Vec<&str> = log.lines().collect();
-        let tail = lines.get(lines.len().saturating_sub(LOG_LINES)..).unwrap_or_default();
+        let tail = lines
+            .get(lines.len().saturating_sub(limits::PLAYGROUND_LOG_LINES)..)
+            .unwrap_or_default();
         Failure::failed(format!("{} did not start: {status}\n{}", self.name, tail.join("\n")))
     }
 }
 
 /// Waits until every node knows every other as an owner of partitions.
 async fn wait_until_shared(nodes: &mut [Node]) -> Outcome {
-    let deadline = Instant::now() + START;
+    let deadline = Instant::now() + limits::PLAYGROUND_START;
     loop {
         let count = nodes.len();
         let shared = join_all(nodes.iter().map(|node| node.shares_ring(count))).await;
@@ -304,9 +294,13 @@ async fn wait_until_shared(nodes: &mut [Node]) -> Outcome {
         if Instant::now() > deadline {
             let late = nodes.iter().zip(shared).filter(|(_, shared)| !shared);
             let late: Vec<_> = late.map(|(node, _)| node.name.as_str()).collect();
-            return Err(Failure::failed(format!("{} not ready after {START:?}", late.join(", "))));
+            return Err(Failure::failed(format!(
+                "{} not ready after {:?}",
+                late.join(", "),
+                limits::PLAYGROUND_START
+            )));
         }
-        sleep(ASK_EVERY).await;
+        sleep(limits::PLAYGROUND_ASK_EVERY).await;
     }
 }
 

@@ -1,12 +1,11 @@
 //! `mapring repair NODE`.
 
-use std::time::Duration;
-
 use clap::Args;
 use mapring_client::{Client, Repair};
 
 use crate::Target;
 use crate::failure::{Outcome, print, print_line};
+use crate::limits;
 
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -24,9 +23,6 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     target: Target,
 }
-
-/// How often the node is asked how far it is.
-const ASK_EVERY: Duration = Duration::from_millis(500);
 
 pub(crate) async fn run(arguments: &Arguments) -> Outcome {
     let client = arguments.target.client()?;
@@ -52,7 +48,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Outcome {
         if complete || arguments.status {
             return print(b"");
         }
-        tokio::time::sleep(ASK_EVERY).await;
+        tokio::time::sleep(limits::REPAIR_ASK_EVERY).await;
     }
 }
 

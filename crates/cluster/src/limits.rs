@@ -164,3 +164,12 @@ const _: () = assert!(MESSAGE_ENTRIES as usize * 2 * CHANGE_BYTES < RECORD_BYTES
 const _: () = assert!(HASHES as u64 > 2 * (SNAPSHOT_ENTRIES + KEPT_ENTRIES));
 // Gossip carries at least two rounds while a node leaves.
 const _: () = assert!(LEAVE.as_millis() >= 2 * GOSSIP.as_millis());
+
+/// Longest pause before a leader is looked for again; a change of the leader ends it early.
+pub const LOOK_AGAIN: Duration = Duration::from_millis(200);
+
+/// Most addresses that are kept; further nodes are found by way of the metadata.
+pub const ADDRESSES: usize = 4_096;
+
+/// Pause before a node that could not be reached is tried again.
+pub const UNREACHED_PAUSE: Duration = Duration::from_millis(200);

@@ -8,6 +8,7 @@
 
 #[cfg(test)]
 mod conformance;
+pub mod intercept;
 mod journal;
 mod key;
 pub mod limits;

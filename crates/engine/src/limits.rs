@@ -78,3 +78,6 @@ pub const SHOWN_NAME_CHARS: usize = 200;
 // A leaf splits above 16 items: with 17 chunks and their keys it must be no file of its own.
 const _: () = assert!(18 * CHUNK_BYTES < SEGMENT_BYTES / 4);
 const _: () = assert!(INLINE_HEAD_BYTES < CHUNK_BYTES);
+
+/// The smallest cache that sled works with, in bytes.
+pub const LEAST_CACHE_BYTES: u64 = 1 << 20;

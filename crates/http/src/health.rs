@@ -11,6 +11,8 @@ use mapring_cluster::{ClusterStatus, View};
 use mapring_ring::{Partition, PreferenceList};
 use mapring_types::{BucketProps, NodeId};
 
+use crate::limits;
+
 /// The word. The later, the worse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum State {
@@ -92,9 +94,6 @@ fn difference(cluster: &ClusterStatus) -> Option<String> {
     (!names.is_empty())
         .then(|| format!("the metadata differs between this node and {}", names.join(", ")))
 }
-
-/// Most names in a list of the sentence; then their number.
-const NAMES: usize = 5;
 
 impl Facts {
     /// What a node knows by itself, without asking others.
@@ -263,9 +262,9 @@ fn owns(names: &[String]) -> String {
 }
 
 fn listed(names: &[String]) -> String {
-    if names.len() > NAMES {
-        let shown = names.get(..NAMES).unwrap_or_default().join(", ");
-        return format!("{shown} and {} more", names.len() - NAMES);
+    if names.len() > limits::STATUS_NAMES {
+        let shown = names.get(..limits::STATUS_NAMES).unwrap_or_default().join(", ");
+        return format!("{shown} and {} more", names.len() - limits::STATUS_NAMES);
     }
     match names {
         [] => String::new(),

@@ -98,3 +98,6 @@ const _: () = assert!(BODY_MEMORY_BYTES > 2 * mapring_types::limits::QUERY_BYTES
 const _: () = assert!(DRAIN_BYTES > mapring_types::limits::OBJECT_BYTES);
 // No client is given more time while the node stops than at any other time.
 const _: () = assert!(LAST_ANSWERS.as_secs() < WRITE_IDLE.as_secs());
+
+/// Most names in a list of the sentence about the cluster; then their number.
+pub const STATUS_NAMES: usize = 5;

@@ -160,3 +160,7 @@ const _: () = assert!(BATCH_BYTES < limits::UNARY_BYTES);
 // What is usual leaves the streams their permits.
 const _: () = assert!(PERMIT_BYTES > limits::PAGE_BYTES && PERMIT_BYTES > 2 * PAGE_RESULT_BYTES);
 const _: () = assert!(BATCH_BYTES > 2 * limits::KEY_BYTES - 4_096);
+
+/// Slices of the lease in which a lane is listened to: as many of them in a row without a frame, and its
+/// node has fallen silent.
+pub const LEASE_SLICES: u32 = 4;

@@ -113,3 +113,7 @@ const _: () = assert!(CLUSTER_NAME_BYTES + 256 < HANDSHAKE_BYTES);
 const _: () = assert!(REASON_BYTES < HANDSHAKE_BYTES);
 // Waiting cancellations are never lost: see `tcp::calls`.
 const _: () = assert!(QUEUED_FRAMES <= CALLS_PER_CONNECTION);
+
+/// Most calls of one connection that are served at a time: twice what a caller keeps to, which learns of
+/// an answer a moment before the task of the call is gone. More are refused.
+pub const CALLS_SERVED: usize = 2 * CALLS_PER_CONNECTION;

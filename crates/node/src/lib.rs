@@ -5,6 +5,7 @@
 
 pub mod config;
 mod data_dir;
+mod limits;
 mod machine;
 mod node;
 mod run;

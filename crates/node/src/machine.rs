@@ -5,21 +5,17 @@ use std::path::Path;
 use mapring_types::{Error, Result};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use crate::limits;
+
 /// The cores that this process may use; at least 1.
 pub(crate) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, Into::into)
 }
 
-/// Most memory that storage takes as its cache by itself: sled counts about four times the data.
-const CACHE_BYTES: u64 = 1 << 30;
-
-/// Least cache: below it every read goes to the disk.
-const LEAST_CACHE_BYTES: u64 = 64 << 20;
-
 /// A quarter of the memory, between 64 MB and 1 GB.
 pub(crate) fn default_cache_bytes() -> u64 {
-    let quarter = memory_bytes().unwrap_or(CACHE_BYTES) / 4;
-    quarter.clamp(LEAST_CACHE_BYTES, CACHE_BYTES)
+    let quarter = memory_bytes().unwrap_or(limits::CACHE_BYTES) / 4;
+    quarter.clamp(limits::LEAST_CACHE_BYTES, limits::CACHE_BYTES)
 }
 
 /// The memory that this process may use: the machine's, or its control group's where that is less.
@@ -47,15 +43,6 @@ pub(crate) fn use_small_pages() {
     }
 }
 
-/// Below this a node cannot hold its connections to peers, its files and some clients.
-const LEAST_FILES: u64 = 256;
-
-/// Below this a busy node may refuse connections; said in the log.
-const GOOD_FILES: u64 = 4_096;
-
-/// What a node takes where it may: more than it can use, less than tables of some systems suffer.
-const WANTED_FILES: u64 = 65_536;
-
 /// Raises the limit on open files as far as is allowed and useful.
 ///
 /// # Errors
@@ -63,7 +50,7 @@ const WANTED_FILES: u64 = 65_536;
 pub(crate) fn check_open_files() -> Result<u64> {
     let found = getrlimit(Resource::Nofile);
     let hard = found.maximum.unwrap_or(u64::MAX);
-    let wanted = hard.min(WANTED_FILES);
+    let wanted = hard.min(limits::WANTED_FILES);
     let current = found.current.unwrap_or(u64::MAX);
     if current < wanted {
         let raised = Rlimit { current: Some(wanted), maximum: found.maximum };
@@ -72,13 +59,18 @@ pub(crate) fn check_open_files() -> Result<u64> {
         }
     }
     let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    if files < LEAST_FILES {
+    if files < limits::LEAST_FILES {
         return Err(Error::invalid(format!(
-            "the limit on open files is {files}; a node needs at least {LEAST_FILES} (ulimit -n)"
+            "the limit on open files is {files}; a node needs at least {} (ulimit -n)",
+            limits::LEAST_FILES
         )));
     }
-    if files < GOOD_FILES {
-        tracing::warn!(files, good = GOOD_FILES, "the limit on open files is low (ulimit -n)");
+    if files < limits::GOOD_FILES {
+        tracing::warn!(
+            files,
+            good = limits::GOOD_FILES,
+            "the limit on open files is low (ulimit -n)"
+        );
     }
     Ok(files)
 }
@@ -91,11 +83,11 @@ mod tests {
     fn memory_is_read() {
         assert_eq!(meminfo_bytes("MemFree: 1 kB\nMemTotal:   2048 kB\n"), Some(2 << 20));
         assert_eq!(meminfo_bytes("nothing"), None);
-        assert!((LEAST_CACHE_BYTES..=CACHE_BYTES).contains(&default_cache_bytes()));
+        assert!((limits::LEAST_CACHE_BYTES..=limits::CACHE_BYTES).contains(&default_cache_bytes()));
     }
 
     #[test]
     fn open_files_suffice_here() {
-        assert!(check_open_files().unwrap() >= LEAST_FILES);
+        assert!(check_open_files().unwrap() >= limits::LEAST_FILES);
     }
 }

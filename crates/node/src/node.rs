@@ -24,6 +24,7 @@ use tokio::task::JoinHandle;
 
 use crate::config::Config;
 use crate::data_dir::DataDir;
+use crate::limits;
 use crate::machine;
 use crate::telemetry::Metrics;
 use crate::usage;
@@ -57,15 +58,6 @@ pub struct Addresses {
     /// The cluster's.
     pub cluster: SocketAddr,
 }
-
-/// Connections that wait to be accepted; the system cuts it to its own limit.
-const BACKLOG: u32 = 1_024;
-
-/// How long the public interface waits for what the cluster knows of the data here.
-const PROOF: Duration = Duration::from_secs(5);
-
-/// How long each step of a stop may take; then it is given up, so that a stop always ends.
-const STOP_STEP: Duration = Duration::from_secs(15);
 
 /// Where plain answers go that are too large for memory, in files that have no name.
 const SPILL: &str = "spill";
@@ -113,7 +105,7 @@ impl Node {
             }
         };
         // Before it is known whether the data is all there, reads would be refused.
-        if tokio::time::timeout(PROOF, inner.kv.proven()).await.is_err() {
+        if tokio::time::timeout(limits::PROOF, inner.kv.proven()).await.is_err() {
             tracing::warn!("whether the data is all there is not known yet");
         }
         let serving = Arc::new(AtomicBool::new(true));
@@ -159,8 +151,8 @@ impl Inner {
 
 /// One step of a stop, given up after a while.
 async fn step(what: &str, work: impl Future<Output = ()>) {
-    if tokio::time::timeout(STOP_STEP, work).await.is_err() {
-        tracing::warn!(what, after = ?STOP_STEP, "a step of the stop was given up");
+    if tokio::time::timeout(limits::STOP_STEP, work).await.is_err() {
+        tracing::warn!(what, after = ?limits::STOP_STEP, "a step of the stop was given up");
     }
 }
 
@@ -318,7 +310,7 @@ fn bind(address: SocketAddr) -> Result<TcpSocket> {
 }
 
 fn listen(socket: TcpSocket, address: SocketAddr) -> Result<tokio::net::TcpListener> {
-    socket.listen(BACKLOG).map_err(|error| cannot_listen(address, error))
+    socket.listen(limits::BACKLOG).map_err(|error| cannot_listen(address, error))
 }
 
 fn cannot_listen(address: SocketAddr, error: std::io::Error) -> Error {

@@ -2,19 +2,16 @@
 
 use std::io::IsTerminal;
 use std::sync::OnceLock;
-use std::time::Duration;
 
 use mapring_types::{Error, Result};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{LogConfig, LogFormat};
+use crate::limits;
 
 /// The recorder is the process's: several nodes in one process share it.
 static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
-
-/// How often the histograms are emptied of what has been counted.
-const UPKEEP: Duration = Duration::from_secs(5);
 
 /// How the names of histograms of times end.
 const OF_SECONDS: &str = "_seconds";
@@ -88,7 +85,7 @@ impl Metrics {
 
     /// Keeps the histograms small for as long as it runs; never returns.
     pub async fn upkeep(&self) {
-        let mut ticks = tokio::time::interval(UPKEEP);
+        let mut ticks = tokio::time::interval(limits::METRICS_UPKEEP);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;

@@ -10,8 +10,7 @@ use std::time::Duration;
 use rustix::param::{clock_ticks_per_second, page_size};
 use rustix::time::{ClockId, clock_gettime};
 
-/// How often the times of workers are read anew because one ended meanwhile.
-const TRIES: usize = 3;
+use crate::limits;
 
 /// The lines of `/metrics`, with `workers` the ids of the living worker processes. What the system
 /// does not tell is left out.
@@ -48,7 +47,7 @@ fn workers_cpu_seconds(workers: &[u32]) -> Option<f64> {
     let mut before = ended()?;
     let mut living = 0;
     // A worker that ends in between would count twice or not at all.
-    for _ in 0..TRIES {
+    for _ in 0..limits::USAGE_TRIES {
         let own = std::process::id();
         let stats = workers.iter().filter_map(|id| Stat::of(&id.to_string()));
         // An id whose process has ended may be another's already.

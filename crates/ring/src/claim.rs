@@ -9,17 +9,11 @@ use std::collections::BTreeSet;
 
 use mapring_types::NodeId;
 
+use crate::limits;
 use crate::plan::OwnershipPlan;
 
 /// Successive partitions that lie on distinct nodes where the count of nodes allows.
 pub const TARGET_N_VAL: u16 = 4;
-
-/// Rounds of exchanges at most; each goes once over the ring. They end by themselves, much
-/// earlier, when a round finds nothing better.
-const POLISH_ROUNDS: usize = 32;
-
-/// Turns of the pattern that are tried against the current plan.
-const TURNS: usize = 32;
 
 /// Assigns every partition to one of `nodes`.
 ///
@@ -167,7 +161,7 @@ impl Ring {
 
     /// Gives the pattern's labels to nodes, and turns it, so that much of the current plan stays.
     fn relabel(&self, pattern: &[usize]) -> Vec<usize> {
-        let turned = (0..self.size().min(TURNS)).map(|turn| {
+        let turned = (0..self.size().min(limits::PATTERN_TURNS)).map(|turn| {
             let labels: Vec<usize> =
                 (0..self.size()).map(|at| pattern[(at + turn) % self.size()]).collect();
             let node_of = self.match_labels(&labels);
@@ -201,7 +195,7 @@ impl Ring {
     /// Makes exchanges as long as one lowers the score.
     fn polish(&self, mut owners: Vec<usize>) -> Vec<usize> {
         let mut counts = self.counts(owners.iter().copied());
-        for _ in 0..POLISH_ROUNDS {
+        for _ in 0..limits::POLISH_ROUNDS {
             let mut better = false;
             for at in 0..self.size() {
                 let crowded = self.crowding(&owners, at, owners[at]) > 0;

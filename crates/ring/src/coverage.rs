@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use mapring_types::NodeId;
 
 use crate::hash::Partition;
+use crate::limits;
 use crate::plan::OwnershipPlan;
 
 /// The replica that answers for one home partition.
@@ -74,10 +75,6 @@ impl Coverage {
     }
 }
 
-/// Rounds at most in which homes go over to less loaded nodes; they end by themselves when a round
-/// changes nothing.
-const ROUNDS: usize = 16;
-
 /// One of each home's choices, none of which is empty: the least loaded node, earlier choices
 /// before later ones; then homes that could go to a node with two homes less do.
 fn balance(choices: &[Vec<CoverageEntry>]) -> Vec<CoverageEntry> {
@@ -90,7 +87,7 @@ fn balance(choices: &[Vec<CoverageEntry>]) -> Vec<CoverageEntry> {
             chosen.push(entry);
         }
     }
-    for _ in 0..ROUNDS {
+    for _ in 0..limits::COVERAGE_ROUNDS {
         let mut better = false;
         for (current, home) in chosen.iter_mut().zip(choices) {
             let Some(&entry) = home.iter().min_by_key(|entry| load(&loads, entry.node)) else {

@@ -4,6 +4,7 @@
 pub mod claim;
 pub mod coverage;
 pub mod hash;
+pub mod limits;
 pub mod plan;
 pub mod preference;
 

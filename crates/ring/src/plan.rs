@@ -7,6 +7,7 @@ use mapring_types::NodeId;
 use serde::{Deserialize, Serialize};
 
 use crate::hash::{Partition, RingSize};
+use crate::limits;
 
 /// A versioned assignment of every partition to one node, or to none while no node has joined.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,15 +41,12 @@ impl TryFrom<Stored> for OwnershipPlan {
             return Err(format!("a plan in which {owned} of {count} partitions have owners"));
         }
         // Each change makes it one higher, and it must never come to its end.
-        if version > VERSIONS {
+        if version > limits::PLAN_VERSIONS {
             return Err(format!("a plan of version {version}"));
         }
         Ok(Self::of(version, owners))
     }
 }
-
-/// Highest version of a plan that is taken from elsewhere.
-const VERSIONS: u64 = u64::MAX / 2;
 
 impl OwnershipPlan {
     fn of(version: u64, owners: Vec<Option<NodeId>>) -> Self {

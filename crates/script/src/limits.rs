@@ -1,5 +1,7 @@
 //! Bounds that only this crate knows.
 
+use std::time::Duration;
+
 /// Deepest nesting of a JSON value that is read or written. Deeper: the call fails (the interpreter
 /// itself would overflow its stack much later).
 pub const JSON_DEPTH: usize = 1_000;
@@ -135,3 +137,34 @@ pub const LOG_LINE_BYTES: usize = 1_024;
 
 // A frame must have room for the largest object, and a result for the largest string.
 const _: () = assert!(FRAME_BYTES > mapring_types::limits::OBJECT_BYTES);
+
+/// Longest text of an expression in a message, in characters.
+pub const BLAME_CHARS: usize = 80;
+
+/// Longest text in which names are looked for, in tokens: it is gone through several times.
+pub const BLAME_TOKENS: usize = 20_000;
+
+/// Most things that are named as what may be wrong.
+pub const BLAME_NAMES: usize = 3;
+
+/// So many items to be put into or removed from the middle of a list are worth a new list.
+pub const SPLICED_ITEMS: usize = 64;
+
+/// Items that a sort puts in order one by one, before it merges runs.
+pub const SORT_RUN: usize = 4;
+
+/// Digits of a number of a date that count for its value, beside zeros at its start.
+pub const DATE_DIGITS: usize = 9;
+
+/// What a part of a text takes, which is a place in the whole one, with its place in a list, in bytes.
+pub const TEXT_PART_BYTES: usize = 64;
+
+/// How much of the end of an error's text is looked through for its stack, in bytes: a thrown value
+/// may be of any length.
+pub const STACK_TEXT_BYTES: usize = 64 << 10;
+
+/// A call shorter than this cannot have made much garbage: asking the system would cost more.
+pub const GARBAGE_CALL: Duration = Duration::from_millis(1);
+
+/// In how many places of a function without `return` its last statement is looked for.
+pub const BODY_TRIES: usize = 8;

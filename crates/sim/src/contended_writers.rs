@@ -23,9 +23,6 @@ use crate::writers::patiently;
 /// Where shared keys are kept.
 pub(crate) const SHARED: &str = "shared";
 
-/// Replicas of shared objects.
-pub(crate) const N_VAL: u32 = 3;
-
 /// A client.
 pub(crate) struct ContendedWriter {
     random: Random,
@@ -45,7 +42,9 @@ impl ContendedWriter {
             let key = format!("s{}", self.random.below(limits::SHARED_KEYS));
             // A node that passes a write on may have to pass it on twice, and then two values bear
             // it, each with its own dot.
-            let Some(life) = world.primary(&self.random, &id(&key), N_VAL) else { continue };
+            let Some(life) = world.primary(&self.random, &id(&key), limits::SHARED_N_VAL) else {
+                continue;
+            };
             let outcome = match self.random.below(100) {
                 0..40 => self.read(world, &life, &key).await,
                 40..60 => self.put(world, &life, &key, false).await,

@@ -122,3 +122,9 @@ pub(crate) const PLAN_TICK: Duration = Duration::from_millis(1_500);
 
 /// How often the sizes of queues are looked at.
 pub(crate) const SIZE_TICK: Duration = Duration::from_millis(500);
+
+/// Replicas of shared objects.
+pub(crate) const SHARED_N_VAL: u32 = 3;
+
+/// What is shown of a message at most, in characters.
+pub(crate) const TRACE_CHARS: usize = 120;

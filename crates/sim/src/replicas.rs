@@ -9,6 +9,7 @@ use mapring_types::{BucketId, NodeId, Object, ObjectId, Result};
 
 use crate::contended_writers::{self, SHARED};
 use crate::history::Span;
+use crate::limits;
 use crate::node::Host;
 use crate::siblings;
 use crate::world::World;
@@ -69,7 +70,7 @@ pub(crate) fn check(world: &World) -> Result<()> {
     }
     let keys: Vec<String> = world.with_shared(|shared| shared.keys().cloned().collect());
     for key in keys {
-        check_object(world, &contended_writers::id(&key), contended_writers::N_VAL, |object| {
+        check_object(world, &contended_writers::id(&key), limits::SHARED_N_VAL, |object| {
             world.with_shared(|shared| shared.check(&key, &siblings::found(object), span))
         })?;
     }

@@ -1,16 +1,12 @@
 //! A disk that survives a crash of its node, without the writes that were not yet synced, and may be
 //! slow.
 
-use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use mapring_engine::intercept::{Call, Intercept, Intercepted};
 use mapring_engine::memory::MemoryEngine;
-use mapring_engine::{
-    Engine, EngineStats, IndexChange, IndexEntry, ScanDepth, ScanRange, StoreKey, TermPlace,
-    TermRange, Visitor,
-};
+use mapring_engine::{Engine, IndexChange, StoreKey};
 use mapring_kv::Executor;
 use mapring_kv::executor::{Inline, Job, Turn};
 use mapring_types::{Entropy, Error, ErrorKind, Record, Result};
@@ -70,7 +66,8 @@ impl Disk {
         let engine = self.look();
         let mut state = self.state.lock();
         state.acknowledged = engine.position();
-        Arc::new(DiskEngine { disk: self.clone(), engine, life: state.life })
+        let life = DiskLife { disk: self.clone(), engine: engine.clone(), life: state.life };
+        Arc::new(Intercepted::new(engine, life))
     }
 
     /// What lies on the disk, whether its node runs or not.
@@ -151,17 +148,20 @@ impl Disk {
 }
 
 /// The disk as one life of its node sees it.
-struct DiskEngine {
+struct DiskLife {
     disk: Arc<Disk>,
     engine: Arc<MemoryEngine>,
     life: u64,
 }
 
-impl DiskEngine {
-    /// The engine beneath, while this life lasts.
-    fn alive(&self) -> Result<&MemoryEngine> {
+impl DiskLife {
+    /// Whether this life lasts.
+    ///
+    /// # Errors
+    /// `Storage` when it does not.
+    fn alive(&self) -> Result<()> {
         if self.disk.state.lock().life == self.life {
-            Ok(&self.engine)
+            Ok(())
         } else {
             Err(Error::new(ErrorKind::Storage, "the node has crashed"))
         }
@@ -169,7 +169,8 @@ impl DiskEngine {
 
     /// Notes the steps of a write of `record`, or of its removal.
     fn remember(&self, vnode: u16, key: &StoreKey, change: &IndexChange) -> Result<()> {
-        let before = self.alive()?.get(vnode, key)?;
+        self.alive()?;
+        let before = self.engine.get(vnode, key)?;
         let mut state = self.disk.state.lock();
         let mut step = |step| state.unsynced.push(Undo { vnode, key: key.clone(), step });
         if !change.add.is_empty() {
@@ -196,97 +197,48 @@ impl DiskEngine {
     }
 }
 
-impl Engine for DiskEngine {
-    fn read(&self, vnode: u16, key: &StoreKey, depth: ScanDepth) -> Result<Option<Record>> {
-        if self.disk.state.lock().unreadable > 0 {
-            return Err(Error::new(ErrorKind::Storage, "the disk cannot be read"));
+impl Intercept for DiskLife {
+    fn before(&self, call: Call<'_>) -> Result<()> {
+        match call {
+            Call::Read if self.disk.state.lock().unreadable > 0 => {
+                return Err(Error::new(ErrorKind::Storage, "the disk cannot be read"));
+            }
+            Call::Put { vnode, key, change } => self.remember(vnode, key, change)?,
+            Call::Delete { vnode, key, entries } => {
+                let change = IndexChange { remove: entries.to_vec(), ..IndexChange::NONE };
+                self.remember(vnode, key, &change)?;
+            }
+            _ => {}
         }
-        self.alive()?.read(vnode, key, depth)
+        self.alive()
     }
 
-    fn put(&self, vnode: u16, key: &StoreKey, record: &Record, change: &IndexChange) -> Result<()> {
-        self.remember(vnode, key, change)?;
-        self.alive()?.put(vnode, key, record, change)?;
-        self.survive()
-    }
-
-    fn delete(&self, vnode: u16, key: &StoreKey, entries: &[IndexEntry]) -> Result<()> {
-        let change = IndexChange { remove: entries.to_vec(), ..IndexChange::NONE };
-        self.remember(vnode, key, &change)?;
-        self.alive()?.delete(vnode, key, entries)
-    }
-
-    fn change_index(&self, vnode: u16, key: &StoreKey, change: &IndexChange) -> Result<()> {
-        self.alive()?.change_index(vnode, key, change)?;
-        if !change.remove.is_empty() {
-            let step = Step::Index(IndexChange { add: change.remove.clone(), ..IndexChange::NONE });
-            self.disk.state.lock().unsynced.push(Undo { vnode, key: key.clone(), step });
+    fn after(&self, call: Call<'_>) -> Result<()> {
+        let state = || self.disk.state.lock();
+        match call {
+            Call::Put { .. } => return self.survive(),
+            Call::ChangeIndex { vnode, key, change } if !change.remove.is_empty() => {
+                let add = change.remove.clone();
+                let step = Step::Index(IndexChange { add, ..IndexChange::NONE });
+                state().unsynced.push(Undo { vnode, key: key.clone(), step });
+            }
+            Call::Sync => {
+                let mut state = state();
+                state.acknowledged = self.engine.position();
+                state.unsynced.clear();
+                state.unsynced_entries.clear();
+            }
+            Call::Append { segment } => state().unsynced_entries.push(segment),
+            Call::RemoveSegment { segment } => {
+                state().unsynced_entries.retain(|other| *other != segment);
+            }
+            _ => {}
         }
         Ok(())
     }
 
-    fn walk(
-        &self,
-        vnode: u16,
-        range: &ScanRange,
-        depth: ScanDepth,
-        visitor: &mut dyn Visitor,
-    ) -> Result<()> {
-        self.alive()?.walk(vnode, range, depth, visitor)
-    }
-
-    fn scan_terms(
-        &self,
-        vnode: u16,
-        range: &TermRange,
-        visit: &mut dyn FnMut(TermPlace) -> ControlFlow<()>,
-    ) -> Result<()> {
-        self.alive()?.scan_terms(vnode, range, visit)
-    }
-
-    fn sync(&self) -> Result<()> {
-        self.alive()?.sync()?;
-        let mut state = self.disk.state.lock();
-        state.acknowledged = self.engine.position();
-        state.unsynced.clear();
-        state.unsynced_entries.clear();
-        Ok(())
-    }
-
-    fn vnodes(&self) -> Vec<u16> {
-        self.alive().map(Engine::vnodes).unwrap_or_default()
-    }
-
-    fn meta(&self, name: &str) -> Result<Option<Bytes>> {
-        self.alive()?.meta(name)
-    }
-
-    fn set_meta(&self, name: &str, value: &[u8]) -> Result<()> {
-        self.alive()?.set_meta(name, value)
-    }
-
-    fn append(&self, segment: u64, entry: &[u8]) -> Result<()> {
-        self.alive()?.append(segment, entry)?;
-        self.disk.state.lock().unsynced_entries.push(segment);
-        Ok(())
-    }
-
-    fn journal(&self) -> Result<Vec<(u64, Vec<Bytes>)>> {
-        self.alive()?.journal()
-    }
-
-    fn remove_segment(&self, segment: u64) -> Result<()> {
-        self.alive()?.remove_segment(segment)?;
-        self.disk.state.lock().unsynced_entries.retain(|other| *other != segment);
-        Ok(())
-    }
-
-    fn stats(&self) -> EngineStats {
-        self.engine.stats()
-    }
-
-    fn position(&self) -> u64 {
-        self.disk.state.lock().acknowledged
+    fn position(&self) -> Option<u64> {
+        Some(self.disk.state.lock().acknowledged)
     }
 }
 
@@ -325,6 +277,7 @@ impl Executor for SlowDisk {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use mapring_types::{BucketId, ObjectId};
 
     use super::*;

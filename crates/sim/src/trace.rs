@@ -6,6 +6,8 @@ use mapring_net::simulated::Message;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use crate::limits;
+
 /// Takes note of all that happens.
 pub(crate) struct Trace {
     start: Instant,
@@ -98,12 +100,11 @@ impl Trace {
 
 /// What a human can read of a message: names and values.
 fn words(body: &[u8]) -> String {
-    const LONGEST: usize = 120;
     let readable = |byte: &u8| byte.is_ascii_graphic();
     let runs = body.chunk_by(|one, other| readable(one) == readable(other));
     let words = runs.filter(|run| run.len() > 1 && run.iter().all(readable));
     let words: Vec<_> = words.map(String::from_utf8_lossy).collect();
-    words.join(" ").chars().take(LONGEST).collect()
+    words.join(" ").chars().take(limits::TRACE_CHARS).collect()
 }
 
 impl State {

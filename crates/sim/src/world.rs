@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::contended_writers::{self, ContendedWriter, SHARED};
+use crate::contended_writers::{ContendedWriter, SHARED};
 use crate::copies::Copies;
 use crate::fault_windows::FaultWindows;
 use crate::faults::{self, Event};
@@ -550,7 +550,7 @@ async fn found(world: &World) -> Result<()> {
         }
     }
     world.all_know().await;
-    debug_assert_eq!(contended_writers::N_VAL, mapring_types::BucketProps::default().n_val);
+    debug_assert_eq!(limits::SHARED_N_VAL, mapring_types::BucketProps::default().n_val);
     Ok(())
 }
 

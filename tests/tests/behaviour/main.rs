@@ -7,6 +7,7 @@
 
 mod absent;
 mod answers;
+mod bounds;
 mod configuration;
 mod copies;
 mod damage;

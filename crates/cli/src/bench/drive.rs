@@ -13,6 +13,7 @@ use super::load::Load;
 use super::report::{Answered, Measurement, Tally};
 use super::usage::{Servers, Usage, Used};
 use crate::failure::Outcome;
+use crate::limits;
 
 /// One connection, which knows what to ask next.
 pub(super) trait Requester {
@@ -40,12 +41,6 @@ impl From<&Load> for Plan {
         Self { warm_up, duration, count, quiet }
     }
 }
-
-/// The pause of a connection after an error: it must not spin on a server that refuses.
-const PAUSE: Duration = Duration::from_millis(20);
-
-/// How often progress is shown.
-const SHOW_EVERY: Duration = Duration::from_millis(500);
 
 struct Shared {
     /// Whether no request is to be begun any more.
@@ -121,7 +116,7 @@ impl Shared {
             let failed = outcome.is_err();
             self.tally.borrow_mut().add(began.elapsed(), outcome);
             if failed {
-                sleep(PAUSE).await;
+                sleep(limits::BENCH_ERROR_PAUSE).await;
             }
         }
     }
@@ -130,7 +125,7 @@ impl Shared {
     async fn show(&self, bar: &ProgressBar, time: Duration) {
         let began = Instant::now();
         loop {
-            sleep(SHOW_EVERY).await;
+            sleep(limits::BENCH_SHOW_EVERY).await;
             let tally = self.tally.borrow();
             let rate = tally.requests() as f64 / began.elapsed().as_secs_f64();
             let (requests, errors) = (HumanCount(tally.requests()), HumanCount(tally.errors()));

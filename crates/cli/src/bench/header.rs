@@ -3,6 +3,7 @@
 use std::io::Write as _;
 
 use super::random::Random;
+use crate::limits;
 
 /// A header to be sent with each write.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,9 +17,6 @@ enum Piece {
     /// So many digits.
     Random(u32),
 }
-
-/// Digits of a key; of others no more can be asked for.
-const DIGITS: u32 = 9;
 
 impl Header {
     /// Reads `NAME: VALUE` with `{key}`, `{key:N}` and `{random:N}` in it.
@@ -80,8 +78,8 @@ impl Piece {
             Some((name, digits)) => (name, Some(digits)),
         };
         let digits = digits.map(|digits| digits.parse().map_err(|_| unknown())).transpose()?;
-        if digits.is_some_and(|digits| !(1..=DIGITS).contains(&digits)) {
-            return Err(format!("from 1 to {DIGITS} digits can be asked for"));
+        if digits.is_some_and(|digits| !(1..=limits::KEY_DIGITS).contains(&digits)) {
+            return Err(format!("from 1 to {} digits can be asked for", limits::KEY_DIGITS));
         }
         match (name, digits) {
             ("key", digits) => Ok(Self::Key(digits)),

@@ -16,6 +16,7 @@ use super::random::Random;
 use super::report::Answered;
 use super::wire::Connection;
 use crate::failure::{Failure, Outcome};
+use crate::limits;
 
 /// Reads and writes objects of one size under keys taken at random, each connection one after
 /// another. Before `get` and `mix` all keys are stored. Errors are counted, by kind; the exit
@@ -51,7 +52,7 @@ pub(crate) struct Arguments {
 
     /// Bytes of each object
     #[arg(long, value_name = "BYTES", default_value_t = 200)]
-    #[arg(value_parser = clap::value_parser!(u64).range(0..=MOST_BYTES))]
+    #[arg(value_parser = clap::value_parser!(u64).range(0..=limits::BENCH_BODY_BYTES))]
     value_size: u64,
 
     /// Send this header with each write; may be repeated. In it {key} stands for the key, {key:N} for
@@ -71,12 +72,6 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     load: Load,
 }
-
-/// The largest object that a node takes.
-const MOST_BYTES: u64 = mapring_types::limits::OBJECT_BYTES as u64;
-
-/// How long the keys may take to be stored before the load: a day.
-const FILL: Duration = Duration::from_secs(86_400);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Operation {
@@ -126,8 +121,12 @@ pub(super) async fn run(arguments: &Arguments) -> Outcome {
     }
     let mut plan = Plan::from(&arguments.load);
     if arguments.op == Operation::Fill {
-        plan =
-            Plan { warm_up: Duration::ZERO, duration: FILL, count: Some(arguments.keys), ..plan };
+        plan = Plan {
+            warm_up: Duration::ZERO,
+            duration: limits::BENCH_FILL,
+            count: Some(arguments.keys),
+            ..plan
+        };
     }
     let measured = drive(plan, &clients, arguments.workers(&clients, arguments.op)).await?;
     let title = format!(
@@ -161,7 +160,7 @@ async fn n_val(clients: &[Client], place: &Place) -> Option<Value> {
 async fn fill(arguments: &Arguments, clients: &[Client]) -> Outcome {
     let plan = Plan {
         warm_up: Duration::ZERO,
-        duration: FILL,
+        duration: limits::BENCH_FILL,
         count: Some(arguments.keys),
         quiet: arguments.load.quiet,
     };

@@ -10,9 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::usage::Used;
 use crate::failure::{Failure, Outcome, print_line};
-
-/// Kinds of errors that are counted apart; all further ones count as one.
-const ERROR_KINDS: usize = 32;
+use crate::limits;
 
 /// Times between these, in nanoseconds, are kept to three digits; longer ones count as the longest.
 const TIMES: (u64, u64) = (1_000, 3_600_000_000_000);
@@ -68,7 +66,8 @@ impl Tally {
                 }
             }
             Err(error) => {
-                let known = self.errors.contains_key(&error) || self.errors.len() < ERROR_KINDS;
+                let known =
+                    self.errors.contains_key(&error) || self.errors.len() < limits::ERROR_KINDS;
                 let kind = if known { error } else { "others".to_owned() };
                 *self.errors.entry(kind).or_default() += 1;
             }
@@ -279,7 +278,7 @@ mod tests {
     fn kinds_of_errors_are_bounded() {
         let tally = measurement(1, 100).tally;
         assert_eq!(tally.errors(), 100);
-        assert_eq!(tally.errors.len(), ERROR_KINDS + 1);
+        assert_eq!(tally.errors.len(), limits::ERROR_KINDS + 1);
     }
 
     #[test]

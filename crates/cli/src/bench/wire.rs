@@ -1,16 +1,10 @@
 //! One HTTP/1.1 connection by hand: a load generator must cost little beside the server it loads.
 
-use std::time::Duration;
-
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// How long an answer may take; then it counts as an error.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Bytes read at once. A longer head is an error.
-const BUFFER: usize = 64 << 10;
+use crate::limits;
 
 /// A connection that is made when it is needed, also after it broke.
 pub(super) struct Connection {
@@ -29,7 +23,11 @@ pub(super) struct Answer {
 
 impl Connection {
     pub(super) fn new(address: &str) -> Self {
-        Self { address: address.to_owned(), stream: None, buffer: vec![0; BUFFER] }
+        Self {
+            address: address.to_owned(),
+            stream: None,
+            buffer: vec![0; limits::BENCH_BUFFER_BYTES],
+        }
     }
 
     /// Sends a whole request and reads the whole answer.
@@ -37,7 +35,7 @@ impl Connection {
     /// # Errors
     /// What went wrong, in a few words. The next request uses another connection.
     pub(super) async fn exchange(&mut self, request: &[u8]) -> Result<Answer, String> {
-        let outcome = timeout(PATIENCE, self.try_exchange(request)).await;
+        let outcome = timeout(limits::BENCH_ANSWER, self.try_exchange(request)).await;
         let outcome = outcome.unwrap_or_else(|_| Err("no answer in time".to_owned()));
         if outcome.is_err() {
             self.stream = None;
@@ -70,7 +68,9 @@ impl Connection {
         };
         let mut left = (head.bytes + head.body_bytes).saturating_sub(filled as u64);
         while left > 0 {
-            let most = usize::try_from(left).unwrap_or(BUFFER).min(BUFFER);
+            let most = usize::try_from(left)
+                .unwrap_or(limits::BENCH_BUFFER_BYTES)
+                .min(limits::BENCH_BUFFER_BYTES);
             let room = self.buffer.get_mut(..most).unwrap_or_default();
             match stream.read(room).await.map_err(words)? {
                 0 => return Err("the connection ended".to_owned()),
@@ -97,7 +97,7 @@ impl Head {
     fn parse(bytes: &[u8]) -> Result<Option<Self>, String> {
         const END: &[u8] = b"\r\n\r\n";
         let Some(end) = bytes.windows(END.len()).position(|four| four == END) else {
-            let full = bytes.len() >= BUFFER;
+            let full = bytes.len() >= limits::BENCH_BUFFER_BYTES;
             return if full { Err("an endless head".to_owned()) } else { Ok(None) };
         };
         let mut lines = bytes.get(..end).unwrap_or_default().split(|byte| *byte == b'\n');
@@ -151,7 +151,7 @@ mod tests {
         assert!(head("HTTP/1.0 200 OK\r\n\r\n").is_err());
         assert!(head("HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n").is_err());
         assert!(head("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").is_err());
-        assert!(head(&"x".repeat(BUFFER)).is_err());
+        assert!(head(&"x".repeat(limits::BENCH_BUFFER_BYTES)).is_err());
     }
 
     #[tokio::test]

@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 
 use crate::Target;
 use crate::failure::{Failure, Outcome, print_line};
+use crate::limits;
 use source::{Item, Shape};
 
 /// Objects are written in the order of the files, several at once, with retries while a node is
@@ -67,16 +68,6 @@ struct Form {
     whole: bool,
 }
 
-/// Tries of one write before the load stops.
-const TRIES: u32 = 8;
-
-/// The pause after the first try, doubled after each further one: 13 s in all, longer than the
-/// death of a node goes unnoticed.
-const PAUSE: Duration = Duration::from_millis(100);
-
-/// Items read ahead of the writes.
-const READ_AHEAD: usize = 16;
-
 /// What a load has done.
 #[derive(Debug, Default)]
 struct Tally {
@@ -90,7 +81,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Outcome {
     let client = arguments.target.client()?;
     let files = source::open(&arguments.files)?;
     let bar = progress(arguments, files.iter().map(|file| file.bytes).sum());
-    let (sender, receiver) = mpsc::channel(READ_AHEAD);
+    let (sender, receiver) = mpsc::channel(limits::LOAD_READ_AHEAD);
     let shape = arguments.shape();
     std::thread::Builder::new()
         .name("reader".into())
@@ -141,11 +132,11 @@ async fn write(arguments: &Arguments, client: &Client, item: Outcome<Item>) -> O
         bucket_type: arguments.bucket_type.clone(),
         ..Place::new(&arguments.bucket, &item.key)
     };
-    let mut pause = PAUSE;
+    let mut pause = limits::LOAD_PAUSE;
     for attempt in 1.. {
         match client.put(&place, item.object.clone()).await {
             Ok(()) => break,
-            Err(error) if attempt < TRIES && error.is_transient() => {
+            Err(error) if attempt < limits::LOAD_TRIES && error.is_transient() => {
                 tokio::time::sleep(pause).await;
                 pause *= 2;
             }

@@ -1,7 +1,5 @@
 //! Removing a member that has gone for good and owns nothing.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use mapring_types::{Error, ErrorKind, NodeId, Result};
 use openraft::error::{CheckIsLeaderError, RaftError};
@@ -12,9 +10,6 @@ use crate::raft::Metrics;
 use crate::raft::network::stopped;
 use crate::wire::{self, ProposeAnswer};
 use crate::{Change, Outcome, limits};
-
-/// Longest pause before a leader is looked for again; a change of the leader ends it early.
-const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 impl LiveCluster {
     /// Has a member removed, wherever the leader is.
@@ -69,7 +64,7 @@ impl LiveCluster {
                 let now = now.current_leader.map(NodeId);
                 now.is_some() && now != leader
             });
-            let _ = tokio::time::timeout(LOOK_AGAIN, other).await;
+            let _ = tokio::time::timeout(limits::LOOK_AGAIN, other).await;
         }
     }
 

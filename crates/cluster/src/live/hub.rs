@@ -12,14 +12,12 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::Addresses;
+use crate::limits;
 use crate::liveness::Rumours;
 use crate::liveness::board::Board;
 use crate::raft::machine::Observer;
 use crate::raft::network::Directory;
 use crate::{ClusterState, View};
-
-/// Most addresses that are kept; further nodes are found by way of the metadata.
-const ADDRESSES: usize = 4_096;
 
 pub(super) struct Hub {
     view: watch::Sender<Arc<View>>,
@@ -83,7 +81,7 @@ impl Hub {
             return;
         }
         let mut addresses = self.addresses.lock();
-        let room = addresses.len() < ADDRESSES;
+        let room = addresses.len() < limits::ADDRESSES;
         match addresses.entry(node) {
             Entry::Occupied(mut known) if known.get().0 < started => {
                 known.insert((started, address.to_owned()));

@@ -14,9 +14,6 @@ use crate::raft::network::stopped;
 use crate::wire::{self, ProposeAnswer, ProposeRequest};
 use crate::{Change, Outcome, limits};
 
-/// Longest pause before a leader is looked for again; a change of the leader ends it early.
-const LOOK_AGAIN: Duration = Duration::from_millis(200);
-
 impl LiveCluster {
     /// Has a change decided and applied here. It may be decided twice, which is the same as once
     /// and late: every change only sets something.
@@ -66,7 +63,7 @@ impl LiveCluster {
                         let now = now.current_leader.map(NodeId);
                         now.is_some() && now != leader
                     });
-                    let _ = tokio::time::timeout(LOOK_AGAIN, other).await;
+                    let _ = tokio::time::timeout(limits::LOOK_AGAIN, other).await;
                 }
             }
         }

@@ -20,13 +20,11 @@ use serde::de::DeserializeOwned;
 
 use super::guard::{Guard, Letter};
 use super::{Raft, RaftNode, Snapshot, SnapshotMeta, TypeConfig, Vote};
+use crate::limits;
 use crate::wire;
 
 type Rpc<T, E = openraft::error::Infallible> =
     Result<T, RPCError<u64, RaftNode, RaftError<u64, E>>>;
-
-/// Pause before a node that could not be reached is tried again.
-const PAUSE: Duration = Duration::from_millis(200);
 
 /// Knows where nodes are now, and is told which of them answer.
 pub(crate) trait Directory: Send + Sync + 'static {
@@ -156,7 +154,7 @@ impl RaftNetwork<TypeConfig> for Link {
     }
 
     fn backoff(&self) -> Backoff {
-        Backoff::new(std::iter::repeat(PAUSE))
+        Backoff::new(std::iter::repeat(limits::UNREACHED_PAUSE))
     }
 }
 

@@ -90,9 +90,6 @@ impl Default for SledConfig {
 const FORMAT_NAME: &str = "engine-format";
 /// Its value: the engine, and the version of keys and values.
 const FORMAT: &[u8] = b"sled 1";
-/// The smallest cache that sled works with, in bytes.
-const LEAST_CACHE: u64 = 1 << 20;
-
 /// The engine that keeps a node's objects on disk.
 pub struct SledEngine {
     dir: PathBuf,
@@ -321,7 +318,7 @@ fn open_db(path: &Path, config: &SledConfig, health: &Health) -> Result<db::Db> 
     let settings = db::Config::new()
         .path(path)
         .segment_size(limits::SEGMENT_BYTES)
-        .cache_capacity(config.cache_bytes.max(LEAST_CACHE))
+        .cache_capacity(config.cache_bytes.max(limits::LEAST_CACHE_BYTES))
         .flush_every_ms(Some(flusher));
     let what = format!("open the store in {}", path.display());
     let begun = Instant::now();

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::conformance::{self, at, collect, object, record, whole_home};
+use crate::intercept::{Intercept, Intercepted};
 use crate::{key, value};
 
 fn config(durability: Durability) -> SledConfig {
@@ -13,72 +14,15 @@ fn open(dir: &Path) -> SledEngine {
     SledEngine::open(dir, config(Durability::Process)).unwrap()
 }
 
-/// An engine with the directory that it lies in.
-struct Temporary {
-    engine: SledEngine,
-    _dir: tempfile::TempDir,
-}
+/// The directory that an engine lies in; it goes with the engine.
+struct Directory(#[expect(dead_code, reason = "kept for its end")] tempfile::TempDir);
 
-impl Engine for Temporary {
-    fn read(&self, vnode: u16, key: &StoreKey, depth: ScanDepth) -> Result<Option<Record>> {
-        self.engine.read(vnode, key, depth)
-    }
-    fn put(&self, vnode: u16, key: &StoreKey, record: &Record, change: &IndexChange) -> Result<()> {
-        self.engine.put(vnode, key, record, change)
-    }
-    fn delete(&self, vnode: u16, key: &StoreKey, entries: &[IndexEntry]) -> Result<()> {
-        self.engine.delete(vnode, key, entries)
-    }
-    fn change_index(&self, vnode: u16, key: &StoreKey, change: &IndexChange) -> Result<()> {
-        self.engine.change_index(vnode, key, change)
-    }
-    fn walk(
-        &self,
-        vnode: u16,
-        range: &ScanRange,
-        depth: ScanDepth,
-        visitor: &mut dyn Visitor,
-    ) -> Result<()> {
-        self.engine.walk(vnode, range, depth, visitor)
-    }
-    fn scan_terms(
-        &self,
-        vnode: u16,
-        range: &TermRange,
-        visit: &mut dyn FnMut(TermPlace) -> ControlFlow<()>,
-    ) -> Result<()> {
-        self.engine.scan_terms(vnode, range, visit)
-    }
-    fn sync(&self) -> Result<()> {
-        self.engine.sync()
-    }
-    fn vnodes(&self) -> Vec<u16> {
-        self.engine.vnodes()
-    }
-    fn meta(&self, name: &str) -> Result<Option<Bytes>> {
-        self.engine.meta(name)
-    }
-    fn set_meta(&self, name: &str, value: &[u8]) -> Result<()> {
-        self.engine.set_meta(name, value)
-    }
-    fn append(&self, segment: u64, entry: &[u8]) -> Result<()> {
-        self.engine.append(segment, entry)
-    }
-    fn journal(&self) -> Result<Vec<(u64, Vec<Bytes>)>> {
-        self.engine.journal()
-    }
-    fn remove_segment(&self, segment: u64) -> Result<()> {
-        self.engine.remove_segment(segment)
-    }
-    fn stats(&self) -> EngineStats {
-        self.engine.stats()
-    }
-}
+impl Intercept for Directory {}
 
-fn temporary(durability: Durability) -> Temporary {
+fn temporary(durability: Durability) -> Intercepted<Directory> {
     let dir = tempfile::tempdir().unwrap();
     let engine = SledEngine::open(&dir.path().join("store"), config(durability)).unwrap();
-    Temporary { engine, _dir: dir }
+    Intercepted::new(Arc::new(engine), Directory(dir))
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! A cluster to test with.
 
 use std::collections::BTreeSet;
-use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -11,12 +10,10 @@ use bytes::Bytes;
 use futures::TryStreamExt;
 use mapring_cluster::fixed::{FixedCluster, FixedGroup};
 use mapring_cluster::{Change, Cluster};
+use mapring_engine::intercept::{Call, Intercept, Intercepted};
 use mapring_engine::memory::MemoryEngine;
 use mapring_engine::sled::{SledConfig, SledEngine};
-use mapring_engine::{
-    Durability, Engine, EngineStats, IndexChange, IndexEntry, ScanDepth, ScanRange, StoreKey,
-    TermPlace, TermRange, Visitor,
-};
+use mapring_engine::{Durability, Engine, IndexChange, StoreKey};
 use mapring_kv::executor::{Executor, Inline, ThreadPool};
 use mapring_kv::{DeleteOptions, GetOptions, Kv, KvConfig, KvParts, NewValue, PutOptions};
 use mapring_net::simulated::{Fate, Network};
@@ -63,12 +60,17 @@ pub(crate) struct TestNode {
     alive: Arc<AtomicBool>,
 }
 
-/// The engine or the transport of one life of a node: what its tasks still try after the node was
-/// killed comes to nothing, as if the process had ended.
-struct Mortal<T> {
-    inner: T,
+/// The engine of one life of a node: what its tasks still try after the node was killed comes to
+/// nothing, as if the process had ended.
+struct MortalEngine {
     alive: Arc<AtomicBool>,
     medium: Arc<Medium>,
+}
+
+/// As [`MortalEngine`], the transport.
+struct MortalTransport {
+    inner: Arc<dyn Transport>,
+    alive: Arc<AtomicBool>,
     /// The bytes of the largest message.
     largest: Arc<AtomicUsize>,
 }
@@ -110,95 +112,28 @@ impl Medium {
     }
 }
 
-impl<T> Mortal<T> {
-    fn check(&self) -> Result<&T> {
-        if self.alive.load(Ordering::Relaxed) {
-            Ok(&self.inner)
-        } else {
-            Err(Error::new(ErrorKind::Storage, "the node is dead"))
-        }
+fn check(alive: &AtomicBool) -> Result<()> {
+    if alive.load(Ordering::Relaxed) {
+        Ok(())
+    } else {
+        Err(Error::new(ErrorKind::Storage, "the node is dead"))
     }
 }
 
-impl Engine for Mortal<Arc<MemoryEngine>> {
-    fn read(&self, vnode: u16, key: &StoreKey, depth: ScanDepth) -> Result<Option<Record>> {
-        self.medium.ready();
-        self.check()?.read(vnode, key, depth)
-    }
-
-    fn put(&self, vnode: u16, key: &StoreKey, record: &Record, change: &IndexChange) -> Result<()> {
-        self.medium.write()?;
-        self.check()?.put(vnode, key, record, change)
-    }
-
-    fn delete(&self, vnode: u16, key: &StoreKey, entries: &[IndexEntry]) -> Result<()> {
-        self.medium.write()?;
-        self.check()?.delete(vnode, key, entries)
-    }
-
-    fn change_index(&self, vnode: u16, key: &StoreKey, change: &IndexChange) -> Result<()> {
-        self.check()?.change_index(vnode, key, change)
-    }
-
-    fn walk(
-        &self,
-        vnode: u16,
-        range: &ScanRange,
-        depth: ScanDepth,
-        visitor: &mut dyn Visitor,
-    ) -> Result<()> {
-        self.check()?.walk(vnode, range, depth, visitor)
-    }
-
-    fn scan_terms(
-        &self,
-        vnode: u16,
-        range: &TermRange,
-        visit: &mut dyn FnMut(TermPlace) -> ControlFlow<()>,
-    ) -> Result<()> {
-        self.check()?.scan_terms(vnode, range, visit)
-    }
-
-    fn sync(&self) -> Result<()> {
-        self.check()?.sync()
-    }
-
-    fn vnodes(&self) -> Vec<u16> {
-        self.inner.vnodes()
-    }
-
-    fn meta(&self, name: &str) -> Result<Option<Bytes>> {
-        self.check()?.meta(name)
-    }
-
-    fn set_meta(&self, name: &str, value: &[u8]) -> Result<()> {
-        self.medium.write()?;
-        self.check()?.set_meta(name, value)
-    }
-
-    fn append(&self, segment: u64, entry: &[u8]) -> Result<()> {
-        self.check()?.append(segment, entry)
-    }
-
-    fn journal(&self) -> Result<Vec<(u64, Vec<Bytes>)>> {
-        self.check()?.journal()
-    }
-
-    fn remove_segment(&self, segment: u64) -> Result<()> {
-        self.check()?.remove_segment(segment)
-    }
-
-    fn stats(&self) -> EngineStats {
-        self.inner.stats()
-    }
-
-    fn position(&self) -> u64 {
-        self.inner.position()
+impl Intercept for MortalEngine {
+    fn before(&self, call: Call<'_>) -> Result<()> {
+        match call {
+            Call::Vnodes => return Ok(()),
+            Call::Read => self.medium.ready(),
+            Call::Put { .. } | Call::Delete { .. } | Call::SetMeta => self.medium.write()?,
+            _ => {}
+        }
+        check(&self.alive)
     }
 }
 
 #[async_trait]
-impl Transport for Mortal<Arc<dyn Transport>> {
+impl Transport for MortalTransport {
     async fn call(
         &self,
         to: &Peer,
@@ -207,12 +142,14 @@ impl Transport for Mortal<Arc<dyn Transport>> {
         body: Bytes,
         timeout: Duration,
     ) -> Result<Bytes> {
-        let Ok(inner) = self.check() else { return std::future::pending().await };
+        if check(&self.alive).is_err() {
+            return std::future::pending().await;
+        }
         self.largest.fetch_max(body.len(), Ordering::Relaxed);
-        let answer = inner.call(to, class, method, body, timeout).await;
+        let answer = self.inner.call(to, class, method, body, timeout).await;
         let length = answer.as_ref().map_or(0, Bytes::len);
         self.largest.fetch_max(length, Ordering::Relaxed);
-        if self.check().is_err() { std::future::pending().await } else { answer }
+        if check(&self.alive).is_err() { std::future::pending().await } else { answer }
     }
 
     async fn open(
@@ -223,7 +160,8 @@ impl Transport for Mortal<Arc<dyn Transport>> {
         body: Bytes,
         timeout: Duration,
     ) -> Result<FrameStream> {
-        self.check()?.open(to, class, method, body, timeout).await
+        check(&self.alive)?;
+        self.inner.open(to, class, method, body, timeout).await
     }
 }
 
@@ -364,16 +302,13 @@ impl TestCluster {
         let transport = self.network.transport(node.id);
         let parts = KvParts {
             cluster: node.cluster.clone(),
-            engine: Arc::new(Mortal {
-                inner: node.engine.clone(),
-                alive: alive.clone(),
-                medium: self.medium.clone(),
-                largest: Arc::default(),
-            }),
-            transport: Arc::new(Mortal {
+            engine: Arc::new(Intercepted::new(
+                node.engine.clone(),
+                MortalEngine { alive: alive.clone(), medium: self.medium.clone() },
+            )),
+            transport: Arc::new(MortalTransport {
                 inner: transport,
                 alive,
-                medium: Arc::default(),
                 largest: self.largest.clone(),
             }),
             clock: self.clock.clone(),

@@ -9,6 +9,7 @@ use mapring_net::{Class, FrameStream, Method, Peer, Transport};
 use mapring_types::{Error, NodeId, Result, limits as common};
 
 use super::stage::Load;
+use crate::limits;
 use crate::unit::{self, Frame, LaneRequest};
 
 /// A stream of frames from one node, and what was given to it.
@@ -58,8 +59,8 @@ pub(super) fn next(frames: FrameStream) -> BoxFuture<'static, Step> {
 /// back for long is not given up in the moment when it may go on.
 async fn step(mut frames: FrameStream) -> Step {
     let mut silent = 0;
-    while silent < SLICES {
-        match tokio::time::timeout(common::LEASE / SLICES, frames.next()).await {
+    while silent < limits::LEASE_SLICES {
+        match tokio::time::timeout(common::LEASE / limits::LEASE_SLICES, frames.next()).await {
             Err(_) => silent += 1,
             Ok(None) => return Step::Lost(Error::unavailable("the node ended the stream early")),
             Ok(Some(frame)) => match frame.and_then(|bytes| decode(&bytes)) {
@@ -71,8 +72,6 @@ async fn step(mut frames: FrameStream) -> Step {
     }
     Step::Lost(Error::timeout("the node has fallen silent"))
 }
-
-const SLICES: u32 = 4;
 
 fn decode(bytes: &Bytes) -> Result<Frame> {
     unit::decode(bytes)

@@ -199,7 +199,7 @@ impl Code {
     }
 }
 
-/// Riak's `mapred_reduce_phase_batch_size`.
+/// Riak's `mapred_reduce_phase_batch_size` (fact R64).
 const DEFAULT_BATCH: u32 = 20;
 
 fn batch(number: &serde_json::Number) -> u32 {

@@ -32,9 +32,6 @@ pub(super) async fn serve(shared: Arc<Shared>, mut stream: TcpStream, from: Node
     }
 }
 
-/// Twice what a caller keeps to: it learns of an answer a moment before the call's task is gone.
-const CALLS: usize = 2 * limits::CALLS_PER_CONNECTION;
-
 /// One connection's calls.
 struct CallServer {
     shared: Arc<Shared>,
@@ -150,8 +147,11 @@ impl CallServer {
         if running.closed || running.tasks.contains_key(&id) {
             return Err(Error::corrupt(format!("call {id} came twice")));
         }
-        if running.tasks.len() >= CALLS {
-            return Err(Error::new(ErrorKind::Overloaded, format!("more than {CALLS} calls")));
+        if running.tasks.len() >= limits::CALLS_SERVED {
+            return Err(Error::new(
+                ErrorKind::Overloaded,
+                format!("more than {} calls", limits::CALLS_SERVED),
+            ));
         }
         let server = self.clone();
         let task = tokio::spawn(async move {

@@ -10,6 +10,7 @@ use super::keys::{KEYS, Key, PREFIX};
 use super::mistakes::Mistake;
 use super::raw::Raw;
 use super::sections::Config;
+use crate::limits;
 
 /// A setting given on the command line.
 #[derive(Debug, Clone)]
@@ -147,11 +148,10 @@ fn unknown(name: &str, of: impl Fn(&Key) -> String) -> String {
 
 /// The name that differs least, if it differs by few letters.
 fn nearest(name: &str, known: impl Iterator<Item = String>) -> Option<String> {
-    const FEW: usize = 3;
     known
         .map(|candidate| (distance(name, &candidate), candidate))
         .min()
-        .filter(|(distance, _)| *distance <= FEW)
+        .filter(|(distance, _)| *distance <= limits::NEAR_NAME)
         .map(|(_, candidate)| candidate)
 }
 

@@ -10,19 +10,11 @@
 use std::cell::RefCell;
 
 use super::old::tokens::{Kind, Token, Tokens};
+use crate::limits;
 
 const NOT_CALLABLE: &str = "TypeError: not a callable function";
 const NOT_A_CONSTRUCTOR: &str = "TypeError: not a constructor";
 const NOTHING: &str = "TypeError: cannot convert 'null' or 'undefined' to object";
-
-/// Longest text of an expression in a message, in characters.
-const SHOWN: usize = 80;
-
-/// Longest text in which names are looked for, in tokens: it is gone through several times.
-const LOOKED_AT: usize = 20_000;
-
-/// Most things that are named as what may be wrong.
-const NAMED: usize = 3;
 
 thread_local! {
     /// The last text in which a name was looked for, and its tokens.
@@ -44,7 +36,7 @@ pub(super) fn named(message: &str, text: &str, at: usize) -> Option<String> {
 }
 
 fn named_in(message: &str, tokens: &Tokens<'_>, at: usize) -> Option<String> {
-    let at = tokens.at(at).filter(|_| tokens.list.len() <= LOOKED_AT)?;
+    let at = tokens.at(at).filter(|_| tokens.list.len() <= limits::BLAME_TOKENS)?;
     match message {
         NOT_CALLABLE => {
             let callee = callee(tokens, at)?;
@@ -270,7 +262,7 @@ impl<'a> Region<'a> {
     }
 
     fn words(self) -> Option<String> {
-        if self.suspects.len() > NAMED {
+        if self.suspects.len() > limits::BLAME_NAMES {
             return None;
         }
         let mut shown = Vec::new();
@@ -331,8 +323,8 @@ fn show(tokens: &Tokens<'_>, first: usize, last: usize) -> Option<String> {
     } else {
         text.to_owned()
     };
-    if text.chars().count() <= SHOWN {
+    if text.chars().count() <= limits::BLAME_CHARS {
         return Some(text);
     }
-    Some(text.chars().take(SHOWN - 1).chain(['…']).collect())
+    Some(text.chars().take(limits::BLAME_CHARS - 1).chain(['…']).collect())
 }

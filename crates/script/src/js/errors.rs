@@ -25,10 +25,6 @@ pub(super) const LIBRARY: &str = "riak.js";
 /// Lines that stand before the first line of the user's source, in code with a path of [`path`].
 pub(super) const LINES_BEFORE: usize = 1;
 
-/// How much of the end of an error's text is looked through for its stack, in bytes: a thrown value
-/// may be of any length.
-const LOOKED_THROUGH: usize = 64 << 10;
-
 /// The path of a query's own code, or of that of the stored object.
 pub(super) fn path(object: Option<&str>) -> String {
     let Some(object) = object else { return SOURCE.to_owned() };
@@ -229,15 +225,15 @@ impl fmt::Write for Beginning {
     }
 }
 
-/// The end of a text, [`LOOKED_THROUGH`] bytes of it or some more.
+/// The end of a text, [`limits::STACK_TEXT_BYTES`] bytes of it or some more.
 struct End(String);
 
 impl fmt::Write for End {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        let start = boundary(text, text.len().saturating_sub(LOOKED_THROUGH));
+        let start = boundary(text, text.len().saturating_sub(limits::STACK_TEXT_BYTES));
         self.0.push_str(text.get(start..).unwrap_or_default());
-        if self.0.len() > 2 * LOOKED_THROUGH {
-            let start = boundary(&self.0, self.0.len() - LOOKED_THROUGH);
+        if self.0.len() > 2 * limits::STACK_TEXT_BYTES {
+            let start = boundary(&self.0, self.0.len() - limits::STACK_TEXT_BYTES);
             self.0.drain(..start);
         }
         Ok(())

@@ -1,13 +1,10 @@
 //! When to collect garbage. boa counts objects but not the text of strings, so that left to itself
 //! it holds gigabytes of dead strings before it collects.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::limits;
 use crate::memory::Resident;
-
-/// A call shorter than this cannot have made much garbage: asking the system would cost more.
-const LONG: Duration = Duration::from_millis(1);
 
 /// Collects by volume of input, and by growth of the process.
 #[derive(Default)]
@@ -30,7 +27,9 @@ impl Garbage {
 
     /// Looks, after a call that began then, whether the process has grown.
     pub(super) fn look(&mut self, began: Instant) {
-        if began.elapsed() >= LONG && self.resident.bytes() > self.floor + limits::COLLECT_BYTES {
+        if began.elapsed() >= limits::GARBAGE_CALL
+            && self.resident.bytes() > self.floor + limits::COLLECT_BYTES
+        {
             self.collect();
         }
     }

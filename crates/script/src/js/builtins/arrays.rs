@@ -15,9 +15,7 @@ use boa_engine::{
 use super::arrays_garbage as garbage;
 use crate::js::build::plain;
 use crate::js::method::{Method, method_of, missing, replace};
-
-/// So many items to be put or removed are worth a new list.
-const MANY: usize = 64;
+use crate::limits;
 
 /// What a method here knows: the engine's own, an array that is never changed, and the getter of
 /// `Array[Symbol.species]`.
@@ -147,7 +145,9 @@ pub(super) fn put(
 ) -> JsResult<()> {
     let length = array.borrow().properties().index_property_keys().len();
     let end = start + items.len();
-    if items.len() + length.saturating_sub(end) >= MANY && !context.has_data::<PrivateFields>() {
+    if items.len() + length.saturating_sub(end) >= limits::SPLICED_ITEMS
+        && !context.has_data::<PrivateFields>()
+    {
         exchange(array, start, items, context);
         return Ok(());
     }

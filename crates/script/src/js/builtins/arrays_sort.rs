@@ -13,9 +13,6 @@ use crate::js::method::{Method, method_of, missing, replace};
 use crate::js::write::length;
 use crate::limits;
 
-/// Items that are put in order one by one, before runs are merged.
-const RUN: usize = 4;
-
 /// What a method of arrays knows: the engine's own, and an array that is never changed.
 type Known = (JsObject, JsObject);
 
@@ -302,15 +299,15 @@ fn by_comparator(
     Ok(items)
 }
 
-/// Sorts by insertion in runs of [`RUN`], then by merging runs of 4, 8, 16, and so on. The right
-/// item goes first only where `is_after(left, right)`; two neighbouring runs that are in order are
-/// taken over as they are. The comparisons asked for, and so the outcome for a comparator that is no
-/// consistent order, are those of SpiderMonkey 1.8.
+/// Sorts by insertion in runs of [`limits::SORT_RUN`], then by merging runs of 4, 8, 16, and so on.
+/// The right item goes first only where `is_after(left, right)`; two neighbouring runs that are in
+/// order are taken over as they are. The comparisons asked for, and so the outcome for a comparator
+/// that is no consistent order, are those of SpiderMonkey 1.8.
 fn merge_sort<T: Clone, E>(
     items: &mut Vec<T>,
     is_after: &mut impl FnMut(&T, &T) -> Result<bool, E>,
 ) -> Result<(), E> {
-    for run in items.chunks_mut(RUN) {
+    for run in items.chunks_mut(limits::SORT_RUN) {
         for end in 1..run.len() {
             let mut at = end;
             while at > 0 && is_after(&run[at - 1], &run[at])? {
@@ -319,7 +316,7 @@ fn merge_sort<T: Clone, E>(
             }
         }
     }
-    let mut run = RUN;
+    let mut run = limits::SORT_RUN;
     let mut merged = Vec::with_capacity(items.len());
     while run < items.len() {
         merged.clear();

@@ -15,9 +15,7 @@ use memchr::memmem;
 use super::arrays_garbage as garbage;
 use crate::js::method::{Method, replace};
 use crate::js::regexp::most;
-
-/// What a part of a text takes, which is a place in the whole one, with its place in a list.
-const PART_BYTES: usize = 64;
+use crate::limits;
 
 pub(super) fn install(context: &mut Context) -> JsResult<()> {
     let prototype = context.intrinsics().constructors().string().prototype();
@@ -192,7 +190,7 @@ fn split(
         return original.call(this, arguments, context);
     };
     let found = Search::new(text.as_str(), by.as_str()).all(most);
-    garbage::count((found.len() + 1) * PART_BYTES);
+    garbage::count((found.len() + 1) * limits::TEXT_PART_BYTES);
     let mut parts: Vec<JsValue> = Vec::with_capacity(found.len() + 1);
     let mut rest = 0;
     for found in found {

@@ -6,12 +6,10 @@
 use super::text::{Edit, Mended};
 use super::tokens::{Kind, Tokens};
 use super::{Place, mends};
+use crate::limits;
 
 /// What stands around such a body.
 pub(in crate::js) const FORM: (&str, &str) = ("(function () {\n", "\n})()");
-
-/// In how many places the last statement is looked for.
-const TRIES: usize = 8;
 
 /// The text with `return` before what may be its last statement, the likeliest first; once as it is
 /// and once with its syntax of old mended. None of a text that is a single expression.
@@ -49,7 +47,7 @@ fn last_statements(tokens: &Tokens<'_>) -> Vec<usize> {
             _ => at + 1,
         };
     }
-    starts.into_iter().rev().take(TRIES).collect()
+    starts.into_iter().rev().take(limits::BODY_TRIES).collect()
 }
 
 fn begins(tokens: &Tokens<'_>, at: usize) -> bool {

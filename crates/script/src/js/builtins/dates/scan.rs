@@ -1,9 +1,9 @@
 //! The words, numbers and marks of a date text.
 
-/// Digits of a number that count for its value, beside zeros at its start.
-const DIGITS: usize = 9;
+use crate::limits;
 
-/// A number: what the first [`DIGITS`] digits after its zeros say, and how many it has in all.
+/// A number: what the first [`limits::DATE_DIGITS`] digits after its zeros say, and how many it
+/// has in all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Number {
     pub(super) value: i32,
@@ -14,7 +14,7 @@ impl Number {
     /// As what follows a decimal point, in thousandths. Of ten digits and more those that count are
     /// taken for the first nine, as V8 does.
     pub(super) fn thousandths(self) -> i32 {
-        match self.digits.min(DIGITS) {
+        match self.digits.min(limits::DATE_DIGITS) {
             1 => self.value * 100,
             2 => self.value * 10,
             digits => (3..digits).fold(self.value, |value, _| value / 10),
@@ -133,7 +133,7 @@ impl<I: Iterator<Item = u16>> Scanner<I> {
         let mut number = Number { value: 0, digits: 0 };
         let mut counted = 0;
         while let Some(unit @ 0x30..=0x39) = self.unit {
-            if counted < DIGITS && (counted > 0 || unit > 0x30) {
+            if counted < limits::DATE_DIGITS && (counted > 0 || unit > 0x30) {
                 number.value = number.value * 10 + i32::from(unit) - 0x30;
                 counted += 1;
             }
