@@ -10,7 +10,8 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 use mapring_cluster::{Change, Chosen, ClusterStatus, MetadataStatus, Outcome, View};
 use mapring_kv::{
-    DeleteOptions, GetOptions, Holdings, Kv, Lagging, NewValue, ObjectPart, Progress, PutOptions,
+    DeleteOptions, GetOptions, Holdings, Kv, NewValue, ObjectPart, Progress, PutOptions,
+    StaleReplicas,
 };
 use mapring_mapred::{
     Answer, Failure, MapReduce, Query, QueryHandle, QueryId, QueryList, QueryReport, Rejection,
@@ -20,7 +21,7 @@ use mapring_types::{BucketId, NodeId, Object, ObjectId, Result, VersionVector};
 use serde_json::value::RawValue;
 
 /// What the store knows of replicas that lack writes.
-pub type Lacking = (Lagging, BTreeMap<NodeId, Holdings>);
+pub type Stale = (StaleReplicas, BTreeMap<NodeId, Holdings>);
 
 /// Objects, listings and properties. Each method is the one of [`Kv`] or of its cluster with the
 /// same name.
@@ -45,7 +46,7 @@ pub trait Objects: Send + Sync + 'static {
     async fn choose(&self, node: &str) -> Result<Chosen>;
 
     /// See [`Kv::holdings`].
-    async fn lacking(&self) -> Lacking;
+    async fn stale(&self) -> Stale;
 
     /// See [`Kv::get`].
     async fn get(&self, id: &ObjectId, options: &GetOptions) -> Result<Option<Object>>;
@@ -122,7 +123,7 @@ impl Objects for Kv {
         self.cluster().choose(node).await
     }
 
-    async fn lacking(&self) -> Lacking {
+    async fn stale(&self) -> Stale {
         self.holdings().await
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use mapring_client::{
-    Client, ClusterStatus, Hints, MemberStatus, Repairs, Timeouts, Unfit, Voting,
+    Client, ClusterStatus, Hints, MemberStatus, Repairs, Stale, Timeouts, Voting,
 };
 use tokio::time::Instant;
 
@@ -177,7 +177,7 @@ fn voting(voting: &Voting) -> String {
 
 /// Which replicas lack something, and what becomes of it.
 fn replicas(status: &ClusterStatus) -> String {
-    let ClusterStatus { hints, unfit, repairs, .. } = status;
+    let ClusterStatus { hints, stale, repairs, .. } = status;
     let mut text = String::new();
     for Hints { holder, owner, vnodes, objects, at_least, state } in hints {
         let owner = owner.as_deref().unwrap_or("nobody");
@@ -192,7 +192,7 @@ fn replicas(status: &ClusterStatus) -> String {
             ranges(vnodes)
         ));
     }
-    for Unfit { node, vnodes, why, nodes } in unfit {
+    for Stale { node, vnodes, why, nodes } in stale {
         let node = node.as_deref().unwrap_or("nobody");
         let others = nodes.join(", ");
         let why = match why.as_str() {
@@ -201,19 +201,19 @@ fn replicas(status: &ClusterStatus) -> String {
             "lost_data" => "the node came back without its data".to_owned(),
             _ => format!("{others} may hold something for them, and has not been asked yet"),
         };
-        text.push_str(&format!("unfit    {node}, vnodes {}: {why}\n", ranges(vnodes)));
+        text.push_str(&format!("stale    {node}, vnodes {}: {why}\n", ranges(vnodes)));
     }
-    let Repairs { unsettled_writes, witnessed_writes, read_repairs, filling } = repairs;
-    if unsettled_writes + witnessed_writes + read_repairs > 0 {
+    let Repairs { unsettled_writes, in_flight_writes, read_repairs, filling } = repairs;
+    if unsettled_writes + in_flight_writes + read_repairs > 0 {
         text.push_str(&format!(
-            "repairs  {unsettled_writes} own writes and {witnessed_writes} of others on their way, \
+            "repairs  {unsettled_writes} own writes and {in_flight_writes} of others on their way, \
              {read_repairs} read repairs\n"
         ));
     }
     for repair in filling {
         text.push_str(&format!("filling  {}\n", crate::repair::text(repair)));
     }
-    if hints.is_empty() && unfit.is_empty() {
+    if hints.is_empty() && stale.is_empty() {
         let all_up = status.members.iter().all(|member| member.up);
         text.push_str(if all_up {
             "all replicas are complete, as far as this node knows\n"
@@ -298,16 +298,16 @@ mod tests {
         let json = r#"{"cluster":"c","ring_size":8,"plan_version":2,"sealed":true,"members":[],
             "hints":[{"holder":"n1","for":"n3","vnodes":[2,5],"objects":7,"at_least":false,
                 "state":"waiting"}],
-            "unfit":[{"node":"n3","vnodes":[2,5],"why":"hints","nodes":["n1"]},
+            "stale":[{"node":"n3","vnodes":[2,5],"why":"hints","nodes":["n1"]},
                 {"node":"n2","vnodes":[1],"why":"lost_data"}],
-            "repairs":{"unsettled_writes":1,"witnessed_writes":0,"read_repairs":0,
+            "repairs":{"unsettled_writes":1,"in_flight_writes":0,"read_repairs":0,
                 "filling":[{"node":"n2","complete":false,"lost":"sled/db is gone","slices":66,
                     "filled":5,"compared":9,"fetched":8,"waits_for":null}]}}"#;
         let text = replicas(&serde_json::from_str(json).unwrap());
         let expected = "\
             hints    n1 holds 7 objects for n3 (vnodes 2, 5): waiting for both to be up\n\
-            unfit    n3, vnodes 2, 5: they lack what n1 holds for them\n\
-            unfit    n2, vnodes 1: the node came back without its data\n\
+            stale    n3, vnodes 2, 5: they lack what n1 holds for them\n\
+            stale    n2, vnodes 1: the node came back without its data\n\
             repairs  1 own writes and 0 of others on their way, 0 read repairs\n\
             filling  n2: 5 of 66 parts filled, 9 objects compared, 8 fetched; lost: sled/db is gone\n";
         assert_eq!(text, expected);

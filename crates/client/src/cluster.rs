@@ -37,7 +37,7 @@ pub struct ClusterStatus {
     pub hints: Vec<Hints>,
     /// Replicas that queries do not use.
     #[serde(default)]
-    pub unfit: Vec<Unfit>,
+    pub stale: Vec<Stale>,
     /// What is under way to make replicas complete.
     #[serde(default)]
     pub repairs: Repairs,
@@ -142,14 +142,14 @@ pub struct Hints {
 
 /// Vnodes of a member that are known to lack writes, or may.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
-pub struct Unfit {
+pub struct Stale {
     /// The member.
     pub node: Option<String>,
     /// Its vnodes.
     pub vnodes: Vec<u16>,
     /// `hints`, `moving`, `lost_data` or `catching_up`.
     pub why: String,
-    /// The members that hold what is lacking, or have not said yet that they hold nothing.
+    /// The members that hold what they lack, or have not said yet that they hold nothing.
     #[serde(default)]
     pub nodes: Vec<String>,
 }
@@ -160,7 +160,7 @@ pub struct Repairs {
     /// Own writes on their way to replicas or hints.
     pub unsettled_writes: u64,
     /// Writes of other coordinators that are not known to have settled.
-    pub witnessed_writes: u64,
+    pub in_flight_writes: u64,
     /// Replicas being brought up to date after reads.
     pub read_repairs: u64,
     /// Nodes that have lost data and are filling themselves from the others.

@@ -18,7 +18,7 @@ mod query;
 
 pub use cluster::{
     Chosen, ClusterStatus, Follower, Hints, MemberStatus, Metadata, MetadataMember, Repair,
-    Repairs, Unfit, Voting,
+    Repairs, Stale, Voting,
 };
 pub use connection::{Client, Timeouts};
 pub use error::{Error, QueryFailure, Result};

@@ -122,12 +122,12 @@ pub(crate) fn metrics(app: &App, request: &Request) -> Result<Reply, Stop> {
 /// `/admin/cluster`.
 pub(crate) async fn cluster(app: &App, request: &Request) -> Result<Reply, Stop> {
     decision::allow(&request.method, READ)?;
-    let (lacking, filling) = tokio::join!(app.objects.lacking(), filling(app));
+    let (stale, filling) = tokio::join!(app.objects.stale(), filling(app));
     let view = app.objects.view();
     let known = app.objects.cluster_status();
     let facts = Facts::here(&view, &known, is_live(app));
-    let health = facts.lacking(&view, &lacking).judge();
-    let mut document = status::document(&view, &known, &health, &lacking, &filling);
+    let health = facts.stale(&view, &stale).judge();
+    let mut document = status::document(&view, &known, &health, &stale, &filling);
     if let Some(members) = document.as_object_mut() {
         members.insert("metadata".to_owned(), json!(app.objects.metadata()));
     }

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use mapring_api::backend::Lacking;
+use mapring_api::backend::Stale;
 use mapring_cluster::{ClusterStatus, View};
 use mapring_ring::{Partition, PreferenceList};
 use mapring_types::{BucketProps, NodeId};
@@ -112,7 +112,7 @@ impl Facts {
         };
         let is_incomplete = |id| view.state.members.get(&id).is_some_and(|m| m.incomplete);
         let failing = without_majority(view, &owners, |id| view.is_up(id));
-        let lacking = without_majority(view, &owners, |id| view.is_up(id) && !is_incomplete(id));
+        let stale = without_majority(view, &owners, |id| view.is_up(id) && !is_incomplete(id));
         Self {
             serving,
             is_member: view.state.members.contains_key(&view.me),
@@ -121,7 +121,7 @@ impl Facts {
             idle: names(&|id| !owners.contains(&id)),
             partitions: usize::from(view.plan().ring_size().get()),
             failing,
-            doubtful: lacking.saturating_sub(failing),
+            doubtful: stale.saturating_sub(failing),
             incomplete: names(&is_incomplete),
             decides: cluster.decides && cluster.metadata.has_leader,
             alarm: difference(cluster),
@@ -130,8 +130,8 @@ impl Facts {
     }
 
     /// With what is known of replicas that lack writes.
-    pub(crate) fn lacking(mut self, view: &View, (lagging, _): &Lacking) -> Self {
-        let vnodes = lagging.held.values().flatten();
+    pub(crate) fn stale(mut self, view: &View, (replicas, _): &Stale) -> Self {
+        let vnodes = replicas.held.values().flatten();
         let owners: BTreeSet<_> = vnodes.map(|vnode| view.plan().owner(*vnode)).collect();
         let owner = |owner: Option<NodeId>| match owner {
             Some(owner) => name(view, owner),
@@ -140,7 +140,7 @@ impl Facts {
         self.missed = owners.into_iter().map(owner).collect();
         self.missed.sort();
         // Who is down cannot say it, and is told of as such.
-        let unheard = lagging.unheard.iter().filter(|id| view.is_up(**id));
+        let unheard = replicas.unheard.iter().filter(|id| view.is_up(**id));
         self.unheard = unheard.map(|id| name(view, *id)).collect();
         self
     }

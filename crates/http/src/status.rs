@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use mapring_api::backend::Lacking;
+use mapring_api::backend::Stale;
 use mapring_cluster::{ClusterStatus, View};
-use mapring_kv::{Holdings, Lagging, Progress};
+use mapring_kv::{Holdings, Progress, StaleReplicas};
 use mapring_ring::Partition;
 use mapring_types::NodeId;
 use serde_json::{Value, json};
@@ -16,10 +16,10 @@ pub(crate) fn document(
     view: &View,
     cluster: &ClusterStatus,
     health: &Health,
-    lacking: &Lacking,
+    known: &Stale,
     filling: &[(NodeId, Progress)],
 ) -> Value {
-    let (lagging, holdings) = lacking;
+    let (replicas, holdings) = known;
     let members = view.state.members.iter().map(|(&id, member)| {
         json!({
             "id": id.to_string(),
@@ -48,12 +48,12 @@ pub(crate) fn document(
         "sealed": view.state.sealed,
         "members": members.collect::<Vec<_>>(),
         "voting": voting(view, cluster),
-        "hints": hints(view, lagging, holdings),
-        "unfit": unfit(view, lagging),
+        "hints": hints(view, replicas, holdings),
+        "stale": stale(view, replicas),
         "repairs": {
-            "unsettled_writes": lagging.unsettled,
-            "witnessed_writes": lagging.witnessed,
-            "read_repairs": lagging.read_repairs,
+            "unsettled_writes": replicas.unsettled,
+            "in_flight_writes": replicas.in_flight,
+            "read_repairs": replicas.read_repairs,
             "filling": filling
                 .iter()
                 .map(|(id, progress)| repair(view, *id, progress))
@@ -98,9 +98,13 @@ pub(crate) fn repair(view: &View, id: NodeId, progress: &Progress) -> Value {
 }
 
 /// Who holds how much for whom. The number of objects is null where the holder does not answer.
-fn hints(view: &View, lagging: &Lagging, holdings: &BTreeMap<NodeId, Holdings>) -> Vec<Value> {
+fn hints(
+    view: &View,
+    replicas: &StaleReplicas,
+    holdings: &BTreeMap<NodeId, Holdings>,
+) -> Vec<Value> {
     let mut hints = Vec::new();
-    for (&holder, vnodes) in &lagging.held {
+    for (&holder, vnodes) in &replicas.held {
         for (owner, vnodes) in by_owner(view, vnodes.iter().copied()) {
             let counted = holdings.get(&holder);
             let objects = counted
@@ -120,33 +124,33 @@ fn hints(view: &View, lagging: &Lagging, holdings: &BTreeMap<NodeId, Holdings>) 
 }
 
 /// Replicas that queries and listings do not use, and why.
-fn unfit(view: &View, lagging: &Lagging) -> Vec<Value> {
-    let hinted: BTreeSet<Partition> = lagging.held.values().flatten().copied().collect();
-    let mut unfit: Vec<Value> = by_owner(view, hinted.into_iter())
+fn stale(view: &View, replicas: &StaleReplicas) -> Vec<Value> {
+    let hinted: BTreeSet<Partition> = replicas.held.values().flatten().copied().collect();
+    let mut stale: Vec<Value> = by_owner(view, hinted.into_iter())
         .into_iter()
         .map(|(owner, vnodes)| {
             let holds = |held: &Vec<Partition>| held.iter().any(|vnode| vnodes.contains(vnode));
-            let holders = lagging.held.iter().filter(|(_, held)| holds(held));
+            let holders = replicas.held.iter().filter(|(_, held)| holds(held));
             let holders: Vec<String> = holders.map(|(holder, _)| name(view, *holder)).collect();
             let owner = owner.map(|owner| name(view, owner));
             json!({ "node": owner, "vnodes": vnodes, "why": "hints", "nodes": holders })
         })
         .collect();
-    for (&node, vnodes) in &lagging.awaiting {
-        unfit.push(json!({ "node": name(view, node), "vnodes": vnodes, "why": "moving" }));
+    for (&node, vnodes) in &replicas.awaiting {
+        stale.push(json!({ "node": name(view, node), "vnodes": vnodes, "why": "moving" }));
     }
     for (&id, member) in view.state.members.iter().filter(|(_, member)| member.incomplete) {
         let vnodes: Vec<Partition> = view.plan().owned_by(id).collect();
-        unfit.push(json!({ "node": member.name, "vnodes": vnodes, "why": "lost_data" }));
+        stale.push(json!({ "node": member.name, "vnodes": vnodes, "why": "lost_data" }));
     }
-    if !lagging.unheard.is_empty() {
+    if !replicas.unheard.is_empty() {
         let vnodes: Vec<Partition> = view.plan().owned_by(view.me).collect();
-        let unheard: Vec<String> = lagging.unheard.iter().map(|node| name(view, *node)).collect();
-        unfit.push(json!({
+        let unheard: Vec<String> = replicas.unheard.iter().map(|node| name(view, *node)).collect();
+        stale.push(json!({
             "node": name(view, view.me), "vnodes": vnodes, "why": "catching_up", "nodes": unheard,
         }));
     }
-    unfit
+    stale
 }
 
 fn by_owner(

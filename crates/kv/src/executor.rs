@@ -2,8 +2,8 @@
 //!
 //! Most calls of the storage take microseconds and meet no disk, and to pass one to another thread
 //! costs more than the call itself. So short work may run at once in the caller's thread, which is
-//! the reactor's; [`Brake`] sees to it that a disk that is slow, or answers no more, never holds more
-//! than a part of the reactor's threads.
+//! the reactor's; [`InlineGate`] sees to it that a disk that is slow, or answers no more, never
+//! holds more than a part of the reactor's threads.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -28,23 +28,23 @@ pub trait Executor: Send + Sync + 'static {
     fn submit(&self, job: Job) -> Result<()>;
 
     /// The leave to do short work in the caller's thread; `None` when it is to be submitted.
-    fn turn(&self) -> Option<Turn<'_>> {
+    fn inline_permit(&self) -> Option<InlinePermit<'_>> {
         None
     }
 }
 
 /// The leave to do one piece of short work in the caller's thread; over when it is dropped.
-pub struct Turn<'a> {
-    brake: Option<&'a Brake>,
+pub struct InlinePermit<'a> {
+    gate: Option<&'a InlineGate>,
     begun: Instant,
     /// Whether the time that it took says something about the disk.
     telling: bool,
 }
 
-impl Turn<'_> {
-    /// A turn that nobody limits.
+impl InlinePermit<'_> {
+    /// A permit that nobody limits.
     pub fn free() -> Self {
-        Turn { brake: None, begun: Instant::now(), telling: false }
+        InlinePermit { gate: None, begun: Instant::now(), telling: false }
     }
 
     /// The work turned out to be large: that it took long is no sign of a slow disk.
@@ -53,18 +53,18 @@ impl Turn<'_> {
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for InlinePermit<'_> {
     fn drop(&mut self) {
-        if let Some(brake) = self.brake {
+        if let Some(gate) = self.gate {
             let took = if self.telling { self.begun.elapsed() } else { Duration::ZERO };
-            brake.leave(took);
+            gate.leave(took);
         }
     }
 }
 
 /// Limits how much short work runs in the reactor's threads: so much at once, and none for a while
 /// after a piece that took long.
-pub struct Brake {
+pub struct InlineGate {
     most: usize,
     running: AtomicUsize,
     origin: Instant,
@@ -72,22 +72,22 @@ pub struct Brake {
     resumes: AtomicU64,
 }
 
-impl Brake {
+impl InlineGate {
     /// Lets at most `most` pieces run at once.
     pub fn new(most: usize) -> Self {
         let (running, resumes) = (AtomicUsize::new(0), AtomicU64::new(0));
         Self { most, running, origin: Instant::now(), resumes }
     }
 
-    fn turn(&self) -> Option<Turn<'_>> {
+    fn inline_permit(&self) -> Option<InlinePermit<'_>> {
         let begun = Instant::now();
         if self.most == 0 || micros(begun - self.origin) < self.resumes.load(Ordering::Relaxed) {
             return None;
         }
-        for _ in 0..limits::TURN_LOOKS {
+        for _ in 0..limits::GATE_LOOKS {
             let room = |running: usize| (running < self.most).then_some(running + 1);
             if self.running.fetch_update(Ordering::AcqRel, Ordering::Relaxed, room).is_ok() {
-                return Some(Turn { brake: Some(self), begun, telling: true });
+                return Some(InlinePermit { gate: Some(self), begun, telling: true });
             }
             std::hint::spin_loop();
         }
@@ -95,8 +95,8 @@ impl Brake {
     }
 
     fn leave(&self, took: Duration) {
-        if took >= limits::LONG_TURN {
-            let pause = (took * limits::BRAKE_FACTOR).min(limits::LONGEST_BRAKE);
+        if took >= limits::LONG_INLINE {
+            let pause = (took * limits::GATE_FACTOR).min(limits::GATE_LONGEST);
             self.resumes.fetch_max(micros(self.origin.elapsed() + pause), Ordering::Relaxed);
             metrics::counter!("mapring_kv_inline_gate_closings_total").increment(1);
         }
@@ -146,8 +146,8 @@ impl Executor for Inline {
         Ok(())
     }
 
-    fn turn(&self) -> Option<Turn<'_>> {
-        Some(Turn::free())
+    fn inline_permit(&self) -> Option<InlinePermit<'_>> {
+        Some(InlinePermit::free())
     }
 }
 
@@ -155,7 +155,7 @@ impl Executor for Inline {
 pub struct ThreadPool {
     queue: Arc<Queue>,
     refusals: metrics::Counter,
-    brake: Brake,
+    gate: InlineGate,
 }
 
 struct Queue {
@@ -188,7 +188,7 @@ impl ThreadPool {
         let queue = Arc::new(Queue { jobs, most: queue, changed: Condvar::new() });
         let refusals = metrics::counter!("mapring_kv_executor_rejected_total");
         // Ends its threads if not all can be started.
-        let pool = Self { queue, refusals, brake: Brake::new(0) };
+        let pool = Self { queue, refusals, gate: InlineGate::new(0) };
         let waited = metrics::histogram!("mapring_kv_executor_wait_seconds");
         for number in 0..threads.max(1) {
             let (queue, waited) = (pool.queue.clone(), waited.clone());
@@ -206,10 +206,10 @@ impl ThreadPool {
         Ok(pool)
     }
 
-    /// Has short work run in the callers' threads, as far as `brake` lets it.
+    /// Has short work run in the callers' threads, as far as `gate` lets it.
     #[must_use]
-    pub fn with_turns(mut self, brake: Brake) -> Self {
-        self.brake = brake;
+    pub fn with_inline_gate(mut self, gate: InlineGate) -> Self {
+        self.gate = gate;
         self
     }
 }
@@ -239,8 +239,8 @@ impl Executor for ThreadPool {
         Ok(())
     }
 
-    fn turn(&self) -> Option<Turn<'_>> {
-        self.brake.turn()
+    fn inline_permit(&self) -> Option<InlinePermit<'_>> {
+        self.gate.inline_permit()
     }
 }
 
@@ -249,33 +249,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_so_many_turns_are_taken_at_once() {
+    fn only_so_many_permits_are_given_at_once() {
         let pool = ThreadPool::start("test", 1, 1).unwrap();
-        assert!(pool.turn().is_none(), "by default none");
-        let pool = pool.with_turns(Brake::new(2));
-        let first = pool.turn().unwrap();
-        let second = pool.turn().unwrap();
-        assert!(pool.turn().is_none());
+        assert!(pool.inline_permit().is_none(), "by default none");
+        let pool = pool.with_inline_gate(InlineGate::new(2));
+        let first = pool.inline_permit().unwrap();
+        let second = pool.inline_permit().unwrap();
+        assert!(pool.inline_permit().is_none());
         drop(first);
-        let third = pool.turn();
-        assert!(third.is_some() && pool.turn().is_none());
+        let third = pool.inline_permit();
+        assert!(third.is_some() && pool.inline_permit().is_none());
         drop((second, third));
-        assert_eq!(pool.brake.running.load(Ordering::Relaxed), 0);
+        assert_eq!(pool.gate.running.load(Ordering::Relaxed), 0);
     }
 
     #[test]
-    fn after_a_long_turn_there_is_none_for_a_while() {
-        let brake = Brake::new(1);
-        drop(brake.turn());
-        let mut turn = brake.turn().unwrap();
-        turn.begun -= limits::LONG_TURN;
-        drop(turn);
-        assert!(brake.turn().is_none());
-        brake.resumes.store(0, Ordering::Relaxed);
-        assert!(brake.turn().is_some());
+    fn after_long_inline_work_there_is_none_for_a_while() {
+        let gate = InlineGate::new(1);
+        drop(gate.inline_permit());
+        let mut permit = gate.inline_permit().unwrap();
+        permit.begun -= limits::LONG_INLINE;
+        drop(permit);
+        assert!(gate.inline_permit().is_none());
+        gate.resumes.store(0, Ordering::Relaxed);
+        assert!(gate.inline_permit().is_some());
         // A node that was stopped for an hour does not wait for a day.
-        brake.leave(Duration::from_secs(3_600));
-        let latest = micros(brake.origin.elapsed() + limits::LONGEST_BRAKE);
-        assert!(brake.resumes.load(Ordering::Relaxed) <= latest);
+        gate.leave(Duration::from_secs(3_600));
+        let latest = micros(gate.origin.elapsed() + limits::GATE_LONGEST);
+        assert!(gate.resumes.load(Ordering::Relaxed) <= latest);
     }
 }

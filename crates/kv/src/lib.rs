@@ -38,17 +38,17 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-use peer::beat::{self, Beat};
 use peer::calm::{self, Calm};
 use peer::extent::Extents;
-use peer::silence::Silence;
+use peer::pause::{self, PauseDetector};
+use peer::suspicion::Suspicion;
 use request::quorum::keeps_siblings;
 use request::reap::{self, Reaper};
-use request::{delete, elsewhere, get, put};
+use request::{delete, get, other_primaries, put};
 use scan::{coverage, fold, list, merge, select};
 use staleness::integrity::{self, Integrity, Numbers};
 use staleness::settle::Unsettled;
-use staleness::standing::{self, Board};
+use staleness::status::{self, Statuses};
 use staleness::{handoff, holdings};
 use stats::Stats;
 use storage::apart;
@@ -199,19 +199,19 @@ pub(crate) struct Shared {
     /// Members that have said since the start that they hold nothing for this node.
     pub(crate) heard: Mutex<BTreeSet<NodeId>>,
     /// What the other members have said of themselves.
-    pub(crate) board: Board,
+    pub(crate) statuses: Statuses,
     /// How far their data was.
     pub(crate) extents: Extents,
-    /// Held while writes are adopted.
-    pub(crate) adopting: tokio::sync::Mutex<()>,
+    /// Held while in-doubt writes are recovered.
+    pub(crate) recovering: tokio::sync::Mutex<()>,
     /// Brings the next round of hand-off forward.
-    pub(crate) kick: Arc<Notify>,
+    pub(crate) wake: Arc<Notify>,
     tails: Arc<Semaphore>,
     pub(crate) repairs: Semaphore,
     /// Folds that test keys: fewer at once than there are threads for storage, which writes need.
     tests: Semaphore,
-    pub(crate) beat: Beat,
-    pub(crate) silence: Silence,
+    pub(crate) pauses: PauseDetector,
+    pub(crate) suspicion: Suspicion,
     /// Who has told what it holds for others.
     pub(crate) calm: Calm,
     /// Whether this node has what it once stored.
@@ -221,7 +221,7 @@ pub(crate) struct Shared {
 
 /// What a node knows of replicas that lack writes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Lagging {
+pub struct StaleReplicas {
     /// For each member that holds data for vnodes of others, as it last said: these vnodes. They
     /// lack it, and are left out of queries until they have it.
     pub held: BTreeMap<NodeId, Vec<Partition>>,
@@ -232,7 +232,7 @@ pub struct Lagging {
     /// kept as hints.
     pub unsettled: usize,
     /// Writes of other coordinators that are stored here and not known to have settled.
-    pub witnessed: usize,
+    pub in_flight: usize,
     /// Members that have not said since this node's start that they hold nothing for it.
     pub unheard: Vec<NodeId>,
     /// Replicas that this node brings up to date after reads just now.
@@ -262,10 +262,10 @@ impl Kv {
         let unsettled = Arc::new(Unsettled::default());
         let (opening, news) = (parts.clone(), unsettled.news());
         let members: Vec<NodeId> = view.state.members.keys().copied().collect();
-        let (vnodes, board) = executor::run(&*parts.executor, move || {
-            let (board, me) = (Board::default(), opening.cluster.view().me);
-            board.load(&*opening.engine, members.into_iter().filter(|node| *node != me));
-            Ok((Vnodes::open(&opening, news)?, board))
+        let (vnodes, statuses) = executor::run(&*parts.executor, move || {
+            let (statuses, me) = (Statuses::default(), opening.cluster.view().me);
+            statuses.load(&*opening.engine, members.into_iter().filter(|node| *node != me));
+            Ok((Vnodes::open(&opening, news)?, statuses))
         })
         .await?;
         let (vnodes, awaited) = vnodes;
@@ -278,15 +278,15 @@ impl Kv {
             }
         }
         let (engine, entropy) = (parts.engine.clone(), parts.entropy.clone());
-        let run = vnodes.witnesses().run();
+        let incarnation = vnodes.in_flight().incarnation();
         let (numbers, extents) = vnodes
             .run(move |_| {
                 let numbers = Numbers::take(&*engine, &*entropy)?;
-                Ok((numbers, Extents::open(&*engine, &*entropy, run)?))
+                Ok((numbers, Extents::open(&*engine, &*entropy, incarnation)?))
             })
             .await?;
         let incomplete = view.state.members.get(&view.me).is_some_and(|member| member.incomplete);
-        let lacking = incomplete || parts.engine.loss().is_some();
+        let incomplete = incomplete || parts.engine.loss().is_some();
         let inner = Arc::new(Shared {
             me: view.me,
             vnodes,
@@ -294,28 +294,28 @@ impl Kv {
             stats: Stats::default(),
             unsettled,
             heard: Mutex::default(),
-            board,
+            statuses,
             extents,
-            adopting: tokio::sync::Mutex::default(),
-            kick: Arc::default(),
+            recovering: tokio::sync::Mutex::default(),
+            wake: Arc::default(),
             tails: Arc::new(Semaphore::new(limits::TAIL_UNITS)),
             repairs: Semaphore::new(limits::REPAIRS),
             tests: Semaphore::new(std::thread::available_parallelism().map_or(1, NonZero::get)),
-            beat: Beat::new(),
-            silence: Silence::new(),
+            pauses: PauseDetector::new(),
+            suspicion: Suspicion::new(),
             calm: Calm::default(),
-            integrity: Arc::new(Integrity::new(numbers, lacking, awaited)),
+            integrity: Arc::new(Integrity::new(numbers, incomplete, awaited)),
             stopping: AtomicBool::new(false),
             parts,
         });
-        let left = inner.vnodes.witnesses().sources();
-        if let Err(error) = standing::adopt(&inner, &left).await {
+        let left = inner.vnodes.in_flight().sources();
+        if let Err(error) = status::recover(&inner, &left).await {
             // The background work, and every question for what this node knows, tries again.
-            tracing::warn!(%error, "writes that were under way are not adopted yet");
+            tracing::warn!(%error, "writes that were under way are not recovered yet");
         }
-        mapring_net::task::spawn(beat::run(Arc::downgrade(&inner)));
+        mapring_net::task::spawn(pause::run(Arc::downgrade(&inner)));
         mapring_net::task::spawn(calm::run(Arc::downgrade(&inner)));
-        mapring_net::task::spawn(standing::run(Arc::downgrade(&inner)));
+        mapring_net::task::spawn(status::run(Arc::downgrade(&inner)));
         mapring_net::task::spawn(handoff::run(Arc::downgrade(&inner)));
         mapring_net::task::spawn(holdings::run(Arc::downgrade(&inner)));
         mapring_net::task::spawn(reap::run(Arc::downgrade(&inner)));
@@ -331,14 +331,14 @@ impl Kv {
     /// `Storage` when the engine fails; the next start is then treated like one after a crash.
     pub async fn shutdown(&self) -> Result<()> {
         self.inner.stopping.store(true, Ordering::Release);
-        self.inner.kick.notify_one();
+        self.inner.wake.notify_one();
         let settled = self.inner.unsettled.settle();
         if tokio::time::timeout(limits::STOP_PATIENCE, settled).await.is_err() {
             tracing::warn!("stopping with writes that have not settled");
         } else {
-            standing::part(&self.inner).await;
+            status::part(&self.inner).await;
             let close = |core: &vnode::Core| {
-                core.witnesses.close();
+                core.in_flight.close();
                 Ok(())
             };
             self.inner.vnodes.run(close).await?;
@@ -362,16 +362,16 @@ impl Kv {
     }
 
     /// What this node knows of replicas that lack writes.
-    pub fn lagging(&self) -> Lagging {
-        self.inner.lagging()
+    pub fn stale_replicas(&self) -> StaleReplicas {
+        self.inner.stale_replicas()
     }
 
-    /// As [`Kv::lagging`], and how much the members hold, as far as they answer: asks those that
+    /// As [`Kv::stale`], and how much the members hold, as far as they answer: asks those that
     /// hold anything.
-    pub async fn holdings(&self) -> (Lagging, BTreeMap<NodeId, Holdings>) {
-        let lagging = self.lagging();
-        let held = holdings::ask(&self.inner, &lagging).await;
-        (lagging, held)
+    pub async fn holdings(&self) -> (StaleReplicas, BTreeMap<NodeId, Holdings>) {
+        let stale = self.stale_replicas();
+        let held = holdings::ask(&self.inner, &stale).await;
+        (stale, held)
     }
 
     /// What waits in this node or goes on in its background.
@@ -556,7 +556,7 @@ impl Kv {
     /// the last failure when too few of them answer.
     pub async fn fold_page(&self, request: FoldRequest) -> Result<Page> {
         self.inner.integrity.admit(request.vnode, request.home)?;
-        let _turn = match &request.keep {
+        let _permit = match &request.keep {
             Some(_) => Some(self.inner.tests.acquire().await.map_err(|_| stopped())?),
             None => None,
         };
@@ -615,8 +615,12 @@ impl Kv {
     /// # Errors
     /// `Unavailable` or `Timeout` when that is not known: too many primaries could not be asked, or
     /// others may hold it, whom a read asks.
-    pub async fn read_elsewhere(&self, vnode: Partition, id: &ObjectId) -> Result<Option<Record>> {
-        elsewhere::read(&self.inner, vnode, id).await
+    pub async fn read_other_primaries(
+        &self,
+        vnode: Partition,
+        id: &ObjectId,
+    ) -> Result<Option<Record>> {
+        other_primaries::read(&self.inner, vnode, id).await
     }
 }
 
@@ -673,7 +677,7 @@ impl Shared {
     /// Refuses to answer for an object whose slice here may lack something.
     pub(crate) fn admit_slice(&self, vnode: Partition, id: &ObjectId) -> Result<()> {
         let integrity = &self.integrity;
-        if integrity.is_tried() && !integrity.lacking() && !integrity.awaited.any() {
+        if integrity.is_tried() && !integrity.is_incomplete() && !integrity.awaited.any() {
             return Ok(());
         }
         let ring_size = self.parts.cluster.view().plan().ring_size();

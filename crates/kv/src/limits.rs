@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mapring_types::limits::{LEASE, MESSAGE_BYTES, OBJECT_BYTES, SIBLINGS};
 
-/// A replica that has not answered for so long is doubted: the next fallback is asked as well.
+/// A replica that has not answered for so long is suspected: the next fallback is asked as well.
 /// Well above a busy node's answer, well below what a user takes for an outage.
 pub const HEDGE: Duration = Duration::from_secs(1);
 
@@ -66,8 +66,8 @@ pub const LEFT_FOR: Duration = Duration::from_secs(30);
 /// may be overstepped by what comes in at this very moment.
 pub const LEFT_OBJECTS: usize = 16_384;
 
-/// How long the one that decides waits for each of the others: one that is silent is treated like one
-/// that is down.
+/// How long the one that decides waits for each of the others: one that does not answer is treated
+/// like one that is down.
 pub const SOLE_PATIENCE: Duration = Duration::from_secs(1);
 
 // One value fits a piece with all that it carries, and a piece a message.
@@ -175,54 +175,54 @@ pub const FOLD_CLOCK_PAGES: usize = FOLD_PAGE_ENTRIES as usize / REPAIR_PAGE;
 pub const FOLD_READS: usize = 8;
 
 /// How long a listing or query waits for hand-off when no replica of a partition is complete.
-pub const FIT_PATIENCE: Duration = Duration::from_secs(10);
+pub const COVERAGE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How often it looks meanwhile.
-pub const FIT_TICK: Duration = Duration::from_millis(250);
+pub const COVERAGE_TICK: Duration = Duration::from_millis(250);
 
 /// When a query has waited so long for a plan, the log says once for what.
-pub const FIT_TOLD: Duration = Duration::from_secs(1);
+pub const COVERAGE_TOLD: Duration = Duration::from_secs(1);
 
 /// How long it waits for so many nodes to answer that no acknowledged write can be missed.
 pub const MAJORITY_PATIENCE: Duration = Duration::from_millis(2_500);
 
-/// How long a node may take to a plain question before it is taken for silent.
+/// How long a node may take to a plain question before it counts as not heard.
 pub const PROBE_PATIENCE: Duration = Duration::from_secs(2);
 
-/// How long a node that is thought to be gone may take to say otherwise, before others adopt what
-/// it had under way: the time of a query that meets a fault is longer by this.
+/// How long a node that is thought to be gone may take to say otherwise, before others recover
+/// what it had under way: the time of a query that meets a fault is longer by this.
 pub const ALIVE_PATIENCE: Duration = Duration::from_millis(200);
 
 /// How often a node tells the others which of its writes have settled, at most: bounds what they
-/// remember, and adopt should it end.
-pub const STANDING_TICK: Duration = Duration::from_millis(100);
+/// remember, and recover should it end.
+pub const STATUS_TICK: Duration = Duration::from_millis(100);
 
 /// How often it tells them when nothing has changed.
-pub const STANDING_REFRESH: Duration = Duration::from_secs(5);
+pub const STATUS_REFRESH: Duration = Duration::from_secs(5);
 
-/// How soon it tries again when somebody could not be told, and looks for writes to adopt.
-pub const STANDING_RETRY: Duration = Duration::from_secs(1);
+/// How soon it tries again when somebody could not be told, and looks for in-doubt writes.
+pub const STATUS_RETRY: Duration = Duration::from_secs(1);
 
 /// How often a stopping node looks whether all have been told.
 pub const PART_LOOK: Duration = Duration::from_millis(20);
 
 /// Writes of others remembered until they have settled, at most: some 50 MB. More are refused with
 /// `Overloaded`; the coordinator keeps hints for this node.
-pub const WITNESSED_WRITES: usize = 262_144;
+pub const IN_FLIGHT_WRITES: usize = 262_144;
 
 /// Bytes of a segment of the journal: read at a start, removed as a whole.
 pub const SEGMENT_BYTES: usize = 1 << 20;
 
 /// How long writes of a node that is gone are left to be asked for by a query before they are
-/// adopted unasked.
-pub const ADOPT_AFTER: Duration = Duration::from_secs(2);
+/// recovered unasked.
+pub const RECOVER_AFTER: Duration = Duration::from_secs(2);
 
-/// Writes remembered for so long are adopted whatever their coordinator does: no write takes as
+/// Writes remembered for so long are recovered whatever their coordinator does: no write takes as
 /// long to settle.
-pub const WITNESS_AGE: Duration = Duration::from_secs(20);
+pub const IN_FLIGHT_AGE: Duration = Duration::from_secs(20);
 
-/// Writes adopted in one piece of blocking work.
-pub const ADOPT_WRITES: usize = 256;
+/// Writes recovered in one piece of blocking work.
+pub const RECOVER_WRITES: usize = 256;
 
 /// How often a node counts what it holds for others, to show it.
 pub const HOLDINGS_TICK: Duration = Duration::from_secs(5);
@@ -247,20 +247,20 @@ pub fn tail_units(bytes: usize) -> u32 {
 }
 
 /// How often a node looks whether it stands still.
-pub const BEAT: Duration = Duration::from_millis(500);
+pub const PAUSE_TICK: Duration = Duration::from_millis(500);
 
 /// A gap between two looks that means it stood still: below [`FORWARD_PATIENCE`], after which others
 /// make the writes that they had passed to it, and well above what a busy machine does.
-pub const STOOD_STILL: Duration = Duration::from_secs(3);
+pub const PAUSE: Duration = Duration::from_secs(3);
 
 /// For how long after it a node coordinates no writes for others: until what lay in its sockets has
 /// been read.
-pub const AWAKE_AFTER: Duration = Duration::from_secs(1);
+pub const AFTER_PAUSE: Duration = Duration::from_secs(1);
 
 /// How far the clocks of two nodes may differ without a write that is passed on being taken for old.
 pub const CLOCK_GRACE: Duration = Duration::from_millis(500);
 
-const _: () = assert!(STOOD_STILL.as_millis() + BEAT.as_millis() < FORWARD_PATIENCE.as_millis());
+const _: () = assert!(PAUSE.as_millis() + PAUSE_TICK.as_millis() < FORWARD_PATIENCE.as_millis());
 
 /// The time that `bytes` may take on the slowest network worth waiting for.
 pub fn transfer(bytes: usize) -> Duration {
@@ -317,18 +317,18 @@ pub const SHORT_HEAD_BYTES: usize = 8 << 10;
 /// Storage work in a thread of the reactor that takes so long has met a disk that is slow or stands
 /// still (a page that is in memory takes microseconds, and to be preempted costs some milliseconds):
 /// for a while all work goes to the pool …
-pub const LONG_TURN: Duration = Duration::from_millis(20);
+pub const LONG_INLINE: Duration = Duration::from_millis(20);
 
 /// … namely for so many times as long as it took …
-pub const BRAKE_FACTOR: u32 = 5;
+pub const GATE_FACTOR: u32 = 5;
 
 /// … but never for longer than this.
-pub const LONGEST_BRAKE: Duration = Duration::from_secs(5);
+pub const GATE_LONGEST: Duration = Duration::from_secs(5);
 
 /// How often a thread of the reactor looks again, some microseconds in all, when as many others as
 /// may be are in the storage: most of the time one of them is about to leave it, and to pass the work
 /// to the pool costs more.
-pub const TURN_LOOKS: u32 = 64;
+pub const GATE_LOOKS: u32 = 64;
 
 /// How soon it is tried again to have the group commit led, when the queue of blocking work is full.
 pub const LEAD_RETRY: Duration = Duration::from_millis(10);

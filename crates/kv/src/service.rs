@@ -10,9 +10,9 @@ use mapring_types::{Error, NodeId, Record, Result, VersionVector};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::peer::wire::{self, Behind, Operation, Sender, Signed};
+use crate::peer::wire::{self, Operation, Sender, Signed, StalenessReport};
 use crate::request::put;
-use crate::staleness::standing::Standing;
+use crate::staleness::status::ReplicationStatus;
 use crate::{Shared, limits};
 
 /// The service [`crate::SERVICE`]. Holds the store weakly: the transport, which the
@@ -29,7 +29,7 @@ impl Service for KvService {
             return Err(Error::unavailable("objects are not served at present"));
         };
         let sender = wire::sender(&body)?;
-        shared.extents.hear(from, sender.run, sender.position);
+        shared.extents.hear(from, sender.incarnation, sender.position);
         match operation {
             Operation::Read => read(&shared, &body).await,
             Operation::Merge => merge(&shared, &body).await,
@@ -62,11 +62,11 @@ impl Service for KvService {
                 let request = unpack::<wire::Buckets>(&body)?.body;
                 pack(&shared, shared.buckets_here(request).await)
             }
-            Operation::Behind => {
-                let request = unpack::<wire::AskBehind>(&body)?.body;
-                let behind = shared.behind_here(request).await;
+            Operation::Staleness => {
+                let request = unpack::<wire::AskStaleness>(&body)?.body;
+                let report = shared.staleness_here(request).await;
                 let yours = shared.extents.of(from);
-                pack(&shared, behind.map(|behind| Behind { yours, ..behind }))
+                pack(&shared, report.map(|report| StalenessReport { yours, ..report }))
             }
             Operation::Heads => {
                 let request = unpack::<wire::AskHeads>(&body)?.body;
@@ -98,9 +98,9 @@ impl Service for KvService {
                 pack(&shared, shared.known_here(request).await)
             }
             Operation::Repair => pack(&shared, Ok(shared.repair_here())),
-            Operation::Standing => {
-                let standing = unpack::<Standing>(&body)?.body;
-                let heard = shared.hear(from, &standing).await;
+            Operation::Status => {
+                let status = unpack::<ReplicationStatus>(&body)?.body;
+                let heard = shared.hear(from, &status).await;
                 if heard.is_ok() {
                     shared.calm.heard(from);
                 }
@@ -166,7 +166,7 @@ async fn coordinate_at_once(
     unchanged: Option<VersionVector>,
     alone: bool,
 ) -> Result<Bytes> {
-    if shared.beat.stood_still() || is_old(shared, &write) {
+    if shared.pauses.was_paused() || is_old(shared, &write) {
         let error = Error::unavailable("the write was on its way for too long");
         return pack::<Record>(shared, Err(error));
     }
@@ -183,9 +183,9 @@ async fn remove(shared: &Arc<Shared>, body: &[u8]) -> Result<Bytes> {
     pack(shared, shared.vnodes.reap(replica.vnode, id, clock).await)
 }
 
-/// Whether a write lay on its way for so long that its sender has turned elsewhere, and others may
-/// have been made over it. Where the clocks of two nodes differ by more than this, the sender turns
-/// to another node in vain at worst, and coordinates by itself.
+/// Whether a write lay on its way for so long that its sender has turned to another node, and
+/// others may have been made over it. Where the clocks of two nodes differ by more than this, the
+/// sender turns to another node in vain at worst, and coordinates by itself.
 fn is_old(shared: &Shared, write: &wire::Coordinate) -> bool {
     let age = shared.parts.clock.now_micros().saturating_sub(write.sent_at);
     let patience = limits::FORWARD_PATIENCE + limits::transfer(write.body.len());

@@ -25,8 +25,8 @@ pub struct KvStats {
     pub hints: u64,
     /// Objects handed over to their owners.
     pub handed_over: u64,
-    /// Writes of nodes that ended, or of an earlier run, that this node brought on.
-    pub adopted: u64,
+    /// Writes of nodes that ended, or of an earlier incarnation, that this node recovered.
+    pub recovered: u64,
     /// Tombstones reaped.
     pub reaps: u64,
 }
@@ -46,7 +46,7 @@ pub(crate) struct Stats {
     fallback_writes: AtomicU64,
     hints: AtomicU64,
     handed_over: AtomicU64,
-    adopted: AtomicU64,
+    recovered: AtomicU64,
     reaps: AtomicU64,
 }
 
@@ -69,7 +69,7 @@ impl Default for Stats {
             fallback_writes: AtomicU64::default(),
             hints: AtomicU64::default(),
             handed_over: AtomicU64::default(),
-            adopted: AtomicU64::default(),
+            recovered: AtomicU64::default(),
             reaps: AtomicU64::default(),
         }
     }
@@ -87,7 +87,7 @@ impl Stats {
             fallback_writes: read(&self.fallback_writes),
             hints: read(&self.hints),
             handed_over: read(&self.handed_over),
-            adopted: read(&self.adopted),
+            recovered: read(&self.recovered),
             reaps: read(&self.reaps),
         }
     }
@@ -140,8 +140,8 @@ impl Stats {
         metrics::counter!("mapring_kv_handoff_objects_total").increment(1);
     }
 
-    pub(crate) fn count_adopted(&self, writes: usize) {
-        self.adopted.fetch_add(writes as u64, Ordering::Relaxed);
+    pub(crate) fn count_recovered(&self, writes: usize) {
+        self.recovered.fetch_add(writes as u64, Ordering::Relaxed);
         metrics::counter!("mapring_kv_recovered_writes_total").increment(writes as u64);
     }
 

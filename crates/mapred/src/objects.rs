@@ -22,7 +22,8 @@ pub(crate) trait Objects: Send + Sync + 'static {
         most_bytes: usize,
     ) -> Result<Vec<Option<Record>>>;
 
-    async fn read_elsewhere(&self, vnode: Partition, id: &ObjectId) -> Result<Option<Record>>;
+    async fn read_other_primaries(&self, vnode: Partition, id: &ObjectId)
+    -> Result<Option<Record>>;
 
     /// A read of a majority of the replicas.
     async fn read_quorum(&self, id: &ObjectId) -> Result<Option<Object>>;
@@ -46,8 +47,12 @@ impl Objects for Kv {
         self.read_local(places, most_bytes).await
     }
 
-    async fn read_elsewhere(&self, vnode: Partition, id: &ObjectId) -> Result<Option<Record>> {
-        self.read_elsewhere(vnode, id).await
+    async fn read_other_primaries(
+        &self,
+        vnode: Partition,
+        id: &ObjectId,
+    ) -> Result<Option<Record>> {
+        self.read_other_primaries(vnode, id).await
     }
 
     async fn read_quorum(&self, id: &ObjectId) -> Result<Option<Object>> {

@@ -11,7 +11,7 @@ use mapring_cluster::live::{LiveCluster, LiveConfig};
 use mapring_engine::Engine;
 use mapring_engine::sled::{SledConfig, SledEngine};
 use mapring_http::{HttpParts, HttpServer, NodeFacts, StorageFacts};
-use mapring_kv::executor::{self, Brake, ThreadPool};
+use mapring_kv::executor::{self, InlineGate, ThreadPool};
 use mapring_kv::{Executor, Kv, KvConfig, KvParts};
 use mapring_mapred::{MapReduce, MapredConfig, Parts};
 use mapring_net::tcp::{TcpConfig, TcpTransport};
@@ -175,7 +175,7 @@ impl Build<'_> {
         let pool = ThreadPool::start("storage", config.storage.threads, config.storage.queue)?;
         // A disk that stands still leaves one of the reactor's threads.
         let reactor = tokio::runtime::Handle::current().metrics().num_workers();
-        let pool = pool.with_turns(Brake::new(reactor.saturating_sub(1)));
+        let pool = pool.with_inline_gate(InlineGate::new(reactor.saturating_sub(1)));
         let executor: Arc<dyn Executor> = Arc::new(pool);
         let engine = self.engine(&*executor, &data).await?;
         let cluster = self.cluster(transport.clone(), &data).await?;

@@ -142,13 +142,13 @@ mod tests {
     }
 
     #[test]
-    fn unfit_replicas_are_passed_over_and_named_when_all_are() {
+    fn stale_replicas_are_passed_over_and_named_when_all_are() {
         let plan = ring(8, 4);
         let fit = |entry: CoverageEntry| entry.home != Partition(5) || entry.vnode == Partition(7);
         let coverage = Coverage::new(&plan, 3, 0, fit).unwrap();
         assert_eq!(coverage.entries[5].vnode, Partition(7));
-        let unfit = |entry: CoverageEntry| ![2, 5].contains(&entry.home.0);
-        assert_eq!(Coverage::new(&plan, 3, 9, unfit), Err(vec![Partition(2), Partition(5)]));
+        let stale = |entry: CoverageEntry| ![2, 5].contains(&entry.home.0);
+        assert_eq!(Coverage::new(&plan, 3, 9, stale), Err(vec![Partition(2), Partition(5)]));
         let nobody = OwnershipPlan::empty(RingSize::new(8).unwrap());
         assert_eq!(Coverage::new(&nobody, 3, 0, |_| true).unwrap_err().len(), 8);
         assert_eq!(Coverage::new(&plan, 0, 5, |_| true).unwrap_err().len(), 8);
@@ -161,11 +161,11 @@ mod tests {
             (size, nodes) in (prop::sample::select(&[8_u16, 16, 64, 256][..]), 1..=9_u64),
             (n_val, offset) in (1..=5_u32, any::<u64>()),
             down in prop::collection::btree_set(1..=9_u64, 0..=3),
-            unfit in prop::collection::btree_set((0..256_u16, 0..256_u16), 0..40),
+            stale in prop::collection::btree_set((0..256_u16, 0..256_u16), 0..40),
         ) {
             let plan = ring(size, nodes);
             let fit = |entry: CoverageEntry| {
-                !down.contains(&entry.node.0) && !unfit.contains(&(entry.home.0, entry.vnode.0))
+                !down.contains(&entry.node.0) && !stale.contains(&(entry.home.0, entry.vnode.0))
             };
             let replicas = |home: Partition| {
                 let plan = &plan;

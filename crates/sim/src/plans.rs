@@ -40,8 +40,8 @@ pub(crate) fn try_one(ring: &OwnershipPlan, random: &Random) -> Vec<String> {
     match made {
         Ok(coverage) => {
             let mut faults = check(ring, n_val, &coverage);
-            let unfit = coverage.entries.iter().find(|entry| !up.contains(&entry.node));
-            faults.extend(unfit.map(|entry| format!("I4: {entry:?} is not fit, only {up:?} are")));
+            let down = coverage.entries.iter().find(|entry| !up.contains(&entry.node));
+            faults.extend(down.map(|entry| format!("I4: {entry:?} is not fit, only {up:?} are")));
             faults
         }
         Err(uncovered) => {

@@ -34,7 +34,7 @@ pub(crate) async fn look(world: &World, end: Instant) {
 fn sizes(world: &World, life: &Life) -> Vec<Size> {
     let (mapred, kv) = (&life.mapred, &life.kv);
     let Backlog { tail_units, repairs, reaps } = kv.backlog();
-    let lagging = kv.lagging();
+    let stale = kv.stale_replicas();
     let units_at_once = world.shape.units_at_once as u64;
     vec![
         ("queries run", mapred.queries_running(), world.shape.concurrent_queries as u64),
@@ -42,8 +42,12 @@ fn sizes(world: &World, life: &Life) -> Vec<Size> {
         ("lanes are open", mapred.lanes(), mapred_limits::LANES as u64),
         ("units are in flight", mapred.units_in_flight(), mapred.lanes() * units_at_once),
         ("units of requests after their answers", tail_units as u64, kv_limits::TAIL_UNITS as u64),
-        ("writes have not settled", lagging.unsettled as u64, kv_limits::TAIL_UNITS as u64),
-        ("writes are witnessed", lagging.witnessed as u64, kv_limits::WITNESSED_WRITES as u64),
+        ("writes have not settled", stale.unsettled as u64, kv_limits::TAIL_UNITS as u64),
+        (
+            "writes of others are in flight",
+            stale.in_flight as u64,
+            kv_limits::IN_FLIGHT_WRITES as u64,
+        ),
         ("read repairs are under way", repairs as u64, kv_limits::REPAIRS as u64),
         ("tombstones wait", reaps as u64, kv_limits::REAPS as u64),
     ]
@@ -80,9 +84,9 @@ fn left_over(world: &World) -> Vec<String> {
         }
     }
     for life in lives(world) {
-        let (node, lagging) = (life.name(), life.kv.lagging());
-        if !lagging.held.is_empty() || !lagging.unheard.is_empty() {
-            left.push(format!("{node} takes replicas for incomplete: {lagging:?}"));
+        let (node, stale) = (life.name(), life.kv.stale_replicas());
+        if !stale.held.is_empty() || !stale.unheard.is_empty() {
+            left.push(format!("{node} takes replicas for stale: {stale:?}"));
         }
         let view = life.kv.cluster().view();
         if view.state.members.get(&life.node).is_some_and(|member| member.incomplete) {

@@ -8,7 +8,7 @@ use mapring_engine::intercept::{Call, Intercept, Intercepted};
 use mapring_engine::memory::MemoryEngine;
 use mapring_engine::{Engine, IndexChange, StoreKey};
 use mapring_kv::Executor;
-use mapring_kv::executor::{Inline, Job, Turn};
+use mapring_kv::executor::{Inline, InlinePermit, Job};
 use mapring_types::{Entropy, Error, ErrorKind, Record, Result};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -270,8 +270,8 @@ impl Executor for SlowDisk {
         Ok(())
     }
 
-    fn turn(&self) -> Option<Turn<'_>> {
-        if self.slow { None } else { Inline.turn() }
+    fn inline_permit(&self) -> Option<InlinePermit<'_>> {
+        if self.slow { None } else { Inline.inline_permit() }
     }
 }
 

@@ -34,7 +34,7 @@ async fn fill(cluster: &Cluster, keys: usize) {
     for client in cluster.clients() {
         eventually("every replica to have everything", || async {
             let status = client.cluster().await.ok()?;
-            holds(status.hints.is_empty() && status.unfit.is_empty())
+            holds(status.hints.is_empty() && status.stale.is_empty())
         })
         .await;
     }

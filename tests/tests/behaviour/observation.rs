@@ -65,13 +65,13 @@ async fn what_a_node_misses_is_shown_until_it_has_it() {
         let status: ClusterStatus = serde_json::from_str(&curl(&url).await).unwrap();
         let hints = status.hints.iter().filter(|hint| hint.owner.as_deref() == Some("n3"));
         let objects: u64 = hints.filter_map(|hint| hint.objects).sum();
-        let unfit = status.unfit.iter().any(|unfit| unfit.node.as_deref() == Some("n3"));
+        let stale = status.stale.iter().any(|stale| stale.node.as_deref() == Some("n3"));
         let down = status.members.iter().any(|member| member.name == "n3" && !member.up);
-        holds(objects >= most && unfit && down)
+        holds(objects >= most && stale && down)
     })
     .await;
     let table = status_table(&cluster).await;
-    assert!(table.contains("objects for n3") && table.contains("\nunfit    n3, vnodes"), "{table}");
+    assert!(table.contains("objects for n3") && table.contains("\nstale    n3, vnodes"), "{table}");
     eventually("the objects to be counted", || async {
         let mut objects = 0.0;
         for node in &cluster.nodes[..2] {

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
-use mapring_api::backend::{Lacking, Objects, ParsedQuery, Queries, Watched};
+use mapring_api::backend::{Objects, ParsedQuery, Queries, Stale, Watched};
 use mapring_cluster::fixed::{FixedCluster, FixedGroup};
 use mapring_cluster::{Change, Chosen, Cluster as _, ClusterStatus, MetadataStatus, Outcome, View};
 use mapring_kv::{DeleteOptions, GetOptions, NewValue, ObjectPart, Progress, PutOptions};
@@ -37,7 +37,7 @@ pub(crate) struct Store {
     pub(crate) hold: Mutex<bool>,
     pub(crate) go_on: Notify,
     pub(crate) waiting: Notify,
-    pub(crate) lacking: Mutex<Lacking>,
+    pub(crate) stale: Mutex<Stale>,
 }
 
 impl Store {
@@ -52,7 +52,7 @@ impl Store {
             hold: Mutex::default(),
             go_on: Notify::new(),
             waiting: Notify::new(),
-            lacking: Mutex::default(),
+            stale: Mutex::default(),
         }
     }
 
@@ -118,8 +118,8 @@ impl Objects for Store {
         self.cluster.choose(node).await
     }
 
-    async fn lacking(&self) -> Lacking {
-        self.lacking.lock().clone()
+    async fn stale(&self) -> Stale {
+        self.stale.lock().clone()
     }
 
     async fn get(&self, id: &ObjectId, _: &GetOptions) -> Result<Option<Object>> {

@@ -2,7 +2,7 @@
 
 use mapring_api::backend::Objects as _;
 use mapring_cluster::Change;
-use mapring_kv::{Holdings, Lagging};
+use mapring_kv::{Holdings, StaleReplicas};
 use mapring_mapred::{Failure, PhaseResults};
 use mapring_ring::Partition;
 use mapring_script::JsonText;
@@ -294,17 +294,17 @@ async fn replicas_that_lack_writes_are_shown() {
     let of_second: Vec<Partition> = view.plan().owned_by(second).take(1).collect();
     let moving: Vec<Partition> = view.plan().owned_by(second).skip(1).take(1).collect();
     let held = [(first, [of_third.clone(), of_second].concat()), (second, of_third.clone())];
-    let lagging = Lagging {
+    let replicas = StaleReplicas {
         held: held.into(),
         awaiting: [(second, moving.clone())].into(),
         unsettled: 1,
-        witnessed: 2,
+        in_flight: 2,
         unheard: vec![second],
         read_repairs: 3,
     };
     let objects = of_third.iter().map(|vnode| (*vnode, 5)).collect();
     let holdings = [(first, Holdings { objects, at_least: false })].into();
-    *fixture.store.lacking.lock() = (lagging, holdings);
+    *fixture.store.stale.lock() = (replicas, holdings);
     let cluster = parsed(&fixture.connect().await.get("/admin/cluster").await);
     let hints: Vec<_> = cluster["hints"].as_array().unwrap().iter().collect();
     let words = |hint: &serde_json::Value| {
@@ -314,13 +314,13 @@ async fn replicas_that_lack_writes_are_shown() {
     assert_eq!(words(hints[0]), (json!("n1"), json!("n2"), json!(0)));
     assert_eq!(words(hints[1]), (json!("n1"), json!("n3"), json!(10)));
     assert_eq!(words(hints[2]), (json!("n2"), json!("n3"), json!(null)), "it did not answer");
-    let why: Vec<_> = cluster["unfit"].as_array().unwrap().iter().map(|u| &u["why"]).collect();
+    let why: Vec<_> = cluster["stale"].as_array().unwrap().iter().map(|u| &u["why"]).collect();
     assert_eq!(why, ["hints", "hints", "moving", "catching_up"]);
-    assert_eq!(cluster["unfit"][2]["vnodes"], json!(moving));
-    assert_eq!(cluster["unfit"][1]["nodes"], json!(["n1", "n2"]));
-    assert_eq!(cluster["unfit"][1]["vnodes"], json!(of_third));
+    assert_eq!(cluster["stale"][2]["vnodes"], json!(moving));
+    assert_eq!(cluster["stale"][1]["nodes"], json!(["n1", "n2"]));
+    assert_eq!(cluster["stale"][1]["vnodes"], json!(of_third));
     let expected =
-        json!({"unsettled_writes": 1, "witnessed_writes": 2, "read_repairs": 3, "filling": []});
+        json!({"unsettled_writes": 1, "in_flight_writes": 2, "read_repairs": 3, "filling": []});
     assert_eq!(cluster["repairs"], expected);
 }
 

@@ -2,7 +2,7 @@
 //! since it was last away.
 //!
 //! A member that was away may have taken writes in place of others that nobody else knows of. Then
-//! what a replica lacks is looked for elsewhere: see `absence`.
+//! what a replica lacks is looked for on other nodes: see `absence`.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
@@ -77,7 +77,7 @@ impl Shared {
     /// Whether every member is up and has told what it holds since it was last away, and since this
     /// node's start.
     fn all_told(&self, view: &View) -> bool {
-        if !self.silence.doubted().is_empty() {
+        if !self.suspicion.suspects().is_empty() {
             return false;
         }
         let owners = self.calm.owners(view);
@@ -89,14 +89,14 @@ impl Shared {
     /// Whether nobody can hold anything for a vnode of this node, as far as it can know.
     pub(crate) fn is_sure(&self, vnode: Partition) -> bool {
         let view = self.parts.cluster.view();
-        self.all_told(&view) && self.board.holders(|held| *held == vnode).is_empty()
+        self.all_told(&view) && self.statuses.holders(|held| *held == vnode).is_empty()
     }
 
     /// What is known of the members beside the answers of some primaries.
     pub(crate) fn around(&self, primaries: &[PreferenceEntry]) -> Around {
         let view = self.parts.cluster.view();
         let of_these = |vnode: &Partition| primaries.iter().any(|entry| entry.vnode == *vnode);
-        let mut holding = self.board.holders(of_these);
+        let mut holding = self.statuses.holders(of_these);
         if self.vnodes.held().vnodes().iter().any(of_these) {
             holding.insert(self.me);
         }

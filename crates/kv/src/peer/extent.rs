@@ -3,8 +3,8 @@
 //! Every message of a node says up to where its storage is acknowledged. The others remember the last
 //! they heard, on disk as well, so that a data directory that is put back from a copy, whoever made it
 //! and when, is known by them to be older than what its node had acknowledged: by the node, which asks
-//! them at its start before it answers for anything, and by each of them when it hears of its new run.
-//! The metadata cannot tell: it is a part of what is put back.
+//! them at its start before it answers for anything, and by each of them when it hears of its new
+//! incarnation. The metadata cannot tell: it is a part of what is put back.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -20,8 +20,8 @@ use crate::storage::apart;
 /// How far the data of a node reaches.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Extent {
-    /// The run of the node that says so.
-    pub(crate) run: u64,
+    /// The incarnation of the node that says so.
+    pub(crate) incarnation: u64,
     /// Its store: another number after it was begun anew.
     pub(crate) store: u64,
     /// See [`Engine::position`].
@@ -35,10 +35,10 @@ impl Extent {
         if mapring_types::failpoint!(OldCopyTrusted) {
             return None;
         }
-        if self.run > now.run {
+        if self.incarnation > now.incarnation {
             return Some("it was started on a later state before".to_owned());
         }
-        if self.run == now.run {
+        if self.incarnation == now.incarnation {
             return None;
         }
         if self.store != now.store {
@@ -61,8 +61,8 @@ struct Known {
     extent: Extent,
     /// What lies on disk.
     kept: Extent,
-    /// The run that was found to have gone back, until the metadata says so too.
-    behind: Option<u64>,
+    /// The incarnation that was found to have gone back, until the metadata says so too.
+    went_back: Option<u64>,
 }
 
 /// The engine's meta value with the number of the store.
@@ -79,7 +79,11 @@ impl Extents {
     ///
     /// # Errors
     /// `Storage`.
-    pub(crate) fn open(engine: &dyn Engine, entropy: &dyn Entropy, run: u64) -> Result<Self> {
+    pub(crate) fn open(
+        engine: &dyn Engine,
+        entropy: &dyn Entropy,
+        incarnation: u64,
+    ) -> Result<Self> {
         // A store that was set aside when it was opened has no number yet.
         let fresh = engine.loss().is_some_and(|loss| loss.kind == LossKind::Empty);
         let stored = engine.meta(STORE)?.and_then(|bytes| bytes.as_ref().try_into().ok());
@@ -91,7 +95,7 @@ impl Extents {
         let before = engine.meta(UNPROVEN)?.and_then(|bytes| bytes.as_ref().try_into().ok());
         let position = engine.position().min(before.map_or(u64::MAX, u64::from_be_bytes));
         engine.set_meta(UNPROVEN, &position.to_be_bytes())?;
-        let opened = Extent { run, store, position };
+        let opened = Extent { incarnation, store, position };
         let mut known = BTreeMap::new();
         engine.scan(
             apart::EXTENTS,
@@ -100,7 +104,7 @@ impl Extents {
             &mut |place, record| {
                 match decode(&place, &record) {
                     Ok((node, extent)) => {
-                        known.insert(node, Known { extent, kept: extent, behind: None });
+                        known.insert(node, Known { extent, kept: extent, went_back: None });
                     }
                     Err(error) => tracing::warn!(%error, "how far a node was is not remembered"),
                 }
@@ -140,29 +144,29 @@ impl Extents {
     }
 
     /// A message of a node says how far it is.
-    pub(crate) fn hear(&self, node: NodeId, run: u64, position: u64) {
+    pub(crate) fn hear(&self, node: NodeId, incarnation: u64, position: u64) {
         if let Some(known) = self.known.lock().get_mut(&node)
-            && known.extent.run == run
+            && known.extent.incarnation == incarnation
         {
             known.extent.position = known.extent.position.max(position);
         }
     }
 
     /// A node says how far it is, and with what it began. Gives why it has less than it had, the
-    /// first time that this is found of a run.
+    /// first time that this is found of an incarnation.
     pub(crate) fn hear_all(&self, node: NodeId, opened: &Extent, now: &Extent) -> Option<String> {
         let mut all = self.known.lock();
-        let fresh = Known { extent: *now, kept: Extent::default(), behind: None };
+        let fresh = Known { extent: *now, kept: Extent::default(), went_back: None };
         let known = all.entry(node).or_insert(fresh);
-        if known.behind == Some(now.run) {
+        if known.went_back == Some(now.incarnation) {
             return None;
         }
         let why = known.extent.beyond(opened);
         if why.is_some() {
-            known.behind = Some(now.run);
+            known.went_back = Some(now.incarnation);
             return why;
         }
-        if known.extent.run < now.run || known.extent.store != now.store {
+        if known.extent.incarnation < now.incarnation || known.extent.store != now.store {
             known.extent = *now;
         } else {
             known.extent.position = known.extent.position.max(now.position);
@@ -170,22 +174,22 @@ impl Extents {
         None
     }
 
-    /// The nodes, and runs of them, that were found to have gone back and of which the metadata does
-    /// not say so yet, as `said` tells.
-    pub(crate) fn behind(&self, said: impl Fn(NodeId) -> u64) -> Vec<(NodeId, u64)> {
+    /// The nodes, and incarnations of them, that were found to have gone back and of which the
+    /// metadata does not say so yet, as `said` tells.
+    pub(crate) fn went_back(&self, said: impl Fn(NodeId) -> u64) -> Vec<(NodeId, u64)> {
         let mut all = self.known.lock();
-        let mut behind = Vec::new();
+        let mut went_back = Vec::new();
         for (&node, known) in all.iter_mut() {
-            let Some(run) = known.behind else { continue };
-            if said(node) >= run {
+            let Some(incarnation) = known.went_back else { continue };
+            if said(node) >= incarnation {
                 // From now on what it has counts.
-                known.behind = None;
-                known.extent = Extent { run, store: 0, position: 0 };
+                known.went_back = None;
+                known.extent = Extent { incarnation, store: 0, position: 0 };
             } else {
-                behind.push((node, run));
+                went_back.push((node, incarnation));
             }
         }
-        behind
+        went_back
     }
 
     /// Whether what is remembered is more than what lies on disk.
@@ -248,15 +252,15 @@ mod tests {
 
     use super::*;
 
-    fn extent(run: u64, store: u64, position: u64) -> Extent {
-        Extent { run, store, position }
+    fn extent(incarnation: u64, store: u64, position: u64) -> Extent {
+        Extent { incarnation, store, position }
     }
 
     #[test]
     fn what_a_node_has_is_held_against_what_it_had() {
         #[track_caller]
-        fn check(before: Extent, now: Extent, behind: bool) {
-            assert_eq!(before.beyond(&now).is_some(), behind, "{before:?}, {now:?}");
+        fn check(before: Extent, now: Extent, went_back: bool) {
+            assert_eq!(before.beyond(&now).is_some(), went_back, "{before:?}, {now:?}");
         }
         check(extent(1, 7, 100), extent(2, 7, 100), false);
         check(extent(1, 7, 100), extent(2, 7, 130), false);
@@ -264,7 +268,7 @@ mod tests {
         check(extent(1, 7, 100), extent(2, 8, 500), true);
         // The clock of a copy may be behind as well.
         check(extent(3, 7, 100), extent(2, 7, 200), true);
-        // Of one run nothing is to be found out.
+        // Of one incarnation nothing is to be found out.
         check(extent(2, 7, 100), extent(2, 7, 50), false);
     }
 
@@ -292,8 +296,8 @@ mod tests {
         assert!(all.hear_all(node, &back, &later).is_some());
         assert_eq!(all.hear_all(node, &back, &later), None, "once");
         assert_eq!(all.of(node), Some(extent(1, 7, 50)), "so that the node itself can be told");
-        assert_eq!(all.behind(|_| 1), [(node, 2)]);
-        assert!(all.behind(|_| 2).is_empty());
+        assert_eq!(all.went_back(|_| 1), [(node, 2)]);
+        assert!(all.went_back(|_| 2).is_empty());
         assert_eq!(all.hear_all(node, &back, &later), None);
         assert_eq!(all.of(node), Some(later));
         // It comes back with what it had.

@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use crate::peer::wire::{self, Had, Operation, Replica, Sender, Signed};
 use crate::request::quorum::keeps_siblings;
 use crate::scan::fold::{self, Names};
-use crate::storage::witness::WriteMark;
+use crate::storage::inflight::WriteMark;
 use crate::{Shared, limits};
 
 /// What became of a call to a peer.
@@ -40,7 +40,7 @@ impl Shared {
     pub(crate) fn sender(&self) -> Sender {
         Sender {
             plan: self.parts.cluster.view().plan().version(),
-            run: self.vnodes.witnesses().run(),
+            incarnation: self.vnodes.in_flight().incarnation(),
             position: self.parts.engine.position(),
         }
     }
@@ -65,12 +65,12 @@ impl Shared {
         let call = self.parts.transport.call(&peer, class, operation.method(), body, patience);
         match call.await {
             Ok(answer) => {
-                self.silence.trust(node);
+                self.suspicion.trust(node);
                 if !view.is_up(node) {
                     self.parts.cluster.report(node, true);
                 }
                 Asked::Answered(wire::decode_answer(&answer).and_then(|(sender, outcome)| {
-                    self.extents.hear(node, sender.run, sender.position);
+                    self.extents.hear(node, sender.incarnation, sender.position);
                     outcome
                 }))
             }
@@ -79,7 +79,7 @@ impl Shared {
                 match error.kind() {
                     ErrorKind::Unavailable => self.parts.cluster.report(node, false),
                     ErrorKind::Timeout if patience >= limits::HEDGE => {
-                        self.silence.doubt(&[node].into());
+                        self.suspicion.suspect(&[node].into());
                     }
                     _ => {}
                 }
@@ -221,7 +221,7 @@ impl Shared {
         patience: Duration,
     ) -> Result<()> {
         if entry.node == self.me {
-            // Of its own writes a node needs no witness.
+            // Its own writes a node does not log as in flight.
             return within(patience, self.vnodes.merge(entry.vnode, id, record, None)).await;
         }
         if record.len() > self.parts.config.sizes.piece_bytes {

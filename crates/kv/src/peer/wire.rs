@@ -19,9 +19,9 @@ use serde::{Deserialize, Serialize};
 use crate::peer::extent::Extent;
 use crate::scan::fold::Slice;
 use crate::scan::select::Part;
-use crate::staleness::standing::Standing;
+use crate::staleness::status::ReplicationStatus;
 use crate::storage::graves::Grave;
-use crate::storage::witness::{Source, WriteMark};
+use crate::storage::inflight::{Source, WriteMark};
 
 /// The first byte of every message.
 ///
@@ -41,8 +41,8 @@ pub(crate) enum Operation {
     Remove = 4,
     Keys = 5,
     Buckets = 6,
-    Behind = 7,
-    Standing = 8,
+    Staleness = 7,
+    Status = 8,
     Holdings = 9,
     Heads = 20,
     Fetch = 21,
@@ -67,8 +67,8 @@ impl Operation {
         Self::Remove,
         Self::Keys,
         Self::Buckets,
-        Self::Behind,
-        Self::Standing,
+        Self::Staleness,
+        Self::Status,
         Self::Holdings,
         Self::Heads,
         Self::Fetch,
@@ -104,8 +104,8 @@ impl Operation {
 pub(crate) struct Sender {
     /// The plan version that it knows.
     pub(crate) plan: u64,
-    /// Its run, and how far its storage is acknowledged: see [`crate::peer::extent`].
-    pub(crate) run: u64,
+    /// Its incarnation, and how far its storage is acknowledged: see [`crate::peer::extent`].
+    pub(crate) incarnation: u64,
     pub(crate) position: u64,
 }
 
@@ -146,7 +146,8 @@ pub(crate) struct Merge {
     pub(crate) replica: Replica,
     pub(crate) id: ObjectId,
     pub(crate) record: Record,
-    /// The write under way that it belongs to, to be witnessed; `None` for repairs and hand-off.
+    /// The write under way that it belongs to, to be logged as in flight; `None` for repairs and
+    /// hand-off.
     pub(crate) mark: Option<WriteMark>,
 }
 
@@ -286,29 +287,29 @@ pub(crate) struct Buckets {
     pub(crate) bucket_type: Bytes,
 }
 
-/// Asks which replicas have missed writes: answered by `Behind`.
+/// Asks which replicas are stale: answered by `StalenessReport`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(crate) struct AskBehind {
+pub(crate) struct AskStaleness {
     /// Whether the receiver answers only once its writes under way have settled.
     pub(crate) settle: bool,
-    /// The receiver first adopts what it witnessed of these.
-    pub(crate) adopt: Vec<Source>,
+    /// The receiver first recovers the in-doubt writes of these.
+    pub(crate) recover: Vec<Source>,
     /// Nodes that have failed who asks: the receiver's writes do not wait for them to settle.
     pub(crate) without: BTreeSet<NodeId>,
 }
 
 /// Replicas that lack acknowledged writes, as far as one node knows.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Behind {
-    /// The node's standing.
-    pub(crate) standing: Standing,
+pub(crate) struct StalenessReport {
+    /// The node's replication status.
+    pub(crate) status: ReplicationStatus,
     /// Whether the node cannot yet exclude that its own vnodes lack something: it has started, and
     /// not every member has told it since that it holds nothing for it.
     pub(crate) catching_up: bool,
     /// Whose writes the node has taken and does not know to have settled.
-    pub(crate) witnessing: Vec<Source>,
-    /// The last standings of the other members that it remembers.
-    pub(crate) remembered: Vec<(NodeId, Standing)>,
+    pub(crate) in_flight: Vec<Source>,
+    /// The last statuses of the other members that it remembers.
+    pub(crate) remembered: Vec<(NodeId, ReplicationStatus)>,
     /// How far it remembers the data of the node that asks to have been.
     pub(crate) yours: Option<Extent>,
 }
@@ -421,7 +422,7 @@ mod tests {
     #[test]
     fn answers_carry_the_peers_own_refusal() {
         let refusal: Result<u32> = Err(Error::unavailable("no majority"));
-        let said = Sender { plan: 3, run: 1 << 50, position: 77 };
+        let said = Sender { plan: 3, incarnation: 1 << 50, position: 77 };
         let answer = encode_answer(said, refusal).unwrap();
         assert_eq!(sender(&answer).unwrap(), said);
         let (who, back) = decode_answer::<u32>(&answer).unwrap();

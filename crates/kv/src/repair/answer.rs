@@ -150,7 +150,7 @@ impl Shared {
 
     /// How far the filling of this node is.
     pub(crate) fn repair_here(&self) -> Progress {
-        let complete = !self.integrity.lacking();
+        let complete = !self.integrity.is_incomplete();
         Progress { complete, ..self.integrity.progress() }
     }
 

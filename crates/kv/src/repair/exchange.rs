@@ -29,7 +29,7 @@ use crate::{Shared, limits};
 #[derive(Default)]
 struct Compared {
     /// The other replica has more of these.
-    lacking: Vec<ObjectId>,
+    stale: Vec<ObjectId>,
     /// There is more of these here. `true`: the other replica has nothing of it.
     more: Vec<(ObjectId, bool)>,
     /// The other replica has these, and here lies the proof that they were deleted.
@@ -65,7 +65,7 @@ impl Exchange<'_> {
             let mut there: BTreeMap<ObjectId, VersionVector> = items.into_iter().collect();
             loop {
                 let found = self.compare(after, there.clone(), next.clone()).await?;
-                self.fetch(found.lacking).await?;
+                self.fetch(found.stale).await?;
                 self.prove(found.deleted).await?;
                 self.give(found.more).await?;
                 (self.check)()?;
@@ -155,7 +155,7 @@ impl Exchange<'_> {
                     && !here.dominates(clock)
                     && belongs_here
                 {
-                    found.lacking.push(place.id.clone());
+                    found.stale.push(place.id.clone());
                 }
                 let more = clock.as_ref().is_none_or(|clock| !clock.dominates(&here));
                 if more && belongs(&place.id.bucket, other) {
@@ -181,7 +181,7 @@ impl Exchange<'_> {
                     Some(grave) if grave.clock.dominates(&clock) => {
                         found.deleted.push((id, grave));
                     }
-                    _ => found.lacking.push(id),
+                    _ => found.stale.push(id),
                 }
             }
             Ok(found)
@@ -189,13 +189,13 @@ impl Exchange<'_> {
         self.shared.vnodes.run(work).await
     }
 
-    async fn fetch(&self, mut lacking: Vec<ObjectId>) -> Result<()> {
-        while !lacking.is_empty() {
-            let request = Fetch { vnode: self.with.vnode, ids: lacking.clone() };
+    async fn fetch(&self, mut stale: Vec<ObjectId>) -> Result<()> {
+        while !stale.is_empty() {
+            let request = Fetch { vnode: self.with.vnode, ids: stale.clone() };
             let fetched = self.ask(&self.with, Operation::Fetch, request).await;
             let records: Vec<Option<Record>> = match fetched {
                 Err(error) if error.kind() == ErrorKind::TooLarge => {
-                    let (from, id) = (self.with, lacking.remove(0));
+                    let (from, id) = (self.with, stale.remove(0));
                     let vnode = self.slice.vnode;
                     self.shared.fetch_in_pieces(vnode, from.node, from.vnode, id, LEASE).await?;
                     self.shared.integrity.report(|progress| progress.fetched += 1);
@@ -206,13 +206,13 @@ impl Exchange<'_> {
             if records.is_empty() {
                 return Err(Error::internal(format!("node {} gives nothing", self.with.node)));
             }
-            let rest = lacking.split_off(records.len().min(lacking.len()));
-            let got: Vec<(ObjectId, Record)> = lacking
+            let rest = stale.split_off(records.len().min(stale.len()));
+            let got: Vec<(ObjectId, Record)> = stale
                 .into_iter()
                 .zip(records)
                 .filter_map(|(id, record)| Some((id, record?)))
                 .collect();
-            lacking = rest;
+            stale = rest;
             let fetched = got.len() as u64;
             self.shared.vnodes.merge_all(self.slice.vnode, got).await?;
             metrics::counter!("mapring_kv_repaired_objects_total").increment(fetched);
@@ -244,7 +244,7 @@ impl Exchange<'_> {
             return Ok(());
         }
         let alone = more.iter().filter(|(_, alone)| *alone).map(|(id, _)| id.clone()).collect();
-        for id in self.unknown_elsewhere(alone).await {
+        for id in self.unknown_to_others(alone).await {
             tracing::warn!(
                 %id,
                 "only this replica has this object, and nobody proves that it was deleted: it is kept"
@@ -274,7 +274,7 @@ impl Exchange<'_> {
     }
 
     /// Those of some objects, which the other replica does not know, that nobody else knows either.
-    async fn unknown_elsewhere(&self, mut ids: Vec<ObjectId>) -> Vec<ObjectId> {
+    async fn unknown_to_others(&self, mut ids: Vec<ObjectId>) -> Vec<ObjectId> {
         for other in self.others.iter().filter(|other| **other != self.with) {
             if ids.is_empty() {
                 break;

@@ -22,7 +22,7 @@ use mapring_types::{BucketId, Error, ErrorKind, NodeId, Result};
 use crate::Shared;
 use crate::peer::extent;
 use crate::staleness::integrity::propose;
-use crate::staleness::knowledge::Knowledge;
+use crate::staleness::survey::Survey;
 use exchange::Exchange;
 use sources::{Sources, Worth, sources};
 
@@ -37,7 +37,7 @@ pub use progress::Progress;
 /// filled.
 pub(crate) async fn fill(shared: &Arc<Shared>, losses: u64) -> Result<()> {
     let view = shared.parts.cluster.view();
-    let known = knowledge(shared, &view).await;
+    let known = survey(shared, &view).await;
     let work = slices(&view, shared.me);
     let work: BTreeMap<Slice, Sources> =
         work.into_iter().map(|slice| (slice, slice.sources(&view, shared.me, &known))).collect();
@@ -55,10 +55,10 @@ pub(crate) async fn fill(shared: &Arc<Shared>, losses: u64) -> Result<()> {
             "no complete replica is left of some slices: what the others have together is taken"
         );
     }
-    let (mut unindexed, mut lacking) = (None, BTreeSet::new());
+    let (mut unindexed, mut unfilled) = (None, BTreeSet::new());
     for (slice, sources) in &work {
         if !sources.whole {
-            lacking.insert(slice.home);
+            unfilled.insert(slice.home);
             slice.fill_partly(shared, sources, losses).await?;
         } else if !shared.integrity.is_filled(slice.vnode, slice.home) {
             slice.fill(shared, sources, losses).await?;
@@ -80,23 +80,23 @@ pub(crate) async fn fill(shared: &Arc<Shared>, losses: u64) -> Result<()> {
     if let Some(error) = unindexed {
         return Err(error.context("an index cannot be built"));
     }
-    if lacking.is_empty() {
+    if unfilled.is_empty() {
         return Ok(());
     }
-    let silent = silent(shared, &view, &known);
-    let named: Vec<String> = lacking.iter().map(Partition::to_string).collect();
+    let unheard = unheard(shared, &view, &known);
+    let named: Vec<String> = unfilled.iter().map(Partition::to_string).collect();
     Err(Error::unavailable(format!(
-        "too few replicas can be asked of partitions {}{silent}",
+        "too few replicas can be asked of partitions {}{unheard}",
         named.join(", ")
     )))
 }
 
 /// Which owners do not answer.
-fn silent(shared: &Shared, view: &View, known: &Knowledge) -> String {
+fn unheard(shared: &Shared, view: &View, known: &Survey) -> String {
     let owners = crate::scan::coverage::owners(view.plan()).into_iter();
-    let silent = owners.filter(|node| *node != shared.me && !known.heard.contains_key(node));
-    let named: Vec<String> = silent.map(|node| shared.name(node)).collect();
-    if named.is_empty() { String::new() } else { format!(": {} is silent", named.join(", ")) }
+    let unheard = owners.filter(|node| *node != shared.me && !known.heard.contains_key(node));
+    let named: Vec<String> = unheard.map(|node| shared.name(node)).collect();
+    if named.is_empty() { String::new() } else { format!(": {} does not answer", named.join(", ")) }
 }
 
 /// Sets a damaged store aside where all of it can be had from others; returns whether it was.
@@ -142,9 +142,9 @@ async fn begin_anew(
 }
 
 /// What the reachable members know.
-async fn knowledge(shared: &Arc<Shared>, view: &View) -> Knowledge {
+async fn survey(shared: &Arc<Shared>, view: &View) -> Survey {
     let others: Vec<NodeId> = view.up.iter().copied().filter(|node| *node != shared.me).collect();
-    shared.knowledge(&others, Class::Background, &BTreeSet::new()).await
+    shared.survey(&others, Class::Background, &BTreeSet::new()).await
 }
 
 /// A part of a vnode of this node: the objects of one home partition.
@@ -181,11 +181,11 @@ fn slices(view: &View, me: NodeId) -> Vec<Slice> {
 }
 
 impl Slice {
-    fn sources(&self, view: &View, me: NodeId, known: &Knowledge) -> Sources {
+    fn sources(&self, view: &View, me: NodeId, known: &Survey) -> Sources {
         let worth = |vnode: Partition, node: NodeId| {
-            let Some(behind) = known.heard.get(&node) else { return Worth::None };
+            let Some(report) = known.heard.get(&node) else { return Worth::None };
             let incomplete = view.state.members.get(&node).is_none_or(|member| member.incomplete);
-            match (known.hinted.contains_key(&vnode), behind.catching_up || incomplete) {
+            match (known.hinted.contains_key(&vnode), report.catching_up || incomplete) {
                 (true, _) => Worth::Hinted,
                 (false, true) => Worth::Some,
                 (false, false) => Worth::Complete,

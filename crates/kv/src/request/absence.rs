@@ -39,7 +39,7 @@ pub(crate) struct Asked {
     /// The primaries that have not answered yet.
     pub(crate) waiting: Vec<PreferenceEntry>,
     /// The primaries that cannot be reached, have failed or refuse.
-    pub(crate) silent: Vec<PreferenceEntry>,
+    pub(crate) unreachable: Vec<PreferenceEntry>,
     /// Whether those that have nothing are sure that nobody holds anything for them.
     pub(crate) sure: bool,
     /// The other nodes that have nothing.
@@ -78,9 +78,9 @@ pub(crate) fn judge(quorum: u32, asked: &Asked, around: &Around) -> Absence {
         entries.count() + others.len() >= quorum
             && nodes.union(others).count() >= quorum.min(around.spread)
     };
-    let (waiting, silent) = (asked.waiting.as_slice(), asked.silent.as_slice());
+    let (waiting, unreachable) = (asked.waiting.as_slice(), asked.unreachable.as_slice());
     let nobody = BTreeSet::new();
-    if around.quiet && asked.sure && silent.is_empty() {
+    if around.quiet && asked.sure && unreachable.is_empty() {
         return if suffice(&[waiting], &nobody) { Absence::Wait } else { Absence::Known };
     }
     let unasked = |node: &&NodeId| {
@@ -92,7 +92,7 @@ pub(crate) fn judge(quorum: u32, asked: &Asked, around: &Around) -> Absence {
     let mut strangers: BTreeSet<NodeId> =
         around.up.iter().chain(&around.down).chain(&around.holding).copied().collect();
     strangers.extend(asked.others.iter().chain(&asked.awaited).chain(&asked.failed));
-    if !suffice(&[waiting, silent], &strangers) {
+    if !suffice(&[waiting, unreachable], &strangers) {
         // Whatever any of them has, it is not what a quorum acknowledged.
         return Absence::Known;
     }
@@ -102,18 +102,18 @@ pub(crate) fn judge(quorum: u32, asked: &Asked, around: &Around) -> Absence {
     // Where every primary answers, only stand-ins that all of them were cut off from can have taken a
     // write, and of those it is told what they hold.
     let mut unknown: BTreeSet<NodeId> = around.holding.difference(&asked.others).copied().collect();
-    if !silent.is_empty() || !waiting.is_empty() || around.cut_off {
+    if !unreachable.is_empty() || !waiting.is_empty() || around.cut_off {
         unknown.extend(around.down.difference(&asked.others).chain(&asked.failed));
     }
     unknown.extend(&asked.awaited);
-    if !suffice(&[waiting, silent], &unknown) {
+    if !suffice(&[waiting, unreachable], &unknown) {
         let again = !asked.again && !asked.others.is_empty();
         return if again { Absence::Again } else { Absence::Known };
     }
     if !waiting.is_empty() || !asked.awaited.is_empty() {
         return Absence::Wait;
     }
-    unknown.extend(silent.iter().map(|entry| entry.node));
+    unknown.extend(unreachable.iter().map(|entry| entry.node));
     Absence::Unknown(unknown)
 }
 

@@ -33,7 +33,7 @@ struct Reader {
     need: ReadNeed,
     siblings: bool,
     core: ReadCore,
-    /// Nodes that failed or are doubted: the list is made as if they were down.
+    /// Nodes that failed or are suspected: the list is made as if they were down.
     excluded: BTreeSet<NodeId>,
     /// By what the list was made last: the view, and how many nodes were excluded.
     listed: Option<(Arc<View>, usize)>,
@@ -42,7 +42,7 @@ struct Reader {
     pending: Pending<(usize, Answer)>,
     /// The last object that was answered, with the replica that did: most answers are the same.
     last: Option<(usize, Record)>,
-    /// When silent nodes are doubted; `None` once they are.
+    /// When nodes that have not answered are suspected; `None` once they are.
     hedge: Option<Instant>,
     deadline: Instant,
     reply: Option<Reply>,
@@ -175,8 +175,8 @@ impl Reader {
             }
             Event::Hedge => {
                 self.hedge = None;
-                let silent: Vec<NodeId> = self.core.silent().collect();
-                self.excluded.extend(silent);
+                let unanswered: Vec<NodeId> = self.core.unanswered().collect();
+                self.excluded.extend(unanswered);
                 self.widen();
             }
             Event::Deadline => {
@@ -196,7 +196,7 @@ impl Reader {
             Err(error) => return self.fail(index, error),
         };
         if !sure {
-            self.core.doubt(index);
+            self.core.unsure(index);
         }
         let Some(record) = record else { return self.core.apply(index, None) };
         match &self.last {
@@ -290,7 +290,7 @@ impl Reader {
             Verdict::Wait => {}
             Verdict::Fail(error) => self.answer(Err(error.context(&self.place.id))),
             Verdict::Enough if self.core.is_there() => self.give(),
-            Verdict::Enough => self.doubt(),
+            Verdict::Enough => self.check_absence(),
         }
     }
 
@@ -305,7 +305,7 @@ impl Reader {
     }
 
     /// So many say that there is nothing: answers so only where that is known.
-    fn doubt(&mut self) {
+    fn check_absence(&mut self) {
         let around = self.shared.around(self.core.primaries());
         match self.core.absence(&around) {
             Absence::Known => self.give(),

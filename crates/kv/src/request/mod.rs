@@ -2,13 +2,13 @@
 //!
 //! `quorum` decides, `pending` is waited for, and `get`, `put`, `delete` coordinate, with `pieces` of
 //! objects too large for one message and `sole`, who decides near a bound; `absence` knows whether what
-//! was not found does not exist, `elsewhere` looks for what a replica lacks; `reap` removes what was
-//! deleted.
+//! was not found does not exist, `other_primaries` looks for what a replica lacks; `reap` removes
+//! what was deleted.
 
 pub(crate) mod absence;
 pub(crate) mod delete;
-pub(crate) mod elsewhere;
 pub(crate) mod get;
+pub(crate) mod other_primaries;
 pub(crate) mod pending;
 pub(crate) mod pieces;
 pub(crate) mod put;

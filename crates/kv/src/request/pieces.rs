@@ -15,8 +15,8 @@ use mapring_types::{
 use crate::peer::replica::{replica, within};
 use crate::peer::wire::{self, Giver, Had, Operation, Replica, Slim};
 use crate::sizes::Size;
+use crate::storage::inflight::WriteMark;
 use crate::storage::vnode::Core;
-use crate::storage::witness::WriteMark;
 use crate::{Shared, limits};
 
 fn dots(object: &Object) -> impl Iterator<Item = Dot> + '_ {

@@ -69,11 +69,11 @@ pub(crate) async fn put(
             return Err(Error::timeout(format!("{id}: the write was not answered in time")));
         }
         let entries = shared.entries(id, need.n, &excluded);
-        let (lacking, doubted) = (shared.lacking(), shared.silence.doubted());
+        let (stale, suspects) = (shared.stale_vnodes(), shared.suspicion.suspects());
         let chosen = if alone {
-            sole::coordinator(&entries, &lacking)
+            sole::coordinator(&entries, &stale)
         } else {
-            coordinator(&entries, shared.me, &lacking, &doubted)
+            coordinator(&entries, shared.me, &stale, &suspects)
         };
         let Some(entry) = chosen else {
             let nobody = || Error::unavailable(format!("{id}: no node can take the write"));
@@ -112,12 +112,12 @@ pub(crate) async fn put(
 fn coordinator(
     entries: &[PreferenceEntry],
     me: NodeId,
-    lacking: &BTreeSet<Partition>,
-    doubted: &BTreeSet<NodeId>,
+    stale: &BTreeSet<Partition>,
+    suspects: &BTreeSet<NodeId>,
 ) -> Option<PreferenceEntry> {
     let rank = |entry: &&PreferenceEntry| {
-        let lacking = entry.primary && lacking.contains(&entry.vnode);
-        (!entry.primary, lacking, doubted.contains(&entry.node), entry.node != me)
+        let stale = entry.primary && stale.contains(&entry.vnode);
+        (!entry.primary, stale, suspects.contains(&entry.node), entry.node != me)
     };
     // The first of equals, in the order of the list.
     entries.iter().min_by_key(rank).copied()
@@ -321,7 +321,7 @@ async fn stamp_alone(
     stamping: Stamping,
 ) -> Result<Stamped> {
     let entries = shared.entries(&stamping.id, need.n, &BTreeSet::new());
-    let first = sole::coordinator(&entries, &shared.lacking());
+    let first = sole::coordinator(&entries, &shared.stale_vnodes());
     if !alone && first.is_none_or(|first| first.vnode != own.vnode) {
         return Ok(Stamped::Near(Box::new(stamping)));
     }
@@ -354,14 +354,14 @@ struct Writer {
     /// Whether this node was chosen to coordinate alone, should the object be near a limit.
     alone: bool,
     core: WriteCore,
-    /// Nodes that failed or are doubted: the list is made as if they were down.
+    /// Nodes that failed or are suspected: the list is made as if they were down.
     excluded: BTreeSet<NodeId>,
     /// The primaries of the last list, and by what that was made: the view, and how many nodes were
     /// excluded.
     listed: Option<(Arc<View>, usize, Vec<PreferenceEntry>)>,
     pending: Pending<(usize, Result<()>)>,
     stored: Stored,
-    /// When silent nodes are doubted; `None` once they are.
+    /// When nodes that have not answered are suspected; `None` once they are.
     hedge: Option<Instant>,
     deadline: Instant,
     /// The answer, until it leaves.
@@ -488,8 +488,8 @@ impl Writer {
             }
             Event::Hedge => {
                 self.hedge = None;
-                let silent: Vec<NodeId> = self.core.silent().collect();
-                self.excluded.extend(silent);
+                let unanswered: Vec<NodeId> = self.core.unanswered().collect();
+                self.excluded.extend(unanswered);
                 self.widen();
             }
             Event::Deadline => {
@@ -520,11 +520,11 @@ impl Writer {
     fn send(&mut self, index: usize, entry: PreferenceEntry) {
         let (shared, id) = (self.shared.clone(), self.id.clone());
         let record = self.stored.record.clone();
-        let mark = Some(shared.vnodes.witnesses().own(self.unsettled.number()));
+        let mark = Some(shared.vnodes.in_flight().own(self.unsettled.number()));
         let patience = limits::REPLICA_PATIENCE + self.transfer();
-        let given_up = shared.silence.given_up(entry.node);
+        let given_up = shared.suspicion.given_up(entry.node);
         let answered = self.answered.clone();
-        // Whoever still waits for the answer need not share the doubts of others.
+        // Whoever still waits for the answer need not share the suspicion of others.
         let given_up = async move {
             given_up.await;
             answered.wait().await;
@@ -590,14 +590,14 @@ impl Writer {
                 Ok(()) => {
                     self.shared.stats.count_hint();
                     // The primary may be up and have been slow: it need not wait for the next tick.
-                    self.shared.kick.notify_one();
+                    self.shared.wake.notify_one();
                 }
                 Err(error) => {
                     metrics::counter!("mapring_kv_hint_failures_total").increment(1);
                     let node = self.shared.parts.cluster.view().state.named(primary.node);
                     tracing::warn!(id = %self.id, %node, %error, "no hint kept yet");
                     // Until there is one, this write is among those that have not settled.
-                    self.shared.vnodes.witnesses().keep(self.unsettled.number(), &self.id);
+                    self.shared.vnodes.in_flight().keep(self.unsettled.number(), &self.id);
                     return;
                 }
             }

@@ -226,7 +226,7 @@ impl ReadCore {
     }
 
     /// Notes that a replica is not sure that nobody holds anything for it.
-    pub(crate) fn doubt(&mut self, index: usize) {
+    pub(crate) fn unsure(&mut self, index: usize) {
         if let Some(replica) = self.replicas.get_mut(index) {
             replica.sure = false;
         }
@@ -266,7 +266,7 @@ impl ReadCore {
     }
 
     /// The nodes that have not answered.
-    pub(crate) fn silent(&self) -> impl Iterator<Item = NodeId> + '_ {
+    pub(crate) fn unanswered(&self) -> impl Iterator<Item = NodeId> + '_ {
         let waiting = |replica: &&Replica| replica.state == ReadState::Waiting && !replica.beside;
         self.replicas.iter().filter(waiting).map(|replica| replica.entry.node)
     }
@@ -348,7 +348,7 @@ impl ReadCore {
                     &mut asked.without
                 }
                 Some(ReadState::Waiting) => &mut asked.waiting,
-                Some(ReadState::Failed) | None => &mut asked.silent,
+                Some(ReadState::Failed) | None => &mut asked.unreachable,
             };
             list.push(*primary);
         }
@@ -449,7 +449,7 @@ impl WriteCore {
     }
 
     /// The nodes that have not answered.
-    pub(crate) fn silent(&self) -> impl Iterator<Item = NodeId> + '_ {
+    pub(crate) fn unanswered(&self) -> impl Iterator<Item = NodeId> + '_ {
         let waiting = self.replicas.iter().filter(|(_, state)| *state == WriteState::Waiting);
         waiting.map(|(entry, _)| entry.node)
     }

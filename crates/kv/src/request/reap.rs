@@ -153,7 +153,7 @@ async fn all_held(shared: &Arc<Shared>) -> Option<BTreeSet<Partition>> {
         return None;
     }
     let members: Vec<NodeId> = view.state.members.keys().copied().collect();
-    let known = shared.knowledge(&members, Class::Background, &BTreeSet::new()).await;
+    let known = shared.survey(&members, Class::Background, &BTreeSet::new()).await;
     let all = members.iter().all(|member| known.heard.contains_key(member));
     all.then_some(known.held)
 }

@@ -23,11 +23,10 @@ use crate::{Shared, limits};
 /// writes come after the others.
 pub(crate) fn coordinator(
     entries: &[PreferenceEntry],
-    lacking: &BTreeSet<Partition>,
+    stale: &BTreeSet<Partition>,
 ) -> Option<PreferenceEntry> {
-    let rank = |entry: &&PreferenceEntry| {
-        (!entry.primary, entry.primary && lacking.contains(&entry.vnode))
-    };
+    let rank =
+        |entry: &&PreferenceEntry| (!entry.primary, entry.primary && stale.contains(&entry.vnode));
     entries.iter().min_by_key(rank).copied()
 }
 
@@ -101,9 +100,9 @@ mod tests {
             node: mapring_types::NodeId(vnode.into()),
             primary,
         };
-        let chosen = |entries: &[PreferenceEntry], lacking: &[u16]| {
-            let lacking = lacking.iter().copied().map(Partition).collect();
-            coordinator(entries, &lacking).map(|entry| entry.vnode.0)
+        let chosen = |entries: &[PreferenceEntry], stale: &[u16]| {
+            let stale = stale.iter().copied().map(Partition).collect();
+            coordinator(entries, &stale).map(|entry| entry.vnode.0)
         };
         let all = [entry(1, false), entry(2, true), entry(3, true)];
         assert_eq!(chosen(&all, &[]), Some(2));

@@ -17,7 +17,7 @@ use mapring_ring::{Coverage, CoverageEntry, OwnershipPlan, Partition};
 use mapring_types::{Error, NodeId, Result};
 use tokio::time::{Instant, sleep};
 
-use crate::staleness::knowledge::Knowledge;
+use crate::staleness::survey::Survey;
 use crate::{Shared, limits};
 
 /// Plans coverage for `n_val` replicas without the nodes in `without`. Waits for hand-off where the
@@ -31,23 +31,23 @@ pub(crate) async fn coverage(
     without: &BTreeSet<NodeId>,
 ) -> Result<Coverage> {
     let began = Instant::now();
-    let ends = began + limits::FIT_PATIENCE;
+    let ends = began + limits::COVERAGE_PATIENCE;
     let offset = shared.parts.entropy.next_u64();
     let mut widened = false;
     let mut told = false;
     let mut wait = async |why: String| {
-        if !told && began.elapsed() >= limits::FIT_TOLD {
+        if !told && began.elapsed() >= limits::COVERAGE_TOLD {
             told = true;
             tracing::info!(since = ?began.elapsed(), why, "no plan for a query yet");
         }
-        sleep(limits::FIT_TICK).await;
+        sleep(limits::COVERAGE_TICK).await;
     };
     loop {
         let view = shared.parts.cluster.view();
         // A node may be taken for down that is up again; it is asked where it matters.
         let nodes = if widened { owners(view.plan()) } else { (*view.up).clone() };
         let nodes: Vec<NodeId> = nodes.difference(without).copied().collect();
-        let known = shared.knowledge(&nodes, Class::Foreground, without).await;
+        let known = shared.survey(&nodes, Class::Foreground, without).await;
         if let Some(node) = known.unsettled.iter().find(|node| nodes.contains(node)) {
             // Which replicas miss those writes is not known yet.
             if Instant::now() >= ends {
@@ -85,27 +85,27 @@ pub(crate) async fn coverage(
                 && !has_lost_data(&entry.node)
         };
         let settled = |entry: &CoverageEntry| {
-            known.heard.get(&entry.node).is_some_and(|behind| !behind.catching_up)
+            known.heard.get(&entry.node).is_some_and(|report| !report.catching_up)
         };
-        let doubtful = match plan(&|entry| complete(entry) && settled(entry)) {
+        let uncertain = match plan(&|entry| complete(entry) && settled(entry)) {
             Ok(coverage) => return Ok(coverage),
             Err(partitions) => partitions,
         };
-        let second = plan(&|e| complete(e) && (settled(e) || doubtful.contains(&e.home)));
-        let lacking = match second {
+        let second = plan(&|e| complete(e) && (settled(e) || uncertain.contains(&e.home)));
+        let incomplete = match second {
             Ok(coverage) => return Ok(coverage),
             Err(partitions) => partitions,
         };
         let reachable = plan(&|entry| usable(&entry.node));
         if reachable.is_err() || Instant::now() >= ends {
-            let why = reasons(&view, n_val, &known, &lacking);
-            let lacking = named(&lacking);
+            let why = reasons(&view, n_val, &known, &incomplete);
+            let incomplete = named(&incomplete);
             return Err(Error::unavailable(format!(
-                "no complete replica can be reached of partitions {lacking}: {why}"
+                "no complete replica can be reached of partitions {incomplete}: {why}"
             )));
         }
-        shared.kick.notify_one();
-        wait(reasons(&view, n_val, &known, &lacking)).await;
+        shared.wake.notify_one();
+        wait(reasons(&view, n_val, &known, &incomplete)).await;
     }
 }
 
@@ -121,9 +121,9 @@ fn too_few(plan: &OwnershipPlan, n_val: u32, heard: impl Fn(&NodeId) -> bool) ->
     let replicas = plan.replicas(Partition(0)).first(n_val).count();
     let majority = replicas / 2 + 1;
     let owners = owners(plan);
-    let silent = owners.iter().filter(|node| !heard(node)).count();
+    let unheard = owners.iter().filter(|node| !heard(node)).count();
     // Acknowledgements are of as many nodes as there are: see `quorum`.
-    if silent < owners.len().min(majority) {
+    if unheard < owners.len().min(majority) {
         return Vec::new();
     }
     let answers = |home: Partition| {
@@ -135,15 +135,15 @@ fn too_few(plan: &OwnershipPlan, n_val: u32, heard: impl Fn(&NodeId) -> bool) ->
 }
 
 /// Why the replicas of the first of some partitions cannot be taken.
-fn reasons(view: &View, n_val: u32, known: &Knowledge, lacking: &[Partition]) -> String {
-    let Some(&home) = lacking.first() else { return String::new() };
+fn reasons(view: &View, n_val: u32, known: &Survey, incomplete: &[Partition]) -> String {
+    let Some(&home) = incomplete.first() else { return String::new() };
     let (plan, members) = (view.plan(), &view.state.members);
     let name = |node: &NodeId| members.get(node).map_or("a former member", |m| m.name.as_str());
-    let silent = |node: &NodeId| !known.heard.contains_key(node);
+    let unheard = |node: &NodeId| !known.heard.contains_key(node);
     let holders = |nodes: &BTreeSet<NodeId>| {
         let told = |node| {
-            let silent = if silent(node) { ", which does not answer," } else { "" };
-            format!("{}{silent}", name(node))
+            let unheard = if unheard(node) { ", which does not answer," } else { "" };
+            format!("{}{unheard}", name(node))
         };
         nodes.iter().map(told).collect::<Vec<_>>().join(" and ")
     };
@@ -151,7 +151,7 @@ fn reasons(view: &View, n_val: u32, known: &Knowledge, lacking: &[Partition]) ->
         let Some(node) = plan.owner(vnode) else { return format!("vnode {vnode} has no owner") };
         let of = format!("vnode {vnode} of {}", name(&node));
         match known.hinted.get(&vnode) {
-            _ if silent(&node) => format!("{of} does not answer"),
+            _ if unheard(&node) => format!("{of} does not answer"),
             Some(nodes) if nodes.contains(&node) => {
                 format!("{of} still waits for objects that have moved to it")
             }

@@ -87,7 +87,7 @@ fn smallest_n_val(shared: &Shared, bucket_type: &Bytes) -> Result<u32> {
     Ok(least.chain(view.least_n_val(&any)).fold(of_type, u32::min))
 }
 
-/// Nodes that failed any cursor of a listing: one that has fallen silent is waited for once, and
+/// Nodes that failed any cursor of a listing: one that does not answer is waited for once, and
 /// not once a partition.
 type Avoided = Arc<Mutex<BTreeSet<NodeId>>>;
 
@@ -160,7 +160,7 @@ impl Cursor {
         }
         metrics::counter!("mapring_kv_listing_retries_total").increment(1);
         if error.kind() == ErrorKind::Overloaded {
-            sleep(limits::FIT_TICK * self.attempts).await;
+            sleep(limits::COVERAGE_TICK * self.attempts).await;
             return Ok(());
         }
         self.failed.insert(self.entry.node);

@@ -65,10 +65,10 @@ fn others(
         return Err(Error::invalid(format!("{wanted} replicas of {n_val} cannot be merged")));
     }
     let list = shared.list(&view, home, n_val, &BTreeSet::new()).primaries;
-    let doubted = shared.silence.doubted();
+    let suspects = shared.suspicion.suspects();
     let away = |entry: &PreferenceEntry| {
         let node = entry.node;
-        node != shared.me && (!view.is_up(node) || doubted.contains(&node))
+        node != shared.me && (!view.is_up(node) || suspects.contains(&node))
     };
     let mut left: Vec<PreferenceEntry> = list
         .iter()

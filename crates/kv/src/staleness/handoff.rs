@@ -19,13 +19,13 @@ use crate::peer::extent::Extents;
 use crate::scan::coverage::owners;
 use crate::scan::fold::{self, Slice};
 use crate::staleness::integrity;
-use crate::staleness::knowledge::Answer;
+use crate::staleness::survey::Probed;
 use crate::{Shared, limits};
 
 /// The background task.
 pub(crate) async fn run(shared: Weak<Shared>) {
-    let Some((mut changes, kick)) =
-        shared.upgrade().map(|shared| (shared.parts.cluster.changes(), shared.kick.clone()))
+    let Some((mut changes, wake)) =
+        shared.upgrade().map(|shared| (shared.parts.cluster.changes(), shared.wake.clone()))
     else {
         return;
     };
@@ -49,7 +49,7 @@ pub(crate) async fn run(shared: Weak<Shared>) {
         look = tokio::select! {
             biased;
             ended = work.next() => Look::After(ended),
-            () = kick.notified() => Look::Everywhere,
+            () = wake.notified() => Look::Everywhere,
             () = changed => Look::Everywhere,
             () = sleep(tick) => Look::Everywhere,
         };
@@ -156,7 +156,7 @@ async fn hand_all_over(shared: &Arc<Shared>, owner: NodeId, vnodes: Vec<Partitio
                 }
                 let node = shared.parts.cluster.view().state.named(owner);
                 tracing::info!(%vnode, %node, moved, "handed objects over");
-                shared.kick.notify_one();
+                shared.wake.notify_one();
             }
             Err(error) => {
                 let node = shared.parts.cluster.view().state.named(owner);
@@ -176,20 +176,20 @@ async fn catch_up(shared: &Arc<Shared>) {
     let own = |vnode: &Partition| view.plan().owner(*vnode) == Some(shared.me);
     let ask = |node| async move { (node, shared.settled(node, Class::Background).await) };
     for (node, answer) in join_all(unheard.into_iter().map(ask)).await {
-        let Answer::Settled(behind) = answer else { continue };
-        if let Err(error) = shared.hear(node, &behind.standing).await {
-            tracing::debug!(%node, %error, "a standing is noted later");
+        let Probed::Settled(report) = answer else { continue };
+        if let Err(error) = shared.hear(node, &report.status).await {
+            tracing::debug!(%node, %error, "a replication status is noted later");
         }
-        if let Some(why) = behind.yours.and_then(|yours| shared.is_less_than(&yours)) {
+        if let Some(why) = report.yours.and_then(|yours| shared.is_less_than(&yours)) {
             // Not heard of before this is known to all.
             let why = format!("{} remembers that {why}", shared.name(node));
             if let Err(error) = integrity::go_back(shared, &why).await {
                 tracing::info!(%error, "that this node went back is declared later");
                 continue;
             }
-            shared.integrity.kick.notify_one();
+            shared.integrity.wake.notify_one();
         }
-        if !behind.standing.hinted.iter().any(own) {
+        if !report.status.hinted.iter().any(own) {
             shared.heard.lock().insert(node);
         }
     }

@@ -14,7 +14,7 @@ use tokio::time::sleep;
 
 use crate::peer::wire::Operation;
 use crate::storage::vnode::Core;
-use crate::{Lagging, Shared, limits};
+use crate::{Shared, StaleReplicas, limits};
 
 /// Objects that a node holds for vnodes of others: copies of writes that these lack, or lacked until
 /// a moment ago.
@@ -27,8 +27,8 @@ pub struct Holdings {
 }
 
 /// Asks every member that is known to hold something; those that do not answer are left out.
-pub(crate) async fn ask(shared: &Arc<Shared>, lagging: &Lagging) -> BTreeMap<NodeId, Holdings> {
-    let asked = lagging.held.keys().map(|&node| async move {
+pub(crate) async fn ask(shared: &Arc<Shared>, stale: &StaleReplicas) -> BTreeMap<NodeId, Holdings> {
+    let asked = stale.held.keys().map(|&node| async move {
         let held = if node == shared.me {
             shared.holdings_here().await
         } else if shared.parts.cluster.view().is_up(node) {
@@ -51,16 +51,16 @@ pub(crate) async fn run(shared: Weak<Shared>) {
         if shared.stopping() {
             return;
         }
-        let lagging = shared.lagging();
+        let stale = shared.stale_replicas();
         let view = shared.parts.cluster.view();
         let lost = view.state.members.iter().filter(|(_, member)| member.incomplete);
-        let mut unfit: BTreeSet<Partition> =
+        let mut vnodes: BTreeSet<Partition> =
             lost.flat_map(|(&id, _)| view.plan().owned_by(id)).collect();
-        unfit.extend(lagging.held.values().chain(lagging.awaiting.values()).flatten());
-        let unfit = unfit.len();
-        metrics::gauge!("mapring_kv_stale_vnodes").set(unfit as f64);
-        metrics::gauge!("mapring_kv_unsurveyed_members").set(lagging.unheard.len() as f64);
-        metrics::gauge!("mapring_kv_read_repairs_in_flight").set(lagging.read_repairs as f64);
+        vnodes.extend(stale.held.values().chain(stale.awaiting.values()).flatten());
+        let vnodes = vnodes.len();
+        metrics::gauge!("mapring_kv_stale_vnodes").set(vnodes as f64);
+        metrics::gauge!("mapring_kv_unsurveyed_members").set(stale.unheard.len() as f64);
+        metrics::gauge!("mapring_kv_read_repairs_in_flight").set(stale.read_repairs as f64);
         let Ok(held) = shared.holdings_here().await else { continue };
         shown.values_mut().for_each(|objects| *objects = 0);
         for (vnode, objects) in held.objects {
@@ -84,7 +84,7 @@ impl Shared {
     /// `Storage`, `Corrupt`, `Overloaded`.
     pub(crate) async fn holdings_here(&self) -> Result<Holdings> {
         let ring = self.parts.cluster.view().plan().ring_size();
-        let vnodes = self.standing().held;
+        let vnodes = self.status().held;
         if vnodes.is_empty() {
             return Ok(Holdings::default());
         }
@@ -116,23 +116,23 @@ impl Shared {
     }
 
     /// What this node knows of replicas that lack writes.
-    pub(crate) fn lagging(&self) -> Lagging {
-        let own = (self.me, self.standing());
+    pub(crate) fn stale_replicas(&self) -> StaleReplicas {
+        let own = (self.me, self.status());
         let view = self.parts.cluster.view();
         let (mut held, mut awaiting) = (BTreeMap::new(), BTreeMap::new());
-        for (node, standing) in self.board.all().into_iter().chain([own]) {
+        for (node, status) in self.statuses.all().into_iter().chain([own]) {
             let own = |vnode: &Partition| view.plan().owner(*vnode) == Some(node);
-            let (own, others): (Vec<_>, Vec<_>) = standing.hinted.into_iter().partition(own);
+            let (own, others): (Vec<_>, Vec<_>) = status.hinted.into_iter().partition(own);
             let said = [(&mut awaiting, own), (&mut held, others)];
             for (map, vnodes) in said.into_iter().filter(|(_, vnodes)| !vnodes.is_empty()) {
                 map.insert(node, vnodes);
             }
         }
-        Lagging {
+        StaleReplicas {
             held,
             awaiting,
             unsettled: self.unsettled.count(),
-            witnessed: self.vnodes.witnesses().count(),
+            in_flight: self.vnodes.in_flight().count(),
             unheard: self.unheard(),
             read_repairs: limits::REPAIRS - self.repairs.available_permits(),
         }

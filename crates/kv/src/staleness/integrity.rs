@@ -31,7 +31,7 @@ use crate::{Shared, limits};
 /// See the module.
 pub(crate) struct Integrity {
     /// Whether anything is missing.
-    lacking: AtomicBool,
+    incomplete: AtomicBool,
     /// Whether the metadata was asked what it knows of the data here.
     tried: AtomicBool,
     opened: Instant,
@@ -39,7 +39,7 @@ pub(crate) struct Integrity {
     /// What has moved here and may not have arrived yet.
     pub(crate) awaited: Awaited,
     /// Brings the next look forward.
-    pub(crate) kick: Notify,
+    pub(crate) wake: Notify,
     /// The state has changed.
     changed: Notify,
 }
@@ -52,9 +52,9 @@ struct State {
     declared: Option<Loss>,
     /// The number of losses that the filling is for.
     losses: u64,
-    /// The run that was found to have begun with an older state.
+    /// The incarnation that was found to have begun with an older state.
     older: Option<u64>,
-    /// Whether the actors were given up since the metadata said so of this run.
+    /// Whether the actors were given up since the metadata said so of this incarnation.
     gave_up: bool,
     /// Slices (vnode, home) that lack nothing any more.
     filled: BTreeSet<(Partition, Partition)>,
@@ -121,23 +121,23 @@ fn decode(value: Option<&Bytes>) -> Vec<u64> {
 }
 
 impl Integrity {
-    /// `lacking`: what is missing is known already.
-    pub(crate) fn new(numbers: Numbers, lacking: bool, awaited: Awaited) -> Self {
+    /// `incomplete`: what is missing is known already.
+    pub(crate) fn new(numbers: Numbers, incomplete: bool, awaited: Awaited) -> Self {
         let state = State { numbers: Some(numbers), ..State::default() };
         Self {
-            lacking: AtomicBool::new(lacking),
+            incomplete: AtomicBool::new(incomplete),
             tried: AtomicBool::new(false),
             opened: Instant::now(),
             state: Mutex::new(state),
             awaited,
-            kick: Notify::new(),
+            wake: Notify::new(),
             changed: Notify::new(),
         }
     }
 
     /// Whether anything is missing here.
-    pub(crate) fn lacking(&self) -> bool {
-        self.lacking.load(Ordering::Acquire)
+    pub(crate) fn is_incomplete(&self) -> bool {
+        self.incomplete.load(Ordering::Acquire)
     }
 
     /// Refuses to answer for a slice that may lack something.
@@ -149,7 +149,7 @@ impl Integrity {
             return Err(Error::unavailable("this node has just started"));
         }
         self.awaited.admit(vnode, home)?;
-        if !self.lacking() || self.is_filled(vnode, home) {
+        if !self.is_incomplete() || self.is_filled(vnode, home) {
             return Ok(());
         }
         Err(Error::unavailable(format!(
@@ -178,10 +178,10 @@ impl Integrity {
         self.changed.notify_waiters();
     }
 
-    fn set_lacking(&self, lacking: bool) {
-        if self.lacking.swap(lacking, Ordering::AcqRel) != lacking {
+    fn set_incomplete(&self, incomplete: bool) {
+        if self.incomplete.swap(incomplete, Ordering::AcqRel) != incomplete {
             self.empty();
-            metrics::gauge!("mapring_kv_incomplete").set(if lacking { 1.0 } else { 0.0 });
+            metrics::gauge!("mapring_kv_incomplete").set(if incomplete { 1.0 } else { 0.0 });
         }
     }
 
@@ -298,7 +298,7 @@ pub(crate) async fn run(shared: Weak<Shared>) {
         };
         tokio::select! {
             biased;
-            () = integrity.kick.notified() => {}
+            () = integrity.wake.notified() => {}
             () = changed => {}
             () = sleep(limits::INTEGRITY_TICK) => {}
         }
@@ -323,7 +323,7 @@ pub(crate) async fn round(shared: &Arc<Shared>) -> Result<()> {
     let loss = shared.parts.engine.loss();
     let declared = integrity.state.lock().declared.clone();
     if let Some(loss) = loss.as_ref().filter(|loss| declared.as_ref() != Some(loss)) {
-        integrity.set_lacking(true);
+        integrity.set_incomplete(true);
         integrity.empty();
         integrity.report(|progress| progress.lost = Some(loss.what.clone()));
         declare(shared).await?;
@@ -334,9 +334,10 @@ pub(crate) async fn round(shared: &Arc<Shared>) -> Result<()> {
         // Before there is data nothing is lost.
         return settle(shared, loss).await;
     }
-    integrity.set_lacking(true);
+    integrity.set_incomplete(true);
     let went_back = shared.parts.cluster.view().state.went_back.get(&shared.me).copied();
-    if went_back == Some(shared.vnodes.witnesses().run()) && !integrity.state.lock().gave_up {
+    if went_back == Some(shared.vnodes.in_flight().incarnation()) && !integrity.state.lock().gave_up
+    {
         // Another member may have found it.
         give_actors_up(shared).await?;
         integrity.state.lock().gave_up = true;
@@ -362,12 +363,16 @@ async fn settle(shared: &Arc<Shared>, filled: Option<Loss>) -> Result<()> {
         Some(_) => false,
     };
     let said = shared.parts.cluster.view().state.went_back.get(&shared.me).copied();
-    let undeclared = integrity.state.lock().older.is_some_and(|run| said.is_none_or(|s| s < run));
+    let undeclared = integrity
+        .state
+        .lock()
+        .older
+        .is_some_and(|incarnation| said.is_none_or(|s| s < incarnation));
     if whole && !undeclared && own(shared).is_some_and(|member| !member.incomplete) {
-        integrity.set_lacking(false);
+        integrity.set_incomplete(false);
         integrity.report(|progress| (progress.lost, progress.waits_for) = (None, None));
     } else {
-        integrity.kick.notify_one();
+        integrity.wake.notify_one();
     }
     integrity.set_tried();
     Ok(())
@@ -394,7 +399,7 @@ async fn confirm(shared: &Arc<Shared>) -> Result<()> {
                 .vnodes
                 .run(move |core| {
                     confirmed.confirm(&*core.engine)?;
-                    // Who is silent may remember more: then no dot of before is gone on from.
+                    // Who does not answer may remember more: then no dot of before is gone on from.
                     if all_say_so {
                         core.actors.confirm();
                         Extents::prove(&*core.engine)?;
@@ -436,14 +441,14 @@ async fn remembered(shared: &Arc<Shared>) -> Result<Past> {
     let members = shared.parts.cluster.view().state.members.clone();
     let others = members.into_keys().filter(|node| *node != shared.me);
     let asked = others.map(|node| async move {
-        let behind = shared.behind_of(node, Class::Foreground, limits::PROBE_PATIENCE).await;
-        (node, behind)
+        let report = shared.staleness_of(node, Class::Foreground, limits::PROBE_PATIENCE).await;
+        (node, report)
     });
     let (mut older, mut silent) = (None, None);
-    for (node, behind) in join_all(asked).await {
-        match behind {
-            Ok(behind) => {
-                if let Some(why) = behind.yours.and_then(|yours| shared.is_less_than(&yours)) {
+    for (node, report) in join_all(asked).await {
+        match report {
+            Ok(report) => {
+                if let Some(why) = report.yours.and_then(|yours| shared.is_less_than(&yours)) {
                     older = Some(format!("{} remembers that {why}", shared.name(node)));
                 }
             }
@@ -462,28 +467,28 @@ async fn remembered(shared: &Arc<Shared>) -> Result<Past> {
 impl Shared {
     /// Why this node began with less than another member remembers of it.
     pub(crate) fn is_less_than(&self, remembered: &Extent) -> Option<String> {
-        let witnesses = self.vnodes.witnesses();
-        let opened = Extent { run: witnesses.run(), ..self.extents.opened() };
+        let in_flight = self.vnodes.in_flight();
+        let opened = Extent { incarnation: in_flight.incarnation(), ..self.extents.opened() };
         let why = remembered.beyond(&opened)?;
-        if remembered.run > opened.run {
-            witnesses.raise_run(remembered.run);
+        if remembered.incarnation > opened.incarnation {
+            in_flight.raise_incarnation(remembered.incarnation);
         }
         Some(why)
     }
 }
 
-/// Declares that this run has begun with an older state of the data. Nothing is served any more that
-/// is not filled again.
+/// Declares that this incarnation has begun with an older state of the data. Nothing is served any
+/// more that is not filled again.
 pub(crate) async fn go_back(shared: &Shared, why: &str) -> Result<()> {
     tracing::error!(why, "the data directory is a copy of an earlier time");
-    let run = shared.vnodes.witnesses().run();
-    shared.integrity.state.lock().older = Some(run);
-    shared.integrity.set_lacking(true);
+    let incarnation = shared.vnodes.in_flight().incarnation();
+    shared.integrity.state.lock().older = Some(incarnation);
+    shared.integrity.set_incomplete(true);
     give_actors_up(shared).await?;
     let lost = format!("the data directory is a copy of an earlier time: {why}");
     shared.integrity.report(|progress| progress.lost = Some(lost));
     seal(shared).await?;
-    propose(shared, Change::WentBack { id: shared.me, run }).await
+    propose(shared, Change::WentBack { id: shared.me, run: incarnation }).await
 }
 
 /// What the actors of this node stamped last may not lie here any more.
@@ -496,9 +501,9 @@ async fn give_actors_up(shared: &Shared) -> Result<()> {
 async fn accuse(shared: &Shared) -> Result<()> {
     let view = shared.parts.cluster.view();
     let said = |node| view.state.went_back.get(&node).copied().unwrap_or_default();
-    for (id, run) in shared.extents.behind(said) {
+    for (id, incarnation) in shared.extents.went_back(said) {
         if view.state.members.contains_key(&id) {
-            propose(shared, Change::WentBack { id, run }).await?;
+            propose(shared, Change::WentBack { id, run: incarnation }).await?;
         }
     }
     Ok(())

@@ -38,7 +38,7 @@ impl Unsettled {
     }
 
     /// Every write of a lower number has settled.
-    pub(crate) fn below(&self) -> u64 {
+    pub(crate) fn watermark(&self) -> u64 {
         let state = self.state.lock();
         state.open.first().copied().unwrap_or(state.next)
     }
@@ -76,7 +76,7 @@ impl Drop for Unsettling {
 }
 
 impl Unsettling {
-    /// The number of the write, in the order in which this run's writes began.
+    /// The number of the write, in the order in which this incarnation's writes began.
     pub(crate) fn number(&self) -> u64 {
         self.number
     }
@@ -92,8 +92,8 @@ pub(crate) struct Held {
 struct Holding {
     /// How often the vnode was noted.
     times: u64,
-    /// How often it had been when it was last noted as lacking.
-    lacking: Option<u64>,
+    /// How often it had been when it was last noted as stale.
+    stale: Option<u64>,
 }
 
 impl Held {
@@ -102,16 +102,16 @@ impl Held {
         Self { vnodes: Mutex::default(), news }
     }
 
-    /// Notes that something was kept here for `vnode`; with `lacking`, that the vnode is to count as
-    /// lacking it. Not so where it is part of another coordinator's write: that one keeps a hint of
+    /// Notes that something was kept here for `vnode`; with `stale`, that the vnode is to count as
+    /// stale. Not so where it is part of another coordinator's write: that one keeps a hint of
     /// its own unless the owner has stored it.
-    pub(crate) fn note(&self, vnode: Partition, lacking: bool) {
+    pub(crate) fn note(&self, vnode: Partition, stale: bool) {
         let mut vnodes = self.vnodes.lock();
         let holding = vnodes.entry(vnode).or_default();
         holding.times += 1;
-        let news = holding.times == 1 || (lacking && holding.lacking.is_none());
-        if lacking {
-            holding.lacking = Some(holding.times);
+        let news = holding.times == 1 || (stale && holding.stale.is_none());
+        if stale {
+            holding.stale = Some(holding.times);
         }
         if news {
             self.news.notify_one();
@@ -124,11 +124,11 @@ impl Held {
     }
 
     /// Those that lack what lies here for them.
-    pub(crate) fn lacking(&self) -> Vec<Partition> {
+    pub(crate) fn stale(&self) -> Vec<Partition> {
         let vnodes = self.vnodes.lock();
         vnodes
             .iter()
-            .filter(|(_, holding)| holding.lacking.is_some())
+            .filter(|(_, holding)| holding.stale.is_some())
             .map(|(vnode, _)| *vnode)
             .collect()
     }
@@ -142,9 +142,9 @@ impl Held {
     pub(crate) fn brought(&self, vnode: Partition, mark: u64) {
         let mut vnodes = self.vnodes.lock();
         if let Some(holding) = vnodes.get_mut(&vnode)
-            && holding.lacking.is_some_and(|last| last <= mark)
+            && holding.stale.is_some_and(|last| last <= mark)
         {
-            holding.lacking = None;
+            holding.stale = None;
             self.news.notify_one();
         }
     }
@@ -170,16 +170,16 @@ mod tests {
         let mark = held.mark(Partition(3));
         held.note(Partition(3), false);
         held.clear(Partition(3), mark);
-        assert_eq!((held.vnodes(), held.lacking()), (vec![Partition(3)], vec![]));
+        assert_eq!((held.vnodes(), held.stale()), (vec![Partition(3)], vec![]));
         held.note(Partition(3), true);
         held.note(Partition(3), false);
-        assert_eq!(held.lacking(), [Partition(3)]);
+        assert_eq!(held.stale(), [Partition(3)]);
         held.brought(Partition(3), mark);
-        assert_eq!(held.lacking(), [Partition(3)], "noted since");
+        assert_eq!(held.stale(), [Partition(3)], "noted since");
         held.brought(Partition(3), held.mark(Partition(3)));
-        assert_eq!((held.vnodes(), held.lacking()), (vec![Partition(3)], vec![]));
+        assert_eq!((held.vnodes(), held.stale()), (vec![Partition(3)], vec![]));
         held.clear(Partition(3), held.mark(Partition(3)));
-        assert!(held.vnodes().is_empty() && held.lacking().is_empty());
+        assert!(held.vnodes().is_empty() && held.stale().is_empty());
     }
 
     #[tokio::test]

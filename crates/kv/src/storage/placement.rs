@@ -16,7 +16,7 @@
 //!
 //! And what is new in its own vnodes it does not serve before it has heard, of so many nodes that no
 //! acknowledged write can be missed, that they hold nothing for it any more. That it waits is part of
-//! its standing.
+//! its replication status.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -104,7 +104,7 @@ impl Move {
     }
 
     /// The vnodes that may lack an object that has `n` replicas, and had `least` at some time.
-    fn lacking(&self, n: u32, least: u32) -> impl Iterator<Item = Partition> + '_ {
+    fn stale(&self, n: u32, least: u32) -> impl Iterator<Item = Partition> + '_ {
         let before = Self::first(&self.before, least);
         Self::first(&self.now, n).iter().copied().filter(|vnode| !before.contains(vnode))
     }
@@ -195,7 +195,7 @@ pub(crate) fn settle(core: &Core, view: &View) -> Result<Awaited> {
     for n in n_vals(view) {
         let n = u32::from(n);
         for moved in &moves {
-            let own = moved.lacking(n, n).filter(|vnode| plan.owner(*vnode) == Some(view.me));
+            let own = moved.stale(n, n).filter(|vnode| plan.owner(*vnode) == Some(view.me));
             awaited.extend(own.map(|vnode| (vnode, moved.home)));
         }
     }
@@ -217,8 +217,8 @@ fn move_all(core: &Core, view: &View, moves: &[Move]) -> Result<()> {
         for &vnode in &vnodes {
             each(core, vnode, moved.home, |id, record| {
                 let (n, least) = replicas(&id.bucket);
-                for lacking in moved.lacking(n, least).filter(|lacking| *lacking != vnode) {
-                    core.merge(lacking, id.clone(), record, None)?;
+                for stale in moved.stale(n, least).filter(|stale| *stale != vnode) {
+                    core.merge(stale, id.clone(), record, None)?;
                     copied += 1;
                 }
                 Ok(())
@@ -240,8 +240,8 @@ fn move_all(core: &Core, view: &View, moves: &[Move]) -> Result<()> {
                     retired = true;
                 }
                 let clock = Record::decode_without_bodies(&record.head)?.clock;
-                for lacking in moved.lacking(n, least) {
-                    if !has(core, lacking, id, &clock)? {
+                for stale in moved.stale(n, least) {
+                    if !has(core, stale, id, &clock)? {
                         return Err(Error::corrupt(format!("{id} is kept where it is")));
                     }
                 }
@@ -312,7 +312,7 @@ fn is_known(
     n_vals: &BTreeSet<u16>,
     heard: impl Fn(NodeId) -> bool,
 ) -> bool {
-    n_vals.iter().map(|n| u32::from(*n)).filter(|&n| moved.lacking(n, n).any(|v| v == vnode)).all(
+    n_vals.iter().map(|n| u32::from(*n)).filter(|&n| moved.stale(n, n).any(|v| v == vnode)).all(
         |n| {
             let before = Move::first(&moved.before, n);
             let nodes: BTreeSet<NodeId> = before.iter().filter_map(|v| plan.owner(*v)).collect();
@@ -388,9 +388,9 @@ mod tests {
         let plan = stripes();
         let moves = Move::all(&plan, 3);
         let of = |home| moves.iter().find(|moved| moved.home == Partition(home)).unwrap().clone();
-        let check = |home, n, least, lacking: &[u16], leave: &[u16]| {
+        let check = |home, n, least, stale: &[u16], leave: &[u16]| {
             let moved = of(home);
-            assert_eq!(moved.lacking(n, least).collect::<Vec<_>>(), partitions(lacking));
+            assert_eq!(moved.stale(n, least).collect::<Vec<_>>(), partitions(stale));
             let left = plan.ring_size().partitions().filter(|vnode| moved.leaves(*vnode, n));
             assert_eq!(left.collect::<Vec<_>>(), partitions(leave), "{home}, {n}");
         };

@@ -2,7 +2,7 @@
 //!
 //! A change of one object is a read, a decision and a write under one of [`limits::STRIPES`] locks,
 //! all within one job; no lock is held over an await. Reads and changes of one object run in the
-//! caller's thread where [`Executor::turn`] lets them, all else on the executor. A change is
+//! caller's thread where [`Executor::permit`] lets them, all else on the executor. A change is
 //! acknowledged when the group commit that follows it is durable.
 
 use std::collections::BTreeMap;
@@ -26,9 +26,9 @@ use crate::staleness::settle::Held;
 use crate::storage::actor::Actors;
 use crate::storage::commit::GroupCommit;
 use crate::storage::graves::{Grave, Graves};
+use crate::storage::inflight::{InFlightLog, Source, WriteMark};
 use crate::storage::placement::{self, Awaited};
 use crate::storage::recent::{Left, Recent};
-use crate::storage::witness::{Source, Witnesses, WriteMark};
 use crate::{KvParts, NewValue, limits};
 
 /// A write to be stamped by a vnode.
@@ -37,7 +37,7 @@ pub(crate) struct Stamping {
     pub(crate) id: ObjectId,
     /// Names the request: a repetition is not stored again.
     pub(crate) write_id: u64,
-    /// The number of the write among this run's.
+    /// The number of the write among this incarnation's.
     pub(crate) number: u64,
     /// When the client asked, in microseconds. Not when it is stamped: a node that slept must not
     /// make an old write newer than those that were made meanwhile.
@@ -73,7 +73,7 @@ pub(crate) struct Vnodes {
 pub(crate) struct Core {
     pub(crate) engine: Arc<dyn Engine>,
     pub(crate) held: Held,
-    pub(crate) witnesses: Witnesses,
+    pub(crate) in_flight: InFlightLog,
     pub(crate) actors: Actors,
     pub(crate) graves: Graves,
     sizes: ObjectSizes,
@@ -96,9 +96,9 @@ impl Vnodes {
     pub(crate) fn open(parts: &KvParts, news: Arc<Notify>) -> Result<(Self, Awaited)> {
         let ring_size = parts.cluster.view().plan().ring_size();
         crate::storage::indexes::ensure(&*parts.engine, ring_size)?;
-        let own = Source { node: parts.cluster.view().me, run: next_run(parts)? };
+        let own = Source { node: parts.cluster.view().me, incarnation: next_incarnation(parts)? };
         let core = Core {
-            witnesses: Witnesses::open(parts.engine.clone(), own)?,
+            in_flight: InFlightLog::open(parts.engine.clone(), own)?,
             engine: parts.engine.clone(),
             held: Held::new(news),
             actors: Actors::new(parts.engine.clone(), parts.entropy.clone()),
@@ -122,9 +122,9 @@ impl Vnodes {
         &self.core.held
     }
 
-    /// Writes of others that have not settled.
-    pub(crate) fn witnesses(&self) -> &Witnesses {
-        &self.core.witnesses
+    /// The in-flight write log.
+    pub(crate) fn in_flight(&self) -> &InFlightLog {
+        &self.core.in_flight
     }
 
     /// Runs a job that only reads.
@@ -158,11 +158,11 @@ impl Vnodes {
         short: bool,
         work: impl FnOnce(&Core) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let turn = if short { self.executor.turn() } else { None };
-        let Some(turn) = turn else { return self.change(work).await };
+        let permit = if short { self.executor.inline_permit() } else { None };
+        let Some(permit) = permit else { return self.change(work).await };
         let (sender, receiver) = oneshot::channel();
         let done = executor::caught(|| work(&self.core));
-        drop(turn);
+        drop(permit);
         if self.core.enlist(done, sender) {
             self.lead();
         }
@@ -201,12 +201,12 @@ impl Vnodes {
         vnode: Partition,
         place: &StoreKey,
     ) -> Option<Result<Option<Record>>> {
-        let mut turn = self.executor.turn()?;
+        let mut permit = self.executor.inline_permit()?;
         let read = executor::caught(|| self.core.engine.get(vnode.0, place));
         if let Ok(Some(record)) = &read
             && record.len() > limits::SHORT_BYTES
         {
-            turn.was_large();
+            permit.was_large();
         }
         Some(read)
     }
@@ -218,11 +218,11 @@ impl Vnodes {
         request: &FoldRequest,
         siblings: bool,
     ) -> Option<Result<Page>> {
-        let mut turn = self.executor.turn()?;
+        let mut permit = self.executor.inline_permit()?;
         let page = executor::caught(|| select::page(&self.core, request, siblings, Bounds::SHORT));
         let bytes = |page: &Page| page.items.iter().map(|item| item.record.len()).sum::<usize>();
         if page.as_ref().is_ok_and(|page| bytes(page) > limits::SHORT_BYTES) {
-            turn.was_large();
+            permit.was_large();
         }
         Some(page)
     }
@@ -236,8 +236,8 @@ impl Vnodes {
         self.change_at_once(short, move |core| core.stamp(vnode, write)).await
     }
 
-    /// Joins what a replica knows into what is stored here, and witnesses the write that it is
-    /// part of.
+    /// Joins what a replica knows into what is stored here, and logs the write that it is
+    /// part of as in flight.
     pub(crate) async fn merge(
         &self,
         vnode: Partition,
@@ -277,31 +277,31 @@ impl Vnodes {
         .await
     }
 
-    /// Adopts writes: brings all that lies here of their objects to every vnode that ought to have
-    /// them, as hints where these are other nodes'. Gives how many writes were adopted, and what
-    /// kept it from one.
-    pub(crate) async fn adopt(
+    /// Recovers in-doubt writes: brings all that lies here of their objects to every vnode that
+    /// ought to have them, as hints where these are other nodes'. Gives how many writes were
+    /// recovered, and what kept it from one.
+    pub(crate) async fn recover(
         &self,
         writes: Vec<(WriteMark, ObjectId)>,
     ) -> Result<(usize, Option<Error>)> {
-        let adopting = self.change(move |core| {
+        let recovering = self.change(move |core| {
             let mut objects: BTreeMap<ObjectId, Vec<WriteMark>> = BTreeMap::new();
             for (mark, id) in writes {
                 objects.entry(id).or_default().push(mark);
             }
-            let (mut adopted, mut failure) = (Vec::new(), None);
+            let (mut recovered, mut failure) = (Vec::new(), None);
             for (id, marks) in objects {
-                match core.adopt(id) {
-                    Ok(()) => adopted.extend(marks),
+                match core.recover(id) {
+                    Ok(()) => recovered.extend(marks),
                     Err(error) => failure = Some(error),
                 }
             }
-            Ok((adopted, failure))
+            Ok((recovered, failure))
         });
-        let (adopted, failure) = adopting.await?;
-        let count = adopted.len();
+        let (recovered, failure) = recovering.await?;
+        let count = recovered.len();
         let forget = move |core: &Core| {
-            core.witnesses.adopted(&adopted);
+            core.in_flight.recovered(&recovered);
             Ok(())
         };
         self.run(forget).await?;
@@ -318,8 +318,8 @@ impl Vnodes {
         clock: VersionVector,
     ) -> Result<bool> {
         self.change(move |core| {
-            // Under the lock: what is witnessed later is then also stored again.
-            core.remove(vnode, &core.place(id), &clock, |id| !core.witnesses.is_open(id))
+            // Under the lock: what is logged later is then also stored again.
+            core.remove(vnode, &core.place(id), &clock, |id| !core.in_flight.is_open(id))
         })
         .await
     }
@@ -420,19 +420,19 @@ impl Core {
         place: &StoreKey,
         record: &Record,
         change: &IndexChange,
-        lacking: bool,
+        stale: bool,
     ) -> Result<()> {
         self.engine.put(vnode.0, place, record, change)?;
-        self.note(vnode, lacking);
+        self.note(vnode, stale);
         Ok(())
     }
 
-    /// Notes that something lies here for a vnode, where that is another node's; `lacking` as in
+    /// Notes that something lies here for a vnode, where that is another node's; `stale` as in
     /// [`Held::note`].
-    fn note(&self, vnode: Partition, lacking: bool) {
+    fn note(&self, vnode: Partition, stale: bool) {
         let view = self.cluster.view();
         if view.plan().owner(vnode) != Some(view.me) {
-            self.held.note(vnode, lacking);
+            self.held.note(vnode, stale);
         }
     }
 
@@ -508,7 +508,7 @@ impl Core {
         }
         self.sizes.check(&place.id, size_before, size)?;
         check(&object).map_err(|error| error.context(&place.id))?;
-        self.witnesses.note(self.witnesses.own(number), &place.id)?;
+        self.in_flight.note(self.in_flight.own(number), &place.id)?;
         let change = IndexChange::of(&before, &object.index_entries());
         self.store(vnode, &place, &record, &change, true)?;
         self.recent.lock().remember((vnode, write_id), dot);
@@ -528,11 +528,11 @@ impl Core {
         check(&incoming).map_err(|error| error.context(&id))?;
         let place = self.place(id);
         // The coordinator of another's write keeps a hint of its own.
-        let lacking = mark.is_none();
+        let stale = mark.is_none();
         let _lock = self.stripe(vnode, &place).lock();
-        // Under the lock: who adopts what is witnessed finds it stored.
+        // Under the lock: who recovers what is in flight finds it stored.
         if let Some(mark) = mark
-            && !self.witnesses.note(mark, &place.id)?
+            && !self.in_flight.note(mark, &place.id)?
         {
             return Ok(());
         }
@@ -540,7 +540,7 @@ impl Core {
         let before = match (self.stored(vnode, &place)?, &grave) {
             (None, None) => {
                 let change = IndexChange::between(None, Some(&incoming));
-                return self.store(vnode, &place, record, &change, lacking);
+                return self.store(vnode, &place, record, &change, stale);
             }
             (stored, _) => stored.unwrap_or_default(),
         };
@@ -550,10 +550,10 @@ impl Core {
             joined.clock.merge(&grave.clock);
         }
         joined.merge(&incoming);
-        self.store_joined(vnode, &place, &before, &joined, lacking)
+        self.store_joined(vnode, &place, &before, &joined, stale)
     }
 
-    /// As [`Core::merge`], of a piece. Each is witnessed: whichever is the last stored here, the write
+    /// As [`Core::merge`], of a piece. Each is logged: whichever is the last stored here, the write
     /// is then known here, and one that comes so late that it has settled brings nothing back.
     fn merge_piece(
         &self,
@@ -563,10 +563,10 @@ impl Core {
         mark: Option<WriteMark>,
     ) -> Result<()> {
         let place = self.place(id);
-        let lacking = mark.is_none();
+        let stale = mark.is_none();
         let _lock = self.stripe(vnode, &place).lock();
         if let Some(mark) = mark
-            && !self.witnesses.note(mark, &place.id)?
+            && !self.in_flight.note(mark, &place.id)?
         {
             return Ok(());
         }
@@ -576,17 +576,17 @@ impl Core {
             joined.clock.merge(&grave.clock);
         }
         joined.join_piece(piece).map_err(|error| error.context(&place.id))?;
-        self.store_joined(vnode, &place, &before, &joined, lacking)
+        self.store_joined(vnode, &place, &before, &joined, stale)
     }
 
-    /// Stores what a replica's knowledge has made of what was there before.
+    /// Stores what another replica's copy has made of what was there before.
     fn store_joined(
         &self,
         vnode: Partition,
         place: &StoreKey,
         before: &Object,
         joined: &Object,
-        lacking: bool,
+        stale: bool,
     ) -> Result<()> {
         if joined.siblings.is_empty() {
             return Ok(());
@@ -594,16 +594,16 @@ impl Core {
         check(joined).map_err(|error| error.context(&place.id))?;
         if joined == before {
             // Already here, but perhaps not yet durable: the caller still waits for a sync.
-            if lacking {
+            if stale {
                 self.note(vnode, true);
             }
             return Ok(());
         }
         let change = IndexChange::between(Some(before), Some(joined));
-        self.store(vnode, place, &Record::encode(joined), &change, lacking)
+        self.store(vnode, place, &Record::encode(joined), &change, stale)
     }
 
-    fn adopt(&self, id: ObjectId) -> Result<()> {
+    fn recover(&self, id: ObjectId) -> Result<()> {
         let view = self.cluster.view();
         let unknown = || Error::new(ErrorKind::NotFound, format!("{id}: unknown bucket type"));
         let n_val = view.props(&id.bucket).ok_or_else(unknown)?.n_val;
@@ -673,15 +673,15 @@ fn unfinished() -> Error {
     Error::internal("a write ended without a result")
 }
 
-/// The number of this run of the node: higher than all before it, also where the clock went back,
-/// and where an older copy of the data was put in place.
-fn next_run(parts: &KvParts) -> Result<u64> {
+/// The number of this incarnation of the node: higher than all before it, also where the clock went
+/// back, and where an older copy of the data was put in place.
+fn next_incarnation(parts: &KvParts) -> Result<u64> {
     const NAME: &str = "kv-run";
     let last = parts.engine.meta(NAME)?;
     let last = last.and_then(|bytes| Some(u64::from_be_bytes(*bytes.first_chunk()?)));
-    let run = parts.clock.now_micros().max(last.unwrap_or_default().saturating_add(1));
-    parts.engine.set_meta(NAME, &run.to_be_bytes())?;
-    Ok(run)
+    let incarnation = parts.clock.now_micros().max(last.unwrap_or_default().saturating_add(1));
+    parts.engine.set_meta(NAME, &incarnation.to_be_bytes())?;
+    Ok(incarnation)
 }
 
 /// What must hold of every stored object: it has values, in order, each with a dot of its own that

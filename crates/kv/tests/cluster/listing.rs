@@ -177,16 +177,19 @@ async fn an_object_is_found_on_another_primary() {
     let own = cluster.kv(0).preference(&id).unwrap().primaries;
     let own = own.iter().find(|entry| entry.node == cluster.id(0)).copied().unwrap();
     cluster.forget(own.node, own.vnode.0, &id);
-    let record = cluster.kv(0).read_elsewhere(own.vnode, &id).await.unwrap().unwrap();
+    let record = cluster.kv(0).read_other_primaries(own.vnode, &id).await.unwrap().unwrap();
     assert_eq!(bodies(&record.decode().unwrap()), ["v"]);
     let none = cluster.key_where(&BucketId::untyped("c"), |nodes| nodes[0] != nodes[2]);
     let list = cluster.kv(0).preference(&none).unwrap();
     let vnode = list.primaries.iter().find(|e| e.node == cluster.id(0)).unwrap().vnode;
-    assert!(cluster.kv(0).read_elsewhere(vnode, &none).await.unwrap().is_none());
+    assert!(cluster.kv(0).read_other_primaries(vnode, &none).await.unwrap().is_none());
     cluster.kill(1);
-    assert!(cluster.kv(0).read_elsewhere(vnode, &none).await.unwrap().is_none(), "a majority");
+    assert!(
+        cluster.kv(0).read_other_primaries(vnode, &none).await.unwrap().is_none(),
+        "a majority"
+    );
     cluster.kill(2);
-    let error = cluster.kv(0).read_elsewhere(vnode, &none).await.unwrap_err();
+    let error = cluster.kv(0).read_other_primaries(vnode, &none).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
 }
 
@@ -228,7 +231,7 @@ async fn a_silent_node_is_not_waited_for_when_a_majority_lacks_an_object() {
     cluster.pause(2);
     let began = tokio::time::Instant::now();
     for _ in 0..100 {
-        assert!(cluster.kv(0).read_elsewhere(vnode, &id).await.unwrap().is_none());
+        assert!(cluster.kv(0).read_other_primaries(vnode, &id).await.unwrap().is_none());
     }
     assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
 }

@@ -316,7 +316,8 @@ async fn copies_of_all_nodes_from_different_times_end_with_all_that_any_had() {
         cluster.stop(at).await;
         copies.push(cluster.copy(at));
         cluster.restart(at).await;
-        eventually("nobody lacks anything", || cluster.kv(at).lagging().unheard.is_empty()).await;
+        eventually("nobody lacks anything", || cluster.kv(at).stale_replicas().unheard.is_empty())
+            .await;
         let number = at as u32 * 100;
         ids.push(write_keys(&cluster, number..number + 100).await);
     }
@@ -385,7 +386,7 @@ async fn a_copy_made_while_the_node_ran_is_known_by_the_others() {
         let mut ids = write_keys(&cluster, 0..50).await;
         let older = cluster.copy(1);
         ids.extend(write_keys(&cluster, 50..100).await);
-        let told = |at: usize| cluster.kv(at).lagging().witnessed == 0;
+        let told = |at: usize| cluster.kv(at).stale_replicas().in_flight == 0;
         eventually("all is known to have settled", || (0..3).all(told)).await;
         cluster.kill(1);
         if others_are_killed {
@@ -403,7 +404,8 @@ async fn a_copy_made_while_the_node_ran_is_known_by_the_others() {
         // The next start finds nothing.
         cluster.kill(1);
         cluster.restart(1).await;
-        eventually("nobody lacks anything", || cluster.kv(1).lagging().unheard.is_empty()).await;
+        eventually("nobody lacks anything", || cluster.kv(1).stale_replicas().unheard.is_empty())
+            .await;
         assert_eq!((cluster.incomplete(1), cluster.losses(1)), (false, 1));
     }
 }
@@ -434,7 +436,7 @@ async fn a_copy_and_a_clock_that_is_behind_lose_no_later_write() {
     ids.extend(write_keys(&cluster, 20..40).await);
     cluster.kill(1);
     cluster.restart(1).await;
-    eventually("nobody lacks anything", || cluster.kv(1).lagging().unheard.is_empty()).await;
+    eventually("nobody lacks anything", || cluster.kv(1).stale_replicas().unheard.is_empty()).await;
     ids.extend(write_keys(&cluster, 40..60).await);
     cluster.kill(1);
     cluster.put_back(1, older);
@@ -474,7 +476,7 @@ async fn with_a_dead_member_the_others_still_converge() {
     eventually("all living replicas have all", || ids.iter().all(|id| have(&cluster, id))).await;
     // Which of them lacks nothing cannot be known before it is back.
     let status = cluster.kv(0).repair_status(cluster.id(0)).await.unwrap();
-    assert!(status.waits_for.unwrap().contains("n4 is silent"));
+    assert!(status.waits_for.unwrap().contains("n4 does not answer"));
     cluster.restart(3).await;
     eventually("filled", || (0..3).all(|at| !cluster.incomplete(at))).await;
     ids.sort();

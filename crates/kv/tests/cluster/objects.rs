@@ -1,6 +1,6 @@
 //! Reads and writes while all is well.
 
-use mapring_kv::executor::{Brake, ThreadPool};
+use mapring_kv::executor::{InlineGate, ThreadPool};
 use mapring_kv::{DeleteOptions, GetOptions, PutOptions};
 use mapring_types::{BucketId, ErrorKind, Object, ObjectId, Quorum, VersionVector, limits};
 use serde_json::json;
@@ -158,11 +158,11 @@ async fn a_context_from_the_future_is_no_danger() {
 /// nothing, whether they run in a pool or in the reactor's threads.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn concurrent_writes_on_threads() {
-    for turns in [0, 1, 2] {
+    for permits in [0, 1, 2] {
         let mut cluster = TestCluster::start(1, 8).await;
         cluster.set_props(&bucket(), siblings()).await;
         let executor = ThreadPool::start("test", 2, 10_000).unwrap();
-        cluster.reopen_with(0, executor.with_turns(Brake::new(turns))).await;
+        cluster.reopen_with(0, executor.with_inline_gate(InlineGate::new(permits))).await;
         let writes = (0..80).map(|n| {
             let kv = cluster.kv(0).clone();
             tokio::spawn(async move {
@@ -185,7 +185,7 @@ async fn concurrent_writes_on_threads() {
 async fn a_disk_that_stands_still_leaves_the_reactor_a_thread() {
     let mut cluster = TestCluster::start(1, 8).await;
     let executor = ThreadPool::start("test", 2, 10_000).unwrap();
-    cluster.reopen_with(0, executor.with_turns(Brake::new(1))).await;
+    cluster.reopen_with(0, executor.with_inline_gate(InlineGate::new(1))).await;
     put(cluster.kv(0), &key("k"), "v").await;
     cluster.medium.stand_still(true);
     let reads: Vec<_> = (0..50)

@@ -130,9 +130,9 @@ async fn check_placed(cluster: &TestCluster, model: &Model) {
         assert_eq!(nodes.len(), list.len(), "{id}");
     }
     check_indexes(cluster, model).await;
-    let lacking = || (0..3).map(|at| cluster.kv(at).lagging());
+    let stale = || (0..3).map(|at| cluster.kv(at).stale_replicas());
     eventually("nothing is awaited", || {
-        lacking().all(|lagging| lagging.awaiting.is_empty() && lagging.held.is_empty())
+        stale().all(|stale| stale.awaiting.is_empty() && stale.held.is_empty())
     })
     .await;
 }
@@ -210,10 +210,10 @@ async fn former_data_is_moved_and_nothing_is_missed_meanwhile() {
         for at in order {
             cluster.kill(at);
             cluster.restart(at).await;
-            assert!(cluster.kv(at).lagging().awaiting.is_empty());
+            assert!(cluster.kv(at).stale_replicas().awaiting.is_empty());
         }
         eventually("all are heard", || {
-            (0..3).all(|at| cluster.kv(at).lagging().unheard.is_empty())
+            (0..3).all(|at| cluster.kv(at).stale_replicas().unheard.is_empty())
         })
         .await;
         check_placed(&cluster, &model).await;
@@ -259,7 +259,7 @@ async fn what_moved_arrives_without_the_node_that_had_it_twice() {
         cluster.restart(at).await;
     }
     let awaiting = |cluster: &TestCluster, at: usize| -> Vec<Partition> {
-        cluster.kv(at).lagging().awaiting.values().flatten().copied().collect()
+        cluster.kv(at).stale_replicas().awaiting.values().flatten().copied().collect()
     };
     for at in others {
         // What the third remembers of them is waited for in vain for a while.

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use mapring_kv::Lagging;
+use mapring_kv::StaleReplicas;
 use mapring_types::{ErrorKind, ObjectId, limits};
 use tokio::time::Instant;
 
@@ -37,12 +37,12 @@ async fn a_write_whose_coordinator_died_is_listed_and_brought_to_all() {
         }
         cluster.kill(0);
         cluster.heal();
-        let lacking = ids.iter().filter(|id| !cluster.converged(id)).count();
-        assert_eq!(lacking, ids.len(), "no write is under way: a weak test");
+        let stale = ids.iter().filter(|id| !cluster.converged(id)).count();
+        assert_eq!(stale, ids.len(), "no write is under way: a weak test");
         assert_eq!(cluster.list_keys(asked, &bucket()).await.unwrap(), names(&ids));
-        let adopted = cluster.kv(1).stats().adopted;
-        assert!(adopted >= ids.len() as u64, "{adopted}");
-        eventually("adopted writes arrive", || ids.iter().all(|id| cluster.converged(id))).await;
+        let recovered = cluster.kv(1).stats().recovered;
+        assert!(recovered >= ids.len() as u64, "{recovered}");
+        eventually("recovered writes arrive", || ids.iter().all(|id| cluster.converged(id))).await;
     }
 }
 
@@ -56,10 +56,10 @@ async fn writes_of_a_dead_coordinator_are_brought_on_unasked() {
     }
     cluster.kill(0);
     cluster.heal();
-    eventually("adopted writes arrive", || ids.iter().all(|id| cluster.converged(id))).await;
+    eventually("recovered writes arrive", || ids.iter().all(|id| cluster.converged(id))).await;
     eventually("nothing is left", || {
-        let lagging = |at| cluster.kv(at).lagging();
-        [1, 2].into_iter().all(|at| lagging(at).witnessed == 0)
+        let stale = |at| cluster.kv(at).stale_replicas();
+        [1, 2].into_iter().all(|at| stale(at).in_flight == 0)
     })
     .await;
 }
@@ -73,8 +73,8 @@ async fn what_was_under_way_when_all_were_killed_is_brought_on_after_the_start()
         cluster.lose(n % 3, (n + 2) % 3);
         put(cluster.kv(n % 3), id, "v").await;
     }
-    let lacking = ids.iter().filter(|id| !cluster.converged(id)).count();
-    assert!(lacking > 40, "only {lacking} writes are under way");
+    let stale = ids.iter().filter(|id| !cluster.converged(id)).count();
+    assert!(stale > 40, "only {stale} writes are under way");
     (0..3).for_each(|at| cluster.kill(at));
     cluster.heal();
     for at in 0..3 {
@@ -103,26 +103,26 @@ async fn who_was_failed_by_a_silent_node_waits_for_no_writes_to_it() {
 }
 
 /// A node that failed who asks may live all the same: what it has under way
-/// must not become hints at those who witness it.
+/// must not become hints at those who have it in flight.
 #[tokio::test(start_paused = true)]
-async fn a_node_that_takes_the_living_for_gone_lets_nobody_adopt_their_writes() {
+async fn a_node_that_takes_the_living_for_gone_lets_nobody_recover_their_writes() {
     let cluster = TestCluster::start(3, 64).await;
     let ids = spread(&cluster, 20);
     cluster.lose(1, 2);
     for id in &ids {
         put(cluster.kv(1), id, "v").await;
     }
-    assert!(cluster.kv(0).lagging().witnessed > 0, "no write is under way: a weak test");
+    assert!(cluster.kv(0).stale_replicas().in_flight > 0, "no write is under way: a weak test");
     let without = [cluster.id(1)].into();
     cluster.kv(0).coverage_without(3, &without).await.unwrap();
-    let adopted: Vec<u64> = (0..3).map(|at| cluster.kv(at).stats().adopted).collect();
-    assert_eq!(adopted, [0, 0, 0]);
+    let recovered: Vec<u64> = (0..3).map(|at| cluster.kv(at).stats().recovered).collect();
+    assert_eq!(recovered, [0, 0, 0]);
 }
 
 /// A node that has started asks those whose hints it waits for. They must not take coordinators that
 /// are alive for gone: the hints that they would then keep are for that node, too, for ever.
 #[tokio::test(start_paused = true)]
-async fn a_node_that_catches_up_lets_nobody_adopt_writes_of_the_living() {
+async fn a_node_that_catches_up_lets_nobody_recover_writes_of_the_living() {
     let mut cluster = TestCluster::start(3, 64).await;
     let ids = spread(&cluster, 20);
     cluster.kill(0);
@@ -136,10 +136,12 @@ async fn a_node_that_catches_up_lets_nobody_adopt_writes_of_the_living() {
             put(cluster.kv(2), id, "w").await;
         }
     }
-    let adopted: Vec<u64> = (0..3).map(|at| cluster.kv(at).stats().adopted).collect();
-    assert_eq!(adopted, [0, 0, 0]);
-    eventually("nothing is held", || (0..3).all(|at| cluster.kv(at).lagging().held.is_empty()))
-        .await;
+    let recovered: Vec<u64> = (0..3).map(|at| cluster.kv(at).stats().recovered).collect();
+    assert_eq!(recovered, [0, 0, 0]);
+    eventually("nothing is held", || {
+        (0..3).all(|at| cluster.kv(at).stale_replicas().held.is_empty())
+    })
+    .await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -151,9 +153,9 @@ async fn who_holds_hints_is_remembered_when_it_dies() {
         put(cluster.kv(0), id, "v").await;
     }
     eventually("the others know", || {
-        let held = cluster.kv(1).lagging().held;
+        let held = cluster.kv(1).stale_replicas().held;
         held.get(&cluster.id(0)).is_some_and(|vnodes| !vnodes.is_empty())
-            && cluster.kv(1).lagging().witnessed == 0
+            && cluster.kv(1).stale_replicas().in_flight == 0
     })
     .await;
     // The holder dies in the moment in which the one that lacks everything is back.
@@ -164,8 +166,10 @@ async fn who_holds_hints_is_remembered_when_it_dies() {
     }
     cluster.restart(0).await;
     eventually("hints come home", || ids.iter().all(|id| cluster.converged(id))).await;
-    eventually("nothing is held", || (0..3).all(|at| cluster.kv(at).lagging().held.is_empty()))
-        .await;
+    eventually("nothing is held", || {
+        (0..3).all(|at| cluster.kv(at).stale_replicas().held.is_empty())
+    })
+    .await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -209,12 +213,12 @@ async fn a_node_started_under_writes_catches_up() {
     cluster.kill(2);
     cluster.restart(2).await;
     let mut writes = 0;
-    while !cluster.kv(2).lagging().unheard.is_empty() {
+    while !cluster.kv(2).stale_replicas().unheard.is_empty() {
         writes += 1;
-        assert!(writes < 5_000, "never heard of all: {:?}", cluster.kv(2).lagging());
+        assert!(writes < 5_000, "never heard of all: {:?}", cluster.kv(2).stale_replicas());
         put(cluster.kv(writes % 3), &key(format!("k{}", writes % 50)), "v").await;
     }
-    assert_eq!((0..3).map(|at| cluster.kv(at).stats().adopted).sum::<u64>(), 0);
+    assert_eq!((0..3).map(|at| cluster.kv(at).stats().recovered).sum::<u64>(), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -237,7 +241,7 @@ async fn a_hint_that_was_handed_over_is_still_brought_to_further_replicas() {
     for at in (0..5).filter(|at| *at != first) {
         assert_eq!(cluster.list_keys(at, &bucket()).await.unwrap(), ["k"], "from {at}");
     }
-    eventually("adopted", || cluster.converged(&id)).await;
+    eventually("recovered", || cluster.converged(&id)).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -249,8 +253,8 @@ async fn who_holds_hints_is_remembered_over_a_crash() {
         put(cluster.kv(0), id, "v").await;
     }
     eventually("the other knows", || {
-        let Lagging { held, witnessed, .. } = cluster.kv(1).lagging();
-        held.get(&cluster.id(0)).is_some_and(|vnodes| !vnodes.is_empty()) && witnessed == 0
+        let StaleReplicas { held, in_flight, .. } = cluster.kv(1).stale_replicas();
+        held.get(&cluster.id(0)).is_some_and(|vnodes| !vnodes.is_empty()) && in_flight == 0
     })
     .await;
     cluster.kill(0);

@@ -120,7 +120,7 @@ async fn what_grew_apart_is_handed_over_in_pieces_and_read_whole() {
     let all = grown_apart(&cluster, &id, 25).await;
     eventually("replicas", || cluster.converged(&id)).await;
     eventually("hints are gone", || {
-        (0..3).all(|at| cluster.kv(at).lagging().held.values().all(Vec::is_empty))
+        (0..3).all(|at| cluster.kv(at).stale_replicas().held.values().all(Vec::is_empty))
     })
     .await;
     for at in 0..3 {
@@ -229,11 +229,11 @@ async fn a_write_in_pieces_whose_coordinator_died_is_brought_to_all() {
     eventually("replicas", || cluster.converged(&id)).await;
     cluster.lose(0, 2);
     put(cluster.kv(0), &id, "the last").await;
-    assert!(cluster.kv(1).lagging().witnessed > 0, "nobody has witnessed the write");
+    assert!(cluster.kv(1).stale_replicas().in_flight > 0, "the write is in flight at nobody");
     cluster.kill(0);
     cluster.heal();
     assert!(!cluster.converged(&id), "the write is everywhere: a weak test");
-    eventually("the adopted write arrives", || cluster.converged(&id)).await;
+    eventually("the recovered write arrives", || cluster.converged(&id)).await;
     assert_eq!(get(cluster.kv(2), &id).await.len(), 21);
 }
 

@@ -342,7 +342,7 @@ impl Lane {
 
     /// When a primary cannot be asked, a quorum decides whether the object exists.
     async fn look_elsewhere(&self, vnode: Partition, id: &ObjectId) -> Result<Option<Record>> {
-        match self.node.objects.read_elsewhere(vnode, id).await {
+        match self.node.objects.read_other_primaries(vnode, id).await {
             Ok(found) => Ok(found),
             Err(error) => {
                 tracing::debug!(%error, %id, "asking a quorum instead");

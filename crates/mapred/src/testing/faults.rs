@@ -157,19 +157,19 @@ async fn replicas_that_missed_writes_are_not_asked() {
     let size = RingSize::new(16).unwrap();
     for remainder in 0..3 {
         // One or two of each three neighbours; what they hold is wrong.
-        let unfit: BTreeSet<Partition> =
+        let stale: BTreeSet<Partition> =
             (0..16).filter(|number| number % 3 == remainder).map(Partition).collect();
         for number in 0..400 {
             let key = format!("k{number}");
             let home = hash::home(size, &bucket, key.as_bytes());
             let view = world.clusters[0].view();
             let replicas: Vec<Partition> = view.plan().replicas(home).first(3).collect();
-            let is_unfit = |replica| unfit.contains(&replicas[usize::from(replica)]);
-            world.put_object(&bucket, &key, &object("-1000", &[], false), is_unfit);
+            let is_stale = |replica| stale.contains(&replicas[usize::from(replica)]);
+            world.put_object(&bucket, &key, &object("-1000", &[], false), is_stale);
             let right = object(&number.to_string(), &[], false);
-            world.put_object(&bucket, &key, &right, |replica| !is_unfit(replica));
+            world.put_object(&bucket, &key, &right, |replica| !is_stale(replica));
         }
-        world.store.lock().unfit = unfit;
+        world.store.lock().stale = stale;
         assert_eq!(world.run(0, "\"b\"", SUM).await.unwrap()[&1], [TOTAL]);
         let keys: Vec<String> = (0..400).map(|number| format!(r#"["b","k{number}"]"#)).collect();
         assert_eq!(world.run(0, &format!("[{}]", keys.join(",")), SUM).await.unwrap()[&1], [TOTAL]);

@@ -37,7 +37,7 @@ pub(super) struct Store {
     /// Reads of these vnodes fail.
     pub(super) broken: BTreeSet<Partition>,
     /// These vnodes are known to have missed writes.
-    pub(super) unfit: BTreeSet<Partition>,
+    pub(super) stale: BTreeSet<Partition>,
     /// Folds hand out so many objects at once.
     pub(super) page: usize,
 }
@@ -193,11 +193,11 @@ pub(super) fn object(body: &str, links: &[(&str, &str, &str)], deleted: bool) ->
 impl Objects for TestObjects {
     async fn coverage(&self, n_val: u32, without: &BTreeSet<NodeId>) -> Result<Coverage> {
         let view = self.cluster.view();
-        let unfit = self.store.lock().unfit.clone();
+        let stale = self.store.lock().stale.clone();
         let fit = |entry: CoverageEntry| {
             view.is_up(entry.node)
                 && !without.contains(&entry.node)
-                && !unfit.contains(&entry.vnode)
+                && !stale.contains(&entry.vnode)
         };
         Coverage::new(view.plan(), n_val, 0, fit).map_err(|missing| {
             Error::unavailable(format!("no complete replica of partitions {missing:?}"))
@@ -252,13 +252,17 @@ impl Objects for TestObjects {
         Ok(places.iter().take(3).map(read).collect())
     }
 
-    async fn read_elsewhere(&self, _vnode: Partition, id: &ObjectId) -> Result<Option<Record>> {
+    async fn read_other_primaries(
+        &self,
+        _vnode: Partition,
+        id: &ObjectId,
+    ) -> Result<Option<Record>> {
         let store = self.store.lock();
         Ok(store.slices.values().find_map(|slice| slice.get(id)).cloned())
     }
 
     async fn read_quorum(&self, id: &ObjectId) -> Result<Option<Object>> {
-        let found = self.read_elsewhere(Partition(0), id).await?;
+        let found = self.read_other_primaries(Partition(0), id).await?;
         found.map(|record| record.decode()).transpose()
     }
 }

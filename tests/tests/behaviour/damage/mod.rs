@@ -138,12 +138,12 @@ async fn wait_complete(cluster: &Cluster, number: usize) {
 }
 
 /// Waits until every node says that nobody holds anything for another: what a node that ends holds
-/// makes others unfit.
+/// makes others stale.
 async fn wait_handed_over(cluster: &Cluster) {
     for client in cluster.clients() {
         eventually("everything to be handed over", || async {
             let status = client.cluster().await.ok()?;
-            holds(status.hints.is_empty() && status.unfit.is_empty())
+            holds(status.hints.is_empty() && status.stale.is_empty())
         })
         .await;
     }

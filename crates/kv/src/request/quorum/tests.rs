@@ -198,15 +198,15 @@ fn entries(nodes: &[u64]) -> Vec<PreferenceEntry> {
 }
 
 /// Judges a list of three: which of its primaries, by place, lack the object, are waited for, are
-/// silent.
+/// unreachable.
 fn judged(list: &[u64], without: &[usize], waiting: &[usize], around: &Around) -> Absence {
     let all = entries(list);
     let some = |places: &[usize]| places.iter().map(|at| all[*at]).collect::<Vec<_>>();
-    let silent = |at: &usize| !without.contains(at) && !waiting.contains(at);
+    let unreachable = |at: &usize| !without.contains(at) && !waiting.contains(at);
     let asked = Asked {
         without: some(without),
         waiting: some(waiting),
-        silent: some(&(0..all.len()).filter(silent).collect::<Vec<_>>()),
+        unreachable: some(&(0..all.len()).filter(unreachable).collect::<Vec<_>>()),
         sure: true,
         ..Asked::default()
     };
@@ -259,7 +259,7 @@ fn a_node_named_twice_is_no_majority_where_there_are_more() {
     assert_eq!(judged(&[1, 2, 1], &[1], &[], &three), Absence::Search(nodes(&[3])));
     let asked = Asked {
         without: vec![entries(&[1, 2, 1])[1]],
-        silent: vec![entries(&[1, 2, 1])[0], entries(&[1, 2, 1])[2]],
+        unreachable: vec![entries(&[1, 2, 1])[0], entries(&[1, 2, 1])[2]],
         others: [NodeId(3)].into(),
         ..Asked::default()
     };

@@ -1,4 +1,5 @@
-//! What the reachable nodes know together of replicas that lack acknowledged writes.
+//! The staleness survey: what the reachable nodes know together of replicas that lack acknowledged
+//! writes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -10,17 +11,17 @@ use mapring_ring::Partition;
 use mapring_types::limits::LEASE;
 use mapring_types::{ErrorKind, NodeId, Result};
 
-use crate::peer::wire::{AskBehind, Behind, Operation};
-use crate::staleness::standing::{Standing, adopt};
-use crate::storage::witness::Source;
+use crate::peer::wire::{AskStaleness, Operation, StalenessReport};
+use crate::staleness::status::{ReplicationStatus, recover};
+use crate::storage::inflight::Source;
 use crate::{Shared, limits};
 
 /// See the module.
 #[derive(Default)]
-pub(crate) struct Knowledge {
+pub(crate) struct Survey {
     /// The nodes that answered. Of the writes acknowledged before the question, each that one of
     /// them took has reached all its primaries, or is kept as a hint that is in `hinted`.
-    pub(crate) heard: BTreeMap<NodeId, Behind>,
+    pub(crate) heard: BTreeMap<NodeId, StalenessReport>,
     /// Nodes that answer, but whose writes under way have not settled within a lease.
     pub(crate) unsettled: BTreeSet<NodeId>,
     /// The vnodes that lack data which nodes hold for them, and who does: also nodes that do not
@@ -32,17 +33,18 @@ pub(crate) struct Knowledge {
 
 impl Shared {
     /// Asks some nodes what they know. What they write does not wait for those in `without`.
-    pub(crate) async fn knowledge(
+    pub(crate) async fn survey(
         self: &Arc<Self>,
         nodes: &[NodeId],
         class: Class,
         without: &BTreeSet<NodeId>,
-    ) -> Knowledge {
-        let mut known = Knowledge::default();
+    ) -> Survey {
+        let mut known = Survey::default();
         let patience = limits::PROBE_PATIENCE;
         self.hear_all(nodes.to_vec(), class, without, patience, &mut known).await;
         // Who asks may be wrong about who is gone: it has just been cut off itself, perhaps. What is
-        // under way at the living is not to be adopted: those hints could get lost with the adopter.
+        // under way at the living is not to be recovered: those hints could get lost with who does
+        // so.
         let sources = orphans(&known.heard).into_iter().flat_map(|(_, sources)| sources);
         let thought_gone: BTreeSet<NodeId> =
             sources.map(|source| source.node).filter(|node| !nodes.contains(node)).collect();
@@ -51,12 +53,12 @@ impl Shared {
         if known.heard.len() > 1 {
             // What settled meanwhile may lie as hints on nodes that had answered before.
             let again = known.heard.keys().map(|&node| (node, Vec::new())).collect();
-            known.heard = self.ask_behind(again, class).await;
+            known.heard = self.ask_staleness(again, class).await;
         }
-        self.adopted(&mut known, class).await;
-        let own = self.board.all().into_iter().chain([(self.me, self.standing())]);
+        self.recovered(&mut known, class).await;
+        let own = self.statuses.all().into_iter().chain([(self.me, self.status())]);
         known.hinted = hinted(&known.heard, own);
-        let held = known.heard.values().flat_map(|behind| behind.standing.held.iter());
+        let held = known.heard.values().flat_map(|report| report.status.held.iter());
         known.held = held.copied().collect();
         known
     }
@@ -67,31 +69,32 @@ impl Shared {
         class: Class,
         without: &BTreeSet<NodeId>,
         patience: Duration,
-        known: &mut Knowledge,
+        known: &mut Survey,
     ) {
         let asked = nodes.into_iter().map(|node| async move {
             (node, self.settled_without(node, class, without, patience).await)
         });
         for (node, answer) in join_all(asked).await {
             match answer {
-                Answer::Settled(behind) => {
-                    known.heard.insert(node, *behind);
+                Probed::Settled(report) => {
+                    known.heard.insert(node, *report);
                 }
-                Answer::Unsettled => {
+                Probed::Unsettled => {
                     known.unsettled.insert(node);
                 }
-                Answer::None => {}
+                Probed::None => {}
             }
         }
     }
 
-    /// Has the nodes that were heard adopt what they witnessed of others that were not.
-    async fn adopted(self: &Arc<Self>, known: &mut Knowledge, class: Class) {
+    /// Has the nodes that were heard recover the writes that they have in flight of others that
+    /// were not.
+    async fn recovered(self: &Arc<Self>, known: &mut Survey, class: Class) {
         let mut asked: BTreeSet<(NodeId, Source)> = BTreeSet::new();
         loop {
-            for (&node, behind) in &known.heard {
-                if let Err(error) = self.hear(node, &behind.standing).await {
-                    tracing::debug!(%node, %error, "a standing is noted later");
+            for (&node, report) in &known.heard {
+                if let Err(error) = self.hear(node, &report.status).await {
+                    tracing::debug!(%node, %error, "a replication status is noted later");
                 }
             }
             let mut orphans = orphans(&known.heard);
@@ -104,10 +107,10 @@ impl Shared {
                 return;
             }
             let adopters: Vec<NodeId> = orphans.iter().map(|(node, _)| *node).collect();
-            let mut adopted = self.ask_behind(orphans, class).await;
+            let mut recovered = self.ask_staleness(orphans, class).await;
             for node in adopters {
-                match adopted.remove(&node) {
-                    Some(behind) => known.heard.insert(node, behind),
+                match recovered.remove(&node) {
+                    Some(report) => known.heard.insert(node, report),
                     // It cannot say what became of those writes. Its own are orphans then.
                     None => known.heard.remove(&node),
                 };
@@ -115,21 +118,21 @@ impl Shared {
         }
     }
 
-    async fn ask_behind(
+    async fn ask_staleness(
         self: &Arc<Self>,
         nodes: Vec<(NodeId, Vec<Source>)>,
         class: Class,
-    ) -> BTreeMap<NodeId, Behind> {
-        let asked = nodes.into_iter().map(|(node, adopt)| async move {
-            let request = AskBehind { adopt, ..AskBehind::default() };
-            Some((node, self.behind_at(node, class, request, LEASE).await.ok()?))
+    ) -> BTreeMap<NodeId, StalenessReport> {
+        let asked = nodes.into_iter().map(|(node, recover)| async move {
+            let request = AskStaleness { recover, ..AskStaleness::default() };
+            Some((node, self.staleness_at(node, class, request, LEASE).await.ok()?))
         });
         join_all(asked).await.into_iter().flatten().collect()
     }
 
     /// Asks a node for what it knows once its writes under way have settled. One that does not even
     /// answer a plain question is not waited for.
-    pub(crate) async fn settled(self: &Arc<Self>, node: NodeId, class: Class) -> Answer {
+    pub(crate) async fn settled(self: &Arc<Self>, node: NodeId, class: Class) -> Probed {
         self.settled_without(node, class, &BTreeSet::new(), limits::PROBE_PATIENCE).await
     }
 
@@ -139,11 +142,11 @@ impl Shared {
         class: Class,
         without: &BTreeSet<NodeId>,
         probe_patience: Duration,
-    ) -> Answer {
+    ) -> Probed {
         let ask = |settle, patience| {
             let without = without.clone();
-            let request = AskBehind { settle, adopt: Vec::new(), without };
-            self.behind_at(node, class, request, patience)
+            let request = AskStaleness { settle, recover: Vec::new(), without };
+            self.staleness_at(node, class, request, patience)
         };
         let settled = ask(true, LEASE);
         tokio::pin!(settled);
@@ -158,12 +161,12 @@ impl Shared {
             Ok(Err(error)) => (Err(error), false),
         };
         match settled {
-            Ok(behind) => Answer::Settled(Box::new(behind)),
-            Err(error) if plain && error.kind() == ErrorKind::Timeout => Answer::Unsettled,
+            Ok(report) => Probed::Settled(Box::new(report)),
+            Err(error) if plain && error.kind() == ErrorKind::Timeout => Probed::Unsettled,
             Err(error) => {
                 let node = self.parts.cluster.view().state.named(node);
-                tracing::info!(%node, %error, "a node does not say what it knows of lacking writes");
-                Answer::None
+                tracing::info!(%node, %error, "a node does not say what it knows of stale replicas");
+                Probed::None
             }
         }
     }
@@ -172,90 +175,94 @@ impl Shared {
     ///
     /// # Errors
     /// `Unavailable`, `Timeout`, and what the node says.
-    pub(crate) async fn behind_of(
+    pub(crate) async fn staleness_of(
         self: &Arc<Self>,
         node: NodeId,
         class: Class,
         patience: Duration,
-    ) -> Result<Behind> {
-        self.behind_at(node, class, AskBehind::default(), patience).await
+    ) -> Result<StalenessReport> {
+        self.staleness_at(node, class, AskStaleness::default(), patience).await
     }
 
-    async fn behind_at(
+    async fn staleness_at(
         self: &Arc<Self>,
         node: NodeId,
         class: Class,
-        request: AskBehind,
+        request: AskStaleness,
         patience: Duration,
-    ) -> Result<Behind> {
+    ) -> Result<StalenessReport> {
         if node == self.me {
-            return crate::peer::replica::within(patience, self.behind_here(request)).await;
+            return crate::peer::replica::within(patience, self.staleness_here(request)).await;
         }
-        self.ask(node, class, Operation::Behind, request, patience).await.flat()
+        self.ask(node, class, Operation::Staleness, request, patience).await.flat()
     }
 
     /// What this node knows, perhaps once its writes under way have settled, and once it has
-    /// adopted those of some sources.
+    /// recovered those of some sources.
     ///
     /// # Errors
-    /// What keeps it from adopting: it then knows of writes of which no hint is kept.
-    pub(crate) async fn behind_here(self: &Arc<Self>, request: AskBehind) -> Result<Behind> {
-        let AskBehind { settle, adopt: mut sources, without } = request;
+    /// What keeps it from recovering them: it then knows of writes of which no hint is kept.
+    pub(crate) async fn staleness_here(
+        self: &Arc<Self>,
+        request: AskStaleness,
+    ) -> Result<StalenessReport> {
+        let AskStaleness { settle, recover: mut sources, without } = request;
         if settle {
-            self.silence.give_up(&without);
+            self.suspicion.give_up(&without);
             self.unsettled.settle().await;
         }
-        let witnesses = self.vnodes.witnesses();
-        if witnesses.first_own().is_some() {
-            sources.push(Source { node: self.me, run: witnesses.run() });
+        let in_flight = self.vnodes.in_flight();
+        if in_flight.first_own().is_some() {
+            sources.push(Source { node: self.me, incarnation: in_flight.incarnation() });
         }
-        adopt(self, &sources).await?;
+        recover(self, &sources).await?;
         // In this order: what leaves the first is found in one of the others.
-        let witnessing = witnesses.sources();
-        let remembered = self.board.all();
-        let standing = self.standing();
+        let in_flight = in_flight.sources();
+        let remembered = self.statuses.all();
+        let status = self.status();
         let catching_up = self.catching_up();
-        Ok(Behind { standing, catching_up, witnessing, remembered, yours: None })
+        Ok(StalenessReport { status, catching_up, in_flight, remembered, yours: None })
     }
 }
 
-pub(crate) enum Answer {
-    Settled(Box<Behind>),
+pub(crate) enum Probed {
+    Settled(Box<StalenessReport>),
     Unsettled,
     None,
 }
 
-/// What the nodes that were heard witness of coordinators that were not, or that have been started
-/// anew since: by witness.
-fn orphans(heard: &BTreeMap<NodeId, Behind>) -> Vec<(NodeId, Vec<Source>)> {
-    let runs =
-        |source: &Source| heard.get(&source.node).is_some_and(|b| b.standing.run == source.run);
-    let of = |behind: &Behind| -> Vec<Source> {
-        behind.witnessing.iter().filter(|source| !runs(source)).copied().collect()
+/// What the nodes that were heard have in flight of coordinators that were not, or that have been
+/// started anew since: by who has it.
+fn orphans(heard: &BTreeMap<NodeId, StalenessReport>) -> Vec<(NodeId, Vec<Source>)> {
+    let runs = |source: &Source| {
+        heard.get(&source.node).is_some_and(|b| b.status.incarnation == source.incarnation)
     };
-    let all = heard.iter().map(|(node, behind)| (*node, of(behind)));
+    let of = |report: &StalenessReport| -> Vec<Source> {
+        report.in_flight.iter().filter(|source| !runs(source)).copied().collect()
+    };
+    let all = heard.iter().map(|(node, report)| (*node, of(report)));
     all.filter(|(_, sources)| !sources.is_empty()).collect()
 }
 
 /// The vnodes that lack what some node holds for them: as the nodes that were heard say themselves,
-/// and as the others' last standings say that anybody remembers.
+/// and as the others' last statuses say that anybody remembers.
 fn hinted(
-    heard: &BTreeMap<NodeId, Behind>,
-    own: impl Iterator<Item = (NodeId, Standing)>,
+    heard: &BTreeMap<NodeId, StalenessReport>,
+    own: impl Iterator<Item = (NodeId, ReplicationStatus)>,
 ) -> BTreeMap<Partition, BTreeSet<NodeId>> {
-    let mut last: BTreeMap<NodeId, Standing> = BTreeMap::new();
-    let remembered = heard.values().flat_map(|behind| behind.remembered.iter().cloned());
-    for (node, standing) in remembered.chain(own) {
+    let mut last: BTreeMap<NodeId, ReplicationStatus> = BTreeMap::new();
+    let remembered = heard.values().flat_map(|report| report.remembered.iter().cloned());
+    for (node, status) in remembered.chain(own) {
         let known = last.entry(node).or_default();
-        if (known.run, known.turn) <= (standing.run, standing.turn) {
-            *known = standing;
+        if (known.incarnation, known.sequence) <= (status.incarnation, status.sequence) {
+            *known = status;
         }
     }
     last.retain(|node, _| !heard.contains_key(node));
-    let heard = heard.iter().map(|(node, behind)| (*node, &behind.standing));
+    let heard = heard.iter().map(|(node, report)| (*node, &report.status));
     let mut hinted: BTreeMap<Partition, BTreeSet<NodeId>> = BTreeMap::new();
-    for (node, standing) in heard.chain(last.iter().map(|(node, standing)| (*node, standing))) {
-        for vnode in &standing.hinted {
+    for (node, status) in heard.chain(last.iter().map(|(node, status)| (*node, status))) {
+        for vnode in &status.hinted {
             hinted.entry(*vnode).or_default().insert(node);
         }
     }
@@ -266,24 +273,25 @@ fn hinted(
 mod tests {
     use super::*;
 
-    fn standing(run: u64, turn: u64, hinted: &[u16]) -> Standing {
+    fn status(incarnation: u64, sequence: u64, hinted: &[u16]) -> ReplicationStatus {
         let hinted = hinted.iter().copied().map(Partition).collect();
-        Standing { run, turn, hinted, ..Standing::default() }
+        ReplicationStatus { incarnation, sequence, hinted, ..ReplicationStatus::default() }
     }
 
-    fn behind(standing: Standing, remembered: &[(u64, Standing)]) -> Behind {
+    fn report(
+        status: ReplicationStatus,
+        remembered: &[(u64, ReplicationStatus)],
+    ) -> StalenessReport {
         let remembered = remembered.iter().cloned().map(|(node, s)| (NodeId(node), s)).collect();
-        Behind { standing, remembered, ..Behind::default() }
+        StalenessReport { status, remembered, ..StalenessReport::default() }
     }
 
     #[test]
-    fn of_nodes_that_are_not_heard_the_last_standing_counts() {
-        let one =
-            behind(standing(1, 9, &[4]), &[(2, standing(2, 1, &[5])), (3, standing(3, 1, &[6]))]);
-        let two =
-            behind(standing(2, 2, &[]), &[(3, standing(3, 2, &[7])), (1, standing(1, 1, &[8]))]);
+    fn of_nodes_that_are_not_heard_the_last_status_counts() {
+        let one = report(status(1, 9, &[4]), &[(2, status(2, 1, &[5])), (3, status(3, 1, &[6]))]);
+        let two = report(status(2, 2, &[]), &[(3, status(3, 2, &[7])), (1, status(1, 1, &[8]))]);
         let heard = BTreeMap::from([(NodeId(1), one), (NodeId(2), two)]);
-        let own = vec![(NodeId(3), standing(1, 7, &[9]))];
+        let own = vec![(NodeId(3), status(1, 7, &[9]))];
         let found = hinted(&heard, own.into_iter());
         let held_by = |vnode, node| (Partition(vnode), BTreeSet::from([NodeId(node)]));
         assert_eq!(found, [held_by(4, 1), held_by(7, 3)].into());
@@ -291,10 +299,10 @@ mod tests {
 
     #[test]
     fn writes_of_nodes_that_are_gone_or_started_anew_are_orphans() {
-        let source = |node, run| Source { node: NodeId(node), run };
-        let mut one = behind(standing(10, 1, &[]), &[]);
-        one.witnessing = vec![source(2, 20), source(2, 19), source(3, 30), source(1, 10)];
-        let two = behind(standing(20, 1, &[]), &[]);
+        let source = |node, incarnation| Source { node: NodeId(node), incarnation };
+        let mut one = report(status(10, 1, &[]), &[]);
+        one.in_flight = vec![source(2, 20), source(2, 19), source(3, 30), source(1, 10)];
+        let two = report(status(20, 1, &[]), &[]);
         let heard = BTreeMap::from([(NodeId(1), one), (NodeId(2), two)]);
         assert_eq!(orphans(&heard), [(NodeId(1), vec![source(2, 19), source(3, 30)])]);
     }

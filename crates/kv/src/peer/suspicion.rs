@@ -1,4 +1,5 @@
-//! Nodes that have fallen silent, as those noticed who waited for them: others need not wait as long.
+//! Nodes suspected of being down, by those who waited for them in vain: others need not wait as
+//! long.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,19 +11,19 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 /// See the module.
-pub(crate) struct Silence {
+pub(crate) struct Suspicion {
     /// How often each node was given up.
     given_up: watch::Sender<BTreeMap<NodeId, u64>>,
-    doubted: Mutex<BTreeMap<NodeId, Instant>>,
-    /// Whether there may be doubts at all: most of the time there are none, and many ask.
+    suspects: Mutex<BTreeMap<NodeId, Instant>>,
+    /// Whether there may be suspects at all: most of the time there are none, and many ask.
     any: AtomicBool,
 }
 
-impl Silence {
+impl Suspicion {
     pub(crate) fn new() -> Self {
         Self {
             given_up: watch::Sender::new(BTreeMap::new()),
-            doubted: Mutex::default(),
+            suspects: Mutex::default(),
             any: AtomicBool::new(false),
         }
     }
@@ -49,30 +50,30 @@ impl Silence {
     }
 
     /// Nodes that have just kept somebody waiting in vain.
-    pub(crate) fn doubted(&self) -> BTreeSet<NodeId> {
+    pub(crate) fn suspects(&self) -> BTreeSet<NodeId> {
         if !self.any.load(Ordering::Acquire) {
             return BTreeSet::new();
         }
-        let mut doubted = self.doubted.lock();
-        doubted.retain(|_, since| since.elapsed() < LEASE);
-        self.any.store(!doubted.is_empty(), Ordering::Release);
-        doubted.keys().copied().collect()
+        let mut suspects = self.suspects.lock();
+        suspects.retain(|_, since| since.elapsed() < LEASE);
+        self.any.store(!suspects.is_empty(), Ordering::Release);
+        suspects.keys().copied().collect()
     }
 
     /// Notes that a node has answered.
     pub(crate) fn trust(&self, node: NodeId) {
         if self.any.load(Ordering::Acquire) {
-            let mut doubted = self.doubted.lock();
-            doubted.remove(&node);
-            self.any.store(!doubted.is_empty(), Ordering::Release);
+            let mut suspects = self.suspects.lock();
+            suspects.remove(&node);
+            self.any.store(!suspects.is_empty(), Ordering::Release);
         }
     }
 
-    /// Doubts nodes for a while: after it they have answered somebody, or count as down.
-    pub(crate) fn doubt(&self, nodes: &BTreeSet<NodeId>) {
-        let mut doubted = self.doubted.lock();
-        doubted.extend(nodes.iter().map(|node| (*node, Instant::now())));
-        self.any.store(!doubted.is_empty(), Ordering::Release);
+    /// Suspects nodes for a while: after it they have answered somebody, or count as down.
+    pub(crate) fn suspect(&self, nodes: &BTreeSet<NodeId>) {
+        let mut suspects = self.suspects.lock();
+        suspects.extend(nodes.iter().map(|node| (*node, Instant::now())));
+        self.any.store(!suspects.is_empty(), Ordering::Release);
     }
 }
 
@@ -84,28 +85,28 @@ mod tests {
 
     #[tokio::test]
     async fn who_waits_hears_of_what_comes_later() {
-        let silence = Silence::new();
+        let suspicion = Suspicion::new();
         let [one, two] = [NodeId(1), NodeId(2)];
-        silence.give_up(&[one].into());
-        let waiting = silence.given_up(one);
+        suspicion.give_up(&[one].into());
+        let waiting = suspicion.given_up(one);
         tokio::pin!(waiting);
         assert!(waiting.as_mut().now_or_never().is_none(), "it was given up before");
-        silence.give_up(&[two].into());
+        suspicion.give_up(&[two].into());
         assert!(waiting.as_mut().now_or_never().is_none(), "another one");
-        silence.give_up(&[one, two].into());
-        silence.give_up(&[two].into());
+        suspicion.give_up(&[one, two].into());
+        suspicion.give_up(&[two].into());
         waiting.await;
     }
 
     #[tokio::test(start_paused = true)]
-    async fn doubts_pass() {
-        let silence = Silence::new();
-        silence.doubt(&[NodeId(1)].into());
-        assert_eq!(silence.doubted(), [NodeId(1)].into());
+    async fn suspicion_passes() {
+        let suspicion = Suspicion::new();
+        suspicion.suspect(&[NodeId(1)].into());
+        assert_eq!(suspicion.suspects(), [NodeId(1)].into());
         tokio::time::advance(LEASE).await;
-        assert!(silence.doubted().is_empty());
-        silence.doubt(&[NodeId(1), NodeId(2)].into());
-        silence.trust(NodeId(1));
-        assert_eq!(silence.doubted(), [NodeId(2)].into());
+        assert!(suspicion.suspects().is_empty());
+        suspicion.suspect(&[NodeId(1), NodeId(2)].into());
+        suspicion.trust(NodeId(1));
+        assert_eq!(suspicion.suspects(), [NodeId(2)].into());
     }
 }

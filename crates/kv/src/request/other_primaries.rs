@@ -15,7 +15,7 @@ use crate::request::absence::Absence;
 use crate::request::quorum::{ReadCore, ReadNeed};
 use crate::{Shared, limits, resolved};
 
-/// See [`crate::Kv::read_elsewhere`].
+/// See [`crate::Kv::read_other_primaries`].
 pub(crate) async fn read(
     shared: &Arc<Shared>,
     vnode: Partition,
@@ -32,16 +32,16 @@ pub(crate) async fn read(
             && entry.vnode == vnode
         {
             if !shared.is_sure(vnode) {
-                core.doubt(index);
+                core.unsure(index);
             }
             core.apply(index, None);
         }
     }
     core.set_primaries(list.clone());
     let others = list.iter().copied().enumerate().filter(|(_, entry)| entry.vnode != vnode);
-    let doubted = shared.silence.doubted();
+    let suspects = shared.suspicion.suspects();
     let (up, down): (Vec<(usize, PreferenceEntry)>, Vec<_>) =
-        others.partition(|(_, entry)| view.is_up(entry.node) && !doubted.contains(&entry.node));
+        others.partition(|(_, entry)| view.is_up(entry.node) && !suspects.contains(&entry.node));
     let read = |(index, entry): (usize, PreferenceEntry)| {
         let (id, patience) = (id.clone(), limits::REPLICA_PATIENCE);
         let read = shared.had_at(entry, id, Class::Foreground, patience);
@@ -49,19 +49,19 @@ pub(crate) async fn read(
     };
     let mut failure = None;
     for nodes in [up, down] {
-        let mut silent: BTreeSet<NodeId> = nodes.iter().map(|(_, entry)| entry.node).collect();
+        let mut unanswered: BTreeSet<NodeId> = nodes.iter().map(|(_, entry)| entry.node).collect();
         let mut answers: FuturesUnordered<_> = nodes.into_iter().map(read).collect();
         loop {
             let known = core.absence(&shared.around(&list)) == Absence::Known;
             let patience = if known { limits::HEDGE } else { REQUEST_TIMEOUT };
             let Ok(next) = timeout(patience, answers.next()).await else {
-                shared.silence.doubt(&silent);
+                shared.suspicion.suspect(&unanswered);
                 break;
             };
             let Some((index, node, answer)) = next else { break };
-            silent.remove(&node);
+            unanswered.remove(&node);
             if answer.as_ref().is_ok_and(|had| !had.sure) {
-                core.doubt(index);
+                core.unsure(index);
             }
             match answer.map(|had| had.record) {
                 Ok(Some(record)) => {

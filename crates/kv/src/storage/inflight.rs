@@ -1,11 +1,12 @@
-//! Writes that this node has stored and that may not have reached all replicas.
+//! The in-flight write log: writes that this node has stored and that may not have reached all
+//! replicas.
 //!
 //! A coordinator answers its client at a quorum and goes on until every primary has the write or a
 //! hint of it is kept. Should it end before that, nobody else would know that a replica lacks the
-//! write. So every node that stores a write remembers it until the coordinator's standing says that
-//! it has settled; when the coordinator is gone, the node *adopts* the write: it keeps hints for all
-//! other primaries. What is remembered is also in the engine's journal, which is read after an
-//! unclean stop.
+//! write. So every node that stores a write remembers it until the coordinator's replication status
+//! says that it has settled; when the coordinator is gone, the write is *in doubt*, and the node
+//! *recovers* it: it keeps hints for all other primaries. What is remembered is also in the
+//! engine's journal, which is read after an unclean stop.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -21,11 +22,11 @@ use tokio::time::Instant;
 
 use crate::limits;
 
-/// One run of a node, from a start to the next, as a coordinator.
+/// One incarnation of a node, from a start to the next, as a coordinator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Source {
     pub(crate) node: NodeId,
-    pub(crate) run: u64,
+    pub(crate) incarnation: u64,
 }
 
 /// Names a write under way.
@@ -36,17 +37,17 @@ pub(crate) struct WriteMark {
 }
 
 /// See the module.
-pub(crate) struct Witnesses {
+pub(crate) struct InFlightLog {
     engine: Arc<dyn Engine>,
-    /// This node, and its run.
+    /// This node, and its incarnation.
     node: NodeId,
-    run: AtomicU64,
+    incarnation: AtomicU64,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    /// Writes by number. Of this run itself: those whose hints could not be kept.
+    /// Writes by number. Of this incarnation itself: those whose hints could not be kept.
     open: BTreeMap<Source, BTreeMap<u64, Open>>,
     count: usize,
     /// How many of them each object has.
@@ -79,13 +80,13 @@ enum Entry {
     /// Writes of lower numbers have settled.
     Settled {
         source: Source,
-        below: u64,
+        watermark: u64,
     },
 }
 
 const VERSION: u8 = 1;
 
-impl Witnesses {
+impl InFlightLog {
     /// Reads the journal: what it holds was under way when the node stopped. Blocks.
     ///
     /// # Errors
@@ -100,8 +101,8 @@ impl Witnesses {
                         state.refer(mark);
                         state.insert(mark, id);
                     }
-                    Ok(Entry::Settled { source, below }) => {
-                        state.settle(source, below);
+                    Ok(Entry::Settled { source, watermark }) => {
+                        state.settle(source, watermark);
                     }
                     Err(error) => tracing::warn!(%error, "an entry of the journal is not read"),
                 }
@@ -112,8 +113,13 @@ impl Witnesses {
         if state.count > 0 {
             tracing::info!(writes = state.count, "writes were under way when this node stopped");
         }
-        let Source { node, run } = own;
-        Ok(Self { engine, node, run: AtomicU64::new(run), state: Mutex::new(state) })
+        let Source { node, incarnation } = own;
+        Ok(Self {
+            engine,
+            node,
+            incarnation: AtomicU64::new(incarnation),
+            state: Mutex::new(state),
+        })
     }
 
     /// The name of this node's own write `number`.
@@ -121,19 +127,19 @@ impl Witnesses {
         WriteMark { source: self.source(), number }
     }
 
-    /// This run.
-    pub(crate) fn run(&self) -> u64 {
-        self.run.load(Ordering::Acquire)
+    /// This incarnation.
+    pub(crate) fn incarnation(&self) -> u64 {
+        self.incarnation.load(Ordering::Acquire)
     }
 
-    /// The others remember a later run of this node: its data was put back from a copy, and its clock
-    /// is behind. They would take what it writes for settled.
-    pub(crate) fn raise_run(&self, above: u64) {
-        self.run.fetch_max(above.saturating_add(1), Ordering::AcqRel);
+    /// The others remember a later incarnation of this node: its data was put back from a copy, and
+    /// its clock is behind. They would take what it writes for settled.
+    pub(crate) fn raise_incarnation(&self, above: u64) {
+        self.incarnation.fetch_max(above.saturating_add(1), Ordering::AcqRel);
     }
 
     fn source(&self) -> Source {
-        Source { node: self.node, run: self.run() }
+        Source { node: self.node, incarnation: self.incarnation() }
     }
 
     /// Notes a write that is about to be stored here. Returns whether it is to be: one that comes
@@ -142,14 +148,14 @@ impl Witnesses {
     /// Blocks.
     ///
     /// # Errors
-    /// `Overloaded` at [`limits::WITNESSED_WRITES`], `Storage`.
+    /// `Overloaded` at [`limits::IN_FLIGHT_WRITES`], `Storage`.
     pub(crate) fn note(&self, mark: WriteMark, id: &ObjectId) -> Result<bool> {
         let entry = encode(&Entry::Write { mark, id: id.clone() })?;
         let mut state = self.state.lock();
         if state.is_over(mark) {
             return Ok(false);
         }
-        if state.count >= limits::WITNESSED_WRITES {
+        if state.count >= limits::IN_FLIGHT_WRITES {
             let message = "too many writes of others have not settled";
             return Err(Error::new(ErrorKind::Overloaded, message));
         }
@@ -168,7 +174,7 @@ impl Witnesses {
         !state.objects.is_empty() && state.objects.contains_key(id)
     }
 
-    /// Remembers an own write of which no hint could be kept: it is adopted later.
+    /// Remembers an own write of which no hint could be kept: it is recovered later.
     pub(crate) fn keep(&self, number: u64, id: &ObjectId) {
         self.state.lock().insert(self.own(number), id.clone());
     }
@@ -179,24 +185,26 @@ impl Witnesses {
     }
 
     /// Notes that writes of a source below a number have settled. Blocks.
-    pub(crate) fn settle(&self, source: Source, below: u64) {
+    pub(crate) fn settle(&self, source: Source, watermark: u64) {
         let mut state = self.state.lock();
-        // What an earlier run of the node left open is not settled by this one.
-        state.settled.retain(|other, _| other.node != source.node || other.run >= source.run);
-        let settled = state.settle(source, below);
+        // What an earlier incarnation of the node left open is not settled by this one.
+        state.settled.retain(|other, _| {
+            other.node != source.node || other.incarnation >= source.incarnation
+        });
+        let settled = state.settle(source, watermark);
         let referred = state.segments.iter().any(|segment| segment.last.contains_key(&source));
         if settled && referred {
-            self.say_settled(&mut state, source, below);
+            self.say_settled(&mut state, source, watermark);
         }
     }
 
-    fn say_settled(&self, state: &mut State, source: Source, below: u64) {
-        let said = encode(&Entry::Settled { source, below }).and_then(|entry| {
+    fn say_settled(&self, state: &mut State, source: Source, watermark: u64) {
+        let said = encode(&Entry::Settled { source, watermark }).and_then(|entry| {
             let segment = state.segment(entry.len());
             self.engine.append(segment, &entry)
         });
         if let Err(error) = said {
-            // After a restart these writes are adopted once more: needless, not wrong.
+            // After a restart these writes are recovered once more: needless, not wrong.
             tracing::debug!(%error, "the journal does not say what has settled");
         }
     }
@@ -223,12 +231,12 @@ impl Witnesses {
 
     fn remove_segment(&self, number: u64) {
         if let Err(error) = self.engine.remove_segment(number) {
-            // At worst the next start adopts what is in it: needless, not wrong.
+            // At worst the next start recovers what is in it: needless, not wrong.
             tracing::warn!(%error, "a segment of the journal is not removed");
         }
     }
 
-    /// After everything has settled: leaves nothing to be adopted at the next start. Blocks.
+    /// After everything has settled: leaves nothing to be recovered at the next start. Blocks.
     pub(crate) fn close(&self) {
         let segments = {
             let mut state = self.state.lock();
@@ -287,8 +295,8 @@ impl Witnesses {
         upto.iter().flat_map(of).filter(later).take(most).collect()
     }
 
-    /// Forgets writes that were adopted. Blocks.
-    pub(crate) fn adopted(&self, marks: &[WriteMark]) {
+    /// Forgets writes that were recovered. Blocks.
+    pub(crate) fn recovered(&self, marks: &[WriteMark]) {
         let this_run = self.source();
         let mut state = self.state.lock();
         for mark in marks {
@@ -298,7 +306,7 @@ impl Witnesses {
             let last = state.segments.iter().filter_map(|s| s.last.get(&source)).max().copied();
             if let Some(last) = last
                 && !state.open.contains_key(&source)
-                && state.settled.get(&source).is_none_or(|&below| below <= last)
+                && state.settled.get(&source).is_none_or(|&watermark| watermark <= last)
             {
                 // For a reader of the journal alone: the source may still make writes.
                 self.say_settled(&mut state, source, last + 1);
@@ -335,9 +343,9 @@ impl State {
 
     /// Whether a write has settled, or its coordinator has been started anew.
     fn is_over(&self, WriteMark { source, number }: WriteMark) -> bool {
-        let later = Source { run: source.run.saturating_add(1), ..source };
-        let last = Source { run: u64::MAX, ..source };
-        self.settled.get(&source).is_some_and(|&below| number < below)
+        let later = Source { incarnation: source.incarnation.saturating_add(1), ..source };
+        let last = Source { incarnation: u64::MAX, ..source };
+        self.settled.get(&source).is_some_and(|&watermark| number < watermark)
             || self.settled.range(later..=last).next().is_some()
     }
 
@@ -372,13 +380,13 @@ impl State {
     }
 
     /// Returns whether that is news.
-    fn settle(&mut self, source: Source, below: u64) -> bool {
+    fn settle(&mut self, source: Source, watermark: u64) -> bool {
         let known = self.settled.entry(source).or_default();
-        if *known >= below {
+        if *known >= watermark {
             return false;
         }
-        *known = below;
-        while let Some(number) = self.first(source).filter(|number| *number < below) {
+        *known = watermark;
+        while let Some(number) = self.first(source).filter(|number| *number < watermark) {
             self.remove(WriteMark { source, number });
         }
         true
@@ -405,9 +413,9 @@ mod tests {
 
     use super::*;
 
-    const A: Source = Source { node: NodeId(1), run: 10 };
-    const B: Source = Source { node: NodeId(2), run: 20 };
-    const OWN: Source = Source { node: NodeId(3), run: 30 };
+    const A: Source = Source { node: NodeId(1), incarnation: 10 };
+    const B: Source = Source { node: NodeId(2), incarnation: 20 };
+    const OWN: Source = Source { node: NodeId(3), incarnation: 30 };
 
     fn id(key: &str) -> ObjectId {
         ObjectId::new(BucketId::untyped("b"), key.to_owned())
@@ -417,94 +425,94 @@ mod tests {
         WriteMark { source, number }
     }
 
-    fn open(engine: &Arc<MemoryEngine>, own: Source) -> Witnesses {
-        Witnesses::open(engine.clone(), own).unwrap()
+    fn open(engine: &Arc<MemoryEngine>, own: Source) -> InFlightLog {
+        InFlightLog::open(engine.clone(), own).unwrap()
     }
 
-    fn all(witnesses: &Witnesses) -> Vec<WriteMark> {
-        let upto = witnesses.last_of(&witnesses.sources());
-        witnesses.some_upto(&upto, None, 99).into_iter().map(|(mark, _)| mark).collect()
+    fn all(in_flight: &InFlightLog) -> Vec<WriteMark> {
+        let upto = in_flight.last_of(&in_flight.sources());
+        in_flight.some_upto(&upto, None, 99).into_iter().map(|(mark, _)| mark).collect()
     }
 
     #[test]
-    fn writes_are_remembered_until_they_have_settled_or_are_adopted() {
+    fn writes_are_remembered_until_they_have_settled_or_are_recovered() {
         let engine = Arc::new(MemoryEngine::new());
-        let witnesses = open(&engine, OWN);
+        let in_flight = open(&engine, OWN);
         for number in 0..3 {
-            witnesses.note(mark(A, number), &id("a")).unwrap();
-            witnesses.note(mark(B, number), &id("b")).unwrap();
-            witnesses.note(mark(OWN, number), &id("own")).unwrap();
+            in_flight.note(mark(A, number), &id("a")).unwrap();
+            in_flight.note(mark(B, number), &id("b")).unwrap();
+            in_flight.note(mark(OWN, number), &id("own")).unwrap();
         }
-        assert_eq!(witnesses.count(), 6, "own writes are remembered by those who make them");
-        witnesses.settle(A, 2);
-        assert_eq!(all(&witnesses), [mark(A, 2), mark(B, 0), mark(B, 1), mark(B, 2)]);
-        assert!(!witnesses.note(mark(A, 1), &id("late")).unwrap());
-        assert!(witnesses.is_open(&id("a")) && !witnesses.is_open(&id("late")));
-        witnesses.adopted(&[mark(B, 0), mark(B, 2)]);
-        assert_eq!(all(&witnesses), [mark(A, 2), mark(B, 1)]);
-        witnesses.settle(A, 1);
-        witnesses.settle(A, 3);
-        witnesses.adopted(&[mark(B, 1)]);
-        assert_eq!((witnesses.count(), witnesses.sources()), (0, vec![]));
-        assert!(!witnesses.is_open(&id("a")));
-        // Of an earlier run than the last that was heard of.
-        witnesses.settle(Source { run: 11, ..A }, 0);
-        assert!(!witnesses.note(mark(A, 9), &id("late")).unwrap());
-        assert!(witnesses.note(mark(Source { run: 11, ..A }, 0), &id("a")).unwrap());
+        assert_eq!(in_flight.count(), 6, "own writes are remembered by those who make them");
+        in_flight.settle(A, 2);
+        assert_eq!(all(&in_flight), [mark(A, 2), mark(B, 0), mark(B, 1), mark(B, 2)]);
+        assert!(!in_flight.note(mark(A, 1), &id("late")).unwrap());
+        assert!(in_flight.is_open(&id("a")) && !in_flight.is_open(&id("late")));
+        in_flight.recovered(&[mark(B, 0), mark(B, 2)]);
+        assert_eq!(all(&in_flight), [mark(A, 2), mark(B, 1)]);
+        in_flight.settle(A, 1);
+        in_flight.settle(A, 3);
+        in_flight.recovered(&[mark(B, 1)]);
+        assert_eq!((in_flight.count(), in_flight.sources()), (0, vec![]));
+        assert!(!in_flight.is_open(&id("a")));
+        // Of an earlier incarnation than the last that was heard of.
+        in_flight.settle(Source { incarnation: 11, ..A }, 0);
+        assert!(!in_flight.note(mark(A, 9), &id("late")).unwrap());
+        assert!(in_flight.note(mark(Source { incarnation: 11, ..A }, 0), &id("a")).unwrap());
     }
 
     #[test]
     fn a_restart_finds_what_had_not_settled() {
         let engine = Arc::new(MemoryEngine::new());
-        let witnesses = open(&engine, OWN);
+        let in_flight = open(&engine, OWN);
         for number in 0..3 {
-            witnesses.note(mark(A, number), &id("a")).unwrap();
-            witnesses.note(mark(B, number), &id("b")).unwrap();
-            witnesses.note(mark(OWN, number), &id("own")).unwrap();
+            in_flight.note(mark(A, number), &id("a")).unwrap();
+            in_flight.note(mark(B, number), &id("b")).unwrap();
+            in_flight.note(mark(OWN, number), &id("own")).unwrap();
         }
-        witnesses.settle(A, 2);
-        witnesses.settle(OWN, 1);
-        witnesses.adopted(&[mark(B, 0), mark(B, 1), mark(B, 2)]);
-        let next = Source { run: 31, ..OWN };
-        let witnesses = open(&engine, next);
-        assert_eq!(all(&witnesses), [mark(A, 2), mark(OWN, 1), mark(OWN, 2)]);
-        witnesses.note(mark(B, 3), &id("b")).unwrap();
-        witnesses.adopted(&all(&witnesses));
-        witnesses.prune();
+        in_flight.settle(A, 2);
+        in_flight.settle(OWN, 1);
+        in_flight.recovered(&[mark(B, 0), mark(B, 1), mark(B, 2)]);
+        let next = Source { incarnation: 31, ..OWN };
+        let in_flight = open(&engine, next);
+        assert_eq!(all(&in_flight), [mark(A, 2), mark(OWN, 1), mark(OWN, 2)]);
+        in_flight.note(mark(B, 3), &id("b")).unwrap();
+        in_flight.recovered(&all(&in_flight));
+        in_flight.prune();
         assert_eq!(engine.journal().unwrap().len(), 1, "the old segment is gone");
-        assert!(all(&open(&engine, Source { run: 32, ..OWN })).is_empty());
-        witnesses.close();
+        assert!(all(&open(&engine, Source { incarnation: 32, ..OWN })).is_empty());
+        in_flight.close();
         assert!(engine.journal().unwrap().is_empty());
     }
 
     #[test]
     fn segments_go_once_nothing_in_them_is_open() {
         let engine = Arc::new(MemoryEngine::new());
-        let witnesses = open(&engine, OWN);
+        let in_flight = open(&engine, OWN);
         let long = id(&"k".repeat(60_000));
         let enough = limits::SEGMENT_BYTES as u64 / 60_000 + 2;
-        witnesses.note(mark(OWN, 0), &long).unwrap();
+        in_flight.note(mark(OWN, 0), &long).unwrap();
         for number in 0..2 * enough {
-            witnesses.note(mark(A, number), &long).unwrap();
+            in_flight.note(mark(A, number), &long).unwrap();
         }
         let segments = engine.journal().unwrap().len();
         assert!(segments > 2, "{segments}");
-        witnesses.settle(A, 2 * enough);
-        witnesses.prune();
+        in_flight.settle(A, 2 * enough);
+        in_flight.prune();
         assert_eq!(engine.journal().unwrap().len(), segments, "an own write is open");
-        witnesses.settle(OWN, 1);
-        witnesses.prune();
+        in_flight.settle(OWN, 1);
+        in_flight.prune();
         assert_eq!(engine.journal().unwrap().len(), 1);
     }
 
     #[test]
     fn an_own_write_without_a_hint_is_remembered() {
         let engine = Arc::new(MemoryEngine::new());
-        let witnesses = open(&engine, OWN);
-        witnesses.note(mark(OWN, 4), &id("own")).unwrap();
-        witnesses.keep(4, &id("own"));
-        assert_eq!((witnesses.first_own(), witnesses.sources()), (Some(4), vec![OWN]));
-        witnesses.adopted(&[mark(OWN, 4)]);
-        assert_eq!(witnesses.first_own(), None);
+        let in_flight = open(&engine, OWN);
+        in_flight.note(mark(OWN, 4), &id("own")).unwrap();
+        in_flight.keep(4, &id("own"));
+        assert_eq!((in_flight.first_own(), in_flight.sources()), (Some(4), vec![OWN]));
+        in_flight.recovered(&[mark(OWN, 4)]);
+        assert_eq!(in_flight.first_own(), None);
     }
 }
