@@ -10,6 +10,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use mapring_cluster::View;
 use mapring_net::Class;
@@ -31,81 +32,144 @@ pub(crate) async fn coverage(
     without: &BTreeSet<NodeId>,
 ) -> Result<Coverage> {
     let began = Instant::now();
-    let ends = began + limits::COVERAGE_PATIENCE;
     let offset = shared.parts.entropy.next_u64();
-    let mut widened = false;
-    let mut told = false;
-    let mut wait = async |why: String| {
-        if !told && began.elapsed() >= limits::COVERAGE_TOLD {
-            told = true;
-            tracing::info!(since = ?began.elapsed(), why, "no plan for a query yet");
-        }
-        sleep(limits::COVERAGE_TICK).await;
-    };
+    let (mut widened, mut told) = (false, false);
     loop {
         let view = shared.parts.cluster.view();
         // A node may be taken for down that is up again; it is asked where it matters.
         let nodes = if widened { owners(view.plan()) } else { (*view.up).clone() };
         let nodes: Vec<NodeId> = nodes.difference(without).copied().collect();
         let known = shared.survey(&nodes, Class::Foreground, without).await;
-        if let Some(node) = known.unsettled.iter().find(|node| nodes.contains(node)) {
-            // Which replicas miss those writes is not known yet.
-            if Instant::now() >= ends {
-                let message = format!("writes under way at node {node} do not settle");
-                return Err(Error::unavailable(message));
+        let (waited, nodes) = (began.elapsed(), &nodes);
+        let look =
+            Look { view: &view, n_val, offset, without, nodes, known: &known, waited, widened };
+        let why = match look.plan() {
+            Outcome::Planned(coverage) => return Ok(coverage),
+            Outcome::Failed(error) => return Err(error),
+            Outcome::Unsettled(why) => why,
+            Outcome::TooFew => {
+                widened = true;
+                "too few replicas answer".to_owned()
             }
-            wait(format!("writes under way at node {node} do not settle")).await;
-            continue;
-        }
-        let unknown = too_few(view.plan(), n_val, |node| known.heard.contains_key(node));
-        if !unknown.is_empty() {
-            // Where the caller knows that too many have failed, waiting does not help.
-            let hopeless = !too_few(view.plan(), n_val, |node| !without.contains(node)).is_empty();
-            if hopeless || (widened && began.elapsed() >= limits::MAJORITY_PATIENCE) {
-                return Err(Error::unavailable(format!(
-                    "too few replicas answer to know which is complete, of partitions {}",
-                    named(&unknown)
-                )));
+            Outcome::Incomplete(why) => {
+                shared.wake.notify_one();
+                why
             }
-            widened = true;
-            wait("too few replicas answer".to_owned()).await;
-            continue;
+        };
+        if !told && began.elapsed() >= limits::COVERAGE_TOLD {
+            told = true;
+            tracing::info!(since = ?began.elapsed(), why, "no plan for a query yet");
         }
-        let plan = |fit: &dyn Fn(&CoverageEntry) -> bool| {
-            Coverage::new(view.plan(), n_val, offset, |entry| fit(&entry))
-        };
-        // Who was heard beside those that were asked does not count as up for the caller either.
-        let usable = |node: &NodeId| known.heard.contains_key(node) && nodes.contains(node);
-        let has_lost_data =
-            |node: &NodeId| view.state.members.get(node).is_some_and(|member| member.incomplete);
-        let complete = |entry: &CoverageEntry| {
-            usable(&entry.node)
-                && (!known.hinted.contains_key(&entry.vnode)
-                    || mapring_types::failpoint!(StaleReplicaTrusted))
-                && !has_lost_data(&entry.node)
-        };
-        let settled = |entry: &CoverageEntry| {
-            known.heard.get(&entry.node).is_some_and(|report| !report.catching_up)
-        };
-        let uncertain = match plan(&|entry| complete(entry) && settled(entry)) {
-            Ok(coverage) => return Ok(coverage),
+        sleep(limits::COVERAGE_TICK).await;
+    }
+}
+
+/// What a look at the replicas has come to.
+enum Outcome {
+    Planned(Coverage),
+    Failed(Error),
+    /// Writes are under way, as is said; which replicas miss them is not known yet.
+    Unsettled(String),
+    /// So few nodes answer that further ones are to be asked.
+    TooFew,
+    /// Until hand-off has brought what is missing, as is said.
+    Incomplete(String),
+}
+
+/// What is known of the replicas when a plan is to be made.
+struct Look<'a> {
+    view: &'a View,
+    n_val: u32,
+    offset: u64,
+    /// Nodes that have failed the caller.
+    without: &'a BTreeSet<NodeId>,
+    /// Those that were asked, and what they know.
+    nodes: &'a [NodeId],
+    known: &'a Survey,
+    /// How long the caller has waited.
+    waited: Duration,
+    /// Whether nodes that count as down were asked too.
+    widened: bool,
+}
+
+impl Look<'_> {
+    fn plan(&self) -> Outcome {
+        let is_late = self.waited >= limits::COVERAGE_PATIENCE;
+        if let Some(node) = self.known.unsettled.iter().find(|node| self.nodes.contains(node)) {
+            let why = format!("writes under way at node {node} do not settle");
+            return if is_late {
+                Outcome::Failed(Error::unavailable(why))
+            } else {
+                Outcome::Unsettled(why)
+            };
+        }
+        if let Some(outcome) = self.too_few() {
+            return outcome;
+        }
+        let complete = |entry: &CoverageEntry| self.is_complete(entry);
+        let settled = |entry: &CoverageEntry| self.is_settled(entry);
+        let uncertain = match self.of(&|entry| complete(entry) && settled(entry)) {
+            Ok(coverage) => return Outcome::Planned(coverage),
             Err(partitions) => partitions,
         };
-        let second = plan(&|e| complete(e) && (settled(e) || uncertain.contains(&e.home)));
+        let second = self.of(&|e| complete(e) && (settled(e) || uncertain.contains(&e.home)));
         let incomplete = match second {
-            Ok(coverage) => return Ok(coverage),
+            Ok(coverage) => return Outcome::Planned(coverage),
             Err(partitions) => partitions,
         };
-        let reachable = plan(&|entry| usable(&entry.node));
-        if reachable.is_err() || Instant::now() >= ends {
-            let why = reasons(&view, n_val, &known, &incomplete);
+        let why = reasons(self.view, self.n_val, self.known, &incomplete);
+        let reachable = self.of(&|entry| self.is_usable(entry.node));
+        if reachable.is_err() || is_late {
             let incomplete = named(&incomplete);
-            return Err(Error::unavailable(format!(
+            return Outcome::Failed(Error::unavailable(format!(
                 "no complete replica can be reached of partitions {incomplete}: {why}"
             )));
         }
-        shared.wake.notify_one();
-        wait(reasons(&view, n_val, &known, &incomplete)).await;
+        Outcome::Incomplete(why)
+    }
+
+    /// What there is to do where too few nodes were heard to know what every write was stored by.
+    fn too_few(&self) -> Option<Outcome> {
+        let too_few =
+            |heard: &dyn Fn(&NodeId) -> bool| too_few(self.view.plan(), self.n_val, heard);
+        let unknown = too_few(&|node| self.known.heard.contains_key(node));
+        if unknown.is_empty() {
+            return None;
+        }
+        // Where the caller knows that too many have failed, waiting does not help.
+        let hopeless = !too_few(&|node| !self.without.contains(node)).is_empty();
+        if hopeless || (self.widened && self.waited >= limits::MAJORITY_PATIENCE) {
+            return Some(Outcome::Failed(Error::unavailable(format!(
+                "too few replicas answer to know which is complete, of partitions {}",
+                named(&unknown)
+            ))));
+        }
+        Some(Outcome::TooFew)
+    }
+
+    /// A plan of such replicas; else the partitions that have none.
+    fn of(&self, fit: &dyn Fn(&CoverageEntry) -> bool) -> Result<Coverage, Vec<Partition>> {
+        Coverage::new(self.view.plan(), self.n_val, self.offset, |entry| fit(&entry))
+    }
+
+    /// Who was heard beside those that were asked does not count as up for the caller either.
+    fn is_usable(&self, node: NodeId) -> bool {
+        self.known.heard.contains_key(&node) && self.nodes.contains(&node)
+    }
+
+    /// Whether a replica can be asked, and is not known to lack anything.
+    fn is_complete(&self, entry: &CoverageEntry) -> bool {
+        let members = &self.view.state.members;
+        let has_lost_data = members.get(&entry.node).is_some_and(|member| member.incomplete);
+        self.is_usable(entry.node)
+            && (!self.known.hinted.contains_key(&entry.vnode)
+                || mapring_types::failpoint!(StaleReplicaTrusted))
+            && !has_lost_data
+    }
+
+    /// Whether the node of a replica has heard from all others since its start.
+    fn is_settled(&self, entry: &CoverageEntry) -> bool {
+        self.known.heard.get(&entry.node).is_some_and(|report| !report.catching_up)
     }
 }
 
