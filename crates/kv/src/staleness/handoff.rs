@@ -97,7 +97,7 @@ impl Work {
             Look::Everywhere => self.stopped = false,
             Look::After((task, done)) => {
                 self.stopped |= !done;
-                self.busy.remove(&task);
+                assert!(self.busy.remove(&task), "{task:?} has ended twice");
                 let again = self.again.remove(&task);
                 due.retain(|other, _| again && *other == task);
             }
@@ -234,6 +234,7 @@ async fn hand_over(shared: &Arc<Shared>, vnode: Partition, owner: NodeId) -> Res
             }
         }
     }
+    assert!(moved.gone <= moved.objects, "more than there was has gone");
     Ok(moved)
 }
 

@@ -33,7 +33,8 @@ impl Unsettled {
         let mut state = self.state.lock();
         let number = state.next;
         state.next += 1;
-        state.open.insert(number);
+        let new = state.open.insert(number);
+        assert!(new, "two writes under way have the number {number}");
         Unsettling { all: self.clone(), number }
     }
 
@@ -84,34 +85,44 @@ impl Unsettling {
 
 /// Vnodes owned by others that have data here: writes that this node took in their place, and hints.
 pub(crate) struct Held {
-    vnodes: Mutex<BTreeMap<Partition, Holding>>,
+    notes: Mutex<Notes>,
     news: Arc<Notify>,
 }
 
 #[derive(Default)]
+struct Notes {
+    /// The number of the last note, of any vnode: a vnode that was forgotten and is noted again gets
+    /// none that it had before.
+    last: u64,
+    vnodes: BTreeMap<Partition, Holding>,
+}
+
+#[derive(Default)]
 struct Holding {
-    /// How often the vnode was noted.
-    times: u64,
-    /// How often it had been when it was last noted as stale.
+    /// The number of its last note.
+    last: u64,
+    /// The number of its last note as stale.
     stale: Option<u64>,
 }
 
 impl Held {
     /// Gives `news` a permit when the vnodes are not the same any more.
     pub(crate) fn new(news: Arc<Notify>) -> Self {
-        Self { vnodes: Mutex::default(), news }
+        Self { notes: Mutex::default(), news }
     }
 
     /// Notes that something was kept here for `vnode`; with `stale`, that the vnode is to count as
     /// stale. Not so where it is part of another coordinator's write: that one keeps a hint of
     /// its own unless the owner has stored it.
     pub(crate) fn note(&self, vnode: Partition, stale: bool) {
-        let mut vnodes = self.vnodes.lock();
+        let mut notes = self.notes.lock();
+        let Notes { last, vnodes } = &mut *notes;
+        *last += 1;
         let holding = vnodes.entry(vnode).or_default();
-        holding.times += 1;
-        let news = holding.times == 1 || (stale && holding.stale.is_none());
+        let news = holding.last == 0 || (stale && holding.stale.is_none());
+        holding.last = *last;
         if stale {
-            holding.stale = Some(holding.times);
+            holding.stale = Some(*last);
         }
         if news {
             self.news.notify_one();
@@ -120,28 +131,30 @@ impl Held {
 
     /// The vnodes.
     pub(crate) fn vnodes(&self) -> Vec<Partition> {
-        self.vnodes.lock().keys().copied().collect()
+        self.notes.lock().vnodes.keys().copied().collect()
     }
 
     /// Those that lack what lies here for them.
     pub(crate) fn stale(&self) -> Vec<Partition> {
-        let vnodes = self.vnodes.lock();
-        vnodes
+        let notes = self.notes.lock();
+        notes
+            .vnodes
             .iter()
             .filter(|(_, holding)| holding.stale.is_some())
             .map(|(vnode, _)| *vnode)
             .collect()
     }
 
-    /// How often `vnode` has been noted, to be given to [`Held::brought`] and [`Held::clear`].
+    /// The number of the last note of `vnode`, to be given to [`Held::brought`] and [`Held::clear`].
     pub(crate) fn mark(&self, vnode: Partition) -> u64 {
-        self.vnodes.lock().get(&vnode).map_or(0, |holding| holding.times)
+        self.notes.lock().vnodes.get(&vnode).map_or(0, |holding| holding.last)
     }
 
     /// All that was noted for `vnode` before `mark` has come to its owner.
     pub(crate) fn brought(&self, vnode: Partition, mark: u64) {
-        let mut vnodes = self.vnodes.lock();
-        if let Some(holding) = vnodes.get_mut(&vnode)
+        let mut notes = self.notes.lock();
+        assert!(mark <= notes.last, "{vnode}: a mark of what was not noted yet");
+        if let Some(holding) = notes.vnodes.get_mut(&vnode)
             && holding.stale.is_some_and(|last| last <= mark)
         {
             holding.stale = None;
@@ -151,9 +164,10 @@ impl Held {
 
     /// Forgets `vnode`, unless it has been noted since `mark`.
     pub(crate) fn clear(&self, vnode: Partition, mark: u64) {
-        let mut vnodes = self.vnodes.lock();
-        if vnodes.get(&vnode).is_some_and(|holding| holding.times == mark) {
-            vnodes.remove(&vnode);
+        let mut notes = self.notes.lock();
+        assert!(mark <= notes.last, "{vnode}: a mark of what was not noted yet");
+        if notes.vnodes.get(&vnode).is_some_and(|holding| holding.last == mark) {
+            notes.vnodes.remove(&vnode);
             self.news.notify_one();
         }
     }
@@ -180,6 +194,22 @@ mod tests {
         assert_eq!((held.vnodes(), held.stale()), (vec![Partition(3)], vec![]));
         held.clear(Partition(3), held.mark(Partition(3)));
         assert!(held.vnodes().is_empty() && held.stale().is_empty());
+    }
+
+    #[test]
+    fn a_mark_from_before_a_vnode_was_forgotten_says_nothing_of_what_came_later() {
+        let held = Held::new(Arc::default());
+        for _ in 0..3 {
+            held.note(Partition(3), true);
+        }
+        let mark = held.mark(Partition(3));
+        held.clear(Partition(3), mark);
+        for _ in 0..3 {
+            held.note(Partition(3), true);
+        }
+        held.brought(Partition(3), mark);
+        held.clear(Partition(3), mark);
+        assert_eq!((held.vnodes(), held.stale()), (vec![Partition(3)], vec![Partition(3)]));
     }
 
     #[tokio::test]

@@ -65,13 +65,32 @@ pub(crate) struct Statuses {
     /// What is kept on disk of each: for which vnodes it holds data.
     kept: Mutex<BTreeMap<NodeId, Vec<Partition>>>,
     told: Mutex<BTreeMap<NodeId, Told>>,
-    sequence: Mutex<u64>,
+    said: Mutex<Said>,
 }
 
 #[derive(Default)]
 struct Told {
     last: Option<(ReplicationStatus, Instant)>,
     under_way: bool,
+}
+
+/// What this node said of itself last.
+#[derive(Default)]
+struct Said {
+    sequence: u64,
+    watermark: u64,
+}
+
+impl Said {
+    /// The sequence of a status with a watermark. Others forget what is below it: one that goes back
+    /// would be of writes that nobody remembers.
+    fn next(&mut self, watermark: u64) -> u64 {
+        let last = self.watermark;
+        assert!(watermark >= last, "the watermark has gone back from {last} to {watermark}");
+        self.watermark = watermark;
+        self.sequence += 1;
+        self.sequence
+    }
 }
 
 impl Statuses {
@@ -318,12 +337,12 @@ pub(crate) async fn part(shared: &Arc<Shared>) {
 impl Shared {
     /// This node's status now.
     pub(crate) fn status(&self) -> ReplicationStatus {
-        let mut sequence = self.statuses.sequence.lock();
-        *sequence += 1;
+        let mut said = self.statuses.said.lock();
         // First what has settled: a hint is kept before its write counts as settled.
         let watermark = self.unsettled.watermark();
         let watermark =
             self.vnodes.in_flight().first_own().map_or(watermark, |first| first.min(watermark));
+        let sequence = said.next(watermark);
         let view = self.parts.cluster.view();
         let others = |vnode: &Partition| view.plan().owner(*vnode) != Some(self.me);
         let (mut hinted, mut held) = (self.vnodes.held().stale(), self.vnodes.held().vnodes());
@@ -335,15 +354,7 @@ impl Shared {
         let extent = Extent { position: self.parts.engine.position(), ..opened };
         hinted.extend(self.integrity.awaited.vnodes());
         hinted.sort_unstable();
-        ReplicationStatus {
-            incarnation,
-            sequence: *sequence,
-            watermark,
-            hinted,
-            held,
-            opened,
-            extent,
-        }
+        ReplicationStatus { incarnation, sequence, watermark, hinted, held, opened, extent }
     }
 
     /// Takes the status of another node in.

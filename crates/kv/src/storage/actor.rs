@@ -129,7 +129,10 @@ impl Actors {
         };
         actor.counter += 1;
         state.actors.insert(vnode, Some(actor));
-        Ok(Dot { actor: actor.id, counter: actor.counter })
+        let dot = Dot { actor: actor.id, counter: actor.counter };
+        let new = seen.iter().all(|clock| !clock.covers(dot));
+        assert!(new || mapring_types::failpoint!(ReusedDot), "{dot:?} was given before");
+        Ok(dot)
     }
 
     /// Gives the actor of `vnode` up: objects that it stamped are about to be taken away.

@@ -59,6 +59,7 @@ impl GroupCommit {
     /// Those who wait; `None`, and nobody leads any more, when there is nobody.
     fn take(&self) -> Option<Vec<Waiter>> {
         let mut state = self.state.lock();
+        assert!(state.syncing, "two lead a group commit, or none");
         state.syncing = !state.waiting.is_empty();
         state.syncing.then(|| std::mem::take(&mut state.waiting))
     }

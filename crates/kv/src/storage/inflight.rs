@@ -8,7 +8,7 @@
 //! *recovers* it: it keeps hints for all other primaries. What is remembered is also in the
 //! engine's journal, which is read after an unclean stop.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque, btree_map};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -350,29 +350,46 @@ impl State {
     }
 
     fn insert(&mut self, mark: WriteMark, id: ObjectId) {
-        let open = Open { id: id.clone(), since: Instant::now() };
-        // A second replica of the same write: the same object.
-        if self.open.entry(mark.source).or_default().insert(mark.number, open).is_none() {
-            self.count += 1;
-            *self.objects.entry(id).or_default() += 1;
+        let since = Instant::now();
+        match self.open.entry(mark.source).or_default().entry(mark.number) {
+            // A second replica of the same write: the same object.
+            btree_map::Entry::Occupied(mut known) => known.get_mut().since = since,
+            btree_map::Entry::Vacant(place) => {
+                place.insert(Open { id: id.clone(), since });
+                self.count += 1;
+                *self.objects.entry(id).or_default() += 1;
+            }
         }
+        self.assert_counted();
     }
 
     fn remove(&mut self, mark: WriteMark) {
         if let Some(open) = self.open.get_mut(&mark.source)
             && let Some(Open { id, .. }) = open.remove(&mark.number)
         {
+            if open.is_empty() {
+                self.open.remove(&mark.source);
+            }
             self.count -= 1;
-            if let Some(count) = self.objects.get_mut(&id) {
+            let count = self.objects.get_mut(&id);
+            assert!(count.is_some(), "{id}: a write in flight that is not counted");
+            if let Some(count) = count {
                 *count -= 1;
                 if *count == 0 {
                     self.objects.remove(&id);
                 }
             }
-            if open.is_empty() {
-                self.open.remove(&mark.source);
-            }
         }
+        self.assert_counted();
+    }
+
+    /// What is counted is what there is: hand-off keeps objects with writes in flight, and the bound
+    /// on them is held against the count.
+    fn assert_counted(&self) {
+        let Self { open, count, objects, .. } = self;
+        let none = *count == 0;
+        assert!(open.is_empty() == none && objects.is_empty() == none, "{count} in flight");
+        assert!(objects.len() <= *count && open.len() <= *count, "{count} in flight");
     }
 
     fn first(&self, source: Source) -> Option<u64> {
@@ -389,6 +406,8 @@ impl State {
         while let Some(number) = self.first(source).filter(|number| *number < watermark) {
             self.remove(WriteMark { source, number });
         }
+        let open = self.first(source);
+        assert!(open.is_none_or(|open| open >= watermark), "{source:?}: open below {watermark}");
         true
     }
 }

@@ -31,6 +31,7 @@ impl Recent {
         if self.dots.insert(write, dot).is_none() {
             self.order.push_back(write);
         }
+        assert_eq!(self.dots.len(), self.order.len(), "writes that are never forgotten");
     }
 }
 
@@ -55,6 +56,7 @@ impl Left {
         }
         self.order.push_back((id.clone(), now));
         self.since.insert(id, now);
+        assert!(self.since.len() <= self.order.len(), "objects that are left for ever");
     }
 
     /// Whether an object is left to another node.
