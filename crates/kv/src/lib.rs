@@ -1,21 +1,24 @@
 //! Objects on the ring: vnodes, get, put and delete coordination, read repair, folds, listings.
 //!
-//! Bottom-up: [`executor`] runs blocking work, `sizes` bounds objects; `storage` is every access to
-//! what lies on this node; `peer` asks the others; `staleness` knows which replicas lack writes, and
-//! brings them there; `request` reads, writes and deletes single objects; `scan` reads many; `repair`
-//! fills a node that has lost data; `service` answers the others.
+//! Bottom-up: [`executor`] runs blocking work, `sizes` bounds objects, `resolution` says what becomes
+//! of concurrent values, `write` is a write on its way; `storage` is every access to what lies on this
+//! node; `peer` asks the others; `staleness` knows which replicas lack writes, and brings them there;
+//! `request` reads, writes and deletes single objects; `scan` reads many; `repair` fills a node that
+//! has lost data; `service` answers the others.
 
 pub mod executor;
 pub mod limits;
 mod peer;
 mod repair;
 mod request;
+mod resolution;
 mod scan;
 mod service;
 mod sizes;
 mod staleness;
 mod stats;
 mod storage;
+mod write;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZero;
@@ -35,6 +38,7 @@ use mapring_types::{
     Quorum, Record, Result, VersionVector,
 };
 use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
@@ -42,17 +46,18 @@ use peer::calm::{self, Calm};
 use peer::extent::Extents;
 use peer::pause::{self, PauseDetector};
 use peer::suspicion::Suspicion;
-use request::quorum::keeps_siblings;
 use request::reap::{self, Reaper};
 use request::{delete, get, other_primaries, put};
-use scan::{coverage, fold, list, merge, select};
+use resolution::Resolution;
+use scan::{coverage, list, merge, select};
 use staleness::integrity::{self, Integrity, Numbers};
 use staleness::settle::Unsettled;
 use staleness::status::{self, Statuses};
 use staleness::{handoff, holdings};
 use stats::Stats;
 use storage::apart;
-use storage::vnode::{self, Vnodes};
+use storage::objects::Core;
+use storage::vnode::Vnodes;
 
 pub use executor::Executor;
 pub use repair::Progress;
@@ -151,7 +156,7 @@ pub struct PutOptions {
 }
 
 /// A value to be written.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct NewValue {
     /// What it carries beside its bytes.
     pub metadata: Metadata,
@@ -337,7 +342,7 @@ impl Kv {
             tracing::warn!("stopping with writes that have not settled");
         } else {
             status::part(&self.inner).await;
-            let close = |core: &vnode::Core| {
+            let close = |core: &Core| {
                 core.in_flight.close();
                 Ok(())
             };
@@ -563,18 +568,18 @@ impl Kv {
         if request.replicas > 1 {
             return merge::page(&self.inner, request).await;
         }
-        let siblings = self.inner.siblings(&request.bucket);
+        let resolution = self.inner.resolution(&request.bucket);
         // Most ranges hold little in a partition, or nothing. A test may take long for a key.
         let range = !matches!(request.selection, Selection::All);
         if range
             && request.after.is_none()
             && request.keep.is_none()
-            && let Some(page) = self.inner.vnodes.fold_at_once(&request, siblings)
+            && let Some(page) = self.inner.vnodes.fold_at_once(&request, resolution)
         {
             return page;
         }
         let work =
-            move |core: &vnode::Core| select::page(core, &request, siblings, select::Bounds::PAGE);
+            move |core: &Core| select::page(core, &request, resolution, select::Bounds::PAGE);
         self.inner.vnodes.run(work).await
     }
 
@@ -590,12 +595,13 @@ impl Kv {
     ) -> Result<Vec<Option<Record>>> {
         let shared = self.inner.clone();
         places.iter().try_for_each(|(vnode, id)| shared.admit_slice(*vnode, id))?;
-        let work = move |core: &vnode::Core| {
+        let work = move |core: &Core| {
             let (mut records, mut bytes) = (Vec::with_capacity(places.len()), 0);
             for (vnode, id) in places {
-                let siblings = shared.siblings(&id.bucket);
+                let resolution = shared.resolution(&id.bucket);
                 let record = core.engine.get(vnode.0, &core.place(id))?;
-                let record = record.map(|record| resolved(record, siblings)).transpose()?;
+                let resolve = |record| resolution.resolve_record(record, ScanDepth::Records);
+                let record = record.map(resolve).transpose()?;
                 bytes += record.as_ref().map_or(0, Record::len);
                 records.push(record);
                 if bytes >= most_bytes {
@@ -624,10 +630,6 @@ impl Kv {
     }
 }
 
-pub(crate) fn resolved(record: Record, siblings: bool) -> Result<Record> {
-    if siblings { Ok(record) } else { fold::newest_alone(record, ScanDepth::Records) }
-}
-
 impl Shared {
     /// # Errors
     /// `NotFound` for an unknown bucket type.
@@ -638,11 +640,9 @@ impl Shared {
         })
     }
 
-    /// Whether a bucket keeps concurrent values beside each other. Of an unknown type nothing is
-    /// thrown away.
-    pub(crate) fn siblings(&self, bucket: &BucketId) -> bool {
-        let view = self.parts.cluster.view();
-        view.props(bucket).is_none_or(|props| keeps_siblings(&props))
+    /// How concurrent values of a bucket's objects are resolved.
+    pub(crate) fn resolution(&self, bucket: &BucketId) -> Resolution {
+        Resolution::of_known(self.parts.cluster.view().props(bucket).as_ref())
     }
 
     /// The replicas of an object as if the nodes in `excluded` were down as well.

@@ -11,8 +11,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::peer::wire::{self, Operation, Sender, Signed, StalenessReport};
-use crate::request::put;
+use crate::request::coordinate;
 use crate::staleness::status::ReplicationStatus;
+use crate::write::Write;
 use crate::{Shared, limits};
 
 /// The service [`crate::SERVICE`]. Holds the store weakly: the transport, which the
@@ -47,11 +48,15 @@ impl Service for KvService {
                     Err(error) => pack::<()>(&shared, Err(error)),
                 }
             }
-            Operation::Coordinate => coordinate(&shared, &body, false).await,
-            Operation::CoordinateAlone => coordinate(&shared, &body, true).await,
+            Operation::Coordinate => coordinate(&shared, unpack(&body)?.body).await,
+            Operation::CoordinateAlone => {
+                let write = unpack::<Write>(&body)?.body;
+                coordinate(&shared, Write { alone: true, ..write }).await
+            }
             Operation::CoordinateIf => {
-                let Signed { body: wire::CoordinateIf { write, unchanged }, .. } = unpack(&body)?;
-                coordinate_at_once(&shared, write, Some(unchanged), true).await
+                let (write, unchanged) = unpack::<(Write, VersionVector)>(&body)?.body;
+                let write = Write { unchanged: Some(unchanged), alone: true, ..write };
+                coordinate(&shared, write).await
             }
             Operation::Remove => remove(&shared, &body).await,
             Operation::Keys => {
@@ -155,23 +160,13 @@ async fn merge(shared: &Arc<Shared>, body: &[u8]) -> Result<Bytes> {
     pack(shared, shared.vnodes.merge(replica.vnode, id, record, mark).await)
 }
 
-async fn coordinate(shared: &Arc<Shared>, body: &[u8], alone: bool) -> Result<Bytes> {
-    let request: Signed<wire::Coordinate> = unpack(body)?;
-    coordinate_at_once(shared, request.body, None, alone).await
-}
-
-async fn coordinate_at_once(
-    shared: &Arc<Shared>,
-    write: wire::Coordinate,
-    unchanged: Option<VersionVector>,
-    alone: bool,
-) -> Result<Bytes> {
+async fn coordinate(shared: &Arc<Shared>, write: Write) -> Result<Bytes> {
     if shared.pauses.was_paused() || is_old(shared, &write) {
         let error = Error::unavailable("the write was on its way for too long");
         return pack::<Record>(shared, Err(error));
     }
-    let written = put::coordinate(shared, write, unchanged, alone).await;
-    pack(shared, written.map(|object| Record::encode(&put::shown(shared, object))))
+    let written = coordinate::forwarded(shared, write).await;
+    pack(shared, written.map(|object| Record::encode(&coordinate::shown(shared, object))))
 }
 
 async fn remove(shared: &Arc<Shared>, body: &[u8]) -> Result<Bytes> {
@@ -186,9 +181,9 @@ async fn remove(shared: &Arc<Shared>, body: &[u8]) -> Result<Bytes> {
 /// Whether a write lay on its way for so long that its sender has turned to another node, and
 /// others may have been made over it. Where the clocks of two nodes differ by more than this, the
 /// sender turns to another node in vain at worst, and coordinates by itself.
-fn is_old(shared: &Shared, write: &wire::Coordinate) -> bool {
+fn is_old(shared: &Shared, write: &Write) -> bool {
     let age = shared.parts.clock.now_micros().saturating_sub(write.sent_at);
-    let patience = limits::FORWARD_PATIENCE + limits::transfer(write.body.len());
+    let patience = limits::FORWARD_PATIENCE + limits::transfer(write.value.body.len());
     Duration::from_micros(age) >= patience + limits::CLOCK_GRACE
 }
 

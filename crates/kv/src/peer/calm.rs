@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 
 use crate::Shared;
 use crate::request::absence::{self, Around};
-use crate::request::put;
+use crate::request::quorum::write::spread;
 use crate::scan::coverage::owners;
 
 /// See the module.
@@ -107,6 +107,6 @@ impl Shared {
         let owners = self.calm.owners(&view);
         let cut_off = 2 * owners.iter().filter(|node| up(**node)).count() <= owners.len();
         let (up, down) = absence::others(view.plan(), owners.len(), primaries, &holding, up);
-        Around { spread: put::spread(&view, primaries), quiet, up, down, cut_off, holding }
+        Around { spread: spread(&view, primaries), quiet, up, down, cut_off, holding }
     }
 }

@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::peer::wire::{self, Had, Operation, Replica, Sender, Signed};
-use crate::request::quorum::keeps_siblings;
+use crate::resolution::Resolution;
 use crate::scan::fold::{self, Names};
 use crate::storage::inflight::WriteMark;
 use crate::{Shared, limits};
@@ -262,10 +262,10 @@ impl Shared {
     /// A page of live keys of a vnode of this node.
     pub(crate) async fn keys_here(&self, request: wire::Keys) -> Result<Names> {
         let view = self.parts.cluster.view();
-        let siblings = view.props(&request.bucket).is_none_or(|props| keeps_siblings(&props));
+        let resolution = Resolution::of_known(view.props(&request.bucket).as_ref());
         let wire::Keys { slice, bucket } = request;
         self.integrity.admit(slice.vnode, slice.home)?;
-        self.vnodes.run(move |core| fold::keys(core, slice, bucket, siblings)).await
+        self.vnodes.run(move |core| fold::keys(core, slice, bucket, resolution)).await
     }
 
     /// A page of bucket names from a node.
@@ -284,12 +284,12 @@ impl Shared {
     /// A page of bucket names of a vnode of this node.
     pub(crate) async fn buckets_here(&self, request: wire::Buckets) -> Result<Names> {
         let view = self.parts.cluster.view();
-        let siblings = move |bucket: &mapring_types::BucketId| {
-            view.props(bucket).is_none_or(|props| keeps_siblings(&props))
+        let resolution = move |bucket: &mapring_types::BucketId| {
+            Resolution::of_known(view.props(bucket).as_ref())
         };
         let wire::Buckets { slice, bucket_type } = request;
         self.integrity.admit(slice.vnode, slice.home)?;
-        self.vnodes.run(move |core| fold::buckets(core, slice, &bucket_type, &siblings)).await
+        self.vnodes.run(move |core| fold::buckets(core, slice, &bucket_type, &resolution)).await
     }
 
     /// Refuses a request that took this node for the owner of a vnode when a newer plan says

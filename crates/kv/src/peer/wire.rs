@@ -10,9 +10,7 @@ use bytes::Bytes;
 use mapring_net::Method;
 use mapring_ring::Partition;
 use mapring_types::error::WireError;
-use mapring_types::{
-    BucketId, Dot, Error, Metadata, NodeId, ObjectId, Quorum, Record, Result, VersionVector,
-};
+use mapring_types::{BucketId, Dot, Error, NodeId, ObjectId, Record, Result, VersionVector};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +35,8 @@ const USUAL_BYTES: usize = 512;
 pub(crate) enum Operation {
     Read = 1,
     Merge = 2,
+    /// Has a vnode coordinate a [`crate::write::Write`]: answered by the object's `Record` at its
+    /// quorum.
     Coordinate = 3,
     Remove = 4,
     Keys = 5,
@@ -54,8 +54,12 @@ pub(crate) enum Operation {
     MergePiece = 30,
     ReadPiece = 31,
     ReadSlim = 32,
+    /// As `Coordinate`: the sender has chosen the vnode to be the only one that coordinates for an
+    /// object near a limit.
     CoordinateAlone = 33,
     Leave = 34,
+    /// As `CoordinateAlone`, of a write with the clock that it is made on condition of, that nothing
+    /// is stored which this has not seen: else answered by `Precondition`.
     CoordinateIf = 35,
 }
 
@@ -233,36 +237,6 @@ impl Slim {
 pub(crate) struct Leave {
     pub(crate) replica: Replica,
     pub(crate) id: ObjectId,
-}
-
-/// Has a vnode coordinate a write: answered by the object's `Record` at its quorum. As
-/// [`Operation::CoordinateAlone`] it says that the sender has chosen the vnode to be the only one
-/// that coordinates for an object near a limit.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Coordinate {
-    pub(crate) vnode: Partition,
-    pub(crate) id: ObjectId,
-    pub(crate) write_id: u64,
-    /// When the client asked, by the clock of the node that it asked, in microseconds.
-    pub(crate) asked_at: u64,
-    /// When this node was told to coordinate, by the same clock.
-    pub(crate) sent_at: u64,
-    pub(crate) context: Option<VersionVector>,
-    pub(crate) metadata: Metadata,
-    pub(crate) body: Bytes,
-    pub(crate) deleted: bool,
-    pub(crate) w: Quorum,
-    pub(crate) dw: Quorum,
-    pub(crate) pw: Quorum,
-    pub(crate) timeout_ms: u64,
-}
-
-/// As [`Operation::CoordinateAlone`], of a write that is made only if nothing is stored that the clock
-/// has not seen: else answered by `Precondition`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct CoordinateIf {
-    pub(crate) write: Coordinate,
-    pub(crate) unchanged: VersionVector,
 }
 
 /// Removes a tombstone if its clock is the given one: answered by whether it is gone.

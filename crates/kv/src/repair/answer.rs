@@ -17,7 +17,7 @@ use crate::peer::wire::{AskGraves, AskHeads, AskKnown, AskRepair, Bury, Fetch, O
 use crate::scan::fold::Slice;
 use crate::staleness::integrity::{propose, seal};
 use crate::storage::graves;
-use crate::storage::vnode::Core;
+use crate::storage::objects::Core;
 use crate::{Shared, limits};
 
 /// A page of names and clocks of a slice, in order.

@@ -22,7 +22,7 @@ use super::sources::Source;
 use crate::peer::wire::{AskGraves, AskHeads, AskKnown, Bury, Fetch, Operation};
 use crate::scan::fold;
 use crate::storage::graves::{self, Grave};
-use crate::storage::vnode::Core;
+use crate::storage::objects::Core;
 use crate::{Shared, limits};
 
 /// A page of a comparison.

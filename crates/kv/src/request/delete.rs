@@ -7,6 +7,8 @@ use mapring_types::{BucketProps, ErrorKind, ObjectId, Quorum, Result, VersionVec
 
 use crate::request::get;
 use crate::request::put;
+use crate::request::quorum::WriteNeed;
+use crate::write::WriteQuorums;
 use crate::{DeleteOptions, GetOptions, NewValue, ObjectPart, PutOptions, Shared};
 
 /// Deletes an object: see [`crate::Kv::delete`].
@@ -32,7 +34,7 @@ pub(crate) async fn delete(
         unchanged: options.unchanged.clone(),
     };
     // A write that cannot be had is refused before the read, as Riak does.
-    crate::request::quorum::WriteNeed::new(&props, &write)?;
+    WriteNeed::new(&props, WriteQuorums::of(&write))?;
     let found = match get::get(shared, id, &read).await {
         Err(error) if error.kind() == ErrorKind::TooLarge => {
             // What is deleted need not be read whole.

@@ -17,7 +17,9 @@ use tokio::time::{Instant, sleep_until};
 use crate::peer::wire::{Had, Slim};
 use crate::request::absence::Absence;
 use crate::request::pending::Pending;
-use crate::request::quorum::{ReadCore, ReadNeed, Verdict, is_tombstone, keeps_siblings};
+use crate::request::quorum::read::ReadCore;
+use crate::request::quorum::{ReadNeed, Verdict};
+use crate::resolution::Resolution;
 use crate::{GetOptions, ObjectPart, Shared, deadline, home, limits};
 
 type Reply = Result<Option<Object>>;
@@ -31,7 +33,7 @@ struct Reader {
     place: StoreKey,
     part: ObjectPart,
     need: ReadNeed,
-    siblings: bool,
+    resolution: Resolution,
     core: ReadCore,
     /// Nodes that failed or are suspected: the list is made as if they were down.
     excluded: BTreeSet<NodeId>,
@@ -62,7 +64,10 @@ enum Event {
 /// Reads an object: see [`crate::Kv::get`]. Dropped, it asks no further.
 pub(crate) async fn get(shared: &Arc<Shared>, id: &ObjectId, options: &GetOptions) -> Reply {
     match get_part(shared, id, options, ObjectPart::Whole).await {
-        Err(error) if error.kind() == ErrorKind::TooLarge && !shared.siblings(&id.bucket) => {
+        Err(error)
+            if error.kind() == ErrorKind::TooLarge
+                && !shared.resolution(&id.bucket).keeps_all() =>
+        {
             // Boxed: it is seldom, and would make every read's state larger.
             Box::pin(get_newest(shared, id, options, error)).await
         }
@@ -100,14 +105,15 @@ pub(crate) async fn get_part(
     let view = shared.parts.cluster.view();
     let props = shared.props(&view, &id.bucket)?;
     let need = ReadNeed::new(&props, options)?;
+    let resolution = Resolution::of(&props);
     let now = Instant::now();
     let mut reader = Reader {
         shared: shared.clone(),
         place: StoreKey { home: home(&view, id).0, id: id.clone() },
         part,
         need,
-        siblings: keeps_siblings(&props),
-        core: ReadCore::new(need, keeps_siblings(&props)),
+        resolution,
+        core: ReadCore::new(need, resolution),
         excluded: BTreeSet::new(),
         listed: None,
         ready: Vec::new(),
@@ -150,7 +156,7 @@ impl Reader {
 
     fn is_to_repair(&self) -> bool {
         let stale = self.part == ObjectPart::Whole && self.core.stale().next().is_some();
-        stale || is_tombstone(&self.core.merged, self.siblings)
+        stale || self.resolution.is_tombstone(&self.core.merged)
     }
 
     async fn select(&mut self) -> Event {
@@ -298,9 +304,7 @@ impl Reader {
         let last = self.pending.is_empty() && !self.is_to_repair();
         let merged = &mut self.core.merged;
         let mut object = if last { std::mem::take(merged) } else { merged.clone() };
-        if !self.siblings {
-            object.resolve_to_newest();
-        }
+        self.resolution.resolve(&mut object);
         self.answer(Ok((!object.siblings.is_empty()).then_some(object)));
     }
 
@@ -349,7 +353,7 @@ impl Reader {
     async fn repair(&mut self) {
         let whole = self.part == ObjectPart::Whole;
         let stale: Vec<PreferenceEntry> = self.core.stale().filter(|_| whole).collect();
-        if is_tombstone(&self.core.merged, self.siblings) {
+        if self.resolution.is_tombstone(&self.core.merged) {
             let now = self.shared.parts.clock.now_micros();
             self.shared.reaper.met(&self.place.id, self.core.merged.last_modified(), now);
         }

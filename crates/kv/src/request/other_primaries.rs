@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
+use mapring_engine::ScanDepth;
 use mapring_net::Class;
 use mapring_ring::{Partition, PreferenceEntry};
 use mapring_types::limits::REQUEST_TIMEOUT;
@@ -12,8 +13,9 @@ use mapring_types::{NodeId, ObjectId, Record, Result};
 use tokio::time::timeout;
 
 use crate::request::absence::Absence;
-use crate::request::quorum::{ReadCore, ReadNeed};
-use crate::{Shared, limits, resolved};
+use crate::request::quorum::ReadNeed;
+use crate::request::quorum::read::ReadCore;
+use crate::{Shared, limits};
 
 /// See [`crate::Kv::read_other_primaries`].
 pub(crate) async fn read(
@@ -26,7 +28,8 @@ pub(crate) async fn read(
     let list = view.preference_list(&id.bucket, &id.key, n_val).primaries;
     // One who has it is enough.
     let need = ReadNeed { n: n_val, r: 1, pr: 0, basic_quorum: false, notfound_ok: true };
-    let mut core = ReadCore::new(need, shared.siblings(&id.bucket));
+    let resolution = shared.resolution(&id.bucket);
+    let mut core = ReadCore::new(need, resolution);
     for entry in &list {
         if let Some(index) = core.add(*entry)
             && entry.vnode == vnode
@@ -65,7 +68,7 @@ pub(crate) async fn read(
             }
             match answer.map(|had| had.record) {
                 Ok(Some(record)) => {
-                    return resolved(record, shared.siblings(&id.bucket)).map(Some);
+                    return resolution.resolve_record(record, ScanDepth::Records).map(Some);
                 }
                 Ok(None) => core.apply(index, None),
                 Err(error) => {

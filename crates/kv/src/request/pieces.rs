@@ -16,7 +16,7 @@ use crate::peer::replica::{replica, within};
 use crate::peer::wire::{self, Giver, Had, Operation, Replica, Slim};
 use crate::sizes::Size;
 use crate::storage::inflight::WriteMark;
-use crate::storage::vnode::Core;
+use crate::storage::objects::Core;
 use crate::{Shared, limits};
 
 fn dots(object: &Object) -> impl Iterator<Item = Dot> + '_ {

@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use tokio::time::{Instant, sleep};
 
 use crate::request::get;
-use crate::request::quorum::is_tombstone;
+use crate::resolution::Resolution;
 use crate::{GetOptions, Shared, limits};
 
 /// Tombstones to be reaped.
@@ -71,6 +71,7 @@ impl Reaper {
         }
         queue.tries.insert(id.clone(), tries);
         queue.due.insert((at, id));
+        assert_eq!(queue.due.len(), queue.tries.len(), "tombstones that wait for nothing");
     }
 
     /// How many tombstones wait.
@@ -161,7 +162,6 @@ async fn all_held(shared: &Arc<Shared>) -> Option<BTreeSet<Partition>> {
 async fn reap(shared: &Arc<Shared>, id: &ObjectId, held: &BTreeSet<Partition>) -> Result<Reaped> {
     let view = shared.parts.cluster.view();
     let props = shared.props(&view, &id.bucket)?;
-    let siblings = crate::request::quorum::keeps_siblings(&props);
     let list = view.preference_list(&id.bucket, &id.key, props.n_val);
     let whole = list.entries.iter().all(|entry| entry.primary)
         && list.entries.len() == list.primaries.len();
@@ -187,7 +187,7 @@ async fn reap(shared: &Arc<Shared>, id: &ObjectId, held: &BTreeSet<Partition>) -
         get::get(shared, id, &GetOptions::default()).await?;
         return Ok(Reaped::NotYet);
     }
-    if !is_tombstone(first, siblings) {
+    if !Resolution::of(&props).is_tombstone(first) {
         return Ok(Reaped::Done);
     }
     // It need not be the one that was scheduled: each stands for the whole time.

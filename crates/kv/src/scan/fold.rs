@@ -11,8 +11,8 @@ use mapring_types::{BucketId, IndexValue, ObjectId, Record, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::limits;
-use crate::request::quorum::is_tombstone;
-use crate::storage::vnode::Core;
+use crate::resolution::Resolution;
+use crate::storage::objects::Core;
 
 /// Which objects of a bucket a fold gives.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -149,15 +149,19 @@ pub(crate) fn records(
     Ok(page)
 }
 
-/// A page of the keys of live objects. With `siblings` an object lives while any value does, else
-/// while its newest does.
-pub(crate) fn keys(core: &Core, slice: Slice, bucket: BucketId, siblings: bool) -> Result<Names> {
+/// A page of the keys of live objects.
+pub(crate) fn keys(
+    core: &Core,
+    slice: Slice,
+    bucket: BucketId,
+    resolution: Resolution,
+) -> Result<Names> {
     let range = ScanRange::bucket(slice.home.0, bucket).after(slice.after);
     let mut out = Names::default();
     let mut looked_at = 0;
     scan_heads(core, slice.vnode, &range, |id, head| {
         looked_at += 1;
-        if live(head, siblings)? {
+        if live(head, resolution)? {
             out.names.push(id.key.clone());
         }
         let full = out.names.len() >= limits::LIST_PAGE || looked_at >= limits::LIST_PAGE_HEADS;
@@ -173,7 +177,7 @@ pub(crate) fn buckets(
     core: &Core,
     slice: Slice,
     bucket_type: &Bytes,
-    siblings: &dyn Fn(&BucketId) -> bool,
+    resolution: &dyn Fn(&BucketId) -> Resolution,
 ) -> Result<Names> {
     let first = ObjectId::new(BucketId::typed(bucket_type.clone(), Bytes::new()), Bytes::new());
     let mut out = Names::default();
@@ -188,7 +192,7 @@ pub(crate) fn buckets(
                 return Ok(ControlFlow::Break(()));
             }
             looked_at += 1;
-            if live(head, siblings(&id.bucket))? {
+            if live(head, resolution(&id.bucket))? {
                 found = Some(id.bucket.name);
                 return Ok(ControlFlow::Break(()));
             }
@@ -235,19 +239,6 @@ fn scan_heads(
     failure.map_or(Ok(()), Err)
 }
 
-fn live(head: &[u8], siblings: bool) -> Result<bool> {
-    Ok(!is_tombstone(&Record::decode_without_bodies(head)?, siblings))
-}
-
-/// The record as a reader of a bucket without siblings is to see it: with its newest value alone.
-pub(crate) fn newest_alone(record: Record, depth: ScanDepth) -> Result<Record> {
-    if Record::sibling_count(&record.head)? < 2 {
-        return Ok(record);
-    }
-    let mut object = match depth {
-        ScanDepth::Records => record.decode()?,
-        ScanDepth::Heads => Record::decode_without_bodies(&record.head)?,
-    };
-    object.resolve_to_newest();
-    Ok(Record::encode(&object))
+fn live(head: &[u8], resolution: Resolution) -> Result<bool> {
+    Ok(!resolution.is_tombstone(&Record::decode_without_bodies(head)?))
 }

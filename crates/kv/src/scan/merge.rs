@@ -21,6 +21,7 @@ use crate::peer::replica;
 use crate::peer::wire::{AskClocks, Operation};
 use crate::scan::fold::{Cursor, FoldRequest, Item, Page, Selection};
 use crate::scan::select::{self, Bounds, Clocks, End, Met, Part};
+use crate::storage::objects::Core;
 use crate::{Shared, limits};
 
 /// A page of a fold over [`FoldRequest::replicas`] replicas: see [`crate::Kv::fold_page`]. Where a
@@ -181,7 +182,7 @@ impl Merge {
     /// What this node's vnode has, as much as makes a page.
     async fn own(&self) -> Result<(Vec<(Cursor, VersionVector, Record)>, End)> {
         let request = self.request.clone();
-        let work = move |core: &crate::storage::vnode::Core| {
+        let work = move |core: &Core| {
             let mut own = Vec::new();
             let end =
                 select::objects(core, &Part::of(&request), &request, Bounds::PAGE, &mut |met| {
@@ -228,7 +229,7 @@ impl Merge {
         let Some(keep) = self.request.keep.clone() else { return Ok(items) };
         let part = part.clone();
         // A test of keys may take its time.
-        let test = move |_: &crate::storage::vnode::Core| {
+        let test = move |_: &Core| {
             let mut tested = Ok(());
             items.retain(|(cursor, _)| {
                 if tested.is_err() {
@@ -282,9 +283,9 @@ impl Merge {
         let own = |error| (None, error);
         let (part, depth) = (Part::of(&self.request), self.request.depth);
         let (id, term) = part.at(&cursor).map_err(own)?;
-        let siblings = self.shared.siblings(&self.request.bucket);
+        let resolution = self.shared.resolution(&self.request.bucket);
         if let Some(record) = agreed {
-            let shown = part.shown(record, term.as_ref(), siblings, depth).map_err(own)?;
+            let shown = part.shown(record, term.as_ref(), resolution, depth).map_err(own)?;
             let item = shown.map(|record| Item { cursor: cursor.clone(), id, record });
             return Ok((cursor, item));
         }
@@ -292,9 +293,7 @@ impl Merge {
         if object.siblings.is_empty() {
             return Ok((cursor, None));
         }
-        if !siblings {
-            object.resolve_to_newest();
-        }
+        resolution.resolve(&mut object);
         if let (Selection::Terms { field, .. }, Some(term)) = (&part.selection, &term)
             && !object.has_term(field, term)
         {

@@ -14,8 +14,9 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::limits;
-use crate::scan::fold::{Cursor, FoldRequest, Item, KeyTest, Page, Selection, newest_alone};
-use crate::storage::vnode::Core;
+use crate::resolution::Resolution;
+use crate::scan::fold::{Cursor, FoldRequest, Item, KeyTest, Page, Selection};
+use crate::storage::objects::Core;
 
 /// A part of what lies in one vnode.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -108,12 +109,12 @@ impl Part {
         &self,
         record: Record,
         term: Option<&IndexValue>,
-        siblings: bool,
+        resolution: Resolution,
         depth: ScanDepth,
     ) -> Result<Option<Record>> {
-        let record = if siblings { record } else { newest_alone(record, depth)? };
+        let record = resolution.resolve_record(record, depth)?;
         match (&self.selection, term) {
-            (Selection::Terms { field, .. }, Some(term)) if !siblings => {
+            (Selection::Terms { field, .. }, Some(term)) if !resolution.keeps_all() => {
                 let has = Record::decode_without_bodies(&record.head)?.has_term(field, term);
                 Ok((has || mapring_types::failpoint!(StaleEntryTrusted)).then_some(record))
             }
@@ -327,7 +328,7 @@ fn place(cursor: &Cursor) -> Result<TermPlace> {
 pub(crate) fn page(
     core: &Core,
     request: &FoldRequest,
-    siblings: bool,
+    resolution: Resolution,
     bounds: Bounds,
 ) -> Result<Page> {
     let part = Part::of(request);
@@ -337,7 +338,7 @@ pub(crate) fn page(
         let shown = if alone {
             Some(record)
         } else {
-            part.shown(record, term.as_ref(), siblings, request.depth)?
+            part.shown(record, term.as_ref(), resolution, request.depth)?
         };
         if let Some(record) = shown {
             page.items.push(Item { cursor, id, record });

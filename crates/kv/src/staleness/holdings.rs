@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 
 use crate::peer::wire::Operation;
-use crate::storage::vnode::Core;
+use crate::storage::objects::Core;
 use crate::{Shared, StaleReplicas, limits};
 
 /// Objects that a node holds for vnodes of others: copies of writes that these lack, or lacked until

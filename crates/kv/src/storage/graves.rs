@@ -19,7 +19,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::limits;
 use crate::storage::apart;
-use crate::storage::vnode::Core;
+use crate::storage::objects::Core;
+use crate::storage::observe::{Cause, Change};
 
 /// The proof that the values which a clock covers were deleted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -122,18 +123,15 @@ impl Core {
         let Some(before) = self.stored(vnode, &place)? else { return Ok(false) };
         let mut left = before.clone();
         left.merge(&Object { clock, siblings: Vec::new() });
+        assert!(left.siblings.len() <= before.siblings.len(), "{}: a grave adds values", place.id);
         if left == before {
             return Ok(false);
         }
         let gone = left.siblings.len() < before.siblings.len();
-        let after = Some(&left).filter(|object| !object.siblings.is_empty());
-        let change = IndexChange::between(Some(&before), after);
-        match after {
-            Some(object) => {
-                self.engine.put(vnode.0, &place, &Record::encode(object), &change)?;
-            }
-            None => self.engine.delete(vnode.0, &place, &change.remove)?,
-        }
+        let record = (!left.siblings.is_empty()).then(|| Record::encode(&left));
+        let after = record.as_ref().map(|record| (&left, record));
+        let change = Change { vnode, place: &place, after, cause: Cause::Removal };
+        self.commit(self.before(&before), &change)?;
         Ok(gone)
     }
 

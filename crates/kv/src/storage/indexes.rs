@@ -5,13 +5,14 @@
 //! that were stored before there were entries, and entries that damage has taken; and it removes
 //! stale ones where a reader meets them.
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use mapring_engine::{Engine, IndexChange, IndexEntry, ScanDepth, ScanRange, StoreKey};
 use mapring_ring::{Partition, RingSize};
-use mapring_types::{ErrorKind, Record, Result};
+use mapring_types::{ErrorKind, Object, Record, Result};
 
-use crate::storage::vnode::Core;
+use crate::storage::observe::{Batch, Change, Observer};
 
 /// The meta value that says that all stored objects have their entries.
 const NAME: &str = "kv-indexes";
@@ -70,26 +71,20 @@ pub(crate) fn build(engine: &dyn Engine, vnode: Partition, home: Partition) -> R
     built
 }
 
-impl Core {
-    /// Removes an entry that the object at `place` has no value for any more.
-    ///
-    /// # Errors
-    /// `Storage`, `Corrupt`.
-    pub(crate) fn sweep(
-        &self,
-        vnode: Partition,
-        place: &StoreKey,
-        entry: IndexEntry,
-    ) -> Result<()> {
-        // Under the lock: else a write that adds it at this moment would lose it.
-        let _lock = self.stripe(vnode, place).lock();
-        let head = self.engine.read(vnode.0, place, ScanDepth::Heads)?;
-        if let Some(record) = head
-            && Record::decode_without_bodies(&record.head)?.has_term(&entry.0, &entry.1)
-        {
-            return Ok(());
-        }
-        let change = IndexChange { remove: vec![entry], ..IndexChange::NONE };
-        self.engine.change_index(vnode.0, place, &change)
+/// Keeps the entries of an object in step with it.
+pub(crate) struct Indexes;
+
+impl Observer for Indexes {
+    type Before = BTreeSet<IndexEntry>;
+
+    fn before(&self, object: &Object) -> Self::Before {
+        object.index_entries()
     }
+
+    fn write(&self, before: Self::Before, change: &Change<'_>, batch: &mut Batch) {
+        let after = change.after.map(|(object, _)| object.index_entries());
+        batch.indexes = IndexChange::of(&before, &after.unwrap_or_default());
+    }
+
+    fn done(&self, _: &Change<'_>) {}
 }

@@ -1,16 +1,23 @@
 //! What lies on this node.
 //!
-//! `vnode` is every access to stored objects, with `actor` (who stamps dots), `commit` (shared syncs),
-//! `graves` (what was deleted), `recent`, `indexes` and `inflight` (writes that may not have
-//! reached all replicas) beneath it; `placement` puts old data to its place, `apart` numbers what
-//! is no vnode.
+//! `vnode` is every access to stored objects; `objects` holds them and makes their changes, to which
+//! `stamp` (writes that are coordinated here), `join` (what replicas know) and `graves` (what was deleted)
+//! lead. `observe` is told of each, first of all `indexes` and `foreign` (what lies here for others).
+//! Beneath: `actor` (who stamps dots), `commit` (shared syncs), `inflight` (writes that may not have
+//! reached all replicas), `recent`; `placement` puts old data to its place, `apart` numbers what is no
+//! vnode.
 
 pub(crate) mod actor;
 pub(crate) mod apart;
 pub(crate) mod commit;
+pub(crate) mod foreign;
 pub(crate) mod graves;
 pub(crate) mod indexes;
 pub(crate) mod inflight;
+pub(crate) mod join;
+pub(crate) mod objects;
+pub(crate) mod observe;
 pub(crate) mod placement;
 pub(crate) mod recent;
+pub(crate) mod stamp;
 pub(crate) mod vnode;

@@ -33,7 +33,7 @@ use parking_lot::Mutex;
 use crate::repair::n_vals;
 use crate::scan::fold::{self, Slice};
 use crate::storage::apart;
-use crate::storage::vnode::Core;
+use crate::storage::objects::Core;
 use crate::{Shared, limits};
 
 /// The name of the engine's meta value that says by which rule objects lie here, and its values: the

@@ -1,8 +1,14 @@
-use bytes::Bytes;
-use mapring_ring::Partition;
-use mapring_types::{ActorId, Dot, Metadata, Sibling};
+use std::collections::BTreeSet;
 
+use bytes::Bytes;
+use mapring_ring::{Partition, PreferenceEntry};
+use mapring_types::{ActorId, Dot, Metadata, Object, Sibling, VersionVector};
+
+use super::read::ReadCore;
+use super::write::WriteCore;
 use super::*;
+use crate::request::absence::{self, Absence, Around, Asked};
+use crate::resolution::Resolution;
 
 fn object(counter: u64) -> Object {
     let dot = Dot { actor: ActorId(1), counter };
@@ -30,7 +36,7 @@ fn replicas(text: &str) -> Vec<(PreferenceEntry, String)> {
 }
 
 fn read_core(need: ReadNeed, text: &str) -> ReadCore {
-    let mut core = ReadCore::new(need, false);
+    let mut core = ReadCore::new(need, Resolution::LastWrite);
     for (entry, state) in replicas(text) {
         let index = core.add(entry).unwrap();
         match state.as_str() {
@@ -101,7 +107,7 @@ fn get(need: ReadNeed, primaries: &[&str], others: &[&str]) -> String {
         "lacks" => core.apply(index, None),
         _ => core.fail(index),
     };
-    let mut core = ReadCore::new(need, false);
+    let mut core = ReadCore::new(need, Resolution::LastWrite);
     core.set_primaries((0..primaries.len()).map(primary).collect());
     let other = |at: usize| NodeId((primaries.len() + at + 1) as u64);
     let state_of = |node: NodeId| {
@@ -428,9 +434,9 @@ fn more_than_n_is_refused_in_riaks_words() {
         *if quorum == "r" { &mut options.r } else { &mut options.pr } = Quorum::Count(4);
         assert_eq!(ReadNeed::new(&props, &options).unwrap_err().to_string(), text);
     }
-    let options = PutOptions { dw: Quorum::Count(4), ..PutOptions::default() };
-    let error = WriteNeed::new(&props, &options).unwrap_err();
+    let asked = WriteQuorums { dw: Quorum::Count(4), ..WriteQuorums::default() };
+    let error = WriteNeed::new(&props, asked).unwrap_err();
     assert_eq!((error.kind(), error.message()), (ErrorKind::Invalid, text));
-    let need = WriteNeed::new(&props, &PutOptions::default()).unwrap();
+    let need = WriteNeed::new(&props, WriteQuorums::default()).unwrap();
     assert_eq!(need, WriteNeed { n: 3, w: 2, dw: 2, pw: 0 });
 }

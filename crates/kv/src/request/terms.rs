@@ -1,0 +1,64 @@
+//! On what terms a write is made: whether it may be at all, and what the properties of its bucket
+//! make of it. They are agreed on once a request; a node that a write was forwarded to, where the
+//! properties may be others, agrees on its own.
+
+use mapring_cluster::{Change, Outcome};
+use mapring_types::limits::{KEY_BYTES, OBJECT_BYTES};
+use mapring_types::{Error, ErrorKind, ObjectId, Result};
+
+use crate::request::quorum::WriteNeed;
+use crate::resolution::Resolution;
+use crate::write::Write;
+use crate::{NewValue, Shared};
+
+/// See the module.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Terms {
+    pub(crate) need: WriteNeed,
+    pub(crate) resolution: Resolution,
+}
+
+impl Terms {
+    /// The terms of a write. Has the cluster know, before anything is stored, that data has arrived.
+    ///
+    /// # Errors
+    /// `Invalid`, `TooLarge`, `NotFound` (unknown bucket type): as [`crate::Kv::put`]; `Unavailable`
+    /// where the metadata can take no data yet.
+    pub(crate) async fn of(shared: &Shared, write: &Write) -> Result<Self> {
+        let terms = Self::check(shared, write)?;
+        seal(shared).await?;
+        Ok(terms)
+    }
+
+    fn check(shared: &Shared, write: &Write) -> Result<Self> {
+        check_size(&write.id, &write.value)?;
+        let props = shared.props(&shared.parts.cluster.view(), &write.id.bucket)?;
+        let need = WriteNeed::new(&props, write.quorums)?;
+        Ok(Self { need, resolution: Resolution::of(&props) })
+    }
+}
+
+fn check_size(id: &ObjectId, value: &NewValue) -> Result<()> {
+    let named = |bytes: &[u8]| (1..=KEY_BYTES).contains(&bytes.len());
+    if ![&id.key, &id.bucket.name, &id.bucket.bucket_type].into_iter().all(|name| named(name)) {
+        return Err(Error::invalid(format!(
+            "bucket type, bucket and key have 1 to {KEY_BYTES} bytes each"
+        )));
+    }
+    let bytes = value.body.len();
+    if bytes > OBJECT_BYTES {
+        let message = format!("{id}: a value of {bytes} bytes is larger than {OBJECT_BYTES}");
+        return Err(Error::new(ErrorKind::TooLarge, message));
+    }
+    Ok(())
+}
+
+async fn seal(shared: &Shared) -> Result<()> {
+    if shared.parts.cluster.view().state.sealed {
+        return Ok(());
+    }
+    match shared.parts.cluster.propose(Change::Seal).await? {
+        Outcome::Applied => Ok(()),
+        Outcome::Refused(why) => Err(Error::unavailable(format!("cannot take data yet: {why}"))),
+    }
+}

@@ -1,0 +1,149 @@
+//! A write on its way: the same value at the node that was asked, between nodes and in the storage.
+
+use mapring_ring::Partition;
+use mapring_types::{ObjectId, Quorum, VersionVector};
+use serde::{Deserialize, Serialize};
+
+use crate::{NewValue, PutOptions};
+
+/// How many replicas a write is to have, as far as its client says.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct WriteQuorums {
+    pub(crate) w: Quorum,
+    pub(crate) dw: Quorum,
+    pub(crate) pw: Quorum,
+}
+
+impl WriteQuorums {
+    pub(crate) fn of(options: &PutOptions) -> Self {
+        let PutOptions { w, dw, pw, .. } = *options;
+        Self { w, dw, pw }
+    }
+}
+
+/// See the module. Sent as it is; what is not sent with it says the operation that it is sent by
+/// (see [`crate::peer::wire::Operation`]).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Write {
+    /// The vnode that is to stamp it.
+    pub(crate) vnode: Partition,
+    pub(crate) id: ObjectId,
+    /// Names the request: a repetition is not stored again.
+    pub(crate) write_id: u64,
+    /// When the client asked, by the clock of the node that it asked, in microseconds. Not when it is
+    /// stamped: a node that slept must not make an old write newer than those that were made
+    /// meanwhile.
+    pub(crate) asked_at: u64,
+    /// When the coordinator was chosen, by the same clock.
+    pub(crate) sent_at: u64,
+    /// What the client has seen.
+    pub(crate) context: Option<VersionVector>,
+    pub(crate) value: NewValue,
+    pub(crate) quorums: WriteQuorums,
+    /// How long the client still waits, in milliseconds.
+    pub(crate) timeout_ms: u64,
+    /// See [`PutOptions::unchanged`].
+    #[serde(skip)]
+    pub(crate) unchanged: Option<VersionVector>,
+    /// Whether the vnode was chosen to be the only one that coordinates, should the object be near a
+    /// limit.
+    #[serde(skip)]
+    pub(crate) alone: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use mapring_types::{ActorId, BucketId, Dot, Metadata};
+
+    use super::*;
+
+    /// The message as nodes have sent it from the first release on, field by field.
+    #[derive(Serialize, Deserialize)]
+    struct Sent {
+        vnode: Partition,
+        id: ObjectId,
+        write_id: u64,
+        asked_at: u64,
+        sent_at: u64,
+        context: Option<VersionVector>,
+        metadata: Metadata,
+        body: Bytes,
+        deleted: bool,
+        w: Quorum,
+        dw: Quorum,
+        pw: Quorum,
+        timeout_ms: u64,
+    }
+
+    #[derive(Serialize, Deserialize)]
+    struct SentIf {
+        write: Sent,
+        unchanged: VersionVector,
+    }
+
+    fn clock(counter: u64) -> VersionVector {
+        let mut clock = VersionVector::new();
+        clock.add(Dot { actor: ActorId(1 << 50), counter });
+        clock
+    }
+
+    fn metadata() -> Metadata {
+        let user = vec![("X-Riak-Meta-Colour".to_owned(), Bytes::from("blue"))];
+        Metadata { content_type: "text/plain".into(), user, ..Metadata::default() }
+    }
+
+    fn id() -> ObjectId {
+        ObjectId::new(BucketId::typed("t", "b"), "k")
+    }
+
+    fn write(context: Option<VersionVector>) -> Write {
+        let (body, deleted) = (Bytes::from("bytes"), context.is_none());
+        Write {
+            vnode: Partition(300),
+            id: id(),
+            write_id: u64::MAX,
+            asked_at: 7,
+            sent_at: 1 << 40,
+            context,
+            value: NewValue { metadata: metadata(), body, deleted },
+            quorums: WriteQuorums { w: Quorum::Count(2), dw: Quorum::All, pw: Quorum::Default },
+            timeout_ms: 60_000,
+            unchanged: Some(clock(9)),
+            alone: true,
+        }
+    }
+
+    fn sent(context: Option<VersionVector>) -> Sent {
+        Sent {
+            vnode: Partition(300),
+            id: id(),
+            write_id: u64::MAX,
+            asked_at: 7,
+            sent_at: 1 << 40,
+            deleted: context.is_none(),
+            context,
+            metadata: metadata(),
+            body: Bytes::from("bytes"),
+            w: Quorum::Count(2),
+            dw: Quorum::All,
+            pw: Quorum::Default,
+            timeout_ms: 60_000,
+        }
+    }
+
+    #[test]
+    fn it_is_sent_as_it_always_was() {
+        for context in [None, Some(clock(3))] {
+            let (new, old) = (write(context.clone()), sent(context.clone()));
+            let bytes = postcard::to_allocvec(&new).unwrap();
+            assert_eq!(bytes, postcard::to_allocvec(&old).unwrap());
+            let read: Write = postcard::from_bytes(&bytes).unwrap();
+            assert_eq!((read.context, read.value.body), (context.clone(), new.value.body.clone()));
+            assert!(read.unchanged.is_none() && !read.alone, "that says the operation");
+            let old = SentIf { write: old, unchanged: clock(9) };
+            let bytes = postcard::to_allocvec(&(&new, &clock(9))).unwrap();
+            assert_eq!(bytes, postcard::to_allocvec(&old).unwrap());
+        }
+    }
+}
