@@ -109,12 +109,12 @@ impl Teller {
 
     fn results(&mut self, out: &mut BytesMut, results: &PhaseResults) {
         self.sent += results.values.len() as u64;
-        let bytes: usize = results.values.iter().map(|value| value.0.len() + 1).sum();
+        let bytes: usize = results.values.iter().map(|row| row.bytes() + 1).sum();
         let mut text = String::with_capacity(bytes + 32);
         text.push_str(&format!("{{\"phase\":{},\"data\":[", results.phase));
-        for (at, value) in results.values.iter().enumerate() {
+        for (at, row) in results.values.iter().enumerate() {
             text.push_str(if at > 0 { "," } else { "" });
-            text.push_str(value.unmarked());
+            text.push_str(row.text());
         }
         text.push_str("]}");
         self.write(out, "results", &text);
@@ -171,14 +171,13 @@ impl Teller {
 
 #[cfg(test)]
 mod tests {
-    use mapring_mapred::Failure;
-    use mapring_script::JsonText;
+    use mapring_mapred::{Failure, Row};
 
     use super::*;
     use crate::tests::fake::Unwatched;
 
     fn result(phase: usize, values: &[&str]) -> Result<PhaseResults, Failure> {
-        let values = values.iter().map(|&value| JsonText(value.into())).collect();
+        let values = values.iter().map(|&value| Row::value(value)).collect();
         Ok(PhaseResults { phase, values })
     }
 

@@ -15,7 +15,7 @@ use futures::{FutureExt as _, StreamExt as _, stream};
 use http::header::CONTENT_LENGTH;
 use http::{Method, StatusCode};
 use mapring_api::backend::{ParsedQuery, Watched};
-use mapring_mapred::{Failure, PhaseResults, Rejection, Results};
+use mapring_mapred::{Failure, PhaseResults, Rejection, Results, Row};
 use mapring_types::limits as shared;
 
 use crate::app::{App, Request};
@@ -206,21 +206,21 @@ struct OpenPart {
 impl Piece<'_> {
     fn add(&mut self, results: &PhaseResults) {
         // Growing step by step would take twice the memory.
-        let text: usize = results.values.iter().map(|value| value.0.len() + 1).sum();
+        let text: usize = results.values.iter().map(|row| row.bytes() + 1).sum();
         self.out.reserve(text + PART_HEAD_BYTES);
-        for value in &results.values {
-            let member = value.as_member();
+        for row in &results.values {
+            let is_pair = matches!(row, Row::Pair(_));
             let fits = |part: &OpenPart| {
                 part.phase == results.phase
-                    && part.pairs.is_some() == member.is_some()
+                    && part.pairs.is_some() == is_pair
                     && self.out.len() - part.start < limits::PART_BYTES
             };
             if self.open.as_ref().is_some_and(fits) {
                 self.out.put_u8(b',');
             } else {
-                self.begin_part(results.phase, member.is_some());
+                self.begin_part(results.phase, is_pair);
             }
-            let text = value.unmarked().as_bytes();
+            let text = row.text().as_bytes();
             if let Some(pairs) = self.open.as_mut().and_then(|open| open.pairs.as_mut()) {
                 pairs.push(self.out.len()..self.out.len() + text.len());
             }
@@ -279,13 +279,12 @@ impl Piece<'_> {
 #[cfg(test)]
 mod tests {
     use mapring_mapred::Failure;
-    use mapring_script::JsonText;
 
     use super::*;
     use crate::tests::fake::Unwatched;
 
     fn result(phase: usize, values: &[&str]) -> Result<PhaseResults, Failure> {
-        let values = values.iter().map(|&value| JsonText(value.into())).collect();
+        let values = values.iter().map(|&value| Row::value(value)).collect();
         Ok(PhaseResults { phase, values })
     }
 
@@ -336,16 +335,19 @@ mod tests {
 
     #[tokio::test]
     async fn pairs_are_members_of_an_object() {
-        let pair = |name: &str, value: &str| JsonText::pair(&format!("\"{name}\""), value).0;
+        let pair = |name: &str, value: &str| Row::pair(&format!("\"{name}\""), value);
         let (one, two) = (pair("a", "1"), pair("b", "[2]"));
-        let results = vec![result(0, &[&one, &two, "3"]), result(0, &[&two])];
+        let result = |rows: &[&Row]| {
+            Ok(PhaseResults { phase: 0, values: rows.iter().copied().cloned().collect() })
+        };
+        let results = vec![result(&[&one, &two, &Row::value("3")]), result(&[&two])];
         let expect = part(r#"{"phase":0,"data":{"a":1,"b":[2]}}"#)
             + &part(r#"{"phase":0,"data":[3]}"#)
             + &part(r#"{"phase":0,"data":{"b":[2]}}"#)
             + "\r\n--X--\r\n";
         assert_eq!(pieces(results).await, [expect]);
         // But no name comes twice in one.
-        let results = vec![result(0, &[&one, &two]), result(0, &[&one])];
+        let results = vec![result(&[&one, &two]), result(&[&one])];
         let expect = part(r#"{"phase":0,"data":[{"a":1},{"b":[2]},{"a":1}]}"#) + "\r\n--X--\r\n";
         assert_eq!(pieces(results).await, [expect]);
     }

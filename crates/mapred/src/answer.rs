@@ -11,7 +11,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use futures::stream::BoxStream;
 use futures::{StreamExt, stream};
 use mapring_kv::{Executor, executor};
-use mapring_script::JsonText;
+use mapring_script::Row;
 use mapring_types::{Error, ErrorKind};
 
 use crate::failure::Failure;
@@ -113,7 +113,7 @@ struct Collector<'a> {
 struct Part {
     file: Option<File>,
     file_bytes: u64,
-    memory: Vec<JsonText>,
+    memory: Vec<Row>,
 }
 
 impl Collector<'_> {
@@ -135,9 +135,8 @@ impl Collector<'_> {
             if part.memory.is_empty() {
                 continue;
             }
-            let mut values = std::mem::take(&mut part.memory);
             // Pairs of an answer that is so large stay objects in a list.
-            values.iter_mut().for_each(unmark);
+            let values = std::mem::take(&mut part.memory);
             let file = part.file.take();
             let (length, directory) = (separated(&values), config.spill_dir.clone());
             let written = off_reactor(&self.answers.executor, move || {
@@ -147,7 +146,7 @@ impl Collector<'_> {
                 };
                 let mut file = BufWriter::with_capacity(limits::ANSWER_CHUNK, file);
                 for value in values {
-                    file.write_all(value.0.as_bytes())?;
+                    file.write_all(value.text().as_bytes())?;
                     file.write_all(b",")?;
                 }
                 file.into_inner().map_err(io::IntoInnerError::into_error)
@@ -170,12 +169,10 @@ impl Collector<'_> {
         let nested = kept_phases > 1;
         let mut whole_is_object = false;
         let mut pieces = vec![Piece::Text("[")];
-        let only_pairs = |part: &Part| {
-            part.file.is_none() && is_one_object(part.memory.iter().map(JsonText::as_member))
-        };
-        for (number, mut part) in self.phases.into_values().enumerate() {
+        let only_pairs =
+            |part: &Part| part.file.is_none() && is_one_object(part.memory.iter().map(Row::member));
+        for (number, part) in self.phases.into_values().enumerate() {
             let pairs = only_pairs(&part);
-            part.memory.iter_mut().for_each(if pairs { to_member } else { unmark });
             let (begin, end) = if pairs { ("{", "}") } else { ("[", "]") };
             if nested && number > 0 {
                 pieces.push(Piece::Text(","));
@@ -183,15 +180,16 @@ impl Collector<'_> {
             if nested || pairs {
                 pieces.push(Piece::Text(begin));
             }
-            let in_memory = separated(&part.memory);
+            let written = if pairs { Written::Members } else { Written::Values };
+            let in_memory = part.memory.iter().map(|row| written.text(row).len() as u64 + 1).sum();
             // Every value is followed by a comma, but for the last one.
             let last = u64::from(in_memory == 0);
             if let Some(file) = part.file {
                 let left = part.file_bytes.saturating_sub(last);
                 pieces.push(Piece::File { file, left, rewound: false });
             }
-            let left = in_memory.saturating_sub(1);
-            pieces.push(Piece::Values { values: part.memory.into_iter(), left });
+            let left = u64::saturating_sub(in_memory, 1);
+            pieces.push(Piece::Rows { rows: part.memory.into_iter(), written, left });
             if nested || pairs {
                 pieces.push(Piece::Text(end));
             }
@@ -218,7 +216,7 @@ impl Collector<'_> {
 }
 
 /// Whether values can be written as one object: there are some, each is the member of an object (see
-/// [`JsonText::as_member`]), and no name comes twice. Riak repeats names; whoever reads such an object
+/// [`Row::member`]), and no name comes twice. Riak repeats names; whoever reads such an object
 /// as JSON loses all values but one of each.
 pub fn is_one_object<'a>(values: impl IntoIterator<Item = Option<&'a str>>) -> bool {
     let mut names = HashSet::new();
@@ -238,21 +236,27 @@ fn name_of(member: &str) -> &str {
     member.get(..end.unwrap_or(member.len())).unwrap_or(member)
 }
 
-fn unmark(value: &mut JsonText) {
-    if value.as_member().is_some() {
-        value.0 = value.unmarked().to_owned();
-    }
+/// How rows are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Written {
+    /// As the values of a list.
+    Values,
+    /// As the members of an object: all are pairs.
+    Members,
 }
 
-fn to_member(value: &mut JsonText) {
-    if let Some(member) = value.as_member() {
-        value.0 = member.to_owned();
+impl Written {
+    fn text(self, row: &Row) -> &str {
+        match self {
+            Self::Values => row.text(),
+            Self::Members => row.member().unwrap_or_else(|| row.text()),
+        }
     }
 }
 
 /// The length of values with a comma after each.
-fn separated(values: &[JsonText]) -> u64 {
-    values.iter().map(|value| value.0.len() as u64 + 1).sum()
+fn separated(rows: &[Row]) -> u64 {
+    rows.iter().map(|row| row.bytes() as u64 + 1).sum()
 }
 
 /// An answer on its way to the client.
@@ -281,9 +285,10 @@ impl Source {
 /// A stretch of an answer.
 enum Piece {
     Text(&'static str),
-    /// Values with commas between them, `left` bytes.
-    Values {
-        values: std::vec::IntoIter<JsonText>,
+    /// Rows with commas between them, `left` bytes.
+    Rows {
+        rows: std::vec::IntoIter<Row>,
+        written: Written,
         left: u64,
     },
     File {
@@ -297,7 +302,7 @@ impl Piece {
     fn length(&self) -> u64 {
         match self {
             Self::Text(text) => text.len() as u64,
-            Self::Values { left, .. } | Self::File { left, .. } => *left,
+            Self::Rows { left, .. } | Self::File { left, .. } => *left,
         }
     }
 
@@ -305,18 +310,18 @@ impl Piece {
     async fn read(self, executor: &Arc<dyn Executor>) -> io::Result<(Bytes, Option<Self>)> {
         match self {
             Self::Text(text) => Ok((text.into(), None)),
-            Self::Values { mut values, left } => {
+            Self::Rows { mut rows, written, left } => {
                 let mut chunk = BytesMut::new();
                 while chunk.len() < limits::ANSWER_CHUNK
-                    && let Some(value) = values.next()
+                    && let Some(row) = rows.next()
                 {
-                    chunk.put_slice(value.0.as_bytes());
-                    if values.len() > 0 {
+                    chunk.put_slice(written.text(&row).as_bytes());
+                    if rows.len() > 0 {
                         chunk.put_u8(b',');
                     }
                 }
                 let left = left - chunk.len() as u64;
-                let rest = (left > 0).then_some(Self::Values { values, left });
+                let rest = (left > 0).then_some(Self::Rows { rows, written, left });
                 Ok((chunk.freeze(), rest))
             }
             Self::File { mut file, left, rewound } => {
@@ -365,11 +370,17 @@ mod tests {
         grammar::parse(body.as_bytes()).unwrap()
     }
 
+    /// What begins with a space is a pair.
+    fn row(text: &str) -> Row {
+        text.strip_prefix(' ')
+            .map_or_else(|| Row::value(text), |pair| Row::pair_of(pair.to_owned()))
+    }
+
     fn results(of: &[(usize, &[&str])]) -> Results {
         let items: Vec<_> = of
             .iter()
             .map(|(phase, values)| {
-                let values = values.iter().map(|text| JsonText((*text).to_owned())).collect();
+                let values = values.iter().map(|text| row(text)).collect();
                 Ok(PhaseResults { phase: *phase, values })
             })
             .collect();
@@ -417,15 +428,13 @@ mod tests {
 
     #[test]
     fn lists_of_nothing_but_pairs_are_objects() {
-        let pairs = [JsonText::pair("\"a\"", "1").0, JsonText::pair("\"a\"", "[2]").0];
-        let [one, two] = [pairs[0].as_str(), pairs[1].as_str()];
+        let [one, two, other] = [r#" {"a":1}"#, r#" {"a":[2]}"#, r#" {"b":{}}"#];
         let check = |keeps: &[bool], of: &[(usize, &[&str])], most: u64, expect: &str| {
             let config = MapredConfig { answer_memory_bytes: most, ..MapredConfig::default() };
             let found = futures::executor::block_on(body(&query(keeps), results(of), &config));
             assert_eq!(found.unwrap(), expect);
         };
-        let other = JsonText::pair("\"b\"", "{}").0;
-        check(&[true], &[(0, &[one]), (0, &[&other])], 1_000, r#"{"a":1,"b":{}}"#);
+        check(&[true], &[(0, &[one]), (0, &[other])], 1_000, r#"{"a":1,"b":{}}"#);
         // No name comes twice.
         check(&[true], &[(0, &[one]), (0, &[two])], 1_000, r#"[{"a":1},{"a":[2]}]"#);
         check(&[true], &[(0, &[one])], 1_000, r#"{"a":1}"#);
@@ -434,7 +443,7 @@ mod tests {
         check(&[true, true], &[(0, &[one]), (1, &[two, "4"])], 1_000, both);
         check(&[true, true], &[(1, &[one])], 1_000, r#"[{"a":1}]"#);
         // An answer that outgrows the memory is a list.
-        check(&[true], &[(0, &[one]), (0, &[&other])], 3, r#"[{"a":1},{"b":{}}]"#);
+        check(&[true], &[(0, &[one]), (0, &[other])], 3, r#"[{"a":1},{"b":{}}]"#);
     }
 
     #[test]
@@ -488,7 +497,7 @@ mod tests {
     #[test]
     fn a_failure_is_the_answer() {
         let failed: Results = stream::iter([
-            Ok(PhaseResults { phase: 0, values: vec![JsonText("1".into())] }),
+            Ok(PhaseResults { phase: 0, values: vec![Row::value("1")] }),
             Err(Failure::timeout()),
         ])
         .boxed();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use mapring_script::JsonText;
+use mapring_script::{JsonText, Row};
 use mapring_types::{BucketId, Error, ObjectId, Result, limits as common};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -13,15 +13,16 @@ use crate::json;
 
 /// Reads what a phase gave as the input of a following map or link; `None` when it is no key form.
 /// Unlike in the query's own inputs, a `null` keydata means that none is given.
-pub(crate) fn parse(value: &JsonText) -> Option<KeyInput> {
-    if value.as_member().is_some() {
+pub(crate) fn parse(row: &Row) -> Option<KeyInput> {
+    let form = match row {
+        Row::Value(text) => serde_json::from_str(&text.0).ok()?,
         // To Erlang a pair of names is as good an input as a list of them.
-        let pair: BTreeMap<String, String> = serde_json::from_str(&value.0).ok()?;
-        let (bucket, key) = pair.into_iter().next()?;
-        let list = serde_json::Value::from(vec![bucket, key]).to_string();
-        return parse(&JsonText(list));
-    }
-    let form: Form<'_> = serde_json::from_str(&value.0).ok()?;
+        Row::Pair(text) => {
+            let pair: BTreeMap<String, String> = serde_json::from_str(&text.0).ok()?;
+            let (bucket, key) = pair.into_iter().next()?;
+            Form::Two(bucket, key)
+        }
+    };
     let (bucket, key, keydata) = match form {
         Form::Two(bucket, key) => (BucketId::untyped(bucket), key, None),
         Form::Three(bucket, key, keydata) => (BucketId::untyped(bucket), key, Some(keydata)),
@@ -45,7 +46,7 @@ pub(crate) fn parse(value: &JsonText) -> Option<KeyInput> {
 ///
 /// # Errors
 /// `Invalid` when a name is no UTF-8 and so cannot be written as JSON.
-pub(crate) fn to_json(input: &KeyInput) -> Result<JsonText> {
+pub(crate) fn to_row(input: &KeyInput) -> Result<Row> {
     let bucket = name(&input.id, &input.id.bucket.name)?;
     let key = name(&input.id, &input.id.key)?;
     let keydata = input.keydata.as_ref().map(|text| text.0.as_str());
@@ -58,30 +59,30 @@ pub(crate) fn to_json(input: &KeyInput) -> Result<JsonText> {
         let bucket_type = name(&input.id, &input.id.bucket.bucket_type)?;
         format!("[{bucket},{key},{},{bucket_type}]", keydata.unwrap_or("null"))
     };
-    Ok(JsonText(text))
+    Ok(Row::value(text))
 }
 
 /// An input as a value for a reduce that has an Erlang name. To Erlang a name alone is a pair, which
-/// shows in the answers of such functions over keys; every other form is as in [`to_json`].
+/// shows in the answers of such functions over keys; every other form is as in [`to_row`].
 ///
 /// # Errors
-/// As [`to_json`].
-pub(crate) fn to_term(input: &KeyInput) -> Result<JsonText> {
+/// As [`to_row`].
+pub(crate) fn to_term(input: &KeyInput) -> Result<Row> {
     if input.keydata.is_some() || !input.id.bucket.is_untyped() {
-        return to_json(input);
+        return to_row(input);
     }
     let (bucket, key) = (name(&input.id, &input.id.bucket.name)?, name(&input.id, &input.id.key)?);
-    Ok(JsonText::pair(&bucket, &key))
+    Ok(Row::pair(&bucket, &key))
 }
 
 /// A link as a value, its tag in the place of the keydata.
 ///
 /// # Errors
-/// As [`to_json`].
-pub(crate) fn link_to_json(holder: &ObjectId, parts: [&Bytes; 3]) -> Result<JsonText> {
+/// As [`to_row`].
+pub(crate) fn link_to_row(holder: &ObjectId, parts: [&Bytes; 3]) -> Result<Row> {
     let [bucket, key, tag] = parts;
     let (bucket, key, tag) = (name(holder, bucket)?, name(holder, key)?, name(holder, tag)?);
-    Ok(JsonText(format!("[{bucket},{key},{tag}]")))
+    Ok(Row::value(format!("[{bucket},{key},{tag}]")))
 }
 
 fn name(id: &ObjectId, bytes: &Bytes) -> Result<String> {
@@ -135,7 +136,11 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str, expect: Option<(&str, Option<&str>)>) {
-        let found = parse(&JsonText(text.to_owned()));
+        let row = match text.strip_prefix(' ') {
+            Some(pair) if pair.starts_with('{') => Row::pair_of(pair.to_owned()),
+            _ => Row::value(text),
+        };
+        let found = parse(&row);
         let found = found.map(|input| (input.id.to_string(), input.keydata.map(|text| text.0)));
         let expect = expect.map(|(id, keydata)| (id.to_owned(), keydata.map(str::to_owned)));
         assert_eq!(found, expect, "{text}");
@@ -154,7 +159,7 @@ mod tests {
         check(r#"{"b":"k"}"#, None);
         check(r#"["b","k",1,"default"]"#, Some(("b/k", Some("1"))));
         let deep = format!(r#"["b","k",{}{}]"#, "[".repeat(10_000), "]".repeat(10_000));
-        assert!(parse(&JsonText(deep)).is_some());
+        assert!(parse(&Row::value(deep)).is_some());
         for text in [
             "7",
             "null",
@@ -177,7 +182,7 @@ mod tests {
     fn writes(bucket: BucketId, keydata: Option<&str>, expect: &str) {
         let keydata = keydata.map(|text| JsonText(text.into()));
         let input = KeyInput { id: ObjectId::new(bucket, "ké"), keydata };
-        assert_eq!(to_json(&input).unwrap().0, expect);
+        assert_eq!(to_row(&input).unwrap(), Row::value(expect));
     }
 
     #[test]
@@ -189,6 +194,6 @@ mod tests {
         writes(BucketId::typed("t", "b"), Some("1"), r#"["b","k\u00e9",1,"t"]"#);
         let input =
             KeyInput { id: ObjectId::new(BucketId::untyped("b"), &b"\xff"[..]), keydata: None };
-        assert!(to_json(&input).unwrap_err().message().contains("\\xff"));
+        assert!(to_row(&input).unwrap_err().message().contains("\\xff"));
     }
 }

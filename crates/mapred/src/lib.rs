@@ -36,7 +36,6 @@ use std::sync::atomic::Ordering;
 use futures::stream::BoxStream;
 use mapring_kv::{Executor, Kv};
 use mapring_net::{Service, ServiceId, Transport};
-use mapring_script::JsonText;
 use mapring_types::{Clock, Entropy};
 use mapring_workers::Workers;
 
@@ -44,6 +43,7 @@ pub use answer::{Answer, is_one_object};
 pub use failure::{Failure, Rejection};
 pub use grammar::Query;
 pub use handle::QueryHandle;
+pub use mapring_script::Row;
 pub use report::{PhaseReport, QueryId, QueryList, QueryReport};
 
 /// The number of the service for the work of queries. It is sent, and so never another service's.
@@ -110,13 +110,13 @@ pub struct PhaseResults {
     /// The phase, from 0.
     pub phase: usize,
     /// The values, in Riak's JSON (non-ASCII escaped).
-    pub values: Vec<JsonText>,
+    pub values: Vec<Row>,
 }
 
 impl PhaseResults {
     /// The length of all values.
     pub(crate) fn bytes(&self) -> usize {
-        self.values.iter().map(|value| value.0.len()).sum()
+        self.values.iter().map(Row::bytes).sum()
     }
 }
 

@@ -10,7 +10,7 @@ use futures::{StreamExt, stream};
 use mapring_cluster::{Cluster, View};
 use mapring_kv::{Executor, executor};
 use mapring_net::{Class, Method, Service, Transport};
-use mapring_script::JsonText;
+use mapring_script::{JsonText, Row};
 use mapring_types::{Entropy, Error, NodeId, Result as KvResult};
 use mapring_workers::Workers;
 use parking_lot::Mutex;
@@ -253,11 +253,8 @@ impl Engine {
 }
 
 /// Rewrites values in Riak's form, off the reactor when there is much to do.
-async fn encode(
-    executor: &Arc<dyn Executor>,
-    values: Vec<JsonText>,
-) -> Result<Vec<JsonText>, Failure> {
-    let bytes: usize = values.iter().map(|value| value.0.len()).sum();
+async fn encode(executor: &Arc<dyn Executor>, values: Vec<Row>) -> Result<Vec<Row>, Failure> {
+    let bytes: usize = values.iter().map(Row::bytes).sum();
     if bytes <= limits::INLINE_BYTES {
         return Ok(rewrite_all(values));
     }
@@ -274,15 +271,17 @@ async fn encode(
     }
 }
 
-fn rewrite_all(values: Vec<JsonText>) -> Vec<JsonText> {
-    values.into_iter().map(rewrite).collect()
+fn rewrite_all(values: Vec<Row>) -> Vec<Row> {
+    let rewritten = |row| match row {
+        Row::Value(text) => Row::Value(rewrite(text)),
+        Row::Pair(text) => Row::Pair(rewrite(text)),
+    };
+    values.into_iter().map(rewritten).collect()
 }
 
-fn rewrite(value: JsonText) -> JsonText {
-    let marked = value.as_member().is_some();
-    match json::encode(value.unmarked()) {
-        Cow::Borrowed(_) => value,
-        Cow::Owned(text) if marked => JsonText::marked(&text),
+fn rewrite(text: JsonText) -> JsonText {
+    match json::encode(&text.0) {
+        Cow::Borrowed(_) => text,
         Cow::Owned(text) => JsonText(text),
     }
 }

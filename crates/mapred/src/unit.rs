@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use mapring_kv::Cursor;
 use mapring_ring::Partition;
-use mapring_script::{JsonText, PhaseFunction, QueryTag, ReduceTiming, ScriptError};
+use mapring_script::{JsonText, PhaseFunction, QueryTag, ReduceTiming, Row, ScriptError};
 use mapring_types::error::WireError;
 use mapring_types::{Error, ObjectId, Result};
 use serde::de::DeserializeOwned;
@@ -166,9 +166,9 @@ pub(crate) struct Page {
     /// How far the unit has come with this page.
     pub(crate) progress: Progress,
     /// The results, if asked for.
-    pub(crate) results: Vec<JsonText>,
+    pub(crate) results: Vec<Row>,
     /// The pre-reduced results, if asked for.
-    pub(crate) reduced: Option<Vec<JsonText>>,
+    pub(crate) reduced: Option<Vec<Row>>,
     /// How many inputs the page took.
     pub(crate) inputs: u64,
     /// How many results they gave, sent or not.
@@ -265,7 +265,7 @@ pub(crate) fn encode<T: Serialize>(message: &T) -> Bytes {
 /// Encodes a page, in no more memory than it needs.
 pub(crate) fn encode_page(page: Page) -> Bytes {
     let values = page.results.iter().chain(page.reduced.iter().flatten());
-    let bytes: usize = values.map(|value| value.0.len() + LENGTH_BYTES).sum();
+    let bytes: usize = values.map(|row| row.bytes() + 1 + LENGTH_BYTES).sum();
     let mut frame = Vec::with_capacity(bytes + PAGE_HEAD_BYTES);
     frame.push(VERSION);
     postcard::to_extend(&Frame::Page(page), frame).unwrap_or_default().into()
@@ -302,7 +302,7 @@ mod tests {
             unit: 7,
             attempt: 2,
             progress: Progress::After(Cursor::new("k")),
-            results: vec![JsonText("1.0".into())],
+            results: vec![Row::value("1.0"), Row::pair("\"a\"", "1")],
             reduced: Some(Vec::new()),
             inputs: 3,
             made: 1,

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use mapring_script::js::JsRuntime;
 use mapring_script::native::NativeRuntime;
 use mapring_script::{
-    Binary, Function, JsonText, MapInput, PhaseFunction, ReduceState, ReduceTiming, Runtime,
+    Binary, Function, MapInput, PhaseFunction, ReduceState, ReduceTiming, Row, Runtime,
     ScriptLimits,
 };
 use mapring_types::{
@@ -152,10 +152,6 @@ fn words(number: usize) -> String {
     (0..120).map(word).collect::<Vec<_>>().join(" ")
 }
 
-fn json(text: &str) -> JsonText {
-    JsonText(text.to_owned())
-}
-
 fn source(source: &str) -> PhaseFunction {
     phase(Function::Source(source.to_owned()))
 }
@@ -215,7 +211,7 @@ impl Bench {
         print(self.only.as_deref(), &format!("js {name}"), count, call);
     }
 
-    fn reduce(&mut self, name: &str, function: &PhaseFunction, inputs: &[JsonText]) {
+    fn reduce(&mut self, name: &str, function: &PhaseFunction, inputs: &[Row]) {
         let native = mapring_script::native::runs(function);
         let Self { js, native: natives, .. } = self;
         let runtime: &mut dyn Runtime = if native { natives } else { js };
@@ -270,16 +266,16 @@ fn run(only: Option<String>) {
     bench.map("js test(/zebra/), 120 words", &test, words);
     bench.map("native mapValuesJson of 200 bytes", &named("Riak.mapValuesJson"), document);
     bench.map("native map_object_value of 200 bytes", &erlang("map_object_value"), document);
-    let numbers: Vec<JsonText> = (0..1_000).map(|number| json(&number.to_string())).collect();
+    let numbers: Vec<Row> = (0..1_000).map(|number| Row::value(number.to_string())).collect();
     bench.reduce("native reduceSum, batches of 20", &named("Riak.reduceSum"), &numbers);
     let sum = "function (values) { return [values.reduce(function (a, b) { return a + b; }, 0)]; }";
     bench.reduce("js sum by reduce, batches of 20", &source(sum), &numbers);
-    let counts: Vec<JsonText> =
-        (0..1_000).map(|at| json(&format!(r#"{{"w{}":1}}"#, at % 97))).collect();
+    let counts: Vec<Row> =
+        (0..1_000).map(|at| Row::value(format!(r#"{{"w{}":1}}"#, at % 97))).collect();
     bench.reduce("js merge of counts, batches of 20", &source(MERGE), &counts);
     for names in [300, 6_000] {
-        let one = |at: usize| json(&format!(r#"{{"word{}":1}}"#, at * 7_919 % names));
-        let counts: Vec<JsonText> = (0..6_000).map(one).collect();
+        let one = |at: usize| Row::value(format!(r#"{{"word{}":1}}"#, at * 7_919 % names));
+        let counts: Vec<Row> = (0..6_000).map(one).collect();
         let name = format!("js documented reduce, {names} names, batches of 20");
         bench.reduce(&name, &source(DOCUMENTED), &counts);
     }

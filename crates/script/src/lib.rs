@@ -10,6 +10,7 @@ mod memory;
 mod object;
 mod progress;
 mod reduce;
+mod row;
 
 pub mod js;
 pub mod library;
@@ -19,6 +20,7 @@ pub mod protocol;
 pub mod worker;
 
 pub use json::without_trailing_commas;
+pub use row::Row;
 
 use mapring_types::{ObjectId, Record};
 use serde::{Deserialize, Serialize};
@@ -27,34 +29,6 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct JsonText(pub String);
-
-impl JsonText {
-    /// What Erlang has as a pair: `{error,notfound}`, the members of an object that a map function
-    /// gives instead of a list. It is the text of an object with one member, marked by a space in
-    /// front of it, which no other text of a result has; a list of such values is written as one
-    /// object (fact R68).
-    pub fn pair(name: &str, value: &str) -> Self {
-        Self::marked(&format!("{{{name}:{value}}}"))
-    }
-
-    /// The pair that is the only member of an object.
-    pub fn marked(object: &str) -> Self {
-        Self(format!("{PAIR_MARK}{object}"))
-    }
-
-    /// The text without the mark of a pair.
-    pub fn unmarked(&self) -> &str {
-        self.0.strip_prefix(PAIR_MARK).unwrap_or(&self.0)
-    }
-
-    /// The member of a pair, `"name":value`; `None` for every other value.
-    pub fn as_member(&self) -> Option<&str> {
-        self.0.strip_prefix(PAIR_MARK)?.strip_prefix('{')?.strip_suffix('}')
-    }
-}
-
-/// See [`JsonText::pair`].
-const PAIR_MARK: char = ' ';
 
 /// A function of a phase.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -131,9 +105,9 @@ pub enum ReduceTiming {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReduceState {
     /// Results of the last call.
-    pub accumulator: Vec<JsonText>,
+    pub accumulator: Vec<Row>,
     /// Inputs since then, in arrival order.
-    pub pending: Vec<JsonText>,
+    pub pending: Vec<Row>,
     /// Whether there has been any input.
     pub started: bool,
 }
@@ -206,13 +180,13 @@ impl std::error::Error for ScriptError {}
 /// [`limits::BATCH_RESULT_BYTES`].
 pub(crate) fn map_batch(
     inputs: &[MapInput],
-    mut one: impl FnMut(usize, &MapInput) -> Result<Vec<JsonText>, ScriptError>,
-) -> Result<Vec<Vec<JsonText>>, ScriptError> {
+    mut one: impl FnMut(usize, &MapInput) -> Result<Vec<Row>, ScriptError>,
+) -> Result<Vec<Vec<Row>>, ScriptError> {
     let mut results = Vec::with_capacity(inputs.len());
     let mut bytes = 0;
     for (at, input) in inputs.iter().enumerate() {
         let result = one(at, input).map_err(|error| error.at(at))?;
-        bytes += result.iter().map(|value| value.0.len()).sum::<usize>();
+        bytes += result.iter().map(Row::bytes).sum::<usize>();
         results.push(result);
         if bytes >= limits::BATCH_RESULT_BYTES {
             break;
@@ -266,7 +240,7 @@ pub struct Combined {
     pub made_bytes: u64,
     /// What is left of them for the reduce phase: the results of the reduce function, or what the
     /// map function gave where that were too few values to be worth a call.
-    pub values: Vec<JsonText>,
+    pub values: Vec<Row>,
 }
 
 /// Which of two functions failed.
@@ -296,7 +270,7 @@ pub trait Runtime {
         query: QueryTag,
         function: &PhaseFunction,
         inputs: Vec<MapInput>,
-    ) -> Result<Vec<Vec<JsonText>>, ScriptError>;
+    ) -> Result<Vec<Vec<Row>>, ScriptError>;
 
     /// Begins a reduce, or goes on with one that was put aside.
     ///
@@ -314,7 +288,7 @@ pub trait Runtime {
     ///
     /// # Errors
     /// When a call fails; the reduce is then over.
-    fn reduce_push(&mut self, inputs: Vec<JsonText>) -> Result<(), ScriptError>;
+    fn reduce_push(&mut self, inputs: Vec<Row>) -> Result<(), ScriptError>;
 
     /// Puts the reduce aside.
     ///
@@ -327,5 +301,5 @@ pub trait Runtime {
     ///
     /// # Errors
     /// When a call fails.
-    fn reduce_finish(&mut self) -> Result<Vec<JsonText>, ScriptError>;
+    fn reduce_finish(&mut self) -> Result<Vec<Row>, ScriptError>;
 }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use mapring_types::{IndexValue, Link, Object, ObjectId, Sibling};
 
 use crate::json::{quoted, write_str};
-use crate::{Binary, FailureCause, JsonText, MapInput, ScriptError};
+use crate::{Binary, FailureCause, MapInput, Row, ScriptError};
 
 /// The parts of an object's name as text.
 pub(crate) struct Names<'a> {
@@ -58,7 +58,7 @@ pub(crate) fn text(sibling: &Sibling) -> Result<&str, ScriptError> {
 }
 
 /// What stands for a missing object in the output of a map.
-pub(crate) fn not_found(input: &MapInput) -> Result<JsonText, ScriptError> {
+pub(crate) fn not_found(input: &MapInput) -> Result<Row, ScriptError> {
     let names = names(&input.id)?;
     let mut out = String::from("{\"not_found\":{");
     if !input.id.bucket.is_untyped() {
@@ -73,7 +73,7 @@ pub(crate) fn not_found(input: &MapInput) -> Result<JsonText, ScriptError> {
     out.push_str(",\"keydata\":");
     out.push_str(keydata(input));
     out.push_str("}}");
-    Ok(JsonText(out))
+    Ok(Row::value(out))
 }
 
 /// The key data as JSON: the word `"undefined"` when there is none.

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::library::Library;
 use crate::limits::FRAME_BYTES;
 use crate::{
-    Combined, JsonText, MapInput, PhaseFunction, QueryTag, ReduceState, ReduceTiming, ScriptError,
+    Combined, MapInput, PhaseFunction, QueryTag, ReduceState, ReduceTiming, Row, ScriptError,
     ScriptLimits,
 };
 
@@ -68,7 +68,7 @@ pub enum Request {
         state: ReduceState,
     },
     /// See [`crate::Runtime::reduce_push`].
-    ReducePush(Vec<JsonText>),
+    ReducePush(Vec<Row>),
     /// See [`crate::Runtime::reduce_suspend`].
     ReduceSuspend,
     /// See [`crate::Runtime::reduce_finish`].
@@ -99,7 +99,7 @@ pub enum Response {
     /// To `Library`: what is wrong with its files. They are used as far as they can be.
     Library(Vec<String>),
     /// To `Map`: the results of the first inputs.
-    Mapped(Vec<Vec<JsonText>>),
+    Mapped(Vec<Vec<Row>>),
     /// To `Combine`.
     Combined(Combined),
     /// To `Combine`: the reduce function failed. The worker goes on.
@@ -109,7 +109,7 @@ pub enum Response {
     /// To `ReduceSuspend`.
     Suspended(ReduceState),
     /// To `ReduceFinish`.
-    Reduced(Vec<JsonText>),
+    Reduced(Vec<Row>),
     /// The request failed. The worker goes on.
     Failed(ScriptError),
     /// The interpreter itself failed: the worker ends.
@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn frames_come_back_and_damaged_ones_are_refused() {
-        let message = Response::Mapped(vec![vec![JsonText("1".into())], vec![]]);
+        let message = Response::Mapped(vec![vec![Row::value("1")], vec![]]);
         let frame = encode(&message).unwrap();
         assert_eq!(read::<Response>(&mut frame.as_slice()).unwrap(), message);
         for cut in 0..frame.len() {

@@ -18,7 +18,7 @@ fn each(function: &str, list: &[serde_json::Value]) -> Vec<serde_json::Value> {
     let list = json(&serde_json::Value::from(list).to_string());
     let input = mapring_script::MapInput { keydata: Some(list), ..input("") };
     let results = runtime().map(1, &source(&function, None), vec![input]).unwrap().remove(0);
-    results.iter().map(|result| serde_json::from_str(&result.0).unwrap()).collect()
+    results.iter().map(|result| serde_json::from_str(result.text()).unwrap()).collect()
 }
 
 /// What a program gives, as text.
@@ -26,7 +26,7 @@ fn each(function: &str, list: &[serde_json::Value]) -> Vec<serde_json::Value> {
 fn gives(program: &str, expected: &str) {
     let function = format!("function () {{ {program} }}");
     let results = runtime().map(1, &source(&function, None), vec![input("")]).unwrap().remove(0);
-    let result: serde_json::Value = serde_json::from_str(&results[0].0).unwrap();
+    let result: serde_json::Value = serde_json::from_str(results[0].text()).unwrap();
     assert_eq!(result, serde_json::Value::from(expected), "{program}");
 }
 
@@ -82,7 +82,8 @@ fn methods_give_what_they_give_in_node() {
         let function = source(include_str!("dates/methods.js"), None);
         let mut runtime = JsRuntime::new(ScriptLimits::default());
         let results = runtime.map(1, &function, vec![input("")]).unwrap().remove(0);
-        let given = results.iter().map(|result| serde_json::from_str::<String>(&result.0).unwrap());
+        let given =
+            results.iter().map(|result| serde_json::from_str::<String>(result.text()).unwrap());
         let expected = include_str!("dates/methods.txt").lines();
         let wrong: Vec<_> = given.clone().zip(expected.clone()).filter(|(a, b)| a != b).collect();
         assert!(wrong.is_empty(), "{wrong:#?}");

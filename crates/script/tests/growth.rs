@@ -147,7 +147,7 @@ fn lists_that_arrays_had_before_do_not_fill_the_memory() {
         let function = "function () { var a = new Array(100000).fill(0);
             for (var i = 0; i < 600; i++) { a.unshift(a.splice(99999, 1)[0]); } return [a.length]; }";
         let results = runtime.map(1, &source(function, None), vec![input("")]).unwrap();
-        assert_eq!(results[0][0].0, "100000");
+        assert_eq!(results[0][0].text(), "100000");
         let status = std::fs::read_to_string("/proc/self/status").unwrap();
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
         let peak: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();

@@ -7,8 +7,8 @@ use common::*;
 use mapring_script::js::JsRuntime;
 use mapring_script::limits::CONTEXTS;
 use mapring_script::{
-    Binary, CombineError, FailureCause, JsonText, MapInput, PhaseFunction, ReduceState,
-    ReduceTiming, Runtime, ScriptError, ScriptLimits,
+    Binary, CombineError, FailureCause, MapInput, PhaseFunction, ReduceState, ReduceTiming, Row,
+    Runtime, ScriptError, ScriptLimits,
 };
 use mapring_types::{BucketId, IndexValue, Link, ObjectId};
 
@@ -33,7 +33,7 @@ fn fails(function: &str, cause: FailureCause, words: &str) -> ScriptError {
 
 #[track_caller]
 fn reduces(function: &PhaseFunction, inputs: &[&str], expected: &[&str]) {
-    let results = reduce(&mut runtime(), function, ReduceTiming::AtEnd, texts(inputs));
+    let results = reduce(&mut runtime(), function, ReduceTiming::AtEnd, rows(inputs));
     assert_eq!(results, Ok(expected.iter().map(|text| (*text).to_owned()).collect()));
 }
 
@@ -308,19 +308,19 @@ fn globals_last_as_long_as_the_query() {
     let again = source("function(){return [n]}", None);
     assert_eq!(
         runtime.map(1, &count, vec![input(""), input("")]).unwrap(),
-        [texts(&["1"]), texts(&["2"])]
+        [rows(&["1"]), rows(&["2"])]
     );
-    assert_eq!(runtime.map(1, &again, vec![input("")]).unwrap(), [texts(&["2"])]);
-    assert_eq!(runtime.map(2, &count, vec![input("")]).unwrap(), [texts(&["1"])]);
+    assert_eq!(runtime.map(1, &again, vec![input("")]).unwrap(), [rows(&["2"])]);
+    assert_eq!(runtime.map(2, &count, vec![input("")]).unwrap(), [rows(&["1"])]);
     // Many queries later the context is gone, but nothing breaks.
     for query in 3..3 + CONTEXTS as u64 {
-        assert_eq!(runtime.map(query, &count, vec![input("")]).unwrap(), [texts(&["1"])]);
+        assert_eq!(runtime.map(query, &count, vec![input("")]).unwrap(), [rows(&["1"])]);
     }
-    assert_eq!(runtime.map(1, &count, vec![input("")]).unwrap(), [texts(&["1"])]);
+    assert_eq!(runtime.map(1, &count, vec![input("")]).unwrap(), [rows(&["1"])]);
     // So it is after a rest.
-    assert_eq!(runtime.map(1, &count, vec![input("")]).unwrap(), [texts(&["2"])]);
+    assert_eq!(runtime.map(1, &count, vec![input("")]).unwrap(), [rows(&["2"])]);
     runtime.rest();
-    assert_eq!(runtime.map(1, &count, vec![input("")]).unwrap(), [texts(&["1"])]);
+    assert_eq!(runtime.map(1, &count, vec![input("")]).unwrap(), [rows(&["1"])]);
 }
 
 #[test]
@@ -329,10 +329,10 @@ fn what_ended_queries_hold_is_given_back() {
     let limits = ScriptLimits { stack_bytes: 2 << 20, memory_bytes: 1 << 20, ..Default::default() };
     let mut runtime = JsRuntime::new(limits);
     let count = source("function(){return [n = (typeof n === 'undefined' ? 0 : n) + 1]}", None);
-    assert_eq!(runtime.map(1, &count, vec![input("")]).unwrap(), [texts(&["1"])]);
-    assert_eq!(runtime.map(1, &count, vec![input("")]).unwrap(), [texts(&["2"])]);
-    assert_eq!(runtime.map(2, &count, vec![input("")]).unwrap(), [texts(&["1"])]);
-    assert_eq!(runtime.map(1, &count, vec![input("")]).unwrap(), [texts(&["1"])]);
+    assert_eq!(runtime.map(1, &count, vec![input("")]).unwrap(), [rows(&["1"])]);
+    assert_eq!(runtime.map(1, &count, vec![input("")]).unwrap(), [rows(&["2"])]);
+    assert_eq!(runtime.map(2, &count, vec![input("")]).unwrap(), [rows(&["1"])]);
+    assert_eq!(runtime.map(1, &count, vec![input("")]).unwrap(), [rows(&["1"])]);
 }
 
 #[test]
@@ -440,8 +440,7 @@ fn the_library_of_reduces() {
     reduces(&with("reduceSlice", "[1,3]"), &["1", "2", "3", "4"], &["2", "3"]);
     reduces(&with("reduceSlice", "[1,9]"), &["1", "2", "3"], &["1", "2", "3"]);
     reduces(&of("filterNotFound"), &["1", gone, "[]", "\"s\""], &["1", "[]", "\"s\""]);
-    let error =
-        reduce(&mut runtime(), &of("filterNotFound"), ReduceTiming::AtEnd, texts(&["null"]));
+    let error = reduce(&mut runtime(), &of("filterNotFound"), ReduceTiming::AtEnd, rows(&["null"]));
     assert_eq!(error.unwrap_err().cause, FailureCause::Thrown);
 }
 
@@ -449,7 +448,7 @@ fn the_library_of_reduces() {
 fn reduces_keep_their_values_and_their_timing() {
     on_large_stack(|| {
         let function = source("function(vs, arg){return [vs.length, arg]}", Some("{\"a\":1}"));
-        let inputs = |count: usize| vec![json("1"); count];
+        let inputs = |count: usize| vec![row("1"); count];
         let run = |count| reduce(&mut runtime(), &function, ReduceTiming::Every(3), inputs(count));
         assert_eq!(run(0).unwrap(), ["0", "{\"a\":1}"]);
         assert_eq!(run(3).unwrap(), ["3", "{\"a\":1}"]);
@@ -486,7 +485,7 @@ fn reduces_keep_their_values_and_their_timing() {
 #[test]
 fn a_reduce_that_returns_an_object_gives_its_members() {
     let run = |text: &str, count| {
-        let inputs = vec![json("1"); count];
+        let inputs = vec![row("1"); count];
         reduce(&mut runtime(), &source(text, None), ReduceTiming::Every(2), inputs).unwrap()
     };
     let object = "function(vs){return {b: vs.length, a: [2], u: undefined, 7: {toJSON: () => 8}}}";
@@ -515,18 +514,18 @@ fn a_map_and_its_reduce_in_one_call() {
         let combined = one.combine(1, &words, &inputs, &merge).unwrap();
         assert_eq!((combined.inputs, combined.made), (100, 400));
         let mapped = runtime().map(1, &words, inputs.clone()).unwrap();
-        let bytes: u64 = mapped.iter().flatten().map(|value| value.0.len() as u64 + 8).sum();
+        let bytes: u64 = mapped.iter().flatten().map(|value| value.bytes() as u64 + 8).sum();
         assert!(combined.made_bytes.abs_diff(bytes) < bytes / 2);
-        let apart: Vec<JsonText> = mapped.into_iter().flatten().collect();
+        let apart: Vec<Row> = mapped.into_iter().flatten().collect();
         let apart = reduce(&mut runtime(), &merge, ReduceTiming::AtEnd, apart).unwrap();
         assert_eq!(strings(combined.values), apart);
         // Too few results for a call are given as they are.
         let few = one.combine(1, &words, &inputs[..2], &merge).unwrap();
         assert_eq!(few.values.len(), 8);
-        assert_eq!(few.values[2].0, r#"{"w0":1}"#);
+        assert_eq!(few.values[2].text(), r#"{"w0":1}"#);
         // A reduce of the same query that is under way has no part in it.
         one.reduce_open(1, &merge, ReduceTiming::AtEnd, ReduceState::default()).unwrap();
-        one.reduce_push(texts(&[r#"{"x":3}"#])).unwrap();
+        one.reduce_push(rows(&[r#"{"x":3}"#])).unwrap();
         one.combine(1, &words, &inputs, &merge).unwrap();
         assert_eq!(strings(one.reduce_finish().unwrap()), [r#"{"x":3}"#]);
     });
@@ -546,7 +545,7 @@ fn of_two_functions_in_one_call_the_failing_one_is_named() {
     let error = runtime.combine(1, &map, &inputs, &sum).unwrap_err();
     assert!(matches!(&error, CombineError::Map(error) if error.input == Some(7)), "{error:?}");
     let first = runtime.combine(1, &map, &inputs[..5], &sum).unwrap();
-    assert!(first.values[3].0.contains("not_found"));
+    assert!(first.values[3].text().contains("not_found"));
     let error = runtime.combine(1, &map, &inputs, &source("function(", None)).unwrap_err();
     assert!(matches!(&error, CombineError::Reduce(error) if error.cause == FailureCause::Syntax));
 }
@@ -573,7 +572,7 @@ fn a_reduce_goes_on_in_another_runtime() {
     let function =
         source("function(vs){return [vs.reduce(function(a, b){return a + b}, '')]}", None);
     let timing = ReduceTiming::Every(4);
-    let letters: Vec<JsonText> = ('a'..='j').map(|c| JsonText(format!("\"{c}\""))).collect();
+    let letters: Vec<Row> = ('a'..='j').map(|c| Row::value(format!("\"{c}\""))).collect();
     let mut state = ReduceState::default();
     for letter in letters {
         let mut runtime = runtime();

@@ -23,7 +23,7 @@ fn read(texts: &[&str]) -> Vec<[String; 2]> {
     let mut runtime =
         JsRuntime::new(ScriptLimits { stack_bytes: 2 << 20, ..ScriptLimits::default() });
     let results = runtime.map(1, &source(function, None), vec![input]).unwrap().remove(0);
-    results.iter().map(|result| serde_json::from_str(&result.0).unwrap()).collect()
+    results.iter().map(|result| serde_json::from_str(result.text()).unwrap()).collect()
 }
 
 #[test]

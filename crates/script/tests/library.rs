@@ -234,12 +234,8 @@ fn files_of_functions_are_there_for_queries() {
     assert_eq!(error.message, "shop.nowhere.deep is not defined");
     let error = run(named("shop.rate", None)).unwrap_err();
     assert_eq!(error.message, "shop.rate is not a function but a number");
-    let results = reduce(
-        &mut runtime,
-        &named("total", None),
-        ReduceTiming::Every(2),
-        texts(&["1", "2", "3"]),
-    );
+    let results =
+        reduce(&mut runtime, &named("total", None), ReduceTiming::Every(2), rows(&["1", "2", "3"]));
     assert_eq!(results.unwrap(), ["6"]);
 }
 

@@ -8,7 +8,7 @@ use common::*;
 use mapring_script::js::JsRuntime;
 use mapring_script::native::{Kind, NativeRuntime, known, runs};
 use mapring_script::{
-    Binary, FailureCause, JsonText, MapInput, PhaseFunction, ReduceState, ReduceTiming, Runtime,
+    Binary, FailureCause, MapInput, PhaseFunction, ReduceState, ReduceTiming, Row, Runtime,
     ScriptLimits,
 };
 use proptest::prelude::*;
@@ -18,14 +18,14 @@ const BATCH: ReduceTiming = ReduceTiming::Every(20);
 #[track_caller]
 fn reduces(function: &str, inputs: &[&str], expected: &[&str]) {
     let function = erlang(function, None);
-    let results = reduce(&mut NativeRuntime::new(), &function, BATCH, texts(inputs));
+    let results = reduce(&mut NativeRuntime::new(), &function, BATCH, rows(inputs));
     assert_eq!(results.unwrap(), expected);
 }
 
 #[track_caller]
 fn refuses(function: &str, inputs: &[&str], words: &str) {
     let function = erlang(function, None);
-    let error = reduce(&mut NativeRuntime::new(), &function, BATCH, texts(inputs)).unwrap_err();
+    let error = reduce(&mut NativeRuntime::new(), &function, BATCH, rows(inputs)).unwrap_err();
     assert_eq!(error.cause, FailureCause::BadArgument);
     assert!(error.message.starts_with(words), "{error:?}");
 }
@@ -217,7 +217,7 @@ fn results_that_come_back_are_taken() {
     // One input a call: what a call gave stands before the next input.
     let run = |function: &str, inputs: &[&str]| {
         let function = erlang(function, None);
-        let inputs = texts(inputs);
+        let inputs = rows(inputs);
         reduce(&mut NativeRuntime::new(), &function, ReduceTiming::Every(1), inputs).unwrap()
     };
     assert_eq!(run("reduce_sum", &["1", "2.5", "-3"]), ["0.5"]);
@@ -236,7 +236,7 @@ fn results_that_come_back_are_taken() {
         run("reduce_identity", &["[\"b\",\"1\"]", "[\"b\",\"2\"]", "[\"b\",\"3\"]"]),
         ["[\"b\",\"3\"]", "[\"b\",\"1\"]", "[\"b\",\"2\"]"]
     );
-    let inputs = |count: usize| (0..count).map(|n| JsonText(format!("\"{}\"", n % 7))).collect();
+    let inputs = |count: usize| (0..count).map(|n| Row::value(format!("\"{}\"", n % 7))).collect();
     for count in [0, 1, 19, 20, 21, 45, 1_000] {
         let count_of = |function: &str| {
             let function = erlang(function, None);
@@ -274,7 +274,7 @@ fn errors_begin_with_erlangs_words() {
 #[test]
 fn batches_and_rereduce() {
     // 45 inputs in batches of 20: results of earlier calls come back in front.
-    let inputs: Vec<JsonText> = (0..45).map(|n| JsonText(format!("\"{n}\""))).collect();
+    let inputs: Vec<Row> = (0..45).map(|n| Row::value(format!("\"{n}\""))).collect();
     let function = erlang("reduce_count_inputs", None);
     let results = reduce(&mut NativeRuntime::new(), &function, BATCH, inputs.clone());
     assert_eq!(results.unwrap(), ["45"]);
@@ -287,7 +287,7 @@ fn batches_and_rereduce() {
 #[test]
 fn a_failed_reduce_can_go_on_elsewhere() {
     let function = named("Riak.reduceSum", None);
-    let inputs = texts(&["1", "2", "{\"a\":1}", "3", "\"\\ud800\""]);
+    let inputs = rows(&["1", "2", "{\"a\":1}", "3", "\"\\ud800\""]);
     let mut native = NativeRuntime::new();
     native.reduce_open(1, &function, ReduceTiming::Every(2), ReduceState::default()).unwrap();
     native.reduce_push(inputs[..2].to_vec()).unwrap();
@@ -315,7 +315,7 @@ fn same_reduce(
     function: &PhaseFunction,
     inputs: &[String],
 ) -> Result<(), TestCaseError> {
-    let inputs: Vec<JsonText> = inputs.iter().cloned().map(JsonText).collect();
+    let inputs: Vec<Row> = inputs.iter().map(|text| row(text)).collect();
     for timing in [ReduceTiming::AtEnd, ReduceTiming::Every(3)] {
         let native = reduce(&mut NativeRuntime::new(), function, timing, inputs.clone());
         if let Ok(native) = native {
@@ -424,7 +424,7 @@ proptest! {
     #[test]
     fn order_of_terms_is_an_order(inputs in prop::collection::vec(value(), 0..12)) {
         let sort = |inputs: &[String]| {
-            let inputs = inputs.iter().cloned().map(JsonText).collect();
+            let inputs = inputs.iter().map(|text| row(text)).collect();
             reduce(&mut NativeRuntime::new(), &erlang("reduce_sort", None), ReduceTiming::AtEnd, inputs)
         };
         // Numbers out of range are refused.

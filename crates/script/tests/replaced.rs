@@ -44,7 +44,7 @@ fn both(runtime: &mut JsRuntime, program: &str) -> (String, String) {
     let value = context.eval(Source::from_bytes(&format!("({function})()[0]"))).unwrap();
     let expected = text(&value);
     let ours = runtime.map(1, &source(&function, None), vec![input("")]).unwrap().remove(0);
-    let ours: String = serde_json::from_str(&ours[0].0).unwrap();
+    let ours: String = serde_json::from_str(ours[0].text()).unwrap();
     (ours, expected)
 }
 

@@ -149,7 +149,7 @@ fn an_object_is_no_list_but_may_say_that_it_is_an_error() {
     tells("v => ({lineno: 3, message: 'mine'})", FailureCause::Thrown, "mine", &[]);
     tells("v => ({lineno: 0})", FailureCause::Thrown, r#"{"lineno":0}"#, &[]);
     let function = source("function(vs) { return {lineno: 1, message: 'from a reduce'}; }", None);
-    let error = reduce(&mut runtime(), &function, ReduceTiming::AtEnd, texts(&["1"])).unwrap_err();
+    let error = reduce(&mut runtime(), &function, ReduceTiming::AtEnd, rows(&["1"])).unwrap_err();
     assert_eq!((error.cause, error.message.as_str()), (FailureCause::Thrown, "from a reduce"));
 }
 
@@ -290,8 +290,8 @@ fn globals_are_a_querys_own() {
         None,
     );
     let get = source("function(vs) { return [typeof shared]; }", None);
-    assert_eq!(runtime.map(1, &set, vec![input("")]).unwrap(), [texts(&["1"])]);
-    assert_eq!(runtime.map(1, &set, vec![input("")]).unwrap(), [texts(&["2"])]);
+    assert_eq!(runtime.map(1, &set, vec![input("")]).unwrap(), [rows(&["1"])]);
+    assert_eq!(runtime.map(1, &set, vec![input("")]).unwrap(), [rows(&["2"])]);
     // A reduce of the same query sees it, of another does not; nor what another did to the language.
     let state = || mapring_script::ReduceState::default();
     for (query, expected) in [(1, "\"number\""), (2, "\"undefined\"")] {
@@ -307,6 +307,6 @@ fn globals_are_a_querys_own() {
         "function(v) { return [1].map(function(x) { return Riak.mapValuesJson(v)[0]; }); }",
         None,
     );
-    assert_eq!(runtime.map(4, &works, vec![input("5")]).unwrap(), [texts(&["5"])]);
+    assert_eq!(runtime.map(4, &works, vec![input("5")]).unwrap(), [rows(&["5"])]);
     assert_eq!(runtime.map(3, &works, vec![input("5")]).unwrap_err().cause, FailureCause::Thrown);
 }

@@ -8,7 +8,7 @@ use mapring_kv::Executor;
 use mapring_kv::executor::run;
 use mapring_script::native::NativeRuntime;
 use mapring_script::{
-    FailureCause, JsonText, MapInput, PhaseFunction, QueryTag, ReduceState, ReduceTiming, Runtime,
+    FailureCause, MapInput, PhaseFunction, QueryTag, ReduceState, ReduceTiming, Row, Runtime,
     ScriptError, ScriptLimits,
 };
 use mapring_workers::{Reduce, Workers};
@@ -45,7 +45,7 @@ impl Workers for InlineWorkers {
         _phase: usize,
         function: &Arc<PhaseFunction>,
         inputs: Vec<MapInput>,
-    ) -> Result<Vec<Vec<JsonText>>, ScriptError> {
+    ) -> Result<Vec<Vec<Row>>, ScriptError> {
         let function = Arc::clone(function);
         let work = move || NativeRuntime::new().map(query, &function, inputs);
         through(self.executor.as_ref(), work).await
@@ -85,14 +85,14 @@ fn over() -> ScriptError {
 
 #[async_trait]
 impl Reduce for InlineReduce {
-    async fn push(&mut self, inputs: Vec<JsonText>) -> Result<(), ScriptError> {
+    async fn push(&mut self, inputs: Vec<Row>) -> Result<(), ScriptError> {
         let mut runtime = self.runtime.take().ok_or_else(over)?;
         let push = move || runtime.reduce_push(inputs).map(|()| runtime);
         self.runtime = Some(through(self.executor.as_ref(), push).await?);
         Ok(())
     }
 
-    async fn finish(mut self: Box<Self>) -> Result<Vec<JsonText>, ScriptError> {
+    async fn finish(mut self: Box<Self>) -> Result<Vec<Row>, ScriptError> {
         let mut runtime = self.runtime.take().ok_or_else(over)?;
         through(self.executor.as_ref(), move || runtime.reduce_finish()).await
     }
@@ -108,18 +108,14 @@ mod tests {
         Arc::new(PhaseFunction { function, arg: None, binary: Binary::default() })
     }
 
-    fn json(text: &str) -> JsonText {
-        JsonText(text.to_owned())
-    }
-
     #[tokio::test]
     async fn built_ins_run_and_javascript_does_not() {
         let executor = Arc::new(mapring_kv::executor::Inline);
         let workers = InlineWorkers::new(executor, ScriptLimits::default());
         let sum = phase(Function::Named("Riak.reduceSum".to_owned()));
         let mut reduce = workers.reduce(1, 1, &sum, ReduceTiming::Every(20)).await.unwrap();
-        reduce.push(vec![json("1"), json("2")]).await.unwrap();
-        assert_eq!(reduce.finish().await.unwrap(), [json("3")]);
+        reduce.push(vec![Row::value("1"), Row::value("2")]).await.unwrap();
+        assert_eq!(reduce.finish().await.unwrap(), [Row::value("3")]);
         let source = phase(Function::Source("function(v){return []}".to_owned()));
         let error = workers.reduce(1, 1, &source, ReduceTiming::AtEnd).await.err().unwrap();
         assert_eq!(error.cause, FailureCause::Undefined);

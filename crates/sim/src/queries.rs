@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures::StreamExt;
-use mapring_mapred::Started;
+use mapring_mapred::{Row, Started};
 use mapring_types::{BucketId, Error, Result};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -276,7 +276,7 @@ async fn mapred(life: &Life, query: &str) -> Result<Answer> {
     let mut answer = Answer::default();
     while let Some(part) = results.next().await {
         let part = part.map_err(|failure| Error::unavailable(failure.body))?;
-        answer.values.extend(part.values.into_iter().map(|value| value.0));
+        answer.values.extend(part.values.into_iter().map(Row::into_text));
     }
     let key = |report: Box<RawValue>| {
         let report: Value = serde_json::from_str(report.get()).unwrap_or_default();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use mapring_script::{
-    JsonText, MapInput, PhaseFunction, QueryTag, ReduceTiming, ScriptError, ScriptLimits,
+    MapInput, PhaseFunction, QueryTag, ReduceTiming, Row, ScriptError, ScriptLimits,
 };
 use mapring_workers::{Reduce, Workers};
 
@@ -27,7 +27,7 @@ impl Workers for SlowWorkers {
         phase: usize,
         function: &Arc<PhaseFunction>,
         inputs: Vec<MapInput>,
-    ) -> Result<Vec<Vec<JsonText>>, ScriptError> {
+    ) -> Result<Vec<Vec<Row>>, ScriptError> {
         let each = self.random.within(0..self.slowest_ms + 1);
         tokio::time::sleep(Duration::from_millis(each * inputs.len() as u64)).await;
         self.workers.map(query, phase, function, inputs).await

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use mapring_script::native::NativeRuntime;
-use mapring_script::{
-    FailureCause, JsonText, MapInput, PhaseFunction, QueryTag, Runtime, ScriptError,
-};
+use mapring_script::{FailureCause, MapInput, PhaseFunction, QueryTag, Row, Runtime, ScriptError};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
@@ -40,7 +38,7 @@ impl Natives {
         query: QueryTag,
         function: &Arc<PhaseFunction>,
         inputs: Vec<MapInput>,
-    ) -> Result<Vec<Vec<JsonText>>, ScriptError> {
+    ) -> Result<Vec<Vec<Row>>, ScriptError> {
         let function = Arc::clone(function);
         self.run(move || NativeRuntime::new().map(query, &function, inputs)).await?
     }

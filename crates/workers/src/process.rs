@@ -14,8 +14,8 @@ use async_trait::async_trait;
 use mapring_script::limits::BATCH_RESULT_BYTES;
 use mapring_script::protocol::{Request, Response};
 use mapring_script::{
-    CombineError, Combined, FailureCause, JsonText, MapInput, PhaseFunction, QueryTag, ReduceState,
-    ReduceTiming, ScriptError, ScriptLimits, native as built_in,
+    CombineError, Combined, FailureCause, MapInput, PhaseFunction, QueryTag, ReduceState,
+    ReduceTiming, Row, ScriptError, ScriptLimits, native as built_in,
 };
 use mapring_types::Result;
 use tokio::time::Instant;
@@ -111,7 +111,7 @@ impl ProcessWorkers {
         function: &PhaseFunction,
         inputs: Vec<MapInput>,
         busy: &mut Duration,
-    ) -> Result<Vec<Vec<JsonText>>, ScriptError> {
+    ) -> Result<Vec<Vec<Row>>, ScriptError> {
         let mut results = Vec::with_capacity(inputs.len());
         for part in parts(inputs, |input| input.record.as_ref().map_or(0, |record| record.len())) {
             let (before, count) = (results.len(), part.len());
@@ -135,7 +135,7 @@ impl ProcessWorkers {
         function: &PhaseFunction,
         inputs: Vec<MapInput>,
         busy: &mut Duration,
-    ) -> Result<Vec<Vec<JsonText>>, ScriptError> {
+    ) -> Result<Vec<Vec<Row>>, ScriptError> {
         let count = inputs.len();
         let request = Request::Map { query, function: function.clone(), inputs };
         let mut lease = self.pool.acquire(query, phase).await?;
@@ -164,7 +164,7 @@ impl ProcessWorkers {
         phase: usize,
         function: &PhaseFunction,
         inputs: Vec<MapInput>,
-    ) -> Result<Vec<Vec<JsonText>>, ScriptError> {
+    ) -> Result<Vec<Vec<Row>>, ScriptError> {
         let mut lease: Option<Lease> = None;
         let mut results = Vec::with_capacity(inputs.len());
         let mut bytes = 0;
@@ -183,7 +183,7 @@ impl ProcessWorkers {
                 ScriptError { input: u32::try_from(at).ok(), ..error }
             })?;
             for result in mapped(response, 1)? {
-                bytes += result.iter().map(|value| value.0.len()).sum::<usize>();
+                bytes += result.iter().map(Row::bytes).sum::<usize>();
                 results.push(result);
             }
             lease = Some(own);
@@ -200,7 +200,7 @@ impl Workers for ProcessWorkers {
         phase: usize,
         function: &Arc<PhaseFunction>,
         inputs: Vec<MapInput>,
-    ) -> Result<Vec<Vec<JsonText>>, ScriptError> {
+    ) -> Result<Vec<Vec<Row>>, ScriptError> {
         self.map_timed(query, phase, function, inputs).await.0
     }
 
@@ -210,7 +210,7 @@ impl Workers for ProcessWorkers {
         phase: usize,
         function: &Arc<PhaseFunction>,
         inputs: Vec<MapInput>,
-    ) -> (Result<Vec<Vec<JsonText>>, ScriptError>, Duration) {
+    ) -> (Result<Vec<Vec<Row>>, ScriptError>, Duration) {
         let mut busy = Duration::ZERO;
         if built_in::runs(function) {
             let began = Instant::now();
@@ -304,7 +304,7 @@ pub(crate) fn is_erlang(function: &PhaseFunction) -> bool {
     matches!(function.function, mapring_script::Function::Erlang { .. })
 }
 
-fn mapped(response: Response, count: usize) -> Result<Vec<Vec<JsonText>>, ScriptError> {
+fn mapped(response: Response, count: usize) -> Result<Vec<Vec<Row>>, ScriptError> {
     match response {
         Response::Mapped(results) if (1..=count).contains(&results.len()) => Ok(results),
         _ => Err(unexpected()),

@@ -6,8 +6,7 @@ use async_trait::async_trait;
 use mapring_script::native::NativeRuntime;
 use mapring_script::protocol::{Request, Response};
 use mapring_script::{
-    FailureCause, JsonText, PhaseFunction, QueryTag, ReduceState, ReduceTiming, Runtime,
-    ScriptError,
+    FailureCause, PhaseFunction, QueryTag, ReduceState, ReduceTiming, Row, Runtime, ScriptError,
 };
 use tokio::sync::Mutex;
 
@@ -129,8 +128,8 @@ impl ProcessReduce {
         }
     }
 
-    async fn feed(&mut self, inputs: Vec<JsonText>) -> Result<(), ScriptError> {
-        let inputs = parts(inputs, |input| input.0.len());
+    async fn feed(&mut self, inputs: Vec<Row>) -> Result<(), ScriptError> {
+        let inputs = parts(inputs, Row::bytes);
         self.with_worker(async |lease| {
             for part in inputs {
                 done(lease.call(&Request::ReducePush(part)).await)?;
@@ -140,7 +139,7 @@ impl ProcessReduce {
         .await
     }
 
-    async fn end(&mut self) -> Result<Vec<JsonText>, ScriptError> {
+    async fn end(&mut self) -> Result<Vec<Row>, ScriptError> {
         let results = self
             .with_worker(async |lease| match lease.call(&Request::ReduceFinish).await {
                 Ok(Response::Reduced(results)) => Ok(results),
@@ -161,11 +160,11 @@ impl Drop for ProcessReduce {
 
 #[async_trait]
 impl Reduce for ProcessReduce {
-    async fn push(&mut self, inputs: Vec<JsonText>) -> Result<(), ScriptError> {
+    async fn push(&mut self, inputs: Vec<Row>) -> Result<(), ScriptError> {
         self.feed(inputs).await
     }
 
-    async fn finish(mut self: Box<Self>) -> Result<Vec<JsonText>, ScriptError> {
+    async fn finish(mut self: Box<Self>) -> Result<Vec<Row>, ScriptError> {
         self.end().await
     }
 }
@@ -216,7 +215,7 @@ impl NativeReduce {
 
 #[async_trait]
 impl Reduce for NativeReduce {
-    async fn push(&mut self, inputs: Vec<JsonText>) -> Result<(), ScriptError> {
+    async fn push(&mut self, inputs: Vec<Row>) -> Result<(), ScriptError> {
         if let Some(process) = &mut self.process {
             return process.feed(inputs).await;
         }
@@ -227,7 +226,7 @@ impl Reduce for NativeReduce {
         }
     }
 
-    async fn finish(mut self: Box<Self>) -> Result<Vec<JsonText>, ScriptError> {
+    async fn finish(mut self: Box<Self>) -> Result<Vec<Row>, ScriptError> {
         if let Some(process) = &mut self.process {
             return process.end().await;
         }

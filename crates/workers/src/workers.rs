@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use mapring_script::{
-    CombineError, Combined, JsonText, MapInput, PhaseFunction, QueryTag, ReduceTiming, ScriptError,
+    CombineError, Combined, MapInput, PhaseFunction, QueryTag, ReduceTiming, Row, ScriptError,
     ScriptLimits,
 };
 use tokio::time::Instant;
@@ -27,7 +27,7 @@ pub trait Workers: Send + Sync + 'static {
         phase: usize,
         function: &Arc<PhaseFunction>,
         inputs: Vec<MapInput>,
-    ) -> Result<Vec<Vec<JsonText>>, ScriptError>;
+    ) -> Result<Vec<Vec<Row>>, ScriptError>;
 
     /// As [`Workers::map`], and how long the functions took without the wait for a worker: what the
     /// size of the next call is chosen by. Under load the wait says nothing about the function.
@@ -37,7 +37,7 @@ pub trait Workers: Send + Sync + 'static {
         phase: usize,
         function: &Arc<PhaseFunction>,
         inputs: Vec<MapInput>,
-    ) -> (Result<Vec<Vec<JsonText>>, ScriptError>, Duration) {
+    ) -> (Result<Vec<Vec<Row>>, ScriptError>, Duration) {
         let began = Instant::now();
         let results = self.map(query, phase, function, inputs).await;
         (results, began.elapsed())
@@ -94,11 +94,11 @@ pub trait Reduce: Send {
     ///
     /// # Errors
     /// When a call fails; the reduce is then over.
-    async fn push(&mut self, inputs: Vec<JsonText>) -> Result<(), ScriptError>;
+    async fn push(&mut self, inputs: Vec<Row>) -> Result<(), ScriptError>;
 
     /// Makes the last call where one is due and returns the results.
     ///
     /// # Errors
     /// When a call fails.
-    async fn finish(self: Box<Self>) -> Result<Vec<JsonText>, ScriptError>;
+    async fn finish(self: Box<Self>) -> Result<Vec<Row>, ScriptError>;
 }

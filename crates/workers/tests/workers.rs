@@ -12,7 +12,7 @@ use futures::poll;
 use futures::stream::{FuturesUnordered, StreamExt};
 use mapring_script::protocol::{self, Request, Response, VERSION};
 use mapring_script::{
-    Binary, CombineError, FailureCause, Function, JsonText, MapInput, PhaseFunction, ReduceTiming,
+    Binary, CombineError, FailureCause, Function, MapInput, PhaseFunction, ReduceTiming, Row,
     ScriptError, ScriptLimits,
 };
 use mapring_types::{
@@ -88,22 +88,22 @@ fn input(body: &str) -> MapInput {
     MapInput { id, keydata: None, record: Some(Record::encode(&object)) }
 }
 
-fn json(text: &str) -> JsonText {
-    JsonText(text.to_owned())
+fn row(text: &str) -> Row {
+    Row::value(text)
 }
 
 async fn map(workers: &dyn Workers, function: &Arc<PhaseFunction>, bodies: &[&str]) -> Mapped {
     workers.map(1, 0, function, bodies.iter().map(|body| input(body)).collect()).await
 }
 
-type Mapped = Result<Vec<Vec<JsonText>>, ScriptError>;
+type Mapped = Result<Vec<Vec<Row>>, ScriptError>;
 
 /// The pool works as if nothing had been.
 async fn check_health(workers: &dyn Workers) {
     let function = source("function(v){return [v.values[0].data + '!']}");
     for _ in 0..4 {
         let results = map(workers, &function, &["a", "b"]).await.unwrap();
-        assert_eq!(results, [[json("\"a!\"")], [json("\"b!\"")]]);
+        assert_eq!(results, [[row("\"a!\"")], [row("\"b!\"")]]);
     }
 }
 
@@ -143,7 +143,7 @@ async fn hostile_functions_cost_a_worker_and_have_a_cause() {
         a.sort(function(){return (i = i * 7 + 3 & 1023) % 3 - 1}); return [a.length]}",
     );
     match map(workers.as_ref(), &function, &["x"]).await {
-        Ok(results) => assert_eq!(results, [[json("999")]]),
+        Ok(results) => assert_eq!(results, [[row("999")]]),
         Err(error) => assert_eq!(error.cause, Thrown, "{error:?}"),
     }
     check_health(workers.as_ref()).await;
@@ -166,7 +166,7 @@ async fn two_functions_in_one_call_fail_apart() {
         ("function(v){return [1]}", "function(vs){return [vs.reduce((a, b) => a + b, 0)]}");
     let combined = combine(one, sum, 200).await.unwrap().unwrap();
     assert_eq!((combined.inputs, combined.made), (200, 200));
-    assert_eq!(combined.values, [json("200")]);
+    assert_eq!(combined.values, [row("200")]);
     let seventh = "function(v){if (v.key == '7') for(;;){} return [1]}";
     let slow = combine(seventh, sum, 200).await.unwrap();
     assert!(
@@ -213,7 +213,7 @@ async fn the_memory_that_is_promised_can_be_used() {
         return [a.length]}",
     );
     for _ in 0..3 {
-        assert_eq!(map(workers.as_ref(), &function, &["x"]).await.unwrap(), [[json("150")]]);
+        assert_eq!(map(workers.as_ref(), &function, &["x"]).await.unwrap(), [[row("150")]]);
     }
     workers.shutdown().await;
 }
@@ -284,7 +284,7 @@ async fn large_results_end_a_batch() {
     let large = source("function(v) { return [v.key, 'x'.repeat(600 << 10)]; }");
     let bodies = ["0", "1", "2", "3", "4"];
     let results = map(workers.as_ref(), &large, &bodies).await.unwrap();
-    let keys: Vec<&str> = results.iter().map(|values| values[0].0.as_str()).collect();
+    let keys: Vec<&str> = results.iter().map(|values| values[0].text()).collect();
     assert_eq!(keys, ["\"0\"", "\"1\""], "the rest has to be asked for again");
     let one = source("function(v) { return ['x'.repeat(3 << 20)]; }");
     assert_eq!(map(workers.as_ref(), &one, &bodies).await.unwrap().len(), 1);
@@ -330,7 +330,7 @@ async fn a_dropped_call_frees_its_worker() {
 }
 
 async fn feed(reduce: &mut Box<dyn Reduce>, from: u32, to: u32) {
-    let inputs = (from..to).map(|n| JsonText(n.to_string())).collect();
+    let inputs = (from..to).map(|n| Row::value(n.to_string())).collect();
     reduce.push(inputs).await.unwrap();
 }
 
@@ -350,7 +350,7 @@ async fn reduces_give_up_their_worker_for_others() {
         check_health(workers.as_ref()).await;
     }
     for reduce in reduces {
-        assert_eq!(reduce.finish().await.unwrap(), [json("1770")]);
+        assert_eq!(reduce.finish().await.unwrap(), [row("1770")]);
     }
     workers.shutdown().await;
 }
@@ -361,10 +361,10 @@ async fn reduces_fail_with_their_cause_and_stay_failed() {
     let timing = ReduceTiming::Every(2);
     let function = source("function(vs){for(;;){}}");
     let mut reduce = workers.reduce(1, 1, &function, timing).await.unwrap();
-    reduce.push(vec![json("1")]).await.unwrap();
-    let error = reduce.push(vec![json("1")]).await.unwrap_err();
+    reduce.push(vec![row("1")]).await.unwrap();
+    let error = reduce.push(vec![row("1")]).await.unwrap_err();
     assert_eq!(error.cause, FailureCause::Time);
-    let error = reduce.push(vec![json("1")]).await.unwrap_err();
+    let error = reduce.push(vec![row("1")]).await.unwrap_err();
     assert_eq!(error.cause, FailureCause::Time);
     assert_eq!(reduce.finish().await.unwrap_err().cause, FailureCause::Time);
     let error = workers.reduce(1, 1, &source("function("), timing).await.err().unwrap();
@@ -380,21 +380,21 @@ async fn reduces_fail_with_their_cause_and_stay_failed() {
 async fn built_ins_run_here_and_leave_what_they_cannot_do_to_javascript() {
     let workers = start(1).await;
     let results = map(workers.as_ref(), &erlang("map_object_value"), &["10", "20"]).await.unwrap();
-    assert_eq!(results, [[json("\"10\"")], [json("\"20\"")]]);
+    assert_eq!(results, [[row("\"10\"")], [row("\"20\"")]]);
     let results =
         map(workers.as_ref(), &named("Riak.mapValuesJson"), &["{\"a\":1}"]).await.unwrap();
-    assert_eq!(results, [[json("{\"a\":1}")]]);
+    assert_eq!(results, [[row("{\"a\":1}")]]);
     let error = map(workers.as_ref(), &named("Riak.mapValuesJson"), &["1", "{"]).await.unwrap_err();
     assert_eq!((error.cause, error.input), (FailureCause::Thrown, Some(1)));
     assert!(error.message.starts_with("SyntaxError"), "{error:?}");
     let timing = ReduceTiming::Every(2);
     let mut reduce = workers.reduce(1, 1, &named("Riak.reduceSum"), timing).await.unwrap();
     for value in ["1", "2", "{\"a\":1}", "3", "4"] {
-        reduce.push(vec![json(value)]).await.unwrap();
+        reduce.push(vec![row(value)]).await.unwrap();
     }
-    assert_eq!(reduce.finish().await.unwrap(), [json("\"3[object Object]34\"")]);
+    assert_eq!(reduce.finish().await.unwrap(), [row("\"3[object Object]34\"")]);
     let mut reduce = workers.reduce(1, 1, &erlang("reduce_sum"), timing).await.unwrap();
-    let error = reduce.push(vec![json("\"a\""), json("\"b\"")]).await.unwrap_err();
+    let error = reduce.push(vec![row("\"a\""), row("\"b\"")]).await.unwrap_err();
     assert_eq!(error.cause, FailureCause::BadArgument);
     workers.shutdown().await;
 }
@@ -471,7 +471,7 @@ async fn what_a_query_leaves_behind_costs_the_next_one_nothing() {
         let error = map(workers.as_ref(), &greedy, &["1"]).await.unwrap_err();
         assert_eq!(error.cause, FailureCause::Thrown, "{error:?}");
         let reduce = workers.reduce(query, 1, &modest, ReduceTiming::AtEnd).await.unwrap();
-        assert_eq!(reduce.finish().await.unwrap(), [json("12")]);
+        assert_eq!(reduce.finish().await.unwrap(), [row("12")]);
     }
     workers.shutdown().await;
 }
@@ -481,7 +481,7 @@ async fn query(workers: &dyn Workers, name: &str) -> Result<String, ScriptError>
     static QUERY: AtomicU64 = AtomicU64::new(1_000);
     let query = QUERY.fetch_add(1, Ordering::Relaxed);
     let results = workers.map(query, 0, &named(name), vec![input("x")]).await?;
-    Ok(results[0].iter().map(|result| result.0.as_str()).collect::<Vec<_>>().join(" "))
+    Ok(results[0].iter().map(|result| result.text()).collect::<Vec<_>>().join(" "))
 }
 
 /// Waits until a named function gives something, or fails with such words.

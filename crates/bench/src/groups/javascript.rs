@@ -1,6 +1,6 @@
 //! JavaScript through a node, against the same runtime with documents that lie in memory.
 
-use mapring_script::{Binary, Function, JsonText, PhaseFunction, ReduceTiming};
+use mapring_script::{Binary, Function, PhaseFunction, ReduceTiming};
 
 use crate::data;
 use crate::nodes::Nodes;
@@ -144,9 +144,9 @@ impl Case {
     }
 
     /// That both gave the same.
-    async fn compare(&self, nodes: &Nodes, bare: &[JsonText]) -> Outcome {
+    async fn compare(&self, nodes: &Nodes, bare: &[mapring_script::Row]) -> Outcome {
         let client = nodes.client()?;
-        let texts: Vec<&str> = bare.iter().map(|value| value.0.as_str()).collect();
+        let texts: Vec<&str> = bare.iter().map(mapring_script::Row::text).collect();
         let bare: serde_json::Value = serde_json::from_str(&format!("[{}]", texts.join(",")))?;
         let answer: serde_json::Value =
             serde_json::from_slice(&client.mapred(self.query.clone()).await?)?;

@@ -5,8 +5,7 @@ use std::time::Instant;
 use mapring_script::js::JsRuntime;
 use mapring_script::native::{self, NativeRuntime};
 use mapring_script::{
-    JsonText, MapInput, PhaseFunction, ReduceState, ReduceTiming, Runtime, ScriptError,
-    ScriptLimits,
+    MapInput, PhaseFunction, ReduceState, ReduceTiming, Row, Runtime, ScriptError, ScriptLimits,
 };
 
 use crate::machine;
@@ -19,7 +18,7 @@ pub(super) struct Took {
     /// By the clock, in seconds.
     pub(super) clock: f64,
     /// The answer.
-    pub(super) results: Vec<JsonText>,
+    pub(super) results: Vec<Row>,
 }
 
 /// A query of one map and one reduce.
@@ -62,7 +61,7 @@ fn on_large_stack<'scope, T: Send + 'scope>(
     std::thread::Builder::new().stack_size(stack).spawn_scoped(scope, work)
 }
 
-fn map(phases: &Phases, share: Vec<Vec<MapInput>>) -> Result<Vec<JsonText>, ScriptError> {
+fn map(phases: &Phases, share: Vec<Vec<MapInput>>) -> Result<Vec<Row>, ScriptError> {
     let mut runtime = JsRuntime::new(ScriptLimits::default());
     let mut results = Vec::new();
     for mut batch in share {
@@ -77,7 +76,7 @@ fn map(phases: &Phases, share: Vec<Vec<MapInput>>) -> Result<Vec<JsonText>, Scri
 }
 
 /// Natively where a node does so.
-fn reduce(phases: &Phases, inputs: Vec<JsonText>) -> Result<Vec<JsonText>, ScriptError> {
+fn reduce(phases: &Phases, inputs: Vec<Row>) -> Result<Vec<Row>, ScriptError> {
     let mut runtime: Box<dyn Runtime> = if native::runs(&phases.reduce) {
         Box::new(NativeRuntime::new())
     } else {

@@ -14,7 +14,7 @@ use mapring_cluster::fixed::{FixedCluster, FixedGroup};
 use mapring_cluster::{Change, Chosen, Cluster as _, ClusterStatus, MetadataStatus, Outcome, View};
 use mapring_kv::{DeleteOptions, GetOptions, NewValue, ObjectPart, Progress, PutOptions};
 use mapring_mapred::{
-    Answer, Failure, PhaseResults, QueryId, QueryList, QueryReport, Rejection, Results,
+    Answer, Failure, PhaseResults, QueryId, QueryList, QueryReport, Rejection, Results, Row,
 };
 use mapring_ring::hash::RingSize;
 use mapring_types::{
@@ -365,7 +365,7 @@ impl ParsedQuery for Run {
         let mut values = Vec::new();
         while let Some(event) = results.next().await {
             match event {
-                Ok(result) => values.extend(result.values.into_iter().map(|value| value.0)),
+                Ok(result) => values.extend(result.values.into_iter().map(Row::into_text)),
                 Err(failure) => return Ok((Err(failure), watched)),
             }
         }

@@ -3,9 +3,8 @@
 use mapring_api::backend::Objects as _;
 use mapring_cluster::Change;
 use mapring_kv::{Holdings, StaleReplicas};
-use mapring_mapred::{Failure, PhaseResults};
+use mapring_mapred::{Failure, PhaseResults, Row};
 use mapring_ring::Partition;
-use mapring_script::JsonText;
 use mapring_types::{Error, NodeId};
 use serde_json::{Value, json};
 
@@ -325,7 +324,7 @@ async fn replicas_that_lack_writes_are_shown() {
 }
 
 fn values(phase: usize, values: &[&str]) -> Result<PhaseResults, Failure> {
-    let values = values.iter().map(|&value| JsonText(value.into())).collect();
+    let values = values.iter().map(|&value| Row::value(value)).collect();
     Ok(PhaseResults { phase, values })
 }
 

@@ -14,8 +14,7 @@ use mapring_net::Services;
 use mapring_net::simulated::{Fate, Network};
 use mapring_ring::RingSize;
 use mapring_script::{
-    FailureCause, JsonText, MapInput, PhaseFunction, QueryTag, ReduceTiming, ScriptError,
-    ScriptLimits,
+    FailureCause, MapInput, PhaseFunction, QueryTag, ReduceTiming, Row, ScriptError, ScriptLimits,
 };
 use mapring_types::env::{SystemClock, SystemEntropy};
 use mapring_types::{NodeId, Result};
@@ -45,7 +44,7 @@ impl Workers for NoWorkers {
         _: usize,
         _: &Arc<PhaseFunction>,
         _: Vec<MapInput>,
-    ) -> Result<Vec<Vec<JsonText>>, ScriptError> {
+    ) -> Result<Vec<Vec<Row>>, ScriptError> {
         none()
     }
 

@@ -24,7 +24,7 @@ use futures::future::BoxFuture;
 use mapring_cluster::{Cluster, View};
 use mapring_net::Transport;
 use mapring_ring::Coverage;
-use mapring_script::{JsonText, QueryTag, ScriptError};
+use mapring_script::{QueryTag, Row, ScriptError};
 use mapring_types::{ErrorKind, NodeId, Result as KvResult};
 use mapring_workers::Workers;
 use tokio::sync::{mpsc, watch};
@@ -222,7 +222,7 @@ impl Coordinator {
                 let phase = *phase;
                 let (results, mut stats) = stage.apply(step, &self.me)?;
                 stats.results = results.len() as u64;
-                stats.result_bytes = results.iter().map(|value| value.0.len() as u64).sum();
+                stats.result_bytes = results.iter().map(|row| row.bytes() as u64).sum();
                 self.shared.handle.record(phase, &self.me, &stats);
                 self.deliver(index, Accepted { results, ..Accepted::default() })
             }
@@ -327,12 +327,12 @@ impl Coordinator {
         self.left == Some(0)
     }
 
-    fn keep(&mut self, phase: usize, values: Vec<JsonText>) {
+    fn keep(&mut self, phase: usize, values: Vec<Row>) {
         count("mapring_mapred_results_total", values.len() as u64);
         let mut batch = PhaseResults { phase, values: Vec::new() };
         let mut bytes = 0;
         for value in values {
-            bytes += value.0.len();
+            bytes += value.bytes();
             batch.values.push(value);
             if bytes >= limits::RESULTS_BYTES {
                 let full = PhaseResults { phase, values: std::mem::take(&mut batch.values) };
@@ -359,7 +359,7 @@ impl Coordinator {
         &mut self,
         index: usize,
         from_phase: usize,
-        values: Vec<JsonText>,
+        values: Vec<Row>,
     ) -> Result<(), Failure> {
         let Some(stage) = self.stages.get_mut(index) else { return Ok(()) };
         match &mut stage.kind {
@@ -406,11 +406,11 @@ impl Coordinator {
     }
 
     /// Answers an input as it is: what a query without phases does.
-    fn give_back(&mut self, value: JsonText) {
+    fn give_back(&mut self, value: Row) {
         let stats = PageStats {
             inputs: 1,
             results: 1,
-            result_bytes: value.0.len() as u64,
+            result_bytes: value.bytes() as u64,
             ..PageStats::default()
         };
         self.shared.handle.record(0, &self.me, &stats);
@@ -419,7 +419,7 @@ impl Coordinator {
         }
         match self.out.back_mut() {
             Some(last) if last.values.len() < limits::BATCH_INPUTS => {
-                self.out_bytes += value.0.len();
+                self.out_bytes += value.bytes();
                 last.values.push(value);
             }
             _ => self.keep(0, vec![value]),
@@ -478,14 +478,14 @@ fn poll_stages(
 /// One of the inputs that a query itself has.
 enum Input {
     Key(KeyInput),
-    Value(JsonText),
+    Value(Row),
 }
 
 impl Input {
-    fn into_value(self, term: bool) -> Result<JsonText, Failure> {
+    fn into_value(self, term: bool) -> Result<Row, Failure> {
         let value = match self {
             Self::Key(input) if term => keys::to_term(&input),
-            Self::Key(input) => keys::to_json(&input),
+            Self::Key(input) => keys::to_row(&input),
             Self::Value(value) => Ok(value),
         };
         value.map_err(|error| Failure::phase(0, error))
@@ -497,7 +497,9 @@ fn next_input(inputs: &Inputs, at: usize) -> Option<(Input, usize)> {
     match inputs {
         Inputs::Scan(_) | Inputs::BadFilter(_) => None,
         Inputs::Keys(list) => list.read(at).map(|(input, next)| (Input::Key(input), next)),
-        Inputs::Values(values) => values.get(at).map(|value| (Input::Value(value), at + 1)),
+        Inputs::Values(values) => {
+            values.get(at).map(|value| (Input::Value(Row::Value(value)), at + 1))
+        }
     }
 }
 
@@ -538,8 +540,8 @@ async fn sleep_until(when: Option<Instant>) {
     }
 }
 
-fn no_key(phase: usize, value: &JsonText) -> Failure {
+fn no_key(phase: usize, value: &Row) -> Failure {
     let words = "a result is no input for the phase that follows: it takes [bucket, key], \
                  [bucket, key, keydata] or [bucket, key, keydata, type]";
-    Report::new(words).phase(phase).input(&value.0).kind("bad_input").into()
+    Report::new(words).phase(phase).input(value.text()).kind("bad_input").into()
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures::future::BoxFuture;
-use mapring_script::{Function, JsonText, PhaseFunction, ReduceTiming, ScriptError};
+use mapring_script::{Function, PhaseFunction, ReduceTiming, Row, ScriptError};
 use mapring_workers::Reduce;
 use tokio::time::Instant;
 
@@ -20,7 +20,7 @@ pub(super) struct ReduceStage {
     phase: usize,
     function: Arc<PhaseFunction>,
     timing: ReduceTiming,
-    queue: VecDeque<JsonText>,
+    queue: VecDeque<Row>,
     bytes: usize,
     at: At,
     /// When the call under way began, and how many inputs it has.
@@ -41,7 +41,7 @@ pub(super) enum Reduced {
     /// The inputs are taken.
     Pushed(Box<dyn Reduce>),
     /// The phase is over.
-    Finished(Vec<JsonText>),
+    Finished(Vec<Row>),
 }
 
 /// Whether a function has an Erlang name, and so takes keys as Erlang has them.
@@ -67,9 +67,9 @@ impl ReduceStage {
     }
 
     /// Takes inputs, in arrival order.
-    pub(super) fn push(&mut self, values: impl IntoIterator<Item = JsonText>) {
+    pub(super) fn push(&mut self, values: impl IntoIterator<Item = Row>) {
         for value in values {
-            self.bytes += value.0.len();
+            self.bytes += value.bytes();
             self.queue.push_back(value);
         }
     }
@@ -111,11 +111,11 @@ impl ReduceStage {
         }));
     }
 
-    fn next_inputs(&mut self) -> Vec<JsonText> {
+    fn next_inputs(&mut self) -> Vec<Row> {
         let (mut inputs, mut bytes) = (Vec::new(), 0);
         while inputs.len() < limits::REDUCE_INPUTS && bytes < limits::REDUCE_BYTES {
             let Some(value) = self.queue.pop_front() else { break };
-            bytes += value.0.len();
+            bytes += value.bytes();
             inputs.push(value);
         }
         self.bytes -= bytes;
@@ -138,7 +138,7 @@ impl ReduceStage {
         &mut self,
         step: Result<Reduced, ScriptError>,
         me: &str,
-    ) -> Result<(Vec<JsonText>, PageStats), Failure> {
+    ) -> Result<(Vec<Row>, PageStats), Failure> {
         let mut stats = PageStats::default();
         if let Some((began, inputs)) = self.began.take() {
             let work_us = unit::micros(began.elapsed());

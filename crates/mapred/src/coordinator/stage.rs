@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use mapring_kv::Cursor;
 use mapring_net::FrameStream;
 use mapring_ring::Partition;
-use mapring_script::{JsonText, PhaseFunction};
+use mapring_script::{PhaseFunction, Row};
 use mapring_types::{Error, ErrorKind, NodeId, Result as KvResult, quote};
 use tokio::time::Instant;
 
@@ -87,8 +87,8 @@ pub(super) enum Load {
 /// The results of an accepted page.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Accepted {
-    pub(super) results: Vec<JsonText>,
-    pub(super) reduced: Option<Vec<JsonText>>,
+    pub(super) results: Vec<Row>,
+    pub(super) reduced: Option<Vec<Row>>,
     /// Inputs that were left out.
     pub(super) skipped: Vec<Broken>,
     /// What was done, and on which node; `None` for a reduce, and for what was dropped.
@@ -584,7 +584,7 @@ pub(super) fn broken_function(broken: Broken, node: &str, short: bool) -> Failur
     let mut report = Report::script(&broken.error).phase(phase).node(node);
     if let Some((id, keydata)) = broken.input {
         let input = KeyInput { id, keydata };
-        let text = keys::to_json(&input).map_or_else(|_| input.id.to_string(), |text| text.0);
+        let text = keys::to_row(&input).map_or_else(|_| input.id.to_string(), Row::into_text);
         let key = String::from_utf8_lossy(&input.id.key).into_owned();
         let bucket = input.id.bucket.to_string();
         let (bucket, key) = if short { (quote(&bucket), quote(&key)) } else { (bucket, key) };

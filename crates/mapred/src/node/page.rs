@@ -1,6 +1,6 @@
 //! Gathering results into pages, and sending each page as one frame.
 
-use mapring_script::{Combined, JsonText};
+use mapring_script::{Combined, Row};
 use mapring_types::{Error, Result};
 use tokio::time::Instant;
 
@@ -40,7 +40,7 @@ pub(super) struct Pager<'l> {
     lane: &'l Lane,
     unit: u32,
     attempt: u32,
-    results: Vec<JsonText>,
+    results: Vec<Row>,
     /// Whether some of these are what the pre-reduce has made of them.
     combined: bool,
     /// How many results there were, and their bytes, whatever became of them here.
@@ -91,7 +91,7 @@ impl<'l> Pager<'l> {
         self.inputs += outcome.inputs() as u64;
         match outcome {
             Outcome::Results(results) => {
-                let bytes = results.iter().map(|value| value.0.len()).sum::<usize>();
+                let bytes = results.iter().map(Row::bytes).sum::<usize>();
                 self.bytes += bytes;
                 self.made.0 += results.len() as u64;
                 self.made.1 += bytes as u64;
@@ -100,7 +100,7 @@ impl<'l> Pager<'l> {
                 }
             }
             Outcome::Combined(Combined { made, made_bytes, values, .. }) => {
-                self.bytes += values.iter().map(|value| value.0.len()).sum::<usize>();
+                self.bytes += values.iter().map(Row::bytes).sum::<usize>();
                 self.made.0 += made;
                 self.made.1 += made_bytes;
                 self.combined |= (values.len() as u64) < made;

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use mapring_script::{FailureCause, JsonText, PhaseFunction, ReduceTiming, ScriptError};
+use mapring_script::{FailureCause, PhaseFunction, ReduceTiming, Row, ScriptError};
 use mapring_types::Result;
 
 use super::lane::Lane;
@@ -84,7 +84,7 @@ impl Prereduce {
     }
 
     /// So many values, of so many bytes, became others.
-    pub(super) fn gave(&self, made: u64, made_bytes: u64, values: &[JsonText]) {
+    pub(super) fn gave(&self, made: u64, made_bytes: u64, values: &[Row]) {
         if made > limits::FEW_VALUES as u64 {
             self.worth.learn(made_bytes, bytes(values));
         }
@@ -104,9 +104,9 @@ impl Prereduce {
     pub(super) async fn run(
         &self,
         lane: &Lane,
-        values: Vec<JsonText>,
+        values: Vec<Row>,
         combined: bool,
-    ) -> Result<Vec<JsonText>, UnitEnd> {
+    ) -> Result<Vec<Row>, UnitEnd> {
         let wanted = match self.is_asked_for() {
             true => !values.is_empty(),
             false => !combined && values.len() > limits::FEW_VALUES && self.worth.is_tried(),
@@ -129,8 +129,8 @@ impl Prereduce {
 }
 
 /// What values weigh in a frame, about.
-fn bytes(values: &[JsonText]) -> u64 {
-    values.iter().map(|value| value.0.len() as u64 + 8).sum()
+fn bytes(values: &[Row]) -> u64 {
+    values.iter().map(|value| value.bytes() as u64 + 8).sum()
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use mapring_script::{
-    CombineError, Combined, FailureCause, JsonText, MapInput, PhaseFunction, ScriptError,
+    CombineError, Combined, FailureCause, MapInput, PhaseFunction, Row, ScriptError,
 };
 use mapring_types::{Error, Link, ObjectId, Record, Result};
 use tokio::time::Instant;
@@ -20,7 +20,7 @@ use crate::{keys, limits};
 /// What became of one input.
 pub(super) enum Outcome {
     /// The results of the phase.
-    Results(Vec<JsonText>),
+    Results(Vec<Row>),
     /// Of so many inputs together, what the reduce that follows has made of the results.
     Combined(Combined),
     /// It is left out: the function failed for it, and the query wants to go on.
@@ -175,13 +175,13 @@ impl Outcome {
             Self::Results(values) | Self::Combined(Combined { values, .. }) => values,
             Self::Skipped(_) => return 0,
         };
-        values.iter().map(|value| value.0.len()).sum()
+        values.iter().map(Row::bytes).sum()
     }
 }
 
 fn each(
     call: &[MapInput],
-    work: impl Fn(&MapInput) -> Result<Vec<JsonText>>,
+    work: impl Fn(&MapInput) -> Result<Vec<Row>>,
 ) -> Result<Vec<Outcome>, UnitEnd> {
     let outcomes = call.iter().map(|input| work(input).map(Outcome::Results));
     Ok(outcomes.collect::<Result<_>>()?)
@@ -212,7 +212,7 @@ pub(super) fn worker_lost(error: &ScriptError) -> Error {
 }
 
 /// The links of all values of an object that match, sorted, each once; a missing object has none.
-fn links(input: &MapInput, spec: &LinkSpec) -> Result<Vec<JsonText>> {
+fn links(input: &MapInput, spec: &LinkSpec) -> Result<Vec<Row>> {
     let Some(record) = &input.record else { return Ok(Vec::new()) };
     let object = Record::decode_without_bodies(&record.head)
         .map_err(|error| error.context(format!("the object {}", input.id)))?;
@@ -226,14 +226,14 @@ fn links(input: &MapInput, spec: &LinkSpec) -> Result<Vec<JsonText>> {
         .flat_map(|sibling| &sibling.metadata.links)
         .filter(matches)
         .collect();
-    let written = |link: &Link| keys::link_to_json(&input.id, [&link.bucket, &link.key, &link.tag]);
+    let written = |link: &Link| keys::link_to_row(&input.id, [&link.bucket, &link.key, &link.tag]);
     links.into_iter().map(written).collect()
 }
 
 /// The name of an object.
-fn key(input: &MapInput, pairs: bool) -> Result<Vec<JsonText>> {
+fn key(input: &MapInput, pairs: bool) -> Result<Vec<Row>> {
     let input = KeyInput { id: input.id.clone(), keydata: None };
-    Ok(vec![if pairs { keys::to_term(&input)? } else { keys::to_json(&input)? }])
+    Ok(vec![if pairs { keys::to_term(&input)? } else { keys::to_row(&input)? }])
 }
 
 /// What a phase gets of an object where the query does not want tombstones: the object without those
@@ -340,7 +340,7 @@ mod tests {
     ) {
         let spec = LinkSpec { bucket: bucket.map(Bytes::from), tag: tag.map(Bytes::from) };
         let found: Vec<String> =
-            links(input, &spec).unwrap().into_iter().map(|value| value.0).collect();
+            links(input, &spec).unwrap().into_iter().map(Row::into_text).collect();
         assert_eq!(found.join(" "), expect);
     }
 
@@ -380,7 +380,7 @@ mod tests {
         assert_eq!(living(&[(&[], true), (&[], false)], true), Some((1, false)));
         assert_eq!(living(&[(&[], false), (&[], true), (&[], false)], true), Some((2, false)));
         assert_eq!(living(&[(&[], true), (&[], false)], false), Some((2, true)));
-        assert_eq!(key(&input(&[(&[], false)]), false).unwrap(), [JsonText(r#"["b","k"]"#.into())]);
+        assert_eq!(key(&input(&[(&[], false)]), false).unwrap(), [Row::value(r#"["b","k"]"#)]);
     }
 
     #[test]

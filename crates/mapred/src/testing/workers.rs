@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use mapring_script::{
-    FailureCause, Function, JsonText, MapInput, PhaseFunction, QueryTag, ReduceTiming, ScriptError,
+    FailureCause, Function, MapInput, PhaseFunction, QueryTag, ReduceTiming, Row, ScriptError,
     ScriptLimits,
 };
 use mapring_workers::{Reduce, Workers};
@@ -38,7 +38,7 @@ impl Workers for TestWorkers {
         _phase: usize,
         function: &Arc<PhaseFunction>,
         inputs: Vec<MapInput>,
-    ) -> Result<Vec<Vec<JsonText>>, ScriptError> {
+    ) -> Result<Vec<Vec<Row>>, ScriptError> {
         let watch = &self.0;
         if let Some(hook) = watch.hook.lock().as_ref() {
             hook(watch.mapped.load(Ordering::Relaxed));
@@ -108,39 +108,41 @@ fn name(function: &Function) -> String {
     }
 }
 
-fn text(value: &Value) -> JsonText {
-    JsonText(value.to_string())
+fn row(value: &Value) -> Row {
+    Row::value(value.to_string())
 }
 
-fn map(name: &str, input: &MapInput) -> Result<Vec<JsonText>, String> {
+fn map(name: &str, input: &MapInput) -> Result<Vec<Row>, String> {
     let id = &input.id;
     let bucket = String::from_utf8_lossy(&id.bucket.name).into_owned();
     let key = String::from_utf8_lossy(&id.key).into_owned();
     let Some(record) = &input.record else {
-        return Ok(vec![text(&json!({"not_found": {"bucket": bucket, "key": key}}))]);
+        return Ok(vec![row(&json!({"not_found": {"bucket": bucket, "key": key}}))]);
     };
     let object = record.decode().map_err(|error| error.to_string())?;
     let body = String::from_utf8_lossy(&object.siblings[0].body).into_owned();
     Ok(match name {
-        "json" | "slow" => vec![JsonText(body)],
-        "key" => vec![text(&json!([bucket, key]))],
-        "keydata" => vec![input.keydata.clone().unwrap_or(JsonText("\"undefined\"".into()))],
+        "json" | "slow" => vec![Row::value(body)],
+        "key" => vec![row(&json!([bucket, key]))],
+        "keydata" => {
+            vec![input.keydata.clone().map_or_else(|| Row::value("\"undefined\""), Row::Value)]
+        }
         "elements" => {
             let list: Vec<Value> =
                 serde_json::from_str(&body).map_err(|error| error.to_string())?;
-            list.iter().map(text).collect()
+            list.iter().map(row).collect()
         }
-        "large" => vec![JsonText(format!("\"{}\"", "x".repeat(100_000)))],
+        "large" => vec![Row::value(format!("\"{}\"", "x".repeat(100_000)))],
         "throw" if key == "k7" => return Err("TypeError: no".into()),
-        _ => vec![JsonText("1".into())],
+        _ => vec![Row::value("1")],
     })
 }
 
 struct TestReduce {
     name: String,
     timing: ReduceTiming,
-    accumulator: Vec<JsonText>,
-    pending: Vec<JsonText>,
+    accumulator: Vec<Row>,
+    pending: Vec<Row>,
     called: bool,
     watch: Arc<Watch>,
 }
@@ -153,7 +155,7 @@ impl TestReduce {
         self.watch.reduces.lock().push(values.len());
         self.accumulator = match self.name.as_str() {
             "sum" => {
-                let numbers = values.iter().map(|value| value.0.parse::<i64>());
+                let numbers = values.iter().map(|value| value.text().parse::<i64>());
                 let sum: Result<i64, _> = numbers.sum();
                 let sum = sum.map_err(|error| ScriptError {
                     cause: FailureCause::Thrown,
@@ -161,10 +163,10 @@ impl TestReduce {
                     stack: None,
                     input: None,
                 })?;
-                vec![JsonText(sum.to_string())]
+                vec![Row::value(sum.to_string())]
             }
             "sort" => {
-                values.sort_by(|a, b| a.0.cmp(&b.0));
+                values.sort_by(|a, b| a.text().cmp(b.text()));
                 values
             }
             _ => values,
@@ -175,7 +177,7 @@ impl TestReduce {
 
 #[async_trait]
 impl Reduce for TestReduce {
-    async fn push(&mut self, inputs: Vec<JsonText>) -> Result<(), ScriptError> {
+    async fn push(&mut self, inputs: Vec<Row>) -> Result<(), ScriptError> {
         for input in inputs {
             self.pending.push(input);
             let batch = match self.timing {
@@ -190,7 +192,7 @@ impl Reduce for TestReduce {
         Ok(())
     }
 
-    async fn finish(mut self: Box<Self>) -> Result<Vec<JsonText>, ScriptError> {
+    async fn finish(mut self: Box<Self>) -> Result<Vec<Row>, ScriptError> {
         if !self.pending.is_empty() || !self.called {
             self.call()?;
         }

@@ -15,7 +15,7 @@ use mapring_kv::{Cursor, FoldRequest, Item, Page};
 use mapring_net::Services;
 use mapring_net::simulated::Network;
 use mapring_ring::{Coverage, CoverageEntry, Partition, RingSize, hash};
-use mapring_script::JsonText;
+use mapring_script::Row;
 use mapring_types::clock::{ActorId, Dot};
 use mapring_types::{
     BucketId, Entropy, Error, Link, Metadata, NodeId, Object, ObjectId, Record, Result, Sibling,
@@ -165,7 +165,7 @@ pub(super) async fn gather(mut results: Results) -> Result<BTreeMap<usize, Vec<S
     while let Some(results) = results.next().await {
         let PhaseResults { phase, values } = results?;
         assert!(!values.is_empty());
-        found.entry(phase).or_default().extend(values.into_iter().map(|JsonText(text)| text));
+        found.entry(phase).or_default().extend(values.into_iter().map(Row::into_text));
     }
     Ok(found)
 }

@@ -31,8 +31,8 @@ use crate::library::Library;
 use crate::progress::Progress;
 use crate::reduce::{Parts, Timer};
 use crate::{
-    CombineError, Combined, FailureCause, JsonText, MapInput, PhaseFunction, QueryTag, ReduceState,
-    ReduceTiming, Runtime, ScriptError, ScriptLimits, limits, object,
+    CombineError, Combined, FailureCause, MapInput, PhaseFunction, QueryTag, ReduceState,
+    ReduceTiming, Row, Runtime, ScriptError, ScriptLimits, limits, object,
 };
 
 pub(crate) use globals::LOG_MARK;
@@ -176,7 +176,7 @@ impl JsRuntime {
         callable: &Callable,
         function: &PhaseFunction,
         input: &MapInput,
-    ) -> Result<Vec<JsonText>, ScriptError> {
+    ) -> Result<Vec<Row>, ScriptError> {
         let Some(object) = object::object(input)? else {
             return Ok(vec![object::not_found(input)?]);
         };
@@ -308,7 +308,7 @@ impl Reduce {
         &mut self,
         context: &mut QueryContext,
         progress: &Progress,
-    ) -> Result<Vec<JsonText>, ScriptError> {
+    ) -> Result<Vec<Row>, ScriptError> {
         let Self { function, callable, timer, .. } = self;
         let values = timer.finish(&mut |items| {
             let _call = progress.call(None);
@@ -324,7 +324,7 @@ impl Runtime for JsRuntime {
         query: QueryTag,
         function: &PhaseFunction,
         inputs: Vec<MapInput>,
-    ) -> Result<Vec<Vec<JsonText>>, ScriptError> {
+    ) -> Result<Vec<Vec<Row>>, ScriptError> {
         let call = self.progress.clone();
         let callable = {
             let _compiling = call.call(None);
@@ -361,8 +361,8 @@ impl Runtime for JsRuntime {
         Ok(())
     }
 
-    fn reduce_push(&mut self, inputs: Vec<JsonText>) -> Result<(), ScriptError> {
-        self.garbage.count(inputs.iter().map(|input| input.0.len()).sum());
+    fn reduce_push(&mut self, inputs: Vec<Row>) -> Result<(), ScriptError> {
+        self.garbage.count(inputs.iter().map(Row::bytes).sum());
         self.step(|reduce, context, progress| {
             let values = context.read_items(&inputs)?;
             reduce.push(values, context, progress)
@@ -380,7 +380,7 @@ impl Runtime for JsRuntime {
         })
     }
 
-    fn reduce_finish(&mut self) -> Result<Vec<JsonText>, ScriptError> {
+    fn reduce_finish(&mut self) -> Result<Vec<Row>, ScriptError> {
         let results = self.step(Reduce::finish)?;
         self.reduce = None;
         Ok(results)

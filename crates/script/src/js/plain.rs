@@ -21,7 +21,7 @@ pub(super) struct Plain<'a> {
 #[derive(Clone)]
 pub(super) struct Item {
     pub(super) value: JsValue,
-    /// Whether it is the only member of an object, and stands for a pair ([`crate::JsonText::pair`]).
+    /// Whether it is the only member of an object, and stands for a pair ([`crate::Row::Pair`]).
     pub(super) pair: bool,
 }
 

@@ -25,7 +25,8 @@ use crate::library::Library;
 use crate::object::{self, Names};
 use crate::reduce::{Called, weight};
 use crate::{
-    FailureCause, Function, JsonText, MapInput, PhaseFunction, QueryTag, ScriptError, cut, limits,
+    FailureCause, Function, JsonText, MapInput, PhaseFunction, QueryTag, Row, ScriptError, cut,
+    limits,
 };
 
 /// A function ready to be called.
@@ -289,7 +290,7 @@ impl QueryContext {
         input: &MapInput,
         object: &Object,
         function: &PhaseFunction,
-    ) -> Result<Vec<JsonText>, ScriptError> {
+    ) -> Result<Vec<Row>, ScriptError> {
         let array = self.call_map(callable, input, object, function)?;
         let mut writer = Writer::new(&mut self.context, &self.stringify, self.result_bytes);
         let texts = items(&array, &mut writer);
@@ -377,29 +378,29 @@ impl QueryContext {
     }
 
     /// Reads values between phases.
-    pub(super) fn read_items(&mut self, texts: &[JsonText]) -> Result<Vec<Weighed>, ScriptError> {
-        let item = |text: &JsonText| {
-            let value = read(&text.0, &mut self.context)?;
-            Ok((Item { value, pair: text.as_member().is_some() }, weight(text.0.len())))
+    pub(super) fn read_items(&mut self, rows: &[Row]) -> Result<Vec<Weighed>, ScriptError> {
+        let item = |row: &Row| {
+            let value = read(row.text(), &mut self.context)?;
+            Ok((Item { value, pair: matches!(row, Row::Pair(_)) }, weight(row.bytes())))
         };
-        texts.iter().map(item).collect()
+        rows.iter().map(item).collect()
     }
 
     /// Writes the results of a reduce.
-    pub(super) fn write(&mut self, items: &[Item]) -> Result<Vec<JsonText>, ScriptError> {
+    pub(super) fn write(&mut self, items: &[Item]) -> Result<Vec<Row>, ScriptError> {
         self.write_within(items, self.result_bytes)
     }
 
     /// Writes results of several calls, each of which was within its limit.
-    pub(super) fn write_many(&mut self, items: &[Item]) -> Result<Vec<JsonText>, ScriptError> {
+    pub(super) fn write_many(&mut self, items: &[Item]) -> Result<Vec<Row>, ScriptError> {
         self.write_within(items, limits::FRAME_BYTES as u64)
     }
 
-    fn write_within(&mut self, items: &[Item], limit: u64) -> Result<Vec<JsonText>, ScriptError> {
+    fn write_within(&mut self, items: &[Item], limit: u64) -> Result<Vec<Row>, ScriptError> {
         let mut writer = Writer::new(&mut self.context, &self.stringify, limit);
         let texts = items.iter().map(|Item { value, pair }| {
             let text = writer.text(value)?.unwrap_or_else(null);
-            Ok(if *pair { JsonText::marked(&text) } else { JsonText(text) })
+            Ok(if *pair { Row::pair_of(text) } else { Row::value(text) })
         });
         let texts: Result<Vec<_>, _> = texts.collect();
         texts.map_err(|error| writing(error, limit, &mut self.context))
@@ -500,13 +501,13 @@ impl QueryContext {
     }
 }
 
-fn items(array: &JsObject, writer: &mut Writer<'_>) -> Result<Vec<JsonText>, WriteError> {
+fn items(array: &JsObject, writer: &mut Writer<'_>) -> Result<Vec<Row>, WriteError> {
     let length = length(array, writer.context())?;
     writer.admit(length)?;
     let mut texts = Vec::new();
     for at in 0..length {
         let item = array.get(at, writer.context())?;
-        texts.push(JsonText(writer.text(&item)?.unwrap_or_else(null)));
+        texts.push(Row::value(writer.text(&item)?.unwrap_or_else(null)));
     }
     Ok(texts)
 }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use super::read::{Build, ReadError, Text, read};
 use super::{write_erlang_float, write_js_number, write_str};
-use crate::JsonText;
+use crate::Row;
 
 /// A value.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,7 +16,7 @@ pub(crate) enum Value {
     String(String),
     Array(Vec<Value>),
     Object(Vec<(String, Value)>),
-    /// What Erlang has as a pair: see [`crate::JsonText::pair`].
+    /// What Erlang has as a pair: see [`Row::Pair`].
     Pair(Box<(String, Value)>),
 }
 
@@ -133,20 +133,20 @@ impl Value {
         }
     }
 
-    /// The value as a result: a pair is marked.
-    pub(crate) fn to_result(&self, js: bool) -> JsonText {
+    /// The value as a result.
+    pub(crate) fn to_row(&self, js: bool) -> Row {
         let text = if js { self.to_js() } else { self.to_erlang() };
         match self {
-            Self::Pair(_) => JsonText::marked(&text),
-            _ => JsonText(text),
+            Self::Pair(_) => Row::pair_of(text),
+            _ => Row::value(text),
         }
     }
 
-    /// Reads what another phase gave: marked pairs are pairs.
-    pub(crate) fn of_result(text: &JsonText) -> Result<Self, ReadError> {
-        let value = parse(text.unmarked())?;
+    /// Reads what another phase gave.
+    pub(crate) fn of_row(row: &Row) -> Result<Self, ReadError> {
+        let value = parse(row.text())?;
         Ok(match value {
-            Self::Object(mut entries) if entries.len() == 1 && text.as_member().is_some() => {
+            Self::Object(mut entries) if entries.len() == 1 && matches!(row, Row::Pair(_)) => {
                 match entries.pop() {
                     Some(pair) => Self::Pair(Box::new(pair)),
                     None => Self::Object(entries),

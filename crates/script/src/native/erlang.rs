@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use super::kind::{Kind, MODULE, bad_argument};
 use crate::json::{Number, Value, quoted};
-use crate::{Binary, FailureCause, JsonText, MapInput, ScriptError, object};
+use crate::{Binary, FailureCause, MapInput, Row, ScriptError, object};
 
 /// A built-in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,8 +37,8 @@ const FUNCTIONS: [(&str, Erlang); 10] = [
 ];
 
 /// Erlang's `{error,notfound}`.
-fn not_found() -> JsonText {
-    JsonText::pair("\"error\"", "\"notfound\"")
+fn not_found() -> Row {
+    Row::pair("\"error\"", "\"notfound\"")
 }
 
 impl Erlang {
@@ -59,16 +59,16 @@ impl Erlang {
         input: &MapInput,
         arg: Option<&Value>,
         binary: Binary,
-    ) -> Result<Vec<JsonText>, ScriptError> {
+    ) -> Result<Vec<Row>, ScriptError> {
         let stored = object::object(input)?;
         match (self, stored) {
             (Self::MapIdentity, Some(stored)) => {
-                Ok(vec![JsonText(object::json(&input.id, &stored, binary)?)])
+                Ok(vec![Row::value(object::json(&input.id, &stored, binary)?)])
             }
             (Self::MapIdentity, None) => Ok(vec![not_found()]),
             (_, None) => Ok(when_missing(input, arg)),
             (Self::MapObjectValue, Some(stored)) => match stored.siblings.as_slice() {
-                [only] => Ok(vec![JsonText(quoted(&object::data(only, binary)?))]),
+                [only] => Ok(vec![Row::value(quoted(&object::data(only, binary)?))]),
                 several => {
                     let count = several.len();
                     Err(bad_argument(format!("badmatch: the object has {count} siblings")))
@@ -112,12 +112,12 @@ impl Erlang {
 }
 
 /// What a map of values gives for a missing object, by its argument.
-fn when_missing(input: &MapInput, arg: Option<&Value>) -> Vec<JsonText> {
-    let text = |value: &Value| JsonText(value.to_erlang());
+fn when_missing(input: &MapInput, arg: Option<&Value>) -> Vec<Row> {
+    let text = |value: &Value| Row::value(value.to_erlang());
     match arg {
         Some(Value::String(action)) if action == "filter_notfound" => Vec::new(),
         Some(Value::String(action)) if action == "include_keydata" => {
-            vec![JsonText(object::keydata(input).to_owned())]
+            vec![Row::value(object::keydata(input))]
         }
         Some(arg) => match arg.get("sub") {
             Some(Value::Array(values)) => values.iter().map(text).collect(),

@@ -8,11 +8,11 @@ mod erlang;
 mod kind;
 mod riak;
 
-use crate::json::Value;
+use crate::json::{self, ReadError, Value};
 use crate::reduce::{Called, Timer, weight};
 use crate::{
     Binary, FailureCause, Function, JsonText, MapInput, PhaseFunction, QueryTag, ReduceState,
-    ReduceTiming, Runtime, ScriptError, limits,
+    ReduceTiming, Row, Runtime, ScriptError, limits,
 };
 use erlang::Erlang;
 use kind::bad_argument;
@@ -80,7 +80,7 @@ impl Native {
         input: &MapInput,
         arg: Option<&Value>,
         binary: Binary,
-    ) -> Result<Vec<JsonText>, ScriptError> {
+    ) -> Result<Vec<Row>, ScriptError> {
         match self {
             Self::Erlang(function) => function.map(input, arg, binary),
             Self::Riak(function) => function.map(input, arg, binary),
@@ -98,16 +98,17 @@ impl Native {
     }
 
     /// Reads an input of a reduce, as far as the function looks at it.
-    fn read(self, text: &JsonText) -> Result<Value, ScriptError> {
+    fn read(self, row: &Row) -> Result<Value, ScriptError> {
         let counted = matches!(self, Self::Erlang(Erlang::ReduceCountInputs));
-        if counted && !text.0.starts_with(|first: char| first == '-' || first.is_ascii_digit()) {
+        let is_number = |first: char| first == '-' || first.is_ascii_digit();
+        if counted && !row.text().starts_with(is_number) {
             return Ok(Value::Null);
         }
-        read(text)
+        read(row)
     }
 
-    fn write(self, value: &Value) -> JsonText {
-        value.to_result(matches!(self, Self::Riak(_)))
+    fn write(self, value: &Value) -> Row {
+        value.to_row(matches!(self, Self::Riak(_)))
     }
 }
 
@@ -125,7 +126,7 @@ struct Reduce {
     /// Bytes taken in since the last call, about what is held.
     bytes: u64,
     /// Inputs that could not be taken, for whoever goes on with the reduce.
-    refused: Vec<JsonText>,
+    refused: Vec<Row>,
 }
 
 impl NativeRuntime {
@@ -137,24 +138,32 @@ impl NativeRuntime {
 
 impl Reduce {
     /// Reads inputs, within what a native reduce may hold.
-    fn admit(&mut self, inputs: &[JsonText]) -> Result<Vec<(Value, u64)>, ScriptError> {
+    fn admit(&mut self, inputs: &[Row]) -> Result<Vec<(Value, u64)>, ScriptError> {
         self.bytes += size(inputs);
         if self.bytes > limits::NATIVE_REDUCE_BYTES {
             let limit = limits::NATIVE_REDUCE_BYTES;
             let message = format!("the reduce holds more than {limit} bytes");
             return Err(ScriptError::new(FailureCause::Memory, message));
         }
-        inputs.iter().map(|input| Ok((self.native.read(input)?, weight(input.0.len())))).collect()
+        inputs.iter().map(|input| Ok((self.native.read(input)?, weight(input.bytes())))).collect()
     }
 }
 
-fn read(text: &JsonText) -> Result<Value, ScriptError> {
-    Value::of_result(text)
-        .map_err(|error| ScriptError::new(FailureCause::NotJson, error.to_string()))
+fn read(row: &Row) -> Result<Value, ScriptError> {
+    Value::of_row(row).map_err(no_json)
 }
 
-fn read_all(texts: &[JsonText]) -> Result<Vec<Value>, ScriptError> {
-    texts.iter().map(read).collect()
+fn read_all(rows: &[Row]) -> Result<Vec<Value>, ScriptError> {
+    rows.iter().map(read).collect()
+}
+
+fn argument(function: &PhaseFunction) -> Result<Option<Value>, ScriptError> {
+    let arg = function.arg.as_ref();
+    arg.map(|JsonText(text)| json::parse(text).map_err(no_json)).transpose()
+}
+
+fn no_json(error: ReadError) -> ScriptError {
+    ScriptError::new(FailureCause::NotJson, error.to_string())
 }
 
 fn no_reduce() -> ScriptError {
@@ -167,9 +176,9 @@ impl Runtime for NativeRuntime {
         _query: QueryTag,
         function: &PhaseFunction,
         inputs: Vec<MapInput>,
-    ) -> Result<Vec<Vec<JsonText>>, ScriptError> {
+    ) -> Result<Vec<Vec<Row>>, ScriptError> {
         let native = Native::require(function, Kind::Map)?;
-        let arg = function.arg.as_ref().map(read).transpose()?;
+        let arg = argument(function)?;
         crate::map_batch(&inputs, |_, input| native.map(input, arg.as_ref(), function.binary))
     }
 
@@ -182,9 +191,9 @@ impl Runtime for NativeRuntime {
     ) -> Result<(), ScriptError> {
         self.reduce = None;
         let native = Native::require(function, Kind::Reduce)?;
-        let arg = function.arg.as_ref().map(read).transpose()?;
+        let arg = argument(function)?;
         let accumulator = read_all(&state.accumulator)?;
-        let weights = state.pending.iter().map(|text| weight(text.0.len()));
+        let weights = state.pending.iter().map(|row| weight(row.bytes()));
         let pending = read_all(&state.pending)?.into_iter().zip(weights).collect();
         let bytes = size(&state.accumulator) + size(&state.pending);
         let parts = (accumulator, size(&state.accumulator), pending, state.started);
@@ -196,7 +205,7 @@ impl Runtime for NativeRuntime {
     }
 
     /// After a failed call the reduce can still be put aside, with all its inputs.
-    fn reduce_push(&mut self, inputs: Vec<JsonText>) -> Result<(), ScriptError> {
+    fn reduce_push(&mut self, inputs: Vec<Row>) -> Result<(), ScriptError> {
         let reduce = self.reduce.as_mut().ok_or_else(no_reduce)?;
         let values = match reduce.admit(&inputs) {
             Ok(values) => values,
@@ -229,7 +238,7 @@ impl Runtime for NativeRuntime {
     }
 
     /// After a failed call the reduce can still be put aside, with all its inputs.
-    fn reduce_finish(&mut self) -> Result<Vec<JsonText>, ScriptError> {
+    fn reduce_finish(&mut self) -> Result<Vec<Row>, ScriptError> {
         let reduce = self.reduce.as_mut().ok_or_else(no_reduce)?;
         let Reduce { native, arg, timer, .. } = reduce;
         let results = timer.finish(&mut |items| native.reduce(items, arg.as_ref()))?;
@@ -239,6 +248,6 @@ impl Runtime for NativeRuntime {
     }
 }
 
-fn size(texts: &[JsonText]) -> u64 {
-    texts.iter().map(|text| text.0.len() as u64).sum()
+fn size(rows: &[Row]) -> u64 {
+    rows.iter().map(|row| row.bytes() as u64).sum()
 }

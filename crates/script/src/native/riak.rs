@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 
 use super::kind::{Kind, bad_argument};
 use crate::json::{Number, Value, js_order, parse, quoted, write_js_number};
-use crate::{Binary, JsonText, MapInput, ScriptError, object};
+use crate::{Binary, MapInput, Row, ScriptError, object};
 
 /// A named function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +54,7 @@ impl Riak {
         input: &MapInput,
         arg: Option<&Value>,
         binary: Binary,
-    ) -> Result<Vec<JsonText>, ScriptError> {
+    ) -> Result<Vec<Row>, ScriptError> {
         let Some(stored) = object::object(input)? else {
             return Ok(vec![object::not_found(input)?]);
         };
@@ -67,11 +67,11 @@ impl Riak {
         let text = first.map(|sibling| object::data(sibling, binary)).transpose()?;
         let text = text.unwrap_or_default();
         if self == Self::MapValues {
-            return Ok(vec![JsonText(quoted(&text))]);
+            return Ok(vec![Row::value(quoted(&text))]);
         }
         let value = parse(&text).map_err(|error| bad_argument(error.to_string()))?;
         let kept = self == Self::MapValuesJson || has_fields(&value, arg)?;
-        Ok(if kept { vec![JsonText(value.to_js())] } else { Vec::new() })
+        Ok(if kept { vec![Row::value(value.to_js())] } else { Vec::new() })
     }
 
     pub(super) fn reduce(

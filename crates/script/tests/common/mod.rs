@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use mapring_script::{
-    Binary, Function, JsonText, MapInput, PhaseFunction, ReduceState, ReduceTiming, Runtime,
+    Binary, Function, JsonText, MapInput, PhaseFunction, ReduceState, ReduceTiming, Row, Runtime,
     ScriptError,
 };
 use mapring_types::{
@@ -14,12 +14,25 @@ pub(crate) fn json(text: &str) -> JsonText {
     JsonText(text.to_owned())
 }
 
-pub(crate) fn texts(texts: &[&str]) -> Vec<JsonText> {
-    texts.iter().map(|text| json(text)).collect()
+/// A row; what begins with a space is a pair.
+pub(crate) fn row(text: &str) -> Row {
+    match text.strip_prefix(' ') {
+        Some(pair) => Row::pair_of(pair.to_owned()),
+        None => Row::value(text),
+    }
 }
 
-pub(crate) fn strings(texts: Vec<JsonText>) -> Vec<String> {
-    texts.into_iter().map(|text| text.0).collect()
+pub(crate) fn rows(texts: &[&str]) -> Vec<Row> {
+    texts.iter().map(|text| row(text)).collect()
+}
+
+/// The texts that [`row`] reads.
+pub(crate) fn strings(rows: Vec<Row>) -> Vec<String> {
+    let text = |row| match row {
+        Row::Value(text) => text.0,
+        Row::Pair(text) => format!(" {}", text.0),
+    };
+    rows.into_iter().map(text).collect()
 }
 
 pub(crate) fn source(source: &str, arg: Option<&str>) -> PhaseFunction {
@@ -80,7 +93,7 @@ pub(crate) fn reduce(
     runtime: &mut dyn Runtime,
     function: &PhaseFunction,
     timing: ReduceTiming,
-    inputs: Vec<JsonText>,
+    inputs: Vec<Row>,
 ) -> Result<Vec<String>, ScriptError> {
     runtime.reduce_open(1, function, timing, ReduceState::default())?;
     runtime.reduce_push(inputs)?;

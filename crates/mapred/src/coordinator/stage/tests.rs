@@ -66,7 +66,7 @@ fn stage() -> (LaneStage, Router, Arc<View>) {
 }
 
 fn page(unit: u32, attempt: u32, progress: Progress) -> Page {
-    let results = vec![JsonText("1".into())];
+    let results = vec![Row::value("1")];
     Page {
         unit,
         attempt,
@@ -165,7 +165,7 @@ fn a_broken_function_names_what_it_had() {
         stack: None,
         input: None,
     };
-    let keydata = Some(JsonText("7".into()));
+    let keydata = Some(mapring_script::JsonText("7".into()));
     let broken = Broken { phase: 2, error, input: Some((id("k"), keydata)) };
     let failure = broken_function(broken, "n3", false);
     assert_eq!(
