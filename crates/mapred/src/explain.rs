@@ -12,8 +12,9 @@ use serde_json::{Map, Value, json};
 
 use crate::failure::Failure;
 use crate::grammar::{Callee, Code, Inputs, OnError, Phase, PhaseKind, Query, Scan};
+use crate::graph::{Role, StageGraph, StageSpec};
+use crate::limits;
 use crate::objects::Objects;
-use crate::{limits, report};
 
 /// The plan of a query as JSON.
 ///
@@ -25,22 +26,22 @@ pub(crate) async fn explain(
     objects: &dyn Objects,
 ) -> Result<String, Failure> {
     let spec = query.spec();
+    let graph = StageGraph::of(spec);
     let mut plan = Map::new();
     let mut shown = inputs(&spec.inputs);
-    let first = spec.phases.first().map(|phase| &phase.kind);
+    let first = graph.get(graph.entry());
     // Where no map comes first the keys of a bucket are listed.
-    if let (Inputs::Scan(_), Some(PhaseKind::Reduce(_)), Some(shown)) =
-        (&spec.inputs, first, shown.as_object_mut())
+    if let (Role::Keys { .. }, false, Some(shown)) =
+        (first.role, first.is_final(), shown.as_object_mut())
     {
-        shown.insert("prereduce".into(), prereduce(None, false, first));
+        shown.insert("prereduce".into(), prereduce(first));
     }
     plan.insert("inputs".into(), shown);
     plan.insert("coverage".into(), coverage(&spec.inputs, view, objects).await?);
-    let phases = spec.phases.iter().enumerate().map(|(at, phase)| {
-        let next = spec.phases.get(at + 1).map(|next| &next.kind);
-        let mut shown = kind(phase, query, next);
+    let phases = spec.phases.iter().enumerate().filter_map(|(at, phase)| {
+        let mut shown = kind(phase, query, graph.of_phase(at)?);
         shown.insert("keep".into(), phase.keep.into());
-        Value::Object(shown)
+        Some(Value::Object(shown))
     });
     plan.insert("phases".into(), phases.collect());
     let options = spec.options;
@@ -159,23 +160,21 @@ fn name(view: &View, node: NodeId) -> String {
     view.state.members.get(&node).map_or_else(|| node.to_string(), |member| member.name.clone())
 }
 
-fn kind(phase: &Phase, query: &Query, next: Option<&PhaseKind>) -> Map<String, Value> {
-    let Phase { kind, keep } = phase;
-    let (word, function) = (report::word(kind), report::function(kind));
+fn kind(phase: &Phase, query: &Query, stage: &StageSpec) -> Map<String, Value> {
     let mut shown = Map::new();
-    shown.insert("kind".into(), word.into());
-    match kind {
+    shown.insert("kind".into(), stage.role.word().into());
+    match &phase.kind {
         PhaseKind::Link(_) => {
             shown.insert("runs".into(), "in the node, beside the data".into());
-            shown.insert("prereduce".into(), prereduce(None, *keep, next));
+            shown.insert("prereduce".into(), prereduce(stage));
         }
         PhaseKind::Map(code) => {
-            shown.insert("function".into(), function.into());
+            shown.insert("function".into(), stage.function.clone().into());
             shown.insert("runs".into(), format!("{}, beside the data", engine(code, query)).into());
-            shown.insert("prereduce".into(), prereduce(code.wants_prereduce(), *keep, next));
+            shown.insert("prereduce".into(), prereduce(stage));
         }
         PhaseKind::Reduce(code) => {
-            shown.insert("function".into(), function.into());
+            shown.insert("function".into(), stage.function.clone().into());
             let runs = format!("{}, at the coordinator", engine(code, query));
             shown.insert("runs".into(), runs.into());
             let batch = match code.timing() {
@@ -189,15 +188,12 @@ fn kind(phase: &Phase, query: &Query, next: Option<&PhaseKind>) -> Map<String, V
     shown
 }
 
-/// Whether the reduce that follows runs beside the data first.
-fn prereduce(asked: Option<bool>, keep: bool, next: Option<&PhaseKind>) -> Value {
-    match next {
-        _ if asked == Some(false) => false.into(),
-        Some(PhaseKind::Reduce(_)) if asked == Some(true) => true.into(),
-        Some(PhaseKind::Reduce(code)) if !keep && code.timing() == ReduceTiming::Adaptive => {
-            "if it makes the results smaller".into()
-        }
-        _ => false.into(),
+/// Whether the reduce that a stage feeds runs beside the data first.
+fn prereduce(stage: &StageSpec) -> Value {
+    match stage.prereduce.map(|copy| copy.timing) {
+        Some(ReduceTiming::IfSmaller) => "if it makes the results smaller".into(),
+        Some(_) => true.into(),
+        None => false.into(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! A query under way: what it has done so far, and how it is ended.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -10,10 +11,11 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::failure::Failure;
-use crate::grammar::{Inputs, Phase, PhaseKind, Query};
+use crate::grammar::Query;
+use crate::graph::{ByStage, StageGraph, StageId, StageSpec};
 use crate::limits;
 use crate::metered::count;
-use crate::report::{PhaseReport, QueryId, QueryReport, function, word};
+use crate::report::{PhaseReport, QueryId, QueryReport};
 use crate::unit::Cost;
 
 /// A query under way, or just ended. Cheap to share.
@@ -24,13 +26,12 @@ pub struct QueryHandle {
     query: Query,
     asked: Instant,
     admitted: AtomicBool,
-    phases: Vec<Counters>,
-    /// Of the listing of keys for a reduce that has no map before it.
-    listing: Option<Counters>,
+    graph: Arc<StageGraph>,
+    stages: ByStage<Counters>,
     skipped: Mutex<Skipped>,
     skipped_count: AtomicU64,
-    /// By phase, its kind, and node.
-    profile: Mutex<BTreeMap<(usize, &'static str, String), ProfileEntry>>,
+    /// By stage and node.
+    profile: Mutex<BTreeMap<(StageId, String), ProfileEntry>>,
     end: watch::Sender<Option<Ending>>,
 }
 
@@ -82,22 +83,17 @@ pub(crate) struct PageStats {
 }
 
 impl QueryHandle {
-    pub(crate) fn new(id: QueryId, node: String, query: Query) -> Self {
-        let phases = query.spec().phases.len().max(1);
-        let reduces_first = query
-            .spec()
-            .phases
-            .first()
-            .is_some_and(|phase| matches!(phase.kind, PhaseKind::Reduce(_)));
-        let lists = reduces_first && matches!(query.spec().inputs, Inputs::Scan(_));
+    /// Of a query whose stages are those of `graph`.
+    pub(crate) fn new(id: QueryId, node: String, query: Query, graph: StageGraph) -> Self {
+        let stages = ByStage::new(&graph, |_, _| Counters::default());
         Self {
             id,
             node,
             query,
             asked: Instant::now(),
             admitted: AtomicBool::new(false),
-            phases: (0..phases).map(|_| Counters::default()).collect(),
-            listing: lists.then(Counters::default),
+            graph: Arc::new(graph),
+            stages,
             skipped: Mutex::default(),
             skipped_count: AtomicU64::new(0),
             profile: Mutex::default(),
@@ -117,11 +113,8 @@ impl QueryHandle {
 
     /// What the query has done so far.
     pub fn report(&self) -> QueryReport {
-        let kinds = &self.query.spec().phases;
-        let listing = self.listing.iter().map(|counters| shown_phase(0, None, counters));
-        let phases = self.phases.iter().enumerate();
-        let phases = phases.map(|(at, counters)| shown_phase(at, kinds.get(at), counters));
-        let phases: Vec<PhaseReport> = listing.chain(phases).collect();
+        let shown = |(id, spec)| shown_stage(spec, self.stages.get(id));
+        let phases: Vec<PhaseReport> = self.graph.stages().map(shown).collect();
         let state = if self.is_admitted() { "running" } else { "waiting" };
         QueryReport {
             id: self.id.to_string(),
@@ -156,11 +149,12 @@ impl QueryHandle {
             .profile
             .lock()
             .iter()
-            .map(|((phase, kind, node), entry)| {
+            .map(|((stage, node), entry)| {
                 let ProfileEntry { pages, inputs, results, result_bytes, cost } = entry;
+                let spec = self.graph.get(*stage);
                 serde_json::json!({
-                    "phase": phase,
-                    "kind": kind,
+                    "phase": spec.phase,
+                    "kind": spec.role.word(),
                     "node": node,
                     "pages": pages,
                     "inputs": inputs,
@@ -217,36 +211,19 @@ impl QueryHandle {
         self.admitted.store(true, Ordering::Relaxed);
     }
 
-    /// The first phase, or the listing before it, is to work through so many partitions.
+    /// The query's stages.
+    pub(crate) fn graph(&self) -> &Arc<StageGraph> {
+        &self.graph
+    }
+
+    /// The first stage is to work through so many partitions.
     pub(crate) fn set_partitions(&self, partitions: u64) {
-        if let Some(counters) = self.listing.as_ref().or(self.phases.first()) {
-            counters.partitions.store(partitions, Ordering::Relaxed);
-        }
+        self.stages.get(self.graph.entry()).partitions.store(partitions, Ordering::Relaxed);
     }
 
-    /// Keys have been listed on a node for the first reduce.
-    pub(crate) fn record_listing(&self, node: &str, stats: &PageStats) {
-        match &self.listing {
-            Some(counters) => self.add(counters, (0, "keys", node), stats),
-            None => self.record(0, node, stats),
-        }
-    }
-
-    /// A phase has done something on a node.
-    pub(crate) fn record(&self, phase: usize, node: &str, stats: &PageStats) {
-        if let Some(counters) = self.phases.get(phase) {
-            let kind = self.query.spec().phases.get(phase);
-            let kind = kind.map_or("keys", |phase| word(&phase.kind));
-            self.add(counters, (phase, kind, node), stats);
-        }
-    }
-
-    fn add(
-        &self,
-        counters: &Counters,
-        (phase, kind, node): (usize, &'static str, &str),
-        stats: &PageStats,
-    ) {
+    /// A stage has done something on a node.
+    pub(crate) fn record(&self, stage: StageId, node: &str, stats: &PageStats) {
+        let counters = self.stages.get(stage);
         for (counter, more) in [
             (&counters.inputs, stats.inputs),
             (&counters.results, stats.results),
@@ -258,7 +235,7 @@ impl QueryHandle {
         }
         if self.wants_profile() {
             let mut profile = self.profile.lock();
-            let entry = profile.entry((phase, kind, node.to_owned())).or_default();
+            let entry = profile.entry((stage, node.to_owned())).or_default();
             entry.pages += 1;
             entry.inputs += stats.inputs;
             entry.results += stats.results;
@@ -283,14 +260,12 @@ impl QueryHandle {
     }
 }
 
-fn shown_phase(number: usize, phase: Option<&Phase>, counters: &Counters) -> PhaseReport {
-    let kind = phase.map_or("keys", |phase| word(&phase.kind));
-    let function = phase.map(|phase| function(&phase.kind)).unwrap_or_default();
+fn shown_stage(spec: &StageSpec, counters: &Counters) -> PhaseReport {
     let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     PhaseReport {
-        phase: number,
-        kind: kind.to_owned(),
-        function,
+        phase: spec.phase,
+        kind: spec.role.word().to_owned(),
+        function: spec.function.clone(),
         inputs: of(&counters.inputs),
         results: of(&counters.results),
         result_bytes: of(&counters.result_bytes),
@@ -314,8 +289,6 @@ fn shown(micros: u64) -> f64 {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use std::sync::Arc;
-
     use mapring_types::NodeId;
 
     use super::*;
@@ -324,7 +297,8 @@ pub(crate) mod tests {
     pub(crate) fn handle(number: u64, body: &str) -> Arc<QueryHandle> {
         let query = grammar::parse(body.as_bytes()).unwrap();
         let id = QueryId { node: NodeId(11), number };
-        Arc::new(QueryHandle::new(id, "n1".into(), query))
+        let graph = StageGraph::of(query.spec());
+        Arc::new(QueryHandle::new(id, "n1".into(), query, graph))
     }
 
     #[test]
@@ -335,11 +309,10 @@ pub(crate) mod tests {
         );
         query.set_partitions(64);
         let stats = PageStats { inputs: 3, results: 2, partitions: 1, ..PageStats::default() };
-        query.record(0, "n1", &stats);
-        query.record(0, "n2", &stats);
-        query.record(1, "n1", &PageStats { inputs: 1, skipped: 1, ..PageStats::default() });
-        // A phase that is not there is no reason to fail.
-        query.record(9, "n1", &stats);
+        let stages: Vec<StageId> = query.graph().stages().map(|(id, _)| id).collect();
+        query.record(stages[0], "n1", &stats);
+        query.record(stages[0], "n2", &stats);
+        query.record(stages[1], "n1", &PageStats { inputs: 1, skipped: 1, ..PageStats::default() });
         let report = query.report();
         assert_eq!((report.state.as_str(), report.inputs_done), ("waiting", 7));
         let [first, second] = report.phases.as_slice() else { panic!("{report:?}") };

@@ -1,7 +1,7 @@
 //! MapReduce: the query grammar, the planner, units of work, the coordinator.
 //!
-//! A query's way: [`grammar`] reads it; [`admission`] lets it in; [`coordinator`] plans it
-//! and follows its units of work; [`node`] runs the units beside the objects and calls
+//! A query's way: [`grammar`] reads it; [`admission`] lets it in; [`graph`] makes
+//! stages of it; [`coordinator`] plans it and follows its units of work; [`node`] runs the units beside the objects and calls
 //! the workers (`mapring_workers`); [`json`] rewrites kept results in Riak's form; [`answer`] collects a plain answer.
 //!
 //! Invariants (see `docs/ARCHITECTURE.md`): a page of a unit is accepted whole or not at all, and only once (I4,
@@ -15,6 +15,7 @@ mod coordinator;
 mod explain;
 mod failure;
 mod grammar;
+mod graph;
 mod handle;
 mod json;
 mod keys;

@@ -24,6 +24,7 @@ use crate::answer::{Answer, Answers};
 use crate::coordinator::{self, Coordinator, Shared};
 use crate::failure::{Failure, Rejection};
 use crate::grammar::Query;
+use crate::graph::StageGraph;
 use crate::handle::QueryHandle;
 use crate::metered::{self, Counted, count};
 use crate::node::{EndOnDrop, Node, NodePermits};
@@ -138,7 +139,8 @@ impl Engine {
         let id = QueryId { node: view.me, number: self.entropy.next_u64() };
         let member = view.state.members.get(&view.me);
         let name = member.map_or_else(|| view.me.to_string(), |member| member.name.clone());
-        Arc::new(QueryHandle::new(id, name, query))
+        let graph = StageGraph::of(query.spec());
+        Arc::new(QueryHandle::new(id, name, query, graph))
     }
 
     async fn run(
@@ -167,7 +169,7 @@ impl Engine {
             objects: self.node.objects.clone(),
             handle,
         };
-        Coordinator::new(shared, query, phases, results)?.run().await
+        Coordinator::new(shared, query, &phases, results)?.run().await
     }
 
     pub(crate) async fn collect(&self, query: &Query, started: Started) -> Result<Answer, Failure> {

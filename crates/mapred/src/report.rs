@@ -87,15 +87,6 @@ pub struct PhaseReport {
     pub partitions: u64,
 }
 
-/// What a phase is.
-pub(crate) fn word(kind: &PhaseKind) -> &'static str {
-    match kind {
-        PhaseKind::Map(_) => "map",
-        PhaseKind::Reduce(_) => "reduce",
-        PhaseKind::Link(_) => "link",
-    }
-}
-
 /// What a phase calls, in short.
 pub(crate) fn function(kind: &PhaseKind) -> String {
     let (PhaseKind::Map(code) | PhaseKind::Reduce(code)) = kind else { return String::new() };

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use futures::future::BoxFuture;
 use mapring_script::{FailureCause, PhaseFunction, ScriptError};
 
-use super::Shared;
+use super::shared::Shared;
 
 /// Has a phase's function made, without calling it.
 pub(super) enum Check {

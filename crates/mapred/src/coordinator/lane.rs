@@ -6,19 +6,10 @@ use bytes::Bytes;
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use mapring_net::{Class, FrameStream, Method, Peer, Transport};
-use mapring_types::{Error, NodeId, Result, limits as common};
+use mapring_types::{Error, Result, limits as common};
 
-use super::stage::Load;
 use crate::limits;
 use crate::unit::{self, Frame, LaneRequest};
-
-/// A stream of frames from one node, and what was given to it.
-pub(super) struct Lane {
-    pub(super) node: NodeId,
-    pub(super) load: Load,
-    /// What comes next. Nothing is taken from the node while this is not polled.
-    pub(super) next: BoxFuture<'static, Step>,
-}
 
 /// What a lane gave.
 pub(super) enum Step {

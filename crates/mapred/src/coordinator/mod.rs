@@ -2,59 +2,52 @@
 //! gives the client its results as they come.
 //!
 //! One task a query. It waits in one place ([`Coordinator::next`]) and decides in another
-//! ([`Coordinator::apply`]). Nothing is taken from a phase while the phase after it, or the client,
-//! has no room; later phases are asked first: so every queue is bounded and none can wait for
+//! ([`Coordinator::apply`]). Nothing is taken from a stage while a stage that it feeds, or the client,
+//! has no room; later stages are asked first: so every queue is bounded and none can wait for
 //! another in a circle.
 
 mod build;
 mod check;
+mod inputs;
 mod lane;
+mod lanes;
+mod outbox;
+mod planning;
 mod reduce;
+mod resolve;
 mod router;
+mod shared;
 mod stage;
 
-pub(crate) use build::resolve;
+pub(crate) use resolve::{Resolved, resolve};
+pub(crate) use shared::Shared;
 
-use std::collections::{BTreeSet, VecDeque};
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use futures::future::BoxFuture;
-use mapring_cluster::{Cluster, View};
-use mapring_net::Transport;
+use mapring_cluster::View;
 use mapring_ring::Coverage;
-use mapring_script::{QueryTag, Row, ScriptError};
+use mapring_script::{Row, ScriptError};
 use mapring_types::{ErrorKind, NodeId, Result as KvResult};
-use mapring_workers::Workers;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use crate::PhaseResults;
 use crate::failure::{Failure, Report};
-use crate::grammar::{Inputs, KeyInput, OnError, Query};
-use crate::handle::{PageStats, QueryHandle};
+use crate::grammar::{Inputs, OnError, Query};
+use crate::graph::{ByStage, StageGraph, StageId};
+use crate::handle::PageStats;
 use crate::metered::count;
-use crate::objects::Objects;
 use crate::unit::Broken;
-use crate::{keys, limits};
-use check::Check;
+use inputs::{Input, next_input};
 use lane::Step;
-use reduce::{ReduceStage, Reduced};
+use lanes::{Accepted, broken_function};
+use outbox::Outbox;
+use planning::{Planning, plan, planned};
+use reduce::Reduced;
 use router::{PlanRequest, Router};
-use stage::{Accepted, LaneStage, broken_function};
-
-/// What every part of a query's coordination uses.
-pub(crate) struct Shared {
-    pub(crate) query: QueryTag,
-    pub(crate) deadline: Instant,
-    pub(crate) cluster: Arc<dyn Cluster>,
-    pub(crate) transport: Arc<dyn Transport>,
-    pub(crate) workers: Arc<dyn Workers>,
-    pub(crate) objects: Arc<dyn Objects>,
-    /// Where the query's progress is shown.
-    pub(crate) handle: Arc<QueryHandle>,
-}
+use stage::{Stage, StageKind};
 
 /// A query under way.
 pub(crate) struct Coordinator {
@@ -63,37 +56,19 @@ pub(crate) struct Coordinator {
     me: String,
     query: Query,
     router: Router,
-    stages: Vec<Stage>,
+    graph: Arc<StageGraph>,
+    stages: ByStage<Stage>,
     /// Where to go on in the query's own list of inputs; `None` when all are taken.
     next_input_at: Option<usize>,
-    /// Kept results that the client has not taken, …
-    out: VecDeque<PhaseResults>,
-    /// … and how many bytes they have.
-    out_bytes: usize,
+    /// Kept results that the client has not taken.
+    out: Outbox,
     /// How many more results of the last phase the client wants; `None` for all.
     left: Option<u64>,
     results: mpsc::Sender<Result<PhaseResults, Failure>>,
     changes: watch::Receiver<Arc<View>>,
-    /// Finding complete replicas, under way.
-    planning: Option<BoxFuture<'static, (PlanRequest, KvResult<Coverage>)>>,
+    planning: Option<Planning>,
     /// When a node that is left alone may be asked again.
     wake: Option<Instant>,
-}
-
-/// A phase under way.
-struct Stage {
-    phase: usize,
-    keep: bool,
-    /// Whether another phase takes its results.
-    forward: bool,
-    over: bool,
-    check: Check,
-    kind: StageKind,
-}
-
-enum StageKind {
-    Lanes(Box<LaneStage>),
-    Reduce(ReduceStage),
 }
 
 /// What a coordinator waits for.
@@ -103,10 +78,10 @@ enum Event {
     Sent,
     /// The client has gone.
     Gone,
-    Lane(usize, u64, Step),
-    Reduce(usize, Result<Reduced, ScriptError>),
-    /// Whether a phase's function is one.
-    Checked(usize, Result<(), ScriptError>),
+    Lane(StageId, u64, Step),
+    Reduce(StageId, Result<Reduced, ScriptError>),
+    /// Whether a stage's function is one.
+    Checked(StageId, Result<(), ScriptError>),
     Planned(PlanRequest, KvResult<Coverage>),
     View,
     /// The node leaves its cluster.
@@ -115,6 +90,46 @@ enum Event {
 }
 
 impl Coordinator {
+    /// Begins a query.
+    pub(crate) fn new(
+        shared: Shared,
+        query: Query,
+        phases: &[Resolved],
+        results: mpsc::Sender<Result<PhaseResults, Failure>>,
+    ) -> Result<Self, Failure> {
+        let changes = shared.cluster.changes();
+        let mut router = Router::new(shared.cluster.view());
+        let options = query.spec().options;
+        let graph = Arc::clone(shared.handle.graph());
+        let mut stages = build::stages(&graph, phases, options)?;
+        let next_input_at = match &query.spec().inputs {
+            Inputs::Scan(scan) => {
+                if let StageKind::Lanes(first) = &mut stages.get_mut(graph.entry()).kind {
+                    shared.handle.set_partitions(first.cover(scan, &mut router)?);
+                }
+                None
+            }
+            Inputs::BadFilter(_) => None,
+            Inputs::Keys(_) | Inputs::Values(_) => Some(0),
+        };
+        let me = router.name(shared.cluster.view().me);
+        Ok(Self {
+            shared,
+            me,
+            query,
+            router,
+            graph,
+            stages,
+            next_input_at,
+            out: Outbox::default(),
+            left: options.limit,
+            results,
+            changes,
+            planning: None,
+            wake: None,
+        })
+    }
+
     /// Runs the query to its end.
     pub(crate) async fn run(mut self) -> Result<(), Failure> {
         while self.advance()? {
@@ -131,23 +146,29 @@ impl Coordinator {
         self.wake = None;
         if self.has_enough() {
             // Dropping the lanes ends their work.
-            self.stages.clear();
+            self.stages.iter_mut().for_each(Stage::abandon);
             self.planning = None;
             return Ok(!self.out.is_empty());
         }
         self.refill()?;
-        let mut inputs_ended = self.next_input_at.is_none();
-        for (index, stage) in self.stages.iter_mut().enumerate() {
+        let graph = Arc::clone(&self.graph);
+        let own_ended = self.next_input_at.is_none();
+        let mut all_over = true;
+        for (id, spec) in graph.stages() {
+            let is_over = |feeder| self.stages.get(feeder).over;
+            let inputs_ended = graph.inputs_ended(id, own_ended, is_over);
+            // The first stage finds out by its first input, if there is one.
+            let is_fed = id != graph.entry();
+            let stage = self.stages.get_mut(id);
             match &mut stage.kind {
                 StageKind::Lanes(lanes) => {
                     let wake = lanes.dispatch(&self.shared, &self.router);
                     self.wake = [self.wake, wake].into_iter().flatten().min();
                     let idle = inputs_ended && lanes.is_idle();
-                    // The first phase finds out by its first input, if there is one.
-                    if idle || index > 0 {
+                    if idle || is_fed {
                         match lanes.function() {
                             Some(function) => {
-                                stage.check.begin(&self.shared, stage.phase, &function)
+                                stage.check.begin(&self.shared, spec.phase, &function);
                             }
                             None => stage.check.spare(),
                         }
@@ -155,39 +176,41 @@ impl Coordinator {
                     stage.over = idle && stage.check.is_over();
                 }
                 StageKind::Reduce(reduce) => {
-                    if index > 0 {
-                        stage.check.begin(&self.shared, stage.phase, &reduce.function());
+                    if is_fed {
+                        stage.check.begin(&self.shared, spec.phase, &reduce.function());
                     }
                     reduce.advance(&self.shared, inputs_ended);
                     stage.over = reduce.is_over();
                 }
+                StageKind::Echo => stage.over = inputs_ended,
+                StageKind::Dropped => {}
             }
-            inputs_ended = stage.over;
+            all_over &= stage.over;
         }
         if self.planning.is_none() {
             let request = self.router.request();
             self.planning = request.map(|request| plan(self.shared.objects.clone(), request));
         }
-        Ok(!inputs_ended || !self.out.is_empty())
+        Ok(!all_over || !self.out.is_empty())
     }
 
     /// Waits for the next thing that happens.
     async fn next(&mut self) -> Event {
-        let client_has_room = self.client_has_room();
-        let (stages, out, planning) = (&mut self.stages, &mut self.out, &mut self.planning);
+        let client_has_room = self.out.has_room();
+        let (graph, stages) = (&self.graph, &mut self.stages);
+        let (out, planning) = (&mut self.out, &mut self.planning);
         let waits = !out.is_empty();
         tokio::select! {
             biased;
             () = tokio::time::sleep_until(self.shared.deadline) => Event::Deadline,
-            room = self.results.reserve(), if waits => match (room, out.pop_front()) {
+            room = self.results.reserve(), if waits => match (room, out.pop()) {
                 (Ok(room), Some(oldest)) => {
-                    self.out_bytes -= oldest.bytes();
                     room.send(Ok(oldest));
                     Event::Sent
                 }
                 _ => Event::Gone,
             },
-            event = poll_fn(|context| poll_stages(stages, client_has_room, context)) => event,
+            event = poll_fn(|context| poll_stages(graph, stages, client_has_room, context)) => event,
             (request, coverage) = planned(planning) => Event::Planned(request, coverage),
             changed = self.changes.changed() => match changed {
                 Ok(()) => Event::View,
@@ -202,32 +225,28 @@ impl Coordinator {
             Event::Deadline => Err(Failure::timeout()),
             Event::Stopping => Err(Failure::stopping(&self.me)),
             Event::Sent | Event::Gone | Event::Wake => Ok(()),
-            Event::Lane(index, lane, step) => {
+            Event::Lane(id, lane, step) => {
                 if let Step::Unreachable(error) = &step {
-                    self.report(index, lane, error.kind());
+                    self.report(id, lane, error.kind());
                 }
-                let Some(Stage { kind: StageKind::Lanes(stage), .. }) = self.stages.get_mut(index)
-                else {
+                let StageKind::Lanes(lanes) = &mut self.stages.get_mut(id).kind else {
                     return Ok(());
                 };
-                let accepted = stage.apply(lane, step, &mut self.router)?;
-                self.deliver(index, accepted)
+                let accepted = lanes.apply(lane, step, &mut self.router)?;
+                self.deliver(id, accepted)
             }
-            Event::Reduce(index, step) => {
-                let Some(Stage { phase, kind: StageKind::Reduce(stage), .. }) =
-                    self.stages.get_mut(index)
-                else {
+            Event::Reduce(id, step) => {
+                let StageKind::Reduce(reduce) = &mut self.stages.get_mut(id).kind else {
                     return Ok(());
                 };
-                let phase = *phase;
-                let (results, mut stats) = stage.apply(step, &self.me)?;
+                let (results, mut stats) = reduce.apply(step, &self.me)?;
                 stats.results = results.len() as u64;
                 stats.result_bytes = results.iter().map(|row| row.bytes() as u64).sum();
-                self.shared.handle.record(phase, &self.me, &stats);
-                self.deliver(index, Accepted { results, ..Accepted::default() })
+                self.shared.handle.record(id, &self.me, &stats);
+                self.deliver(id, Accepted { results, ..Accepted::default() })
             }
-            Event::Checked(index, found) => {
-                let phase = self.stages.get(index).map_or(0, |stage| stage.phase);
+            Event::Checked(id, found) => {
+                let phase = self.graph.get(id).phase;
                 let failed =
                     |error: ScriptError| Report::script(&error).phase(phase).node(&self.me);
                 found.map_err(|error| failed(error).into())
@@ -235,7 +254,7 @@ impl Coordinator {
             Event::Planned(request, coverage) => {
                 self.planning = None;
                 self.router.planned(&request, coverage.map_err(Failure::query)?);
-                for stage in &mut self.stages {
+                for stage in self.stages.iter_mut() {
                     if let StageKind::Lanes(lanes) = &mut stage.kind {
                         lanes.assign(&mut self.router);
                     }
@@ -245,7 +264,7 @@ impl Coordinator {
             Event::View => {
                 let view = self.changes.borrow_and_update().clone();
                 self.router.set_view(view);
-                for stage in &mut self.stages {
+                for stage in self.stages.iter_mut() {
                     if let StageKind::Lanes(lanes) = &mut stage.kind {
                         lanes.view_changed(&mut self.router)?;
                     }
@@ -256,61 +275,59 @@ impl Coordinator {
     }
 
     /// Tells the cluster of a node that refuses connections.
-    fn report(&self, index: usize, lane: u64, kind: ErrorKind) {
-        let Some(Stage { kind: StageKind::Lanes(stage), .. }) = self.stages.get(index) else {
-            return;
-        };
-        if let Some(node) = stage.node(lane).filter(|_| kind == ErrorKind::Unavailable)
+    fn report(&self, id: StageId, lane: u64, kind: ErrorKind) {
+        let StageKind::Lanes(lanes) = &self.stages.get(id).kind else { return };
+        if let Some(node) = lanes.node(lane).filter(|_| kind == ErrorKind::Unavailable)
             && node != self.shared.cluster.view().me
         {
             self.shared.cluster.report(node, false);
         }
     }
 
-    /// Hands results to the client and to the next phase.
-    fn deliver(&mut self, index: usize, accepted: Accepted) -> Result<(), Failure> {
+    /// Hands results to the client and to the stages that take them.
+    fn deliver(&mut self, id: StageId, accepted: Accepted) -> Result<(), Failure> {
         let Accepted { mut results, reduced, skipped, stats } = accepted;
-        let Some(stage) = self.stages.get_mut(index) else { return Ok(()) };
-        let (phase, keep, forward) = (stage.phase, stage.keep, stage.forward);
         if let Some((node, stats)) = stats {
             if stats.inputs > 0 {
-                stage.check.spare();
+                self.stages.get_mut(id).check.spare();
             }
-            let lists = matches!(&stage.kind, StageKind::Lanes(lanes) if lanes.lists_keys());
-            self.note((phase, lists), node, &stats, skipped)?;
+            self.note(id, node, &stats, skipped)?;
         }
-        if let Some(left) = self.left.as_mut().filter(|_| !forward) {
+        let graph = Arc::clone(&self.graph);
+        let spec = graph.get(id);
+        if let Some(left) = self.left.as_mut().filter(|_| spec.is_final()) {
             results.truncate(usize::try_from(*left).unwrap_or(usize::MAX));
             *left -= results.len() as u64;
         }
-        let passed_on = match (forward, reduced, keep) {
-            (false, _, _) => Vec::new(),
-            (true, Some(reduced), _) => reduced,
-            (true, None, true) => results.clone(),
-            (true, None, false) => {
-                return self.pass_on(index + 1, phase, results);
-            }
+        let passed_on = match reduced {
+            _ if spec.is_final() => Vec::new(),
+            Some(reduced) => reduced,
+            None if spec.keep => results.clone(),
+            None => std::mem::take(&mut results),
         };
-        if keep && !results.is_empty() {
-            self.keep(phase, results);
+        if spec.keep && !results.is_empty() {
+            self.out.push(spec.phase, results);
         }
-        self.pass_on(index + 1, phase, passed_on)
+        let mut left = spec.feeds.len();
+        let mut passed_on = Some(passed_on);
+        for &fed in &spec.feeds {
+            left -= 1;
+            let values = if left == 0 { passed_on.take() } else { passed_on.clone() };
+            self.feed(fed, spec.phase, values.unwrap_or_default())?;
+        }
+        Ok(())
     }
 
     /// Takes note of what a page has done, and of the inputs that it left out.
     fn note(
         &mut self,
-        (phase, lists): (usize, bool),
+        id: StageId,
         node: NodeId,
         stats: &PageStats,
         skipped: Vec<Broken>,
     ) -> Result<(), Failure> {
         let name = self.router.name(node);
-        if lists {
-            self.shared.handle.record_listing(&name, stats);
-        } else {
-            self.shared.handle.record(phase, &name, stats);
-        }
+        self.shared.handle.record(id, &name, stats);
         let Some(last) = skipped.last().cloned() else { return Ok(()) };
         count("mapring_mapred_inputs_skipped_total", skipped.len() as u64);
         let failures = skipped.into_iter().map(|broken| broken_function(broken, &name, true));
@@ -327,56 +344,21 @@ impl Coordinator {
         self.left == Some(0)
     }
 
-    fn keep(&mut self, phase: usize, values: Vec<Row>) {
-        count("mapring_mapred_results_total", values.len() as u64);
-        let mut batch = PhaseResults { phase, values: Vec::new() };
-        let mut bytes = 0;
-        for value in values {
-            bytes += value.bytes();
-            batch.values.push(value);
-            if bytes >= limits::RESULTS_BYTES {
-                let full = PhaseResults { phase, values: std::mem::take(&mut batch.values) };
-                self.put_out(full, bytes);
-                bytes = 0;
-            }
-        }
-        if !batch.values.is_empty() {
-            self.put_out(batch, bytes);
-        }
-    }
-
-    fn put_out(&mut self, batch: PhaseResults, bytes: usize) {
-        count("mapring_mapred_result_bytes_total", bytes as u64);
-        self.out_bytes += bytes;
-        self.out.push_back(batch);
-    }
-
-    fn client_has_room(&self) -> bool {
-        self.out.len() < limits::RESULTS_AHEAD && self.out_bytes < limits::RESULTS_AHEAD_BYTES
-    }
-
-    fn pass_on(
-        &mut self,
-        index: usize,
-        from_phase: usize,
-        values: Vec<Row>,
-    ) -> Result<(), Failure> {
-        let Some(stage) = self.stages.get_mut(index) else { return Ok(()) };
-        match &mut stage.kind {
+    /// Gives a stage what another has made.
+    fn feed(&mut self, id: StageId, from_phase: usize, values: Vec<Row>) -> Result<(), Failure> {
+        match &mut self.stages.get_mut(id).kind {
             StageKind::Reduce(reduce) => reduce.push(values),
             StageKind::Lanes(lanes) => {
                 for value in values {
-                    let Some(input) = keys::parse(&value) else {
-                        return Err(no_key(from_phase, &value));
-                    };
-                    lanes.push(input, &mut self.router)?;
+                    lanes.push(inputs::key(from_phase, &value)?, &mut self.router)?;
                 }
             }
+            StageKind::Echo | StageKind::Dropped => {}
         }
         Ok(())
     }
 
-    /// Takes inputs from the query's own list while the first phase has room.
+    /// Takes inputs from the query's own list while the first stage has room.
     fn refill(&mut self) -> Result<(), Failure> {
         let query = self.query.clone();
         while let Some(at) =
@@ -387,58 +369,37 @@ impl Coordinator {
                 break;
             };
             self.next_input_at = Some(next);
-            match (self.stages.first_mut().map(|stage| &mut stage.kind), input) {
-                (Some(StageKind::Lanes(lanes)), Input::Key(input)) => {
-                    lanes.push(input, &mut self.router)?;
-                }
-                (Some(StageKind::Lanes(lanes)), Input::Value(value)) => {
-                    let input = keys::parse(&value).ok_or_else(|| no_key(0, &value))?;
-                    lanes.push(input, &mut self.router)?;
-                }
-                (Some(StageKind::Reduce(reduce)), input) => {
+            match &mut self.stages.get_mut(self.graph.entry()).kind {
+                StageKind::Lanes(lanes) => lanes.push(input.into_key()?, &mut self.router)?,
+                StageKind::Reduce(reduce) => {
                     let terms = reduce.takes_terms();
                     reduce.push([input.into_value(terms)?]);
                 }
-                (None, input) => self.give_back(input.into_value(false)?),
+                StageKind::Echo => self.echo(input)?,
+                StageKind::Dropped => {}
             }
         }
         Ok(())
     }
 
     /// Answers an input as it is: what a query without phases does.
-    fn give_back(&mut self, value: Row) {
-        let stats = PageStats {
-            inputs: 1,
-            results: 1,
-            result_bytes: value.bytes() as u64,
-            ..PageStats::default()
-        };
-        self.shared.handle.record(0, &self.me, &stats);
+    fn echo(&mut self, input: Input) -> Result<(), Failure> {
+        let value = input.into_value(false)?;
+        let result_bytes = value.bytes() as u64;
+        let stats = PageStats { inputs: 1, results: 1, result_bytes, ..PageStats::default() };
+        self.shared.handle.record(self.graph.entry(), &self.me, &stats);
         if let Some(left) = &mut self.left {
             *left -= 1;
         }
-        match self.out.back_mut() {
-            Some(last) if last.values.len() < limits::BATCH_INPUTS => {
-                self.out_bytes += value.bytes();
-                last.values.push(value);
-            }
-            _ => self.keep(0, vec![value]),
-        }
+        self.out.push_one(value);
+        Ok(())
     }
 
     fn first_has_room(&self) -> bool {
-        match self.stages.first() {
-            Some(stage) => stage.has_room(),
-            None => self.client_has_room(),
-        }
-    }
-}
-
-impl Stage {
-    fn has_room(&self) -> bool {
-        match &self.kind {
-            StageKind::Lanes(lanes) => lanes.has_room(),
-            StageKind::Reduce(reduce) => reduce.has_room(),
+        let first = self.stages.get(self.graph.entry());
+        match first.kind {
+            StageKind::Echo => self.out.has_room(),
+            _ => first.has_room(),
         }
     }
 }
@@ -446,91 +407,36 @@ impl Stage {
 /// Asks the stages for something that happened, the last one first. A stage whose results have
 /// nowhere to go is not asked.
 fn poll_stages(
-    stages: &mut [Stage],
+    graph: &StageGraph,
+    stages: &mut ByStage<Stage>,
     client_has_room: bool,
     context: &mut Context<'_>,
 ) -> Poll<Event> {
-    let mut next_has_room = true;
-    for (index, stage) in stages.iter_mut().enumerate().rev() {
+    for (id, _) in graph.stages().rev() {
+        let has_room = |fed| stages.get(fed).has_room();
+        let held_back = graph.is_held_back(id, client_has_room, has_room);
+        let stage = stages.get_mut(id);
         if let Poll::Ready(found) = stage.check.poll(context) {
-            return Poll::Ready(Event::Checked(index, found));
+            return Poll::Ready(Event::Checked(id, found));
         }
-        let held_back = (stage.forward && !next_has_room) || (stage.keep && !client_has_room);
-        if !held_back {
-            match &mut stage.kind {
-                StageKind::Lanes(lanes) => {
-                    if let Poll::Ready((lane, step)) = lanes.poll_step(context) {
-                        return Poll::Ready(Event::Lane(index, lane, step));
-                    }
-                }
-                StageKind::Reduce(reduce) => {
-                    if let Poll::Ready(step) = reduce.poll_step(context) {
-                        return Poll::Ready(Event::Reduce(index, step));
-                    }
+        if held_back {
+            continue;
+        }
+        match &mut stage.kind {
+            StageKind::Lanes(lanes) => {
+                if let Poll::Ready((lane, step)) = lanes.poll_step(context) {
+                    return Poll::Ready(Event::Lane(id, lane, step));
                 }
             }
+            StageKind::Reduce(reduce) => {
+                if let Poll::Ready(step) = reduce.poll_step(context) {
+                    return Poll::Ready(Event::Reduce(id, step));
+                }
+            }
+            StageKind::Echo | StageKind::Dropped => {}
         }
-        next_has_room = stage.has_room();
     }
     Poll::Pending
-}
-
-/// One of the inputs that a query itself has.
-enum Input {
-    Key(KeyInput),
-    Value(Row),
-}
-
-impl Input {
-    fn into_value(self, term: bool) -> Result<Row, Failure> {
-        let value = match self {
-            Self::Key(input) if term => keys::to_term(&input),
-            Self::Key(input) => keys::to_row(&input),
-            Self::Value(value) => Ok(value),
-        };
-        value.map_err(|error| Failure::phase(0, error))
-    }
-}
-
-/// The input at a place, and the place of the next one.
-fn next_input(inputs: &Inputs, at: usize) -> Option<(Input, usize)> {
-    match inputs {
-        Inputs::Scan(_) | Inputs::BadFilter(_) => None,
-        Inputs::Keys(list) => list.read(at).map(|(input, next)| (Input::Key(input), next)),
-        Inputs::Values(values) => {
-            values.get(at).map(|value| (Input::Value(Row::Value(value)), at + 1))
-        }
-    }
-}
-
-/// Finds a complete replica of every partition: on nodes that have not failed this query, or if
-/// there is no other way on those as well, after a while.
-fn plan(
-    objects: Arc<dyn Objects>,
-    request: PlanRequest,
-) -> BoxFuture<'static, (PlanRequest, KvResult<Coverage>)> {
-    Box::pin(async move {
-        if request.again {
-            tokio::time::sleep(limits::RETRY_BACKOFF).await;
-        }
-        let without: BTreeSet<NodeId> = request.failures.keys().copied().collect();
-        let first = objects.coverage(request.n_val, &without).await;
-        if first.is_ok() || without.is_empty() {
-            return (request, first);
-        }
-        tokio::time::sleep(limits::RETRY_BACKOFF).await;
-        let second = objects.coverage(request.n_val, &BTreeSet::new()).await;
-        (request, second)
-    })
-}
-
-async fn planned(
-    planning: &mut Option<BoxFuture<'static, (PlanRequest, KvResult<Coverage>)>>,
-) -> (PlanRequest, KvResult<Coverage>) {
-    match planning {
-        Some(planning) => planning.await,
-        None => std::future::pending().await,
-    }
 }
 
 async fn sleep_until(when: Option<Instant>) {
@@ -538,10 +444,4 @@ async fn sleep_until(when: Option<Instant>) {
         Some(when) => tokio::time::sleep_until(when).await,
         None => std::future::pending().await,
     }
-}
-
-fn no_key(phase: usize, value: &Row) -> Failure {
-    let words = "a result is no input for the phase that follows: it takes [bucket, key], \
-                 [bucket, key, keydata] or [bucket, key, keydata, type]";
-    Report::new(words).phase(phase).input(value.text()).kind("bad_input").into()
 }

@@ -9,7 +9,7 @@ use mapring_script::{Function, PhaseFunction, ReduceTiming, Row, ScriptError};
 use mapring_workers::Reduce;
 use tokio::time::Instant;
 
-use super::Shared;
+use super::shared::Shared;
 use crate::failure::{Failure, Report};
 use crate::handle::PageStats;
 use crate::limits;
@@ -44,11 +44,6 @@ pub(super) enum Reduced {
     Finished(Vec<Row>),
 }
 
-/// Whether a function has an Erlang name, and so takes keys as Erlang has them.
-pub(super) fn takes_terms(function: &PhaseFunction) -> bool {
-    matches!(function.function, Function::Erlang { .. })
-}
-
 impl ReduceStage {
     pub(super) fn new(phase: usize, function: PhaseFunction, timing: ReduceTiming) -> Self {
         let function = Arc::new(function);
@@ -63,7 +58,7 @@ impl ReduceStage {
 
     /// Whether its function has an Erlang name, and so takes keys as Erlang has them.
     pub(super) fn takes_terms(&self) -> bool {
-        takes_terms(&self.function)
+        matches!(self.function.function, Function::Erlang { .. })
     }
 
     /// Takes inputs, in arrival order.

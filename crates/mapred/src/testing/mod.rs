@@ -4,6 +4,7 @@
 mod answers;
 mod faults;
 mod options;
+mod shapes;
 mod store;
 mod workers;
 mod world;

@@ -1,0 +1,75 @@
+//! Looking up what the phases of a query call.
+
+use mapring_script::{Binary, Function, PhaseFunction};
+use mapring_types::ObjectId;
+
+use crate::failure::{Failure, Report};
+use crate::grammar::{Callee, Code, LinkSpec, PhaseKind, Query};
+use crate::objects::Objects;
+
+/// What a phase does with its inputs, at hand.
+pub(crate) enum Resolved {
+    Function(PhaseFunction),
+    Link(LinkSpec),
+}
+
+/// Fetches the functions that the phases name: stored ones are read once, here.
+///
+/// # Errors
+/// A failure whose text contains `worker_startup_failed`, which clients look for.
+pub(crate) async fn resolve(
+    query: &Query,
+    objects: &dyn Objects,
+) -> Result<Vec<Resolved>, Failure> {
+    let mut resolved = Vec::new();
+    let binary = query.spec().options.binary;
+    for (number, phase) in query.spec().phases.iter().enumerate() {
+        resolved.push(match &phase.kind {
+            PhaseKind::Link(spec) => Resolved::Link(spec.clone()),
+            PhaseKind::Map(code) | PhaseKind::Reduce(code) => {
+                Resolved::Function(function(number, code, binary, objects).await?)
+            }
+        });
+    }
+    Ok(resolved)
+}
+
+async fn function(
+    phase: usize,
+    code: &Code,
+    binary: Binary,
+    objects: &dyn Objects,
+) -> Result<PhaseFunction, Failure> {
+    let function = match &code.callee {
+        Callee::Given(function) => function.clone(),
+        Callee::Stored(id) => stored(phase, id, objects).await?,
+        Callee::ErlangSource => {
+            let words = "worker_startup_failed: functions as Erlang text cannot be run";
+            return Err(Failure::phase(phase, words));
+        }
+    };
+    Ok(PhaseFunction { function, arg: code.arg.clone(), binary })
+}
+
+async fn stored(phase: usize, id: &ObjectId, objects: &dyn Objects) -> Result<Function, Failure> {
+    let failed = |why: &str| {
+        let text = format!("worker_startup_failed: the stored function {id} {why}");
+        let key = String::from_utf8_lossy(&id.key);
+        Report::new(text).phase(phase).object(&id.bucket.to_string(), &key)
+    };
+    let object = objects
+        .read_quorum(id)
+        .await
+        .map_err(|error| failed(&format!("cannot be read: {error}")))?;
+    let live = object.iter().flat_map(|object| &object.siblings).filter(|value| !value.deleted);
+    let Some(newest) = live.max_by_key(|value| (value.last_modified, value.dot)) else {
+        return Err(failed("does not exist").into());
+    };
+    match std::str::from_utf8(&newest.body) {
+        Ok(source) => {
+            let (object, source) = (id.to_string(), source.to_owned());
+            Ok(Function::Stored { object, source })
+        }
+        Err(_) => Err(failed("is not UTF-8").into()),
+    }
+}

@@ -1,0 +1,383 @@
+//! The stages of a query, and which feeds which: made once, when the query is read, from its phases.
+//!
+//! Today's queries are chains. Whoever looks at the shape asks the [`StageGraph`] (routing, reduces,
+//! kept results, progress, the plan that is shown), so that another shape is another way to make one.
+
+use mapring_script::{Function, ReduceTiming};
+
+use crate::grammar::{Callee, Inputs, Phase, PhaseKind, Spec};
+use crate::report;
+
+/// Names a stage within its graph.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct StageId(usize);
+
+/// The stages of a query. A stage feeds only later ones, and all but the first are fed.
+#[derive(Debug)]
+pub(crate) struct StageGraph {
+    stages: Vec<StageSpec>,
+}
+
+/// A stage, as it is planned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StageSpec {
+    /// The phase that it belongs to: what results, reports and failures name.
+    pub(crate) phase: usize,
+    pub(crate) role: Role,
+    /// What it calls, in short.
+    pub(crate) function: String,
+    /// Whether the client gets its results.
+    pub(crate) keep: bool,
+    /// The stages that take its results.
+    pub(crate) feeds: Vec<StageId>,
+    /// The reduce that it feeds, when a copy of that runs beside the data.
+    pub(crate) prereduce: Option<PrereduceSpec>,
+}
+
+/// A reduce beside the data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PrereduceSpec {
+    /// The phase of the reduce.
+    pub(crate) phase: usize,
+    pub(crate) timing: ReduceTiming,
+}
+
+/// What a stage does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// Answers the query's inputs as they are.
+    Echo,
+    /// Lists the keys of what is scanned, as a pair, which Erlang's functions get, or as a list.
+    Keys { pairs: bool },
+    /// Calls a function with each object.
+    Map,
+    /// Follows the links of each object.
+    Link,
+    /// Calls a function with many values.
+    Reduce(ReduceTiming),
+}
+
+impl Role {
+    /// What operators read.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Echo | Self::Keys { .. } => "keys",
+            Self::Map => "map",
+            Self::Link => "link",
+            Self::Reduce(_) => "reduce",
+        }
+    }
+}
+
+impl StageGraph {
+    /// The stages of a query: one a phase, each of which feeds the next. Where a scan is not mapped or
+    /// followed first, a stage before them lists its keys.
+    pub(crate) fn of(spec: &Spec) -> Self {
+        let phases = spec.phases.as_slice();
+        let first = phases.first().map(|phase| &phase.kind);
+        let lead = match (&spec.inputs, first) {
+            (Inputs::Scan(_), None | Some(PhaseKind::Reduce(_))) => Some(listing(first)),
+            (_, None) => Some(Role::Echo),
+            _ => None,
+        };
+        let lead = lead.map(|role| StageSpec {
+            phase: 0,
+            role,
+            function: String::new(),
+            keep: first.is_none(),
+            feeds: Vec::new(),
+            prereduce: prereduce(0, first, Wanted::IfSmaller),
+        });
+        let phases = phases.iter().enumerate().map(|(at, phase)| {
+            let next = phases.get(at + 1).map(|next| &next.kind);
+            stage(at, phase, next)
+        });
+        let mut stages: Vec<StageSpec> = lead.into_iter().chain(phases).collect();
+        let last = stages.len().saturating_sub(1);
+        for (at, stage) in stages.iter_mut().enumerate().take(last) {
+            stage.feeds.push(StageId(at + 1));
+        }
+        Self::new(stages)
+    }
+
+    /// Stages of any shape.
+    fn new(stages: Vec<StageSpec>) -> Self {
+        assert!(!stages.is_empty(), "a query has a stage");
+        for (at, stage) in stages.iter().enumerate() {
+            let forward = |fed: &StageId| fed.0 > at && fed.0 < stages.len();
+            assert!(stage.feeds.iter().all(forward), "stage {at} feeds {:?}", stage.feeds);
+            let ordered = stage.feeds.windows(2).all(|pair| pair[0] < pair[1]);
+            assert!(ordered, "stage {at} feeds one twice: {:?}", stage.feeds);
+            let fed = stages.iter().any(|other| other.feeds.contains(&StageId(at)));
+            assert!(fed == (at > 0), "the first stage, and no other, takes the query's inputs");
+        }
+        Self { stages }
+    }
+
+    /// All stages. Each comes before those that it feeds.
+    pub(crate) fn stages(&self) -> impl DoubleEndedIterator<Item = (StageId, &StageSpec)> {
+        self.stages.iter().enumerate().map(|(at, stage)| (StageId(at), stage))
+    }
+
+    /// The stage that takes the query's own inputs.
+    pub(crate) fn entry(&self) -> StageId {
+        StageId(0)
+    }
+
+    /// A stage.
+    pub(crate) fn get(&self, stage: StageId) -> &StageSpec {
+        &self.stages[stage.0]
+    }
+
+    /// The stage of a phase.
+    pub(crate) fn of_phase(&self, phase: usize) -> Option<&StageSpec> {
+        self.stages.iter().rev().find(|stage| stage.phase == phase)
+    }
+
+    /// The stages that feed one.
+    pub(crate) fn feeders(&self, stage: StageId) -> impl Iterator<Item = StageId> {
+        self.stages().filter(move |(_, spec)| spec.feeds.contains(&stage)).map(|(id, _)| id)
+    }
+
+    /// Whether a stage gets no more inputs, by whether the query's own have all been given to the first
+    /// and which stages are over.
+    pub(crate) fn inputs_ended(
+        &self,
+        stage: StageId,
+        own_ended: bool,
+        mut is_over: impl FnMut(StageId) -> bool,
+    ) -> bool {
+        if stage == self.entry() { own_ended } else { self.feeders(stage).all(&mut is_over) }
+    }
+
+    /// Whether a stage must wait: for the client, or for one of the stages that it feeds.
+    pub(crate) fn is_held_back(
+        &self,
+        stage: StageId,
+        client_has_room: bool,
+        mut has_room: impl FnMut(StageId) -> bool,
+    ) -> bool {
+        let spec = self.get(stage);
+        (spec.keep && !client_has_room) || !spec.feeds.iter().all(|fed| has_room(*fed))
+    }
+}
+
+impl StageSpec {
+    /// Whether no other stage takes its results.
+    pub(crate) fn is_final(&self) -> bool {
+        self.feeds.is_empty()
+    }
+
+    /// Whether its results themselves are wanted, of a query with or without a `limit`: to be kept, to
+    /// be counted, or to be passed on without a pre-reduce.
+    pub(crate) fn wants_results(&self, limited: bool) -> bool {
+        self.keep || (limited && self.is_final()) || (!self.is_final() && self.prereduce.is_none())
+    }
+}
+
+/// Values by stage.
+#[derive(Debug)]
+pub(crate) struct ByStage<T>(Vec<T>);
+
+impl<T> ByStage<T> {
+    /// A value for each stage of a graph.
+    pub(crate) fn new(graph: &StageGraph, mut value: impl FnMut(StageId, &StageSpec) -> T) -> Self {
+        Self(graph.stages().map(|(id, spec)| value(id, spec)).collect())
+    }
+
+    /// As [`ByStage::new`].
+    ///
+    /// # Errors
+    /// The first.
+    pub(crate) fn try_new<E>(
+        graph: &StageGraph,
+        mut value: impl FnMut(StageId, &StageSpec) -> Result<T, E>,
+    ) -> Result<Self, E> {
+        graph.stages().map(|(id, spec)| value(id, spec)).collect::<Result<_, _>>().map(Self)
+    }
+
+    pub(crate) fn get(&self, stage: StageId) -> &T {
+        &self.0[stage.0]
+    }
+
+    pub(crate) fn get_mut(&mut self, stage: StageId) -> &mut T {
+        &mut self.0[stage.0]
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.0.iter_mut()
+    }
+}
+
+fn stage(at: usize, phase: &Phase, next: Option<&PhaseKind>) -> StageSpec {
+    let (role, wanted) = match &phase.kind {
+        PhaseKind::Map(code) => (Role::Map, Wanted::of_map(code.wants_prereduce(), phase.keep)),
+        PhaseKind::Link(_) => (Role::Link, Wanted::of(phase.keep)),
+        PhaseKind::Reduce(code) => (Role::Reduce(code.timing()), Wanted::Not),
+    };
+    StageSpec {
+        phase: at,
+        role,
+        function: report::function(&phase.kind),
+        keep: phase.keep,
+        feeds: Vec::new(),
+        prereduce: prereduce(at + 1, next, wanted),
+    }
+}
+
+/// The stage before a reduce of a scan, or instead of any phase.
+fn listing(next: Option<&PhaseKind>) -> Role {
+    let pairs = match next {
+        Some(PhaseKind::Reduce(code)) => {
+            matches!(code.callee, Callee::Given(Function::Erlang { .. }))
+        }
+        _ => false,
+    };
+    Role::Keys { pairs }
+}
+
+/// Whether a copy of a reduce runs beside the data.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    /// The query says so.
+    Asked,
+    /// Where it makes much little.
+    IfSmaller,
+    Not,
+}
+
+impl Wanted {
+    /// Before a phase whose results the client gets too nothing would be spared.
+    fn of(keep: bool) -> Self {
+        if keep { Self::Not } else { Self::IfSmaller }
+    }
+
+    fn of_map(asked: Option<bool>, keep: bool) -> Self {
+        match asked {
+            Some(true) => Self::Asked,
+            Some(false) => Self::Not,
+            None => Self::of(keep),
+        }
+    }
+}
+
+/// The copy of the reduce that follows, if one does. One that asks for batches of its own gets exactly
+/// these, and so no copy unless it is asked for.
+fn prereduce(phase: usize, next: Option<&PhaseKind>, wanted: Wanted) -> Option<PrereduceSpec> {
+    let Some(PhaseKind::Reduce(code)) = next else { return None };
+    let timing = match (wanted, code.timing()) {
+        (Wanted::Asked, timing) => timing,
+        (Wanted::IfSmaller, ReduceTiming::Adaptive) => ReduceTiming::IfSmaller,
+        (Wanted::IfSmaller | Wanted::Not, _) => return None,
+    };
+    Some(PrereduceSpec { phase, timing })
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::grammar;
+
+    fn graph(body: &str) -> StageGraph {
+        StageGraph::of(grammar::parse(body.as_bytes()).unwrap().spec())
+    }
+
+    /// A reduce of all inputs.
+    fn reduce(phase: usize, keep: bool, feeds: &[usize]) -> StageSpec {
+        let feeds = feeds.iter().copied().map(StageId).collect();
+        let role = Role::Reduce(ReduceTiming::AtEnd);
+        StageSpec { phase, role, function: String::new(), keep, feeds, prereduce: None }
+    }
+
+    /// One stage feeds two, which feed the last.
+    pub(crate) fn diamond() -> StageGraph {
+        let stages = [(false, &[1, 2][..]), (false, &[3]), (true, &[3]), (true, &[])]
+            .into_iter()
+            .enumerate();
+        StageGraph::new(stages.map(|(at, (keep, feeds))| reduce(at, keep, feeds)).collect())
+    }
+
+    /// Each stage: phase, role, and what it feeds.
+    #[track_caller]
+    fn check(body: &str, expect: &[(usize, &str, &[usize])]) {
+        let graph = graph(body);
+        let found: Vec<(usize, &str, Vec<usize>)> = graph
+            .stages()
+            .map(|(_, stage)| {
+                (stage.phase, stage.role.word(), stage.feeds.iter().map(|fed| fed.0).collect())
+            })
+            .collect();
+        let expect: Vec<(usize, &str, Vec<usize>)> =
+            expect.iter().map(|(phase, word, feeds)| (*phase, *word, feeds.to_vec())).collect();
+        assert_eq!(found, expect, "{body}");
+    }
+
+    #[test]
+    fn phases_are_a_chain() {
+        let reduce = r#"{"reduce":{"language":"javascript","name":"r"}}"#;
+        let map = r#"{"map":{"language":"javascript","name":"m"}}"#;
+        check(r#"{"inputs":"b","query":[]}"#, &[(0, "keys", &[])]);
+        check(r#"{"inputs":[["b","k"]],"query":[]}"#, &[(0, "keys", &[])]);
+        let body = format!(r#"{{"inputs":"b","query":[{reduce},{reduce}]}}"#);
+        check(&body, &[(0, "keys", &[1]), (0, "reduce", &[2]), (1, "reduce", &[])]);
+        let body = format!(r#"{{"inputs":[["b","k"]],"query":[{reduce}]}}"#);
+        check(&body, &[(0, "reduce", &[])]);
+        let body = format!(r#"{{"inputs":"b","query":[{map},{{"link":{{}}}},{reduce}]}}"#);
+        check(&body, &[(0, "map", &[1]), (1, "link", &[2]), (2, "reduce", &[])]);
+    }
+
+    #[test]
+    fn a_reduce_that_follows_runs_beside_the_data() {
+        let prereduce = |map: &str, reduce: &str| {
+            let body = format!(
+                r#"{{"inputs":"b","query":[{{"map":{{"language":"javascript","name":"m"{map}}}}},
+                    {{"reduce":{{"language":"javascript","name":"r"{reduce}}}}}]}}"#
+            );
+            let graph = graph(&body);
+            let first = graph.get(graph.entry());
+            assert_eq!(first.wants_results(false), first.keep || first.prereduce.is_none());
+            first.prereduce.map(|copy| (copy.phase, copy.timing))
+        };
+        let batch = r#","arg":{"reduce_phase_batch_size":7}"#;
+        let asked = r#","arg":{"do_prereduce":true}"#;
+        assert_eq!(prereduce("", ""), Some((1, ReduceTiming::IfSmaller)));
+        assert_eq!(prereduce(r#","keep":true"#, ""), None);
+        assert_eq!(prereduce("", batch), None);
+        assert_eq!(prereduce(asked, batch), Some((1, ReduceTiming::Every(7))));
+        assert_eq!(prereduce(r#","arg":{"do_prereduce":false}"#, ""), None);
+    }
+
+    #[test]
+    fn a_stage_ends_when_all_that_feed_it_have() {
+        let graph = diamond();
+        let [first, left, right, last] = [0, 1, 2, 3].map(StageId);
+        let ended = |stage, own, over: &[StageId]| {
+            graph.inputs_ended(stage, own, |feeder| over.contains(&feeder))
+        };
+        assert!(!ended(first, false, &[]) && ended(first, true, &[]));
+        assert!(!ended(left, true, &[]) && ended(left, true, &[first]));
+        assert!(!ended(last, true, &[first, left]), "the other may still give something");
+        assert!(!ended(last, true, &[first, right]));
+        assert!(ended(last, true, &[first, left, right]));
+        assert_eq!(graph.feeders(last).collect::<Vec<_>>(), [left, right]);
+    }
+
+    #[test]
+    fn a_stage_waits_for_all_that_it_feeds() {
+        let graph = diamond();
+        let [first, left, right, last] = [0, 1, 2, 3].map(StageId);
+        let held = |stage, client, full: &[StageId]| {
+            graph.is_held_back(stage, client, |fed| !full.contains(&fed))
+        };
+        assert!(!held(first, false, &[]), "the client gets nothing of it");
+        assert!(held(first, true, &[left]) && held(first, true, &[right]));
+        assert!(!held(first, true, &[last]) && held(left, true, &[last]));
+        assert!(!held(left, false, &[]) && held(right, false, &[]) && held(last, false, &[]));
+    }
+
+    #[test]
+    #[should_panic(expected = "feeds")]
+    fn no_stage_feeds_an_earlier_one() {
+        StageGraph::new(vec![reduce(0, false, &[1]), reduce(1, true, &[1])]);
+    }
+}
