@@ -7,7 +7,7 @@ use super::number::Integer;
 use super::pattern::{self, Pattern};
 use super::term::{Atom, Term};
 use super::text::Constant;
-use super::{Comparison, Filter, Transform};
+use crate::filter::{Comparison, Filter, Transform};
 use crate::limits;
 
 /// A filter that is ready to run.

@@ -10,7 +10,7 @@ use super::compile::{Members, Placed, Similar, Step, Steps};
 use super::number::{self, Integer};
 use super::term::{Atom, Term};
 use super::text::{self, Text};
-use super::{Comparison, Transform};
+use crate::filter::{Comparison, Transform};
 
 /// A pipeline that is ready to run.
 #[derive(Debug)]

@@ -14,6 +14,7 @@ mod chars;
 mod compile;
 mod distance;
 mod eval;
+mod filter;
 mod number;
 mod parse;
 mod pattern;
@@ -26,63 +27,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 pub use eval::Compiled;
+pub use filter::FilterError;
 
-use term::Term;
+use filter::Pipeline;
 
 /// A pipeline as a query has it: what travels to the nodes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Filters(Pipeline);
-
-/// Why a list of filters is refused.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum FilterError {
-    /// There is no filter of this name.
-    Unknown(String),
-    /// A filter is not written as it must be: which one, and what is wrong with it.
-    Malformed(String),
-}
-
-/// Filters, each of which gets what the one before it gave.
-type Pipeline = Vec<Filter>;
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-enum Filter {
-    Transform(Transform),
-    Tokenize { separators: Term, number: Term },
-    Compare(Comparison, Term),
-    Between { low: Term, high: Term, inclusive: bool },
-    Matches(Term),
-    Equal { to: Term, wanted: bool },
-    SetMember(Vec<Term>),
-    SimilarTo { text: Term, distance: Term },
-    StartsWith(Term),
-    EndsWith(Term),
-    SoundsLike,
-    And(Vec<Pipeline>),
-    Or(Vec<Pipeline>),
-    Not(Pipeline),
-}
-
-/// Transforms without arguments.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-enum Transform {
-    IntToString,
-    StringToInt,
-    FloatToString,
-    StringToFloat,
-    ToUpper,
-    ToLower,
-    UrlDecode,
-}
-
-/// Comparisons in Erlang's order of terms.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-enum Comparison {
-    Greater,
-    Less,
-    GreaterOrEqual,
-    LessOrEqual,
-}
 
 impl Filters {
     /// Reads the JSON array of a query's `key_filters`.

@@ -3,7 +3,7 @@
 use serde_json::value::RawValue;
 
 use super::term::{Atom, Term};
-use super::{Comparison, Filter, FilterError, Pipeline, Transform};
+use crate::filter::{Comparison, Filter, FilterError, Pipeline, Transform};
 use crate::limits;
 
 pub(super) fn parse(text: &RawValue) -> Result<Pipeline, FilterError> {

@@ -14,9 +14,11 @@ use mapring_kv::{Executor, executor};
 use mapring_script::Row;
 use mapring_types::{Error, ErrorKind};
 
+use crate::config::MapredConfig;
 use crate::failure::Failure;
 use crate::grammar::Query;
-use crate::{MapredConfig, PhaseResults, Results, limits};
+use crate::limits;
+use crate::results::{PhaseResults, Results};
 
 /// A whole plain answer: its length is known before the first byte leaves.
 pub struct Answer {

@@ -274,27 +274,32 @@ fn prereduce(phase: usize, next: Option<&PhaseKind>, wanted: Wanted) -> Option<P
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+impl StageGraph {
+    /// A shape that is no chain, of reduces: one stage feeds two, which feed the last.
+    pub(crate) fn diamond() -> Self {
+        let keeps = [false, false, true, true];
+        let feeds: [&[usize]; 4] = [&[1, 2], &[3], &[3], &[]];
+        let stages = keeps.into_iter().zip(feeds).enumerate();
+        Self::new(stages.map(|(at, (keep, feeds))| StageSpec::reduce(at, keep, feeds)).collect())
+    }
+}
+
+#[cfg(test)]
+impl StageSpec {
+    fn reduce(phase: usize, keep: bool, feeds: &[usize]) -> Self {
+        let feeds = feeds.iter().copied().map(StageId).collect();
+        let role = Role::Reduce(ReduceTiming::AtEnd);
+        Self { phase, role, function: String::new(), keep, feeds, prereduce: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
     use super::*;
     use crate::grammar;
 
     fn graph(body: &str) -> StageGraph {
         StageGraph::of(grammar::parse(body.as_bytes()).unwrap().spec())
-    }
-
-    /// A reduce of all inputs.
-    fn reduce(phase: usize, keep: bool, feeds: &[usize]) -> StageSpec {
-        let feeds = feeds.iter().copied().map(StageId).collect();
-        let role = Role::Reduce(ReduceTiming::AtEnd);
-        StageSpec { phase, role, function: String::new(), keep, feeds, prereduce: None }
-    }
-
-    /// One stage feeds two, which feed the last.
-    pub(crate) fn diamond() -> StageGraph {
-        let stages = [(false, &[1, 2][..]), (false, &[3]), (true, &[3]), (true, &[])]
-            .into_iter()
-            .enumerate();
-        StageGraph::new(stages.map(|(at, (keep, feeds))| reduce(at, keep, feeds)).collect())
     }
 
     /// Each stage: phase, role, and what it feeds.
@@ -349,7 +354,7 @@ pub(crate) mod tests {
 
     #[test]
     fn a_stage_ends_when_all_that_feed_it_have() {
-        let graph = diamond();
+        let graph = StageGraph::diamond();
         let [first, left, right, last] = [0, 1, 2, 3].map(StageId);
         let ended = |stage, own, over: &[StageId]| {
             graph.inputs_ended(stage, own, |feeder| over.contains(&feeder))
@@ -364,7 +369,7 @@ pub(crate) mod tests {
 
     #[test]
     fn a_stage_waits_for_all_that_it_feeds() {
-        let graph = diamond();
+        let graph = StageGraph::diamond();
         let [first, left, right, last] = [0, 1, 2, 3].map(StageId);
         let held = |stage, client, full: &[StageId]| {
             graph.is_held_back(stage, client, |fed| !full.contains(&fed))
@@ -378,6 +383,6 @@ pub(crate) mod tests {
     #[test]
     #[should_panic(expected = "feeds")]
     fn no_stage_feeds_an_earlier_one() {
-        StageGraph::new(vec![reduce(0, false, &[1]), reduce(1, true, &[1])]);
+        StageGraph::new(vec![StageSpec::reduce(0, false, &[1]), StageSpec::reduce(1, true, &[1])]);
     }
 }

@@ -233,6 +233,9 @@ impl QueryHandle {
         ] {
             counter.fetch_add(more, Ordering::Relaxed);
         }
+        let done = counters.partitions_done.load(Ordering::Relaxed);
+        let all = counters.partitions.load(Ordering::Relaxed);
+        assert!(done <= all, "{done} of {all} partitions are done");
         if self.wants_profile() {
             let mut profile = self.profile.lock();
             let entry = profile.entry((stage, node.to_owned())).or_default();
@@ -288,22 +291,23 @@ fn shown(micros: u64) -> f64 {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use mapring_types::NodeId;
-
-    use super::*;
-    use crate::grammar;
-
-    pub(crate) fn handle(number: u64, body: &str) -> Arc<QueryHandle> {
-        let query = grammar::parse(body.as_bytes()).unwrap();
-        let id = QueryId { node: NodeId(11), number };
+impl QueryHandle {
+    /// Of a query that nobody runs.
+    pub(crate) fn idle(number: u64, body: &str) -> Arc<Self> {
+        let query = crate::grammar::parse(body.as_bytes()).unwrap();
+        let id = QueryId { node: mapring_types::NodeId(11), number };
         let graph = StageGraph::of(query.spec());
-        Arc::new(QueryHandle::new(id, "n1".into(), query, graph))
+        Arc::new(Self::new(id, "n1".into(), query, graph))
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
 
     #[test]
     fn reports_add_up() {
-        let query = handle(
+        let query = QueryHandle::idle(
             1,
             r#"{"inputs":"b","query":[{"link":{}},{"map":{"language":"javascript","name":"f"}}],"profile":true}"#,
         );
@@ -325,7 +329,7 @@ pub(crate) mod tests {
 
     #[tokio::test]
     async fn an_ended_query_is_told_whenever_it_asks() {
-        let query = handle(1, r#"{"inputs":"b","query":[]}"#);
+        let query = QueryHandle::idle(1, r#"{"inputs":"b","query":[]}"#);
         query.end(Ending::Operator);
         query.end(Ending::Stop);
         for _ in 0..2 {
@@ -336,7 +340,7 @@ pub(crate) mod tests {
 
     #[test]
     fn so_many_skipped_inputs_are_kept() {
-        let query = handle(1, r#"{"inputs":"b","query":[]}"#);
+        let query = QueryHandle::idle(1, r#"{"inputs":"b","query":[]}"#);
         let failures = || (0..limits::SKIPPED_KEPT).map(|at| Failure::phase(0, at));
         assert_eq!(query.skip(failures()), limits::SKIPPED_KEPT as u64);
         assert_eq!(query.skip(failures()), 2 * limits::SKIPPED_KEPT as u64);

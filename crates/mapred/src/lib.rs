@@ -1,8 +1,9 @@
 //! MapReduce: the query grammar, the planner, units of work, the coordinator.
 //!
-//! A query's way: [`grammar`] reads it; [`admission`] lets it in; [`graph`] makes
-//! stages of it; [`coordinator`] plans it and follows its units of work; [`node`] runs the units beside the objects and calls
-//! the workers (`mapring_workers`); [`json`] rewrites kept results in Riak's form; [`answer`] collects a plain answer.
+//! A query's way: [`grammar`] reads it; [`admission`] lets it in; [`graph`] makes stages of
+//! it; [`coordinator`] plans it and follows its units of work; [`node`] runs the units beside the
+//! objects and calls the workers (`mapring_workers`); [`json`] rewrites kept results in Riak's form;
+//! [`answer`] collects a plain answer.
 //!
 //! Invariants (see `docs/ARCHITECTURE.md`): a page of a unit is accepted whole or not at all, and only once (I4,
 //! I5); every queue is bounded (I6).
@@ -11,6 +12,7 @@ pub mod answer;
 pub mod limits;
 
 mod admission;
+mod config;
 mod coordinator;
 mod explain;
 mod failure;
@@ -26,6 +28,7 @@ mod objects;
 mod query;
 mod registry;
 mod report;
+mod results;
 mod service;
 #[cfg(test)]
 mod testing;
@@ -34,21 +37,20 @@ mod unit;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use futures::stream::BoxStream;
 use mapring_kv::{Executor, Kv};
-use mapring_net::{Service, ServiceId, Transport};
+use mapring_net::{Service, Transport};
 use mapring_types::{Clock, Entropy};
 use mapring_workers::Workers;
 
 pub use answer::{Answer, is_one_object};
+pub use config::MapredConfig;
 pub use failure::{Failure, Rejection};
 pub use grammar::Query;
 pub use handle::QueryHandle;
 pub use mapring_script::Row;
 pub use report::{PhaseReport, QueryId, QueryList, QueryReport};
-
-/// The number of the service for the work of queries. It is sent, and so never another service's.
-pub const SERVICE: ServiceId = ServiceId::new(3);
+pub use results::{PhaseResults, Results, Started};
+pub use unit::SERVICE;
 
 use query::Engine;
 use registry::Shutdown;
@@ -70,67 +72,6 @@ pub struct Parts {
     pub entropy: Arc<dyn Entropy>,
     /// Settings.
     pub config: MapredConfig,
-}
-
-/// Settings of MapReduce.
-#[derive(Debug, Clone)]
-pub struct MapredConfig {
-    /// A plain answer is kept in memory up to so many bytes, …
-    pub answer_memory_bytes: u64,
-    /// … then in an unlinked temporary file. All such files together may have so many bytes; a
-    /// query that needs more fails.
-    pub answer_disk_bytes: u64,
-    /// Where that file is made.
-    pub spill_dir: std::path::PathBuf,
-    /// Most queries that this node coordinates at once; more wait their turn until their timeout.
-    pub concurrent_queries: usize,
-    /// Units of work that one phase of one query runs on this node at once: about as many as there
-    /// are workers.
-    pub units_at_once: usize,
-    /// A unit sends its results at the latest after so many inputs (at least 1): what a lost node
-    /// costs to be run again.
-    pub page_inputs: usize,
-}
-
-impl Default for MapredConfig {
-    fn default() -> Self {
-        Self {
-            answer_memory_bytes: 8 << 20,
-            answer_disk_bytes: 16 << 30,
-            spill_dir: std::env::temp_dir(),
-            concurrent_queries: 256,
-            units_at_once: 4,
-            page_inputs: limits::PAGE_INPUTS,
-        }
-    }
-}
-
-/// Results of one phase, in the order in which the client is to get them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PhaseResults {
-    /// The phase, from 0.
-    pub phase: usize,
-    /// The values, in Riak's JSON (non-ASCII escaped).
-    pub values: Vec<Row>,
-}
-
-impl PhaseResults {
-    /// The length of all values.
-    pub(crate) fn bytes(&self) -> usize {
-        self.values.iter().map(Row::bytes).sum()
-    }
-}
-
-/// Kept results as they come. Ends with `None` when the query is complete, or with one failure.
-/// Dropping it ends the query on all nodes.
-pub type Results = BoxStream<'static, Result<PhaseResults, Failure>>;
-
-/// A query that has been started.
-pub struct Started {
-    /// Its kept results.
-    pub results: Results,
-    /// What it has done so far.
-    pub handle: Arc<QueryHandle>,
 }
 
 /// MapReduce on a node. Cheap to clone.

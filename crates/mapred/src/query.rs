@@ -21,6 +21,7 @@ use tokio::time::Instant;
 
 use crate::admission::Admission;
 use crate::answer::{Answer, Answers};
+use crate::config::MapredConfig;
 use crate::coordinator::{self, Coordinator, Shared};
 use crate::failure::{Failure, Rejection};
 use crate::grammar::Query;
@@ -31,8 +32,9 @@ use crate::node::{EndOnDrop, Node, NodePermits};
 use crate::objects::Objects;
 use crate::registry::{Registry, Shutdown};
 use crate::report::{QueryId, QueryList, QueryReport};
+use crate::results::{PhaseResults, Started};
 use crate::service::{self, MapReduceService};
-use crate::{MapredConfig, PhaseResults, Started, explain, json, limits, natives, unit};
+use crate::{explain, json, limits, natives, unit};
 
 /// What [`crate::MapReduce`] stands for.
 pub(crate) struct Engine {
@@ -236,7 +238,7 @@ impl Engine {
         question: &Q,
     ) -> KvResult<A> {
         let peer = view.peer(node).ok_or_else(|| Error::unavailable("the node is no member"))?;
-        let method = Method { service: crate::SERVICE, operation };
+        let method = Method { service: unit::SERVICE, operation };
         let body = unit::encode(question);
         let patience = limits::TELL_PATIENCE;
         let answer = self.transport.call(&peer, Class::Foreground, method, body, patience).await?;

@@ -108,13 +108,12 @@ mod tests {
 
     use super::*;
     use crate::failure::Failure;
-    use crate::handle::tests::handle;
 
     #[test]
     fn a_registry_forgets_what_has_ended() {
         let registry = Arc::new(Registry::default());
-        let entry = registry.enter(handle(1, r#"{"inputs":"b","query":[]}"#));
-        let other = registry.enter(handle(2, r#"{"inputs":"b","query":[]}"#));
+        let entry = registry.enter(QueryHandle::idle(1, r#"{"inputs":"b","query":[]}"#));
+        let other = registry.enter(QueryHandle::idle(2, r#"{"inputs":"b","query":[]}"#));
         assert_eq!(registry.reports().0.len(), 2);
         assert!(registry.report(1).is_some() && registry.report(3).is_none());
         drop(entry);
@@ -126,7 +125,7 @@ mod tests {
     #[tokio::test]
     async fn a_stop_ends_what_has_not_begun_then_the_rest() {
         let registry = Arc::new(Registry::default());
-        let query = |number| handle(number, r#"{"inputs":"b","query":[]}"#);
+        let query = |number| QueryHandle::idle(number, r#"{"inputs":"b","query":[]}"#);
         let (begun, waiting, late) = (query(1), query(2), query(3));
         begun.admit();
         let _entries = [registry.enter(begun.clone()), registry.enter(waiting.clone())];

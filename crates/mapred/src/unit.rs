@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use mapring_kv::Cursor;
+use mapring_net::ServiceId;
 use mapring_ring::Partition;
 use mapring_script::{JsonText, PhaseFunction, QueryTag, ReduceTiming, Row, ScriptError};
 use mapring_types::error::WireError;
@@ -16,6 +17,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::grammar::{LinkSpec, Scan};
+
+/// The number of the service for the work of queries. It is sent, and so never another service's.
+pub const SERVICE: ServiceId = ServiceId::new(3);
 
 /// The operation that opens a lane.
 pub(crate) const OPEN_LANE: u8 = 1;

@@ -8,8 +8,11 @@
 
 pub mod limits;
 
+mod config;
+mod failure;
 mod library;
 mod native;
+mod parts;
 mod pool;
 mod process;
 mod processes;
@@ -18,5 +21,6 @@ mod reduce;
 mod worker;
 mod workers;
 
-pub use process::{ProcessConfig, ProcessWorkers};
+pub use config::ProcessConfig;
+pub use process::ProcessWorkers;
 pub use workers::{Reduce, Workers};

@@ -13,20 +13,17 @@ use std::time::SystemTime;
 
 use mapring_script::library::{Library, SourceFile};
 use mapring_script::limits::{LIBRARY_BYTES, LIBRARY_FILES};
-use mapring_script::protocol::{Request, Response};
 use mapring_script::{FailureCause, ScriptError};
 use parking_lot::Mutex;
 
 use crate::limits;
-use crate::pool::{CallFailure, Lease};
-use crate::process::unexpected;
 
 /// What a directory held at some time.
 #[derive(Debug)]
 pub(crate) struct Edition {
     /// From 1; 0 for none, which new workers have.
-    number: u64,
-    library: Library,
+    pub(crate) number: u64,
+    pub(crate) library: Library,
     /// Whether the log has been told what a worker finds wrong with it.
     told: AtomicBool,
     /// Workers that have ended over it.
@@ -50,7 +47,7 @@ impl Edition {
     }
 
     /// Tells the operator what is wrong, once.
-    fn tell(&self, complaints: &[String]) {
+    pub(crate) fn tell(&self, complaints: &[String]) {
         if self.told.swap(true, Ordering::Relaxed) {
             return;
         }
@@ -110,30 +107,13 @@ impl Libraries {
         *current = Arc::new(Edition::new(current.number + 1, library));
     }
 
-    /// Sees to it that a worker has the present files. False when the worker did not survive that, and
-    /// another must be asked for.
-    pub(crate) async fn teach(&self, lease: &mut Lease) -> Result<bool, ScriptError> {
-        let edition = Arc::clone(&self.current.lock());
-        if lease.edition() == edition.number {
-            return Ok(true);
-        }
-        match lease.call(&Request::Library(edition.library.clone())).await {
-            Ok(Response::Library(complaints)) => {
-                lease.set_edition(edition.number);
-                edition.tell(&complaints);
-                Ok(true)
-            }
-            Ok(_) => Err(unexpected()),
-            Err(CallFailure::Failed(error)) => Err(error),
-            Err(CallFailure::Ended(error) | CallFailure::Lost(error)) => {
-                self.blame(&edition, &error);
-                Ok(false)
-            }
-        }
+    /// What the directory held last.
+    pub(crate) fn current(&self) -> Arc<Edition> {
+        Arc::clone(&self.current.lock())
     }
 
     /// A worker ended over the files.
-    fn blame(&self, edition: &Arc<Edition>, error: &ScriptError) {
+    pub(crate) fn blame(&self, edition: &Arc<Edition>, error: &ScriptError) {
         let ended = edition.ended.fetch_add(1, Ordering::Relaxed) + 1;
         if error.cause == FailureCause::Worker && ended < limits::LIBRARY_DEATHS {
             return;

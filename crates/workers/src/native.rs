@@ -43,3 +43,8 @@ impl Natives {
         self.run(move || NativeRuntime::new().map(query, &function, inputs)).await?
     }
 }
+
+/// Whether a function is one of the Erlang built-ins, which nothing else can run.
+pub(crate) fn is_erlang(function: &PhaseFunction) -> bool {
+    matches!(function.function, mapring_script::Function::Erlang { .. })
+}

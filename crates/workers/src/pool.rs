@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use mapring_script::protocol::{Request, Response};
 use mapring_script::{FailureCause, QueryTag, ScriptError, ScriptLimits};
 use mapring_types::{Error, Result};
@@ -13,12 +14,12 @@ use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::config::ProcessConfig;
+use crate::failure::{CallFailure, unexpected};
 use crate::library::{self, Libraries};
 use crate::limits;
-use crate::process::ProcessConfig;
 use crate::processes::Processes;
 use crate::queue::{FairQueue, QueueKey};
-use crate::reduce::Slot;
 use crate::worker::{Exit, StopCause, Worker};
 
 /// The processes of a node.
@@ -37,7 +38,7 @@ struct PoolState {
     idle: Vec<Worker>,
     waiting: FairQueue<Waiter>,
     /// Reduces that hold a worker and do not need it now.
-    parked: BTreeMap<u64, Slot>,
+    parked: BTreeMap<u64, Arc<dyn Parked>>,
     next_parked: u64,
     /// Processes, also those starting or being ended.
     processes: usize,
@@ -46,28 +47,20 @@ struct PoolState {
     last_failure: String,
 }
 
+/// A reduce that holds a worker between its calls, and does not need it then.
+#[async_trait]
+pub(crate) trait Parked: Send + Sync {
+    /// Gives up the worker.
+    async fn put_aside(&self);
+
+    /// Ends the reduce, and with it the use of a worker.
+    async fn end(&self, error: ScriptError);
+}
+
 /// Whoever waits for a worker.
 struct Waiter {
     query: QueryTag,
     sender: oneshot::Sender<Lease>,
-}
-
-/// Why a call failed.
-pub(crate) enum CallFailure {
-    /// The function failed; the worker goes on.
-    Failed(ScriptError),
-    /// The worker has been ended.
-    Ended(ScriptError),
-    /// As `Ended`, and it is not known by which call.
-    Lost(ScriptError),
-}
-
-impl CallFailure {
-    pub(crate) fn into_error(self) -> ScriptError {
-        match self {
-            Self::Failed(error) | Self::Ended(error) | Self::Lost(error) => error,
-        }
-    }
 }
 
 impl Pool {
@@ -134,8 +127,30 @@ impl Pool {
     ) -> Result<Lease, ScriptError> {
         loop {
             let mut lease = self.wait_for_one(query, phase).await?;
-            if self.libraries.teach(&mut lease).await? {
+            if self.load_library(&mut lease).await? {
                 return Ok(lease);
+            }
+        }
+    }
+
+    /// Sees to it that a worker has the present files. False when the worker did not survive that, and
+    /// another must be asked for.
+    async fn load_library(&self, lease: &mut Lease) -> Result<bool, ScriptError> {
+        let edition = self.libraries.current();
+        if lease.edition() == edition.number {
+            return Ok(true);
+        }
+        match lease.call(&Request::Library(edition.library.clone())).await {
+            Ok(Response::Library(complaints)) => {
+                lease.set_edition(edition.number);
+                edition.tell(&complaints);
+                Ok(true)
+            }
+            Ok(_) => Err(unexpected()),
+            Err(CallFailure::Failed(error)) => Err(error),
+            Err(CallFailure::Ended(error) | CallFailure::Lost(error)) => {
+                self.libraries.blame(&edition, &error);
+                Ok(false)
             }
         }
     }
@@ -185,31 +200,30 @@ impl Pool {
         let (sender, receiver) = oneshot::channel();
         let key = state.waiting.push(query, phase, Waiter { query, sender });
         self.report(&state);
-        if let Some((_, slot)) = state.parked.pop_first() {
-            self.runtime.spawn(async move { slot.lock().await.put_aside().await });
+        if let Some((_, reduce)) = state.parked.pop_first() {
+            self.runtime.spawn(async move { reduce.put_aside().await });
         }
         Ok(Acquired::Later(Ticket { pool: Arc::clone(self), key }, receiver))
     }
 
     /// Remembers a reduce that does not need its worker now. Gives it up at once when somebody
     /// waits.
-    pub(crate) fn park(self: &Arc<Self>, slot: &Slot) -> u64 {
+    pub(crate) fn park(self: &Arc<Self>, reduce: Arc<dyn Parked>) -> u64 {
         let mut state = self.state.lock();
         let number = state.next_parked;
         state.next_parked += 1;
         if state.waiting.is_empty() {
-            state.parked.insert(number, Arc::clone(slot));
+            state.parked.insert(number, reduce);
         } else {
-            let slot = Arc::clone(slot);
-            self.runtime.spawn(async move { slot.lock().await.put_aside().await });
+            self.runtime.spawn(async move { reduce.put_aside().await });
         }
         number
     }
 
     /// Forgets a parked reduce.
     pub(crate) fn unpark(&self, number: u64) {
-        let slot = self.state.lock().parked.remove(&number);
-        drop(slot);
+        let reduce = self.state.lock().parked.remove(&number);
+        drop(reduce);
     }
 
     /// Ends all calls and processes.
@@ -225,8 +239,8 @@ impl Pool {
             )
         };
         drop(waiting);
-        for (_, slot) in parked {
-            self.runtime.spawn(async move { slot.lock().await.end(stopping()) });
+        for (_, reduce) in parked {
+            self.runtime.spawn(async move { reduce.end(stopping()).await });
         }
         idle.into_iter().for_each(|worker| self.dismiss(worker));
         let mut alive = self.alive.subscribe();
@@ -239,7 +253,7 @@ impl Pool {
     /// Takes a worker back, or to whoever waits.
     fn release(self: &Arc<Self>, worker: Worker) {
         let mut state = self.state.lock();
-        state.busy = state.busy.saturating_sub(1);
+        state.no_longer_busy();
         if *self.stopping.borrow() {
             drop(state);
             return self.dismiss(worker);
@@ -319,7 +333,7 @@ impl Pool {
         tracing::info!(cause, "a script worker was ended");
         {
             let mut state = self.state.lock();
-            state.busy = state.busy.saturating_sub(1);
+            state.no_longer_busy();
         }
         self.count(-1);
         self.start_one();
@@ -374,13 +388,20 @@ impl Pool {
 
     fn count(&self, change: isize) {
         let mut state = self.state.lock();
-        state.processes = state.processes.saturating_add_signed(change);
+        let processes = state.processes.checked_add_signed(change);
+        assert!(processes.is_some(), "a process ended that was never counted");
+        state.processes = processes.unwrap_or_default();
         self.alive.send_replace(state.processes);
         self.report(&state);
     }
 
+    /// Shows what the pool does; a good moment to look whether it adds up.
     #[allow(clippy::cast_precision_loss)] // Small counts.
     fn report(&self, state: &PoolState) {
+        let (idle, waiting) = (state.idle.len(), state.waiting.len());
+        let PoolState { busy, processes, .. } = *state;
+        assert!(idle + busy <= processes, "{idle} idle, {busy} busy of {processes} processes");
+        assert!(idle == 0 || waiting == 0, "{idle} workers are idle while {waiting} calls wait");
         metrics::gauge!("mapring_script_workers").set(state.processes as f64);
         metrics::gauge!("mapring_script_workers_busy").set(state.busy as f64);
         metrics::gauge!("mapring_script_calls_waiting").set(state.waiting.len() as f64);
@@ -391,6 +412,14 @@ impl Pool {
             return stopping();
         }
         cannot_start(&self.state.lock().last_failure)
+    }
+}
+
+impl PoolState {
+    /// A worker is given back, or has ended.
+    fn no_longer_busy(&mut self) {
+        assert!(self.busy > 0, "a worker came back that nobody had");
+        self.busy -= 1;
     }
 }
 

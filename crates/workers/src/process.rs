@@ -6,7 +6,6 @@
 //! and the call fails with the cause. A reduce holds its worker while it is fed; between feeds it
 //! gives the worker up as soon as somebody waits for one, and goes on from its state as text.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,42 +19,13 @@ use mapring_script::{
 use mapring_types::Result;
 use tokio::time::Instant;
 
-use crate::native::Natives;
-use crate::pool::{CallFailure, Lease, Pool};
+use crate::config::ProcessConfig;
+use crate::failure::{CallFailure, unexpected};
+use crate::native::{Natives, is_erlang};
+use crate::parts::parts;
+use crate::pool::{Lease, Pool};
+use crate::reduce;
 use crate::workers::{Reduce, Workers};
-use crate::{limits, reduce};
-
-/// Settings of the worker processes.
-#[derive(Debug, Clone)]
-pub struct ProcessConfig {
-    /// The program that runs [`mapring_script::worker::main`].
-    pub program: PathBuf,
-    /// Its arguments.
-    pub arguments: Vec<String>,
-    /// How many processes, at least 1.
-    pub workers: usize,
-    /// What each is held to.
-    pub limits: ScriptLimits,
-    /// Most calls that wait for a worker; more fail.
-    pub queue: usize,
-    /// A directory whose `*.js` all functions can use (Riak's `js_source_dir`). A change is taken up
-    /// within about a second, by queries that start then.
-    pub js_source_dir: Option<PathBuf>,
-}
-
-impl Default for ProcessConfig {
-    fn default() -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Self {
-            program: PathBuf::from("/proc/self/exe"),
-            arguments: vec!["script-worker".to_owned()],
-            workers: cores,
-            limits: ScriptLimits::default(),
-            queue: 10_000,
-            js_source_dir: None,
-        }
-    }
-}
 
 /// The worker processes of a node. Must be used within the tokio runtime that started it.
 pub struct ProcessWorkers {
@@ -300,38 +270,11 @@ impl Workers for ProcessWorkers {
     }
 }
 
-pub(crate) fn is_erlang(function: &PhaseFunction) -> bool {
-    matches!(function.function, mapring_script::Function::Erlang { .. })
-}
-
 fn mapped(response: Response, count: usize) -> Result<Vec<Vec<Row>>, ScriptError> {
     match response {
         Response::Mapped(results) if (1..=count).contains(&results.len()) => Ok(results),
         _ => Err(unexpected()),
     }
-}
-
-pub(crate) fn unexpected() -> ScriptError {
-    ScriptError::new(FailureCause::Worker, "the script worker gave an answer of another kind")
-}
-
-/// Divides inputs into requests of at most [`limits::REQUEST_BYTES`]; a larger input goes alone.
-pub(crate) fn parts<T>(inputs: Vec<T>, size: impl Fn(&T) -> usize) -> Vec<Vec<T>> {
-    let mut parts = Vec::new();
-    let (mut part, mut bytes) = (Vec::new(), 0);
-    for input in inputs {
-        let own = size(&input);
-        if bytes + own > limits::REQUEST_BYTES && !part.is_empty() {
-            parts.push(std::mem::take(&mut part));
-            bytes = 0;
-        }
-        bytes += own;
-        part.push(input);
-    }
-    if !part.is_empty() {
-        parts.push(part);
-    }
-    parts
 }
 
 fn describe_metrics() {
@@ -352,21 +295,4 @@ fn describe_metrics() {
         "mapring_script_reduces_suspended_total",
         "reduces put aside for others"
     );
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn requests_are_bounded_by_bytes() {
-        let sizes = |inputs: &[usize]| -> Vec<usize> {
-            parts(inputs.to_vec(), |size| *size).iter().map(Vec::len).collect()
-        };
-        let half = limits::REQUEST_BYTES / 2;
-        assert_eq!(sizes(&[]), [0usize; 0]);
-        assert_eq!(sizes(&[1, 1, 1]), [3]);
-        assert_eq!(sizes(&[half, half, 1]), [2, 1]);
-        assert_eq!(sizes(&[limits::REQUEST_BYTES * 3, 1]), [1, 1]);
-    }
 }

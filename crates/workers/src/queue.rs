@@ -152,6 +152,7 @@ impl<T> FairQueue<T> {
 
     /// One call of the query waits no longer.
     fn taken(&mut self, query: QueryTag) {
+        assert!(self.length > 0, "a call leaves an empty queue");
         self.length -= 1;
         let Some(share) = self.queries.get(&query) else { return };
         if share.waiting.is_empty() {

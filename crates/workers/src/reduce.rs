@@ -10,9 +10,10 @@ use mapring_script::{
 };
 use tokio::sync::Mutex;
 
-use crate::native::Natives;
-use crate::pool::{CallFailure, Lease, Pool};
-use crate::process::{is_erlang, parts, unexpected};
+use crate::failure::{CallFailure, unexpected};
+use crate::native::{Natives, is_erlang};
+use crate::parts::parts;
+use crate::pool::{Lease, Parked, Pool};
 use crate::workers::Reduce;
 
 /// What a reduce is made of.
@@ -49,10 +50,10 @@ impl Start {
 }
 
 /// Where a reduce is between calls. Shared with the pool, which may put it aside.
-pub(crate) type Slot = Arc<Mutex<Held>>;
+type Slot = Arc<Mutex<Held>>;
 
 /// See [`Slot`].
-pub(crate) enum Held {
+enum Held {
     /// In a worker.
     Worker(Lease),
     /// In no worker.
@@ -61,22 +62,22 @@ pub(crate) enum Held {
     Over(ScriptError),
 }
 
-impl Held {
-    /// Ends the reduce, and with it the use of a worker.
-    pub(crate) fn end(&mut self, error: ScriptError) {
-        *self = Self::Over(error);
-    }
-
-    /// Gives up the worker, if there is one.
-    pub(crate) async fn put_aside(&mut self) {
-        let Self::Worker(lease) = self else { return };
+#[async_trait]
+impl Parked for Mutex<Held> {
+    async fn put_aside(&self) {
+        let mut held = self.lock().await;
+        let Held::Worker(lease) = &mut *held else { return };
         metrics::counter!("mapring_script_reduces_suspended_total").increment(1);
         let next = match lease.call(&Request::ReduceSuspend).await {
-            Ok(Response::Suspended(state)) => Self::Aside(state),
-            Ok(_) => Self::Over(unexpected()),
-            Err(failure) => Self::Over(failure.into_error()),
+            Ok(Response::Suspended(state)) => Held::Aside(state),
+            Ok(_) => Held::Over(unexpected()),
+            Err(failure) => Held::Over(failure.into_error()),
         };
-        *self = next;
+        *held = next;
+    }
+
+    async fn end(&self, error: ScriptError) {
+        *self.lock().await = Held::Over(error);
     }
 }
 
@@ -116,8 +117,8 @@ impl ProcessReduce {
             Held::Aside(_) => Err(unexpected()),
         };
         match &result {
-            Ok(_) => self.parked = Some(self.start.pool.park(&slot)),
-            Err(error) => held.end(error.clone()),
+            Ok(_) => self.parked = Some(self.start.pool.park(slot.clone())),
+            Err(error) => *held = Held::Over(error.clone()),
         }
         result
     }

@@ -16,8 +16,8 @@ use tokio::process::{Child, ChildStderr, Command};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use crate::config::ProcessConfig;
 use crate::limits;
-use crate::process::ProcessConfig;
 use crate::processes::{Entry, Processes};
 
 /// Memory that the allocator reserves at once. Its default of 1 GB would count against the limit.

@@ -32,7 +32,7 @@ pub(super) fn open(
         let Some(peer) = peer else {
             return Step::Unreachable(Error::unavailable("the node is no member"));
         };
-        let method = Method { service: crate::SERVICE, operation: unit::OPEN_LANE };
+        let method = Method { service: unit::SERVICE, operation: unit::OPEN_LANE };
         match transport.open(&peer, Class::Foreground, method, body, common::LEASE).await {
             Ok(frames) => step(frames).await,
             Err(error) => Step::Unreachable(error),

@@ -1,28 +1,27 @@
 //! A map or link phase at the coordinator: units, where they are, and how far they have come.
 
+mod accept;
+mod dispatch;
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures::future::BoxFuture;
 use mapring_kv::Cursor;
-use mapring_net::FrameStream;
 use mapring_ring::Partition;
 use mapring_script::{PhaseFunction, Row};
-use mapring_types::{Error, ErrorKind, NodeId, Result as KvResult, quote};
-use tokio::time::Instant;
+use mapring_types::{Error, NodeId, quote};
 
-use super::lane::{self, Step};
+use super::lane::Step;
 use super::router::{Replica, Router};
-use super::shared::Shared;
 use crate::failure::{Failure, Report};
 use crate::grammar::{KeyInput, Scan};
 use crate::handle::PageStats;
 use crate::metered::count;
-use crate::unit::{
-    BatchInput, BatchUnit, Broken, Frame, LaneRequest, Page, PartitionUnit, Prereduce, Progress,
-    UnitOptions, Units, Work,
-};
+use crate::unit::{Broken, Prereduce, UnitOptions, Work};
 use crate::{keys, limits};
 
 /// What the units of a phase do.
@@ -52,6 +51,10 @@ pub(super) struct LaneStage {
     lanes: BTreeMap<u64, Lane>,
     next_lane: u64,
     next_unit: u32,
+    /// Units that have been numbered, …
+    opened: u64,
+    /// … and those that are done, or were divided among others. Each ends once.
+    ended: u64,
     /// Lanes are served in turn, so that a busy one does not silence the others.
     last_served: u64,
 }
@@ -117,6 +120,8 @@ impl LaneStage {
             lanes: BTreeMap::new(),
             next_lane: 1,
             next_unit: 1,
+            opened: 0,
+            ended: 0,
             last_served: 0,
         }
     }
@@ -130,13 +135,25 @@ impl LaneStage {
             let (after, lane) = (None, None);
             let partition =
                 PartitionProgress { home, replica, n_val, after, attempt: 1, tries: 0, lane };
-            self.partitions.insert(self.next_unit, partition);
-            self.next_unit += 1;
+            let unit = self.number_unit();
+            self.partitions.insert(unit, partition);
             partitions += 1;
         }
         let replicas = if self.task.options.quorum { router.majority(&scan.bucket) } else { 1 };
         self.scan = Some((scan.clone(), replicas));
         Ok(partitions)
+    }
+
+    fn number_unit(&mut self) -> u32 {
+        let unit = self.next_unit;
+        self.next_unit += 1;
+        self.opened += 1;
+        unit
+    }
+
+    fn end_unit(&mut self) {
+        self.ended += 1;
+        assert!(self.ended <= self.opened, "{} of {} units ended", self.ended, self.opened);
     }
 
     /// The function that it calls.
@@ -201,103 +218,10 @@ impl LaneStage {
 
     /// Whether everything that has come in so far is done.
     pub(super) fn is_idle(&self) -> bool {
-        self.partitions.is_empty() && self.queued == 0 && self.lanes.is_empty()
-    }
-
-    /// Opens lanes for the work that waits, as far as nodes may be asked now. Returns when a
-    /// node that is left alone may be asked again.
-    pub(super) fn dispatch(&mut self, shared: &Shared, router: &Router) -> Option<Instant> {
-        let mut wake: Option<Instant> = None;
-        let idle = self.partitions.values().filter(|partition| partition.lane.is_none());
-        let idle = idle.filter_map(|partition| partition.replica).map(|replica| replica.node);
-        let nodes: BTreeSet<NodeId> = idle.chain(self.queue.keys().copied()).collect();
-        for node in nodes {
-            if let Some(until) = router.retry_at(node) {
-                wake = Some(wake.map_or(until, |earlier| earlier.min(until)));
-                continue;
-            }
-            self.dispatch_partitions(node, shared, router);
-            let busy = self.lanes.values().filter(|lane| lane.node == node).count();
-            for free in (1..=limits::LANES_PER_NODE.saturating_sub(busy)).rev() {
-                self.dispatch_batches(node, free, shared, router);
-            }
-        }
-        wake
-    }
-
-    fn dispatch_partitions(&mut self, node: NodeId, shared: &Shared, router: &Router) {
-        let Some((scan, replicas)) = self.scan.clone() else { return };
-        let lane = self.next_lane;
-        let mut units = Vec::new();
-        for (&unit, partition) in &mut self.partitions {
-            if let Some(replica) = partition.replica.filter(|replica| replica.node == node)
-                && partition.lane.is_none()
-            {
-                partition.lane = Some(lane);
-                units.push(PartitionUnit {
-                    unit,
-                    attempt: partition.attempt,
-                    home: partition.home,
-                    vnode: replica.vnode,
-                    after: partition.after.clone(),
-                });
-            }
-        }
-        if !units.is_empty() {
-            let load = Load::Partitions(units.iter().map(|unit| unit.unit).collect());
-            let units = Units::Partitions { scan, replicas, units };
-            self.open(node, load, units, shared, router);
-        }
-    }
-
-    /// Sends a share of what waits for a node: all of it when only one lane is free.
-    fn dispatch_batches(&mut self, node: NodeId, free: usize, shared: &Shared, router: &Router) {
-        let Some(queue) = self.queue.get_mut(&node) else { return };
-        let most = queue.len().div_ceil(free.max(1)).min(limits::BATCH_INPUTS);
-        let (mut inputs, mut bytes) = (VecDeque::new(), 0);
-        while let Some(next) = queue.front().filter(|_| inputs.len() < most) {
-            bytes += next.bytes();
-            if bytes > limits::BATCH_BYTES && !inputs.is_empty() {
-                break;
-            }
-            inputs.extend(queue.pop_front());
-        }
-        if queue.is_empty() {
-            self.queue.remove(&node);
-        }
-        if inputs.is_empty() {
-            return;
-        }
-        self.queued -= inputs.len();
-        self.queued_bytes -= inputs.iter().map(Waiting::bytes).sum::<usize>();
-        let unit = self.next_unit;
-        self.next_unit += 1;
-        let listed = inputs.iter().map(|waiting| BatchInput {
-            vnode: waiting.vnode,
-            id: waiting.input.id.clone(),
-            keydata: waiting.input.keydata.clone(),
-        });
-        let batch = BatchUnit { unit, attempt: 1, inputs: listed.collect() };
-        let load = Load::Batch { unit, inputs, taken: 0 };
-        self.open(node, load, Units::Batch(batch), shared, router);
-    }
-
-    fn open(&mut self, node: NodeId, load: Load, units: Units, shared: &Shared, router: &Router) {
-        let time_left = shared.deadline.saturating_duration_since(Instant::now());
-        let request = LaneRequest {
-            query: shared.query,
-            phase: u32::try_from(self.task.phase).unwrap_or(u32::MAX),
-            plan_version: router.plan_version(),
-            time_left_ms: u64::try_from(time_left.as_millis()).unwrap_or(u64::MAX),
-            work: self.task.work.clone(),
-            prereduce: self.task.prereduce.clone(),
-            results: self.task.results,
-            options: self.task.options,
-            units,
-        };
-        let next = lane::open(shared.transport.clone(), router.peer(node), &request);
-        self.lanes.insert(self.next_lane, Lane { node, load, next });
-        self.next_lane += 1;
+        let idle = self.partitions.is_empty() && self.queued == 0 && self.lanes.is_empty();
+        // Else an input was lost on the way, or counted twice.
+        assert!(!idle || self.ended == self.opened, "{} of {}", self.ended, self.opened);
+        idle
     }
 
     /// Waits for the next step of any lane.
@@ -313,146 +237,6 @@ impl LaneStage {
             }
         }
         Poll::Pending
-    }
-
-    /// Takes a step of a lane. Returns the results of an accepted page.
-    pub(super) fn apply(
-        &mut self,
-        id: u64,
-        step: Step,
-        router: &mut Router,
-    ) -> Result<Accepted, Failure> {
-        let Some(node) = self.lanes.get(&id).map(|lane| lane.node) else {
-            return Ok(Accepted::default());
-        };
-        let (frame, frames) = match step {
-            Step::Frame(frame, frames) => (frame, frames),
-            Step::Unreachable(error) | Step::Lost(error) => {
-                self.lose(id, &error, router)?;
-                return Ok(Accepted::default());
-            }
-        };
-        match frame {
-            Frame::Renew => {}
-            Frame::Page(page) => match self.accept(id, page) {
-                Ok(accepted) => {
-                    router.worked(node);
-                    self.go_on(id, frames);
-                    return Ok(accepted);
-                }
-                Err(error) => {
-                    self.lose(id, &error, router)?;
-                    return Ok(Accepted::default());
-                }
-            },
-            Frame::Unable { unit, attempt, error } => {
-                self.unable(id, (unit, attempt), &Error::from(error), router)?;
-            }
-            Frame::Failed(broken) => {
-                return Err(broken_function(broken, &router.name(node), false));
-            }
-        }
-        self.go_on(id, frames);
-        Ok(Accepted::default())
-    }
-
-    /// Waits for more of a lane, unless it is through.
-    fn go_on(&mut self, id: u64, frames: FrameStream) {
-        let Some(lane) = self.lanes.get_mut(&id) else { return };
-        let through = match &lane.load {
-            Load::Partitions(units) => units.is_empty(),
-            Load::Batch { inputs, .. } => inputs.is_empty(),
-        };
-        if through {
-            self.lanes.remove(&id);
-        } else {
-            lane.next = lane::next(frames);
-        }
-    }
-
-    /// Accepts a page whole, or not at all. A page of an older attempt is dropped.
-    ///
-    /// # Errors
-    /// When the page does not go on from where its unit stood.
-    fn accept(&mut self, id: u64, page: Page) -> KvResult<Accepted> {
-        let Some(lane) = self.lanes.get_mut(&id) else { return Ok(stale()) };
-        let (node, mut finished) = (lane.node, 0);
-        let went_back = || Error::corrupt(format!("unit {} does not go forward", page.unit));
-        match &mut lane.load {
-            Load::Partitions(units) => {
-                let partition = self.partitions.get_mut(&page.unit);
-                let Some(partition) = partition.filter(|partition| {
-                    partition.lane == Some(id) && partition.attempt == page.attempt
-                }) else {
-                    if mapring_types::failpoint!(OldFrameAccepted) {
-                        return Ok(accepted(page, node, 0));
-                    }
-                    return Ok(stale());
-                };
-                match page.progress {
-                    Progress::Done => {
-                        units.remove(&page.unit);
-                        self.partitions.remove(&page.unit);
-                        finished = 1;
-                    }
-                    Progress::After(ref reached)
-                        if partition.after.as_ref().is_none_or(|before| reached > before) =>
-                    {
-                        partition.after = Some(reached.clone());
-                        partition.tries = 0;
-                    }
-                    Progress::After(_) | Progress::Taken(_) => return Err(went_back()),
-                }
-            }
-            Load::Batch { unit, inputs, taken } => {
-                if *unit != page.unit || page.attempt != 1 {
-                    return Ok(stale());
-                }
-                let left = inputs.len() as u64;
-                let now = match page.progress {
-                    Progress::Done => left,
-                    Progress::Taken(reached) => reached.saturating_sub(*taken),
-                    Progress::After(_) => 0,
-                };
-                // A batch always has inputs left: without any, its lane has been closed.
-                if now == 0 || now > left {
-                    return Err(went_back());
-                }
-                *taken += now;
-                inputs.drain(..usize::try_from(now).unwrap_or(0));
-            }
-        }
-        count("mapring_mapred_pages_accepted_total", 1);
-        Ok(accepted(page, node, finished))
-    }
-
-    /// A unit cannot be run where it was.
-    fn unable(
-        &mut self,
-        id: u64,
-        (unit, attempt): (u32, u32),
-        error: &Error,
-        router: &mut Router,
-    ) -> Result<(), Failure> {
-        if error.kind() == ErrorKind::Invalid {
-            return Err(Failure::phase(self.task.phase, error));
-        }
-        let Some(lane) = self.lanes.get_mut(&id) else { return Ok(()) };
-        match &mut lane.load {
-            Load::Partitions(units) => {
-                let known = self.partitions.get(&unit);
-                let current = known.is_some_and(|partition| {
-                    partition.lane == Some(id) && partition.attempt == attempt
-                });
-                if !current {
-                    return Ok(());
-                }
-                units.remove(&unit);
-                router.failed(lane.node);
-                self.rerun(unit, error, router)
-            }
-            Load::Batch { .. } => self.lose(id, error, router),
-        }
     }
 
     /// A lane is lost: each of its unfinished units goes on elsewhere, from where it stood.
@@ -473,6 +257,8 @@ impl LaneStage {
                 }
             }
             Load::Batch { inputs, .. } => {
+                assert!(!inputs.is_empty(), "a lane is kept whose batch is done");
+                self.end_unit();
                 count("mapring_mapred_units_retried_total", 1);
                 for mut waiting in inputs {
                     waiting.tries += 1;
@@ -491,7 +277,9 @@ impl LaneStage {
         let Some(partition) = self.partitions.get_mut(&unit) else { return Ok(()) };
         count("mapring_mapred_units_retried_total", 1);
         partition.lane = None;
-        partition.attempt = partition.attempt.saturating_add(1);
+        let before = partition.attempt;
+        partition.attempt = before.saturating_add(1);
+        assert!(partition.attempt > before, "attempts of unit {unit} are no longer told apart");
         partition.tries += 1;
         if partition.tries >= limits::TRIES {
             let what = format!("partition {}", partition.home);
@@ -563,24 +351,6 @@ impl Waiting {
     }
 }
 
-fn stale() -> Accepted {
-    count("mapring_mapred_pages_stale_total", 1);
-    Accepted::default()
-}
-
-fn accepted(page: Page, node: NodeId, partitions: u64) -> Accepted {
-    let Page { results, reduced, inputs, made, made_bytes, skipped, cost, .. } = page;
-    let stats = PageStats {
-        inputs,
-        results: made,
-        result_bytes: made_bytes,
-        skipped: skipped.len() as u64,
-        partitions,
-        cost,
-    };
-    Accepted { results, reduced, skipped, stats: Some((node, stats)) }
-}
-
 /// What the client is told of a function that failed on a node.
 /// With `short` long names are cut, where there may be many.
 pub(super) fn broken_function(broken: Broken, node: &str, short: bool) -> Failure {
@@ -596,6 +366,3 @@ pub(super) fn broken_function(broken: Broken, node: &str, short: bool) -> Failur
     }
     report.into()
 }
-
-#[cfg(test)]
-mod tests;

@@ -33,12 +33,12 @@ use mapring_types::{ErrorKind, NodeId, Result as KvResult};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use crate::PhaseResults;
 use crate::failure::{Failure, Report};
 use crate::grammar::{Inputs, OnError, Query};
 use crate::graph::{ByStage, StageGraph, StageId};
 use crate::handle::PageStats;
 use crate::metered::count;
+use crate::results::PhaseResults;
 use crate::unit::Broken;
 use inputs::{Input, next_input};
 use lane::Step;

@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 
 use mapring_script::Row;
 
-use crate::PhaseResults;
 use crate::limits;
 use crate::metered::count;
+use crate::results::PhaseResults;
 
 /// See the module.
 #[derive(Default)]

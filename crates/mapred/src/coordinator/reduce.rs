@@ -113,7 +113,9 @@ impl ReduceStage {
             bytes += value.bytes();
             inputs.push(value);
         }
+        assert!(bytes <= self.bytes, "{bytes} bytes leave a queue of {}", self.bytes);
         self.bytes -= bytes;
+        assert!(self.bytes == 0 || !self.queue.is_empty(), "an empty queue has {}", self.bytes);
         inputs
     }
 

@@ -148,7 +148,9 @@ impl Router {
         }
         let replica =
             |entry: &CoverageEntry| (entry.home, Replica { vnode: entry.vnode, node: entry.node });
-        self.plans.insert(request.n_val, coverage.entries.iter().map(replica).collect());
+        let plan: BTreeMap<Partition, Replica> = coverage.entries.iter().map(replica).collect();
+        assert_eq!(plan.len(), coverage.entries.len(), "a plan covers each home once (I4)");
+        self.plans.insert(request.n_val, plan);
         self.wanted.remove(&request.n_val);
     }
 

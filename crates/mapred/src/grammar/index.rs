@@ -5,8 +5,8 @@ use mapring_kv::Selection;
 use mapring_types::{IndexValue, quote};
 use serde_json::value::RawValue;
 
+use super::refused::{Refused, complaint};
 use super::text::{Fields, Kind, kind, string};
-use super::{Refused, complaint};
 
 /// `index` with `key`, or with `start` and `end`.
 pub(super) fn selection(value: &RawValue, fields: &Fields<'_>) -> Result<Selection, Refused> {

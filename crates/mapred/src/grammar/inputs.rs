@@ -7,9 +7,10 @@ use mapring_script::JsonText;
 use mapring_types::{BucketId, limits as common, quote};
 use serde_json::value::RawValue;
 
+use super::index;
 use super::query::{Inputs, PackedKeys, Scan, Values};
+use super::refused::{Refused, complaint};
 use super::text::{Fields, Kind, each, elements, fields, kind, string};
-use super::{Refused, complaint, index};
 
 const UNRECOGNIZED: &str = "Unrecognized format of \"inputs\" field:";
 

@@ -9,6 +9,7 @@ mod lenient;
 mod options;
 mod phases;
 mod query;
+mod refused;
 mod text;
 
 pub(crate) use options::{OnError, Options};
@@ -22,6 +23,7 @@ use serde_json::value::RawValue;
 
 use crate::failure::Rejection;
 use crate::limits;
+use refused::{Refused, complaint};
 use text::{fields, kind};
 
 /// Reads the body of a query.
@@ -105,24 +107,6 @@ fn refused(field: &str, why: Refused) -> Rejection {
     ))
 }
 
-/// Why a part of a query cannot be taken: what is wrong, and where below its field it stands
-/// (`[1].map.arg`).
-struct Refused {
-    at: String,
-    what: String,
-}
-
-impl Refused {
-    fn part(at: impl Into<String>, what: impl Into<String>) -> Self {
-        Self { at: at.into(), what: what.into() }
-    }
-
-    /// The same, seen from further out.
-    fn below(self, outer: &str) -> Self {
-        Self { at: format!("{outer}{}", self.at), ..self }
-    }
-}
-
 /// A number above zero, in milliseconds. Riak ignores anything else, and then the query runs for as
 /// long as nobody meant it to.
 fn timeout(value: &RawValue) -> Result<Duration, Refused> {
@@ -136,11 +120,6 @@ fn timeout(value: &RawValue) -> Result<Duration, Refused> {
             Err(Refused::part("", complaint(what, value)))
         }
     }
-}
-
-/// A complaint with the JSON in question below it.
-fn complaint(what: &str, json: &RawValue) -> String {
-    format!("{what}\n   {}\n", quote(json.get()))
 }
 
 #[cfg(test)]

@@ -4,8 +4,9 @@
 use mapring_script::Binary;
 use serde_json::value::RawValue;
 
+use super::refused::complaint;
 use super::text::{Fields, Kind, fields, kind, string};
-use super::{Rejection, complaint};
+use crate::failure::Rejection;
 use crate::limits;
 
 /// See the module.

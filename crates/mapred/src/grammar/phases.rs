@@ -6,8 +6,8 @@ use mapring_types::{BucketId, ObjectId, quote};
 use serde_json::value::RawValue;
 
 use super::query::{BATCH_SIZE, Callee, Code, LinkSpec, ONLY_ONE, PREREDUCE, Phase, PhaseKind};
+use super::refused::{Refused, complaint};
 use super::text::{Fields, Kind, each, fields, kind, string};
-use super::{Refused, complaint};
 use crate::limits;
 
 pub(super) fn parse(value: &RawValue) -> Result<Vec<Phase>, Refused> {

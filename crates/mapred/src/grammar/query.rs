@@ -12,7 +12,7 @@ use mapring_types::{BucketId, ObjectId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Options;
+use super::options::Options;
 
 /// A parsed query: immutable, cheap to clone.
 #[derive(Debug, Clone)]

@@ -1,11 +1,10 @@
 //! Gathering results into pages, and sending each page as one frame.
 
 use mapring_script::{Combined, Row};
-use mapring_types::{Error, Result};
 use tokio::time::Instant;
 
 use super::lane::Lane;
-use super::work::Outcome;
+use super::outcome::{Outcome, UnitEnd};
 use crate::limits;
 use crate::metered::count;
 use crate::unit::{self, Broken, Cost, Page, Progress, Work};
@@ -17,22 +16,6 @@ fn skipped_bytes(broken: &Broken) -> usize {
         id.bucket.name.len() + id.key.len() + keydata
     });
     broken.error.message.len() + broken.error.stack.as_ref().map_or(0, String::len) + input + 64
-}
-
-/// Why a unit ended before its end.
-pub(super) enum UnitEnd {
-    /// Nobody takes its frames.
-    Gone,
-    /// It cannot be run here.
-    Unable(Error),
-    /// A function failed.
-    Broken(Box<Broken>),
-}
-
-impl From<Error> for UnitEnd {
-    fn from(error: Error) -> Self {
-        Self::Unable(error)
-    }
 }
 
 /// Gathers the results of one unit.
@@ -146,13 +129,16 @@ impl<'l> Pager<'l> {
         let skipped = std::mem::take(&mut self.skipped);
         let inputs = std::mem::take(&mut self.inputs);
         let (made, made_bytes) = std::mem::take(&mut self.made);
+        assert!(skipped.len() as u64 <= inputs, "{} of {inputs} inputs failed", skipped.len());
         self.bytes = 0;
         let began = Instant::now();
         let combined = std::mem::take(&mut self.combined);
         let (results, reduced) = match &self.lane.prereduce {
             Some(prereduce) => {
                 let kept = if self.lane.request.results { results.clone() } else { Vec::new() };
-                (kept, Some(prereduce.run(self.lane, results, combined).await?))
+                let (query, workers) = (self.lane.request.query, self.lane.node.workers.as_ref());
+                let reduced = prereduce.run(query, workers, results, combined).await?;
+                (kept, Some(reduced))
             }
             None => (results, None),
         };

@@ -8,12 +8,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use mapring_script::{FailureCause, PhaseFunction, ReduceTiming, Row, ScriptError};
+use mapring_script::{FailureCause, PhaseFunction, QueryTag, ReduceTiming, Row, ScriptError};
 use mapring_types::Result;
+use mapring_workers::Workers;
 
-use super::lane::Lane;
-use super::page::UnitEnd;
-use super::work::worker_lost;
+use super::outcome::{UnitEnd, worker_lost};
 use crate::limits;
 use crate::unit::{self, Broken};
 
@@ -103,7 +102,8 @@ impl Prereduce {
     /// of it already are passed on as they are, and so are few.
     pub(super) async fn run(
         &self,
-        lane: &Lane,
+        query: QueryTag,
+        workers: &dyn Workers,
         values: Vec<Row>,
         combined: bool,
     ) -> Result<Vec<Row>, UnitEnd> {
@@ -115,7 +115,6 @@ impl Prereduce {
             return Ok(values);
         }
         let phase = usize::try_from(self.phase).unwrap_or(usize::MAX);
-        let (query, workers) = (lane.request.query, &lane.node.workers);
         let before = bytes(&values);
         let reduced = async {
             let mut reducing = workers.reduce(query, phase, &self.function, self.timing).await?;

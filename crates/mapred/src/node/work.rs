@@ -2,8 +2,6 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use mapring_script::{
     CombineError, Combined, FailureCause, MapInput, PhaseFunction, Row, ScriptError,
@@ -12,20 +10,10 @@ use mapring_types::{Error, Link, ObjectId, Record, Result};
 use tokio::time::Instant;
 
 use super::lane::Lane;
-use super::page::UnitEnd;
+use super::outcome::{Outcome, UnitEnd, worker_lost};
 use crate::grammar::{KeyInput, LinkSpec};
 use crate::unit::{self, Broken, Cost, Work};
 use crate::{keys, limits};
-
-/// What became of one input.
-pub(super) enum Outcome {
-    /// The results of the phase.
-    Results(Vec<Row>),
-    /// Of so many inputs together, what the reduce that follows has made of the results.
-    Combined(Combined),
-    /// It is left out: the function failed for it, and the query wants to go on.
-    Skipped(Box<Broken>),
-}
 
 impl Lane {
     /// Works on the first of `items`, as many as a call takes, at least one; gives what became of
@@ -160,25 +148,6 @@ impl Lane {
     }
 }
 
-impl Outcome {
-    /// How many inputs it is of.
-    pub(super) fn inputs(&self) -> usize {
-        match self {
-            Self::Results(_) | Self::Skipped(_) => 1,
-            Self::Combined(combined) => usize::try_from(combined.inputs).unwrap_or(usize::MAX),
-        }
-    }
-
-    /// The bytes of what came of them.
-    pub(super) fn bytes(&self) -> usize {
-        let values = match self {
-            Self::Results(values) | Self::Combined(Combined { values, .. }) => values,
-            Self::Skipped(_) => return 0,
-        };
-        values.iter().map(Row::bytes).sum()
-    }
-}
-
 fn each(
     call: &[MapInput],
     work: impl Fn(&MapInput) -> Result<Vec<Row>>,
@@ -205,10 +174,6 @@ fn take(items: &mut VecDeque<MapInput>, most: usize) -> Vec<MapInput> {
 /// Puts the inputs of a call but for the first so many back in front of the others.
 fn give_back(items: &mut VecDeque<MapInput>, mut call: Vec<MapInput>, done: usize) {
     call.drain(done.min(call.len())..).rev().for_each(|input| items.push_front(input));
-}
-
-pub(super) fn worker_lost(error: &ScriptError) -> Error {
-    Error::unavailable(format!("a worker was lost: {}", error.message))
 }
 
 /// The links of all values of an object that match, sorted, each once; a missing object has none.
@@ -261,48 +226,15 @@ pub(super) fn living(id: &ObjectId, record: Record, whole: bool) -> Result<Optio
     Ok(Some(Record::encode(&object)))
 }
 
-/// How many inputs the next call to the workers gets: fewer while calls are slow, so that a page
-/// can end in time. All units of a lane learn from each other.
-pub(super) struct CallSize(AtomicUsize);
-
-impl CallSize {
-    /// For a phase's function. Of the native ones it is known that they are fast.
-    pub(super) fn of(function: Option<&PhaseFunction>) -> Self {
-        let scripted = |function: &PhaseFunction| {
-            !matches!(function.function, mapring_script::Function::Erlang { .. })
-        };
-        let first = match function.is_some_and(scripted) {
-            true => limits::FIRST_CALL_INPUTS,
-            false => limits::CALL_INPUTS,
-        };
-        Self(AtomicUsize::new(first))
-    }
-
-    pub(super) fn next(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    /// A call was broken off after so many inputs.
-    fn fits(&self, inputs: usize) {
-        self.0.fetch_min(inputs.max(1), Ordering::Relaxed);
-    }
-
-    /// A call with so many inputs took so long.
-    fn took(&self, inputs: usize, time: Duration) {
-        if time > limits::CALL_TIME {
-            self.0.fetch_min((inputs / 2).max(1), Ordering::Relaxed);
-        } else if time < limits::CALL_TIME / 4 {
-            self.0.fetch_max((inputs * 2).min(limits::CALL_INPUTS), Ordering::Relaxed);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
     use mapring_types::clock::{ActorId, Dot};
     use mapring_types::{BucketId, Metadata, Object, Sibling, VersionVector};
 
+    use std::time::Duration;
+
+    use super::super::call_size::CallSize;
     use super::*;
 
     /// Links, and whether it is deleted.
@@ -385,7 +317,7 @@ mod tests {
 
     #[test]
     fn calls_shrink_and_grow() {
-        let size = CallSize(AtomicUsize::new(limits::FIRST_CALL_INPUTS));
+        let size = CallSize::starting(limits::FIRST_CALL_INPUTS);
         let mut items: VecDeque<MapInput> = (0..400).map(|_| input(&[(&[], false)])).collect();
         assert_eq!(take(&mut items, size.next()).len(), limits::FIRST_CALL_INPUTS);
         for _ in 0..6 {
@@ -407,7 +339,7 @@ mod tests {
             record.body = Bytes::from(vec![0; 2 * limits::CALL_BYTES]);
         }
         let mut items: VecDeque<MapInput> = [large.clone(), large].into();
-        let size = CallSize(AtomicUsize::new(limits::FIRST_CALL_INPUTS));
+        let size = CallSize::starting(limits::FIRST_CALL_INPUTS);
         assert_eq!(take(&mut items, size.next()).len(), 1);
         assert_eq!(take(&mut items, size.next()).len(), 1);
         assert_eq!(take(&mut items, size.next()).len(), 0);

@@ -10,12 +10,12 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::world::World;
-use crate::PhaseResults;
 use crate::coordinator::{Coordinator, Resolved, Shared};
 use crate::grammar;
-use crate::graph::tests::diamond;
+use crate::graph::StageGraph;
 use crate::handle::QueryHandle;
 use crate::report::QueryId;
+use crate::results::PhaseResults;
 
 fn function(name: &str) -> Resolved {
     let function = Function::Named(name.to_owned());
@@ -28,7 +28,7 @@ async fn two_stages_feed_one() {
     let body = r#"{"inputs":{"module":"mapring","function":"sequence","arg":[1,10]},"query":[]}"#;
     let query = grammar::parse(body.as_bytes()).unwrap();
     let id = QueryId { node: NodeId(1), number: 7 };
-    let handle = Arc::new(QueryHandle::new(id, "n1".into(), query.clone(), diamond()));
+    let handle = Arc::new(QueryHandle::new(id, "n1".into(), query.clone(), StageGraph::diamond()));
     let node = &world.engines[0].node;
     let shared = Shared {
         query: 7,

@@ -9,7 +9,7 @@ use mapring_ring::{Coverage, CoverageEntry, RingSize};
 use super::*;
 use mapring_types::{BucketId, ObjectId};
 
-use crate::unit::{Broken, Cost};
+use crate::unit::{Broken, Cost, Page, Progress};
 
 fn id(key: &str) -> ObjectId {
     ObjectId::new(BucketId::untyped("b"), key.to_owned())
@@ -62,6 +62,7 @@ fn stage() -> (LaneStage, Router, Arc<View>) {
         let next = Box::pin(std::future::pending());
         stage.lanes.insert(lane, Lane { node: replica.node, load, next });
     }
+    stage.opened = 2;
     (stage, router, view)
 }
 

@@ -1,0 +1,177 @@
+//! Taking what lanes give: a page whole or not at all, and only once (I4, I5).
+
+use mapring_net::FrameStream;
+use mapring_types::{Error, ErrorKind, NodeId, Result as KvResult};
+
+use super::{Accepted, LaneStage, Load, broken_function};
+use crate::coordinator::lane::{self, Step};
+use crate::coordinator::router::Router;
+use crate::failure::Failure;
+use crate::handle::PageStats;
+use crate::metered::count;
+use crate::unit::{Frame, Page, Progress};
+
+impl LaneStage {
+    /// Takes a step of a lane. Returns the results of an accepted page.
+    pub(in super::super) fn apply(
+        &mut self,
+        id: u64,
+        step: Step,
+        router: &mut Router,
+    ) -> Result<Accepted, Failure> {
+        let Some(node) = self.lanes.get(&id).map(|lane| lane.node) else {
+            return Ok(Accepted::default());
+        };
+        let (frame, frames) = match step {
+            Step::Frame(frame, frames) => (frame, frames),
+            Step::Unreachable(error) | Step::Lost(error) => {
+                self.lose(id, &error, router)?;
+                return Ok(Accepted::default());
+            }
+        };
+        match frame {
+            Frame::Renew => {}
+            Frame::Page(page) => match self.accept(id, page) {
+                Ok(accepted) => {
+                    router.worked(node);
+                    self.go_on(id, frames);
+                    return Ok(accepted);
+                }
+                Err(error) => {
+                    self.lose(id, &error, router)?;
+                    return Ok(Accepted::default());
+                }
+            },
+            Frame::Unable { unit, attempt, error } => {
+                self.unable(id, (unit, attempt), &Error::from(error), router)?;
+            }
+            Frame::Failed(broken) => {
+                return Err(broken_function(broken, &router.name(node), false));
+            }
+        }
+        self.go_on(id, frames);
+        Ok(Accepted::default())
+    }
+
+    /// Waits for more of a lane, unless it is through.
+    fn go_on(&mut self, id: u64, frames: FrameStream) {
+        let Some(lane) = self.lanes.get_mut(&id) else { return };
+        let through = match &lane.load {
+            Load::Partitions(units) => units.is_empty(),
+            Load::Batch { inputs, .. } => inputs.is_empty(),
+        };
+        if through {
+            self.lanes.remove(&id);
+        } else {
+            lane.next = lane::next(frames);
+        }
+    }
+
+    /// Accepts a page whole, or not at all. A page of an older attempt is dropped.
+    ///
+    /// # Errors
+    /// When the page does not go on from where its unit stood.
+    pub(super) fn accept(&mut self, id: u64, page: Page) -> KvResult<Accepted> {
+        let Some(lane) = self.lanes.get_mut(&id) else { return Ok(stale()) };
+        let (node, mut finished, mut ended) = (lane.node, 0, false);
+        let went_back = || Error::corrupt(format!("unit {} does not go forward", page.unit));
+        match &mut lane.load {
+            Load::Partitions(units) => {
+                let partition = self.partitions.get_mut(&page.unit);
+                let Some(partition) = partition.filter(|partition| {
+                    partition.lane == Some(id) && partition.attempt == page.attempt
+                }) else {
+                    if mapring_types::failpoint!(OldFrameAccepted) {
+                        return Ok(accepted(page, node, 0));
+                    }
+                    return Ok(stale());
+                };
+                match page.progress {
+                    Progress::Done => {
+                        let given = units.remove(&page.unit);
+                        assert!(given, "unit {} ends in a lane that does not have it", page.unit);
+                        self.partitions.remove(&page.unit);
+                        (finished, ended) = (1, true);
+                    }
+                    Progress::After(ref reached)
+                        if partition.after.as_ref().is_none_or(|before| reached > before) =>
+                    {
+                        partition.after = Some(reached.clone());
+                        partition.tries = 0;
+                    }
+                    Progress::After(_) | Progress::Taken(_) => return Err(went_back()),
+                }
+            }
+            Load::Batch { unit, inputs, taken } => {
+                if *unit != page.unit || page.attempt != 1 {
+                    return Ok(stale());
+                }
+                let left = inputs.len() as u64;
+                let now = match page.progress {
+                    Progress::Done => left,
+                    Progress::Taken(reached) => reached.saturating_sub(*taken),
+                    Progress::After(_) => 0,
+                };
+                // A batch always has inputs left: without any, its lane has been closed.
+                if now == 0 || now > left {
+                    return Err(went_back());
+                }
+                *taken += now;
+                inputs.drain(..usize::try_from(now).unwrap_or(0));
+                ended = inputs.is_empty();
+            }
+        }
+        if ended {
+            self.end_unit();
+        }
+        count("mapring_mapred_pages_accepted_total", 1);
+        Ok(accepted(page, node, finished))
+    }
+
+    /// A unit cannot be run where it was.
+    fn unable(
+        &mut self,
+        id: u64,
+        (unit, attempt): (u32, u32),
+        error: &Error,
+        router: &mut Router,
+    ) -> Result<(), Failure> {
+        if error.kind() == ErrorKind::Invalid {
+            return Err(Failure::phase(self.task.phase, error));
+        }
+        let Some(lane) = self.lanes.get_mut(&id) else { return Ok(()) };
+        match &mut lane.load {
+            Load::Partitions(units) => {
+                let known = self.partitions.get(&unit);
+                let current = known.is_some_and(|partition| {
+                    partition.lane == Some(id) && partition.attempt == attempt
+                });
+                if !current {
+                    return Ok(());
+                }
+                units.remove(&unit);
+                router.failed(lane.node);
+                self.rerun(unit, error, router)
+            }
+            Load::Batch { .. } => self.lose(id, error, router),
+        }
+    }
+}
+
+fn stale() -> Accepted {
+    count("mapring_mapred_pages_stale_total", 1);
+    Accepted::default()
+}
+
+fn accepted(page: Page, node: NodeId, partitions: u64) -> Accepted {
+    let Page { results, reduced, inputs, made, made_bytes, skipped, cost, .. } = page;
+    let stats = PageStats {
+        inputs,
+        results: made,
+        result_bytes: made_bytes,
+        skipped: skipped.len() as u64,
+        partitions,
+        cost,
+    };
+    Accepted { results, reduced, skipped, stats: Some((node, stats)) }
+}

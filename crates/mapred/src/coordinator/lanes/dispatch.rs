@@ -1,0 +1,116 @@
+//! Giving out units: to which nodes, how many in a lane.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use mapring_types::NodeId;
+use tokio::time::Instant;
+
+use super::{Lane, LaneStage, Load, Waiting};
+use crate::coordinator::lane;
+use crate::coordinator::router::Router;
+use crate::coordinator::shared::Shared;
+use crate::limits;
+use crate::unit::{BatchInput, BatchUnit, LaneRequest, PartitionUnit, Units};
+
+impl LaneStage {
+    /// Opens lanes for the work that waits, as far as nodes may be asked now. Returns when a
+    /// node that is left alone may be asked again.
+    pub(in super::super) fn dispatch(
+        &mut self,
+        shared: &Shared,
+        router: &Router,
+    ) -> Option<Instant> {
+        let waiting: usize = self.queue.values().map(VecDeque::len).sum();
+        assert_eq!(waiting + self.unassigned.len(), self.queued, "inputs that wait are counted");
+        let mut wake: Option<Instant> = None;
+        let idle = self.partitions.values().filter(|partition| partition.lane.is_none());
+        let idle = idle.filter_map(|partition| partition.replica).map(|replica| replica.node);
+        let nodes: BTreeSet<NodeId> = idle.chain(self.queue.keys().copied()).collect();
+        for node in nodes {
+            if let Some(until) = router.retry_at(node) {
+                wake = Some(wake.map_or(until, |earlier| earlier.min(until)));
+                continue;
+            }
+            self.dispatch_partitions(node, shared, router);
+            let busy = self.lanes.values().filter(|lane| lane.node == node).count();
+            for free in (1..=limits::LANES_PER_NODE.saturating_sub(busy)).rev() {
+                self.dispatch_batches(node, free, shared, router);
+            }
+        }
+        wake
+    }
+
+    fn dispatch_partitions(&mut self, node: NodeId, shared: &Shared, router: &Router) {
+        let Some((scan, replicas)) = self.scan.clone() else { return };
+        let lane = self.next_lane;
+        let mut units = Vec::new();
+        for (&unit, partition) in &mut self.partitions {
+            if let Some(replica) = partition.replica.filter(|replica| replica.node == node)
+                && partition.lane.is_none()
+            {
+                partition.lane = Some(lane);
+                units.push(PartitionUnit {
+                    unit,
+                    attempt: partition.attempt,
+                    home: partition.home,
+                    vnode: replica.vnode,
+                    after: partition.after.clone(),
+                });
+            }
+        }
+        if !units.is_empty() {
+            let load = Load::Partitions(units.iter().map(|unit| unit.unit).collect());
+            let units = Units::Partitions { scan, replicas, units };
+            self.open(node, load, units, shared, router);
+        }
+    }
+
+    /// Sends a share of what waits for a node: all of it when only one lane is free.
+    fn dispatch_batches(&mut self, node: NodeId, free: usize, shared: &Shared, router: &Router) {
+        let Some(queue) = self.queue.get_mut(&node) else { return };
+        let most = queue.len().div_ceil(free.max(1)).min(limits::BATCH_INPUTS);
+        let (mut inputs, mut bytes) = (VecDeque::new(), 0);
+        while let Some(next) = queue.front().filter(|_| inputs.len() < most) {
+            bytes += next.bytes();
+            if bytes > limits::BATCH_BYTES && !inputs.is_empty() {
+                break;
+            }
+            inputs.extend(queue.pop_front());
+        }
+        if queue.is_empty() {
+            self.queue.remove(&node);
+        }
+        if inputs.is_empty() {
+            return;
+        }
+        self.queued -= inputs.len();
+        self.queued_bytes -= inputs.iter().map(Waiting::bytes).sum::<usize>();
+        let unit = self.number_unit();
+        let listed = inputs.iter().map(|waiting| BatchInput {
+            vnode: waiting.vnode,
+            id: waiting.input.id.clone(),
+            keydata: waiting.input.keydata.clone(),
+        });
+        let batch = BatchUnit { unit, attempt: 1, inputs: listed.collect() };
+        let load = Load::Batch { unit, inputs, taken: 0 };
+        self.open(node, load, Units::Batch(batch), shared, router);
+    }
+
+    fn open(&mut self, node: NodeId, load: Load, units: Units, shared: &Shared, router: &Router) {
+        let time_left = shared.deadline.saturating_duration_since(Instant::now());
+        let request = LaneRequest {
+            query: shared.query,
+            phase: u32::try_from(self.task.phase).unwrap_or(u32::MAX),
+            plan_version: router.plan_version(),
+            time_left_ms: u64::try_from(time_left.as_millis()).unwrap_or(u64::MAX),
+            work: self.task.work.clone(),
+            prereduce: self.task.prereduce.clone(),
+            results: self.task.results,
+            options: self.task.options,
+            units,
+        };
+        let next = lane::open(shared.transport.clone(), router.peer(node), &request);
+        self.lanes.insert(self.next_lane, Lane { node, load, next });
+        self.next_lane += 1;
+    }
+}

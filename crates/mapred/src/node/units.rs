@@ -1,0 +1,167 @@
+//! The units of a lane, each read in order and worked on page by page.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::{StreamExt, stream};
+use mapring_engine::ScanDepth;
+use mapring_kv::{Cursor, FoldRequest, Page};
+use mapring_ring::Partition;
+use mapring_script::MapInput;
+use mapring_types::{Error, ObjectId, Record};
+use tokio::sync::mpsc;
+
+use super::lane::Lane;
+use super::outcome::{Outcome, UnitEnd};
+use super::page::Pager;
+use super::read::bytes;
+use super::resources::Node;
+use crate::grammar::Scan;
+use crate::limits;
+use crate::unit::{BatchUnit, LaneRequest, PartitionUnit, Progress, Units, Work};
+
+/// Runs every unit to its end, to an error, or until nobody takes its frames.
+pub(super) async fn run(node: Arc<Node>, request: LaneRequest, frames: mpsc::Sender<Bytes>) {
+    let at_once = node.units_at_once.max(1);
+    let (lane, refusal) = Lane::new(node, request, frames);
+    let lane = &lane;
+    if let (Some(error), Units::Partitions { units, .. }) = (refusal, &lane.request.units) {
+        let first = units.first().map_or((0, 0), |unit| (unit.unit, unit.attempt));
+        return lane.finish(first.0, first.1, Err(UnitEnd::Unable(error))).await;
+    }
+    match &lane.request.units {
+        Units::Partitions { scan, replicas, units } => {
+            stream::iter(units)
+                .for_each_concurrent(at_once, |unit| async move {
+                    let end = lane.run_partition(scan, *replicas, unit).await;
+                    lane.finish(unit.unit, unit.attempt, end).await;
+                })
+                .await;
+        }
+        Units::Batch(unit) => {
+            lane.finish(unit.unit, unit.attempt, lane.run_batch(unit).await).await;
+        }
+    }
+}
+
+impl Lane {
+    async fn run_partition(
+        &self,
+        scan: &Scan,
+        replicas: u32,
+        unit: &PartitionUnit,
+    ) -> Result<(), UnitEnd> {
+        let _counted = self.begin();
+        self.check_owner(unit.vnode)?;
+        let request = |after, most| FoldRequest {
+            vnode: unit.vnode,
+            home: unit.home,
+            bucket: scan.bucket.clone(),
+            selection: scan.selection.clone(),
+            after,
+            depth: match &self.request.work {
+                Work::Map(_) => ScanDepth::Records,
+                Work::Link(_) | Work::Keys { .. } => ScanDepth::Heads,
+            },
+            most,
+            keep: self.keep.clone(),
+            replicas,
+            // Units go where the plan says that everything is.
+            complete: true,
+        };
+        let mut pager = Pager::new(self, unit.unit, unit.attempt);
+        let mut after = unit.after.clone();
+        if mapring_types::failpoint!(PageSkipped) && after.is_some() && unit.attempt > 1 {
+            let skipped = self.node.objects.fold_page(request(after.clone(), 1)).await?;
+            after = skipped.next.or(after);
+        }
+        loop {
+            let permit = self.permits.acquire().await?;
+            let read = self.read_page(request(after.clone(), limits::READ_INPUTS), &mut pager);
+            let Page { items, next, .. } = read.await?;
+            let (mut inputs, mut cursors) = (VecDeque::new(), VecDeque::<Cursor>::new());
+            for item in items {
+                let Some(record) = self.living(&item.id, item.record)? else { continue };
+                cursors.push_back(item.cursor);
+                inputs.push_back(object((item.id, record)));
+            }
+            while !inputs.is_empty() {
+                for outcome in self.step(&mut inputs, &mut pager).await? {
+                    let done = outcome.inputs().min(cursors.len());
+                    let Some(cursor) = cursors.drain(..done).next_back() else { break };
+                    pager.add(outcome, Progress::After(cursor)).await?;
+                }
+                pager.end_if_late().await?;
+            }
+            if let Some(next) = &next {
+                pager.reach(Progress::After(next.clone()));
+                pager.end_if_late().await?;
+            }
+            pager.end_if_large().await?;
+            drop(permit);
+            match next {
+                // A cursor that does not move would make this go on for ever.
+                Some(next) if after.as_ref().is_none_or(|after| next > *after) => {
+                    after = Some(next);
+                }
+                Some(_) => {
+                    let message = format!("the fold of {} does not go on", scan.bucket);
+                    return Err(Error::corrupt(message).into());
+                }
+                None => return pager.end(Progress::Done).await,
+            }
+        }
+    }
+
+    async fn run_batch(&self, unit: &BatchUnit) -> Result<(), UnitEnd> {
+        let _counted = self.begin();
+        let vnodes: BTreeSet<Partition> = unit.inputs.iter().map(|input| input.vnode).collect();
+        vnodes.into_iter().try_for_each(|vnode| self.check_owner(vnode))?;
+        let mut pager = Pager::new(self, unit.unit, unit.attempt);
+        let mut rest = unit.inputs.as_slice();
+        let mut taken = 0u64;
+        while !rest.is_empty() {
+            let permit = self.permits.acquire().await?;
+            // Here a call's worth costs little to read, however slow the function is; over the
+            // network it does not.
+            let most = match self.request.options.quorum {
+                true => self.size.next(),
+                false => limits::CALL_INPUTS,
+            };
+            let (now, _) = rest.split_at(most.min(rest.len()));
+            let mut items = self.read_inputs(now, &mut pager).await?;
+            if items.is_empty() {
+                return Err(Error::internal("nothing was read, not even that it is missing").into());
+            }
+            rest = rest.get(items.len()..).unwrap_or_default();
+            while !items.is_empty() {
+                for outcome in self.step(&mut items, &mut pager).await? {
+                    taken += outcome.inputs() as u64;
+                    assert!(taken <= unit.inputs.len() as u64, "an input was worked on twice");
+                    pager.add(outcome, Progress::Taken(taken)).await?;
+                }
+                pager.end_if_late().await?;
+            }
+            drop(permit);
+        }
+        pager.end(Progress::Done).await
+    }
+
+    /// Works on the first of `items`, as many as a call takes; gives what became of them.
+    async fn step(
+        &self,
+        items: &mut VecDeque<MapInput>,
+        pager: &mut Pager<'_>,
+    ) -> Result<Vec<Outcome>, UnitEnd> {
+        let waiting: usize = items.iter().map(bytes).sum();
+        let outcomes = self.work(items, pager.calls()).await?;
+        let made: usize = outcomes.iter().map(Outcome::bytes).sum();
+        self.permits.holds(waiting + made);
+        Ok(outcomes)
+    }
+}
+
+fn object((id, record): (ObjectId, Record)) -> MapInput {
+    MapInput { id, keydata: None, record: Some(record) }
+}
