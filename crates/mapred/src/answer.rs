@@ -105,14 +105,14 @@ impl Drop for Share {
 
 struct Collector<'a> {
     answers: &'a Answers,
-    phases: BTreeMap<usize, Part>,
+    phases: BTreeMap<usize, PhaseRows>,
     in_memory: u64,
     on_disk: Share,
 }
 
 /// The values of one phase: first those in the file, then those in memory.
 #[derive(Default)]
-struct Part {
+struct PhaseRows {
     file: Option<File>,
     file_bytes: u64,
     memory: Vec<Row>,
@@ -171,8 +171,9 @@ impl Collector<'_> {
         let nested = kept_phases > 1;
         let mut whole_is_object = false;
         let mut pieces = vec![Piece::Text("[")];
-        let only_pairs =
-            |part: &Part| part.file.is_none() && is_one_object(part.memory.iter().map(Row::member));
+        let only_pairs = |part: &PhaseRows| {
+            part.file.is_none() && is_one_object(part.memory.iter().map(Row::member))
+        };
         for (number, part) in self.phases.into_values().enumerate() {
             let pairs = only_pairs(&part);
             let (begin, end) = if pairs { ("{", "}") } else { ("[", "]") };
@@ -204,14 +205,14 @@ impl Collector<'_> {
             pieces.remove(0);
         }
         let length = pieces.iter().map(Piece::length).sum();
-        let source = Source {
+        let body = AnswerBody {
             pieces: pieces.into_iter(),
             current: None,
             executor: self.answers.executor.clone(),
             _on_disk: self.on_disk,
         };
-        let body = stream::try_unfold(source, |mut source| async move {
-            Ok(source.next().await?.map(|bytes| (bytes, source)))
+        let body = stream::try_unfold(body, |mut body| async move {
+            Ok(body.next().await?.map(|bytes| (bytes, body)))
         });
         Answer { length, body: body.boxed() }
     }
@@ -262,14 +263,14 @@ fn separated(rows: &[Row]) -> u64 {
 }
 
 /// An answer on its way to the client.
-struct Source {
+struct AnswerBody {
     pieces: std::vec::IntoIter<Piece>,
     current: Option<Piece>,
     executor: Arc<dyn Executor>,
     _on_disk: Share,
 }
 
-impl Source {
+impl AnswerBody {
     async fn next(&mut self) -> io::Result<Option<Bytes>> {
         loop {
             let Some(piece) = self.current.take().or_else(|| self.pieces.next()) else {

@@ -56,7 +56,7 @@ pub(crate) type Schedule = Vec<(Duration, Event)>;
 
 /// How faults follow each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Manner {
+enum Spacing {
     /// With time to get over each.
     OneByOne,
     /// Each shortly after the one before.
@@ -69,12 +69,13 @@ enum Manner {
 
 /// A schedule: all is mended before the clients end.
 pub(crate) fn schedule(random: &Random, nodes: &[NodeId], bad_clocks: bool) -> Schedule {
-    use Manner::{AllAtOnce, InRow, OneByOne, Overlapping};
-    let manners = [OneByOne, OneByOne, OneByOne, InRow, InRow, Overlapping, Overlapping, AllAtOnce];
-    let manner = random.choose(&manners).copied().unwrap_or(OneByOne);
+    use Spacing::{AllAtOnce, InRow, OneByOne, Overlapping};
+    let spacings =
+        [OneByOne, OneByOne, OneByOne, InRow, InRow, Overlapping, Overlapping, AllAtOnce];
+    let spacing = random.choose(&spacings).copied().unwrap_or(OneByOne);
     let mut events = Schedule::new();
     let mut add = |at: u64, event| events.push((Duration::from_millis(at), event));
-    for (from, to) in spans(random, manner) {
+    for (from, to) in spans(random, spacing) {
         let (begin, end) = fault(random, nodes);
         if let Event::PutBack(node) = begin {
             add(random.within(0..from), Event::Copy(node));
@@ -82,7 +83,7 @@ pub(crate) fn schedule(random: &Random, nodes: &[NodeId], bad_clocks: bool) -> S
         add(from, begin);
         add(to, end);
     }
-    if manner == AllAtOnce {
+    if spacing == AllAtOnce {
         let at = random.within(2_000..latest() / 2);
         let copies = random.per_mille(500);
         for &node in nodes {
@@ -118,20 +119,20 @@ fn latest() -> u64 {
 }
 
 /// From when to when faults last, in milliseconds.
-fn spans(random: &Random, manner: Manner) -> Vec<(u64, u64)> {
-    let number = match manner {
-        Manner::OneByOne => 2,
-        Manner::InRow | Manner::Overlapping => 2 + random.below(3),
-        Manner::AllAtOnce => random.below(2),
+fn spans(random: &Random, spacing: Spacing) -> Vec<(u64, u64)> {
+    let number = match spacing {
+        Spacing::OneByOne => 2,
+        Spacing::InRow | Spacing::Overlapping => 2 + random.below(3),
+        Spacing::AllAtOnce => random.below(2),
     };
     let mut free = 1_000;
     let span = |_| {
-        let from = match manner {
-            Manner::Overlapping | Manner::AllAtOnce => random.within(1_000..latest() / 2),
-            Manner::OneByOne | Manner::InRow => free + random.within(200..2_000),
+        let from = match spacing {
+            Spacing::Overlapping | Spacing::AllAtOnce => random.within(1_000..latest() / 2),
+            Spacing::OneByOne | Spacing::InRow => free + random.within(200..2_000),
         };
         let to = from + random.within(limits::FAULT_MS);
-        free = to + if manner == Manner::OneByOne { limits::RECOVERY_MS } else { 0 };
+        free = to + if spacing == Spacing::OneByOne { limits::RECOVERY_MS } else { 0 };
         (from, to)
     };
     let spans: Vec<(u64, u64)> = (0..number).map(span).collect();

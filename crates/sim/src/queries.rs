@@ -14,7 +14,7 @@ use crate::contended_writers::SHARED;
 use crate::history::{Span, Whole, check_total};
 use crate::limits;
 use crate::node::Life;
-use crate::questions::{Chain, Manner, Question};
+use crate::questions::{Chain, Options, Question};
 use crate::random::Random;
 use crate::selections::{Selected, is_odd};
 use crate::siblings::Found;
@@ -53,7 +53,7 @@ pub(crate) async fn ask(world: &World, life: &Life, question: &Question) -> Resu
     let took = began.elapsed();
     let node = life.name();
     // Functions take no time, and there are other replicas to turn to: a majority needs more of them.
-    let others = if question.manner().quorum { 2 } else { 1 };
+    let others = if question.options().quorum { 2 } else { 1 };
     let quick = world.shape.slowest_ms == 0 && world.shape.n_val > others;
     if !stood_still && quick && world.others_alone(life.node, from) {
         world.count(|figures| figures.slowest_query = figures.slowest_query.max(took));
@@ -92,8 +92,8 @@ pub(crate) async fn ask(world: &World, life: &Life, question: &Question) -> Resu
 fn check(world: &World, question: &Question, answer: &Answer, span: Span) -> Vec<String> {
     let Answer { values, skipped } = answer;
     let mut faults = match question {
-        Question::Numbers(selected, chain, manner) => {
-            return check_numbers(world, (selected, *chain, *manner), answer, span);
+        Question::Numbers(selected, chain, options) => {
+            return check_numbers(world, (selected, *chain, *options), answer, span);
         }
         Question::Pointed(pointers, ..) => {
             let keys = world.pointed(|number| pointers.has(number));
@@ -125,7 +125,7 @@ fn check(world: &World, question: &Question, answer: &Answer, span: Span) -> Vec
 
 fn check_numbers(
     world: &World,
-    (selected, chain, manner): (&Selected, Chain, Manner),
+    (selected, chain, options): (&Selected, Chain, Options),
     Answer { values, skipped }: &Answer,
     span: Span,
 ) -> Vec<String> {
@@ -140,9 +140,9 @@ fn check_numbers(
     let list = selected.list();
     // Of a list everything gives one result, of a bucket what is there.
     let there = values.iter().filter(|text| list.is_none() || !is_not_found(text));
-    let tombstones = there.clone().filter(|text| manner.tombstones && is_tombstone(text)).count();
-    let seen = numbers(there.filter(|text| !manner.tombstones || !is_tombstone(text)));
-    let whole = if manner.limit.is_some() { Whole::Part } else { Whole::All };
+    let tombstones = there.clone().filter(|text| options.tombstones && is_tombstone(text)).count();
+    let seen = numbers(there.filter(|text| !options.tombstones || !is_tombstone(text)));
+    let whole = if options.limit.is_some() { Whole::Part } else { Whole::All };
     let some = |fault: Option<String>| fault.into_iter();
     let mut faults = world.look_back(|history| match (selected, chain, &list) {
         (Selected::Values(one, other), Chain::Names, _) => {
@@ -158,7 +158,7 @@ fn check_numbers(
             some(check_total("counted", total(values), exactly(list.len()))).collect()
         }
         (_, Chain::Count | Chain::CountEarly, None) => {
-            let bounds = history.bounds(&times, manner.tombstones, span);
+            let bounds = history.bounds(&times, options.tombstones, span);
             some(check_total("counted", total(values), bounds)).collect()
         }
         (_, Chain::Names, Some(list)) => {
@@ -171,9 +171,9 @@ fn check_numbers(
     if chain == Chain::Values && !matches!(selected, Selected::Values(..)) {
         let (from, to) = match &list {
             Some(list) => exactly(list.len()),
-            None => world.look_back(|h| h.bounds(&times, manner.tombstones, span)),
+            None => world.look_back(|h| h.bounds(&times, options.tombstones, span)),
         };
-        let most = manner.limit.unwrap_or(u64::MAX);
+        let most = options.limit.unwrap_or(u64::MAX);
         faults.extend(check_total("gave", values.len() as u64, (from.min(most), to.min(most))));
     }
     if tombstones > 0 {

@@ -15,13 +15,13 @@ use crate::writers::POINTERS;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Question {
     /// About the objects that have one writer each.
-    Numbers(Selected, Chain, Manner),
+    Numbers(Selected, Chain, Options),
     /// The values that objects point to.
-    Pointed(Pointers, Follow, Manner),
+    Pointed(Pointers, Follow, Options),
     /// Whole shared objects with all their siblings; by an index that all their values have.
     Objects {
         by_index: bool,
-        manner: Manner,
+        options: Options,
     },
     /// A fold over a majority of replicas, without a query.
     Merged(Merged),
@@ -69,7 +69,7 @@ pub(crate) enum Follow {
 
 /// Options of a query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Manner {
+pub(crate) struct Options {
     /// Replicas are merged.
     pub(crate) quorum: bool,
     /// No more results are wanted.
@@ -78,7 +78,7 @@ pub(crate) struct Manner {
     pub(crate) tombstones: bool,
 }
 
-impl Manner {
+impl Options {
     fn any(random: &Random) -> Self {
         Self { quorum: random.per_mille(300), ..Self::default() }
     }
@@ -115,11 +115,11 @@ impl Question {
         let (from, to) = (one.min(other), one.max(other));
         for pointers in [Pointers::All, Pointers::Filtered(from, to), Pointers::Indexed(from, to)] {
             let follow = if random.per_mille(500) { Follow::Value } else { Follow::Link };
-            all.push(Self::Pointed(pointers, follow, Manner::any(random)));
+            all.push(Self::Pointed(pointers, follow, Options::any(random)));
         }
-        let (by_index, manner) = (random.per_mille(500), Manner::any(random));
+        let (by_index, options) = (random.per_mille(500), Options::any(random));
         all.extend([
-            Self::Objects { by_index, manner },
+            Self::Objects { by_index, options },
             Self::Merged(Merged::any(world, random)),
             Self::Merged(Merged::any(world, random)),
             Self::Sequence(random.within(1..100)),
@@ -145,17 +145,17 @@ impl Question {
         let changes = matches!(selected, Selected::Values(..));
         let chains: &[Chain] = if changes { &CHANGING } else { &CHAINS };
         let chain = random.choose(chains).copied().unwrap_or(Chain::Values);
-        let mut manner = Manner::any(random);
+        let mut options = Options::any(random);
         match chain {
             Chain::Values if random.per_mille(300) && !changes => {
-                manner.limit = Some(random.within(1..60));
+                options.limit = Some(random.within(1..60));
             }
             Chain::Values | Chain::Count | Chain::CountEarly => {
-                manner.tombstones = random.per_mille(300);
+                options.tombstones = random.per_mille(300);
             }
             Chain::Json | Chain::Sum | Chain::Names => {}
         }
-        Self::Numbers(selected, chain, manner)
+        Self::Numbers(selected, chain, options)
     }
 
     /// The query; `None` for what is none.
@@ -190,7 +190,7 @@ impl Question {
             Self::Merged(_) | Self::Keys | Self::Buckets => return None,
         };
         query["timeout"] = json!(limits::QUERY_MS);
-        let Manner { quorum, limit, tombstones } = self.manner();
+        let Options { quorum, limit, tombstones } = self.options();
         if quorum {
             query["consistency"] = json!("quorum");
         }
@@ -203,13 +203,13 @@ impl Question {
         Some(query.to_string())
     }
 
-    pub(crate) fn manner(&self) -> Manner {
+    pub(crate) fn options(&self) -> Options {
         match self {
-            Self::Numbers(_, _, manner)
-            | Self::Pointed(_, _, manner)
-            | Self::Objects { manner, .. } => *manner,
-            Self::Merged(_) => Manner { quorum: true, ..Manner::default() },
-            Self::Sequence(_) | Self::Keys | Self::Buckets => Manner::default(),
+            Self::Numbers(_, _, options)
+            | Self::Pointed(_, _, options)
+            | Self::Objects { options, .. } => *options,
+            Self::Merged(_) => Options { quorum: true, ..Options::default() },
+            Self::Sequence(_) | Self::Keys | Self::Buckets => Options::default(),
         }
     }
 }
