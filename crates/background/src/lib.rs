@@ -262,7 +262,8 @@ impl Context {
 
 /// A line of bounded length.
 fn cut(line: String) -> String {
-    let end = (0..=limits::STATUS_BYTES.min(line.len())).rev().find(|at| line.is_char_boundary(*at));
+    let end =
+        (0..=limits::STATUS_BYTES.min(line.len())).rev().find(|at| line.is_char_boundary(*at));
     line[..end.unwrap_or(0)].replace('\n', " ")
 }
 

@@ -18,6 +18,7 @@ mod playground;
 mod queries;
 mod repair;
 mod server;
+mod workers;
 
 use std::process::ExitCode;
 
@@ -51,6 +52,8 @@ enum Command {
     Mapred(mapred::Arguments),
     /// List the queries that run, or end one.
     Queries(queries::Arguments),
+    /// List what a node does in the background, or slow some of it down.
+    Workers(workers::Arguments),
     /// Print an object.
     Get(object::GetArguments),
     /// Store an object.
@@ -108,6 +111,7 @@ pub fn main() -> ExitCode {
         Command::Load(arguments) => on_one_thread(load::run(&arguments)),
         Command::Mapred(arguments) => on_one_thread(mapred::run(&arguments)),
         Command::Queries(arguments) => on_one_thread(queries::run(&arguments)),
+        Command::Workers(arguments) => on_one_thread(workers::run(&arguments)),
         Command::Get(arguments) => on_one_thread(object::get(&arguments)),
         Command::Put(arguments) => on_one_thread(object::put(&arguments)),
         Command::Del(arguments) => on_one_thread(object::del(&arguments)),

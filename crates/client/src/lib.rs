@@ -15,6 +15,7 @@ mod multipart;
 mod object;
 mod queries;
 mod query;
+mod workers;
 
 pub use cluster::{
     Chosen, ClusterStatus, Follower, Hints, MemberStatus, Metadata, MetadataMember, Repair,
@@ -26,3 +27,4 @@ pub use listing::Keys;
 pub use object::{NewObject, Place, Stored};
 pub use queries::{RunningPhase, RunningQueries, RunningQuery};
 pub use query::{Part, Parts};
+pub use workers::{Worker, Workers};
