@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use mapring_tests::structure::Structure;
-
+use mapring_structure::Structure;
 use mapring_tests::harness::root;
 
 /// The most files that may be in one circle. Two that are halves of one thing may know each other.

@@ -1,11 +1,11 @@
 //! Prints the structure of the crates in a folder, `crates` without an argument: a row a crate, then
 //! the circles, the long functions and files, and the types whose methods stand in several files. See
-//! [`mapring_tests::structure`].
+//! [`mapring_structure`].
 
 use std::io::Write as _;
 use std::path::PathBuf;
 
-use mapring_tests::structure::{LONG_FUNCTION, Structure};
+use mapring_structure::{LONG_FUNCTION, Structure};
 
 /// Files of more lines than this, tests aside, are worth a look.
 const LONG_FILE: usize = 500;
