@@ -2,10 +2,12 @@
 //!
 //! A protocol reads requests and writes answers; what lies between is the same for all and stands
 //! here. [`backend`] is what a node can do. [`options`] are the quorums and other options of a
-//! request for an object, in Riak's words. [`meaning`] is the one table that says what an error means to a client. [`stats`]
+//! request for an object, in Riak's words. [`permission`] is asked whether a caller may do what it
+//! asks for. [`meaning`] is the one table that says what an error means to a client. [`stats`]
 //! counts what this node has answered. Nothing here knows HTTP.
 
 pub mod backend;
 pub mod meaning;
 pub mod options;
+pub mod permission;
 pub mod stats;

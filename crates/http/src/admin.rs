@@ -1,8 +1,8 @@
 //! `/`, `/ping`, `/stats`, `/metrics`, `/admin/…` (facts R35, R36).
 
 use futures::future::join_all;
+use http::StatusCode;
 use http::header::LINK;
-use http::{Method, StatusCode};
 use mapring_cluster::{Outcome, View};
 use mapring_kv::Progress;
 use mapring_types::NodeId;
@@ -33,17 +33,13 @@ const RESOURCES: &[(&str, &[&str])] = &[
     ("riak_kv_wm_stats", &["/stats"]),
 ];
 
-const READ: &str = "GET, HEAD";
-
 /// `/ping`.
-pub(crate) fn ping(request: &Request) -> Result<Reply, Stop> {
-    decision::allow(&request.method, READ)?;
+pub(crate) async fn ping() -> Result<Reply, Stop> {
     Ok(Reply::new(StatusCode::OK, media::HTML, "OK"))
 }
 
 /// `/`: where the resources are.
-pub(crate) fn root(request: &Request) -> Result<Reply, Stop> {
-    decision::allow(&request.method, READ)?;
+pub(crate) async fn root(request: &Request) -> Result<Reply, Stop> {
     let chosen = decision::representation(&request.headers, &[media::HTML, media::JSON])?;
     let body = if chosen == media::JSON {
         let members = RESOURCES
@@ -67,7 +63,6 @@ fn resources() -> impl Iterator<Item = (&'static str, &'static str)> {
 
 /// `/stats`.
 pub(crate) async fn stats(app: &App, request: &Request) -> Result<Reply, Stop> {
-    decision::allow(&request.method, READ)?;
     let chosen = decision::representation(&request.headers, &[media::JSON, media::TEXT])?;
     // The engine may look at its files.
     let storage = app.node.storage.clone();
@@ -114,14 +109,12 @@ fn figures(app: &App, storage: &StorageFacts) -> Map<String, Value> {
 }
 
 /// `/metrics`, for Prometheus.
-pub(crate) fn metrics(app: &App, request: &Request) -> Result<Reply, Stop> {
-    decision::allow(&request.method, READ)?;
+pub(crate) async fn metrics(app: &App) -> Result<Reply, Stop> {
     Ok(Reply::new(StatusCode::OK, "text/plain; version=0.0.4", (app.metrics)()))
 }
 
 /// `/admin/cluster`.
-pub(crate) async fn cluster(app: &App, request: &Request) -> Result<Reply, Stop> {
-    decision::allow(&request.method, READ)?;
+pub(crate) async fn cluster(app: &App) -> Result<Reply, Stop> {
     let (stale, filling) = tokio::join!(app.objects.stale(), filling(app));
     let view = app.objects.view();
     let known = app.objects.cluster_status();
@@ -145,31 +138,33 @@ async fn filling(app: &App) -> Vec<(NodeId, Progress)> {
     join_all(asked).await.into_iter().flatten().collect()
 }
 
-/// `/admin/repair/NODE`: how far a node is with filling itself from the others; a POST has it do so.
-pub(crate) async fn repair(app: &App, request: &Request, node: &[u8]) -> Result<Reply, Stop> {
-    decision::allow(&request.method, "GET, HEAD, POST")?;
-    let id = node_called(&app.objects.view(), node)?;
-    let starts = request.method == Method::POST;
-    if starts {
-        app.objects.repair(id).await?;
-    }
+/// `/admin/repair/NODE`: how far a node is with filling itself from the others.
+pub(crate) async fn repair(app: &App, request: &Request) -> Result<Reply, Stop> {
+    let id = node_called(&app.objects.view(), &request.names.name)?;
+    repair_status(app, id, StatusCode::OK).await
+}
+
+/// `POST /admin/repair/NODE`: has the node fill itself.
+pub(crate) async fn start_repair(app: &App, request: &Request) -> Result<Reply, Stop> {
+    let id = node_called(&app.objects.view(), &request.names.name)?;
+    app.objects.repair(id).await?;
+    repair_status(app, id, StatusCode::ACCEPTED).await
+}
+
+async fn repair_status(app: &App, id: NodeId, status: StatusCode) -> Result<Reply, Stop> {
     let progress = app.objects.repair_status(id).await?;
-    let view = app.objects.view();
-    let document = status::repair(&view, id, &progress);
-    let status = if starts { StatusCode::ACCEPTED } else { StatusCode::OK };
+    let document = status::repair(&app.objects.view(), id, &progress);
     Ok(Reply::json(status, ascii(&document.to_string())))
 }
 
 /// `POST /admin/cluster/choose/NODE`: makes the metadata as that node has it that of all.
-pub(crate) async fn choose(app: &App, request: &Request, node: &[u8]) -> Result<Reply, Stop> {
-    decision::allow(&request.method, "POST")?;
-    let chosen = app.objects.choose(&String::from_utf8_lossy(node)).await?;
+pub(crate) async fn choose(app: &App, request: &Request) -> Result<Reply, Stop> {
+    let chosen = app.objects.choose(&String::from_utf8_lossy(&request.names.name)).await?;
     Ok(Reply::json(StatusCode::OK, ascii(&json!(chosen).to_string())))
 }
 
 /// `/admin/ready`: whether requests that are sent here can be answered, whatever their keys.
-pub(crate) fn ready(app: &App, request: &Request) -> Result<Reply, Stop> {
-    decision::allow(&request.method, READ)?;
+pub(crate) async fn ready(app: &App) -> Result<Reply, Stop> {
     let view = app.objects.view();
     let health = Facts::here(&view, &app.objects.cluster_status(), is_live(app)).judge();
     let mut document = json!({ "ready": health.ready, "state": health.state.word() });
@@ -180,8 +175,7 @@ pub(crate) fn ready(app: &App, request: &Request) -> Result<Reply, Stop> {
 }
 
 /// `/admin/live`: whether this node serves, whatever becomes of the others.
-pub(crate) fn live(app: &App, request: &Request) -> Result<Reply, Stop> {
-    decision::allow(&request.method, READ)?;
+pub(crate) async fn live(app: &App) -> Result<Reply, Stop> {
     let view = app.objects.view();
     let live = is_live(app) && view.state.members.contains_key(&view.me);
     Ok(Reply::json(yes_or_no(live), format!("{}\n", json!({ "live": live }))))
@@ -196,10 +190,9 @@ fn is_live(app: &App) -> bool {
 }
 
 /// `/admin/members/NODE`: a DELETE removes a member that has gone for good.
-pub(crate) async fn member(app: &App, request: &Request, node: &[u8]) -> Result<Reply, Stop> {
-    decision::allow(&request.method, "DELETE")?;
-    decision::same_origin(&request.headers, app.config.secure_referer_check)?;
-    let id = node_called(&app.objects.view(), node)?;
+pub(crate) async fn member(app: &App, request: &Request) -> Result<Reply, Stop> {
+    request.check_origin(app)?;
+    let id = node_called(&app.objects.view(), &request.names.name)?;
     Ok(match app.objects.forget(id).await? {
         Outcome::Applied => Reply::empty(StatusCode::NO_CONTENT),
         Outcome::Refused(reason) => Reply::text(StatusCode::CONFLICT, format!("{reason}\n")),

@@ -2,23 +2,26 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::body::Body;
 use futures::{StreamExt as _, stream};
 use http::{HeaderMap, Method};
 use mapring_api::backend::{Objects, Queries};
+use mapring_api::permission::Permissions;
 use mapring_api::stats::Stats;
-use mapring_types::{Clock, Entropy, Error};
+use mapring_types::{Clock, Entropy, Error, ObjectId, limits as shared};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use crate::body::Budget;
+use crate::body::{self, Budget, Held};
 use crate::gzip::Compressors;
-use crate::limits;
-use crate::listing::Names;
+use crate::listing::Listed;
 use crate::params::Params;
+use crate::path::Names;
 use crate::reply::{Reply, STOPPING, Stop};
+use crate::{decision, limits};
 
 /// What the interface has to know of its node besides the cluster's view.
 #[derive(Clone)]
@@ -74,6 +77,7 @@ impl Default for HttpConfig {
 pub(crate) struct App {
     pub(crate) objects: Arc<dyn Objects>,
     pub(crate) queries: Arc<dyn Queries>,
+    pub(crate) permissions: Arc<dyn Permissions>,
     pub(crate) node: NodeFacts,
     pub(crate) metrics: Arc<dyn Fn() -> String + Send + Sync>,
     pub(crate) config: HttpConfig,
@@ -107,7 +111,7 @@ impl App {
     }
 
     /// Names as they come, with an error at their end if the node stops first.
-    pub(crate) fn names_unless_over(&self, names: Names) -> Names {
+    pub(crate) fn names_unless_over(&self, names: Listed) -> Listed {
         let state = Some((names, self.stage.clone()));
         let names = stream::unfold(state, |state| async move {
             let (mut names, stage) = state?;
@@ -123,13 +127,84 @@ impl App {
     }
 }
 
-/// A request as the resources see it.
+/// A request as the handlers see it.
 pub(crate) struct Request {
     pub(crate) method: Method,
     pub(crate) headers: HeaderMap,
     pub(crate) params: Params,
+    pub(crate) names: Names,
     /// Never locked: bodies alone cannot be shared between threads, and requests have to be.
     pub(crate) body: Mutex<Body>,
+    /// Of its route.
+    pub(crate) origin: Origin,
+    /// Of its route.
+    pub(crate) upload: Upload,
+    /// Whether [`Request::check_origin`] was called.
+    pub(crate) origin_checked: AtomicBool,
+}
+
+/// From which web pages a request may come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// From any: it only shows what everyone may know.
+    Any,
+    /// From those of this node, or from no page at all.
+    Own,
+}
+
+/// What a request may carry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Upload {
+    /// Nothing: what it carries is thrown away.
+    Nothing,
+    /// The value of an object, as it is.
+    Value,
+    /// Properties, as a document.
+    Properties,
+    /// A query, as a document.
+    Query,
+}
+
+impl Upload {
+    /// The most bytes of it.
+    pub(crate) fn most_bytes(self) -> usize {
+        match self {
+            Self::Nothing => 0,
+            Self::Value => shared::OBJECT_BYTES,
+            Self::Properties => limits::PROPS_BYTES,
+            Self::Query => shared::QUERY_BYTES,
+        }
+    }
+}
+
+impl Request {
+    /// The object that the path names.
+    pub(crate) fn object(&self) -> ObjectId {
+        ObjectId::new(self.names.bucket.clone(), self.names.key.clone())
+    }
+
+    /// Refuses what a foreign web page makes a browser send, where the route says so. Each handler
+    /// calls it where Riak does, among the other things that may be wrong with a request.
+    pub(crate) fn check_origin(&self, app: &App) -> Result<(), Stop> {
+        self.origin_checked.store(true, Ordering::Relaxed);
+        match self.origin {
+            Origin::Any => Ok(()),
+            Origin::Own => decision::same_origin(&self.headers, app.config.secure_referer_check),
+        }
+    }
+
+    /// Reads the body, within the bounds of its route: gzipped or not where it is a document.
+    ///
+    /// # Errors
+    /// See [`body::read_document`].
+    pub(crate) async fn read(&mut self, app: &App) -> Result<Held, Stop> {
+        assert!(self.upload != Upload::Nothing, "the route says that nothing is read");
+        let (body, most) = (self.body.get_mut(), self.upload.most_bytes());
+        match self.upload {
+            Upload::Value => body::read(body, most, &app.bodies).await,
+            _ => body::read_document(body, &self.headers, most, &app.bodies).await,
+        }
+    }
 }
 
 /// How far a server has got with its stop.

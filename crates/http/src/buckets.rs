@@ -1,24 +1,23 @@
 //! Buckets: lists of buckets and keys, properties (facts R29 to R34).
 
 use bytes::Bytes;
+use http::StatusCode;
 use http::header::{CONTENT_TYPE, WARNING};
-use http::{Method, StatusCode};
 use mapring_cluster::{Change, Outcome};
 use mapring_types::props::{self, PropChanges, Unheeded, unheeded};
-use mapring_types::{BucketId, BucketProps, ObjectId, limits as shared};
+use mapring_types::{BucketId, BucketProps, limits as shared};
 use serde_json::{Map, Value, json};
 
 use crate::app::{App, Request};
 use crate::listing::{self, Mode, ascii};
 use crate::reply::{Reply, Stop, VARY_ENCODING, media};
-use crate::route::Style;
-use crate::{body, decision, limits, objects};
+use crate::{decision, limits};
 
 /// Properties that are fixed once a bucket or a type exists.
 const FIXED: [&str; 3] = ["datatype", "consistent", "write_once"];
 
 fn ready(app: &App, request: &Request) -> Result<(), Stop> {
-    decision::same_origin(&request.headers, app.config.secure_referer_check)?;
+    request.check_origin(app)?;
     decision::representation(&request.headers, &[media::JSON])?;
     Ok(())
 }
@@ -29,8 +28,8 @@ fn props_of(app: &App, bucket: &BucketId) -> Result<BucketProps, Stop> {
 }
 
 /// `/buckets`, `/riak`, `/types/T/buckets`.
-pub(crate) async fn list(app: &App, request: &Request, bucket_type: Bytes) -> Result<Reply, Stop> {
-    decision::allow(&request.method, "GET, HEAD")?;
+pub(crate) async fn list(app: &App, request: &Request) -> Result<Reply, Stop> {
+    let bucket_type = request.names.bucket.bucket_type.clone();
     let timeout = request.params.timeout()?.unwrap_or(shared::LIST_BUCKETS_TIMEOUT);
     props_of(app, &BucketId::typed(bucket_type.clone(), "any"))?;
     ready(app, request)?;
@@ -44,43 +43,18 @@ pub(crate) async fn list(app: &App, request: &Request, bucket_type: Bytes) -> Re
 }
 
 /// `…/buckets/B/keys`.
-pub(crate) async fn keys(
-    app: &App,
-    request: &mut Request,
-    bucket: BucketId,
-    style: Style,
-) -> Result<Reply, Stop> {
-    if request.method == Method::POST {
-        return objects::create(app, request, bucket, style).await;
-    }
-    // As Riak does, whose list and whose creation of objects are two resources.
-    decision::allow(&request.method, "GET, HEAD")?;
-    list_keys(app, request, bucket, false).await
+pub(crate) async fn keys(app: &App, request: &Request) -> Result<Reply, Stop> {
+    list_keys(app, request, false).await
 }
 
 /// `/riak/B`.
-pub(crate) async fn old_bucket(
-    app: &App,
-    request: &mut Request,
-    bucket: BucketId,
-) -> Result<Reply, Stop> {
-    match request.method {
-        Method::POST => objects::create(app, request, bucket, Style::Old).await,
-        Method::PUT => write_props(app, request, Target::Bucket(bucket)).await,
-        _ => {
-            decision::allow(&request.method, "HEAD, GET, PUT, POST")?;
-            let with_props = request.params.get("props") != Some("false");
-            list_keys(app, request, bucket, with_props).await
-        }
-    }
+pub(crate) async fn old_bucket(app: &App, request: &Request) -> Result<Reply, Stop> {
+    let with_props = request.params.get("props") != Some("false");
+    list_keys(app, request, with_props).await
 }
 
-async fn list_keys(
-    app: &App,
-    request: &Request,
-    bucket: BucketId,
-    with_props: bool,
-) -> Result<Reply, Stop> {
+async fn list_keys(app: &App, request: &Request, with_props: bool) -> Result<Reply, Stop> {
+    let bucket = request.names.bucket.clone();
     let timeout = request.params.timeout()?.unwrap_or(shared::REQUEST_TIMEOUT);
     let props = props_of(app, &bucket)?;
     ready(app, request)?;
@@ -108,40 +82,39 @@ fn props_json(props: &BucketProps, bucket: &BucketId) -> String {
 }
 
 /// `…/buckets/B/props`.
-pub(crate) async fn props(
-    app: &App,
-    request: &mut Request,
-    bucket: BucketId,
-) -> Result<Reply, Stop> {
-    decision::allow(&request.method, "HEAD, GET, PUT, DELETE")?;
-    match request.method {
-        Method::PUT => write_props(app, request, Target::Bucket(bucket)).await,
-        Method::DELETE => {
-            props_of(app, &bucket)?;
-            ready(app, request)?;
-            propose(app, Change::ResetBucket { bucket }).await?;
-            Ok(changed())
-        }
-        _ => {
-            let props = props_of(app, &bucket)?;
-            ready(app, request)?;
-            let document = format!("{{\"props\":{}}}", props_json(&props, &bucket));
-            Ok(Reply::json(StatusCode::OK, document).vary(VARY_ENCODING))
-        }
-    }
+pub(crate) async fn props(app: &App, request: &Request) -> Result<Reply, Stop> {
+    let bucket = &request.names.bucket;
+    let props = props_of(app, bucket)?;
+    ready(app, request)?;
+    let document = format!("{{\"props\":{}}}", props_json(&props, bucket));
+    Ok(Reply::json(StatusCode::OK, document).vary(VARY_ENCODING))
+}
+
+/// `PUT …/buckets/B/props`, `PUT /riak/B`.
+pub(crate) async fn set_props(app: &App, request: &mut Request) -> Result<Reply, Stop> {
+    let target = Target::Bucket(request.names.bucket.clone());
+    write_props(app, request, target).await
+}
+
+/// `DELETE …/buckets/B/props`.
+pub(crate) async fn reset_props(app: &App, request: &Request) -> Result<Reply, Stop> {
+    let bucket = request.names.bucket.clone();
+    props_of(app, &bucket)?;
+    ready(app, request)?;
+    propose(app, Change::ResetBucket { bucket }).await?;
+    Ok(changed())
+}
+
+/// `PUT /types/T/props`.
+pub(crate) async fn set_type_props(app: &App, request: &mut Request) -> Result<Reply, Stop> {
+    let target = Target::Type(request.names.bucket.bucket_type.clone());
+    write_props(app, request, target).await
 }
 
 /// `/types/T/props`.
-pub(crate) async fn type_props(
-    app: &App,
-    request: &mut Request,
-    name: Bytes,
-) -> Result<Reply, Stop> {
-    decision::allow(&request.method, "HEAD, GET, PUT")?;
-    if request.method == Method::PUT {
-        return write_props(app, request, Target::Type(name)).await;
-    }
-    let props = type_properties(app, &name).ok_or_else(|| Reply::unknown_type(&name))?;
+pub(crate) async fn type_props(app: &App, request: &Request) -> Result<Reply, Stop> {
+    let name = &request.names.bucket.bucket_type;
+    let props = type_properties(app, name).ok_or_else(|| Reply::unknown_type(name))?;
     ready(app, request)?;
     let mut members = props.to_json("");
     members.shift_remove("name");
@@ -161,8 +134,7 @@ fn type_properties(app: &App, name: &[u8]) -> Option<BucketProps> {
 }
 
 /// `/admin/bucket-types`: the names of all bucket types.
-pub(crate) fn list_types(app: &App, request: &Request) -> Result<Reply, Stop> {
-    decision::allow(&request.method, "GET, HEAD")?;
+pub(crate) async fn list_types(app: &App) -> Result<Reply, Stop> {
     let view = app.objects.view();
     let created = view.state.bucket_types.keys().map(String::as_str);
     let names: Vec<&str> = std::iter::once("default").chain(created).collect();
@@ -173,26 +145,20 @@ pub(crate) fn list_types(app: &App, request: &Request) -> Result<Reply, Stop> {
 /// `PUT /admin/bucket-types/T`: creates a bucket type, in use at once. Creating one that exists
 /// with the same properties is no error; other properties are refused, as they are changed under
 /// `/types/T/props`.
-pub(crate) async fn create_type(
-    app: &App,
-    request: &mut Request,
-    name: &[u8],
-) -> Result<Reply, Stop> {
-    decision::allow(&request.method, "PUT")?;
-    let (body, headers) = (request.body.get_mut(), &request.headers);
-    let held = body::read_document(body, headers, limits::PROPS_BYTES, &app.bodies).await?;
+pub(crate) async fn create_type(app: &App, request: &mut Request) -> Result<Reply, Stop> {
+    let held = request.read(app).await?;
     let props = if held.bytes.is_empty() { Ok(Map::new()) } else { parse_props(&held.bytes) };
     let props = props.map_err(|why| {
         let form = "the body must be a JSON object of the form {\"props\":{...}}";
         Reply::bad_request(format!("{form}{why}\n"))
     })?;
-    let name = std::str::from_utf8(name)
+    let name = std::str::from_utf8(&request.names.bucket.bucket_type)
         .map_err(|_| Reply::bad_request("the name of a bucket type must be UTF-8\n"))?;
     if ["default", "any"].contains(&name) {
         return Err(Reply::bad_request(format!("the bucket type {name} is reserved\n")).into());
     }
     let changes = check_new_type(&props)?;
-    decision::same_origin(&request.headers, app.config.secure_referer_check)?;
+    request.check_origin(app)?;
     if let Some(present) = app.objects.view().state.bucket_types.get(name) {
         let differs = changes.0.iter().any(|(prop, value)| present.0.get(prop) != Some(value));
         if differs {
@@ -302,8 +268,7 @@ impl Target {
 }
 
 async fn write_props(app: &App, request: &mut Request, target: Target) -> Result<Reply, Stop> {
-    let (body, headers) = (request.body.get_mut(), &request.headers);
-    let held = body::read_document(body, headers, limits::PROPS_BYTES, &app.bodies).await?;
+    let held = request.read(app).await?;
     let props = parse_props(&held.bytes).map_err(|why| {
         Reply::bad_request(format!(
             "{} PUT must be a JSON object of the form:\n\
@@ -313,7 +278,7 @@ async fn write_props(app: &App, request: &mut Request, target: Target) -> Result
     })?;
     let present = target.present(app)?;
     let changes = check_props(&props, &present, target.word())?;
-    decision::same_origin(&request.headers, app.config.secure_referer_check)?;
+    request.check_origin(app)?;
     decision::json_body(&request.headers)?;
     decision::representation(&request.headers, &[media::JSON])?;
     let whose = target.to_string();
@@ -369,8 +334,8 @@ fn changed() -> Reply {
 }
 
 /// `…/keys/K/preflist`: where the replicas of a key belong.
-pub(crate) fn preference_list(app: &App, request: &Request, id: &ObjectId) -> Result<Reply, Stop> {
-    decision::allow(&request.method, "GET, HEAD")?;
+pub(crate) async fn preference_list(app: &App, request: &Request) -> Result<Reply, Stop> {
+    let id = request.object();
     let props = props_of(app, &id.bucket)?;
     ready(app, request)?;
     let view = app.objects.view();

@@ -45,10 +45,10 @@ impl Compressors {
         Self(Arc::new(Semaphore::new(most)))
     }
 
-    /// The answer as its client gets it: compressed, or as it is. `asked` are the headers of the
-    /// request. To HEAD the same headers are said as to GET.
-    pub(crate) fn encode(&self, asked: &HeaderMap, response: Response<Body>) -> Response<Body> {
-        if !accepted(asked) || !gains(&response) {
+    /// The answer as its client gets it: compressed, if it is `accepted`, or as it is. To HEAD the
+    /// same headers are said as to GET.
+    pub(crate) fn encode(&self, accepted: bool, response: Response<Body>) -> Response<Body> {
+        if !accepted || !gains(&response) {
             return response;
         }
         // Each takes memory: beyond so many, answers are larger instead.
@@ -63,7 +63,7 @@ impl Compressors {
 }
 
 /// Whether the client takes gzip at least as gladly as what is not compressed.
-fn accepted(headers: &HeaderMap) -> bool {
+pub(crate) fn is_accepted(headers: &HeaderMap) -> bool {
     let lists = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
     let (mut gzip, mut any, mut identity) = (None, None, None);
     for item in lists.flat_map(|list| list.split(',')) {

@@ -1,8 +1,9 @@
 //! The public HTTP interface: Riak's, as its clients use it.
 //!
-//! A request comes in through [`server`], is named by [`route`], and is answered by the module of
-//! its resource, which decides in Webmachine's order: 405 before 400 before 403 before 404 before
-//! 415 before 406 before conditions (fact R7). What is written on the wire, byte for byte, stands in
+//! A request comes in through [`server`] and finds its route in [`routes`], the one table of them;
+//! [`dispatch`] asks whether it is permitted and calls the handler in the module of its resource.
+//! That decides in Webmachine's order: 405 before 400 before 403 before 404 before 415 before 406
+//! before conditions (fact R7). What is written on the wire, byte for byte, stands in
 //! [`multipart`], [`headers`] and [`reply`].
 //!
 //! Differences from Riak, on purpose: an `X-Riak-Vclock` that was not made by this cluster is
@@ -16,6 +17,7 @@ mod app;
 mod body;
 mod buckets;
 mod decision;
+mod dispatch;
 mod events;
 mod gzip;
 pub mod headers;
@@ -27,9 +29,11 @@ pub mod multipart;
 pub mod negotiate;
 mod objects;
 mod params;
+pub mod path;
 mod queries;
 pub mod reply;
-pub mod route;
+mod route;
+mod routes;
 pub mod server;
 pub mod status;
 

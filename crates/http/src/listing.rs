@@ -18,7 +18,7 @@ use crate::params::Params;
 use crate::reply::{Reply, Stop, VARY_ENCODING, media};
 
 /// A page of names at a time.
-pub(crate) type Names = BoxStream<'static, Result<Vec<Bytes>>>;
+pub(crate) type Listed = BoxStream<'static, Result<Vec<Bytes>>>;
 
 /// What a request asks of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +68,7 @@ pub(crate) fn ascii(json: &str) -> String {
 
 /// The stream: `first` if there is one, an object a page, an empty one at the end. An error is
 /// told in the stream, which then ends.
-pub(crate) fn stream(first: Option<String>, field: &'static str, names: Names) -> Reply {
+pub(crate) fn stream(first: Option<String>, field: &'static str, names: Listed) -> Reply {
     let first = stream::iter(first.map(Bytes::from));
     let pages = stream::unfold(Some(names), move |names| async move {
         let mut names = names?;
@@ -112,7 +112,7 @@ fn append(text: &mut String, page: &[Bytes], mut first: bool) {
 pub(crate) async fn whole(
     before: &str,
     field: &'static str,
-    mut names: Names,
+    mut names: Listed,
 ) -> Result<Reply, Stop> {
     let mut text = format!("{{{before}\"{field}\":[");
     let mut first = true;
@@ -128,7 +128,7 @@ pub(crate) async fn whole(
     Ok(Reply::json(StatusCode::OK, text).vary(VARY_ENCODING))
 }
 
-fn long(start: String, names: Names) -> Reply {
+fn long(start: String, names: Listed) -> Reply {
     let rest = names.map(|page| {
         page.map(|page| {
             let mut text = String::new();
@@ -149,7 +149,7 @@ mod tests {
 
     use super::*;
 
-    fn names(pages: Vec<Result<Vec<&'static str>>>) -> Names {
+    fn names(pages: Vec<Result<Vec<&'static str>>>) -> Listed {
         let pages = pages.into_iter().map(|page| {
             page.map(|names| names.into_iter().map(|name| name.as_bytes().into()).collect())
         });

@@ -12,17 +12,16 @@ use std::sync::Arc;
 use axum::body::Body;
 use bytes::{BufMut as _, Bytes, BytesMut};
 use futures::{FutureExt as _, StreamExt as _, stream};
+use http::StatusCode;
 use http::header::CONTENT_LENGTH;
-use http::{Method, StatusCode};
 use mapring_api::backend::{ParsedQuery, Watched};
 use mapring_mapred::{Failure, PhaseResults, Rejection, Results, Row};
-use mapring_types::limits as shared;
 
 use crate::app::{App, Request};
 use crate::body::Share;
 use crate::events::{self, Form};
 use crate::reply::{Reply, Stop, media};
-use crate::{body, decision, limits, multipart};
+use crate::{decision, limits, multipart};
 
 /// What a part has besides its results, about.
 const PART_HEAD_BYTES: usize = 256;
@@ -35,22 +34,21 @@ const USAGE: &str = "MapReduce queries are sent here with POST, as a JSON docume
     each PHASE is {\"map\": ...}, {\"reduce\": ...} or {\"link\": ...}.\n\
     With ?chunked=true the results of phases are sent as they come.\n";
 
-/// `/mapred`.
-pub(crate) async fn mapred(app: &App, request: &mut Request) -> Result<Reply, Stop> {
-    decision::allow(&request.method, "GET, HEAD, POST")?;
-    if request.method != Method::POST {
-        return Err(Reply::bad_request(USAGE).into());
-    }
-    let (body, headers) = (request.body.get_mut(), &request.headers);
-    let held = body::read_document(body, headers, shared::QUERY_BYTES, &app.bodies);
-    let held = app.unless_over(held).await?;
+/// `/mapred` for those who do not send a query.
+pub(crate) async fn usage() -> Result<Reply, Stop> {
+    Err(Reply::bad_request(USAGE).into())
+}
+
+/// `POST /mapred`.
+pub(crate) async fn run(app: &App, request: &mut Request) -> Result<Reply, Stop> {
+    let held = app.unless_over(request.read(app)).await?;
     if held.bytes.is_empty() {
         return Err(Reply::bad_request(USAGE).into());
     }
     let query = app.unless_over(parse(app, &held.bytes)).await?;
     // A query has about the size of its text, for as long as it runs.
     let share = held.into_share();
-    decision::same_origin(&request.headers, app.config.secure_referer_check)?;
+    request.check_origin(app)?;
     decision::json_body(&request.headers)?;
     // Riak asks for JSON to be acceptable even where it answers in parts.
     let offered = [media::JSON, media::LINES, media::EVENTS];

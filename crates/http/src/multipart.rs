@@ -5,7 +5,7 @@ use mapring_types::object::base62;
 use mapring_types::{BucketId, Entropy, Sibling};
 
 use crate::headers::{indexes, links, media};
-use crate::route::Style;
+use crate::path::Style;
 
 /// 160 random bits as Riak writes them: 27 characters as a rule. Boundaries and generated keys.
 pub fn random_name(entropy: &dyn Entropy) -> String {

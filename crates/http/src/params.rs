@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use mapring_api::options::{self, ObjectOptions};
 
+use crate::path::decode_text;
 use crate::reply::Stop;
-use crate::route::decode_text;
 
 /// The parameters of a request line. Of a parameter given twice, the first counts.
 #[derive(Debug, Clone, Default)]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use mapring_api::permission::AllowAll;
 use mapring_cluster::Cluster;
 use mapring_cluster::live::{LiveCluster, LiveConfig};
 use mapring_engine::Engine;
@@ -275,8 +276,9 @@ impl Build<'_> {
             StorageFacts { engine: stats.name.to_owned(), disk_bytes: stats.disk_bytes }
         };
         HttpParts {
-            kv: inner.kv.clone(),
-            mapred,
+            objects: Arc::new(inner.kv.clone()),
+            queries: Arc::new(mapred),
+            permissions: Arc::new(AllowAll),
             node: NodeFacts {
                 clock: self.clock.clone(),
                 entropy: self.entropy.clone(),

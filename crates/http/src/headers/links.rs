@@ -5,7 +5,7 @@ use http::HeaderMap;
 use http::header::LINK;
 use mapring_types::{BucketId, Link};
 
-use crate::route::{Style, decode_segment, encode_segment};
+use crate::path::{Style, decode_segment, encode_segment};
 
 /// Reads the links of a request to an object of `bucket`, in the order given.
 ///

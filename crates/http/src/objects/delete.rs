@@ -6,13 +6,12 @@ use mapring_types::ObjectId;
 
 use super::check;
 use crate::app::{App, Request};
-use crate::decision;
 use crate::reply::{Reply, Stop, VARY_ENCODING, media};
 
 pub(super) async fn delete(app: &App, request: &Request, id: &ObjectId) -> Result<Reply, Stop> {
     let options = request.params.object()?;
     let context = check::context(&request.headers)?;
-    decision::same_origin(&request.headers, app.config.secure_referer_check)?;
+    request.check_origin(app)?;
     options.check_deletion(check::n_val(app, &id.bucket)?)?;
     let unchanged = check::conditions(app, request, id, &options).await?;
     let options = options.deleting(unchanged);

@@ -8,17 +8,13 @@ use super::{check, represent};
 use crate::app::{App, Request};
 use crate::decision::{self, Present};
 use crate::headers::media as media_header;
+use crate::path::Style;
 use crate::reply::{Reply, Stop, VARY_BOTH, VARY_ENCODING, media};
-use crate::route::Style;
 
-pub(super) async fn get(
-    app: &App,
-    request: &Request,
-    id: &ObjectId,
-    style: Style,
-) -> Result<Reply, Stop> {
+pub(super) async fn get(app: &App, request: &Request, id: &ObjectId) -> Result<Reply, Stop> {
+    let style = request.names.style;
     let options = request.params.object()?;
-    decision::same_origin(&request.headers, app.config.secure_referer_check)?;
+    request.check_origin(app)?;
     options.check_read(check::n_val(app, &id.bucket)?)?;
     let options = options.reading();
     let started = app.stats.start();

@@ -3,28 +3,24 @@
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, StatusCode};
 use mapring_kv::NewValue;
-use mapring_types::{BucketId, Metadata, Object, ObjectId, limits};
+use mapring_types::{BucketId, Metadata, Object, ObjectId};
 
 use super::{check, represent};
 use crate::app::{App, Request};
 use crate::headers::{self, indexes, links, media as media_header};
+use crate::path::Style;
 use crate::reply::{Reply, Stop, VARY_ENCODING, media};
-use crate::route::Style;
-use crate::{body, decision, negotiate};
+use crate::{decision, negotiate};
 
-pub(super) async fn put(
-    app: &App,
-    request: &mut Request,
-    id: &ObjectId,
-    style: Style,
-) -> Result<Reply, Stop> {
+pub(super) async fn put(app: &App, request: &mut Request, id: &ObjectId) -> Result<Reply, Stop> {
+    let style = request.names.style;
     let Some(content_type) = content_type(&request.headers) else {
         return Err(Reply::bad_request("Missing Content-Type request header").into());
     };
     let options = request.params.object()?;
     let metadata = metadata(&request.headers, &id.bucket, style)?;
     let context = check::context(&request.headers)?;
-    decision::same_origin(&request.headers, app.config.secure_referer_check)?;
+    request.check_origin(app)?;
     options.check_write(check::n_val(app, &id.bucket)?)?;
     let media = media_header::parse(&content_type).map_err(|given| {
         let text = format!("\"{given}\" is not a valid media type for the Content-type header.\n");
@@ -35,7 +31,7 @@ pub(super) async fn put(
     let metadata =
         Metadata { content_type: media.content_type, charset: media.charset, ..metadata };
     let unchanged = check::conditions(app, request, id, &options).await?;
-    let held = body::read(request.body.get_mut(), limits::OBJECT_BYTES, &app.bodies).await?;
+    let held = request.read(app).await?;
     let reply_type = media_header::format(&metadata.content_type, metadata.charset.as_deref());
     let value = NewValue { metadata, body: held.bytes.clone(), deleted: false };
     let options = options.writing(unchanged);

@@ -7,8 +7,8 @@ use mapring_types::{Object, ObjectId, Sibling};
 use crate::app::App;
 use crate::headers::{DELETED, VCLOCK, indexes, links, media as media_header};
 use crate::multipart;
+use crate::path::Style;
 use crate::reply::{Reply, VARY_BOTH, VARY_ENCODING, media};
-use crate::route::Style;
 
 /// The media types of an object that has several values, the first for those who do not say.
 pub(super) const SIBLING_TYPES: [&str; 2] = [media::TEXT, media::MULTIPART];

@@ -1,4 +1,4 @@
-//! The server: connections, their limits, and the way of a request to its resource.
+//! The server: connections, their limits, and its stop.
 
 mod guard;
 
@@ -11,33 +11,32 @@ use std::time::Duration;
 
 use axum::body::Body;
 use http::header::{CONTENT_LENGTH, HeaderValue, SERVER};
-use http::{HeaderMap, Method, Response, StatusCode};
+use http::{Method, Response, StatusCode};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use mapring_api::backend::{Objects, Queries};
+use mapring_api::permission::{Caller, Permissions};
 use mapring_api::stats::Stats;
-use mapring_kv::Kv;
-use mapring_mapred::MapReduce;
-use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::app::{App, CLASSES, HttpConfig, NodeFacts, Request, Stage, reached};
-use crate::body::{self, Budget};
-use crate::gzip::Compressors;
-use crate::params::Params;
-use crate::reply::{Reply, Stop};
-use crate::route::{Route, is_link_step, route};
-use crate::{admin, buckets, limits, mapred, objects, queries};
+use crate::app::{App, CLASSES, HttpConfig, NodeFacts, Stage, reached};
+use crate::body::Budget;
+use crate::dispatch::dispatch;
+use crate::gzip::{self, Compressors};
+use crate::limits;
+use crate::reply::Reply;
 
 /// What a server is made of.
 pub struct HttpParts {
     /// The key-value store of this node.
-    pub kv: Kv,
+    pub objects: Arc<dyn Objects>,
     /// MapReduce on this node.
-    pub mapred: MapReduce,
+    pub queries: Arc<dyn Queries>,
+    /// Who may do what.
+    pub permissions: Arc<dyn Permissions>,
     /// What else there is to know of the node.
     pub node: NodeFacts,
     /// Writes the metrics in Prometheus' text form.
@@ -57,19 +56,7 @@ pub struct HttpServer {
 impl HttpServer {
     /// Serves `listener` until [`HttpServer::shutdown`].
     pub fn start(parts: HttpParts, listener: TcpListener) -> Self {
-        let HttpParts { kv, mapred, node, metrics, config } = parts;
-        Self::start_with(Arc::new(kv), Arc::new(mapred), node, metrics, config, listener)
-    }
-
-    /// As [`HttpServer::start`], over anything that answers like a node.
-    pub fn start_with(
-        objects: Arc<dyn Objects>,
-        queries: Arc<dyn Queries>,
-        node: NodeFacts,
-        metrics: Arc<dyn Fn() -> String + Send + Sync>,
-        config: HttpConfig,
-        listener: TcpListener,
-    ) -> Self {
+        let HttpParts { objects, queries, permissions, node, metrics, config } = parts;
         describe_metrics();
         let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
         let address = listener.local_addr().unwrap_or(unknown);
@@ -77,6 +64,7 @@ impl HttpServer {
         let app = Arc::new(App {
             objects,
             queries,
+            permissions,
             node,
             metrics,
             config,
@@ -151,8 +139,8 @@ async fn accept(app: Arc<App>, listener: TcpListener) -> JoinSet<()> {
             () = &mut stopped => return connections,
             Some(_) = connections.join_next() => {}
             (permit, taken) = next => match taken {
-                Ok((stream, _)) => {
-                    connections.spawn(serve(app.clone(), stream, permit));
+                Ok((stream, address)) => {
+                    connections.spawn(serve(app.clone(), stream, address, permit));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot take a connection");
@@ -167,10 +155,12 @@ async fn accept(app: Arc<App>, listener: TcpListener) -> JoinSet<()> {
 fn serve(
     app: Arc<App>,
     stream: TcpStream,
+    address: SocketAddr,
     permit: Option<OwnedSemaphorePermit>,
 ) -> impl Future<Output = ()> + Send + 'static {
     let (idle, stage) = (app.config.idle, app.stage.clone());
-    let service = hyper::service::service_fn(move |request| dispatch(app.clone(), request));
+    let service =
+        hyper::service::service_fn(move |request| answer(app.clone(), Caller { address }, request));
     // `half_close` stays off: a client that ends its side is taken to have gone, so that the work
     // for it ends.
     let connection = hyper::server::conn::http1::Builder::new()
@@ -200,75 +190,21 @@ fn serve(
     }
 }
 
-async fn dispatch(
+async fn answer(
     app: Arc<App>,
+    caller: Caller,
     request: http::Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
-    let (head, body) = request.into_parts();
-    // Most requests have none: nothing is made for it then.
-    let body = if body.is_end_stream() { Body::empty() } else { Body::new(body) };
-    let mut request = Request {
-        method: head.method,
-        headers: head.headers,
-        params: Params::parse(head.uri.query()),
-        body: Mutex::new(body),
-    };
-    let route = route(head.uri.path());
-    // A query answers in its own words when the node stops.
-    let is_query = matches!(route, Route::Mapred);
-    let handled = handle(&app, &mut request, route);
-    let handled = if is_query { handled.await } else { app.unless_over(handled).await };
-    let reply = handled.unwrap_or_else(Reply::from);
-    body::discard(request.body.into_inner(), &request.headers);
-    Ok(finish(&app, &request.method, &request.headers, reply))
+    // Most requests have no body: nothing is made for it then.
+    let request =
+        request.map(|body| if body.is_end_stream() { Body::empty() } else { Body::new(body) });
+    let (method, gzip) = (request.method().clone(), gzip::is_accepted(request.headers()));
+    let reply = dispatch(&app, caller, request).await;
+    Ok(finish(&app, &method, gzip, reply))
 }
 
-async fn handle(app: &App, request: &mut Request, route: Route) -> Result<Reply, Stop> {
-    match route {
-        Route::Root => admin::root(request),
-        Route::Ping => admin::ping(request),
-        Route::Stats => admin::stats(app, request).await,
-        Route::Metrics => admin::metrics(app, request),
-        Route::AdminCluster => admin::cluster(app, request).await,
-        Route::AdminChoose(node) => admin::choose(app, request, &node).await,
-        Route::AdminReady => admin::ready(app, request),
-        Route::AdminLive => admin::live(app, request),
-        Route::AdminMember(node) => admin::member(app, request, &node).await,
-        Route::AdminRepair(node) => admin::repair(app, request, &node).await,
-        Route::AdminBucketTypes => buckets::list_types(app, request),
-        Route::AdminBucketType(name) => buckets::create_type(app, request, &name).await,
-        Route::AdminQueries => queries::list(app, request).await,
-        Route::AdminQuery(id) => queries::one(app, request, &id).await,
-        Route::Mapred => mapred::mapred(app, request).await,
-        Route::TypeProps(name) => buckets::type_props(app, request, name).await,
-        Route::Buckets(bucket_type) => buckets::list(app, request, bucket_type).await,
-        Route::OldBucket(bucket) => buckets::old_bucket(app, request, bucket).await,
-        Route::Props(bucket) => buckets::props(app, request, bucket).await,
-        Route::Keys(bucket, style) => buckets::keys(app, request, bucket, style).await,
-        Route::Object(id, style) => objects::object(app, request, id, style).await,
-        Route::PreferenceList(id) => buckets::preference_list(app, request, &id),
-        Route::LinkWalk(steps) => Err(link_walk(&steps).into()),
-        Route::Unknown => Err(Reply::page(StatusCode::NOT_FOUND).into()),
-    }
-}
-
-/// What most who come to a walk have to know.
-const SLASH: &str = "A slash that belongs to the key is written as %2F.\n";
-
-/// Walks are not served; what is no walk at all is told so as Riak does.
-fn link_walk(steps: &[bytes::Bytes]) -> Reply {
-    if steps.iter().all(|step| is_link_step(step)) {
-        let text = "link walking is not served here; use link phases of /mapred";
-        return Reply::text(StatusCode::NOT_FOUND, format!("{text}\n{SLASH}"));
-    }
-    Reply::bad_request(format!(
-        "Invalid link walk query submitted. Valid link walk query format is: \
-         /riak/some_bucket/some_key/<bucket>,<riaktag>,0|1/...\n{SLASH}"
-    ))
-}
-
-fn finish(app: &App, method: &Method, asked: &HeaderMap, reply: Reply) -> Response<Body> {
-    let mut response = app.compressors.encode(asked, reply.into_response());
+fn finish(app: &App, method: &Method, gzip: bool, reply: Reply) -> Response<Body> {
+    let mut response = app.compressors.encode(gzip, reply.into_response());
     let status = response.status();
     let bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     let length = response.body().size_hint().exact();

@@ -4,15 +4,17 @@ mod connections;
 pub(crate) mod fake;
 mod objects;
 mod others;
+mod permissions;
 mod stack;
 mod wire;
 
 use std::sync::Arc;
 
+use mapring_api::permission::{AllowAll, Permissions};
 use mapring_types::env::{SystemClock, SystemEntropy};
 use tokio::net::TcpListener;
 
-use crate::{HttpConfig, HttpServer, NodeFacts, StorageFacts};
+use crate::{HttpConfig, HttpParts, HttpServer, NodeFacts, StorageFacts};
 
 /// A server over a [`fake::Store`].
 pub(crate) struct Fixture {
@@ -27,6 +29,10 @@ impl Fixture {
     }
 
     pub(crate) async fn with(config: HttpConfig) -> Self {
+        Self::permitting(config, Arc::new(AllowAll)).await
+    }
+
+    pub(crate) async fn permitting(config: HttpConfig, permissions: Arc<dyn Permissions>) -> Self {
         let store = Arc::new(fake::Store::new());
         let queries = Arc::new(fake::Script::default());
         let node = NodeFacts {
@@ -35,14 +41,15 @@ impl Fixture {
             serving: Arc::new(|| true),
             storage: Arc::new(|| StorageFacts { engine: "memory".into(), disk_bytes: 7 }),
         };
-        let server = HttpServer::start_with(
-            store.clone(),
-            queries.clone(),
+        let parts = HttpParts {
+            objects: store.clone(),
+            queries: queries.clone(),
+            permissions,
             node,
-            Arc::new(|| "mapring_up 1\n".to_owned()),
+            metrics: Arc::new(|| "mapring_up 1\n".to_owned()),
             config,
-            TcpListener::bind("127.0.0.1:0").await.unwrap(),
-        );
+        };
+        let server = HttpServer::start(parts, TcpListener::bind("127.0.0.1:0").await.unwrap());
         Self { server, store, queries }
     }
 

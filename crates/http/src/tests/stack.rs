@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use mapring_api::permission::AllowAll;
 use mapring_cluster::fixed::{FixedCluster, FixedGroup};
 use mapring_cluster::{Change, Cluster, Outcome, View};
 use mapring_engine::memory::MemoryEngine;
@@ -120,8 +121,9 @@ async fn start() -> Vec<HttpServer> {
             ]),
         );
         let parts = HttpParts {
-            kv,
-            mapred,
+            objects: Arc::new(kv),
+            queries: Arc::new(mapred),
+            permissions: Arc::new(AllowAll),
             node: NodeFacts {
                 clock: Arc::new(SystemClock),
                 entropy: Arc::new(SystemEntropy),

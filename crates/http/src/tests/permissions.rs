@@ -1,0 +1,52 @@
+//! Whoever decides about permissions is asked for every request.
+
+use std::sync::Arc;
+
+use mapring_api::permission::{Caller, Permission, Permissions, Target};
+use mapring_types::{BucketId, Error, ErrorKind, Result};
+use parking_lot::Mutex;
+
+use super::Fixture;
+use crate::HttpConfig;
+use crate::routes::ROUTES;
+
+/// Refuses all, and remembers what it was asked.
+#[derive(Default)]
+struct RefuseAll(Mutex<Vec<(Caller, Permission, String)>>);
+
+impl Permissions for RefuseAll {
+    fn check(&self, caller: &Caller, permission: Permission, target: Target<'_>) -> Result<()> {
+        self.0.lock().push((*caller, permission, format!("{target:?}")));
+        Err(Error::new(ErrorKind::Forbidden, "not you"))
+    }
+}
+
+#[tokio::test]
+async fn every_route_needs_a_permission() {
+    let permissions = Arc::new(RefuseAll::default());
+    let fixture = Fixture::permitting(HttpConfig::default(), permissions.clone()).await;
+    let mut client = fixture.connect().await;
+    for resource in ROUTES {
+        let path = resource.path.replace(['{', '}', '*'], "");
+        for action in resource.actions {
+            let method = action.methods.last().map_or("GET", http::Method::as_str);
+            let refused = client.request(method, &path, &[], b"").await;
+            assert_eq!(refused.status, 403, "{method} {path}");
+            if method != "HEAD" {
+                assert_eq!(refused.text(), "not you\n", "{method} {path}");
+            }
+            let asked = std::mem::take(&mut *permissions.0.lock());
+            let [(caller, permission, _)] = &asked[..] else {
+                panic!("{method} {path}: {asked:?}")
+            };
+            assert_eq!(*permission, action.permission, "{method} {path}");
+            assert!(caller.address.ip().is_loopback(), "{caller:?}");
+        }
+    }
+    assert_eq!(client.get("/nothing").await.status, 404);
+    assert_eq!(client.request("PATCH", "/riak/b/k", &[], b"").await.status, 501);
+    assert!(permissions.0.lock().is_empty());
+    client.get("/types/t/buckets/b/keys/k").await;
+    let (_, _, target) = permissions.0.lock().pop().unwrap();
+    assert_eq!(target, format!("{:?}", Target::Bucket(&BucketId::typed("t", "b"))));
+}
