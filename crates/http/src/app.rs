@@ -16,7 +16,6 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::body::{self, Budget, Held};
-use crate::gzip::Compressors;
 use crate::listing::Listed;
 use crate::params::Params;
 use crate::path::Names;
@@ -83,14 +82,8 @@ pub(crate) struct App {
     pub(crate) config: HttpConfig,
     pub(crate) stats: Stats,
     pub(crate) bodies: Budget,
-    pub(crate) compressors: Compressors,
-    /// By status class. Looked up once: requests are too many to look them up each time.
-    pub(crate) answers: [metrics::Counter; CLASSES.len()],
     pub(crate) stage: watch::Receiver<Stage>,
 }
-
-/// The classes of status codes, from 1xx on.
-pub(crate) const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
 impl App {
     pub(crate) fn is_stopping(&self) -> bool {

@@ -13,8 +13,9 @@ use crate::route::Action;
 use crate::{body, path, routes};
 
 /// Answers a request.
-pub(crate) async fn dispatch(app: &App, caller: Caller, request: http::Request<Body>) -> Reply {
+pub(crate) async fn dispatch(app: &App, request: http::Request<Body>) -> Reply {
     let (head, body) = request.into_parts();
+    let caller = head.extensions.get::<Caller>().expect("the server says who calls");
     let (resource, action) = match routes::find(&head.method, head.uri.path()) {
         Ok(found) => found,
         Err(stop) => {
@@ -32,7 +33,7 @@ pub(crate) async fn dispatch(app: &App, caller: Caller, request: http::Request<B
         upload: action.upload,
         origin_checked: AtomicBool::new(false),
     };
-    let handled = handle(app, &caller, action, &mut request);
+    let handled = handle(app, caller, action, &mut request);
     let handled = match action.tells_stop {
         true => handled.await,
         false => app.unless_over(handled).await,

@@ -1,10 +1,10 @@
 //! The public HTTP interface: Riak's, as its clients use it.
 //!
-//! A request comes in through [`server`] and finds its route in [`routes`], the one table of them;
-//! [`dispatch`] asks whether it is permitted and calls the handler in the module of its resource.
-//! That decides in Webmachine's order: 405 before 400 before 403 before 404 before 415 before 406
-//! before conditions (fact R7). What is written on the wire, byte for byte, stands in
-//! [`multipart`], [`headers`] and [`reply`].
+//! A request comes in through [`server`], passes the [`layers`] that lie around all handling, and
+//! finds its route in [`routes`], the one table of them; [`dispatch`] asks whether it is permitted
+//! and calls the handler in the module of its resource. That decides in Webmachine's order: 405
+//! before 400 before 403 before 404 before 415 before 406 before conditions (fact R7). What is
+//! written on the wire, byte for byte, stands in [`multipart`], [`headers`] and [`reply`].
 //!
 //! Differences from Riak, on purpose: an `X-Riak-Vclock` that was not made by this cluster is
 //! refused with 400 (Riak: 500); a body over the limit with 413 (Riak: 500); `asis` is checked and has no effect; `Content-MD5` is ignored; link walking by URL
@@ -22,6 +22,7 @@ mod events;
 mod gzip;
 pub mod headers;
 mod health;
+mod layers;
 pub mod limits;
 mod listing;
 mod mapred;

@@ -31,9 +31,9 @@ pub(crate) struct Names {
 /// Ends a pattern for paths of any length.
 const STEPS: &str = "{*steps}";
 
-/// Whether a path, as it stands in the request line, is as `pattern` says: words, names in braces, and
-/// at the end perhaps `{*steps}` for one segment or more. Empty segments do not count, so doubled and
-/// trailing slashes do not matter; a word may be written with escapes.
+/// Whether a path, as it stands in the request line, is as `pattern` says: words, names in braces,
+/// and at the end perhaps `{*steps}` for one segment or more. Empty segments do not count, so
+/// doubled and trailing slashes do not matter; a word may be written with escapes.
 pub(crate) fn matches(pattern: &str, path: &str) -> bool {
     let mut given = segments(path);
     for wanted in segments(pattern) {

@@ -39,6 +39,7 @@ const ONLY: &[(&str, &[&str])] = &[
     ("fancy-regex", &["filters"]),
     ("sled", &["engine"]),
     ("axum", &["http", "bench"]),
+    ("tower", &["http"]),
     ("openraft", &["cluster"]),
     ("chitchat", &["cluster"]),
     ("clap", &["cli", "sim", "bench"]),

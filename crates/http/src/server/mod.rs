@@ -2,7 +2,6 @@
 
 mod guard;
 
-use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -10,24 +9,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use http::header::{CONTENT_LENGTH, HeaderValue, SERVER};
-use http::{Method, Response, StatusCode};
+use http::Request;
 use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
 use mapring_api::backend::{Objects, Queries};
 use mapring_api::permission::{Caller, Permissions};
 use mapring_api::stats::Stats;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
+use tower::ServiceBuilder;
 
-use crate::app::{App, CLASSES, HttpConfig, NodeFacts, Stage, reached};
+use crate::app::{App, HttpConfig, NodeFacts, Stage, reached};
 use crate::body::Budget;
-use crate::dispatch::dispatch;
-use crate::gzip::{self, Compressors};
+use crate::layers::{self, Stack};
 use crate::limits;
-use crate::reply::Reply;
 
 /// What a server is made of.
 pub struct HttpParts {
@@ -69,10 +67,7 @@ impl HttpServer {
             metrics,
             config,
             stats: Stats::default(),
-            answers: CLASSES
-                .map(|c| metrics::counter!("mapring_http_requests_total", "status" => c)),
             bodies: Budget::new(config.body_memory_bytes),
-            compressors: Compressors::new(if config.gzip { limits::COMPRESSORS } else { 0 }),
             stage,
         });
         let accepting = tokio::spawn(accept(app.clone(), listener));
@@ -126,6 +121,7 @@ fn describe_metrics() {
 /// Takes connections until told to stop; gives back those that are left.
 async fn accept(app: Arc<App>, listener: TcpListener) -> JoinSet<()> {
     let room = Arc::new(Semaphore::new(app.config.connections.clamp(1, Semaphore::MAX_PERMITS)));
+    let stack = layers::stack(app.clone());
     let mut connections = JoinSet::new();
     let mut stopped = pin!(reached(&app.stage, Stage::Finishing));
     loop {
@@ -140,7 +136,7 @@ async fn accept(app: Arc<App>, listener: TcpListener) -> JoinSet<()> {
             Some(_) = connections.join_next() => {}
             (permit, taken) = next => match taken {
                 Ok((stream, address)) => {
-                    connections.spawn(serve(app.clone(), stream, address, permit));
+                    connections.spawn(serve(app.clone(), stack.clone(), stream, address, permit));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot take a connection");
@@ -154,13 +150,15 @@ async fn accept(app: Arc<App>, listener: TcpListener) -> JoinSet<()> {
 /// Serves one connection.
 fn serve(
     app: Arc<App>,
+    stack: Stack,
     stream: TcpStream,
     address: SocketAddr,
     permit: Option<OwnedSemaphorePermit>,
 ) -> impl Future<Output = ()> + Send + 'static {
     let (idle, stage) = (app.config.idle, app.stage.clone());
-    let service =
-        hyper::service::service_fn(move |request| answer(app.clone(), Caller { address }, request));
+    let service = ServiceBuilder::new()
+        .map_request(move |request: Request<Incoming>| received(request, Caller { address }))
+        .service(stack);
     // `half_close` stays off: a client that ends its side is taken to have gone, so that the work
     // for it ends.
     let connection = hyper::server::conn::http1::Builder::new()
@@ -169,7 +167,10 @@ fn serve(
         .max_headers(limits::HEADERS)
         .max_buf_size(limits::HEAD_BYTES)
         .title_case_headers(true)
-        .serve_connection(TokioIo::new(guard::Guarded::new(stream)), service);
+        .serve_connection(
+            TokioIo::new(guard::Guarded::new(stream)),
+            TowerToHyperService::new(service),
+        );
     async move {
         let _permit = permit;
         let open = metrics::gauge!("mapring_http_connections");
@@ -190,39 +191,10 @@ fn serve(
     }
 }
 
-async fn answer(
-    app: Arc<App>,
-    caller: Caller,
-    request: http::Request<Incoming>,
-) -> Result<Response<Body>, Infallible> {
-    // Most requests have no body: nothing is made for it then.
-    let request =
+/// A request as it is handled: with who sends it, and no body where there is none, as is usual.
+fn received(request: Request<Incoming>, caller: Caller) -> Request<Body> {
+    let mut request =
         request.map(|body| if body.is_end_stream() { Body::empty() } else { Body::new(body) });
-    let (method, gzip) = (request.method().clone(), gzip::is_accepted(request.headers()));
-    let reply = dispatch(&app, caller, request).await;
-    Ok(finish(&app, &method, gzip, reply))
+    request.extensions_mut().insert(caller);
+    request
 }
-
-fn finish(app: &App, method: &Method, gzip: bool, reply: Reply) -> Response<Body> {
-    let mut response = app.compressors.encode(gzip, reply.into_response());
-    let status = response.status();
-    let bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-    let length = response.body().size_hint().exact();
-    let headers = response.headers_mut();
-    headers.insert(SERVER, HeaderValue::from_static(SOFTWARE));
-    if bodiless {
-        headers.remove(CONTENT_LENGTH);
-    } else if let Some(length) = length
-        && !headers.contains_key(CONTENT_LENGTH)
-    {
-        headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
-    }
-    if bodiless || method == Method::HEAD {
-        *response.body_mut() = Body::empty();
-    }
-    let class = usize::from(status.as_u16() / 100).clamp(1, CLASSES.len());
-    app.answers[class - 1].increment(1);
-    response
-}
-
-const SOFTWARE: &str = concat!("mapring/", env!("CARGO_PKG_VERSION"));
