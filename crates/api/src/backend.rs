@@ -18,7 +18,6 @@ use mapring_mapred::{
     Results, Started,
 };
 use mapring_types::{BucketId, NodeId, Object, ObjectId, Result, VersionVector};
-use serde_json::value::RawValue;
 
 /// What the store knows of replicas that lack writes.
 pub type Stale = (StaleReplicas, BTreeMap<NodeId, Holdings>);
@@ -190,7 +189,7 @@ pub trait Queries: Send + Sync + 'static {
     /// Reads the body of a `POST /mapred`; starts nothing.
     ///
     /// # Errors
-    /// See [`MapReduce::parse`].
+    /// See [`Query::parse`].
     fn parse(&self, body: &[u8]) -> Result<Box<dyn ParsedQuery>, Rejection>;
 
     /// See [`MapReduce::queries`].
@@ -251,7 +250,7 @@ pub trait Watched: Send + Sync {
     /// See [`QueryHandle::skipped_count`].
     fn skipped_count(&self) -> u64;
     /// See [`QueryHandle::take_skipped`].
-    fn take_skipped(&self) -> Vec<Box<RawValue>>;
+    fn take_skipped(&self) -> Vec<Failure>;
     /// See [`QueryHandle::profile`]; `None` when the client did not ask for it.
     fn profile(&self) -> Option<String>;
 }
@@ -269,7 +268,7 @@ impl Watched for QueryHandle {
         QueryHandle::skipped_count(self)
     }
 
-    fn take_skipped(&self) -> Vec<Box<RawValue>> {
+    fn take_skipped(&self) -> Vec<Failure> {
         QueryHandle::take_skipped(self)
     }
 
@@ -286,7 +285,7 @@ struct Planned {
 #[async_trait]
 impl Queries for MapReduce {
     fn parse(&self, body: &[u8]) -> Result<Box<dyn ParsedQuery>, Rejection> {
-        let query = MapReduce::parse(self, body)?;
+        let query = Query::parse(body)?;
         Ok(Box::new(Planned { mapred: self.clone(), query }))
     }
 

@@ -5,8 +5,11 @@
 //! request for an object, in Riak's words. [`permission`] is asked whether a caller may do what it
 //! asks for. [`meaning`] is the one table that says what an error means to a client. [`stats`]
 //! counts what this node has answered. Nothing here knows HTTP.
+//!
+//! [`mapred`] says in Riak's words why a query failed, or is not run.
 
 pub mod backend;
+pub mod mapred;
 pub mod meaning;
 pub mod options;
 pub mod permission;

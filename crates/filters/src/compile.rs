@@ -7,7 +7,7 @@ use super::number::Integer;
 use super::pattern::{self, Pattern};
 use super::term::{Atom, Term};
 use super::text::Constant;
-use crate::filter::{Comparison, Filter, Transform};
+use crate::filter::{Comparison, Filter, FilterError, ROOT, Transform};
 use crate::limits;
 
 /// A filter that is ready to run.
@@ -52,9 +52,9 @@ pub(super) struct Members {
     pub(super) others: HashSet<Term>,
 }
 
-pub(super) fn compile(filters: &[Filter]) -> Result<Steps, String> {
+pub(super) fn compile(filters: &[Filter]) -> Result<Steps, FilterError> {
     let mut compiler = Compiler { room: limits::EXPRESSIONS_CHARS };
-    compiler.pipeline(filters, "key_filters")
+    compiler.pipeline(filters, ROOT)
 }
 
 struct Compiler {
@@ -63,7 +63,7 @@ struct Compiler {
 }
 
 impl Compiler {
-    fn pipeline(&mut self, filters: &[Filter], place: &str) -> Result<Steps, String> {
+    fn pipeline(&mut self, filters: &[Filter], place: &str) -> Result<Steps, FilterError> {
         let filters = filters.iter().enumerate();
         filters
             .map(|(at, filter)| {
@@ -74,8 +74,8 @@ impl Compiler {
             .collect()
     }
 
-    fn step(&mut self, filter: &Filter, place: &str) -> Result<Step, String> {
-        let wrong = |what: &str| format!("{place}: {what}");
+    fn step(&mut self, filter: &Filter, place: &str) -> Result<Step, FilterError> {
+        let wrong = |why: &str| FilterError::Unusable { place: place.into(), why: why.into() };
         Ok(match filter {
             Filter::Transform(transform) => Step::Transform(*transform),
             Filter::Tokenize { separators, number } => Step::Tokenize {
@@ -110,7 +110,11 @@ impl Compiler {
         })
     }
 
-    fn branches(&mut self, branches: &[Vec<Filter>], place: &str) -> Result<Vec<Steps>, String> {
+    fn branches(
+        &mut self,
+        branches: &[Vec<Filter>],
+        place: &str,
+    ) -> Result<Vec<Steps>, FilterError> {
         let branches = branches.iter().enumerate();
         branches
             .map(|(at, branch)| self.pipeline(branch, &format!("{place}[{}]", at + 1)))

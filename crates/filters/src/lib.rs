@@ -47,8 +47,8 @@ impl Filters {
     /// Makes it ready to run.
     ///
     /// # Errors
-    /// Says which filter cannot be run and why: an expression that is none, or is too large.
-    pub fn compile(&self) -> Result<Compiled, String> {
+    /// Which filter cannot be run and why.
+    pub fn compile(&self) -> Result<Compiled, FilterError> {
         compile::compile(&self.0).map(Compiled::new)
     }
 }

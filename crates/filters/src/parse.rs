@@ -3,16 +3,16 @@
 use serde_json::value::RawValue;
 
 use super::term::{Atom, Term};
-use crate::filter::{Comparison, Filter, FilterError, Pipeline, Transform};
+use crate::filter::{Comparison, Filter, FilterError, Pipeline, ROOT, Transform};
 use crate::limits;
 
 pub(super) fn parse(text: &RawValue) -> Result<Pipeline, FilterError> {
     if text.get().len() > limits::FILTERS_BYTES {
         let most = limits::FILTERS_BYTES;
-        return Err(FilterError::Malformed(format!("key_filters: longer than {most} bytes")));
+        return Err(malformed(ROOT, format!("longer than {most} bytes")));
     }
     let mut reader = Reader { filters: 0 };
-    reader.pipeline(text, "key_filters", 0)
+    reader.pipeline(text, ROOT, 0)
 }
 
 struct Reader {
@@ -118,7 +118,10 @@ fn simple(given: &Arguments) -> Result<Filter, FilterError> {
         "starts_with" => Filter::StartsWith(given.only()?),
         "ends_with" => Filter::EndsWith(given.only()?),
         "sounds_like" => Filter::SoundsLike,
-        unknown => return Err(FilterError::Unknown(unknown.to_owned())),
+        unknown => {
+            let (place, name) = (given.place.to_owned(), unknown.to_owned());
+            return Err(FilterError::Unknown { place, name });
+        }
     })
 }
 
@@ -151,5 +154,5 @@ fn array(text: &RawValue) -> Option<Vec<&RawValue>> {
 }
 
 fn malformed(place: &str, what: impl std::fmt::Display) -> FilterError {
-    FilterError::Malformed(format!("{place}: {what}"))
+    FilterError::Malformed { place: place.to_owned(), why: what.to_string() }
 }

@@ -18,7 +18,10 @@ fn parsed(filters: &str) -> Filters {
 
 /// `true`, `false`, or what is wrong.
 fn outcome(filters: &str, key: &[u8]) -> String {
-    let outcome = parsed(filters).compile().and_then(|compiled| compiled.keeps(key));
+    let outcome = parsed(filters)
+        .compile()
+        .map_err(|error| error.to_string())
+        .and_then(|compiled| compiled.keeps(key));
     outcome.map_or_else(|error| error, |kept| kept.to_string())
 }
 

@@ -14,6 +14,7 @@ use futures::{FutureExt as _, StreamExt as _, stream};
 use http::StatusCode;
 use http::header::CACHE_CONTROL;
 use mapring_api::backend::Watched;
+use mapring_api::mapred as said;
 use mapring_mapred::{PhaseResults, QueryReport, Results};
 use serde_json::json;
 use tokio::time::{Instant, sleep_until};
@@ -91,7 +92,7 @@ impl Teller {
                 Some(Ok(results)) => self.results(&mut out, &results),
                 Some(Err(failure)) => {
                     self.skipped(&mut out);
-                    self.write(&mut out, "error", &failure.body);
+                    self.write(&mut out, "error", &said::failure(&failure));
                     return (out.freeze(), false);
                 }
                 None => {
@@ -131,7 +132,7 @@ impl Teller {
     fn skipped(&self, out: &mut BytesMut) {
         let skipped = self.watched.take_skipped();
         if !skipped.is_empty() {
-            let list: Vec<&str> = skipped.iter().map(|report| report.get()).collect();
+            let list: Vec<String> = skipped.iter().map(said::skipped).collect();
             let count = self.watched.skipped_count();
             let text = format!("{{\"skipped\":[{}],\"skipped_count\":{count}}}", list.join(","));
             self.write(out, "skipped", &text);
@@ -171,7 +172,7 @@ impl Teller {
 
 #[cfg(test)]
 mod tests {
-    use mapring_mapred::{Failure, Row};
+    use mapring_mapred::{Failure, FailureKind, Row};
 
     use super::*;
     use crate::tests::fake::Unwatched;
@@ -202,12 +203,13 @@ mod tests {
     #[tokio::test]
     async fn lines() {
         let results = vec![result(0, &["1", "\"a\""]), result(1, &["[]"])];
-        let watched = Unwatched::with(&[r#"{"phase":0}"#], Some("[7]"));
+        let skipped = Failure::new(FailureKind::Ended, "x").in_phase(0);
+        let watched = Unwatched::with(vec![skipped], Some("[7]"));
         let expect = [
             r#"{"query":"1-0000000000000002"}"#,
             r#"{"phase":0,"data":[1,"a"]}"#,
             r#"{"phase":1,"data":[[]]}"#,
-            r#"{"skipped":[{"phase":0}],"skipped_count":1}"#,
+            r#"{"skipped":[{"phase":0,"error":"x"}],"skipped_count":1}"#,
             r#"{"profile":[7]}"#,
             r#"{"done":{"age_ms":0,"inputs_done":0,"results":3,"skipped":1}}"#,
             "",
@@ -217,7 +219,7 @@ mod tests {
 
     #[tokio::test]
     async fn events() {
-        let failure = Failure { body: r#"{"error":"timeout"}"#.into(), stopping: false };
+        let failure = Failure::new(FailureKind::Timeout, "late");
         let results = vec![result(0, &["1"]), Err(failure)];
         let expect = [
             "event: query\ndata: {\"query\":\"1-0000000000000002\"}\n\n",

@@ -15,6 +15,8 @@ use futures::{FutureExt as _, StreamExt as _, stream};
 use http::StatusCode;
 use http::header::CONTENT_LENGTH;
 use mapring_api::backend::{ParsedQuery, Watched};
+use mapring_api::mapred::{self as said, Refusal};
+use mapring_api::meaning::Class;
 use mapring_mapred::{Failure, PhaseResults, Rejection, Results, Row};
 
 use crate::app::{App, Request};
@@ -57,7 +59,7 @@ pub(crate) async fn run(app: &App, request: &mut Request) -> Result<Reply, Stop>
         let planned = async { query.explain().await.map_err(refusal) };
         return Ok(match app.unless_over(planned).await? {
             Ok(plan) => Reply::json(StatusCode::OK, plan),
-            Err(failure) => failed(failure),
+            Err(failure) => failed(&failure),
         });
     }
     let form = match chosen {
@@ -79,7 +81,7 @@ pub(crate) async fn run(app: &App, request: &mut Request) -> Result<Reply, Stop>
     let reply = match answer {
         Ok(answer) => Reply::new(StatusCode::OK, media::JSON, Body::from_stream(answer.body))
             .header(CONTENT_LENGTH, answer.length.to_string()),
-        Err(failure) => failed(failure),
+        Err(failure) => failed(&failure),
     };
     Ok(tell_skipped(reply.named(QUERY_ID, watched.id()), watched.as_ref()))
 }
@@ -94,12 +96,13 @@ fn tell_skipped(reply: Reply, watched: &dyn Watched) -> Reply {
         return reply;
     }
     let mut list = String::from("[");
-    for skipped in watched.take_skipped() {
-        if list.len() + skipped.get().len() > limits::SKIPPED_HEADER_BYTES {
+    for failure in watched.take_skipped() {
+        let skipped = said::skipped(&failure);
+        if list.len() + skipped.len() > limits::SKIPPED_HEADER_BYTES {
             break;
         }
         list.push_str(if list.len() > 1 { "," } else { "" });
-        list.push_str(skipped.get());
+        list.push_str(&skipped);
     }
     list.push(']');
     reply.named("X-Query-Skipped", count.to_string()).named("X-Query-Skipped-Inputs", list)
@@ -118,21 +121,21 @@ async fn parse(app: &App, body: &Bytes) -> Result<Box<dyn ParsedQuery>, Stop> {
     parsed.map_err(refusal)
 }
 
-fn failed(failure: Failure) -> Reply {
-    let status = match failure.stopping {
-        true => StatusCode::SERVICE_UNAVAILABLE,
-        false => StatusCode::INTERNAL_SERVER_ERROR,
+fn failed(failure: &Failure) -> Reply {
+    // A client or proxy that gets this asks another node.
+    let status = match said::class(failure) {
+        Class::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
     };
-    Reply::json(status, failure.body)
+    Reply::json(status, said::failure(failure))
 }
 
 fn refusal(rejection: Rejection) -> Stop {
-    if rejection.failure {
-        Reply::json(StatusCode::INTERNAL_SERVER_ERROR, rejection.body).into()
-    } else if rejection.json {
-        Reply::json(StatusCode::BAD_REQUEST, rejection.body).into()
-    } else {
-        Reply::bad_request(rejection.body).into()
+    let Refusal { class, json, body } = said::refusal(&rejection);
+    match (class, json) {
+        (Class::Invalid, false) => Reply::bad_request(body).into(),
+        (Class::Invalid, true) => Reply::json(StatusCode::BAD_REQUEST, body).into(),
+        _ => Reply::json(StatusCode::INTERNAL_SERVER_ERROR, body).into(),
     }
 }
 
@@ -164,7 +167,7 @@ async fn next_piece(results: &mut Results, boundary: &str, watched: &dyn Watched
             // After an error neither a part nor the end is marked: that is how clients know it.
             Some(Err(failure)) => {
                 piece.close_part();
-                piece.out.put_slice(failure.body.as_bytes());
+                piece.out.put_slice(said::failure(&failure).as_bytes());
                 return (piece.out.freeze(), false);
             }
             Some(Ok(result)) => piece.add(&result),
@@ -239,7 +242,7 @@ impl Piece<'_> {
     fn add_extras(&mut self, watched: &dyn Watched) {
         let skipped = watched.take_skipped();
         if !skipped.is_empty() {
-            let list: Vec<&str> = skipped.iter().map(|report| report.get()).collect();
+            let list: Vec<String> = skipped.iter().map(said::skipped).collect();
             let count = watched.skipped_count();
             let list = list.join(",");
             self.extra(&format!("\"skipped\":[{list}],\"skipped_count\":{count}"));
@@ -276,7 +279,7 @@ impl Piece<'_> {
 
 #[cfg(test)]
 mod tests {
-    use mapring_mapred::Failure;
+    use mapring_mapred::{Failure, FailureKind};
 
     use super::*;
     use crate::tests::fake::Unwatched;
@@ -324,8 +327,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_failure_is_bare_json_at_the_end() {
-        let body = r#"{"phase":1,"error":"x"}"#;
-        let failure = || Err(Failure { body: body.into(), stopping: false });
+        let failure = || Err(Failure::new(FailureKind::Ended, "x").in_phase(1));
         assert_eq!(pieces(vec![failure()]).await, [r#"{"phase":1,"error":"x"}"#]);
         let expect = part(r#"{"phase":0,"data":[1]}"#) + r#"{"phase":1,"error":"x"}"#;
         assert_eq!(pieces(vec![result(0, &["1"]), failure()]).await, [expect]);
@@ -352,11 +354,15 @@ mod tests {
 
     #[tokio::test]
     async fn extras_are_parts_without_data() {
-        let watched = Unwatched::with(&[r#"{"phase":1}"#, "{}"], Some("[7]"));
+        let skipped = |phase| Failure::new(FailureKind::Ended, "x").in_phase(phase);
+        let watched = Unwatched::with(vec![skipped(1), skipped(2)], Some("[7]"));
         let mut results = stream::iter([result(0, &["1"])]).boxed();
         let (piece, more) = next_piece(&mut results, "X", &watched).await;
         let expect = part(r#"{"phase":0,"data":[1]}"#)
-            + &part(r#"{"phase":0,"data":[],"skipped":[{"phase":1},{}],"skipped_count":2}"#)
+            + &part(concat!(
+                r#"{"phase":0,"data":[],"skipped":[{"phase":1,"error":"x"},"#,
+                r#"{"phase":2,"error":"x"}],"skipped_count":2}"#
+            ))
             + &part(r#"{"phase":0,"data":[],"profile":[7]}"#)
             + "\r\n--X--\r\n";
         assert_eq!((std::str::from_utf8(&piece).unwrap(), more), (expect.as_str(), false));

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use mapring_types::ErrorKind;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::failure::Failure;
+use crate::failure::{Failure, FailureKind};
 use crate::limits;
 use crate::metered::Counted;
 
@@ -30,10 +31,13 @@ impl Admission {
     /// Waits for a permit, first come, first served.
     pub(crate) async fn enter(&self) -> Result<OwnedSemaphorePermit, Failure> {
         if self.waiting.load(Ordering::Relaxed) >= limits::WAITING_QUERIES as u64 {
-            return Err(Failure::query("this node has too many queries waiting"));
+            return Err(Failure::new(
+                FailureKind::Node(ErrorKind::Overloaded),
+                "this node has too many queries waiting",
+            ));
         }
         let _counted = Counted::new(&self.waiting, "mapring_mapred_queries_waiting");
         let permit = self.permits.clone().acquire_owned().await;
-        permit.map_err(|_| Failure::query("this node is stopping"))
+        permit.map_err(|_| Failure::broken_off("this node is stopping"))
     }
 }

@@ -15,7 +15,7 @@ use mapring_script::Row;
 use mapring_types::{Error, ErrorKind};
 
 use crate::config::MapredConfig;
-use crate::failure::Failure;
+use crate::failure::{Failure, FailureKind};
 use crate::grammar::Query;
 use crate::limits;
 use crate::results::{PhaseResults, Results};
@@ -64,11 +64,14 @@ impl Answers {
         let mut collector = Collector {
             answers: self,
             phases: BTreeMap::new(),
+            rows: 0,
             in_memory: 0,
             on_disk: Share { all: self.on_disk.clone(), own: 0 },
         };
         while let Some(results) = results.next().await {
-            collector.add(results?).await?;
+            let results = results?;
+            assert!(query.keeps(results.phase), "phase {} is not kept", results.phase);
+            collector.add(results).await?;
         }
         Ok(collector.finish(query.kept_phases()))
     }
@@ -90,10 +93,11 @@ impl Share {
             return Ok(());
         }
         let whose = if self.own + bytes > most { "this answer" } else { "all answers together" };
-        Err(Failure::query(format_args!(
+        let message = format!(
             "no more than {most} bytes of plain answers are put aside on this node, and {whose} \
              would be more: ask with ?chunked=true to get results as they come"
-        )))
+        );
+        Err(Failure::new(FailureKind::AnswerSize, message))
     }
 }
 
@@ -106,6 +110,8 @@ impl Drop for Share {
 struct Collector<'a> {
     answers: &'a Answers,
     phases: BTreeMap<usize, PhaseRows>,
+    /// How many rows have come.
+    rows: u64,
     in_memory: u64,
     on_disk: Share,
 }
@@ -115,6 +121,7 @@ struct Collector<'a> {
 struct PhaseRows {
     file: Option<File>,
     file_bytes: u64,
+    file_rows: u64,
     memory: Vec<Row>,
 }
 
@@ -122,6 +129,7 @@ impl Collector<'_> {
     async fn add(&mut self, results: PhaseResults) -> Result<(), Failure> {
         let part = self.phases.entry(results.phase).or_default();
         self.in_memory += separated(&results.values);
+        self.rows += results.values.len() as u64;
         part.memory.extend(results.values);
         let most = self.answers.config.answer_memory_bytes;
         // Once there is a file, memory is only for making few and long writes.
@@ -141,6 +149,7 @@ impl Collector<'_> {
             let values = std::mem::take(&mut part.memory);
             let file = part.file.take();
             let (length, directory) = (separated(&values), config.spill_dir.clone());
+            part.file_rows += values.len() as u64;
             let written = off_reactor(&self.answers.executor, move || {
                 let file = match file {
                     Some(file) => file,
@@ -154,10 +163,11 @@ impl Collector<'_> {
                 file.into_inner().map_err(io::IntoInnerError::into_error)
             });
             part.file = Some(written.await.map_err(|error| {
-                Failure::query(format_args!(
+                let message = format!(
                     "the answer cannot be put aside: {error}; ask with ?chunked=true to get \
                      results as they come"
-                ))
+                );
+                Failure::new(FailureKind::Node(error.kind()), message)
             })?);
             part.file_bytes += length;
         }
@@ -168,6 +178,10 @@ impl Collector<'_> {
     /// No kept phase gives `[]`, one a flat list, several a list of lists in which phases without
     /// results are left out. A list of nothing but pairs is an object, if no name would come twice.
     fn finish(self, kept_phases: usize) -> Answer {
+        let rows = |part: &PhaseRows| part.file_rows + part.memory.len() as u64;
+        let written: u64 = self.phases.values().map(rows).sum();
+        assert_eq!(written, self.rows, "an answer has the rows that came");
+        assert!(self.phases.len() <= kept_phases, "{} of {kept_phases}", self.phases.len());
         let nested = kept_phases > 1;
         let mut whole_is_object = false;
         let mut pieces = vec![Piece::Text("[")];
@@ -206,6 +220,7 @@ impl Collector<'_> {
         }
         let length = pieces.iter().map(Piece::length).sum();
         let body = AnswerBody {
+            left: length,
             pieces: pieces.into_iter(),
             current: None,
             executor: self.answers.executor.clone(),
@@ -264,6 +279,8 @@ fn separated(rows: &[Row]) -> u64 {
 
 /// An answer on its way to the client.
 struct AnswerBody {
+    /// Bytes that are still to be sent.
+    left: u64,
     pieces: std::vec::IntoIter<Piece>,
     current: Option<Piece>,
     executor: Arc<dyn Executor>,
@@ -274,10 +291,14 @@ impl AnswerBody {
     async fn next(&mut self) -> io::Result<Option<Bytes>> {
         loop {
             let Some(piece) = self.current.take().or_else(|| self.pieces.next()) else {
+                assert_eq!(self.left, 0, "an answer is as long as its client was told");
                 return Ok(None);
             };
             let (bytes, rest) = piece.read(&self.executor).await?;
             self.current = rest;
+            let sent = bytes.len() as u64;
+            assert!(sent <= self.left, "{sent} bytes of an answer that has {} left", self.left);
+            self.left -= sent;
             if !bytes.is_empty() {
                 return Ok(Some(bytes));
             }
@@ -467,7 +488,7 @@ mod tests {
         };
         let many: Vec<(usize, &[&str])> = vec![(0, &["1234567890"]); 20];
         let failure = futures::executor::block_on(body(&query(&[true]), results(&many), &config));
-        assert!(failure.unwrap_err().body.contains("chunked=true"));
+        assert!(failure.unwrap_err().message.contains("chunked=true"));
     }
 
     #[test]
@@ -481,7 +502,7 @@ mod tests {
         let some: Vec<(usize, &[&str])> = vec![(0, &["1234567890"]); 8];
         let ask = || futures::executor::block_on(answers.collect(&query(&[true]), results(&some)));
         let first = ask().unwrap();
-        let refused = ask().err().unwrap().body;
+        let refused = ask().err().unwrap().message.clone();
         assert!(refused.contains("together") && refused.contains("chunked=true"), "{refused}");
         drop(first);
         assert!(ask().is_ok());

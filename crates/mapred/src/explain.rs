@@ -87,7 +87,6 @@ fn inputs(inputs: &Inputs) -> Value {
         }
         Inputs::Keys(keys) => json!({ "form": "listed keys", "count": keys.len() }),
         Inputs::Values(values) => json!({ "form": "generator", "count": values.len() }),
-        Inputs::BadFilter(name) => json!({ "bad_filter": name }),
     }
 }
 
@@ -139,21 +138,18 @@ async fn coverage(inputs: &Inputs, view: &View, objects: &dyn Objects) -> Result
                 .map(|(node, inputs)| json!({ "node": name(view, node), "inputs": inputs }));
             Ok(shown.collect())
         }
-        Inputs::Values(_) | Inputs::BadFilter(_) => Ok(Value::Array(Vec::new())),
+        Inputs::Values(_) => Ok(Value::Array(Vec::new())),
     }
 }
 
 fn replicas(bucket: &BucketId, view: &View) -> Result<u32, Failure> {
-    view.least_n_val(bucket).ok_or_else(|| {
-        let name = bucket.bucket_type.escape_ascii();
-        Failure::query(format_args!("the bucket type {name} does not exist"))
-    })
+    view.least_n_val(bucket).ok_or_else(|| Failure::no_bucket_type(bucket))
 }
 
 async fn plan(bucket: &BucketId, view: &View, objects: &dyn Objects) -> Result<Coverage, Failure> {
     let n_val = replicas(bucket, view)?;
     let found: KvResult<Coverage> = objects.coverage(n_val, &BTreeSet::new()).await;
-    found.map_err(Failure::query)
+    found.map_err(Failure::from)
 }
 
 fn name(view: &View, node: NodeId) -> String {

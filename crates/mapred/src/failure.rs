@@ -1,175 +1,197 @@
-//! What clients are told when a query cannot be run, or fails.
+//! Why a query failed: facts, of which a protocol makes what its clients read.
 
-use mapring_script::{FailureCause, ScriptError};
-use mapring_types::quote;
-use serde_json::{Map, Value};
+use std::fmt;
+use std::ops::Deref;
 
-use crate::json;
+use mapring_script::{FailureCause, JsonText, Row, ScriptError};
+use mapring_types::{BucketId, Error, ErrorKind, ObjectId};
 
-/// A query that cannot be run as it is written: answered with 400.
+/// Why a query failed, and where; or why one of its inputs was left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rejection {
-    /// The body.
-    pub body: String,
-    /// Whether the body is JSON (else plain text).
-    pub json: bool,
-    /// Whether it is answered with 500 after all, as Riak does with unknown key filters.
-    pub failure: bool,
+pub struct Failure(Box<FailureFacts>);
+
+/// What is known of a [`Failure`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailureFacts {
+    /// What kind of thing happened.
+    pub kind: FailureKind,
+    /// What happened, in words.
+    pub message: String,
+    /// The phase, from 0, where it was in one.
+    pub phase: Option<usize>,
+    /// What that phase calls, in short, where its function failed.
+    pub function: Option<String>,
+    /// What was being worked on, where that is known.
+    pub input: Option<FailedInput>,
+    /// The JavaScript stack, with places in the function's source.
+    pub stack: Option<String>,
+    /// The name of the node on which it was.
+    pub node: Option<String>,
 }
 
-impl Rejection {
-    /// A rejection in plain text.
-    pub(crate) fn text(body: impl Into<String>) -> Self {
-        Self { body: body.into(), json: false, failure: false }
-    }
-
-    /// A key filter that does not exist: Riak's words, which clients compare.
-    pub(crate) fn bad_filter(name: &str) -> Self {
-        let body =
-            json::encode(&serde_json::json!({ "bad_filter": name }).to_string()).into_owned();
-        Self { body, json: true, failure: true }
-    }
-
-    /// A rejection that names the phase, as JSON.
-    pub(crate) fn phase(phase: usize, error: &str) -> Self {
-        let body = Report::new(error).phase(phase).to_json();
-        Self { body, json: true, failure: false }
-    }
+/// What kind of thing ended a query.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailureKind {
+    /// Its time is over.
+    Timeout,
+    /// The node that coordinates it stops: another node can be asked.
+    Stopping,
+    /// An operator ended it.
+    Ended,
+    /// A phase's function failed.
+    Function(FailureCause),
+    /// The function of a phase cannot be had.
+    NoFunction,
+    /// A result is no input for the phase that follows.
+    BadInput,
+    /// Its plain answer is larger than what may be put aside.
+    AnswerSize,
+    /// Nodes could not do their part, for this reason.
+    Node(ErrorKind),
 }
 
-/// A query that failed: answered with 500 and this JSON, or with this JSON appended to a chunked
-/// answer.
+/// What a failing phase was given.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure {
-    /// The JSON object: `phase`, `error`, `input`, `type`, `stack`, `bucket`, `key`, `node`.
-    pub body: String,
-    /// Whether it failed only because the node that coordinates it stops: then answered with 503,
-    /// so that clients and proxies ask another node.
-    pub stopping: bool,
+pub enum FailedInput {
+    /// An object.
+    Object {
+        /// Its bucket type, bucket and key.
+        id: ObjectId,
+        /// Its key data.
+        keydata: Option<JsonText>,
+    },
+    /// The object that holds the phase's function.
+    Code(ObjectId),
+    /// A result of the phase.
+    Row(Row),
 }
 
 impl Failure {
-    /// The query's time is over. Clients compare this text.
+    /// A failure outside any phase.
+    pub fn new(kind: FailureKind, message: impl fmt::Display) -> Self {
+        Self(Box::new(FailureFacts {
+            kind,
+            message: message.to_string(),
+            phase: None,
+            function: None,
+            input: None,
+            stack: None,
+            node: None,
+        }))
+    }
+
+    /// The query's time is over.
     pub(crate) fn timeout() -> Self {
-        Self { body: r#"{"error":"timeout"}"#.to_owned(), stopping: false }
+        Self::new(FailureKind::Timeout, "the query took longer than it may")
     }
 
     /// The node that coordinates the query stops before the query has ended.
     pub(crate) fn stopping(node: &str) -> Self {
-        let error = "this node is stopping and ends its queries: ask another node";
-        Self { stopping: true, ..Report::new(error).node(node).into() }
+        let message = "this node is stopping and ends its queries: ask another node";
+        Self::new(FailureKind::Stopping, message).on(node)
     }
 
-    /// A failure outside any phase.
-    pub(crate) fn query(error: impl std::fmt::Display) -> Self {
-        Report::new(error).into()
+    /// There is no such bucket type.
+    pub(crate) fn no_bucket_type(bucket: &BucketId) -> Self {
+        let name = bucket.bucket_type.escape_ascii();
+        let kind = FailureKind::Node(ErrorKind::NotFound);
+        Self::new(kind, format_args!("the bucket type {name} does not exist"))
     }
 
-    /// A failure of one phase, outside its function.
-    pub(crate) fn phase(phase: usize, error: impl std::fmt::Display) -> Self {
-        Report::new(error).phase(phase).into()
+    /// The query cannot go on, by no fault of its own.
+    pub(crate) fn broken_off(message: impl fmt::Display) -> Self {
+        Self::new(FailureKind::Node(ErrorKind::Internal), message)
+    }
+
+    /// A function failed.
+    pub(crate) fn function(error: &ScriptError) -> Self {
+        let kind = FailureKind::Function(error.cause);
+        Self::new(kind, &error.message).with_stack(error.stack.clone())
+    }
+
+    /// The failure as one of a phase.
+    #[must_use]
+    pub fn in_phase(mut self, phase: usize) -> Self {
+        self.0.phase = Some(phase);
+        self
+    }
+
+    /// The failure as one of an input.
+    #[must_use]
+    pub fn of(mut self, input: FailedInput) -> Self {
+        self.0.input = Some(input);
+        self
+    }
+
+    /// The failure as one on a node.
+    #[must_use]
+    pub fn on(mut self, node: &str) -> Self {
+        self.0.node = Some(node.to_owned());
+        self
+    }
+
+    /// The failure with a JavaScript stack.
+    #[must_use]
+    pub fn with_stack(mut self, stack: Option<String>) -> Self {
+        self.0.stack = stack;
+        self
+    }
+
+    /// The failure as one of what a phase calls.
+    #[must_use]
+    pub(crate) fn calling(mut self, function: &str) -> Self {
+        self.0.function = Some(function.to_owned());
+        self
+    }
+
+    /// About the bytes that it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        let input = match &self.input {
+            Some(FailedInput::Object { id, keydata }) => {
+                let keydata = keydata.as_ref().map_or(0, |text| text.0.len());
+                id.bucket.bucket_type.len() + id.bucket.name.len() + id.key.len() + keydata
+            }
+            Some(FailedInput::Code(id)) => id.bucket.name.len() + id.key.len(),
+            Some(FailedInput::Row(row)) => row.bytes(),
+            None => 0,
+        };
+        let texts = [&self.function, &self.stack, &self.node].into_iter().flatten();
+        size_of::<FailureFacts>()
+            + self.message.len()
+            + texts.map(String::len).sum::<usize>()
+            + input
     }
 }
 
-/// The parts of a failure's JSON.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Report {
-    error: String,
-    phase: Option<usize>,
-    input: Option<String>,
-    kind: Option<&'static str>,
-    stack: Option<String>,
-    object: Option<(String, String)>,
-    node: Option<String>,
-}
+impl Deref for Failure {
+    type Target = FailureFacts;
 
-impl Report {
-    pub(crate) fn new(error: impl std::fmt::Display) -> Self {
-        Self { error: error.to_string(), ..Self::default() }
-    }
-
-    /// What a function's failure says.
-    pub(crate) fn script(error: &ScriptError) -> Self {
-        Self {
-            error: error.message.clone(),
-            kind: Some(cause(error.cause)),
-            stack: error.stack.clone(),
-            ..Self::default()
-        }
-    }
-
-    pub(crate) fn phase(mut self, phase: usize) -> Self {
-        self.phase = Some(phase);
-        self
-    }
-
-    /// What the function was given, as text.
-    pub(crate) fn input(mut self, input: &str) -> Self {
-        self.input = Some(quote(input));
-        self
-    }
-
-    pub(crate) fn kind(mut self, kind: &'static str) -> Self {
-        self.kind = Some(kind);
-        self
-    }
-
-    pub(crate) fn object(mut self, bucket: &str, key: &str) -> Self {
-        self.object = Some((bucket.to_owned(), key.to_owned()));
-        self
-    }
-
-    pub(crate) fn node(mut self, node: &str) -> Self {
-        self.node = Some(node.to_owned());
-        self
-    }
-
-    /// Riak's members come first and are always there when a phase is named: clients read them
-    /// without looking whether they exist.
-    fn to_json(&self) -> String {
-        let text = |value: &Option<String>| value.clone().map_or(Value::Null, Value::from);
-        let mut out = Map::new();
-        if let Some(phase) = self.phase {
-            out.insert("phase".into(), phase.into());
-        }
-        out.insert("error".into(), self.error.clone().into());
-        let detailed = self.input.is_some() || self.kind.is_some() || self.stack.is_some();
-        if detailed {
-            out.insert("input".into(), text(&self.input));
-            out.insert("type".into(), self.kind.map_or(Value::Null, Value::from));
-            out.insert("stack".into(), text(&self.stack));
-        }
-        if let Some((bucket, key)) = &self.object {
-            out.insert("bucket".into(), bucket.clone().into());
-            out.insert("key".into(), key.clone().into());
-        }
-        if let Some(node) = &self.node {
-            out.insert("node".into(), node.clone().into());
-        }
-        json::encode(&Value::Object(out).to_string()).into_owned()
+    fn deref(&self) -> &FailureFacts {
+        &self.0
     }
 }
 
-impl From<Report> for Failure {
-    fn from(report: Report) -> Self {
-        Self { body: report.to_json(), stopping: false }
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::new(FailureKind::Node(error.kind()), &error)
     }
 }
 
-fn cause(cause: FailureCause) -> &'static str {
-    match cause {
-        FailureCause::Syntax => "syntax",
-        FailureCause::Thrown => "exception",
-        FailureCause::Undefined => "undefined",
-        FailureCause::Time => "timeout",
-        FailureCause::Memory => "memory",
-        FailureCause::Stack => "stack",
-        FailureCause::ResultSize => "result_size",
-        FailureCause::NotAList => "non_list_result",
-        FailureCause::NotJson => "bad_json",
-        FailureCause::NotUtf8 => "bad_utf8_character_code",
-        FailureCause::BadArgument => "badarg",
-        FailureCause::Worker => "worker",
+/// For logs: what happened, and where.
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let FailureFacts { phase, function, node, input, .. } = &**self;
+        if let Some(phase) = phase {
+            write!(f, "phase {phase}: ")?;
+        }
+        if let Some(function) = function {
+            write!(f, "{function}: ")?;
+        }
+        f.write_str(&self.message)?;
+        if let Some(FailedInput::Object { id, .. }) = input {
+            write!(f, ", for {id}")?;
+        }
+        node.as_ref().map_or(Ok(()), |node| write!(f, ", on {node}"))
     }
 }
 
@@ -178,24 +200,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn failures_have_riaks_members_first() {
+    fn failures_say_what_and_where() {
         let error = ScriptError {
             cause: FailureCause::Thrown,
             message: "TypeError: é".into(),
             stack: Some("at f (1:2)".into()),
             input: Some(0),
         };
-        let report = Report::script(&error).phase(1).input("[\"b\",\"k\"]");
-        let failure = Failure::from(report.object("b", "k").node("n2"));
-        assert_eq!(
-            failure.body,
-            "{\"phase\":1,\"error\":\"TypeError: \\u00e9\",\"input\":\"[\\\"b\\\",\\\"k\\\"]\",\
-             \"type\":\"exception\",\"stack\":\"at f (1:2)\",\"bucket\":\"b\",\"key\":\"k\",\
-             \"node\":\"n2\"}"
-        );
-        assert_eq!(Failure::timeout().body, r#"{"error":"timeout"}"#);
-        assert_eq!(Failure::phase(3, "no").body, r#"{"phase":3,"error":"no"}"#);
-        let stopping = Failure::stopping("n1");
-        assert!(stopping.stopping && stopping.body.ends_with(r#"node","node":"n1"}"#));
+        let id = ObjectId::new(BucketId::typed("t", "b"), "k");
+        let input = FailedInput::Object { id, keydata: None };
+        let failure = Failure::function(&error).in_phase(1).of(input).on("n2");
+        assert_eq!(failure.to_string(), "phase 1: TypeError: é, for t/b/k, on n2");
+        assert_eq!(failure.kind, FailureKind::Function(FailureCause::Thrown));
+        assert_eq!(failure.stack.as_deref(), Some("at f (1:2)"));
+        let failure = Failure::from(Error::unavailable("nobody is there"));
+        assert_eq!(failure.to_string(), "nobody is there");
+        assert_eq!(failure.kind, FailureKind::Node(ErrorKind::Unavailable));
     }
 }

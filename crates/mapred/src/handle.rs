@@ -6,11 +6,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use serde_json::value::RawValue;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::failure::Failure;
+use crate::failure::{Failure, FailureKind};
 use crate::grammar::Query;
 use crate::graph::{ByStage, StageGraph, StageId, StageSpec};
 use crate::limits;
@@ -47,7 +46,7 @@ pub(crate) enum Ending {
 /// Reports of inputs that were left out, as far as the client has not taken them.
 #[derive(Debug, Default)]
 struct Skipped {
-    reports: Vec<Box<RawValue>>,
+    failures: Vec<Failure>,
     bytes: usize,
 }
 
@@ -137,10 +136,18 @@ impl QueryHandle {
         self.skipped_count.load(Ordering::Relaxed)
     }
 
-    /// The inputs that were left out since the last call, as JSON objects such as failures have; of
-    /// very many the first.
-    pub fn take_skipped(&self) -> Vec<Box<RawValue>> {
-        std::mem::take(&mut *self.skipped.lock()).reports
+    /// Why inputs were left out since the last call, each with the input; of very many the first.
+    pub fn take_skipped(&self) -> Vec<Failure> {
+        std::mem::take(&mut *self.skipped.lock()).failures
+    }
+
+    /// The failure with what the phase calls, where its function failed.
+    pub(crate) fn named(&self, failure: Failure) -> Failure {
+        let phase = failure.phase.filter(|_| matches!(failure.kind, FailureKind::Function(_)));
+        match phase.and_then(|phase| self.graph.of_phase(phase)) {
+            Some(stage) => failure.calling(&stage.function),
+            None => failure,
+        }
     }
 
     /// What each phase cost on each node, as JSON.
@@ -192,7 +199,7 @@ impl QueryHandle {
             Some(Ending::Stop) => Failure::stopping(&self.node),
             Some(Ending::Operator) | None => {
                 count("mapring_mapred_queries_cancelled_total", 1);
-                Failure::query("the query was ended by an operator")
+                Failure::new(FailureKind::Ended, "the query was ended by an operator")
             }
         }
     }
@@ -252,11 +259,12 @@ impl QueryHandle {
         let mut kept = self.skipped.lock();
         for failure in inputs {
             self.skipped_count.fetch_add(1, Ordering::Relaxed);
-            let room = kept.reports.len() < limits::SKIPPED_KEPT
+            let room = kept.failures.len() < limits::SKIPPED_KEPT
                 && kept.bytes < limits::SKIPPED_KEPT_BYTES;
-            if room && let Ok(report) = RawValue::from_string(failure.body) {
-                kept.bytes += report.get().len();
-                kept.reports.push(report);
+            if room {
+                let failure = self.named(failure);
+                kept.bytes += failure.bytes();
+                kept.failures.push(failure);
             }
         }
         self.skipped_count()
@@ -334,14 +342,15 @@ mod tests {
         query.end(Ending::Stop);
         for _ in 0..2 {
             let failure = query.ended().await;
-            assert!(failure.body.contains("operator") && !failure.stopping, "{failure:?}");
+            assert_eq!(failure.kind, FailureKind::Ended);
         }
     }
 
     #[test]
     fn so_many_skipped_inputs_are_kept() {
         let query = QueryHandle::idle(1, r#"{"inputs":"b","query":[]}"#);
-        let failures = || (0..limits::SKIPPED_KEPT).map(|at| Failure::phase(0, at));
+        let failures =
+            || (0..limits::SKIPPED_KEPT).map(|at| Failure::new(FailureKind::BadInput, at));
         assert_eq!(query.skip(failures()), limits::SKIPPED_KEPT as u64);
         assert_eq!(query.skip(failures()), 2 * limits::SKIPPED_KEPT as u64);
         assert_eq!(query.take_skipped().len(), limits::SKIPPED_KEPT);

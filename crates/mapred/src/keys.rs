@@ -62,6 +62,12 @@ pub(crate) fn to_row(input: &KeyInput) -> Result<Row> {
     Ok(Row::value(text))
 }
 
+/// An object with its key data as the query language writes it; where a name is no UTF-8, as logs do.
+pub fn key_form(id: &ObjectId, keydata: Option<&JsonText>) -> String {
+    let input = KeyInput { id: id.clone(), keydata: keydata.cloned() };
+    to_row(&input).map_or_else(|_| id.to_string(), Row::into_text)
+}
+
 /// An input as a value for a reduce that has an Erlang name. To Erlang a name alone is a pair, which
 /// shows in the answers of such functions over keys; every other form is as in [`to_row`].
 ///

@@ -1,17 +1,19 @@
 //! MapReduce: the query grammar, the planner, units of work, the coordinator.
 //!
-//! A query's way: [`grammar`] reads it; [`admission`] lets it in; [`graph`] makes stages of
-//! it; [`coordinator`] plans it and follows its units of work; [`node`] runs the units beside the
-//! objects and calls the workers (`mapring_workers`); [`json`] rewrites kept results in Riak's form;
-//! [`answer`] collects a plain answer.
+//! A query's way: [`grammar`] reads it, or says what is wrong ([`rejection`]); [`admission`] lets it
+//! in; [`graph`] makes stages of it; [`coordinator`] plans it and follows its units of work; [`node`]
+//! runs the units beside the objects and calls the workers (`mapring_workers`); [`json`] rewrites kept
+//! results in Riak's form; [`answer`] collects a plain answer. What goes wrong on the way is a
+//! [`failure`]. Rejections and failures are facts, of which a protocol makes its words.
 //!
-//! Invariants (see `docs/ARCHITECTURE.md`): a page of a unit is accepted whole or not at all, and only once (I4,
-//! I5); every queue is bounded (I6).
+//! Invariants (see `docs/ARCHITECTURE.md`): a page of a unit is accepted whole or not at all, and
+//! only once (I4, I5); every queue is bounded (I6).
 
-pub mod answer;
+pub mod json;
 pub mod limits;
 
 mod admission;
+mod answer;
 mod config;
 mod coordinator;
 mod explain;
@@ -19,7 +21,6 @@ mod failure;
 mod grammar;
 mod graph;
 mod handle;
-mod json;
 mod keys;
 mod metered;
 mod natives;
@@ -27,6 +28,7 @@ mod node;
 mod objects;
 mod query;
 mod registry;
+mod rejection;
 mod report;
 mod results;
 mod service;
@@ -44,10 +46,12 @@ use mapring_workers::Workers;
 
 pub use answer::{Answer, is_one_object};
 pub use config::MapredConfig;
-pub use failure::{Failure, Rejection};
+pub use failure::{FailedInput, Failure, FailureFacts, FailureKind};
 pub use grammar::Query;
 pub use handle::QueryHandle;
-pub use mapring_script::Row;
+pub use keys::key_form;
+pub use mapring_script::{FailureCause, JsonText, Row};
+pub use rejection::{Rejection, RejectionFacts, RejectionKind};
 pub use report::{PhaseReport, QueryId, QueryList, QueryReport};
 pub use results::{PhaseResults, Results, Started};
 pub use unit::SERVICE;
@@ -93,14 +97,6 @@ impl MapReduce {
     /// What peers call.
     pub fn service(&self) -> Arc<dyn Service> {
         self.engine.service()
-    }
-
-    /// Reads the body of a `POST /mapred`.
-    ///
-    /// # Errors
-    /// The 400 text of fact R39.
-    pub fn parse(&self, body: &[u8]) -> Result<Query, Rejection> {
-        grammar::parse(body)
     }
 
     /// Starts a query. Its time runs from now on.

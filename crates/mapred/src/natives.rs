@@ -1,20 +1,16 @@
-//! Which Erlang-named built-ins there are: a query that names another, or a key filter that does not
-//! exist, is refused before it runs.
+//! Which Erlang-named built-ins there are: a query that names another is refused before it runs.
 
 use mapring_script::Function;
 use mapring_script::native::{self, Kind};
 
-use crate::failure::Rejection;
-use crate::grammar::{Callee, Inputs, PhaseKind, Query};
+use crate::grammar::{Callee, PhaseKind, Query};
+use crate::rejection::{Rejection, RejectionKind};
 
-/// Refuses queries that name an Erlang function or a key filter that is not there.
+/// Refuses queries that name an Erlang function that is not there.
 ///
 /// # Errors
-/// The rejection, which names the phase, or the filter.
+/// The rejection, which names the phase.
 pub(crate) fn check(query: &Query) -> Result<(), Rejection> {
-    if let Inputs::BadFilter(name) = &query.spec().inputs {
-        return Err(Rejection::bad_filter(name));
-    }
     for (number, phase) in query.spec().phases.iter().enumerate() {
         let (code, kind, arity) = match &phase.kind {
             PhaseKind::Map(code) => (code, Kind::Map, 3),
@@ -24,9 +20,9 @@ pub(crate) fn check(query: &Query) -> Result<(), Rejection> {
         if let Callee::Given(Function::Erlang { module, function }) = &code.callee
             && native::known(module, function) != Some(kind)
         {
-            let text =
-                format!("PhaseSpec specifies {module}:{function}/{arity}, which is not exported");
-            return Err(Rejection::phase(number, &text));
+            let (module, function) = (module.clone(), function.clone());
+            let kind = RejectionKind::UnknownFunction { phase: number, module, function, arity };
+            return Err(Rejection::new(kind).at(format!("query[{number}]")));
         }
     }
     Ok(())
@@ -40,43 +36,26 @@ mod tests {
     use crate::grammar;
 
     #[track_caller]
-    fn refused(kind: &str, module: &str, function: &str, expect: Option<&str>) {
+    fn check_arity(kind: &str, module: &str, function: &str, expect: Option<u8>) {
         let body = format!(
             r#"{{"inputs":"b","query":[{{"link":{{}}}},
                 {{"{kind}":{{"language":"erlang","module":"{module}","function":"{function}"}}}}]}}"#
         );
         let found = check(&grammar::parse(body.as_bytes()).unwrap()).err();
-        assert!(found.iter().all(|refusal| refusal.json));
-        assert_eq!(found.map(|refusal| refusal.body).as_deref(), expect);
+        let expect = expect.map(|arity| {
+            let (module, function) = (module.to_owned(), function.to_owned());
+            let kind = RejectionKind::UnknownFunction { phase: 1, module, function, arity };
+            Rejection::new(kind).at("query[1]")
+        });
+        assert_eq!(found, expect);
     }
 
     #[test]
     fn functions_that_are_not_there() {
-        refused("map", MODULE, "map_object_value", None);
-        refused("reduce", MODULE, "reduce_sum", None);
-        refused(
-            "map",
-            MODULE,
-            "zork",
-            Some(
-                r#"{"phase":1,"error":"PhaseSpec specifies riak_kv_mapreduce:zork/3, which is not exported"}"#,
-            ),
-        );
-        refused(
-            "reduce",
-            "m",
-            "reduce_sum",
-            Some(
-                r#"{"phase":1,"error":"PhaseSpec specifies m:reduce_sum/2, which is not exported"}"#,
-            ),
-        );
-        refused(
-            "map",
-            MODULE,
-            "reduce_sum",
-            Some(
-                r#"{"phase":1,"error":"PhaseSpec specifies riak_kv_mapreduce:reduce_sum/3, which is not exported"}"#,
-            ),
-        );
+        check_arity("map", MODULE, "map_object_value", None);
+        check_arity("reduce", MODULE, "reduce_sum", None);
+        check_arity("map", MODULE, "zork", Some(3));
+        check_arity("reduce", "m", "reduce_sum", Some(2));
+        check_arity("map", MODULE, "reduce_sum", Some(3));
     }
 }

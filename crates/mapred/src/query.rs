@@ -23,7 +23,7 @@ use crate::admission::Admission;
 use crate::answer::{Answer, Answers};
 use crate::config::MapredConfig;
 use crate::coordinator::{self, Coordinator, Shared};
-use crate::failure::{Failure, Rejection};
+use crate::failure::Failure;
 use crate::grammar::Query;
 use crate::graph::StageGraph;
 use crate::handle::QueryHandle;
@@ -31,6 +31,7 @@ use crate::metered::{self, Counted, count};
 use crate::node::{EndOnDrop, Node, NodePermits};
 use crate::objects::Objects;
 use crate::registry::{Registry, Shutdown};
+use crate::rejection::Rejection;
 use crate::report::{QueryId, QueryList, QueryReport};
 use crate::results::{PhaseResults, Started};
 use crate::service::{self, MapReduceService};
@@ -94,7 +95,8 @@ impl Engine {
             completed.store(ended.is_ok(), Ordering::Release);
             if let Err(failure) = ended {
                 count("mapring_mapred_queries_failed_total", 1);
-                tracing::info!(query = %shown.id, failure = failure.body, "a query failed");
+                let failure = shown.named(failure);
+                tracing::info!(query = %shown.id, %failure, "a query failed");
                 // An error means that the client has gone.
                 let _ = sender.send(Err(failure)).await;
             }
@@ -108,7 +110,7 @@ impl Engine {
                     Some(next) => next,
                     None if complete.load(Ordering::Acquire) => return None,
                     // Whatever ended it, what has come is not all.
-                    None => return Some((Err(Failure::query("the query broke off")), None)),
+                    None => return Some((Err(Failure::broken_off("the query broke off")), None)),
                 };
                 let goes_on = next.is_ok();
                 Some((next, goes_on.then_some((receiver, task))))
@@ -268,7 +270,7 @@ async fn encode(executor: &Arc<dyn Executor>, values: Vec<Row>) -> Result<Vec<Ro
     match executor::run(executor.as_ref(), work).await {
         Ok(rewritten) => Ok(rewritten),
         Err(error) => match std::mem::take(&mut *values.lock()) {
-            lost if lost.is_empty() => Err(Failure::query(error)),
+            lost if lost.is_empty() => Err(Failure::from(error)),
             // No room in the executor's queue: better here than not at all.
             untouched => Ok(rewrite_all(untouched)),
         },

@@ -317,6 +317,11 @@ mod tests {
         for frame in [Frame::Renew, page.clone()] {
             assert_eq!(decode::<Frame>(&encode(&frame)).unwrap(), frame);
         }
+        // As nodes have sent them from the first version on: each a text, its length before it.
+        let sent = encode(&page);
+        for row in [&b"\x031.0"[..], b"\x08 {\"a\":1}"] {
+            assert!(sent.windows(row.len()).any(|bytes| bytes == row), "{sent:?}");
+        }
         let Frame::Page(inner) = page.clone() else { panic!("no page") };
         assert_eq!(encode_page(inner), encode(&page));
     }

@@ -4,10 +4,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures::StreamExt;
-use mapring_mapred::{Row, Started};
+use mapring_mapred::{FailedInput, Failure, Query, Rejection, Row, Started};
 use mapring_types::{BucketId, Error, Result};
 use serde_json::Value;
-use serde_json::value::RawValue;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::contended_writers::SHARED;
@@ -270,17 +269,17 @@ async fn answer(world: &World, life: &Life, question: &Question) -> Result<Answe
 }
 
 async fn mapred(life: &Life, query: &str) -> Result<Answer> {
-    let refused = |refusal: mapring_mapred::Rejection| Error::invalid(refusal.body);
-    let query = life.mapred.parse(query.as_bytes()).map_err(refused)?;
+    let refused = |rejection: Rejection| Error::invalid(rejection.to_string());
+    let query = Query::parse(query.as_bytes()).map_err(refused)?;
     let Started { mut results, handle } = life.mapred.start(query).await.map_err(refused)?;
     let mut answer = Answer::default();
     while let Some(part) = results.next().await {
-        let part = part.map_err(|failure| Error::unavailable(failure.body))?;
+        let part = part.map_err(|failure| Error::unavailable(failure.to_string()))?;
         answer.values.extend(part.values.into_iter().map(Row::into_text));
     }
-    let key = |report: Box<RawValue>| {
-        let report: Value = serde_json::from_str(report.get()).unwrap_or_default();
-        report["key"].as_str().unwrap_or("nobody knows what").to_owned()
+    let key = |failure: Failure| match &failure.input {
+        Some(FailedInput::Object { id, .. }) => String::from_utf8_lossy(&id.key).into_owned(),
+        _ => "nobody knows what".to_owned(),
     };
     answer.skipped = handle.take_skipped().into_iter().map(key).collect();
     Ok(answer)

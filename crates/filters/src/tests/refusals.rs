@@ -8,23 +8,26 @@ use crate::term::Term;
 #[track_caller]
 fn check_malformed(filters: &str, expect: &str) {
     match Filters::parse(raw(filters)) {
-        Err(FilterError::Malformed(what)) => assert!(what.contains(expect), "{filters}: {what}"),
+        Err(error @ FilterError::Malformed { .. }) => {
+            assert!(error.to_string().contains(expect), "{filters}: {error}");
+        }
         other => panic!("{filters}: {other:?}"),
     }
 }
 
 #[track_caller]
-fn check_unknown(filters: &str, expect: &str) {
+fn check_unknown(filters: &str, place: &str, name: &str) {
     let refused = Filters::parse(raw(filters));
-    assert_eq!(refused, Err(FilterError::Unknown(expect.to_owned())), "{filters}");
+    let expect = FilterError::Unknown { place: place.to_owned(), name: name.to_owned() };
+    assert_eq!(refused, Err(expect), "{filters}");
 }
 
 #[test]
 fn names() {
-    check_unknown(r#"[["bogus"]]"#, "bogus");
-    check_unknown(r#"[["eq","a"],["EQ","a"]]"#, "EQ");
-    check_unknown(r#"[["",1]]"#, "");
-    check_unknown(r#"[["and",[["nope"]]]]"#, "nope");
+    check_unknown(r#"[["bogus"]]"#, "key_filters[0]", "bogus");
+    check_unknown(r#"[["eq","a"],["EQ","a"]]"#, "key_filters[1]", "EQ");
+    check_unknown(r#"[["",1]]"#, "key_filters[0]", "");
+    check_unknown(r#"[["and",[["nope"]]]]"#, "key_filters[0][1][0]", "nope");
     check_all(&[(r#"[["sounds_like","a"]]"#, "a", "\"sounds_like\" is not defined")]);
 }
 
@@ -176,7 +179,7 @@ proptest! {
         for name in known.iter().copied().chain([name.as_str()]) {
             let text = format!(r#"[["to_lower"],["{name}",{argument},{argument}]]"#);
             if let Ok(filters) = Filters::parse(raw(&text)) {
-                let _ = filters.compile().and_then(|compiled| compiled.keeps(&key));
+                let _ = filters.compile().map(|compiled| compiled.keeps(&key));
             }
         }
     }

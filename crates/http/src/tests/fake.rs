@@ -14,7 +14,8 @@ use mapring_cluster::fixed::{FixedCluster, FixedGroup};
 use mapring_cluster::{Change, Chosen, Cluster as _, ClusterStatus, MetadataStatus, Outcome, View};
 use mapring_kv::{DeleteOptions, GetOptions, NewValue, ObjectPart, Progress, PutOptions};
 use mapring_mapred::{
-    Answer, Failure, PhaseResults, QueryId, QueryList, QueryReport, Rejection, Results, Row,
+    Answer, Failure, FailureKind, PhaseResults, QueryId, QueryList, QueryReport, Rejection,
+    RejectionKind, Results, Row,
 };
 use mapring_ring::hash::RingSize;
 use mapring_types::{
@@ -22,7 +23,6 @@ use mapring_types::{
     VersionVector,
 };
 use parking_lot::Mutex;
-use serde_json::value::RawValue;
 use tokio::sync::{Notify, mpsc};
 
 pub(crate) struct Store {
@@ -257,8 +257,12 @@ struct Run {
 impl Queries for Script {
     fn parse(&self, body: &[u8]) -> Result<Box<dyn ParsedQuery>, Rejection> {
         match body {
-            b"text" => Err(Rejection { body: "not JSON\n".into(), json: false, failure: false }),
-            b"json" => Err(Rejection { body: "{\"phase\":0}".into(), json: true, failure: false }),
+            b"text" => Err(Rejection::new(RejectionKind::NotAnObject)),
+            b"json" => {
+                let (module, function) = ("m".into(), "f".into());
+                let kind = RejectionKind::UnknownFunction { phase: 0, module, function, arity: 3 };
+                Err(Rejection::new(kind))
+            }
             _ => {
                 let (sender, results) = mpsc::unbounded_channel();
                 *self.sender.lock() = Some(sender);
@@ -286,7 +290,7 @@ impl Queries for Script {
 
     fn end_all(&self) -> usize {
         let sender = self.sender.lock().take();
-        let stopping = Failure { body: "{\"error\":\"stopping\"}".into(), stopping: true };
+        let stopping = Failure::new(FailureKind::Stopping, "stopping");
         sender.is_some_and(|sender| sender.send(Err(stopping)).is_ok()).into()
     }
 }
@@ -294,15 +298,13 @@ impl Queries for Script {
 /// A query of which there is little to see.
 #[derive(Default)]
 pub(crate) struct Unwatched {
-    skipped: Mutex<Vec<Box<RawValue>>>,
+    skipped: Mutex<Vec<Failure>>,
     count: u64,
     profile: Option<String>,
 }
 
 impl Unwatched {
-    pub(crate) fn with(skipped: &[&str], profile: Option<&str>) -> Self {
-        let raw = |text: &&str| RawValue::from_string((*text).to_owned()).unwrap();
-        let skipped: Vec<_> = skipped.iter().map(raw).collect();
+    pub(crate) fn with(skipped: Vec<Failure>, profile: Option<&str>) -> Self {
         let count = skipped.len() as u64;
         Self { skipped: Mutex::new(skipped), count, profile: profile.map(str::to_owned) }
     }
@@ -330,7 +332,7 @@ impl Watched for Unwatched {
         self.count
     }
 
-    fn take_skipped(&self) -> Vec<Box<RawValue>> {
+    fn take_skipped(&self) -> Vec<Failure> {
         std::mem::take(&mut *self.skipped.lock())
     }
 

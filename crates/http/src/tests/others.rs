@@ -3,7 +3,7 @@
 use mapring_api::backend::Objects as _;
 use mapring_cluster::Change;
 use mapring_kv::{Holdings, StaleReplicas};
-use mapring_mapred::{Failure, PhaseResults, Row};
+use mapring_mapred::{Failure, FailureKind, PhaseResults, Row};
 use mapring_ring::Partition;
 use mapring_types::{Error, NodeId};
 use serde_json::{Value, json};
@@ -329,7 +329,7 @@ fn values(phase: usize, values: &[&str]) -> Result<PhaseResults, Failure> {
 }
 
 fn failure() -> Result<PhaseResults, Failure> {
-    Err(Failure { body: r#"{"phase":0,"error":"x"}"#.into(), stopping: false })
+    Err(Failure::new(FailureKind::Ended, "x").in_phase(0))
 }
 
 #[tokio::test]
@@ -340,7 +340,7 @@ async fn plain_queries_are_answered() {
         (vec![values(0, &["1", "2"]), values(0, &["3"])], 200, "[1,2,3]"),
         (vec![], 200, "[]"),
         (vec![values(0, &["1"]), failure()], 500, r#"{"phase":0,"error":"x"}"#),
-        (vec![Err(Failure { body: "{}".into(), stopping: true })], 503, "{}"),
+        (vec![Err(Failure::new(FailureKind::Stopping, "x"))], 503, r#"{"error":"x"}"#),
     ] {
         let script = async {
             fixture.queries.started.notified().await;
@@ -368,7 +368,7 @@ async fn wrong_queries_are_refused_in_order() {
     assert_eq!(client.request("PUT", "/mapred", JSON, b"{}").await.status, 405);
     // What is wrong with the text comes before what is wrong with the type.
     let text = client.request("POST", "/mapred", &[], b"text").await;
-    assert_eq!((text.status, text.text()), (400, "not JSON\n".into()));
+    assert_eq!((text.status, text.text()), (400, "The POST body was not a JSON object.\n".into()));
     let json = client.request("POST", "/mapred", &[], b"json").await;
     assert_eq!((json.status, json.header("content-type")), (400, Some("application/json")));
     let types = ["Content-Type: text/plain", "Accept: multipart/mixed"];

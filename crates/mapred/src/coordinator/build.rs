@@ -44,7 +44,9 @@ pub(super) fn stages(
 fn function(phases: &[Resolved], phase: usize) -> Result<PhaseFunction, Failure> {
     match phases.get(phase) {
         Some(Resolved::Function(function)) => Ok(function.clone()),
-        Some(Resolved::Link(_)) | None => Err(Failure::phase(phase, "it has no function")),
+        Some(Resolved::Link(_)) | None => {
+            Err(Failure::broken_off("it has no function").in_phase(phase))
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use mapring_script::Row;
 
-use crate::failure::{Failure, Report};
+use crate::failure::{FailedInput, Failure, FailureKind};
 use crate::grammar::{Inputs, KeyInput};
 use crate::keys;
 
@@ -20,7 +20,7 @@ impl Input {
             Self::Key(input) => keys::to_row(&input),
             Self::Value(value) => Ok(value),
         };
-        value.map_err(|error| Failure::phase(0, error))
+        value.map_err(|error| Failure::from(error).in_phase(0))
     }
 
     /// As the name of an object.
@@ -35,7 +35,7 @@ impl Input {
 /// The input at a place, and the place of the next one.
 pub(super) fn next_input(inputs: &Inputs, at: usize) -> Option<(Input, usize)> {
     match inputs {
-        Inputs::Scan(_) | Inputs::BadFilter(_) => None,
+        Inputs::Scan(_) => None,
         Inputs::Keys(list) => list.read(at).map(|(input, next)| (Input::Key(input), next)),
         Inputs::Values(values) => {
             values.get(at).map(|value| (Input::Value(Row::Value(value)), at + 1))
@@ -48,6 +48,7 @@ pub(super) fn key(phase: usize, value: &Row) -> Result<KeyInput, Failure> {
     keys::parse(value).ok_or_else(|| {
         let words = "a result is no input for the phase that follows: it takes [bucket, key], \
                      [bucket, key, keydata] or [bucket, key, keydata, type]";
-        Report::new(words).phase(phase).input(value.text()).kind("bad_input").into()
+        let failure = Failure::new(FailureKind::BadInput, words).in_phase(phase);
+        failure.of(FailedInput::Row(value.clone()))
     })
 }

@@ -13,16 +13,16 @@ use futures::future::BoxFuture;
 use mapring_kv::Cursor;
 use mapring_ring::Partition;
 use mapring_script::{PhaseFunction, Row};
-use mapring_types::{Error, NodeId, quote};
+use mapring_types::{Error, NodeId};
 
 use super::lane::Step;
 use super::router::{Replica, Router};
-use crate::failure::{Failure, Report};
+use crate::failure::{FailedInput, Failure, FailureKind};
 use crate::grammar::{KeyInput, Scan};
 use crate::handle::PageStats;
+use crate::limits;
 use crate::metered::count;
 use crate::unit::{Broken, Prereduce, UnitOptions, Work};
-use crate::{keys, limits};
 
 /// What the units of a phase do.
 pub(super) struct Task {
@@ -291,10 +291,8 @@ impl LaneStage {
 
     fn given_up(&self, what: &str, error: &Error) -> Failure {
         let tries = limits::TRIES;
-        Failure::phase(
-            self.task.phase,
-            format_args!("{what} could not be worked on in {tries} tries, the last: {error}"),
-        )
+        let message = format!("{what} could not be worked on in {tries} tries, the last: {error}");
+        Failure::new(FailureKind::Node(error.kind()), message).in_phase(self.task.phase)
     }
 
     /// Takes work away from nodes that are down.
@@ -352,17 +350,11 @@ impl Waiting {
 }
 
 /// What the client is told of a function that failed on a node.
-/// With `short` long names are cut, where there may be many.
-pub(super) fn broken_function(broken: Broken, node: &str, short: bool) -> Failure {
+pub(super) fn broken_function(broken: Broken, node: &str) -> Failure {
     let phase = usize::try_from(broken.phase).unwrap_or(usize::MAX);
-    let mut report = Report::script(&broken.error).phase(phase).node(node);
-    if let Some((id, keydata)) = broken.input {
-        let input = KeyInput { id, keydata };
-        let text = keys::to_row(&input).map_or_else(|_| input.id.to_string(), Row::into_text);
-        let key = String::from_utf8_lossy(&input.id.key).into_owned();
-        let bucket = input.id.bucket.to_string();
-        let (bucket, key) = if short { (quote(&bucket), quote(&key)) } else { (bucket, key) };
-        report = report.input(&text).object(&bucket, &key);
+    let failure = Failure::function(&broken.error).in_phase(phase).on(node);
+    match broken.input {
+        Some((id, keydata)) => failure.of(FailedInput::Object { id, keydata }),
+        None => failure,
     }
-    report.into()
 }

@@ -33,7 +33,7 @@ use mapring_types::{ErrorKind, NodeId, Result as KvResult};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use crate::failure::{Failure, Report};
+use crate::failure::Failure;
 use crate::grammar::{Inputs, OnError, Query};
 use crate::graph::{ByStage, StageGraph, StageId};
 use crate::handle::PageStats;
@@ -109,7 +109,6 @@ impl Coordinator {
                 }
                 None
             }
-            Inputs::BadFilter(_) => None,
             Inputs::Keys(_) | Inputs::Values(_) => Some(0),
         };
         let me = router.name(shared.cluster.view().me);
@@ -247,13 +246,11 @@ impl Coordinator {
             }
             Event::Checked(id, found) => {
                 let phase = self.graph.get(id).phase;
-                let failed =
-                    |error: ScriptError| Report::script(&error).phase(phase).node(&self.me);
-                found.map_err(|error| failed(error).into())
+                found.map_err(|error| Failure::function(&error).in_phase(phase).on(&self.me))
             }
             Event::Planned(request, coverage) => {
                 self.planning = None;
-                self.router.planned(&request, coverage.map_err(Failure::query)?);
+                self.router.planned(&request, coverage?);
                 for stage in self.stages.iter_mut() {
                     if let StageKind::Lanes(lanes) = &mut stage.kind {
                         lanes.assign(&mut self.router);
@@ -330,12 +327,12 @@ impl Coordinator {
         self.shared.handle.record(id, &name, stats);
         let Some(last) = skipped.last().cloned() else { return Ok(()) };
         count("mapring_mapred_inputs_skipped_total", skipped.len() as u64);
-        let failures = skipped.into_iter().map(|broken| broken_function(broken, &name, true));
+        let failures = skipped.into_iter().map(|broken| broken_function(broken, &name));
         let all = self.shared.handle.skip(failures);
         match self.query.spec().options.on_error {
             OnError::Skip(most) if all <= most => Ok(()),
             // The one that was too many is what the client is told.
-            _ => Err(broken_function(last, &name, false)),
+            _ => Err(broken_function(last, &name)),
         }
     }
 

@@ -65,8 +65,10 @@ impl Outbox {
     pub(super) fn pop(&mut self) -> Option<PhaseResults> {
         let oldest = self.batches.pop_front()?;
         let bytes = oldest.bytes();
+        assert!(!oldest.values.is_empty(), "a batch of no results");
         assert!(bytes <= self.bytes, "{bytes} bytes leave an outbox of {}", self.bytes);
         self.bytes -= bytes;
+        assert!(self.bytes == 0 || !self.batches.is_empty(), "{} bytes of nothing", self.bytes);
         Some(oldest)
     }
 }

@@ -10,7 +10,7 @@ use mapring_workers::Reduce;
 use tokio::time::Instant;
 
 use super::shared::Shared;
-use crate::failure::{Failure, Report};
+use crate::failure::Failure;
 use crate::handle::PageStats;
 use crate::limits;
 use crate::unit::{self, Cost};
@@ -152,7 +152,7 @@ impl ReduceStage {
             }
             Err(error) => {
                 self.at = At::Over;
-                Err(Report::script(&error).phase(self.phase).node(me).into())
+                Err(Failure::function(&error).in_phase(self.phase).on(me))
             }
         }
     }

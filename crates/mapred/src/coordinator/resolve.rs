@@ -3,7 +3,7 @@
 use mapring_script::{Binary, Function, PhaseFunction};
 use mapring_types::ObjectId;
 
-use crate::failure::{Failure, Report};
+use crate::failure::{FailedInput, Failure, FailureKind};
 use crate::grammar::{Callee, Code, LinkSpec, PhaseKind, Query};
 use crate::objects::Objects;
 
@@ -16,7 +16,7 @@ pub(crate) enum Resolved {
 /// Fetches the functions that the phases name: stored ones are read once, here.
 ///
 /// # Errors
-/// A failure whose text contains `worker_startup_failed`, which clients look for.
+/// A [`FailureKind::NoFunction`].
 pub(crate) async fn resolve(
     query: &Query,
     objects: &dyn Objects,
@@ -44,8 +44,8 @@ async fn function(
         Callee::Given(function) => function.clone(),
         Callee::Stored(id) => stored(phase, id, objects).await?,
         Callee::ErlangSource => {
-            let words = "worker_startup_failed: functions as Erlang text cannot be run";
-            return Err(Failure::phase(phase, words));
+            let message = "functions as Erlang text cannot be run";
+            return Err(Failure::new(FailureKind::NoFunction, message).in_phase(phase));
         }
     };
     Ok(PhaseFunction { function, arg: code.arg.clone(), binary })
@@ -53,9 +53,9 @@ async fn function(
 
 async fn stored(phase: usize, id: &ObjectId, objects: &dyn Objects) -> Result<Function, Failure> {
     let failed = |why: &str| {
-        let text = format!("worker_startup_failed: the stored function {id} {why}");
-        let key = String::from_utf8_lossy(&id.key);
-        Report::new(text).phase(phase).object(&id.bucket.to_string(), &key)
+        let message = format!("the stored function {id} {why}");
+        let failure = Failure::new(FailureKind::NoFunction, message).in_phase(phase);
+        failure.of(FailedInput::Code(id.clone()))
     };
     let object = objects
         .read_quorum(id)
@@ -63,13 +63,13 @@ async fn stored(phase: usize, id: &ObjectId, objects: &dyn Objects) -> Result<Fu
         .map_err(|error| failed(&format!("cannot be read: {error}")))?;
     let live = object.iter().flat_map(|object| &object.siblings).filter(|value| !value.deleted);
     let Some(newest) = live.max_by_key(|value| (value.last_modified, value.dot)) else {
-        return Err(failed("does not exist").into());
+        return Err(failed("does not exist"));
     };
     match std::str::from_utf8(&newest.body) {
         Ok(source) => {
             let (object, source) = (id.to_string(), source.to_owned());
             Ok(Function::Stored { object, source })
         }
-        Err(_) => Err(failed("is not UTF-8").into()),
+        Err(_) => Err(failed("is not UTF-8")),
     }
 }

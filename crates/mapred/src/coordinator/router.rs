@@ -93,8 +93,7 @@ impl Router {
             return Ok(n_val);
         }
         let Some(n_val) = self.view.least_n_val(bucket) else {
-            let name = bucket.bucket_type.escape_ascii();
-            return Err(Failure::query(format_args!("the bucket type {name} does not exist")));
+            return Err(Failure::no_bucket_type(bucket));
         };
         if self.n_vals.len() >= limits::KNOWN_BUCKETS {
             self.n_vals.clear();

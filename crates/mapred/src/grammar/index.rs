@@ -2,16 +2,15 @@
 
 use bytes::Bytes;
 use mapring_kv::Selection;
-use mapring_types::{IndexValue, quote};
+use mapring_types::IndexValue;
 use serde_json::value::RawValue;
 
-use super::refused::{Refused, complaint};
 use super::text::{Fields, Kind, kind, string};
+use crate::rejection::{Rejection, RejectionKind, UNRECOGNIZED};
 
 /// `index` with `key`, or with `start` and `end`.
-pub(super) fn selection(value: &RawValue, fields: &Fields<'_>) -> Result<Selection, Refused> {
-    let unrecognized =
-        |at: &str| Refused::part(at, complaint("Unrecognized format of \"inputs\" field:", value));
+pub(super) fn selection(value: &RawValue, fields: &Fields<'_>) -> Result<Selection, Rejection> {
+    let unrecognized = |at: &str| Rejection::malformed(at, UNRECOGNIZED).given(value);
     let field = fields.get("index").and_then(string).ok_or_else(|| unrecognized(".index"))?;
     let field = field.to_lowercase();
     let bounds = match (fields.get("key"), fields.get("start"), fields.get("end")) {
@@ -41,10 +40,7 @@ pub(super) fn selection(value: &RawValue, fields: &Fields<'_>) -> Result<Selecti
             let (from, to) = if one > other { (other, one) } else { (one, other) };
             Ok(Selection::Terms { field, from, to })
         }
-        _ => Err(Refused::part(
-            ".index",
-            format!("[{{unknown_field_type,<<\"{}\">>}}]\n", quote(&field)),
-        )),
+        _ => Err(Rejection::new(RejectionKind::UnknownIndex { field }).at(".index")),
     }
 }
 
@@ -60,18 +56,13 @@ fn term(field: &str, value: &RawValue) -> Option<IndexValue> {
     }
 }
 
-/// In the words that Riak prints, and then in plain ones.
-fn unparsed(at: &str, field: &str, value: &RawValue) -> Refused {
-    let shown = match string(value) {
-        Some(text) => format!("<<\"{}\">>", quote(&text)),
-        None => quote(value.get()),
-    };
+/// An index cannot hold what it is asked for.
+fn unparsed(at: &str, field: &str, value: &RawValue) -> Rejection {
     let takes = match field {
         "$key" => "keys, which are texts",
         field if field.ends_with("_int") => "whole numbers",
         _ => "texts",
     };
-    let field = quote(field);
-    let riaks = format!("[{{field_parsing_failed,{{<<\"{field}\">>,{shown}}}}}]");
-    Refused::part(at, format!("{riaks}\n{field} takes {takes}, not {}.\n", quote(value.get())))
+    let kind = RejectionKind::IndexTerm { field: field.to_owned(), text: string(value) };
+    Rejection::new(kind).at(at).saying(takes).given(value)
 }

@@ -9,12 +9,10 @@ use serde_json::value::RawValue;
 
 use super::index;
 use super::query::{Inputs, PackedKeys, Scan, Values};
-use super::refused::{Refused, complaint};
 use super::text::{Fields, Kind, each, elements, fields, kind, string};
+use crate::rejection::{Rejection, RejectionKind, UNRECOGNIZED};
 
-const UNRECOGNIZED: &str = "Unrecognized format of \"inputs\" field:";
-
-pub(super) fn parse(value: &RawValue) -> Result<Inputs, Refused> {
+pub(super) fn parse(value: &RawValue) -> Result<Inputs, Rejection> {
     match kind(value) {
         Kind::String => bucket(value).map(whole),
         Kind::Array => list(value),
@@ -25,27 +23,27 @@ pub(super) fn parse(value: &RawValue) -> Result<Inputs, Refused> {
 
 /// What inputs can be, for those that give something else.
 const FORMS: &str = "Inputs are \"bucket\", [\"type\",\"bucket\"], a list of keys such as \
-    [[\"bucket\",\"key\"]], or an object with \"bucket\" and \"index\" or \"key_filters\".\n";
+    [[\"bucket\",\"key\"]], or an object with \"bucket\" and \"index\" or \"key_filters\".";
 
 /// What a key in a list can be.
 const KEY_FORMS: &str = "Keys in a list are [\"bucket\",\"key\"], [\"bucket\",\"key\",keydata] or \
-    [\"bucket\",\"key\",keydata,\"type\"], where keydata may be null.\n";
+    [\"bucket\",\"key\",keydata,\"type\"], where keydata may be null.";
 
-fn unrecognized(at: impl Into<String>, value: &RawValue) -> Refused {
-    Refused::part(at, complaint(UNRECOGNIZED, value) + FORMS)
+fn unrecognized(at: impl Into<String>, value: &RawValue) -> Rejection {
+    Rejection::malformed(at, UNRECOGNIZED).given(value).hint(FORMS)
 }
 
 fn whole(bucket: BucketId) -> Inputs {
     Inputs::Scan(Scan { bucket, selection: Selection::All, filters: None })
 }
 
-fn bucket(value: &RawValue) -> Result<BucketId, Refused> {
+fn bucket(value: &RawValue) -> Result<BucketId, Rejection> {
     let name = string(value).ok_or_else(|| unrecognized("", value))?;
     checked(BucketId::untyped(name), "")
 }
 
 /// A bucket of a bucket type; `None` for everything but a pair of strings.
-fn typed_bucket(value: &RawValue) -> Option<Result<BucketId, Refused>> {
+fn typed_bucket(value: &RawValue) -> Option<Result<BucketId, Rejection>> {
     let parts = elements(value, 2)?;
     let [bucket_type, name] = parts.as_slice() else { return None };
     let (bucket_type, name) = (string(bucket_type)?, string(name)?);
@@ -53,7 +51,7 @@ fn typed_bucket(value: &RawValue) -> Option<Result<BucketId, Refused>> {
 }
 
 /// A pair of strings is a bucket of a bucket type; every other list is one of keys.
-fn list(value: &RawValue) -> Result<Inputs, Refused> {
+fn list(value: &RawValue) -> Result<Inputs, Rejection> {
     if let Some(bucket) = typed_bucket(value) {
         return bucket.map(whole);
     }
@@ -67,14 +65,14 @@ fn list(value: &RawValue) -> Result<Inputs, Refused> {
     });
     match refusal {
         Some(why) => Err(why),
-        None if keys.len() == 0 => Err(Refused::part("", "No inputs were given.\n")),
+        None if keys.len() == 0 => Err(Rejection::malformed("", "No inputs were given.")),
         None => Ok(Inputs::Keys(keys)),
     }
 }
 
 /// `[b,k]`, `[b,k,keydata]` or `[b,k,keydata,type]`.
-fn key(value: &RawValue, keys: &mut PackedKeys) -> Result<(), Refused> {
-    let unrecognized = || Refused::part("", complaint(UNRECOGNIZED, value) + KEY_FORMS);
+fn key(value: &RawValue, keys: &mut PackedKeys) -> Result<(), Rejection> {
+    let unrecognized = || Rejection::malformed("", UNRECOGNIZED).given(value).hint(KEY_FORMS);
     let parts = elements(value, 4).ok_or_else(unrecognized)?;
     let (bucket, key, keydata, bucket_type) = match *parts.as_slice() {
         [bucket, key] => (bucket, key, None, None),
@@ -92,18 +90,18 @@ fn key(value: &RawValue, keys: &mut PackedKeys) -> Result<(), Refused> {
     Ok(())
 }
 
-fn checked(bucket: BucketId, key: &str) -> Result<BucketId, Refused> {
+fn checked(bucket: BucketId, key: &str) -> Result<BucketId, Rejection> {
     let too_long = |part: &Bytes| part.len() > common::KEY_BYTES;
     if too_long(&bucket.bucket_type) || too_long(&bucket.name) || key.len() > common::KEY_BYTES {
         let most = common::KEY_BYTES;
-        let what = format!("A bucket type, bucket or key is longer than {most} bytes.\n");
-        return Err(Refused::part("", what));
+        let what = format!("A bucket type, bucket or key is longer than {most} bytes.");
+        return Err(Rejection::malformed("", what));
     }
     Ok(bucket)
 }
 
 /// The object forms: of several that are mixed the first counts, in Riak's order.
-fn object(value: &RawValue) -> Result<Inputs, Refused> {
+fn object(value: &RawValue) -> Result<Inputs, Rejection> {
     let wanted = [
         "module",
         "function",
@@ -121,8 +119,8 @@ fn object(value: &RawValue) -> Result<Inputs, Refused> {
         return generator(value, &fields).map(Inputs::Values);
     }
     if fields.get("query").is_some() {
-        let what = complaint("Inputs from a search (\"query\") are not offered:", value);
-        return Err(Refused::part(".query", what));
+        let what = "Inputs from a search (\"query\") are not offered";
+        return Err(Rejection::malformed(".query", what).given(value));
     }
     let bucket = match fields.get("bucket") {
         None => return Err(unrecognized("", value)),
@@ -137,23 +135,34 @@ fn object(value: &RawValue) -> Result<Inputs, Refused> {
     if kind(given) != Kind::Array || elements(given, 0).is_some() {
         return Err(unrecognized(".key_filters", value));
     }
-    match Filters::parse(given) {
-        Ok(filters) => {
-            let filters = Some(filters);
-            Ok(Inputs::Scan(Scan { bucket, selection: Selection::All, filters }))
+    let filters = Some(filters(given)?);
+    Ok(Inputs::Scan(Scan { bucket, selection: Selection::All, filters }))
+}
+
+/// Key filters, all of which can be run.
+fn filters(given: &RawValue) -> Result<Filters, Rejection> {
+    let ready = |filters: Filters| filters.compile().map(|_| filters);
+    Filters::parse(given).and_then(ready).map_err(|error| {
+        let said = error.to_string();
+        match error {
+            FilterError::Unknown { place, name } => {
+                Rejection::new(RejectionKind::UnknownFilter { name }).at(format!(".{place}"))
+            }
+            FilterError::Unusable { place, .. } => {
+                Rejection::new(RejectionKind::UnusableFilter).at(format!(".{place}")).saying(said)
+            }
+            FilterError::Malformed { .. } => {
+                Rejection::malformed(".key_filters", said).given(given)
+            }
         }
-        Err(FilterError::Unknown(name)) => Ok(Inputs::BadFilter(name)),
-        Err(FilterError::Malformed(what)) => {
-            Err(Refused::part(".key_filters", complaint(&format!("{what}:"), given)))
-        }
-    }
+    })
 }
 
 /// The module of the generators that this store offers.
 const GENERATORS: &str = "mapring";
 
 /// `module`, `function`, `arg`: values that no bucket holds.
-fn generator(value: &RawValue, fields: &Fields<'_>) -> Result<Values, Refused> {
+fn generator(value: &RawValue, fields: &Fields<'_>) -> Result<Values, Rejection> {
     let name = |field: &'static str| {
         let text = fields.get(field).and_then(string);
         text.ok_or_else(|| unrecognized(format!(".{field}"), value))
@@ -161,8 +170,8 @@ fn generator(value: &RawValue, fields: &Fields<'_>) -> Result<Values, Refused> {
     let (module, function) = (name("module")?, name("function")?);
     let arg = fields.get("arg");
     let wrong = |forms: &str| {
-        let what = format!("The \"arg\" of {module}:{function} is {forms}, not:");
-        Refused::part(".arg", complaint(&what, arg.unwrap_or(value)))
+        let what = format!("The \"arg\" of {module}:{function} is {forms}, not");
+        Rejection::malformed(".arg", what).given(arg.unwrap_or(value))
     };
     match (module.as_str(), function.as_str()) {
         (GENERATORS, "list") => {
@@ -183,11 +192,11 @@ fn generator(value: &RawValue, fields: &Fields<'_>) -> Result<Values, Refused> {
                 _ => Err(wrong("[first, last], two whole numbers")),
             }
         }
-        _ => Err(Refused::part(
+        _ => Err(Rejection::malformed(
             "",
             format!(
                 "There is no generator of inputs {}:{}; there are {GENERATORS}:list and \
-                 {GENERATORS}:sequence.\n",
+                 {GENERATORS}:sequence.",
                 quote(&module),
                 quote(&function)
             ),

@@ -9,7 +9,6 @@ mod lenient;
 mod options;
 mod phases;
 mod query;
-mod refused;
 mod text;
 
 pub(crate) use options::{OnError, Options};
@@ -21,15 +20,21 @@ use std::time::Duration;
 use mapring_types::{limits as common, quote};
 use serde_json::value::RawValue;
 
-use crate::failure::Rejection;
 use crate::limits;
-use refused::{Refused, complaint};
+use crate::rejection::{Rejection, RejectionKind};
 use text::{fields, kind};
 
-/// Reads the body of a query.
-///
-/// # Errors
-/// The 400 text of fact R39.
+impl Query {
+    /// Reads the body of a `POST /mapred`.
+    ///
+    /// # Errors
+    /// What is wrong with it, and where (fact R39).
+    pub fn parse(body: &[u8]) -> Result<Self, Rejection> {
+        parse(body)
+    }
+}
+
+/// See [`Query::parse`].
 pub(crate) fn parse(body: &[u8]) -> Result<Query, Rejection> {
     let text = text_of(body)?;
     let text = lenient::strict(text);
@@ -43,19 +48,23 @@ pub(crate) fn parse(body: &[u8]) -> Result<Query, Rejection> {
             whole_json(&mended).map_err(|_| refusal)?
         }
     };
-    let fields = fields(body, &FIELDS)
-        .ok_or_else(|| Rejection::text("The POST body was not a JSON object.\n"))?;
+    let fields = fields(body, &FIELDS).ok_or_else(|| Rejection::new(RejectionKind::NotAnObject))?;
     let (Some(inputs), Some(query)) = (fields.get("inputs"), fields.get("query")) else {
-        let text = "The post body was missing the \"inputs\" or \"query\" field.\n";
-        return Err(Rejection::text(text));
+        return Err(Rejection::new(RejectionKind::Incomplete));
     };
-    let inputs = inputs::parse(inputs).map_err(|refusal| refused("inputs", refusal))?;
-    let phases = phases::parse(query).map_err(|refusal| refused("query", refusal))?;
+    // Key filters come last: whatever else is wrong with the query is told first, as by Riak.
+    let inputs = inputs::parse(inputs).map_err(|rejection| rejection.below("inputs"));
+    let inputs = match inputs {
+        Err(rejection) if !rejection.is_late() => return Err(rejection),
+        inputs => inputs,
+    };
+    let phases = phases::parse(query).map_err(|rejection| rejection.below("query"))?;
     let options = options::parse(&fields)?;
     let timeout = match fields.given("timeout") {
         None => limits::QUERY_TIMEOUT,
-        Some(given) => timeout(given).map_err(|refusal| refused("timeout", refusal))?,
+        Some(given) => timeout(given).map_err(|rejection| rejection.below("timeout"))?,
     };
+    let inputs = inputs?;
     let text = quote(body.get());
     Ok(Query::new(Spec { inputs, phases, options, timeout, text }))
 }
@@ -76,10 +85,7 @@ const FIELDS: [&str; 10] = [
 
 fn text_of(body: &[u8]) -> Result<&str, Rejection> {
     if body.iter().all(u8::is_ascii_whitespace) {
-        return Err(Rejection::text(
-            "This resource takes queries: POST a JSON object with the fields \"inputs\" and \
-             \"query\".\n",
-        ));
+        return Err(Rejection::new(RejectionKind::Empty));
     }
     std::str::from_utf8(body).map_err(|error| no_json(&error))
 }
@@ -95,29 +101,20 @@ fn whole_json(text: &str) -> Result<&RawValue, Rejection> {
 }
 
 fn no_json(error: &dyn std::fmt::Display) -> Rejection {
-    Rejection::text(format!(
-        "The POST body was not valid JSON.\nThe error from the parser was:\n{error}\n"
-    ))
-}
-
-fn refused(field: &str, why: Refused) -> Rejection {
-    let Refused { at, what } = why;
-    Rejection::text(format!(
-        "An error occurred parsing the \"{field}\" field.\n{what}Found at {field}{at}.\n"
-    ))
+    Rejection::new(RejectionKind::NotJson).saying(error.to_string())
 }
 
 /// A number above zero, in milliseconds. Riak ignores anything else, and then the query runs for as
 /// long as nobody meant it to.
-fn timeout(value: &RawValue) -> Result<Duration, Refused> {
+fn timeout(value: &RawValue) -> Result<Duration, Rejection> {
     match value.get().parse::<f64>() {
         Ok(millis) if kind(value) == text::Kind::Number && millis > 0.0 => {
             let longest = common::MAX_TIMEOUT;
             Ok(Duration::try_from_secs_f64(millis / 1_000.0).unwrap_or(longest).min(longest))
         }
         _ => {
-            let what = "\"timeout\" is a number of milliseconds above zero, not:";
-            Err(Refused::part("", complaint(what, value)))
+            let what = "\"timeout\" is a number of milliseconds above zero, not";
+            Err(Rejection::malformed("", what).given(value))
         }
     }
 }

@@ -4,10 +4,9 @@
 use mapring_script::Binary;
 use serde_json::value::RawValue;
 
-use super::refused::complaint;
 use super::text::{Fields, Kind, fields, kind, string};
-use crate::failure::Rejection;
 use crate::limits;
+use crate::rejection::{Rejection, RejectionKind};
 
 /// See the module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -40,7 +39,7 @@ pub(crate) enum OnError {
 /// Reads the options among the members of a query.
 ///
 /// # Errors
-/// A 400 that names the member and what it may be.
+/// Names the member and what it may be.
 pub(super) fn parse(fields: &Fields<'_>) -> Result<Options, Rejection> {
     let word = |name: &'static str, words: [(&str, bool); 2]| match fields.get(name) {
         None => Ok(false),
@@ -86,15 +85,15 @@ fn on_error(value: &RawValue) -> Result<OnError, Rejection> {
     }
 }
 
-fn above_zero(name: &str, value: &RawValue) -> Result<u64, Rejection> {
+fn above_zero(name: &'static str, value: &RawValue) -> Result<u64, Rejection> {
     let number = value.get().parse::<u64>().ok().filter(|_| kind(value) == Kind::Number);
     number
         .filter(|&number| number > 0)
         .ok_or_else(|| refused(name, "is a whole number above 0", value))
 }
 
-fn refused(name: &str, forms: &str, value: &RawValue) -> Rejection {
-    Rejection::text(complaint(&format!("The member \"{name}\" of a query {forms}, not:"), value))
+fn refused(name: &'static str, forms: &str, value: &RawValue) -> Rejection {
+    Rejection::new(RejectionKind::Option(name)).at(name).saying(forms).given(value)
 }
 
 #[cfg(test)]
@@ -102,9 +101,9 @@ mod tests {
     use super::*;
     use crate::grammar;
 
-    fn read(members: &str) -> Result<Options, String> {
+    fn read(members: &str) -> Result<Options, Rejection> {
         let body = format!(r#"{{"inputs":"b","query":[],{members}}}"#);
-        let query = grammar::parse(body.as_bytes()).map_err(|refused| refused.body)?;
+        let query = grammar::parse(body.as_bytes())?;
         Ok(query.spec().options)
     }
 
@@ -144,8 +143,8 @@ mod tests {
             (r#""profile":"yes""#, "profile"),
         ] {
             let refused = read(members).unwrap_err();
-            let begins = format!("The member \"{name}\" of a query is ");
-            assert!(refused.starts_with(&begins), "{members}: {refused}");
+            assert_eq!(refused.kind, RejectionKind::Option(name), "{members}");
+            assert!(refused.message.starts_with("is "), "{members}: {refused}");
         }
     }
 }

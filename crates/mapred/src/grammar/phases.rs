@@ -6,23 +6,23 @@ use mapring_types::{BucketId, ObjectId, quote};
 use serde_json::value::RawValue;
 
 use super::query::{BATCH_SIZE, Callee, Code, LinkSpec, ONLY_ONE, PREREDUCE, Phase, PhaseKind};
-use super::refused::{Refused, complaint};
 use super::text::{Fields, Kind, each, fields, kind, string};
 use crate::limits;
+use crate::rejection::{Rejection, RejectionKind};
 
-pub(super) fn parse(value: &RawValue) -> Result<Vec<Phase>, Refused> {
+pub(super) fn parse(value: &RawValue) -> Result<Vec<Phase>, Rejection> {
     let mut steps = Vec::new();
     let is_list = each(value, |step| {
         steps.push(step);
         steps.len() <= limits::PHASES
     });
     if !is_list {
-        let what = complaint("The value of the \"query\" field was not a list:", value);
-        return Err(Refused::part("", what));
+        let what = "The value of the \"query\" field was not a list";
+        return Err(Rejection::malformed("", what).given(value));
     }
     if steps.len() > limits::PHASES {
-        let what = format!("A query has at most {} phases.\n", limits::PHASES);
-        return Err(Refused::part("", what));
+        let what = format!("A query has at most {} phases.", limits::PHASES);
+        return Err(Rejection::malformed("", what));
     }
     let last = steps.len().saturating_sub(1);
     let phase = |(number, step)| {
@@ -32,9 +32,9 @@ pub(super) fn parse(value: &RawValue) -> Result<Vec<Phase>, Refused> {
 }
 
 /// An object with exactly one of `map`, `reduce` and `link`.
-fn phase(step: &RawValue, last: bool) -> Result<Phase, Refused> {
+fn phase(step: &RawValue, last: bool) -> Result<Phase, Rejection> {
     let unrecognized =
-        |at: &str| Refused::part(at, complaint("Unrecognized format of query phase:", step));
+        |at: &str| Rejection::malformed(at, "Unrecognized format of query phase").given(step);
     let outer = fields(step, &["map", "reduce", "link"]).ok_or_else(|| unrecognized(""))?;
     let name = outer.first.as_deref().filter(|_| outer.count == 1);
     let name = name.ok_or_else(|| unrecognized(""))?;
@@ -51,8 +51,8 @@ fn phase(step: &RawValue, last: bool) -> Result<Phase, Refused> {
         Some("true") => true,
         Some("false") => false,
         Some(_) => {
-            let what = complaint("The \"keep\" field was not a boolean value in:", step);
-            return Err(Refused::part(format!(".{name}.keep"), what));
+            let what = "The \"keep\" field was not a boolean value in";
+            return Err(Rejection::malformed(format!(".{name}.keep"), what).given(step));
         }
     };
     Ok(Phase { kind, keep })
@@ -63,18 +63,18 @@ const FIELDS: [&str; 13] = [
     PREREDUCE, ONLY_ONE, BATCH_SIZE,
 ];
 
-fn code(spec: &RawValue, fields: &Fields<'_>) -> Result<Code, Refused> {
+fn code(spec: &RawValue, fields: &Fields<'_>) -> Result<Code, Rejection> {
     let Some(language) = fields.get("language") else {
-        let what = complaint("No \"language\" was specified for the phase:", spec);
-        return Err(Refused::part("", what));
+        let what = "No \"language\" was specified for the phase";
+        return Err(Rejection::malformed("", what).given(spec));
     };
     let callee = match string(language).as_deref() {
         Some("javascript") => javascript(spec, fields)?,
         Some("erlang") => erlang(spec, fields)?,
         _ => {
             let language = quote(language.get());
-            let what = complaint(&format!("Unknown language {language} in phase:"), spec);
-            return Err(Refused::part(".language", what));
+            let what = format!("Unknown language {language} in phase");
+            return Err(Rejection::malformed(".language", what).given(spec));
         }
     };
     let arg = fields.get("arg").map(|arg| JsonText(arg.get().to_owned()));
@@ -87,9 +87,9 @@ fn code(spec: &RawValue, fields: &Fields<'_>) -> Result<Code, Refused> {
 }
 
 /// `source`, then `name`, then `bucket` with `key`.
-fn javascript(spec: &RawValue, fields: &Fields<'_>) -> Result<Callee, Refused> {
-    let none =
-        |at: &str| Refused::part(at, complaint("No function specified in Javascript phase:", spec));
+fn javascript(spec: &RawValue, fields: &Fields<'_>) -> Result<Callee, Rejection> {
+    let what = "No function specified in Javascript phase";
+    let none = |at: &str| Rejection::malformed(at, what).given(spec);
     let text = |at: &str, value: &RawValue| string(value).ok_or_else(|| none(at));
     if let Some(source) = fields.given("source") {
         return Ok(Callee::Given(Function::Source(text(".source", source)?)));
@@ -100,26 +100,29 @@ fn javascript(spec: &RawValue, fields: &Fields<'_>) -> Result<Callee, Refused> {
     let bucket = fields.given("bucket").ok_or_else(|| none(""))?;
     let Some(key) = fields.given("key") else {
         let what = "Javascript phase was missing a \"key\" field to match the \"bucket\" field, \
-                    or a \"source\" or \"name\" field:";
-        return Err(Refused::part("", complaint(what, spec)));
+                    or a \"source\" or \"name\" field";
+        return Err(Rejection::malformed("", what).given(spec));
     };
     let id = ObjectId::new(BucketId::untyped(text(".bucket", bucket)?), text(".key", key)?);
     Ok(Callee::Stored(id))
 }
 
 /// `module` with `function`; functions as Erlang text, in the query or stored, cannot be run.
-fn erlang(spec: &RawValue, fields: &Fields<'_>) -> Result<Callee, Refused> {
+fn erlang(spec: &RawValue, fields: &Fields<'_>) -> Result<Callee, Rejection> {
     let text = |name: &str| fields.given(name).and_then(string);
     let stored = fields.given("bucket").is_some() && fields.given("key").is_some();
     match (text("module"), text("function")) {
         (Some(module), Some(function)) => Ok(Callee::Given(Function::Erlang { module, function })),
         _ if fields.given("source").is_some() || stored => Ok(Callee::ErlangSource),
-        _ => Err(Refused::part("", complaint("No function specified in Erlang phase:", spec))),
+        _ => {
+            let what = "No function specified in Erlang phase";
+            Err(Rejection::malformed("", what).given(spec))
+        }
     }
 }
 
 /// `bucket` and `tag`: a name, or `_` for any, which is also what is meant when one is not given.
-fn link(spec: &RawValue, fields: &Fields<'_>) -> Result<LinkSpec, Refused> {
+fn link(spec: &RawValue, fields: &Fields<'_>) -> Result<LinkSpec, Rejection> {
     let wanted = |name: &str| match fields.get(name) {
         None => Some(None),
         Some(value) if kind(value) == Kind::String => {
@@ -129,13 +132,9 @@ fn link(spec: &RawValue, fields: &Fields<'_>) -> Result<LinkSpec, Refused> {
     };
     match (wanted("bucket"), wanted("tag")) {
         (Some(bucket), Some(tag)) => Ok(LinkSpec { bucket, tag }),
-        (bucket, _) => Err(Refused::part(
-            if bucket.is_none() { ".bucket" } else { ".tag" },
-            format!(
-                "Invalid link step specification:\n   {}\n\n \"bucket\" and \"tag\" fields must \
-                 have string values.\n",
-                quote(spec.get())
-            ),
-        )),
+        (bucket, _) => {
+            let at = if bucket.is_none() { ".bucket" } else { ".tag" };
+            Err(Rejection::new(RejectionKind::LinkSpec).at(at).given(spec))
+        }
     }
 }

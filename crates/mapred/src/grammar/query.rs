@@ -8,11 +8,12 @@ use bytes::Bytes;
 use mapring_filters::Filters;
 use mapring_kv::Selection;
 use mapring_script::{Function, JsonText, ReduceTiming};
-use mapring_types::{BucketId, ObjectId};
+use mapring_types::{BucketId, ObjectId, limits as common};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::options::Options;
+use crate::limits;
 
 /// A parsed query: immutable, cheap to clone.
 #[derive(Debug, Clone)]
@@ -20,6 +21,20 @@ pub struct Query(Arc<Spec>);
 
 impl Query {
     pub(crate) fn new(spec: Spec) -> Self {
+        // What the planner relies on. The grammar refuses queries of which this is not so.
+        assert!(spec.phases.len() <= limits::PHASES, "{} phases", spec.phases.len());
+        assert!(spec.timeout <= common::MAX_TIMEOUT, "a timeout of {:?}", spec.timeout);
+        assert!(spec.options.limit != Some(0), "a limit of nothing");
+        match &spec.inputs {
+            Inputs::Scan(Scan { selection: Selection::Keys { from, to }, .. }) => {
+                assert!(from <= to, "keys from {from:?} to {to:?}");
+            }
+            Inputs::Scan(Scan { selection: Selection::Terms { from, to, .. }, .. }) => {
+                assert!(from <= to, "terms from {from:?} to {to:?}");
+            }
+            Inputs::Keys(keys) => assert!(keys.len() > 0, "a list of no keys"),
+            Inputs::Scan(_) | Inputs::Values(_) => {}
+        }
         Self(Arc::new(spec))
     }
 
@@ -35,6 +50,14 @@ impl Query {
     /// Whether the query asks for its plan instead of results.
     pub fn wants_plan(&self) -> bool {
         self.0.options.explain
+    }
+
+    /// Whether the client gets the results of a phase.
+    pub(crate) fn keeps(&self, phase: usize) -> bool {
+        match self.0.phases.as_slice() {
+            [] => phase == 0,
+            phases => phases.get(phase).is_some_and(|phase| phase.keep),
+        }
     }
 
     /// How many phases the client gets the results of. A query without phases gives its inputs.
@@ -66,9 +89,6 @@ pub(crate) enum Inputs {
     Keys(PackedKeys),
     /// Values that a generator makes.
     Values(Values),
-    /// Objects of a bucket, by a key filter that does not exist: refused when the query starts, as
-    /// Riak does.
-    BadFilter(String),
 }
 
 /// Some of a bucket's objects.

@@ -10,49 +10,68 @@ use super::query::Phase;
 use super::*;
 
 fn good(body: &str) -> Query {
-    parse(body.as_bytes()).unwrap_or_else(|refusal| panic!("{body}: {}", refusal.body))
+    parse(body.as_bytes()).unwrap_or_else(|refusal| panic!("{body}: {refusal}"))
 }
 
+/// What is wrong with a body in all, and what the reader says of it.
 #[track_caller]
-fn refused(body: &str, starts: &str) {
+fn refused(body: &str, kind: RejectionKind, said: &str) {
     let refusal = parse(body.as_bytes()).expect_err(body);
-    assert!(!refusal.json);
-    assert!(refusal.body.starts_with(starts), "{body}\ngave {:?}", refusal.body);
+    assert_eq!((&refusal.kind, refusal.place.as_str()), (&kind, ""), "{body}");
+    assert!(refusal.message.starts_with(said), "{body}\ngave {:?}", refusal.message);
+}
+
+/// What is wrong with a part of a query: what is said of it and of which JSON, or of which kind it is.
+#[track_caller]
+fn part_refused(body: &str, field: &str, starts: &str) {
+    let refusal = parse(body.as_bytes()).expect_err(body);
+    assert!(refusal.place.starts_with(field), "{body}\ngave {refusal:?}");
+    let said = match &refusal.kind {
+        RejectionKind::Malformed => refusal.message.clone(),
+        kind => format!("{kind:?}"),
+    };
+    let given = refusal.given.as_ref().map(|given| format!(": {given}"));
+    let said = said + &given.unwrap_or_default();
+    assert!(said.starts_with(starts), "{body}\ngave {said:?}");
 }
 
 #[test]
 fn bodies_that_are_no_queries() {
-    let invalid = "The POST body was not valid JSON.\nThe error from the parser was:\n";
-    let missing = "The post body was missing the \"inputs\" or \"query\" field.\n";
-    let no_object = "The POST body was not a JSON object.\n";
-    refused("", "This resource takes queries");
-    refused(" \n", "This resource takes queries");
-    refused("{", invalid);
-    refused("nonsense", invalid);
-    refused(r#"{"inputs":"b","query":[]} x"#, invalid);
-    refused(r#"{"inputs":"b","query":[,]}"#, invalid);
-    refused(r#"{,}"#, invalid);
-    refused(r#"{"inputs":"b",,"query":[]}"#, invalid);
-    // What is told is where the text as it came is wrong first.
-    refused(
-        r#"{"inputs":"b",}, "query":[]}"#,
-        &format!("{invalid}key must be a string at line 1 column 15"),
-    );
-    refused("[]", no_object);
-    refused("7", no_object);
-    refused("null", no_object);
-    refused("\"inputs\"", no_object);
-    refused("{}", missing);
-    refused(r#"{"inputs":"b"}"#, missing);
-    refused(r#"{"query":[]}"#, missing);
-    refused(&format!("{}{}", "[".repeat(200), "]".repeat(200)), invalid);
-    refused(&"[".repeat(1_000_000), invalid);
-    refused(
-        &format!(r#"{{"inputs":[["b","k",{}1{}]],"query":[]}}"#, "[".repeat(200), "]".repeat(200)),
-        invalid,
-    );
+    let deep = format!("arrays and objects are nested deeper than {}", limits::NESTING);
+    let deep = deep.as_str();
+    for empty in ["", " \n"] {
+        refused(empty, RejectionKind::Empty, "");
+    }
+    for (invalid, said) in [
+        ("{", "EOF while parsing"),
+        ("nonsense", "expected"),
+        (r#"{"inputs":"b","query":[]} x"#, "trailing characters"),
+        (r#"{"inputs":"b","query":[,]}"#, "expected value"),
+        (r#"{,}"#, "key must be a string"),
+        (r#"{"inputs":"b",,"query":[]}"#, "key must be a string"),
+        // What is told is where the text as it came is wrong first.
+        (r#"{"inputs":"b",}, "query":[]}"#, "key must be a string at line 1 column 15"),
+        (&format!("{}{}", "[".repeat(200), "]".repeat(200)), deep),
+        (&"[".repeat(1_000_000), deep),
+        (
+            &format!(
+                r#"{{"inputs":[["b","k",{}1{}]],"query":[]}}"#,
+                "[".repeat(200),
+                "]".repeat(200)
+            ),
+            deep,
+        ),
+    ] {
+        refused(invalid, RejectionKind::NotJson, said);
+    }
+    for no_object in ["[]", "7", "null", "\"inputs\""] {
+        refused(no_object, RejectionKind::NotAnObject, "");
+    }
+    for incomplete in ["{}", r#"{"inputs":"b"}"#, r#"{"query":[]}"#] {
+        refused(incomplete, RejectionKind::Incomplete, "");
+    }
     let refusal = parse(b"{\"inputs\":\"\xff\",\"query\":[]}").unwrap_err();
-    assert!(refusal.body.starts_with(invalid), "{}", refusal.body);
+    assert_eq!(refusal.kind, RejectionKind::NotJson);
 }
 
 #[test]
@@ -75,14 +94,13 @@ fn trailing_commas_do_no_harm() {
 #[track_caller]
 fn inputs_refused(inputs: &str, starts: &str) {
     let body = format!(r#"{{"inputs":{inputs},"query":[]}}"#);
-    let field = "An error occurred parsing the \"inputs\" field.\n";
-    refused(&body, &format!("{field}{starts}"));
+    part_refused(&body, "inputs", starts);
 }
 
 #[test]
 fn inputs_that_are_none() {
-    let unrecognized = "Unrecognized format of \"inputs\" field:\n";
-    inputs_refused("[]", "No inputs were given.\n");
+    let unrecognized = "Unrecognized format of \"inputs\" field: ";
+    inputs_refused("[]", "No inputs were given.");
     for inputs in [
         "7",
         "null",
@@ -145,15 +163,22 @@ fn filtered_buckets() {
     let filters = scan.filters.as_ref().unwrap().compile().unwrap();
     assert_eq!((filters.keeps(b"ab"), filters.keeps(b"ba")), (Ok(true), Ok(false)));
     let body = br#"{"inputs":{"bucket":"b","key_filters":[["bogus",1]]},"query":[]}"#;
-    let refusal = crate::natives::check(&parse(body).unwrap()).unwrap_err();
-    assert_eq!(refusal.body, r#"{"bad_filter":"bogus"}"#);
-    assert!(refusal.json && refusal.failure);
+    let refusal = parse(body).unwrap_err();
+    assert_eq!(refusal.kind, RejectionKind::UnknownFilter { name: "bogus".into() });
+    assert_eq!(refusal.place, "inputs.key_filters[0]");
     // What is wrong with the query itself is told first.
     let body = br#"{"inputs":{"bucket":"b","key_filters":[["bogus",1]]},"query":7}"#;
-    assert!(parse(body).unwrap_err().body.contains("was not a list"));
+    assert!(parse(body).unwrap_err().message.contains("was not a list"));
+    let malformed = RejectionKind::Malformed;
     let body = br#"{"inputs":{"bucket":"b","key_filters":[["eq"]]},"query":[]}"#;
     let refusal = parse(body).unwrap_err();
-    assert!(!refusal.failure && refusal.body.ends_with("Found at inputs.key_filters.\n"));
+    assert_eq!((&refusal.kind, refusal.place.as_str()), (&malformed, "inputs.key_filters"));
+    let body =
+        br#"{"inputs":{"bucket":"b","key_filters":[["eq","a"],["matches","("]]},"query":[]}"#;
+    let refusal = parse(body).unwrap_err();
+    assert_eq!(refusal.kind, RejectionKind::UnusableFilter);
+    assert_eq!(refusal.place, "inputs.key_filters[1]");
+    assert!(refusal.message.starts_with("key_filters[1]: \"matches\": "), "{refusal}");
 }
 
 #[test]
@@ -186,25 +211,27 @@ fn index_inputs() {
 
 #[test]
 fn index_inputs_that_are_none() {
-    let unrecognized = "Unrecognized format of \"inputs\" field:\n";
+    let unrecognized = "Unrecognized format of \"inputs\" field: ";
     for (members, starts) in [
         (r#""index":"f_bin""#, unrecognized),
         (r#""index":"f_bin","start":"a""#, unrecognized),
         (r#""index":"f_bin","end":"a""#, unrecognized),
         (r#""index":7,"key":"a""#, unrecognized),
-        (r#""index":"foo","key":"x""#, "[{unknown_field_type,<<\"foo\">>}]"),
-        (r#""index":"f_int","key":"x""#, "[{field_parsing_failed,{<<\"f_int\">>,<<\"x\">>}}]"),
-        (r#""index":"f_int","key":1.5"#, "[{field_parsing_failed,{<<\"f_int\">>,1.5}}]"),
-        (r#""index":"f_int","key":null"#, "[{field_parsing_failed,{<<\"f_int\">>,null}}]"),
-        (r#""index":"f_bin","key":5"#, "[{field_parsing_failed,{<<\"f_bin\">>,5}}]"),
-        (r#""index":"$key","key":5"#, "[{field_parsing_failed,{<<\"$key\">>,5}}]"),
+        (r#""index":"foo","key":"x""#, "UnknownIndex { field: \"foo\" }"),
+        (
+            r#""index":"f_int","key":"x""#,
+            "IndexTerm { field: \"f_int\", text: Some(\"x\") }: \"x\"",
+        ),
+        (r#""index":"f_int","key":1.5"#, "IndexTerm { field: \"f_int\", text: None }: 1.5"),
+        (r#""index":"f_int","key":null"#, "IndexTerm { field: \"f_int\", text: None }: null"),
+        (r#""index":"f_bin","key":5"#, "IndexTerm { field: \"f_bin\", text: None }: 5"),
+        (r#""index":"$key","key":5"#, "IndexTerm { field: \"$key\", text: None }: 5"),
     ] {
         inputs_refused(&format!(r#"{{"bucket":"b",{members}}}"#), starts);
     }
     let refusal =
         parse(br#"{"inputs":{"bucket":"b","index":"f_int","start":1,"end":"x"},"query":[]}"#);
-    let body = refusal.unwrap_err().body;
-    assert!(body.ends_with("Found at inputs.end.\n"), "{body}");
+    assert_eq!(refusal.unwrap_err().place, "inputs.end");
 }
 
 #[test]
@@ -243,8 +270,7 @@ fn refusals_say_where() {
         (r#"{"bucket":7,"index":"f_int","key":1}"#, "[]", "inputs.bucket"),
     ] {
         let body = format!(r#"{{"inputs":{inputs},"query":{query}}}"#);
-        let refusal = parse(body.as_bytes()).unwrap_err().body;
-        assert!(refusal.ends_with(&format!("\nFound at {place}.\n")), "{body}: {refusal}");
+        assert_eq!(parse(body.as_bytes()).unwrap_err().place, place, "{body}");
     }
 }
 
@@ -303,14 +329,13 @@ fn listed_keys() {
 #[track_caller]
 fn query_refused(query: &str, starts: &str) {
     let body = format!(r#"{{"inputs":"b","query":{query}}}"#);
-    let field = "An error occurred parsing the \"query\" field.\n";
-    refused(&body, &format!("{field}{starts}"));
+    part_refused(&body, "query", starts);
 }
 
 #[test]
 fn phases_that_are_none() {
     for query in ["7", "null", "\"map\"", "{}", r#"{"map":{}}"#] {
-        query_refused(query, "The value of the \"query\" field was not a list:\n");
+        query_refused(query, "The value of the \"query\" field was not a list: ");
     }
     for query in [
         "[7]",
@@ -323,24 +348,24 @@ fn phases_that_are_none() {
         r#"[{"map":{},"map":{}}]"#,
         r#"[{"link":"x"}]"#,
     ] {
-        query_refused(query, "Unrecognized format of query phase:\n");
+        query_refused(query, "Unrecognized format of query phase: ");
     }
     for keep in ["\"yes\"", "1", "null", "[]"] {
         let query = format!(r#"[{{"link":{{"keep":{keep}}}}}]"#);
-        query_refused(&query, "The \"keep\" field was not a boolean value in:\n   {\"link\"");
+        query_refused(&query, "The \"keep\" field was not a boolean value in: {\"link\"");
     }
-    query_refused(r#"[{"map":{}}]"#, "No \"language\" was specified for the phase:\n");
+    query_refused(r#"[{"map":{}}]"#, "No \"language\" was specified for the phase: ");
     query_refused(
         r#"[{"reduce":{"name":"f"}}]"#,
-        "No \"language\" was specified for the phase:\n   {\"name\":\"f\"}\n",
+        "No \"language\" was specified for the phase: {\"name\":\"f\"}",
     );
     query_refused(
         r#"[{"map":{"language":"ruby"}}]"#,
-        "Unknown language \"ruby\" in phase:\n   {\"language\":\"ruby\"}\n",
+        "Unknown language \"ruby\" in phase: {\"language\":\"ruby\"}",
     );
     query_refused(r#"[{"map":{"language":7}}]"#, "Unknown language 7 in phase:");
     query_refused(r#"[{"map":{"language":null}}]"#, "Unknown language null in phase:");
-    let none = "No function specified in Javascript phase:\n";
+    let none = "No function specified in Javascript phase: ";
     query_refused(r#"[{"map":{"language":"javascript"}}]"#, none);
     query_refused(r#"[{"map":{"language":"javascript","source":7}}]"#, none);
     query_refused(r#"[{"map":{"language":"javascript","source":null}}]"#, none);
@@ -349,14 +374,14 @@ fn phases_that_are_none() {
         r#"[{"map":{"language":"javascript","bucket":"b"}}]"#,
         "Javascript phase was missing a \"key\" field to match the \"bucket\" field, ",
     );
-    let none = "No function specified in Erlang phase:\n";
+    let none = "No function specified in Erlang phase: ";
     query_refused(r#"[{"map":{"language":"erlang"}}]"#, none);
     query_refused(r#"[{"map":{"language":"erlang","module":"m"}}]"#, none);
     query_refused(r#"[{"map":{"language":"erlang","function":"f"}}]"#, none);
-    query_refused(r#"[{"link":{"tag":5}}]"#, "Invalid link step specification:\n   {\"tag\":5}\n");
-    query_refused(r#"[{"link":{"bucket":null}}]"#, "Invalid link step specification:\n");
+    query_refused(r#"[{"link":{"tag":5}}]"#, "LinkSpec: {\"tag\":5}");
+    query_refused(r#"[{"link":{"bucket":null}}]"#, "LinkSpec: ");
     let many = vec![r#"{"link":{}}"#; 65].join(",");
-    query_refused(&format!("[{many}]"), "A query has at most 64 phases.\n");
+    query_refused(&format!("[{many}]"), "A query has at most 64 phases.");
 }
 
 fn phases(query: &str) -> Vec<Phase> {
@@ -443,11 +468,8 @@ fn time_limits() {
     timeouts("null", 60_000);
     for wrong in ["0", "-5", "-0.5", "\"100\"", "true", "[]", "{}"] {
         let body = format!(r#"{{"inputs":"b","query":[],"timeout":{wrong}}}"#);
-        let expect = format!(
-            "An error occurred parsing the \"timeout\" field.\n\"timeout\" is a number of \
-             milliseconds above zero, not:\n   {wrong}\nFound at timeout.\n"
-        );
-        refused(&body, &expect);
+        let expect = format!("\"timeout\" is a number of milliseconds above zero, not: {wrong}");
+        part_refused(&body, "timeout", &expect);
     }
 }
 

@@ -95,7 +95,7 @@ fn key_test(units: &Units) -> Result<Option<KeyTest>> {
     let Units::Partitions { scan: Scan { filters: Some(filters), .. }, .. } = units else {
         return Ok(None);
     };
-    let compiled = filters.compile().map_err(Error::invalid)?;
+    let compiled = filters.compile().map_err(|error| Error::invalid(error.to_string()))?;
     let keep = move |key: &[u8]| {
         let shown = || quote(&String::from_utf8_lossy(key));
         compiled.keeps(key).map_err(|why| Error::invalid(format!("key {}: {why}", shown())))

@@ -9,12 +9,13 @@ use std::time::Duration;
 use futures::StreamExt;
 use mapring_net::simulated::Fate;
 use mapring_ring::{Partition, RingSize, hash};
-use mapring_types::{BucketId, Entropy, NodeId};
+use mapring_script::{FailureCause, Row};
+use mapring_types::{BucketId, Entropy, NodeId, ObjectId};
 use tokio::time::Instant;
 
 use super::world::{Seeded, World, gather, object};
-use crate::MapredConfig;
-use crate::failure::Failure;
+use crate::config::MapredConfig;
+use crate::failure::{FailedInput, Failure, FailureKind};
 
 const SUM: &str = r#"[{"map":{"language":"javascript","name":"json"}},
                       {"reduce":{"language":"javascript","name":"sum"}}]"#;
@@ -127,10 +128,10 @@ async fn damage_everywhere_is_an_error() {
     let (world, _) = full();
     world.store.lock().broken = (0..16).map(Partition).collect();
     let failure = world.run(0, "\"b\"", SUM).await.unwrap_err();
-    assert!(failure.body.contains("is damaged"), "{}", failure.body);
-    assert!(failure.body.contains("partition"), "{}", failure.body);
+    assert!(failure.message.contains("is damaged"), "{failure}");
+    assert!(failure.message.contains("partition"), "{failure}");
     let failure = world.run(0, r#"[["b","k1"]]"#, SUM).await.unwrap_err();
-    assert!(failure.body.contains("the input b/k1"), "{}", failure.body);
+    assert!(failure.message.contains("the input b/k1"), "{failure}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -142,13 +143,13 @@ async fn without_a_replica_the_partitions_are_named() {
     assert_eq!(world.run(0, "\"single\"", SUM).await.unwrap()[&1], ["4950"]);
     world.kill(NodeId(2));
     let failure = world.run(0, "\"single\"", SUM).await.unwrap_err();
-    assert!(failure.body.contains("no complete replica of partitions "), "{}", failure.body);
+    assert!(failure.message.contains("no complete replica of partitions "), "{failure}");
     // By now the cluster knows that the node is down.
     let failure = world.run(0, "\"single\"", SUM).await.unwrap_err();
-    assert!(failure.body.contains("no complete replica of partitions "), "{}", failure.body);
+    assert!(failure.message.contains("no complete replica of partitions "), "{failure}");
     let keys: Vec<String> = (0..50).map(|number| format!(r#"["single","k{number}"]"#)).collect();
     let failure = world.run(0, &format!("[{}]", keys.join(",")), SUM).await.unwrap_err();
-    assert!(failure.body.contains("no complete replica of partitions "), "{}", failure.body);
+    assert!(failure.message.contains("no complete replica of partitions "), "{failure}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -181,20 +182,18 @@ async fn functions_fail_with_all_that_is_known() {
     let (world, _) = full();
     for inputs in [r#"[["b","k7",5]]"#, "\"b\""] {
         let failure = world.run(0, inputs, &map("throw")).await.unwrap_err();
-        let found: BTreeMap<String, serde_json::Value> =
-            serde_json::from_str(&failure.body).unwrap();
-        assert_eq!(found["phase"], 0);
-        assert_eq!(found["error"], "TypeError: no");
-        assert_eq!(found["type"], "exception");
-        assert_eq!(found["stack"], "at f (1:1)");
-        assert_eq!(found["bucket"], "b");
-        assert_eq!(found["key"], "k7");
-        assert!(found["node"].as_str().unwrap().starts_with('n'), "{found:?}");
-        assert!(found["input"].as_str().unwrap().starts_with(r#"["b","k7""#), "{found:?}");
+        assert_eq!(failure.kind, FailureKind::Function(FailureCause::Thrown));
+        assert_eq!((failure.phase, failure.function.as_deref()), (Some(0), Some("throw")));
+        assert_eq!(failure.message, "TypeError: no");
+        assert_eq!(failure.stack.as_deref(), Some("at f (1:1)"));
+        assert!(failure.node.as_ref().unwrap().starts_with('n'), "{failure}");
+        let Some(FailedInput::Object { id, keydata }) = &failure.input else { panic!("no object") };
+        assert_eq!((id.to_string().as_str(), keydata.is_some()), ("b/k7", inputs.contains('5')));
     }
     let sum_of_keys = r#"[{"reduce":{"language":"javascript","name":"sum"}}]"#;
     let failure = world.run(0, r#"[["b","k7"]]"#, sum_of_keys).await.unwrap_err();
-    assert!(failure.body.starts_with(r#"{"phase":0,"error":"no number"#), "{}", failure.body);
+    assert!(failure.message.starts_with("no number"), "{failure}");
+    assert_eq!((failure.phase, &failure.input), (Some(0), &None));
 }
 
 #[tokio::test(start_paused = true)]
@@ -203,8 +202,8 @@ async fn results_that_are_no_inputs() {
     let chain = r#"[{"map":{"language":"javascript","name":"json"}},
                     {"map":{"language":"javascript","name":"json"}}]"#;
     let failure = world.run(0, r#"[["b","k7"]]"#, chain).await.unwrap_err();
-    assert!(failure.body.starts_with(r#"{"phase":0,"error":"#), "{}", failure.body);
-    assert!(failure.body.contains(r#""input":"7""#), "{}", failure.body);
+    assert_eq!((failure.kind, failure.phase), (FailureKind::BadInput, Some(0)));
+    assert_eq!(failure.input, Some(FailedInput::Row(Row::value("7"))));
     let after_reduce = r#"[{"reduce":{"language":"javascript","name":"none"}},
                            {"link":{}}]"#;
     assert!(world.run(0, r#"[["b","k7"]]"#, after_reduce).await.unwrap().is_empty());
@@ -222,11 +221,12 @@ async fn stored_functions() {
     };
     assert_eq!(world.run(0, "\"b\"", &stored("sum")).await.unwrap()[&1], [TOTAL]);
     let failure = world.run(0, "\"b\"", &stored("nope")).await.unwrap_err();
-    assert!(failure.body.contains("worker_startup_failed"), "{}", failure.body);
-    assert!(failure.body.starts_with(r#"{"phase":1,"#), "{}", failure.body);
+    assert_eq!((failure.kind, failure.phase), (FailureKind::NoFunction, Some(1)));
+    let code = ObjectId::new(BucketId::untyped("code"), "nope");
+    assert_eq!(failure.input, Some(FailedInput::Code(code)));
     let erlang = r#"[{"map":{"language":"erlang","source":"fun(A,_,_) -> [A] end."}}]"#;
     let failure = world.run(0, "\"b\"", erlang).await.unwrap_err();
-    assert!(failure.body.contains("worker_startup_failed"), "{}", failure.body);
+    assert_eq!((failure.kind, failure.phase), (FailureKind::NoFunction, Some(0)));
 }
 
 #[tokio::test(start_paused = true)]

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use super::workers::{TestWorkers, Watch};
 use super::world::{Seeded, gather};
 use crate::failure::Failure;
-use crate::{MapReduce, MapredConfig, Parts};
+use crate::{MapReduce, MapredConfig, Parts, Query};
 
 struct TestClock(Instant);
 
@@ -123,7 +123,7 @@ impl Ring {
 
     async fn run(&self, at: usize, body: &str) -> Result<BTreeMap<usize, Vec<String>>, Failure> {
         let mapred = &self.nodes[at].running.as_ref().unwrap().1;
-        let query = mapred.parse(body.as_bytes()).unwrap();
+        let query = Query::parse(body.as_bytes()).unwrap();
         gather(mapred.start(query).await.unwrap().results).await
     }
 

@@ -24,11 +24,12 @@ use mapring_types::{
 use parking_lot::Mutex;
 
 use super::workers::{TestWorkers, Watch};
+use crate::config::MapredConfig;
 use crate::failure::Failure;
 use crate::grammar;
 use crate::objects::Objects;
 use crate::query::Engine;
-use crate::{MapredConfig, PhaseResults, Results};
+use crate::results::{PhaseResults, Results};
 
 /// What all vnodes hold, by vnode and home.
 #[derive(Default)]

@@ -6,7 +6,7 @@ use mapring_types::{Error, ErrorKind, NodeId, Result as KvResult};
 use super::{Accepted, LaneStage, Load, broken_function};
 use crate::coordinator::lane::{self, Step};
 use crate::coordinator::router::Router;
-use crate::failure::Failure;
+use crate::failure::{Failure, FailureKind};
 use crate::handle::PageStats;
 use crate::metered::count;
 use crate::unit::{Frame, Page, Progress};
@@ -46,7 +46,7 @@ impl LaneStage {
                 self.unable(id, (unit, attempt), &Error::from(error), router)?;
             }
             Frame::Failed(broken) => {
-                return Err(broken_function(broken, &router.name(node), false));
+                return Err(broken_function(broken, &router.name(node)));
             }
         }
         self.go_on(id, frames);
@@ -137,7 +137,8 @@ impl LaneStage {
         router: &mut Router,
     ) -> Result<(), Failure> {
         if error.kind() == ErrorKind::Invalid {
-            return Err(Failure::phase(self.task.phase, error));
+            let failure = Failure::new(FailureKind::Node(error.kind()), error);
+            return Err(failure.in_phase(self.task.phase));
         }
         let Some(lane) = self.lanes.get_mut(&id) else { return Ok(()) };
         match &mut lane.load {

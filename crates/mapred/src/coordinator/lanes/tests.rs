@@ -155,7 +155,7 @@ fn tries_end() {
         stage.rerun(1, &Error::unavailable("x"), &mut router).unwrap();
     }
     let failure = stage.rerun(1, &Error::unavailable("x"), &mut router);
-    assert!(failure.unwrap_err().body.contains("partition 0 could not be worked on"));
+    assert!(failure.unwrap_err().message.contains("partition 0 could not be worked on"));
 }
 
 #[test]
@@ -167,12 +167,11 @@ fn a_broken_function_names_what_it_had() {
         input: None,
     };
     let keydata = Some(mapring_script::JsonText("7".into()));
-    let broken = Broken { phase: 2, error, input: Some((id("k"), keydata)) };
-    let failure = broken_function(broken, "n3", false);
-    assert_eq!(
-        failure.body,
-        r#"{"phase":2,"error":"no","input":"[\"b\",\"k\",7]","type":"exception","stack":null,"bucket":"b","key":"k","node":"n3"}"#
-    );
+    let broken = Broken { phase: 2, error, input: Some((id("k"), keydata.clone())) };
+    let failure = broken_function(broken, "n3");
+    let input = FailedInput::Object { id: id("k"), keydata };
+    assert_eq!((failure.phase, failure.node.as_deref()), (Some(2), Some("n3")));
+    assert_eq!((failure.message.as_str(), &failure.input), ("no", &Some(input)));
 }
 
 #[test]
