@@ -84,6 +84,7 @@ impl FixedGroup {
             losses: 0,
             start: 0,
             zone: None,
+            releases: None,
         }
     }
 

@@ -8,6 +8,8 @@
 //! gossip behind [`liveness::Liveness`]; [`fixed::FixedCluster`] is for tests and simulation.
 
 pub mod fixed;
+#[cfg(test)]
+mod formats;
 pub mod limits;
 pub mod live;
 pub mod liveness;

@@ -138,6 +138,10 @@ pub const UNPROVEN: Duration = Duration::from_secs(5);
 /// Interval of gossip, and of looking at what it has found.
 pub const GOSSIP: Duration = Duration::from_millis(250);
 
+/// How often a member of which the metadata does not say which releases of the formats it knows asks
+/// to have that told. Until then the cluster writes for former programs: seconds do not matter.
+pub const RELEASES: Duration = Duration::from_secs(2);
+
 /// Interval at which addresses of members not heard are resolved again and gossiped with.
 pub const SEEDING: Duration = Duration::from_secs(1);
 

@@ -3,42 +3,79 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use mapring_net::Method;
-use mapring_types::{Error, NodeId, Result};
+use mapring_net::{Call, calls};
+use mapring_types::versioned::Nothing;
+use mapring_types::{Error, NodeId, Release, Releases, Result, Versioned};
+use openraft::raft::{
+    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, VoteRequest, VoteResponse,
+};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::{Change, Outcome};
+use crate::raft::guard::Letter;
+use crate::raft::{LogId, SnapshotMeta, TypeConfig, Vote};
+use crate::{Change, ClusterStatus, Outcome};
+
+calls!(crate::SERVICE;
+    Append = 1 => (Letter, AppendEntriesResponse<u64>),
+    AskVote = 2 => (Letter, VoteResponse<u64>),
+    /// The head of a message whose tail is the state.
+    SendSnapshot = 3 => (Letter, SnapshotResponse<u64>),
+    JoinRequest = 4 => JoinAnswer,
+    ProposeRequest = 5 => ProposeAnswer,
+    AskStatus = 6 => ClusterStatus,
+    Recall = 7 => Letter,
+    ChooseRequest = 8 => ChooseAnswer,
+    /// The head of a message whose tail is the state.
+    Adopt = 9 => Adopted,
+    Forget = 12 => ProposeAnswer,
+);
 
 /// raft's replication of log entries, and its heartbeat.
-pub(crate) const APPEND: u8 = 1;
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Append(pub(crate) Letter, pub(crate) AppendEntriesRequest<TypeConfig>);
+
 /// raft's request for a vote.
-pub(crate) const VOTE: u8 = 2;
-/// A whole snapshot: a line of JSON after the version byte, then the state.
-pub(crate) const SNAPSHOT: u8 = 3;
-/// [`JoinRequest`] → [`JoinAnswer`].
-pub(crate) const JOIN: u8 = 4;
-/// [`Change`] → [`ProposeAnswer`].
-pub(crate) const PROPOSE: u8 = 5;
-/// Nothing → `ClusterStatus`.
-pub(crate) const STATUS: u8 = 6;
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct AskVote(pub(crate) Letter, pub(crate) VoteRequest<u64>);
 
-/// Nothing is done → a `Letter` with all that the node knows; and what was asked with: a `Letter`.
-pub(crate) const RECALL: u8 = 7;
-/// [`ChooseRequest`] → [`ChooseAnswer`].
-pub(crate) const CHOOSE: u8 = 8;
-/// A chosen history: a line of JSON after the version byte, then the state → [`Adopted`].
-pub(crate) const ADOPT: u8 = 9;
-/// The [`NodeId`] of a member that has gone for good → [`ProposeAnswer`].
-pub(crate) const FORGET: u8 = 12;
+/// A whole snapshot.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct SendSnapshot(pub(crate) Letter, pub(crate) Vote, pub(crate) SnapshotMeta);
 
-/// Since version 2 raft's messages tell what nodes remember of each other. All nodes of a cluster
-/// must know it: one that does not tell could have forgotten what the others rely on.
-const VERSION: u8 = 2;
+/// What the cluster's state is, for humans; whether a node answers at all.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct AskStatus;
 
-/// The method of an operation.
-pub(crate) fn method(operation: u8) -> Method {
-    Method { service: crate::SERVICE, operation }
+/// What a node knows of the others is told, and asked for; nothing is done.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Recall(pub(crate) Letter);
+
+/// A chosen history, with the last entry that its node had.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Adopt(pub(crate) Vote, pub(crate) SnapshotMeta, pub(crate) Option<LogId>);
+
+/// A member has gone for good.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Forget(pub(crate) NodeId);
+
+/// What begins every message.
+struct Message;
+
+impl Versioned for Message {
+    const WHAT: &'static str = "a cluster message";
+    /// Since version 2 raft's messages tell what nodes remember of each other. All nodes of a cluster
+    /// must know it: one that does not tell could have forgotten what the others rely on.
+    const VERSION: u8 = 2;
+    type Previous = Nothing;
+
+    fn read(_: &[u8]) -> Result<Self> {
+        Ok(Self)
+    }
+
+    fn migrate(previous: Nothing) -> Result<Self> {
+        match previous {}
+    }
 }
 
 /// A node asks to be a member, or tells its present addresses.
@@ -51,6 +88,9 @@ pub(crate) struct JoinRequest {
     /// Nodes of an earlier version have none.
     #[serde(default)]
     pub(crate) zone: Option<String>,
+    /// The releases of the formats that it knows; former nodes do not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) releases: Option<Releases>,
     pub(crate) cluster_name: String,
     pub(crate) ring_size: u16,
     /// When the node started, in microseconds: of two addresses the later one holds.
@@ -124,65 +164,90 @@ pub(crate) enum Adopted {
     Refused(String),
 }
 
-/// A message's bytes.
-pub(crate) fn encode(message: &impl Serialize) -> Result<Bytes> {
-    let mut bytes = vec![VERSION];
+/// A message's bytes. Who asks to join does not know yet what the others know: so messages are in the
+/// version of the first release, and what is new in them stands in members that may be absent.
+fn encode(message: &impl Serialize) -> Result<Bytes> {
+    let mut bytes = vec![Message::version_at(Release::FIRST)];
     serde_json::to_writer(&mut bytes, message)
         .map_err(|error| Error::internal("cannot encode a cluster message").with_source(error))?;
     Ok(bytes.into())
 }
 
 /// A message from its bytes.
-pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
-    serde_json::from_slice(content(bytes)?)
+fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+    let (_, content) = Message::split(bytes)?;
+    serde_json::from_slice(content)
         .map_err(|error| Error::invalid("a cluster message is damaged").with_source(error))
 }
 
-/// A message of a line of JSON and raw bytes after it.
-pub(crate) fn encode_with(head: &impl Serialize, tail: &[u8]) -> Result<Bytes> {
+/// A request.
+pub(crate) fn request<C: Call>(call: &C) -> Result<Bytes> {
+    encode(call)
+}
+
+/// A request of a line of JSON, its head, and raw bytes after it.
+pub(crate) fn request_with<C: Call>(head: &C, tail: &[u8]) -> Result<Bytes> {
     let mut bytes = encode(head)?.to_vec();
     bytes.push(b'\n');
     bytes.extend_from_slice(tail);
     Ok(bytes.into())
 }
 
-/// The parts of [`encode_with`].
-pub(crate) fn decode_with<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, Vec<u8>)> {
+/// What comes back.
+pub(crate) fn answered<C: Call>(bytes: &[u8]) -> Result<C::Answer> {
+    decode(bytes)
+}
+
+/// Does what is asked, and encodes the answer.
+pub(crate) async fn serve<C: Call>(
+    body: &[u8],
+    work: impl AsyncFnOnce(C) -> Result<C::Answer>,
+) -> Result<Bytes> {
+    encode(&work(decode(body)?).await?)
+}
+
+/// As [`serve`], of a request with a tail.
+pub(crate) async fn serve_with<C: Call>(
+    body: &[u8],
+    work: impl AsyncFnOnce(C, Vec<u8>) -> Result<C::Answer>,
+) -> Result<Bytes> {
     // JSON text as written here has no line ends: they are escaped in strings.
-    let line = bytes
+    let line = body
         .iter()
         .position(|&byte| byte == b'\n')
         .ok_or_else(|| Error::invalid("a cluster message is damaged"))?;
-    let (head, tail) = bytes.split_at(line);
-    Ok((decode(head)?, tail.get(1..).unwrap_or_default().to_vec()))
-}
-
-fn content(bytes: &[u8]) -> Result<&[u8]> {
-    match bytes.split_first() {
-        Some((&VERSION, content)) => Ok(content),
-        Some((version, _)) => Err(Error::invalid(format!(
-            "a cluster message of version {version}, where version {VERSION} is spoken: all \
-                 nodes of a cluster must run the same version of mapring"
-        ))),
-        None => Err(Error::invalid("an empty cluster message")),
-    }
+    let (head, tail) = body.split_at(line);
+    encode(&work(decode(head)?, tail.get(1..).unwrap_or_default().to_vec()).await?)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn round_trips_and_refusals() {
-        let request = ProposeRequest { change: Change::Seal };
-        let bytes = encode(&request).unwrap();
-        assert_eq!(decode::<ProposeRequest>(&bytes).unwrap().change, Change::Seal);
-        let bytes = encode_with(&("head\n", 1), b"tail\nof it").unwrap();
-        let ((head, _), tail) = decode_with::<(String, u32)>(&bytes).unwrap();
-        assert_eq!((head.as_str(), tail.as_slice()), ("head\n", &b"tail\nof it"[..]));
+    #[tokio::test]
+    async fn round_trips_and_refusals() {
+        let asked = ProposeRequest { change: Change::Seal };
+        let bytes = request(&asked).unwrap();
+        let told = serve(&bytes, async |asked: ProposeRequest| {
+            assert_eq!(asked.change, Change::Seal);
+            Ok(ProposeAnswer::NotLeader)
+        });
+        let told = answered::<ProposeRequest>(&told.await.unwrap()).unwrap();
+        assert!(matches!(told, ProposeAnswer::NotLeader));
+        let head = Adopt(Vote::new(3, 7), SnapshotMeta::default(), None);
+        let bytes = request_with(&head, b"tail\nof it").unwrap();
+        let told = serve_with(&bytes, async |head: Adopt, tail| {
+            assert_eq!((head.0, tail.as_slice()), (Vote::new(3, 7), &b"tail\nof it"[..]));
+            Ok(Adopted::Dropped(None))
+        });
+        let told = answered::<Adopt>(&told.await.unwrap()).unwrap();
+        assert_eq!(told, Adopted::Dropped(None));
         for bytes in [&b""[..], b"\x01{}", b"\x03{}", b"\x02", b"\x02{", b"\x02\xff\xff"] {
             assert!(decode::<ProposeRequest>(bytes).is_err(), "{bytes:?}");
-            assert!(decode_with::<ProposeRequest>(bytes).is_err(), "{bytes:?}");
+            assert!(serve_with(bytes, async |_: Adopt, _| panic!("served")).await.is_err());
         }
+        let later = decode::<ProposeRequest>(b"\x03{}").unwrap_err();
+        let words = "a cluster message has version 3, and version 2 is understood";
+        assert!(later.message().contains(words), "{later}");
     }
 }

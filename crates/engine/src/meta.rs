@@ -5,12 +5,34 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use mapring_types::{Error, ErrorKind, Result};
+use mapring_types::versioned::Nothing;
+use mapring_types::{Error, ErrorKind, Result, Versioned};
 use parking_lot::Mutex;
 
 use crate::limits;
 
-const VERSION: u8 = 1;
+/// A file's content: a checksum and the value.
+struct Checked(Bytes);
+
+impl Versioned for Checked {
+    const WHAT: &'static str = "a meta value";
+    const VERSION: u8 = 1;
+    type Previous = Nothing;
+
+    fn read(body: &[u8]) -> Result<Self> {
+        match body.split_first_chunk::<4>() {
+            Some((checksum, value)) if u32::from_le_bytes(*checksum) == crc32fast::hash(value) => {
+                Ok(Self(Bytes::copy_from_slice(value)))
+            }
+            _ => Err(Error::corrupt("a meta value is damaged")),
+        }
+    }
+
+    fn migrate(previous: Nothing) -> Result<Self> {
+        match previous {}
+    }
+}
+
 /// Names of values never begin with a dot: see [`file_name`].
 const TEMPORARY: &str = ".new";
 
@@ -36,14 +58,8 @@ impl MetaFiles {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(failed("read", &path, error)),
         };
-        match bytes.split_first_chunk::<5>() {
-            Some((&[VERSION, a, b, c, d], value))
-                if u32::from_le_bytes([a, b, c, d]) == crc32fast::hash(value) =>
-            {
-                Ok(Some(Bytes::from(bytes).slice(5..)))
-            }
-            _ => Err(Error::corrupt(format!("{} is damaged", path.display()))),
-        }
+        let read = Checked::decode(&bytes).map_err(|error| error.context(path.display()))?;
+        Ok(Some(read.0))
     }
 
     /// Writes a value; it survives a loss of power once this returns.
@@ -53,7 +69,7 @@ impl MetaFiles {
         let temporary = self.dir.join(TEMPORARY);
         let write = || {
             let mut file = File::create(&temporary)?;
-            file.write_all(&[VERSION])?;
+            file.write_all(&[Checked::VERSION])?;
             file.write_all(&crc32fast::hash(value).to_le_bytes())?;
             file.write_all(value)?;
             file.sync_all()?;
@@ -122,6 +138,24 @@ mod tests {
         assert!(error.to_string().contains("counter"), "{error}");
         fs::write(&path, b"").unwrap();
         assert_eq!(open().get("../counter of 7").unwrap_err().kind(), ErrorKind::Corrupt);
+    }
+
+    #[test]
+    fn what_former_releases_wrote_is_read_and_what_later_ones_wrote_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let values = MetaFiles::open(dir.path().to_owned()).unwrap();
+        let kept = format!("{}/fixtures/meta-1", env!("CARGO_MANIFEST_DIR"));
+        fs::copy(&kept, dir.path().join("n")).unwrap();
+        assert_eq!(values.get("n").unwrap().as_deref(), Some(&b"a value"[..]));
+        values.set("again", b"a value").unwrap();
+        assert_eq!(fs::read(dir.path().join("again")).unwrap(), fs::read(&kept).unwrap());
+
+        let mut later = fs::read(&kept).unwrap();
+        later[0] = 2;
+        fs::write(dir.path().join("n"), later).unwrap();
+        let error = values.get("n").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "no damage");
+        assert!(error.message().contains("version 2, and version 1 is understood"), "{error}");
     }
 
     #[test]

@@ -10,11 +10,30 @@
 //! Numbers are little-endian. The chunks of a record hold its head, if that is long, and its body.
 
 use bytes::Bytes;
-use mapring_types::Record;
+use mapring_types::versioned::Nothing;
+use mapring_types::{Record, Result, Versioned};
 
 use crate::{ScanDepth, limits};
 
-const VERSION: u8 = 1;
+/// The format of what lies under a key. What follows the version is read with the key: see [`parse`]
+/// and [`parse_chunk`].
+struct Value;
+
+impl Versioned for Value {
+    const WHAT: &'static str = "a value of the store";
+    const VERSION: u8 = 1;
+    type Previous = Nothing;
+
+    fn read(_: &[u8]) -> Result<Self> {
+        Ok(Self)
+    }
+
+    fn migrate(previous: Nothing) -> Result<Self> {
+        match previous {}
+    }
+}
+
+const VERSION: u8 = Value::VERSION;
 const WHOLE: u8 = 0;
 const CHUNKED: u8 = 1;
 
@@ -115,6 +134,7 @@ pub(crate) fn fits(record: &Record) -> bool {
 
 /// The head record of a record that [`fits`].
 pub(crate) fn whole(key: &[u8], record: &Record) -> Vec<u8> {
+    assert!(fits(record), "{} bytes in one piece", record.len());
     let mut rest = Vec::with_capacity(FRAME + 8 + record.len());
     rest.extend_from_slice(&[VERSION, WHOLE, 0, 0, 0, 0]);
     // A record that fits is shorter than 4 GiB.
@@ -142,7 +162,8 @@ pub(crate) fn chunked(key: &[u8], chunked: &Chunked) -> Vec<u8> {
 /// Reads a head record; `None` when it is damaged.
 pub(crate) fn parse(key: &[u8], value: &[u8], depth: ScanDepth) -> Option<Stored> {
     let (&[version, form, a, b, c, d], rest) = value.split_first_chunk::<FRAME>()?;
-    if version != VERSION {
+    // Which versions there may be the store says of itself when it is opened: another one is damage.
+    if !Value::knows(version) {
         return None;
     }
     let sealed = u32::from_le_bytes([a, b, c, d]);
@@ -197,7 +218,7 @@ pub(crate) fn chunk(key: &[u8], data: &[u8]) -> Vec<u8> {
 pub(crate) fn parse_chunk(key: &[u8], value: &[u8]) -> Option<Bytes> {
     let (&[version, a, b, c, d], data) = value.split_first_chunk::<CHUNK_FRAME>()?;
     let intact = u32::from_le_bytes([a, b, c, d]) == checksum(key, VERSION, data);
-    (version == VERSION && intact).then(|| Bytes::copy_from_slice(data))
+    (Value::knows(version) && intact).then(|| Bytes::copy_from_slice(data))
 }
 
 fn take_u32(bytes: &[u8]) -> Option<(u32, &[u8])> {
@@ -242,6 +263,32 @@ mod tests {
             assert_eq!(read(ScanDepth::Records), Some(Stored::Whole(record)));
             assert_eq!(read(ScanDepth::Heads), Some(Stored::Whole(heads)));
         }
+    }
+
+    /// What former releases have stored is read, byte for byte as they made it.
+    #[test]
+    fn values_of_former_releases_are_read() {
+        let kept = |name: &str| {
+            std::fs::read(format!("{}/fixtures/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+        };
+        let value = kept("value-1-whole");
+        assert_eq!(whole(b"key", &record(20, 30)), value);
+        let stored = parse(b"key", &value, ScanDepth::Records);
+        assert_eq!(stored, Some(Stored::Whole(record(20, 30))));
+        for (name, record) in [
+            ("value-1-chunked", record(20, 70_000)),
+            ("value-1-chunked-long-head", record(5_000, 70_000)),
+        ] {
+            let (value, described) = (kept(name), Chunked::new(&record, 9));
+            assert_eq!(chunked(b"key", &described), value, "{name}");
+            let stored = parse(b"key", &value, ScanDepth::Records);
+            assert_eq!(stored, Some(Stored::Chunked(described)), "{name}");
+        }
+        let record = record(20, 70_000);
+        let data = Chunked::new(&record, 9).split(&record);
+        let value = kept("value-1-chunk");
+        assert_eq!(chunk(b"chunk key", &data[2]), value);
+        assert_eq!(parse_chunk(b"chunk key", &value).as_ref(), Some(&data[2]));
     }
 
     #[track_caller]

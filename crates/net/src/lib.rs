@@ -1,6 +1,7 @@
 //! Node-to-node messages: unary calls and streams with back-pressure, over a transport that can be
 //! TCP or simulated.
 
+mod call;
 pub mod limits;
 pub mod simulated;
 pub mod task;
@@ -13,7 +14,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
-use mapring_types::{Error, NodeId, Result};
+use mapring_types::{Error, NodeId, Releases, Result};
+
+pub use call::{Call, distinct};
 
 /// Which service of a node a message is for. Each crate that talks to its peers owns one, under a
 /// number that no other has.
@@ -96,6 +99,12 @@ pub trait Transport: Send + Sync + 'static {
         body: Bytes,
         timeout: Duration,
     ) -> Result<FrameStream>;
+
+    /// The releases of the formats that a node knows, as it said when it was last connected to this
+    /// one; `None` when it was not yet.
+    fn releases(&self, _node: NodeId) -> Option<Releases> {
+        None
+    }
 }
 
 /// One service of this node, called by its peers.

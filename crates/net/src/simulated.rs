@@ -17,7 +17,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 use mapring_types::limits::LEASE;
-use mapring_types::{Error, NodeId, Result};
+use mapring_types::{Error, NodeId, Releases, Result};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
@@ -88,6 +88,8 @@ struct Place {
     services: Option<Services>,
     gate: Arc<Gate>,
     state: State,
+    /// What the node says of the formats that it knows, where that is not this program's.
+    releases: Option<Releases>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -151,6 +153,11 @@ impl Network {
             place.state.connection += 1;
             place.state.generation += 1;
         });
+    }
+
+    /// Has a node be of another release, as the others hear it.
+    pub fn set_releases(&self, node: NodeId, releases: Releases) {
+        self.change(node, |place| place.releases = Some(releases));
     }
 
     /// The transport of one node.
@@ -318,6 +325,11 @@ impl Transport for SimulatedTransport {
         let opened = tokio::time::timeout(timeout, asked.done()).await;
         let (frames, gate) = opened.unwrap_or_else(|_| Err(late(target)))?;
         Ok(pumped(exchange, frames, gate))
+    }
+
+    fn releases(&self, node: NodeId) -> Option<Releases> {
+        let nodes = self.network.nodes.lock();
+        nodes.get(&node).map(|place| place.releases.unwrap_or_else(Releases::own))
     }
 }
 

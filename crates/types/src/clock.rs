@@ -9,10 +9,12 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::error::{Error, Result};
 use crate::limits;
+use crate::versioned::{Nothing, Release, Versioned, damaged};
 
 /// Who stamps dots: one life of one vnode's data. A vnode whose data was lost or fell back takes a
 /// new one, so that no dot is ever given twice.
@@ -36,11 +38,34 @@ pub struct Dot {
 }
 
 /// For each actor, the highest counter that has been seen. Entries are sorted by actor and never 0.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize)]
 pub struct VersionVector(Vec<(ActorId, u64)>);
 
-/// The first byte of an encoded vector.
-const VERSION: u8 = 1;
+impl<'de> Deserialize<'de> for VersionVector {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        let clock = Self(Vec::deserialize(deserializer)?);
+        // From here on it is taken to be so.
+        if clock.is_ordered() { Ok(clock) } else { Err(D::Error::custom("a clock out of order")) }
+    }
+}
+
+impl Versioned for VersionVector {
+    const WHAT: &'static str = "a vclock";
+    const VERSION: u8 = 1;
+    type Previous = Nothing;
+
+    fn read(body: &[u8]) -> Result<Self> {
+        let (clock, left) = postcard::take_from_bytes(body).map_err(damaged::<Self>)?;
+        if !left.is_empty() {
+            return Err(Error::corrupt("a vclock has bytes after its end"));
+        }
+        Ok(clock)
+    }
+
+    fn migrate(previous: Nothing) -> Result<Self> {
+        match previous {}
+    }
+}
 
 impl VersionVector {
     /// The vector that has seen nothing.
@@ -88,6 +113,12 @@ impl VersionVector {
         self.0.len()
     }
 
+    /// Whether the entries are sorted by actor, without any twice and without a 0: it holds of every
+    /// vector that was made here, and is asked of what is read.
+    fn is_ordered(&self) -> bool {
+        self.0.is_sorted_by(|one, next| one.0 < next.0) && self.0.iter().all(|entry| entry.1 > 0)
+    }
+
     /// The entries, by actor.
     pub fn entries(&self) -> impl Iterator<Item = Dot> + '_ {
         self.0.iter().map(|&(actor, counter)| Dot { actor, counter })
@@ -95,7 +126,10 @@ impl VersionVector {
 
     /// The opaque text of the header `X-Riak-Vclock`: base64 of a version byte and the entries.
     pub fn to_header(&self) -> String {
-        let bytes = postcard::to_extend(&self.0, vec![VERSION]).unwrap_or_default();
+        // Clients give it back to any node of the cluster, and keep it for long: it is in the version
+        // of the first release for as long as that says all.
+        let version = Self::version_at(Release::FIRST);
+        let bytes = postcard::to_extend(&self.0, vec![version]).unwrap_or_default();
         STANDARD.encode(bytes)
     }
 
@@ -109,16 +143,9 @@ impl VersionVector {
             return Err(refuse("is too long"));
         }
         let bytes = STANDARD.decode(text.trim()).map_err(|_| refuse("is not base64"))?;
-        let Some((&VERSION, rest)) = bytes.split_first() else {
-            return Err(refuse("was not made by this cluster"));
-        };
-        let (entries, left): (Vec<(ActorId, u64)>, _) =
-            postcard::take_from_bytes(rest).map_err(|_| refuse("is damaged"))?;
-        let ordered = entries.windows(2).all(|pair| pair[0].0 < pair[1].0);
-        if !left.is_empty() || !ordered || entries.iter().any(|entry| entry.1 == 0) {
-            return Err(refuse("is damaged"));
-        }
-        Ok(Self(entries))
+        let (version, body) =
+            Self::split(&bytes).map_err(|_| refuse("was not made by this cluster"))?;
+        Self::read_version(version, body).map_err(|_| refuse("is damaged"))
     }
 }
 

@@ -2,7 +2,7 @@
 //! properties, error kinds and limits.
 //!
 //! This crate does no I/O and knows no runtime. Everything that is stored or sent begins with a
-//! version byte; see [`record`].
+//! version byte; see [`versioned`].
 
 pub mod clock;
 pub mod env;
@@ -17,6 +17,7 @@ pub mod props;
 pub mod quorum;
 pub mod quote;
 pub mod record;
+pub mod versioned;
 
 pub use clock::{ActorId, Dot, VersionVector};
 pub use env::{Clock, Entropy};
@@ -29,3 +30,4 @@ pub use props::BucketProps;
 pub use quorum::Quorum;
 pub use quote::quote;
 pub use record::Record;
+pub use versioned::{Release, Releases, Versioned};

@@ -111,6 +111,7 @@ impl Object {
         siblings.sort_unstable_by_key(|sibling| sibling.dot);
         self.siblings = siblings;
         self.clock.merge(&other.clock);
+        self.assert_sound();
     }
 
     /// As [`Object::merge`], without copying where one of the two has nothing to add.
@@ -131,12 +132,25 @@ impl Object {
     /// Replaces every value that `context` covers by `sibling`, whose dot must be new.
     pub fn update(&mut self, context: &VersionVector, sibling: Sibling) {
         let new = !self.clock.covers(sibling.dot) && !context.covers(sibling.dot);
-        debug_assert!(new || crate::failpoint!(ReusedDot));
+        assert!(new || crate::failpoint!(ReusedDot), "the dot {:?} was given before", sibling.dot);
         self.siblings.retain(|old| !context.covers(old.dot));
         self.clock.merge(context);
         self.clock.add(sibling.dot);
         self.siblings.push(sibling);
         self.siblings.sort_unstable_by_key(|sibling| sibling.dot);
+        self.assert_sound();
+    }
+
+    /// The invariant of the type. What is read is checked before it becomes an object, so that
+    /// whoever breaks it is this program: then it must not be stored or sent on.
+    ///
+    /// # Panics
+    /// When it does not hold.
+    pub(crate) fn assert_sound(&self) {
+        let dots = self.siblings.iter().map(|sibling| sibling.dot);
+        let Self { clock, siblings } = self;
+        let named = || siblings.iter().map(|sibling| sibling.dot).collect::<Vec<_>>();
+        assert!(are_sound(clock, dots), "values {:?} under the clock {clock:?}", named());
     }
 
     /// Keeps only the newest value, by time and then by dot: what buckets without `allow_mult` do
@@ -187,6 +201,13 @@ impl Object {
     pub fn body_bytes(&self) -> usize {
         self.siblings.iter().map(|sibling| sibling.body.len()).sum()
     }
+}
+
+/// Whether these can be the dots of an object's values: none twice, in order, all covered.
+pub(crate) fn are_sound(clock: &VersionVector, dots: impl Iterator<Item = Dot> + Clone) -> bool {
+    (dots.clone().is_sorted_by(|one, next| one < next)
+        && dots.into_iter().all(|dot| clock.covers(dot)))
+        || crate::failpoint!(ReusedDot)
 }
 
 const BASE_62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";

@@ -74,6 +74,7 @@ impl Object {
         self.siblings.extend(new.collect::<Vec<_>>());
         self.siblings.sort_unstable_by_key(|sibling| sibling.dot);
         self.clock.merge(&part.clock);
+        self.assert_sound();
         Ok(())
     }
 }

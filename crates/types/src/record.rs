@@ -8,7 +8,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::clock::{Dot, VersionVector};
 use crate::error::{Error, Result};
-use crate::object::{Metadata, Object, Sibling};
+use crate::object::{Metadata, Object, Sibling, are_sound};
+use crate::versioned::{Nothing, Release, Versioned, damaged};
 
 /// An encoded object. Engines and the wire treat both parts as opaque.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, Default)]
@@ -19,14 +20,34 @@ pub struct Record {
     pub body: Bytes,
 }
 
-/// The current version of the head.
-const VERSION: u8 = 1;
-
 /// What a head says, as it is read.
 #[derive(Deserialize)]
 struct HeadV1 {
     clock: VersionVector,
     siblings: Vec<SiblingV1<Metadata>>,
+}
+
+#[cfg(not(feature = "next-version"))]
+type Head = HeadV1;
+#[cfg(feature = "next-version")]
+type Head = next::HeadV2;
+
+impl Versioned for HeadV1 {
+    const WHAT: &'static str = "a stored head";
+    const VERSION: u8 = 1;
+    type Previous = Nothing;
+
+    fn read(body: &[u8]) -> Result<Self> {
+        let (head, left) = postcard::take_from_bytes(body).map_err(damaged::<Self>)?;
+        if !left.is_empty() {
+            return Err(Error::corrupt("a stored head has bytes after its end"));
+        }
+        Ok(head)
+    }
+
+    fn migrate(previous: Nothing) -> Result<Self> {
+        match previous {}
+    }
 }
 
 /// As it is written: nothing is copied before.
@@ -63,13 +84,22 @@ impl Serialize for SiblingsOf<'_> {
 const USUAL_HEAD: usize = 128;
 
 impl Record {
-    /// Encodes an object. One sibling's body is shared, not copied.
+    /// Encodes an object for this program itself and its workers. One sibling's body is shared, not
+    /// copied.
     pub fn encode(object: &Object) -> Self {
+        Self::encode_for(object, Release::current())
+    }
+
+    /// Encodes an object for all who know `release`.
+    pub fn encode_for(object: &Object, release: Release) -> Self {
+        object.assert_sound();
         let head = HeadOf { clock: &object.clock, siblings: SiblingsOf(&object.siblings) };
         let mut begun = Vec::with_capacity(USUAL_HEAD);
-        begun.push(VERSION);
+        begun.push(Head::version_at(release));
         // Writing to memory cannot fail: every field has a known length.
         let head = postcard::to_extend(&head, begun).unwrap_or_default();
+        #[cfg(feature = "next-version")]
+        let head = next::written(head, release);
         let body = match object.siblings.as_slice() {
             [only] => only.body.clone(),
             several => {
@@ -119,9 +149,11 @@ impl Record {
     /// # Errors
     /// `Corrupt` when the beginning of the head cannot be read.
     pub fn sibling_count(head: &[u8]) -> Result<usize> {
-        let (ClockSkipped, rest) = postcard::take_from_bytes(versioned(head)?).map_err(damaged)?;
+        // All versions begin alike.
+        let (_, body) = Head::split(head)?;
+        let (ClockSkipped, rest) = postcard::take_from_bytes(body).map_err(damaged::<Head>)?;
         // A sequence begins with its length.
-        postcard::take_from_bytes(rest).map(|(count, _)| count).map_err(damaged)
+        postcard::take_from_bytes(rest).map(|(count, _)| count).map_err(damaged::<Head>)
     }
 
     /// Size of the whole record, in bytes, by its head alone.
@@ -182,24 +214,64 @@ impl SiblingV1<Metadata> {
     }
 }
 
+#[cfg(not(feature = "next-version"))]
 fn decode_head(head: &[u8]) -> Result<HeadV1> {
-    let (head, left) = postcard::take_from_bytes(versioned(head)?).map_err(damaged)?;
-    if !left.is_empty() {
-        return Err(Error::corrupt("a stored head has bytes after its end"));
+    checked(Head::decode(head)?)
+}
+
+#[cfg(feature = "next-version")]
+fn decode_head(head: &[u8]) -> Result<HeadV1> {
+    checked(Head::decode(head)?.head)
+}
+
+/// A head that keeps to what holds of every object: what comes from disk or from a peer is looked at
+/// before anything relies on it.
+fn checked(head: HeadV1) -> Result<HeadV1> {
+    let dots = head.siblings.iter().map(|sibling| sibling.dot);
+    if !are_sound(&head.clock, dots) {
+        return Err(Error::corrupt("a stored head has siblings that its clock does not allow"));
     }
     Ok(head)
 }
 
-fn versioned(head: &[u8]) -> Result<&[u8]> {
-    match head.split_first() {
-        Some((&VERSION, rest)) => Ok(rest),
-        Some((other, _)) => Err(Error::corrupt(format!("a stored head has version {other}"))),
-        None => Err(Error::corrupt("a stored head is empty")),
-    }
-}
+/// A version of the head that no program has yet: see [`Release::NEXT`]. It ends with the release
+/// that it was written for.
+#[cfg(feature = "next-version")]
+mod next {
+    use super::*;
 
-fn damaged(error: postcard::Error) -> Error {
-    Error::corrupt("a stored head is damaged").with_source(error)
+    pub(super) struct HeadV2 {
+        pub(super) head: HeadV1,
+    }
+
+    impl Versioned for HeadV2 {
+        const WHAT: &'static str = HeadV1::WHAT;
+        const VERSION: u8 = 2;
+        const SINCE: Release = Release::NEXT;
+        type Previous = HeadV1;
+
+        fn read(body: &[u8]) -> Result<Self> {
+            let (head, rest) = postcard::take_from_bytes(body).map_err(damaged::<Self>)?;
+            let (release, left): (Release, _) =
+                postcard::take_from_bytes(rest).map_err(damaged::<Self>)?;
+            if !left.is_empty() || release < Self::SINCE {
+                return Err(Error::corrupt("a stored head has another end than it should have"));
+            }
+            Ok(Self { head })
+        }
+
+        fn migrate(head: HeadV1) -> Result<Self> {
+            Ok(Self { head })
+        }
+    }
+
+    /// Adds what the version has more, where that is written.
+    pub(super) fn written(head: Vec<u8>, release: Release) -> Vec<u8> {
+        if HeadV2::version_at(release) < HeadV2::VERSION {
+            return head;
+        }
+        postcard::to_extend(&release, head).unwrap_or_default()
+    }
 }
 
 #[cfg(test)]
@@ -217,19 +289,56 @@ mod tests {
                         .add(Dot { actor: crate::ActorId(actor << 40), counter: actor + 1 });
                 }
                 object.siblings = (0..siblings)
-                    .map(|counter| Sibling {
-                        dot: Dot { actor: crate::ActorId(7), counter },
-                        last_modified: counter,
+                    .map(|number| Sibling {
+                        dot: Dot { actor: crate::ActorId(7), counter: number + 1 },
+                        last_modified: number,
                         deleted: false,
                         metadata: Metadata::default(),
                         body: Bytes::from_static(b"x"),
                     })
                     .collect();
+                object.clock.add(Dot { actor: crate::ActorId(7), counter: siblings + 1 });
                 let record = Record::encode(&object);
                 assert_eq!(Record::sibling_count(&record.head).unwrap() as u64, siblings);
                 assert_eq!(Record::len_by_head(&record.head).unwrap(), record.len() as u64);
             }
         }
+    }
+
+    #[test]
+    fn siblings_that_the_clock_does_not_allow_are_refused() {
+        let dot = |counter| Dot { actor: crate::ActorId(7), counter };
+        let sibling = |counter| Sibling {
+            dot: dot(counter),
+            last_modified: 0,
+            deleted: false,
+            metadata: Metadata::default(),
+            body: Bytes::new(),
+        };
+        let head = |clock: &VersionVector, counters: &[u64]| {
+            let siblings: Vec<Sibling> = counters.iter().map(|counter| sibling(*counter)).collect();
+            let head = HeadOf { clock, siblings: SiblingsOf(&siblings) };
+            postcard::to_extend(&head, vec![HeadV1::VERSION]).unwrap()
+        };
+        let mut clock = VersionVector::new();
+        clock.add(dot(3));
+        let read = |counters: &[u64]| Record::decode_without_bodies(&head(&clock, counters));
+        assert!(read(&[]).is_ok() && read(&[1, 3]).is_ok());
+        for counters in [&[4][..], &[2, 2], &[3, 1]] {
+            let error = read(counters).unwrap_err();
+            assert_eq!(error.kind(), crate::ErrorKind::Corrupt, "{counters:?}");
+        }
+        // Two entries of one actor, and one that has seen nothing.
+        for clock in [&[2, 7, 1, 7, 2][..], &[1, 7, 0]] {
+            let head = [&[HeadV1::VERSION], clock, &[0]].concat();
+            assert!(Record::decode_without_bodies(&head).is_err(), "{clock:?}");
+        }
+    }
+
+    #[test]
+    fn a_head_of_a_later_version_is_no_damage() {
+        let error = Record::decode_without_bodies(&[9, 0, 0]).unwrap_err();
+        assert!(error.to_string().starts_with("a stored head has version 9, and version"));
     }
 
     #[test]

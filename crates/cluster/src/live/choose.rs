@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use futures::future::join_all;
-use mapring_net::{Class, Peer};
+use mapring_net::{Call, Class, Peer};
 use mapring_types::{Error, NodeId, Result};
 use openraft::CommittedLeaderId;
 use tokio::time::timeout;
@@ -20,11 +20,8 @@ use crate::raft::memory::{Position, Report};
 use crate::raft::network::{Directory, stopped};
 use crate::raft::{LogId, NOBODY, Snapshot, SnapshotMeta, StoredMembership, Vote};
 use crate::status::Follower;
-use crate::wire::{self, Adopted, ChooseAnswer, ChooseRequest};
+use crate::wire::{self, Adopt, Adopted, ChooseAnswer, ChooseRequest};
 use crate::{Chosen, limits};
-
-/// What a chosen node sends: its vote, the place of the snapshot, and the last entry that it had.
-type Head = (Vote, SnapshotMeta, Option<LogId>);
 
 impl LiveCluster {
     /// Has the node of that name make its history that of all.
@@ -37,12 +34,10 @@ impl LiveCluster {
         let answer = if node == self.config.me {
             self.choose_me().await?
         } else {
-            let body = wire::encode(&request)?;
             let patience = 2 * limits::ADOPT + 2 * limits::RECALL;
-            let asked = self.ask(node, wire::CHOOSE, body, patience).await;
-            wire::decode(&asked.map_err(|error| {
+            self.ask(node, &request, patience).await.map_err(|error| {
                 error.context(format!("{name} cannot be reached, so that it cannot be chosen"))
-            })?)?
+            })?
         };
         match answer {
             ChooseAnswer::Chosen(chosen) => Ok(chosen),
@@ -50,11 +45,11 @@ impl LiveCluster {
         }
     }
 
-    pub(super) async fn answer_choice(&self, request: ChooseRequest) -> Result<Bytes> {
+    pub(super) async fn answer_choice(&self, request: ChooseRequest) -> Result<ChooseAnswer> {
         if request.node != self.config.me {
             return Err(Error::invalid(format!("this is not node {}", request.node)));
         }
-        wire::encode(&self.choose_me().await?)
+        self.choose_me().await
     }
 
     async fn choose_me(&self) -> Result<ChooseAnswer> {
@@ -84,7 +79,7 @@ impl LiveCluster {
         let term = place.leader_id.term;
         self.install(Vote::new_committed(term, NOBODY), meta.clone(), state.clone()).await?;
         let vote = Vote::new_committed(term, self.config.me.0);
-        let body = wire::encode_with(&(vote, meta, last), &state)?;
+        let body = wire::request_with(&Adopt(vote, meta, last), &state)?;
         let mut chosen = Chosen {
             node: self.config.node_name.clone(),
             index: last.map_or(0, |last| last.index),
@@ -172,22 +167,25 @@ impl LiveCluster {
         let address = self.hub.address(node);
         let address = address.ok_or_else(|| Error::unavailable("its address is unknown"))?;
         let peer = Peer { id: Some(node), address };
-        let method = wire::method(wire::ADOPT);
-        let wait = limits::ADOPT;
-        let answer = self.transport.call(&peer, Class::Foreground, method, body, wait).await?;
-        wire::decode(&answer)
+        let (class, method, wait) = (Class::Foreground, Adopt::method(), limits::ADOPT);
+        let answer = self.transport.call(&peer, class, method, body, wait).await?;
+        wire::answered::<Adopt>(&answer)
     }
 
     /// Takes the history of a chosen node in place of the own one.
-    pub(super) async fn adopt(&self, from: NodeId, body: &[u8]) -> Result<Bytes> {
-        let ((vote, meta, last), state): (Head, Vec<u8>) = wire::decode_with(body)?;
+    pub(super) async fn adopt(
+        &self,
+        from: NodeId,
+        Adopt(vote, meta, last): Adopt,
+        state: Vec<u8>,
+    ) -> Result<Adopted> {
         if vote.leader_id().node_id != from.0 || meta.last_log_id.is_none() {
             return Err(Error::invalid("a chosen history comes from the chosen node"));
         }
         if self.guard.has_leader() {
             let me = &self.config.node_name;
             let reason = format!("{me} has heard of a leader: there is nothing to choose");
-            return wire::encode(&Adopted::Refused(reason));
+            return Ok(Adopted::Refused(reason));
         }
         let own = self.log.position().log;
         let dropped = own.filter(|own| Some(*own) > last).map(|own| {
@@ -203,7 +201,7 @@ impl LiveCluster {
             ),
             None => tracing::warn!(chosen = %name, "the metadata of another node is chosen"),
         }
-        wire::encode(&Adopted::Dropped(dropped))
+        Ok(Adopted::Dropped(dropped))
     }
 
     /// Stands for election until this node leads: after a while, since the others take it for a

@@ -1,6 +1,5 @@
 //! Removing a member that has gone for good and owns nothing.
 
-use bytes::Bytes;
 use mapring_types::{Error, ErrorKind, NodeId, Result};
 use openraft::error::{CheckIsLeaderError, RaftError};
 
@@ -8,7 +7,7 @@ use super::LiveCluster;
 use super::join::Holder;
 use crate::raft::Metrics;
 use crate::raft::network::stopped;
-use crate::wire::{self, ProposeAnswer};
+use crate::wire::{Forget, ProposeAnswer};
 use crate::{Change, Outcome, limits};
 
 impl LiveCluster {
@@ -39,11 +38,7 @@ impl LiveCluster {
             let leader = metrics.borrow_and_update().current_leader.map(NodeId);
             let answered = match leader {
                 Some(leader) if leader == self.config.me => self.forget_here(node).await,
-                Some(leader) => {
-                    let body = wire::encode(&node)?;
-                    let answer = self.ask(leader, wire::FORGET, body, limits::FORGET_CALL).await;
-                    answer.and_then(|answer| wire::decode(&answer))
-                }
+                Some(leader) => self.ask(leader, &Forget(node), limits::FORGET_CALL).await,
                 None => Ok(ProposeAnswer::NotLeader),
             };
             match answered {
@@ -68,12 +63,8 @@ impl LiveCluster {
         }
     }
 
-    pub(super) async fn answer_forget(&self, node: NodeId) -> Result<Bytes> {
-        wire::encode(&self.forget_here(node).await?)
-    }
-
     /// Removes a member if this node leads.
-    async fn forget_here(&self, node: NodeId) -> Result<ProposeAnswer> {
+    pub(super) async fn forget_here(&self, node: NodeId) -> Result<ProposeAnswer> {
         // Judges by all that has been decided before, and only while it really leads.
         match self.raft.ensure_linearizable().await {
             Ok(_) => {}

@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use futures::future::join_all;
-use mapring_types::{NodeId, Result};
+use mapring_types::NodeId;
 
 use super::LiveCluster;
 use crate::raft::Metrics;
@@ -14,7 +13,8 @@ use crate::raft::log::LogStore;
 use crate::raft::machine::Machine;
 use crate::raft::memory::Report;
 use crate::status::{MetadataMember, MetadataStatus};
-use crate::{Change, limits, wire};
+use crate::wire::Recall;
+use crate::{Change, limits};
 
 /// Before raft begins: what it reads must not let this node go on leading in the term of its last
 /// life, unless it is the only node of its group.
@@ -122,9 +122,8 @@ impl LiveCluster {
     /// Asks the other nodes of the group how far all have come; what those say that answer.
     pub(super) async fn recall(&self) -> BTreeMap<u64, Report> {
         let asked = self.guard.witnesses().into_iter().map(|node| async move {
-            let body = wire::encode(&self.guard.letter(node.0, true)).ok()?;
-            let answer = self.ask(node, wire::RECALL, body, limits::RECALL).await.ok()?;
-            let letter: Letter = wire::decode(&answer).ok()?;
+            let call = Recall(self.guard.letter(node.0, true));
+            let letter = self.ask(node, &call, limits::RECALL).await.ok()?;
             let report = letter.mine.clone();
             self.guard.take(node.0, letter);
             Some((node.0, report))
@@ -132,9 +131,9 @@ impl LiveCluster {
         join_all(asked).await.into_iter().flatten().collect()
     }
 
-    pub(super) fn answer_recall(&self, from: NodeId, letter: Letter) -> Result<Bytes> {
+    pub(super) fn answer_recall(&self, from: NodeId, letter: Letter) -> Letter {
         self.guard.take(from.0, letter);
-        wire::encode(&self.guard.letter(from.0, true))
+        self.guard.letter(from.0, true)
     }
 
     /// As the leader, has the chain of hashes begin where it is missing: on this node, or on one

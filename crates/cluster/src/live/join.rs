@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use mapring_net::{Class, Peer};
-use mapring_types::{Error, ErrorKind, NodeId, Result};
+use mapring_net::{Call, Class, Peer};
+use mapring_types::{Error, ErrorKind, NodeId, Releases, Result};
 use openraft::error::{InitializeError, RaftError};
 
 use super::voters::votes;
@@ -73,7 +73,7 @@ impl LiveCluster {
     }
 
     /// Asks to be a member until the cluster agrees, or refuses for good.
-    async fn join(&self) -> Result<()> {
+    pub(super) async fn join(&self) -> Result<()> {
         let (mut pause, longest) = limits::JOIN_PAUSE;
         let mut told = String::new();
         loop {
@@ -100,7 +100,7 @@ impl LiveCluster {
     }
 
     /// One round of questions: the own leader if one is known, then all known addresses.
-    async fn ask_around(&self) -> Result<Verdict> {
+    pub(super) async fn ask_around(&self) -> Result<Verdict> {
         let request = self.request().await?;
         let mut last = Verdict::Later("nobody to ask".to_owned());
         if self.leader().is_some() {
@@ -109,7 +109,7 @@ impl LiveCluster {
                 return Ok(last);
             }
         }
-        let body = wire::encode(&request)?;
+        let body = wire::request(&request)?;
         for peer in self.contacts() {
             let asked = self.ask_contact(&peer, body.clone()).await;
             last = match asked {
@@ -122,9 +122,9 @@ impl LiveCluster {
     }
 
     async fn ask_contact(&self, peer: &Peer, body: Bytes) -> Result<Verdict> {
-        let (class, method) = (Class::Foreground, wire::method(wire::JOIN));
+        let (class, method) = (Class::Foreground, JoinRequest::method());
         let answer = self.transport.call(peer, class, method, body, limits::JOIN_CALL).await?;
-        let answer: JoinAnswer = wire::decode(&answer)?;
+        let answer = wire::answered::<JoinRequest>(&answer)?;
         for (node, (started, address)) in &answer.addresses {
             self.hub.learn(*node, *started, address);
         }
@@ -138,6 +138,7 @@ impl LiveCluster {
             cluster_address: self.config.cluster_address.clone(),
             http_address: self.config.http_address.clone(),
             zone: self.config.zone.clone(),
+            releases: Some(self.releases()),
             cluster_name: self.config.cluster_name.clone(),
             ring_size: self.config.ring_size.get(),
             started: self.started,
@@ -200,7 +201,11 @@ impl LiveCluster {
     }
 
     /// Answers a node that asks to join.
-    pub(super) async fn answer_join(&self, from: NodeId, request: JoinRequest) -> Result<Bytes> {
+    pub(super) async fn answer_join(
+        &self,
+        from: NodeId,
+        request: JoinRequest,
+    ) -> Result<JoinAnswer> {
         if request.id != from && !request.forwarded {
             let message = format!("node {from} asks in the name of node {}", request.id);
             return Err(Error::invalid(message));
@@ -213,7 +218,7 @@ impl LiveCluster {
         }
         let mut addresses = self.hub.addresses();
         addresses.insert(self.config.me, (self.started, self.config.cluster_address.clone()));
-        wire::encode(&JoinAnswer { verdict, addresses })
+        Ok(JoinAnswer { verdict, addresses })
     }
 
     async fn judge(&self, request: JoinRequest) -> Verdict {
@@ -256,9 +261,7 @@ impl LiveCluster {
 
     async fn forward(&self, leader: NodeId, mut request: JoinRequest) -> Result<Verdict> {
         request.forwarded = true;
-        let body = wire::encode(&request)?;
-        let answer = self.ask(leader, wire::JOIN, body, limits::ADMIT).await?;
-        Ok(wire::decode::<JoinAnswer>(&answer)?.verdict)
+        Ok(self.ask(leader, &request, limits::ADMIT).await?.verdict)
     }
 
     /// Decides about a node, as the leader.
@@ -276,7 +279,11 @@ impl LiveCluster {
         if state.id == 0 {
             self.decide_here(&Change::Found { id: self.entropy.next_u64().max(1) }).await?;
         }
-        if let Some(verdict) = self.settled(request, &state) {
+        if let Some(verdict) = self.too_old(request, &state) {
+            return Ok(verdict);
+        }
+        let releases = self.tellable(request, &state);
+        if let Some(verdict) = self.settled(request, releases, &state) {
             return Ok(verdict);
         }
         let replaces = match state.holder(&request.name).filter(|holder| *holder != request.id) {
@@ -304,6 +311,7 @@ impl LiveCluster {
             losses: 0,
             start: 0,
             zone: request.zone.clone(),
+            releases,
         };
         let change = Change::Join { id: request.id, member, replaces };
         Ok(match self.decide_here(&change).await? {
@@ -327,7 +335,12 @@ impl LiveCluster {
     }
 
     /// The verdict where nothing is to be decided.
-    fn settled(&self, request: &JoinRequest, state: &ClusterState) -> Option<Verdict> {
+    fn settled(
+        &self,
+        request: &JoinRequest,
+        releases: Option<Releases>,
+        state: &ClusterState,
+    ) -> Option<Verdict> {
         let Some(known) = state.members.get(&request.id) else {
             // Only the founder has metadata before it is a member, and it leads: others may have been
             // faster to ask it.
@@ -346,17 +359,15 @@ impl LiveCluster {
         let same = known.name == request.name
             && known.cluster_address == request.cluster_address
             && known.http_address == request.http_address
-            && known.zone == request.zone;
+            && known.zone == request.zone
+            && known.releases == releases;
         same.then_some(Verdict::Accepted)
     }
 
     /// Whether the holder of a name lives. It is gone only when neither a call nor gossip reaches
     /// it.
     pub(super) async fn look_after(&self, holder: NodeId) -> Holder {
-        let body = Bytes::from_static(&[1]);
-        if holder == self.config.me
-            || self.ask(holder, wire::STATUS, body, limits::PROBE).await.is_ok()
-        {
+        if holder == self.config.me || self.knock(holder).await.is_ok() {
             Holder::Up
         } else if self.hub.view().is_up(holder) {
             Holder::Unsure

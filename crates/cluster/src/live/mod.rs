@@ -7,6 +7,7 @@ mod hub;
 mod join;
 mod probe;
 mod propose;
+mod releases;
 mod voters;
 
 #[cfg(test)]
@@ -21,7 +22,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use mapring_net::{FrameStream, Service, Transport};
+use mapring_net::{Call, FrameStream, Service, Transport};
 use mapring_ring::RingSize;
 use mapring_types::{Clock, Entropy, Error, ErrorKind, NodeId, Result};
 use parking_lot::Mutex;
@@ -37,7 +38,11 @@ use crate::raft::machine::Machine;
 use crate::raft::network::{self, Network};
 use crate::raft::{self, Metrics, Pace, Raft, RaftNode, blocking};
 use crate::status::ClusterStatus;
-use crate::{Change, Chosen, Cluster, ClusterState, Outcome, View, limits, wire};
+use crate::wire::{
+    self, Adopt, AskStatus, ChooseRequest, Forget, JoinRequest, ProposeRequest, Recall, serve,
+    serve_with,
+};
+use crate::{Change, Chosen, Cluster, ClusterState, Outcome, View, limits};
 use hub::Hub;
 
 const IDENTITY_MARK: Mark = *b"mrid";
@@ -197,7 +202,8 @@ impl LiveCluster {
         let attending = tokio::spawn(attend(self.clone()));
         let shaping = tokio::spawn(voters::keep(self.clone()));
         let probing = tokio::spawn(probe::keep(self.clone()));
-        self.tasks.lock().extend([attending, shaping, probing]);
+        let telling = tokio::spawn(releases::keep(self.clone()));
+        self.tasks.lock().extend([attending, shaping, probing, telling]);
         history::settle(self).await;
         let remembering = tokio::spawn(history::keep(self.clone()));
         let recalling = tokio::spawn(history::recall_without_leader(self.clone()));
@@ -397,13 +403,29 @@ impl Service for LiveCluster {
             return answer;
         }
         match operation {
-            wire::JOIN => self.answer_join(from, wire::decode(&body)?).await,
-            wire::PROPOSE => self.answer_proposal(wire::decode(&body)?).await,
-            wire::STATUS => wire::encode(&self.status()),
-            wire::RECALL => self.answer_recall(from, wire::decode(&body)?),
-            wire::CHOOSE => self.answer_choice(wire::decode(&body)?).await,
-            wire::ADOPT => self.adopt(from, &body).await,
-            wire::FORGET => self.answer_forget(wire::decode(&body)?).await,
+            JoinRequest::OPERATION => {
+                serve(&body, async |call: JoinRequest| self.answer_join(from, call).await).await
+            }
+            ProposeRequest::OPERATION => {
+                serve(&body, async |call: ProposeRequest| self.answer_proposal(call).await).await
+            }
+            // What former nodes ask with says nothing.
+            AskStatus::OPERATION => {
+                serve(&wire::request(&AskStatus)?, async |_: AskStatus| Ok(self.status())).await
+            }
+            Recall::OPERATION => {
+                serve(&body, async |call: Recall| Ok(self.answer_recall(from, call.0))).await
+            }
+            ChooseRequest::OPERATION => {
+                serve(&body, async |call: ChooseRequest| self.answer_choice(call).await).await
+            }
+            Adopt::OPERATION => {
+                let work = async |call: Adopt, state| self.adopt(from, call, state).await;
+                serve_with(&body, work).await
+            }
+            Forget::OPERATION => {
+                serve(&body, async |call: Forget| self.forget_here(call.0).await).await
+            }
             _ => Err(Error::invalid(format!("unknown cluster operation {operation}"))),
         }
     }

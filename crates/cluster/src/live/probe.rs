@@ -5,12 +5,11 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use futures::StreamExt as _;
 use mapring_types::{ErrorKind, NodeId};
 
 use super::LiveCluster;
-use crate::{limits, wire};
+use crate::limits;
 
 /// Asks, again and again.
 pub(super) async fn keep(cluster: Arc<LiveCluster>) {
@@ -24,8 +23,7 @@ pub(super) async fn keep(cluster: Arc<LiveCluster>) {
 }
 
 async fn probe(cluster: &LiveCluster, node: NodeId) {
-    let body = Bytes::from_static(&[1]);
-    match cluster.ask(node, wire::STATUS, body, limits::PROBE).await {
+    match cluster.knock(node).await {
         Err(error) if matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Timeout) => {
             cluster.hub.report(node, false);
         }

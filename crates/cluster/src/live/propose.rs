@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use mapring_net::{Class, Peer};
+use mapring_net::{Call, Class, Method, Peer};
 use mapring_types::{Error, ErrorKind, NodeId, Result};
 use openraft::error::{ClientWriteError, RaftError};
 use tokio::time::{Instant, timeout_at};
@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout_at};
 use super::LiveCluster;
 use crate::raft::network::Directory;
 use crate::raft::network::stopped;
-use crate::wire::{self, ProposeAnswer, ProposeRequest};
+use crate::wire::{self, AskStatus, ProposeAnswer, ProposeRequest};
 use crate::{Change, Outcome, limits};
 
 impl LiveCluster {
@@ -71,7 +71,7 @@ impl LiveCluster {
 
     /// Has the change decided if this node leads.
     pub(super) async fn decide_here(&self, change: &Change) -> Result<ProposeAnswer> {
-        if wire::encode(change)?.len() > limits::CHANGE_BYTES {
+        if wire::request(&ProposeRequest { change: change.clone() })?.len() > limits::CHANGE_BYTES {
             let message =
                 format!("a change of the metadata exceeds {} bytes", limits::CHANGE_BYTES);
             return Err(Error::new(ErrorKind::TooLarge, message));
@@ -94,10 +94,10 @@ impl LiveCluster {
         change: &Change,
         deadline: Instant,
     ) -> Result<ProposeAnswer> {
-        let body = wire::encode(&ProposeRequest { change: change.clone() })?;
+        let request = ProposeRequest { change: change.clone() };
         let left = deadline.saturating_duration_since(Instant::now()).min(limits::ATTEMPT);
-        match self.ask(leader, wire::PROPOSE, body, left).await {
-            Ok(answer) => wire::decode(&answer),
+        match self.ask(leader, &request, left).await {
+            Ok(answer) => Ok(answer),
             Err(error) if matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Timeout) => {
                 Ok(ProposeAnswer::NotLeader)
             }
@@ -105,19 +105,38 @@ impl LiveCluster {
         }
     }
 
-    pub(super) async fn answer_proposal(&self, request: ProposeRequest) -> Result<Bytes> {
+    pub(super) async fn answer_proposal(&self, request: ProposeRequest) -> Result<ProposeAnswer> {
         let decided = tokio::time::timeout(limits::DECIDE, self.decide_here(&request.change)).await;
         match decided {
-            Ok(answer) => wire::encode(&answer?),
+            Ok(answer) => answer,
             Err(_) => Err(Error::unavailable("the leader has no majority of voters")),
         }
     }
 
     /// Asks a node whose address is known by its identity.
-    pub(super) async fn ask(
+    pub(super) async fn ask<C: Call>(
         &self,
         node: NodeId,
-        operation: u8,
+        call: &C,
+        timeout: Duration,
+    ) -> Result<C::Answer> {
+        let answer = self.send(node, C::method(), wire::request(call)?, timeout).await?;
+        wire::answered::<C>(&answer)
+    }
+
+    /// Whether a node answers, whatever it says.
+    ///
+    /// # Errors
+    /// What kept it from being reached, or its own.
+    pub(super) async fn knock(&self, node: NodeId) -> Result<()> {
+        let body = wire::request(&AskStatus)?;
+        self.send(node, AskStatus::method(), body, limits::PROBE).await.map(drop)
+    }
+
+    async fn send(
+        &self,
+        node: NodeId,
+        method: Method,
         body: Bytes,
         timeout: Duration,
     ) -> Result<Bytes> {
@@ -126,7 +145,6 @@ impl LiveCluster {
             .address(node)
             .ok_or_else(|| Error::unavailable(format!("the address of node {node} is unknown")))?;
         let peer = Peer { id: Some(node), address };
-        let method = wire::method(operation);
         self.transport.call(&peer, Class::Foreground, method, body, timeout).await
     }
 

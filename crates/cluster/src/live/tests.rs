@@ -1,6 +1,7 @@
 //! Whole clusters over a simulated network, with real gossip and real files.
 
 mod copies;
+mod releases;
 mod world;
 
 use std::collections::BTreeMap;

@@ -323,6 +323,7 @@ mod tests {
                 losses: 0,
                 start: 0,
                 zone: (!zone.is_empty()).then(|| zone.to_owned()),
+                releases: None,
             };
             Change::Join { id: NodeId(id), member, replaces: None }
         };

@@ -6,13 +6,33 @@ use std::fs::{self, File};
 use std::io::{ErrorKind as IoErrorKind, Write};
 use std::path::Path;
 
-use mapring_types::{Error, ErrorKind, Result};
+use mapring_types::versioned::Nothing;
+use mapring_types::{Error, ErrorKind, Result, Versioned};
 
 /// What kind of file it is; the first four bytes.
 pub(crate) type Mark = [u8; 4];
 
-/// The version of all file formats of this module.
-pub(crate) const VERSION: u8 = 1;
+/// What stands behind the mark: the checksum and the length of the content, and the content.
+struct Checked(Vec<u8>);
+
+impl Versioned for Checked {
+    const WHAT: &'static str = "a file of the metadata";
+    const VERSION: u8 = 1;
+    type Previous = Nothing;
+
+    fn read(body: &[u8]) -> Result<Self> {
+        let damaged = || Error::corrupt("a file of the metadata is damaged");
+        let (checksum, rest) = body.split_first_chunk::<4>().ok_or_else(damaged)?;
+        let (length, content) = rest.split_first_chunk::<8>().ok_or_else(damaged)?;
+        let whole = u64::from_le_bytes(*length) == content.len() as u64
+            && u32::from_le_bytes(*checksum) == crc32fast::hash(content);
+        whole.then(|| Self(content.to_vec())).ok_or_else(damaged)
+    }
+
+    fn migrate(previous: Nothing) -> Result<Self> {
+        match previous {}
+    }
+}
 
 const HEADER: usize = 4 + 1 + 4 + 8;
 
@@ -20,7 +40,7 @@ const HEADER: usize = 4 + 1 + 4 + 8;
 pub(crate) fn replace(path: &Path, mark: Mark, content: &[u8]) -> Result<()> {
     let mut bytes = Vec::with_capacity(HEADER + content.len());
     bytes.extend_from_slice(&mark);
-    bytes.push(VERSION);
+    bytes.push(Checked::VERSION);
     bytes.extend_from_slice(&crc32fast::hash(content).to_le_bytes());
     bytes.extend_from_slice(&(content.len() as u64).to_le_bytes());
     bytes.extend_from_slice(content);
@@ -48,19 +68,13 @@ pub(crate) fn read(path: &Path, mark: Mark) -> Result<Option<Vec<u8>>> {
         Err(error) if error.kind() == IoErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(storage("cannot read", path, error)),
     };
-    content(&bytes, mark)
-        .map(|content| Some(content.to_vec()))
-        .ok_or_else(|| Error::corrupt(format!("the file {} is damaged", path.display())))
-}
-
-fn content(bytes: &[u8], mark: Mark) -> Option<&[u8]> {
-    let rest = bytes.strip_prefix(&mark)?;
-    let (&VERSION, rest) = rest.split_first()? else { return None };
-    let (checksum, rest) = rest.split_first_chunk::<4>()?;
-    let (length, content) = rest.split_first_chunk::<8>()?;
-    let whole = u64::from_le_bytes(*length) == content.len() as u64
-        && u32::from_le_bytes(*checksum) == crc32fast::hash(content);
-    whole.then_some(content)
+    let damaged = || Error::corrupt(format!("the file {} is damaged", path.display()));
+    let rest = bytes.strip_prefix(&mark).ok_or_else(damaged)?;
+    match Checked::decode(rest) {
+        Ok(Checked(content)) => Ok(Some(content)),
+        Err(error) if error.kind() == ErrorKind::Corrupt => Err(damaged()),
+        Err(error) => Err(error.context(path.display())),
+    }
 }
 
 /// Makes a rename in the directory durable.
@@ -97,7 +111,10 @@ mod tests {
             damaged[position] ^= 0x10;
             fs::write(&path, &damaged).unwrap();
             let error = read(&path, MARK).unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Corrupt, "byte {position}");
+            // Another version is none that is known, and no damage.
+            let version = position == MARK.len();
+            let kind = if version { ErrorKind::Unavailable } else { ErrorKind::Corrupt };
+            assert_eq!(error.kind(), kind, "byte {position}");
             assert!(error.message().contains("vote"), "{error}");
             fs::write(&path, &whole[..position]).unwrap();
             assert!(read(&path, MARK).is_err(), "cut at {position}");

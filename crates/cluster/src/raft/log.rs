@@ -12,7 +12,8 @@ use std::ops::RangeBounds;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use mapring_types::{Error, Result};
+use mapring_types::versioned::Nothing;
+use mapring_types::{Error, Result, Versioned};
 use openraft::storage::{LogFlushed, RaftLogStorage};
 use openraft::{AnyError, LogState, OptionalSend, RaftLogReader};
 use parking_lot::Mutex;
@@ -31,6 +32,23 @@ const COMMITTED_MARK: Mark = *b"mrcm";
 const FILE_HEADER: usize = 5;
 /// Length and checksum.
 const RECORD_HEADER: usize = 8;
+
+/// The log's file as a whole: records follow the version, see [`decode`].
+struct LogFile;
+
+impl Versioned for LogFile {
+    const WHAT: &'static str = "the log of the metadata";
+    const VERSION: u8 = 1;
+    type Previous = Nothing;
+
+    fn read(_: &[u8]) -> Result<Self> {
+        Ok(Self)
+    }
+
+    fn migrate(previous: Nothing) -> Result<Self> {
+        match previous {}
+    }
+}
 
 /// One record of the log file.
 #[derive(Debug, Serialize, Deserialize)]
@@ -241,10 +259,10 @@ struct Reading {
 
 impl Reading {
     fn of(bytes: &[u8], path: &Path) -> Result<Self> {
-        if !bytes.starts_with(&file_header()) {
-            let message = format!("the file {} is not a log of this version", path.display());
-            return Err(Error::corrupt(message));
-        }
+        let Some(rest) = bytes.strip_prefix(&LOG_MARK) else {
+            return Err(Error::corrupt(format!("the file {} is no log", path.display())));
+        };
+        LogFile::split(rest).map_err(|error| error.context(path.display()))?;
         let mut reading = Self::default();
         let mut position = FILE_HEADER;
         while let Some(rest) = bytes.get(position..).filter(|rest| !rest.is_empty()) {
@@ -296,7 +314,7 @@ fn log_path(directory: &Path) -> PathBuf {
 
 fn file_header() -> Vec<u8> {
     let mut header = LOG_MARK.to_vec();
-    header.push(files::VERSION);
+    header.push(LogFile::VERSION);
     header
 }
 
@@ -476,6 +494,43 @@ mod tests {
         assert_eq!(log.committed, Some(entry(1).log_id));
     }
 
+    /// What former releases have stored is read: one of each change, and what raft adds.
+    #[test]
+    fn the_log_of_former_releases_is_read() {
+        let kept = |name: &str| format!("{}/fixtures/raft-1-{name}", env!("CARGO_MANIFEST_DIR"));
+        let directory = tempfile::tempdir().unwrap();
+        for name in ["log", "vote", "committed"] {
+            fs::copy(kept(name), directory.path().join(name)).unwrap();
+        }
+        let mut log = Log::open(directory.path()).unwrap();
+        let id = |index| LogId::new(CommittedLeaderId::new(3, 7), index);
+        assert_eq!(log.purged, Some(id(0)));
+        assert_eq!(log.vote, Some(Vote::new_committed(4, 7)));
+        assert_eq!(log.committed, Some(id(2)));
+        let changes = crate::formats::changes();
+        let count = changes.len() as u64;
+        let node = |name: &str, address: &str| super::super::RaftNode {
+            address: address.to_owned(),
+            name: name.to_owned(),
+        };
+        let nodes = BTreeMap::from([(7, node("n1", "a:1")), (8, node("n2", "b:1"))]);
+        let group = openraft::Membership::new(vec![[7].into()], nodes);
+        let payloads = changes.into_iter().map(EntryPayload::Normal);
+        let added = [EntryPayload::Blank, EntryPayload::Membership(group)];
+        let expected: Vec<Entry> = (0..)
+            .zip(payloads.chain(added))
+            .skip(1)
+            .map(|(index, payload)| Entry { log_id: id(index), payload })
+            .collect();
+        let read: Vec<Entry> = log.entries.values().cloned().collect();
+        assert_eq!(format!("{read:?}"), format!("{expected:?}"));
+
+        // As it is written now, it is written the same.
+        log.purge(id(0)).unwrap();
+        assert_eq!(fs::read(directory.path().join("log")).unwrap(), fs::read(kept("log")).unwrap());
+        assert_eq!(log.entries.len() as u64, count + 1);
+    }
+
     #[test]
     fn a_torn_tail_is_cut_off_and_the_log_goes_on() {
         let directory = tempfile::tempdir().unwrap();
@@ -504,7 +559,10 @@ mod tests {
             damaged[position] ^= 0x01;
             fs::write(log_path(path), &damaged).unwrap();
             let error = indexes(path).unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Corrupt, "byte {position}");
+            // Another version is none that is known, and no damage.
+            let version = position == LOG_MARK.len();
+            let kind = if version { ErrorKind::Unavailable } else { ErrorKind::Corrupt };
+            assert_eq!(error.kind(), kind, "byte {position}");
             assert!(error.message().contains("log"), "{error}");
         }
     }

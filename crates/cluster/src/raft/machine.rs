@@ -397,6 +397,24 @@ mod tests {
         files::replace(&directory.join("snapshot"), SNAPSHOT_MARK, content.as_bytes()).unwrap();
     }
 
+    /// What former releases have stored is read, and the same entries still come to the same state
+    /// and the same hash: else nodes of two releases would differ.
+    #[tokio::test]
+    async fn the_snapshot_of_former_releases_is_read() {
+        let kept = |name: &str| format!("{}/fixtures/raft-1-{name}", env!("CARGO_MANIFEST_DIR"));
+        let (old, new) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        std::fs::copy(kept("snapshot"), old.path().join("snapshot")).unwrap();
+        let (read, mut fresh) = (open(old.path()), open(new.path()));
+        for (index, change) in (0..).zip(crate::formats::changes()) {
+            let id = LogId::new(CommittedLeaderId::new(3, 7), index);
+            let entry = Entry { log_id: id, payload: EntryPayload::Normal(change) };
+            fresh.apply([entry]).await.unwrap();
+        }
+        assert_eq!(read.applied(), fresh.applied());
+        assert_eq!(read.applied().hash, std::fs::read_to_string(kept("hash.txt")).ok());
+        assert_eq!(read.inner.lock().state, fresh.inner.lock().state);
+    }
+
     #[tokio::test]
     async fn a_snapshot_without_a_chain_is_read_and_the_chain_begins_for_all_alike() {
         let (old, new) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());

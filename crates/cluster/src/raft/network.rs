@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mapring_net::{Class, Peer, Transport};
+use mapring_net::{Call, Class, Peer, Transport};
 use mapring_types::{Error, ErrorKind, NodeId, Result};
 use openraft::error::{
     Fatal, InstallSnapshotError, RPCError, RaftError, ReplicationClosed, StreamingError,
@@ -15,13 +15,11 @@ use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, InstallSnapshotRequest, InstallSnapshotResponse,
     SnapshotResponse, VoteRequest, VoteResponse,
 };
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use super::guard::{Guard, Letter};
-use super::{Raft, RaftNode, Snapshot, SnapshotMeta, TypeConfig, Vote};
+use super::{Raft, RaftNode, Snapshot, TypeConfig, Vote};
 use crate::limits;
-use crate::wire;
+use crate::wire::{self, Append, AskVote, SendSnapshot};
 
 type Rpc<T, E = openraft::error::Infallible> =
     Result<T, RPCError<u64, RaftNode, RaftError<u64, E>>>;
@@ -70,19 +68,18 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    async fn exchange<T: DeserializeOwned>(
+    async fn exchange<T, C: Call<Answer = (Letter, T)>>(
         &self,
-        operation: u8,
         body: bytes::Bytes,
         timeout: Duration,
     ) -> Result<T> {
         let address = self.directory.address(self.target);
         let address = address.unwrap_or_else(|| self.joined_at.clone());
         let peer = Peer { id: Some(self.target), address };
-        let method = wire::method(operation);
-        let answer = self.transport.call(&peer, Class::Foreground, method, body, timeout).await?;
+        let class = Class::Foreground;
+        let answer = self.transport.call(&peer, class, C::method(), body, timeout).await?;
         self.directory.answered(self.target);
-        let (letter, answer): (Letter, T) = wire::decode(&answer)?;
+        let (letter, answer) = wire::answered::<C>(&answer)?;
         self.guard.take(self.target.0, letter);
         Ok(answer)
     }
@@ -91,16 +88,13 @@ impl Link {
         self.guard.letter(self.target.0, false)
     }
 
-    async fn ask<T: DeserializeOwned, E: std::error::Error>(
+    async fn ask<T, C: Call<Answer = (Letter, T)>, E: std::error::Error>(
         &self,
-        operation: u8,
-        request: &impl Serialize,
+        call: &C,
         option: &RPCOption,
     ) -> Rpc<T, E> {
-        let exchange = async {
-            let body = wire::encode(&(self.letter(), request))?;
-            self.exchange(operation, body, option.hard_ttl()).await
-        };
+        let exchange =
+            async { self.exchange::<T, C>(wire::request(call)?, option.hard_ttl()).await };
         // Whatever went wrong, openraft is to pause before it tries again.
         exchange.await.map_err(|error: Error| RPCError::Unreachable(Unreachable::new(&error)))
     }
@@ -112,7 +106,7 @@ impl RaftNetwork<TypeConfig> for Link {
         request: AppendEntriesRequest<TypeConfig>,
         option: RPCOption,
     ) -> Rpc<AppendEntriesResponse<u64>> {
-        self.ask(wire::APPEND, &request, &option).await
+        self.ask(&Append(self.letter(), request), &option).await
     }
 
     async fn install_snapshot(
@@ -129,7 +123,7 @@ impl RaftNetwork<TypeConfig> for Link {
         request: VoteRequest<u64>,
         option: RPCOption,
     ) -> Rpc<VoteResponse<u64>> {
-        self.ask(wire::VOTE, &request, &option).await
+        self.ask(&AskVote(self.letter(), request), &option).await
     }
 
     async fn full_snapshot(
@@ -141,8 +135,9 @@ impl RaftNetwork<TypeConfig> for Link {
     ) -> Result<SnapshotResponse<u64>, StreamingError<TypeConfig, Fatal<u64>>> {
         let state = snapshot.snapshot.into_inner();
         let exchange = async {
-            let body = wire::encode_with(&(self.letter(), vote, snapshot.meta), &state)?;
-            self.exchange(wire::SNAPSHOT, body, option.hard_ttl()).await
+            let head = SendSnapshot(self.letter(), vote, snapshot.meta);
+            let body = wire::request_with(&head, &state)?;
+            self.exchange::<_, SendSnapshot>(body, option.hard_ttl()).await
         };
         tokio::select! {
             biased;
@@ -167,15 +162,27 @@ pub(crate) async fn answer(
     body: &[u8],
 ) -> Option<Result<bytes::Bytes>> {
     Some(match operation {
-        wire::APPEND => append(raft, guard, from.0, body).await,
-        wire::VOTE => vote(raft, guard, from.0, body).await,
-        wire::SNAPSHOT => snapshot(raft, guard, from.0, body).await,
+        Append::OPERATION => {
+            wire::serve(body, async |call: Append| append(raft, guard, from.0, call).await).await
+        }
+        AskVote::OPERATION => {
+            wire::serve(body, async |call: AskVote| vote(raft, guard, from.0, call).await).await
+        }
+        SendSnapshot::OPERATION => {
+            let work =
+                async |call: SendSnapshot, state| snapshot(raft, guard, from.0, call, state).await;
+            wire::serve_with(body, work).await
+        }
         _ => return None,
     })
 }
 
-async fn append(raft: &Raft, guard: &Guard, from: u64, body: &[u8]) -> Result<bytes::Bytes> {
-    let (letter, request): (Letter, AppendEntriesRequest<TypeConfig>) = wire::decode(body)?;
+async fn append(
+    raft: &Raft,
+    guard: &Guard,
+    from: u64,
+    Append(letter, request): Append,
+) -> Result<(Letter, AppendEntriesResponse<u64>)> {
     guard.take(from, letter);
     guard.admit(from, Some(&request))?;
     let answer = match guard.refuse_leader(&request.vote) {
@@ -186,11 +193,15 @@ async fn append(raft: &Raft, guard: &Guard, from: u64, body: &[u8]) -> Result<by
         guard.led_by(from);
     }
     guard.review();
-    wire::encode(&(guard.letter(from, false), answer))
+    Ok((guard.letter(from, false), answer))
 }
 
-async fn vote(raft: &Raft, guard: &Guard, from: u64, body: &[u8]) -> Result<bytes::Bytes> {
-    let (letter, request): (Letter, VoteRequest<u64>) = wire::decode(body)?;
+async fn vote(
+    raft: &Raft,
+    guard: &Guard,
+    from: u64,
+    AskVote(letter, request): AskVote,
+) -> Result<(Letter, VoteResponse<u64>)> {
     guard.admit(from, None)?;
     let distrust = guard.distrust(from, letter.mine.life, &request);
     guard.take(from, letter);
@@ -198,11 +209,16 @@ async fn vote(raft: &Raft, guard: &Guard, from: u64, body: &[u8]) -> Result<byte
         Some(refusal) => guard.refusal(from, refusal, raft.metrics().borrow().vote),
         None => raft.vote(request).await.map_err(stopped)?,
     };
-    wire::encode(&(guard.letter(from, false), answer))
+    Ok((guard.letter(from, false), answer))
 }
 
-async fn snapshot(raft: &Raft, guard: &Guard, from: u64, body: &[u8]) -> Result<bytes::Bytes> {
-    let ((letter, vote, meta), state): ((Letter, Vote, SnapshotMeta), _) = wire::decode_with(body)?;
+async fn snapshot(
+    raft: &Raft,
+    guard: &Guard,
+    from: u64,
+    SendSnapshot(letter, vote, meta): SendSnapshot,
+    state: Vec<u8>,
+) -> Result<(Letter, SnapshotResponse<u64>)> {
     guard.take(from, letter);
     guard.admit(from, None)?;
     let answer = match guard.refuse_leader(&vote) {
@@ -214,7 +230,7 @@ async fn snapshot(raft: &Raft, guard: &Guard, from: u64, body: &[u8]) -> Result<
         }
     };
     guard.review();
-    wire::encode(&(guard.letter(from, false), answer))
+    Ok((guard.letter(from, false), answer))
 }
 
 /// raft answers with an error only when it has stopped, for good.

@@ -1,5 +1,6 @@
 //! A node of the cluster, as the metadata has it.
 
+use mapring_types::{Release, Releases};
 use serde::{Deserialize, Serialize};
 
 /// Where a member stands.
@@ -37,4 +38,15 @@ pub struct Member {
     /// metadata are spread over zones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zone: Option<String>,
+    /// The releases of the formats that it knows, as it said at its last start; `None` as long as any
+    /// member is of a program that does not know this of the others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub releases: Option<Releases>,
+}
+
+impl Member {
+    /// The last release of the formats that it reads.
+    pub fn release(&self) -> Release {
+        self.releases.map_or(Release::FIRST, |releases| releases.writes)
+    }
 }

@@ -1,13 +1,20 @@
 //! Members that come, go, take the place of another, and lose data.
 
 use mapring_ring::claim;
-use mapring_types::{Error, NodeId, Result};
+use mapring_types::{Error, NodeId, Release, Result};
 
 use super::member::{Member, MemberStatus};
 use super::metadata::{ClusterState, room};
 use crate::limits;
 
 impl ClusterState {
+    /// The last release of the formats that all members read: what is stored, and sent to others, is
+    /// written in it.
+    pub fn release(&self) -> Release {
+        let known = self.members.values().map(Member::release).min();
+        known.unwrap_or(Release::FIRST).min(Release::current())
+    }
+
     pub(super) fn join(
         &mut self,
         id: NodeId,

@@ -17,6 +17,7 @@ fn member(name: &str, address: &str) -> Member {
         losses: 0,
         start: 0,
         zone: None,
+        releases: None,
     }
 }
 

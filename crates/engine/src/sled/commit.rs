@@ -165,7 +165,14 @@ impl Shared {
 
             let mut tickets = self.tickets.lock();
             match flushed {
-                Ok(()) => tickets.served = serves,
+                Ok(()) => {
+                    let Tickets { taken, served, .. } = *tickets;
+                    assert!(
+                        served < serves && serves <= taken,
+                        "a flush for ticket {serves} after {served} of {taken}"
+                    );
+                    tickets.served = serves;
+                }
                 Err(error) => {
                     self.health.fail_writes(&error.to_string());
                     // Nobody is served any more; do not try again.

@@ -75,16 +75,18 @@ impl Mark {
 
     /// Begins anew with `position`, also where it was further before.
     pub(super) fn begin(&self, position: Position) -> Result<()> {
-        self.write(position, true)
+        self.write(&mut self.state.lock(), position, true)
     }
 
     /// Moves the mark up to `end`; it never goes back.
     pub(super) fn advance(&self, end: u64, slots: u32) -> Result<()> {
-        let known = self.state.lock().1;
+        let mut state = self.state.lock();
+        let known = state.1;
         if end <= known.end && slots == known.slots {
             return Ok(());
         }
-        self.write(Position { end: end.max(known.end), slots, ..known }, self.fsync)
+        let position = Position { end: end.max(known.end), slots, ..known };
+        self.rise(&mut state, position, self.fsync)
     }
 
     /// The end of what was acknowledged.
@@ -94,12 +96,23 @@ impl Mark {
 
     /// Says that the store was closed with everything in it.
     pub(super) fn close(&self, end: u64, slots: u32) -> Result<()> {
-        let known = self.state.lock().1;
-        self.write(Position { end: end.max(known.end), slots, clean: true, ..known }, true)
+        let mut state = self.state.lock();
+        let position = Position { end: end.max(state.1.end), slots, clean: true, ..state.1 };
+        self.rise(&mut state, position, true)
     }
 
-    fn write(&self, position: Position, fsync: bool) -> Result<()> {
-        let mut state = self.state.lock();
+    /// Writes a position that is not before the last. What was acknowledged up to there has been told
+    /// to others: they would take this node for one that has gone back.
+    fn rise(&self, state: &mut (u64, Position), position: Position, fsync: bool) -> Result<()> {
+        let (before, after) = (state.1.end, position.end);
+        assert!(before <= after, "the mark would go back from {before} to {after}");
+        self.write(state, position, fsync)?;
+        let told = self.end();
+        assert!(told == after, "the mark is at {after}, and {told} is told");
+        Ok(())
+    }
+
+    fn write(&self, state: &mut (u64, Position), position: Position, fsync: bool) -> Result<()> {
         let number = state.0 + 1;
         let at = (number % 2) * SLOT_BYTES as u64;
         let fail = |error| failed("write the mark", &self.path, error);

@@ -120,9 +120,11 @@ impl SledEngine {
         let meta = Arc::new(MetaFiles::open(dir.join("meta"))?);
         match meta.get(FORMAT_NAME)? {
             Some(format) if format != FORMAT => {
-                let format = String::from_utf8_lossy(&format).into_owned();
-                let message = format!("the store in {} has format {format}", dir.display());
-                return Err(Error::corrupt(message));
+                let (there, here) = (format.escape_ascii(), FORMAT.escape_ascii());
+                return Err(Error::corrupt(format!(
+                    "the store in {} has format {there}, and {here} is understood here",
+                    dir.display()
+                )));
             }
             Some(_) => {}
             None => meta.set(FORMAT_NAME, FORMAT)?,

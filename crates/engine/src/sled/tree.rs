@@ -187,7 +187,10 @@ impl VnodeTree {
         self.chunks.store(true, Ordering::Release);
         let unclean = self.begin(head)?;
         let chunked = Chunked::new(record, generation);
-        for (number, data) in (0..).zip(chunked.split(record)) {
+        let pieces = chunked.split(record);
+        let (made, told) = (pieces.len(), chunked.count());
+        assert!(made == told as usize, "{made} chunks of which the head record says {told}");
+        for (number, data) in (0..).zip(pieces) {
             let key = key::chunk(head, generation, number);
             let value = value::chunk(&key, &data);
             self.call("write a chunk", |tree| tree.insert(key, value))?;

@@ -9,11 +9,13 @@
 //!
 //! Either side may send a refusal with its reason instead and close. The head of every message
 //! (magic, version, kind, length) and the refusal keep their form over all versions of the
-//! protocol, so that nodes of different versions can say so. Nothing after the handshake is
+//! protocol, so that nodes of different versions can say so. A hello ends with the releases of the
+//! formats that its node knows ([`mapring_types::versioned`]); former nodes say nothing there, and
+//! read over it. Nothing after the handshake is
 //! encrypted: the secret keeps strangers and strayed nodes out, not somebody on the wire.
 
 use hmac::{Hmac, Mac};
-use mapring_types::{Error, ErrorKind, NodeId, Result};
+use mapring_types::{Error, ErrorKind, NodeId, Releases, Result};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -65,6 +67,7 @@ pub(super) struct Identity {
     pub(super) me: NodeId,
     pub(super) cluster_name: String,
     pub(super) ring_size: u16,
+    pub(super) releases: Releases,
     /// Empty for a cluster without a secret.
     pub(super) secret: Vec<u8>,
 }
@@ -81,13 +84,20 @@ struct Hello {
     nonce: [u8; 32],
 }
 
+/// Who is at the other end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Known {
+    pub(super) id: NodeId,
+    pub(super) releases: Releases,
+}
+
 /// The calling side. Returns who is at the other end.
 pub(super) async fn greet<S>(
     stream: &mut S,
     identity: &Identity,
     expected: Option<NodeId>,
     purpose: Purpose,
-) -> Result<NodeId>
+) -> Result<Known>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -102,7 +112,7 @@ where
 }
 
 /// The answering side. Returns who calls, and what for.
-pub(super) async fn answer<S>(stream: &mut S, identity: &Identity) -> Result<(NodeId, Purpose)>
+pub(super) async fn answer<S>(stream: &mut S, identity: &Identity) -> Result<(Known, Purpose)>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -131,33 +141,33 @@ fn hello(identity: &Identity, expected: Option<NodeId>, purpose: Purpose) -> Res
         nonce: rand::random(),
     };
     postcard::to_allocvec(&hello)
+        .and_then(|begun| postcard::to_extend(&identity.releases, begun))
         .map_err(|error| Error::internal("cannot encode a handshake").with_source(error))
 }
 
-fn examine_answer(identity: &Identity, expected: Option<NodeId>, body: &[u8]) -> Result<NodeId> {
-    let hello = examine(identity, body)?;
+fn examine_answer(identity: &Identity, expected: Option<NodeId>, body: &[u8]) -> Result<Known> {
+    let (hello, releases) = examine(identity, body)?;
     match expected {
         Some(expected) if expected != hello.id => Err(wrong_node(hello.id, expected)),
-        _ => Ok(hello.id),
+        _ => Ok(Known { id: hello.id, releases }),
     }
 }
 
-fn examine_call(identity: &Identity, body: &[u8]) -> Result<(NodeId, Purpose)> {
-    let hello = examine(identity, body)?;
+fn examine_call(identity: &Identity, body: &[u8]) -> Result<(Known, Purpose)> {
+    let (hello, releases) = examine(identity, body)?;
     match hello.expected {
         Some(expected) if expected != identity.me => Err(wrong_node(identity.me, expected)),
         _ => {
             let purpose = Purpose::from_number(hello.purpose)
                 .ok_or_else(|| forbidden(format!("purpose {} is unknown here", hello.purpose)))?;
-            Ok((hello.id, purpose))
+            Ok((Known { id: hello.id, releases }, purpose))
         }
     }
 }
 
 /// What both sides ask of each other.
-fn examine(identity: &Identity, body: &[u8]) -> Result<Hello> {
-    let hello: Hello =
-        postcard::from_bytes(body).map_err(|_| Error::corrupt("a damaged handshake"))?;
+fn examine(identity: &Identity, body: &[u8]) -> Result<(Hello, Releases)> {
+    let (hello, releases) = parse(body).map_err(|_| Error::corrupt("a damaged handshake"))?;
     if hello.cluster_name != identity.cluster_name {
         let (here, there) = (&identity.cluster_name, hello.cluster_name.escape_debug());
         return Err(forbidden(format!("the cluster name is {here}, not {there}")));
@@ -172,7 +182,21 @@ fn examine(identity: &Identity, body: &[u8]) -> Result<Hello> {
             "both ends are node {me}: a node called itself, or two nodes share one identity"
         )));
     }
-    Ok(hello)
+    if identity.releases.common(releases).is_none() {
+        let here = identity.releases;
+        return Err(forbidden(format!(
+            "the releases {here} of the formats are known here, not {releases}: update the nodes \
+             through a release between them"
+        )));
+    }
+    Ok((hello, releases))
+}
+
+fn parse(body: &[u8]) -> postcard::Result<(Hello, Releases)> {
+    match postcard::take_from_bytes(body)? {
+        (hello, []) => Ok((hello, Releases::BEFORE)),
+        (hello, rest) => Ok((hello, postcard::from_bytes(rest)?)),
+    }
 }
 
 fn wrong_node(found: NodeId, expected: NodeId) -> Error {
@@ -288,6 +312,7 @@ fn broken(error: std::io::Error) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use mapring_types::Release;
     use proptest::prelude::*;
 
     use super::*;
@@ -297,6 +322,7 @@ mod tests {
             me: NodeId(id),
             cluster_name: "c".into(),
             ring_size: 64,
+            releases: Releases::own(),
             secret: b"open sesame".to_vec(),
         }
     }
@@ -307,7 +333,7 @@ mod tests {
         caller: &Identity,
         expected: Option<NodeId>,
         answerer: &Identity,
-    ) -> (Result<NodeId>, Result<(NodeId, Purpose)>) {
+    ) -> (Result<Known>, Result<(Known, Purpose)>) {
         let (mut near, mut far) = tokio::io::duplex(64);
         tokio::join!(greet(&mut near, caller, expected, PURPOSE), answer(&mut far, answerer))
     }
@@ -316,15 +342,35 @@ mod tests {
     async fn both_sides_learn_who_the_other_is() {
         for expected in [None, Some(NodeId(2))] {
             let (caller, answerer) = meet(&identity(1), expected, &identity(2)).await;
-            assert_eq!(caller.unwrap(), NodeId(2));
-            assert_eq!(answerer.unwrap(), (NodeId(1), PURPOSE));
+            let known = |id| Known { id: NodeId(id), releases: Releases::own() };
+            assert_eq!(caller.unwrap(), known(2));
+            assert_eq!(answerer.unwrap(), (known(1), PURPOSE));
         }
+    }
+
+    /// A node of before ends its hello where the releases begin, and reads no further.
+    #[tokio::test]
+    async fn a_node_that_does_not_tell_its_releases_is_of_the_first() {
+        let kept = std::fs::read(format!("{}/fixtures/hello-1", env!("CARGO_MANIFEST_DIR")));
+        let kept = kept.unwrap();
+        let (hello, releases) = parse(&kept).unwrap();
+        let Hello { cluster_name, ring_size, id, expected, purpose, nonce } = hello;
+        assert_eq!((cluster_name.as_str(), ring_size, id), ("c", 64, NodeId(1)));
+        assert_eq!((expected, purpose, nonce), (Some(NodeId(2)), 2, [7; 32]));
+        assert_eq!(releases, Releases::BEFORE);
+        let told = hello_bytes_of_before(&super::hello(&identity(1), None, PURPOSE).unwrap());
+        assert_eq!(told.id, NodeId(1));
+    }
+
+    /// As nodes of before read a hello.
+    fn hello_bytes_of_before(bytes: &[u8]) -> Hello {
+        postcard::from_bytes(bytes).unwrap()
     }
 
     /// Both sides say `words`, and the kind tells whether trying again makes sense.
     #[track_caller]
     fn refused(
-        met: (Result<NodeId>, Result<(NodeId, Purpose)>),
+        met: (Result<Known>, Result<(Known, Purpose)>),
         kind: ErrorKind,
         caller_words: &str,
         answerer_words: &str,
@@ -344,9 +390,17 @@ mod tests {
             changed
         };
         let forbidden = ErrorKind::Forbidden;
+        let later = |i: &mut Identity| {
+            i.releases = Releases { reads: Release::new(8), writes: Release::new(9) };
+        };
         for (caller, kind, words) in [
             (change(|i| i.cluster_name = "d".into()), forbidden, "the cluster name is c, not d"),
             (change(|i| i.ring_size = 8), forbidden, "the ring size is 64, not 8"),
+            (
+                change(later),
+                forbidden,
+                "the releases 1 to 2 of the formats are known here, not 8 to 9",
+            ),
             (change(|i| i.secret = b"sesame".to_vec()), forbidden, "the shared secret differs"),
             (change(|i| i.secret = Vec::new()), forbidden, "the shared secret differs"),
             (change(|i| i.me = NodeId(2)), ErrorKind::Unavailable, "both ends are node"),

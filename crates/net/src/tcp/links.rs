@@ -236,10 +236,11 @@ impl Link {
         // that others have answered long ago.
         stream.set_zero_linger().map_err(|e| unreachable("no socket to").with_source(e))?;
         let greeting = handshake::greet(&mut stream, &self.shared.identity, self.peer.id, purpose);
-        timeout(limits::GREET_TIMEOUT, greeting)
+        let known = timeout(limits::GREET_TIMEOUT, greeting)
             .await
             .map_err(|_| unreachable("no handshake in time with"))?
             .map_err(|error| error.context(self.name()))?;
+        self.shared.note(known);
         C::start(&self.shared, stream, self.name()).await
     }
 

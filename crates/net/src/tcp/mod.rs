@@ -29,7 +29,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use mapring_types::limits::{MAX_TIMEOUT, MESSAGE_BYTES, UNARY_BYTES};
-use mapring_types::{Error, ErrorKind, NodeId, Result};
+use mapring_types::{Error, ErrorKind, NodeId, Releases, Result};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -85,6 +85,7 @@ impl TcpTransport {
             me: config.me,
             cluster_name: config.cluster_name,
             ring_size: config.ring_size,
+            releases: Releases::own(),
             secret: config.secret.unwrap_or_default().into_bytes(),
         };
         let shared = Arc::new(Shared::new(identity));
@@ -218,6 +219,10 @@ impl Transport for TcpTransport {
         };
         self.measured(to, within, deadline, &body, work).await
     }
+
+    fn releases(&self, node: NodeId) -> Option<Releases> {
+        self.shared.releases(node)
+    }
 }
 
 fn left(deadline: Instant) -> Duration {
@@ -287,9 +292,12 @@ async fn welcome(shared: &Shared, stream: &mut TcpStream) -> Result<(NodeId, Pur
     stream
         .set_nodelay(true)
         .map_err(|error| Error::unavailable("the socket is gone").with_source(error))?;
-    timeout(limits::HANDSHAKE_TIMEOUT, handshake::answer(stream, &shared.identity))
-        .await
-        .unwrap_or_else(|_| Err(Error::timeout("the handshake took too long")))
+    let (known, purpose) =
+        timeout(limits::HANDSHAKE_TIMEOUT, handshake::answer(stream, &shared.identity))
+            .await
+            .unwrap_or_else(|_| Err(Error::timeout("the handshake took too long")))?;
+    shared.note(known);
+    Ok((known.id, purpose))
 }
 
 /// Serves a connection to its end.

@@ -1,5 +1,6 @@
 //! What all parts of a transport have in common, and how a request reaches its service.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -7,11 +8,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt};
-use mapring_types::{Error, ErrorKind, NodeId, Result};
+use mapring_types::{Error, ErrorKind, NodeId, Releases, Result};
+use parking_lot::Mutex;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 
-use super::handshake::Identity;
+use super::handshake::{Identity, Known};
 use super::metrics::{Level, Metrics};
 use super::oversize::OversizeReplies;
 use super::tasks::Tasks;
@@ -22,6 +24,8 @@ pub(super) struct Shared {
     pub(super) tasks: Tasks,
     pub(super) metrics: Metrics,
     pub(super) oversize: OversizeReplies,
+    /// What nodes said of the formats that they know, when they were last connected.
+    releases: Mutex<BTreeMap<NodeId, Releases>>,
     /// `None` until this node serves.
     pub(super) services: watch::Sender<Option<Services>>,
     /// One permit for each request that may be answered at once.
@@ -37,10 +41,28 @@ impl Shared {
             tasks: Tasks::new(),
             metrics: Metrics::new(),
             oversize: OversizeReplies::default(),
+            releases: Mutex::default(),
             services: watch::Sender::new(None),
             requests: Arc::new(Semaphore::new(limits::REQUESTS)),
             large: Arc::new(Semaphore::new(kilobytes(limits::LARGE_REQUEST_BYTES) as usize)),
         }
+    }
+
+    /// Keeps what a node said in its handshake.
+    pub(super) fn note(&self, node: Known) {
+        let mut releases = self.releases.lock();
+        if releases.len() >= limits::PEERS && !releases.contains_key(&node.id) {
+            releases.pop_first();
+        }
+        releases.insert(node.id, node.releases);
+    }
+
+    /// The releases that a node knows, as it said last; `None` when it was not connected yet.
+    pub(super) fn releases(&self, node: NodeId) -> Option<Releases> {
+        if node == self.identity.me {
+            return Some(self.identity.releases);
+        }
+        self.releases.lock().get(&node).copied()
     }
 
     /// Waits until this node serves.

@@ -52,7 +52,7 @@ async fn errors_come_through_with_their_kind() {
         let unserved = Method { service: ServiceId::new(1), operation: 0 };
         let error = one.call(to, unserved, b"", LONG).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unavailable);
-        assert_eq!(error.to_string(), "service Cluster is not running");
+        assert_eq!(error.to_string(), "service 1 is not running here");
 
         let error = one.open(to, operation::FAIL, b"").await.err().unwrap();
         assert_eq!(error.kind(), ErrorKind::NotFound);

@@ -3,14 +3,14 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 use mapring_types::error::WireError;
-use mapring_types::{Error, Result};
+use mapring_types::versioned::{self, Nothing};
+use mapring_types::{Error, Result, Versioned};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 
 use crate::limits;
 
-const VERSION: u8 = 1;
 const LENGTH_BYTES: usize = 4;
 
 /// What a frame says about its body.
@@ -32,6 +32,20 @@ pub(super) enum Header {
     Pong,
 }
 
+impl Versioned for Header {
+    const WHAT: &'static str = "a frame";
+    const VERSION: u8 = 1;
+    type Previous = Nothing;
+
+    fn read(body: &[u8]) -> Result<Self> {
+        versioned::from_postcard(body)
+    }
+
+    fn migrate(previous: Nothing) -> Result<Self> {
+        match previous {}
+    }
+}
+
 /// A frame on its way out: its encoded head, and its body untouched.
 #[derive(Debug)]
 pub(super) struct Frame {
@@ -44,7 +58,7 @@ impl Frame {
     pub(super) fn new(header: &Header, body: Bytes) -> Result<Self> {
         let mut head = Vec::with_capacity(32);
         head.extend([0; LENGTH_BYTES]);
-        head.push(VERSION);
+        head.push(Header::VERSION);
         let mut head = postcard::to_extend(header, head)
             .map_err(|error| Error::internal("cannot encode a frame").with_source(error))?;
         let length = head.len() - LENGTH_BYTES + body.len();
@@ -162,16 +176,10 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
 }
 
 fn decode(frame: &[u8]) -> Result<(Header, Bytes)> {
-    match frame.split_first() {
-        Some((&VERSION, rest)) => {
-            let (header, body) = postcard::take_from_bytes(rest)
-                .map_err(|error| Error::corrupt("a damaged frame").with_source(error))?;
-            // A copy: a small body that is kept must not keep a whole buffer alive.
-            Ok((header, Bytes::copy_from_slice(body)))
-        }
-        Some((version, _)) => Err(Error::corrupt(format!("a frame of version {version}"))),
-        None => Err(Error::corrupt("an empty frame")),
-    }
+    let (_, rest) = Header::split(frame)?;
+    let (header, body) = postcard::take_from_bytes(rest).map_err(versioned::damaged::<Header>)?;
+    // A copy: a small body that is kept must not keep a whole buffer alive.
+    Ok((header, Bytes::copy_from_slice(body)))
 }
 
 #[cfg(test)]
@@ -217,6 +225,39 @@ mod tests {
             assert_eq!(header, sent[number].0);
             assert_eq!(body, vec![number as u8; sent[number].1]);
         }
+    }
+
+    /// What former releases have sent is read, byte for byte as they made it.
+    #[test]
+    fn frames_of_former_releases_are_read() {
+        let error = Error::new(mapring_types::ErrorKind::TooLarge, "n7 has no room").to_wire();
+        let expected = [
+            (Header::Request { id: 300, service: 2, operation: 35, timeout_ms: 60_000 }, "asked"),
+            (Header::Cancel { id: 1 }, ""),
+            (Header::Answer { id: u64::MAX }, "told"),
+            (Header::Failure { id: 4, error }, ""),
+            (Header::Oversize { id: 6, token: 7 }, ""),
+            (Header::Ping, ""),
+            (Header::Pong, ""),
+        ];
+        let kept =
+            std::fs::read(format!("{}/fixtures/frames-1", env!("CARGO_MANIFEST_DIR"))).unwrap();
+        let mut reader = FrameReader::new(tokio::io::empty());
+        reader.buffer.extend_from_slice(&kept);
+        let mut written = Vec::new();
+        for (header, body) in expected {
+            let frame = Frame::new(&header, body.into()).unwrap();
+            written.extend([&frame.head[..], &frame.body].concat());
+            assert_eq!(reader.take().unwrap(), Some((header, body.into())));
+        }
+        assert_eq!(reader.take().unwrap(), None);
+        assert_eq!(written, kept);
+    }
+
+    #[test]
+    fn a_frame_of_a_later_version_is_refused_with_both_versions() {
+        let error = decode(&[2, 5]).unwrap_err();
+        assert!(error.message().contains("a frame has version 2, and version 1 is"), "{error}");
     }
 
     #[test]

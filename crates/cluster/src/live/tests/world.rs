@@ -13,7 +13,7 @@ use mapring_net::simulated::{Fate, Network};
 use mapring_net::{Class, FrameStream, Method, Peer, Services, Transport};
 use mapring_ring::RingSize;
 use mapring_types::env::SystemEntropy;
-use mapring_types::{Error, NodeId, Result};
+use mapring_types::{Error, NodeId, Releases, Result};
 use parking_lot::Mutex;
 use tempfile::TempDir;
 
@@ -107,6 +107,11 @@ impl World {
         self.names.lock().insert(address, me);
         self.nodes.insert(me.0, cluster.clone());
         Ok(cluster)
+    }
+
+    /// Has a node be of another program, from its next start on.
+    pub(super) fn set_releases(&self, id: u64, releases: Releases) {
+        self.network.set_releases(NodeId(id), releases);
     }
 
     /// Ends a node as `kill -9` would: nobody is told.
@@ -235,5 +240,9 @@ impl Transport for Named {
         timeout: Duration,
     ) -> Result<FrameStream> {
         self.network.open(&self.peer(to)?, class, method, body, timeout).await
+    }
+
+    fn releases(&self, node: NodeId) -> Option<Releases> {
+        self.network.releases(node)
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::{StreamExt, future};
 use mapring_types::limits::UNARY_BYTES;
-use mapring_types::{ErrorKind, NodeId};
+use mapring_types::{ErrorKind, NodeId, Releases};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -163,6 +163,7 @@ fn identity(id: u64) -> Identity {
         me: known.me,
         cluster_name: known.cluster_name,
         ring_size: known.ring_size,
+        releases: Releases::own(),
         secret: known.secret.unwrap().into_bytes(),
     }
 }
