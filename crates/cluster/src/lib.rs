@@ -21,16 +21,14 @@ mod wire;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use mapring_net::{Peer, ServiceId};
+use mapring_net::Peer;
 use mapring_ring::{OwnershipPlan, PreferenceList};
 use mapring_types::{BucketId, BucketProps, Error, NodeId, Result};
 use tokio::sync::watch;
 
 pub use state::{Change, ClusterState, Member, MemberStatus, Outcome};
 pub use status::{Chosen, ClusterStatus, MetadataStatus};
-
-/// The number of the service for requests to join and the messages of raft. It is sent, and so never another service's.
-pub const SERVICE: ServiceId = ServiceId::new(1);
+pub use wire::SERVICE;
 
 /// The cluster as this node knows it now: the applied metadata, and who seems to be up.
 #[derive(Debug, Clone)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use mapring_net::{Call, calls};
+use mapring_net::{Call, ServiceId, calls};
 use mapring_types::versioned::Nothing;
 use mapring_types::{Error, NodeId, Release, Releases, Result, Versioned};
 use openraft::raft::{
@@ -12,11 +12,15 @@ use openraft::raft::{
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::raft::guard::Letter;
+use crate::raft::memory::Letter;
 use crate::raft::{LogId, SnapshotMeta, TypeConfig, Vote};
 use crate::{Change, ClusterStatus, Outcome};
 
-calls!(crate::SERVICE;
+/// The number of the service for requests to join and the messages of raft. It is sent, and so never another
+/// service's.
+pub const SERVICE: ServiceId = ServiceId::new(1);
+
+calls!(SERVICE;
     Append = 1 => (Letter, AppendEntriesResponse<u64>),
     AskVote = 2 => (Letter, VoteResponse<u64>),
     /// The head of a message whose tail is the state.

@@ -7,6 +7,8 @@
 //! has lost data; `service` answers the others.
 
 pub mod executor;
+#[cfg(test)]
+mod formats;
 pub mod limits;
 mod peer;
 mod repair;
@@ -30,7 +32,7 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 use mapring_cluster::{Cluster, View};
 use mapring_engine::{Engine, ScanDepth};
-use mapring_net::{Service, ServiceId, Transport};
+use mapring_net::{Service, Transport};
 use mapring_ring::{Coverage, Partition, PreferenceEntry, PreferenceList};
 use mapring_types::limits::{MAX_TIMEOUT, REQUEST_TIMEOUT};
 use mapring_types::{
@@ -60,14 +62,12 @@ use storage::objects::Core;
 use storage::vnode::Vnodes;
 
 pub use executor::Executor;
+pub use peer::wire::SERVICE;
 pub use repair::Progress;
 pub use scan::fold::{Cursor, FoldRequest, Item, KeyTest, Page, Selection};
 pub use sizes::ObjectSizes;
 pub use staleness::holdings::Holdings;
 pub use stats::KvStats;
-
-/// The number of the service for objects and scans. It is sent, and so never another service's.
-pub const SERVICE: ServiceId = ServiceId::new(2);
 
 /// What a [`Kv`] is made of.
 #[derive(Clone)]

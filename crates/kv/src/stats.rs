@@ -187,6 +187,7 @@ pub(crate) fn describe() {
             ("mapring_kv_graves", "Deletions remembered after their tombstones were removed"),
             ("mapring_kv_incomplete", "1 while this node has lost data and is not filled again"),
             ("mapring_kv_read_repairs_in_flight", "Replicas being brought up to date after reads"),
+            ("mapring_kv_written_release", "Release of the formats that is written"),
         ] {
             metrics::describe_gauge!(name, Unit::Count, text);
         }

@@ -21,8 +21,8 @@ impl WriteQuorums {
     }
 }
 
-/// See the module. Sent as it is; what is not sent with it says the operation that it is sent by
-/// (see [`crate::peer::wire::Operation`]).
+/// See the module. Sent as it is; what is not sent with it says the call that it is sent by: itself, or
+/// one of those in `peer::wire` that hold it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Write {
     /// The vnode that is to stamp it.

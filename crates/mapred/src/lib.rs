@@ -18,6 +18,8 @@ mod config;
 mod coordinator;
 mod explain;
 mod failure;
+#[cfg(test)]
+mod formats;
 mod grammar;
 mod graph;
 mod handle;

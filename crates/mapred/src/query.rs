@@ -9,13 +9,11 @@ use futures::future::join_all;
 use futures::{StreamExt, stream};
 use mapring_cluster::{Cluster, View};
 use mapring_kv::{Executor, executor};
-use mapring_net::{Class, Method, Service, Transport};
+use mapring_net::{Call, Class, Service, Transport};
 use mapring_script::{JsonText, Row};
 use mapring_types::{Entropy, Error, NodeId, Result as KvResult};
 use mapring_workers::Workers;
 use parking_lot::Mutex;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -34,7 +32,7 @@ use crate::registry::{Registry, Shutdown};
 use crate::rejection::Rejection;
 use crate::report::{QueryId, QueryList, QueryReport};
 use crate::results::{PhaseResults, Started};
-use crate::service::{self, MapReduceService};
+use crate::service::{End, List, MapReduceService, Show};
 use crate::{explain, json, limits, natives, unit};
 
 /// What [`crate::MapReduce`] stands for.
@@ -189,7 +187,7 @@ impl Engine {
         let mut list = QueryList { queries, left_out, ..QueryList::default() };
         let others = view.state.members.iter().filter(|(node, _)| **node != view.me);
         let asked = others.map(|(&node, member)| {
-            let asking = self.ask::<(), (Vec<QueryReport>, u64)>(&view, node, service::LIST, &());
+            let asking = self.ask(&view, node, List);
             async move { (member.name.clone(), asking.await) }
         });
         for (name, told) in join_all(asked).await {
@@ -217,7 +215,7 @@ impl Engine {
         if !view.state.members.contains_key(&id.node) {
             return Ok(None);
         }
-        self.ask(&view, id.node, service::SHOW, &id.number).await
+        self.ask(&view, id.node, Show(id.number)).await
     }
 
     /// Ends a query, wherever it is coordinated; returns whether it was under way.
@@ -229,19 +227,13 @@ impl Engine {
         if !view.state.members.contains_key(&id.node) {
             return Ok(false);
         }
-        self.ask(&view, id.node, service::END, &id.number).await
+        self.ask(&view, id.node, End(id.number)).await
     }
 
-    async fn ask<Q: Serialize + Sync, A: DeserializeOwned>(
-        &self,
-        view: &View,
-        node: NodeId,
-        operation: u8,
-        question: &Q,
-    ) -> KvResult<A> {
+    async fn ask<C: Call>(&self, view: &View, node: NodeId, call: C) -> KvResult<C::Answer> {
         let peer = view.peer(node).ok_or_else(|| Error::unavailable("the node is no member"))?;
-        let method = Method { service: unit::SERVICE, operation };
-        let body = unit::encode(question);
+        let (method, version) = (C::method(), unit::version_at(view.state.release()));
+        let body = unit::encode(version, &call);
         let patience = limits::TELL_PATIENCE;
         let answer = self.transport.call(&peer, Class::Foreground, method, body, patience).await?;
         unit::decode(&answer)

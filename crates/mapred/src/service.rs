@@ -5,20 +5,37 @@ use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use mapring_net::{FrameStream, Service};
+use mapring_net::{Call, FrameStream, Service, calls};
 use mapring_types::{Error, ErrorKind, NodeId, Result};
+use serde::{Deserialize, Serialize};
 
 use crate::limits;
 use crate::node::{Node, serve};
 use crate::registry::{Registry, Shutdown};
-use crate::unit::{self, LaneRequest};
+use crate::report::QueryReport;
+use crate::unit::{self, Frame, LaneRequest, SERVICE};
 
-/// Asks for the reports of the oldest queries that a node coordinates, and how many others there are.
-pub(crate) const LIST: u8 = 2;
-/// Ends one of them, by its number: answered by whether it was under way.
-pub(crate) const END: u8 = 3;
+calls!(SERVICE;
+    /// A stream: what is answered is its frames.
+    LaneRequest = 1 => Frame,
+    /// The reports, and how many other queries there are.
+    List = 2 => (Vec<QueryReport>, u64),
+    /// Whether it was under way.
+    End = 3 => bool,
+    Show = 4 => Option<QueryReport>,
+);
+
+/// Asks for the reports of the oldest queries that a node coordinates.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct List;
+
+/// Ends one of them, by its number.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct End(pub(crate) u64);
+
 /// Asks for the report of one of them, by its number.
-pub(crate) const SHOW: u8 = 4;
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Show(pub(crate) u64);
 
 /// Answers other nodes, and this node itself.
 pub(crate) struct MapReduceService {
@@ -30,15 +47,15 @@ pub(crate) struct MapReduceService {
 impl Service for MapReduceService {
     async fn call(&self, _from: NodeId, operation: u8, body: Bytes) -> Result<Bytes> {
         match operation {
-            LIST => Ok(unit::encode(&self.registry.reports())),
-            SHOW => Ok(unit::encode(&self.registry.report(unit::decode(&body)?))),
-            END => Ok(unit::encode(&self.registry.end(unit::decode(&body)?))),
+            List::OPERATION => answer(&body, |_: List| self.registry.reports()),
+            Show::OPERATION => answer(&body, |call: Show| self.registry.report(call.0)),
+            End::OPERATION => answer(&body, |call: End| self.registry.end(call.0)),
             _ => Err(Error::invalid(format!("mapreduce has no operation {operation}"))),
         }
     }
 
     async fn open(&self, _from: NodeId, operation: u8, body: Bytes) -> Result<FrameStream> {
-        if operation != unit::OPEN_LANE {
+        if operation != LaneRequest::OPERATION {
             return Err(Error::invalid(format!("mapreduce has no stream {operation}")));
         }
         if self.registry.shutdown() == Shutdown::Complete {
@@ -49,7 +66,12 @@ impl Service for MapReduceService {
             let message = "this node serves as many streams of queries as it may";
             return Err(Error::new(ErrorKind::Overloaded, message));
         }
-        let request: LaneRequest = unit::decode(&body)?;
-        Ok(serve(self.node.clone(), request))
+        let (version, request) = unit::decode_request::<LaneRequest>(&body)?;
+        Ok(serve(self.node.clone(), version, request))
     }
+}
+
+fn answer<C: Call>(body: &[u8], work: impl FnOnce(C) -> C::Answer) -> Result<Bytes> {
+    let (version, call) = unit::decode_request(body)?;
+    Ok(unit::encode(version, &work(call)))
 }

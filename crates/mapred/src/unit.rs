@@ -12,7 +12,8 @@ use mapring_net::ServiceId;
 use mapring_ring::Partition;
 use mapring_script::{JsonText, PhaseFunction, QueryTag, ReduceTiming, Row, ScriptError};
 use mapring_types::error::WireError;
-use mapring_types::{Error, ObjectId, Result};
+use mapring_types::versioned::{self, Nothing};
+use mapring_types::{ObjectId, Release, Result, Versioned};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -20,9 +21,6 @@ use crate::grammar::{LinkSpec, Scan};
 
 /// The number of the service for the work of queries. It is sent, and so never another service's.
 pub const SERVICE: ServiceId = ServiceId::new(3);
-
-/// The operation that opens a lane.
-pub(crate) const OPEN_LANE: u8 = 1;
 
 /// What a lane is asked to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -257,21 +255,43 @@ pub(crate) struct Broken {
     pub(crate) input: Option<(ObjectId, Option<JsonText>)>,
 }
 
-/// The version byte of requests and frames.
-const VERSION: u8 = 2;
+/// What requests, answers and frames begin with.
+pub(crate) struct Message<T>(T);
 
-/// Encodes a request or frame.
-pub(crate) fn encode<T: Serialize>(message: &T) -> Bytes {
+impl<T: DeserializeOwned> Versioned for Message<T> {
+    const WHAT: &'static str = "a message of a query";
+    const VERSION: u8 = 2;
+    type Previous = Nothing;
+
+    fn read(body: &[u8]) -> Result<Self> {
+        match postcard::from_bytes(body) {
+            Ok(message) => Ok(Self(message)),
+            Err(error) => Err(versioned::damaged::<Self>(error)),
+        }
+    }
+
+    fn migrate(previous: Nothing) -> Result<Self> {
+        match previous {}
+    }
+}
+
+/// The version in which those who know `release` read messages.
+pub(crate) fn version_at(release: Release) -> u8 {
+    Message::<()>::version_at(release)
+}
+
+/// Encodes a request, an answer or a frame in a version.
+pub(crate) fn encode<T: Serialize>(version: u8, message: &T) -> Bytes {
     // Writing to memory cannot fail: every field has a known length.
-    postcard::to_extend(message, vec![VERSION]).unwrap_or_default().into()
+    postcard::to_extend(message, vec![version]).unwrap_or_default().into()
 }
 
 /// Encodes a page, in no more memory than it needs.
-pub(crate) fn encode_page(page: Page) -> Bytes {
+pub(crate) fn encode_page(version: u8, page: Page) -> Bytes {
     let values = page.results.iter().chain(page.reduced.iter().flatten());
     let bytes: usize = values.map(|row| row.bytes() + 1 + LENGTH_BYTES).sum();
     let mut frame = Vec::with_capacity(bytes + PAGE_HEAD_BYTES);
-    frame.push(VERSION);
+    frame.push(version);
     postcard::to_extend(&Frame::Page(page), frame).unwrap_or_default().into()
 }
 
@@ -281,19 +301,22 @@ const LENGTH_BYTES: usize = 5;
 /// What a page has besides its results, but for long names.
 const PAGE_HEAD_BYTES: usize = 512;
 
-/// Decodes a request or frame.
+/// Decodes a request, an answer or a frame.
 ///
 /// # Errors
-/// `Corrupt` when it is of an unknown version or damaged.
+/// `Unavailable` when it is of a version that is not known here, `Corrupt` when it is damaged.
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
-    match bytes.split_first() {
-        Some((&VERSION, rest)) => postcard::from_bytes(rest)
-            .map_err(|error| Error::corrupt("a message of a query is damaged").with_source(error)),
-        Some((version, _)) => {
-            Err(Error::corrupt(format!("a message of a query has version {version}")))
-        }
-        None => Err(Error::corrupt("a message of a query is empty")),
-    }
+    Ok(Message::decode(bytes)?.0)
+}
+
+/// As [`decode`], of a request: with the version in which it is to be answered, since who asks knows
+/// that one.
+///
+/// # Errors
+/// As [`decode`].
+pub(crate) fn decode_request<T: DeserializeOwned>(bytes: &[u8]) -> Result<(u8, T)> {
+    let (version, body) = Message::<T>::split(bytes)?;
+    Ok((version, Message::read_version(version, body)?.0))
 }
 
 #[cfg(test)]
@@ -315,7 +338,7 @@ mod tests {
             cost: Cost { read_us: 7, ..Cost::default() },
         });
         for frame in [Frame::Renew, page.clone()] {
-            assert_eq!(decode::<Frame>(&encode(&frame)).unwrap(), frame);
+            assert_eq!(decode::<Frame>(&encode(2, &frame)).unwrap(), frame);
         }
         // As nodes have sent them from the first version on: each a text, its length before it.
         let sent = encode(&page);
@@ -323,7 +346,14 @@ mod tests {
             assert!(sent.windows(row.len()).any(|bytes| bytes == row), "{sent:?}");
         }
         let Frame::Page(inner) = page.clone() else { panic!("no page") };
-        assert_eq!(encode_page(inner), encode(&page));
+        assert_eq!(encode_page(2, inner), encode(2, &page));
+    }
+
+    #[test]
+    fn a_later_version_is_refused_with_both() {
+        let error = decode::<Frame>(&[9, 0]).unwrap_err();
+        assert!(error.message().starts_with("a message of a query has version 9, and version"));
+        assert_eq!(error.kind(), mapring_types::ErrorKind::Unavailable);
     }
 
     #[test]

@@ -37,7 +37,7 @@ impl Release {
     #[cfg(feature = "next-version")]
     pub fn current() -> Self {
         static NEXT: std::sync::LazyLock<bool> =
-            std::sync::LazyLock::new(|| std::env::var_os("MAPRING_NEXT_VERSION").is_some());
+            std::sync::LazyLock::new(|| std::env::var_os(NEXT_VERSION).is_some());
         if *NEXT { Self::NEXT } else { Self::MEMBERS_TELL }
     }
 
@@ -60,6 +60,20 @@ impl fmt::Display for Release {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0)
     }
+}
+
+/// What the environment says for the release that no program has yet.
+#[cfg(feature = "next-version")]
+const NEXT_VERSION: &str = "MAPRING_NEXT_VERSION";
+
+/// What processes of the same program have to find in their environment to know as much as this one:
+/// nothing, but in tests of two releases.
+pub fn told() -> Option<(&'static str, &'static str)> {
+    #[cfg(feature = "next-version")]
+    if Release::current() == Release::NEXT {
+        return Some((NEXT_VERSION, "1"));
+    }
+    None
 }
 
 /// The releases that a node knows.

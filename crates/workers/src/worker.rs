@@ -84,6 +84,7 @@ impl Worker {
             .stderr(Stdio::piped())
             .env_clear()
             .env(RESERVE.0, RESERVE.1)
+            .envs(mapring_types::versioned::told())
             // The terminal's Ctrl-C is for the node, which ends its workers in its own time.
             .process_group(0)
             .kill_on_drop(true)

@@ -35,4 +35,5 @@ mod stopping;
 mod structure;
 mod tools;
 mod tutorial;
+mod upgrade;
 mod workspace;

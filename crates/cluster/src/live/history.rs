@@ -8,9 +8,10 @@ use mapring_types::NodeId;
 
 use super::LiveCluster;
 use crate::raft::Metrics;
-use crate::raft::guard::{Group, Guard, Letter};
+use crate::raft::guard::{Group, Guard};
 use crate::raft::log::LogStore;
 use crate::raft::machine::Machine;
+use crate::raft::memory::Letter;
 use crate::raft::memory::Report;
 use crate::status::{MetadataMember, MetadataStatus};
 use crate::wire::Recall;

@@ -7,9 +7,10 @@ use bytes::Bytes;
 use mapring_net::{Call, Class, Peer};
 use mapring_types::{Error, ErrorKind, NodeId, Releases, Result};
 use openraft::error::{InitializeError, RaftError};
+use tokio::time::MissedTickBehavior;
 
 use super::voters::votes;
-use super::{LiveCluster, raft_node};
+use super::{LiveCluster, raft_node, releases};
 use crate::raft::Metrics;
 use crate::raft::network::{Directory, stopped};
 use crate::wire::{self, JoinAnswer, JoinRequest, ProposeAnswer, Verdict};
@@ -28,7 +29,31 @@ pub(super) async fn enter(cluster: &Arc<LiveCluster>) -> Result<()> {
     cluster.join().await
 }
 
+/// Has the metadata say of this node which releases of the formats it knows, as soon as it may.
+pub(super) async fn tell_releases(cluster: Arc<LiveCluster>) {
+    let mut ticks = tokio::time::interval(limits::RELEASES);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let view = cluster.hub.view();
+        let own = view.state.members.get(&view.me);
+        if own.is_none_or(|own| own.releases == Some(cluster.releases())) {
+            continue;
+        }
+        match cluster.ask_around().await {
+            Ok(Verdict::Accepted) => {}
+            Ok(other) => tracing::debug!(?other, "the releases known here are told later"),
+            Err(error) => tracing::debug!(%error, "the releases known here are told later"),
+        }
+    }
+}
+
 impl LiveCluster {
+    /// The releases of the formats that this node knows.
+    fn releases(&self) -> Releases {
+        self.transport.releases(self.config.me).unwrap_or_else(Releases::own)
+    }
+
     /// Tells where this node is now, for a while before it goes on, then in the background.
     async fn come_back(self: &Arc<Self>) -> Result<()> {
         if let Ok(told) = tokio::time::timeout(limits::RETELL, self.join()).await {
@@ -279,10 +304,10 @@ impl LiveCluster {
         if state.id == 0 {
             self.decide_here(&Change::Found { id: self.entropy.next_u64().max(1) }).await?;
         }
-        if let Some(verdict) = self.too_old(request, &state) {
+        if let Some(verdict) = releases::too_old(request, &state) {
             return Ok(verdict);
         }
-        let releases = self.tellable(request, &state);
+        let releases = releases::tellable(request, &state, |node| self.transport.releases(node));
         if let Some(verdict) = self.settled(request, releases, &state) {
             return Ok(verdict);
         }

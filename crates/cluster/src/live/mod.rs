@@ -202,7 +202,7 @@ impl LiveCluster {
         let attending = tokio::spawn(attend(self.clone()));
         let shaping = tokio::spawn(voters::keep(self.clone()));
         let probing = tokio::spawn(probe::keep(self.clone()));
-        let telling = tokio::spawn(releases::keep(self.clone()));
+        let telling = tokio::spawn(join::tell_releases(self.clone()));
         self.tasks.lock().extend([attending, shaping, probing, telling]);
         history::settle(self).await;
         let remembering = tokio::spawn(history::keep(self.clone()));

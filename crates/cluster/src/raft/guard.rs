@@ -8,30 +8,18 @@ use std::sync::Arc;
 use mapring_types::{Error, NodeId, Result};
 use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, VoteRequest, VoteResponse};
 use parking_lot::Mutex;
-use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::files::{self, Mark};
 use super::log::{LogStore, to_json};
 use super::machine::Machine;
-use super::memory::{Floor, Memory, Position, Refusal, Report, Told};
+use super::memory::{Floor, Letter, Memory, Position, Refusal, Report, Told};
 use super::network::Directory;
 use super::{LogId, TypeConfig, Vote, blocking};
 use crate::limits;
 
 const MEMORY_MARK: Mark = *b"mrmm";
-
-/// What goes with every message of the metadata group, and every answer.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Letter {
-    /// What the sender says of itself.
-    pub(crate) mine: Report,
-    /// What it remembers of the receiver and of the voters.
-    pub(crate) remembered: BTreeMap<u64, Position>,
-    /// What the voters have said of themselves to a leader, or to a node that is asked.
-    pub(crate) reports: BTreeMap<u64, Report>,
-}
 
 /// One node's guard.
 pub(crate) struct Guard {

@@ -66,6 +66,17 @@ pub(crate) struct Report {
     pub(crate) hash: Option<String>,
 }
 
+/// What goes with every message of the metadata group, and every answer.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Letter {
+    /// What the sender says of itself.
+    pub(crate) mine: Report,
+    /// What it remembers of the receiver and of the voters.
+    pub(crate) remembered: BTreeMap<u64, Position>,
+    /// What the voters have said of themselves to a leader, or to a node that is asked.
+    pub(crate) reports: BTreeMap<u64, Report>,
+}
+
 /// What one node remembers.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Memory {

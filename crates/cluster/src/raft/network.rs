@@ -16,7 +16,8 @@ use openraft::raft::{
     SnapshotResponse, VoteRequest, VoteResponse,
 };
 
-use super::guard::{Guard, Letter};
+use super::guard::Guard;
+use super::memory::Letter;
 use super::{Raft, RaftNode, Snapshot, TypeConfig, Vote};
 use crate::limits;
 use crate::wire::{self, Append, AskVote, SendSnapshot};

@@ -11,7 +11,8 @@ use std::ops::ControlFlow;
 
 use bytes::Bytes;
 use mapring_engine::{Engine, IndexChange, LossKind, ScanDepth, ScanRange, StoreKey};
-use mapring_types::{BucketId, Entropy, Error, NodeId, ObjectId, Record, Result};
+use mapring_types::versioned::{self, Nothing};
+use mapring_types::{BucketId, Entropy, Error, NodeId, ObjectId, Record, Result, Versioned};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
@@ -71,8 +72,19 @@ const STORE: &str = "kv-store";
 /// The engine's meta value with the position at the first start that not all others have answered for.
 const UNPROVEN: &str = "kv-unproven";
 
-/// The first byte of a stored extent.
-const VERSION: u8 = 1;
+impl Versioned for Extent {
+    const WHAT: &'static str = "an extent";
+    const VERSION: u8 = 1;
+    type Previous = Nothing;
+
+    fn read(body: &[u8]) -> Result<Self> {
+        versioned::from_postcard(body)
+    }
+
+    fn migrate(previous: Nothing) -> Result<Self> {
+        match previous {}
+    }
+}
 
 impl Extents {
     /// Reads what is remembered. Blocks.
@@ -229,20 +241,17 @@ pub(crate) fn renumber(engine: &dyn Engine, entropy: &dyn Entropy) -> Result<u64
     Ok(store)
 }
 
-fn encode(node: NodeId, extent: &Extent) -> Result<(StoreKey, Record)> {
-    let head = postcard::to_extend(extent, vec![VERSION])
-        .map_err(|error| Error::internal("cannot encode an extent").with_source(error))?;
+pub(crate) fn encode(node: NodeId, extent: &Extent) -> Result<(StoreKey, Record)> {
+    let head = versioned::to_postcard(extent)?;
     let bucket = BucketId::typed(&b"mapring"[..], &b"extent"[..]);
     let id = ObjectId::new(bucket, node.0.to_be_bytes().to_vec());
     Ok((StoreKey { home: 0, id }, Record { head: head.into(), body: Bytes::new() }))
 }
 
 fn decode(place: &StoreKey, record: &Record) -> Result<(NodeId, Extent)> {
-    let damaged = || Error::corrupt("an extent is damaged, or of an unknown version");
+    let damaged = || Error::corrupt("an extent has a damaged name");
     let node: [u8; 8] = place.id.key.as_ref().try_into().map_err(|_| damaged())?;
-    let Some((&VERSION, rest)) = record.head.split_first() else { return Err(damaged()) };
-    let extent = postcard::from_bytes(rest).map_err(|error| damaged().with_source(error))?;
-    Ok((NodeId(u64::from_be_bytes(node)), extent))
+    Ok((NodeId(u64::from_be_bytes(node)), Extent::decode(&record.head)?))
 }
 
 #[cfg(test)]

@@ -5,13 +5,11 @@ use std::time::Duration;
 
 use mapring_cluster::View;
 use mapring_engine::StoreKey;
-use mapring_net::Class;
+use mapring_net::{Call, Class};
 use mapring_ring::{Partition, PreferenceEntry};
 use mapring_types::{Error, ErrorKind, NodeId, Object, ObjectId, Record, Result, VersionVector};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 
-use crate::peer::wire::{self, Had, Operation, Replica, Sender, Signed};
+use crate::peer::wire::{self, Had, Replica, Sender};
 use crate::resolution::Resolution;
 use crate::scan::fold::{self, Names};
 use crate::storage::inflight::WriteMark;
@@ -45,31 +43,31 @@ impl Shared {
         }
     }
 
-    /// Calls an operation of another node, and reports to the cluster what was found of it.
-    pub(crate) async fn ask<T: DeserializeOwned>(
+    /// Asks another node, and reports to the cluster what was found of it.
+    pub(crate) async fn ask<C: Call>(
         &self,
         node: NodeId,
         class: Class,
-        operation: Operation,
-        request: impl Serialize,
+        call: &C,
         patience: Duration,
-    ) -> Asked<T> {
+    ) -> Asked<C::Answer> {
         let view = self.parts.cluster.view();
         let Some(peer) = view.peer(node) else {
             return Asked::Unreached(Error::unavailable(format!("node {node} is not a member")));
         };
-        let body = match wire::encode(&Signed { sender: self.sender(), body: request }) {
+        let version = wire::version_at(self.vnodes.release());
+        let body = match wire::encode(version, self.sender(), call) {
             Ok(body) => body,
             Err(error) => return Asked::Answered(Err(error)),
         };
-        let call = self.parts.transport.call(&peer, class, operation.method(), body, patience);
-        match call.await {
+        let asked = self.parts.transport.call(&peer, class, C::method(), body, patience);
+        match asked.await {
             Ok(answer) => {
                 self.suspicion.trust(node);
                 if !view.is_up(node) {
                     self.parts.cluster.report(node, true);
                 }
-                Asked::Answered(wire::decode_answer(&answer).and_then(|(sender, outcome)| {
+                Asked::Answered(wire::decode_answer::<C>(&answer).and_then(|(sender, outcome)| {
                     self.extents.hear(node, sender.incarnation, sender.position);
                     outcome
                 }))
@@ -125,7 +123,7 @@ impl Shared {
             return Ok(had);
         }
         let request = wire::Read { replica: replica(entry), id };
-        let read = self.ask(entry.node, class, Operation::Read, &request, patience).await.flat();
+        let read = self.ask(entry.node, class, &request, patience).await.flat();
         match read {
             Err(error) if error.kind() == ErrorKind::TooLarge => {
                 // Boxed, here and below: it is seldom, and would make every request's state larger.
@@ -206,7 +204,7 @@ impl Shared {
         for record in all {
             joined.merge(&record.decode()?);
         }
-        Ok(Had { record: Some(Record::encode(&joined)), sure: true })
+        Ok(Had { record: Some(Record::encode_for(&joined, self.vnodes.release())), sure: true })
     }
 
     /// Joins an object into a replica, as part of a write under way where there is a mark. A large
@@ -228,7 +226,7 @@ impl Shared {
             return Box::pin(self.merge_in_pieces(entry, id, &record, mark, class, patience)).await;
         }
         let request = wire::Merge { replica: replica(entry), id, record, mark };
-        self.ask(entry.node, class, Operation::Merge, request, patience).await.flat()
+        self.ask(entry.node, class, &request, patience).await.flat()
     }
 
     /// Removes a tombstone from a replica if its clock is the given one.
@@ -243,7 +241,7 @@ impl Shared {
             return within(patience, self.vnodes.reap(entry.vnode, id, clock)).await;
         }
         let request = wire::Remove { replica: replica(entry), id, clock };
-        self.ask(entry.node, Class::Background, Operation::Remove, request, patience).await.flat()
+        self.ask(entry.node, Class::Background, &request, patience).await.flat()
     }
 
     /// A page of live keys from a node.
@@ -256,7 +254,7 @@ impl Shared {
         if node == self.me {
             return within(patience, self.keys_here(request)).await;
         }
-        self.ask(node, Class::Foreground, Operation::Keys, request, patience).await.flat()
+        self.ask(node, Class::Foreground, &request, patience).await.flat()
     }
 
     /// A page of live keys of a vnode of this node.
@@ -278,7 +276,7 @@ impl Shared {
         if node == self.me {
             return within(patience, self.buckets_here(request)).await;
         }
-        self.ask(node, Class::Foreground, Operation::Buckets, request, patience).await.flat()
+        self.ask(node, Class::Foreground, &request, patience).await.flat()
     }
 
     /// A page of bucket names of a vnode of this node.

@@ -7,101 +7,53 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use mapring_net::Method;
+use mapring_net::{Call, ServiceId, calls};
 use mapring_ring::Partition;
 use mapring_types::error::WireError;
-use mapring_types::{BucketId, Dot, Error, NodeId, ObjectId, Record, Result, VersionVector};
+use mapring_types::versioned::{self, Nothing};
+use mapring_types::{
+    BucketId, Dot, Error, NodeId, ObjectId, Record, Release, Result, VersionVector, Versioned,
+};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::peer::extent::Extent;
-use crate::scan::fold::Slice;
-use crate::scan::select::Part;
+use crate::scan::fold::{Names, Slice};
+use crate::scan::select::{Clocks, Part};
 use crate::staleness::status::ReplicationStatus;
-use crate::storage::graves::Grave;
+use crate::storage::graves::{self, Grave};
 use crate::storage::inflight::{Source, WriteMark};
-
-/// The first byte of every message.
-///
-/// 4: replicas lie on distinct nodes. A node that places them otherwise is not talked to.
-const VERSION: u8 = 4;
+use crate::write::Write;
 
 /// Room for most messages, in bytes.
 const USUAL_BYTES: usize = 512;
 
-/// The operations, as numbered in [`Method::operation`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub(crate) enum Operation {
-    Read = 1,
-    Merge = 2,
-    /// Has a vnode coordinate a [`crate::write::Write`]: answered by the object's `Record` at its
-    /// quorum.
-    Coordinate = 3,
-    Remove = 4,
-    Keys = 5,
-    Buckets = 6,
-    Staleness = 7,
-    Status = 8,
-    Holdings = 9,
-    Heads = 20,
-    Fetch = 21,
-    Repair = 22,
-    Clocks = 23,
-    Graves = 24,
-    Bury = 25,
-    Known = 26,
-    MergePiece = 30,
-    ReadPiece = 31,
-    ReadSlim = 32,
-    /// As `Coordinate`: the sender has chosen the vnode to be the only one that coordinates for an
-    /// object near a limit.
-    CoordinateAlone = 33,
-    Leave = 34,
-    /// As `CoordinateAlone`, of a write with the clock that it is made on condition of, that nothing
-    /// is stored which this has not seen: else answered by `Precondition`.
-    CoordinateIf = 35,
-}
+/// The number of the service for objects and scans. It is sent, and so never another
+/// service's.
+pub const SERVICE: ServiceId = ServiceId::new(2);
 
-impl Operation {
-    pub(crate) const ALL: [Self; 22] = [
-        Self::Read,
-        Self::Merge,
-        Self::Coordinate,
-        Self::Remove,
-        Self::Keys,
-        Self::Buckets,
-        Self::Staleness,
-        Self::Status,
-        Self::Holdings,
-        Self::Heads,
-        Self::Fetch,
-        Self::Repair,
-        Self::Clocks,
-        Self::Graves,
-        Self::Bury,
-        Self::Known,
-        Self::MergePiece,
-        Self::ReadPiece,
-        Self::ReadSlim,
-        Self::CoordinateAlone,
-        Self::Leave,
-        Self::CoordinateIf,
-    ];
-
-    /// # Errors
-    /// `Invalid` for a number that this version does not know.
-    pub(crate) fn from_number(number: u8) -> Result<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|operation| *operation as u8 == number)
-            .ok_or_else(|| Error::invalid(format!("unknown operation {number} on objects")))
-    }
-
-    pub(crate) fn method(self) -> Method {
-        Method { service: crate::SERVICE, operation: self as u8 }
-    }
-}
+// Others are declared beside what they are answered with.
+calls!(SERVICE;
+    Read = 1 => Had,
+    Merge = 2 => (),
+    Write = 3 => Record,
+    Remove = 4 => bool,
+    Keys = 5 => Names,
+    Buckets = 6 => Names,
+    AskStaleness = 7 => StalenessReport,
+    ReplicationStatus = 8 => (),
+    Fetch = 21 => Vec<Option<Record>>,
+    AskClocks = 23 => Clocks,
+    AskGraves = 24 => graves::Page,
+    Bury = 25 => (),
+    AskKnown = 26 => Vec<bool>,
+    MergePiece = 30 => (),
+    ReadPiece = 31 => Option<Piece>,
+    ReadSlim = 32 => Option<Slim>,
+    CoordinateAlone = 33 => Record,
+    Leave = 34 => Option<Slim>,
+    CoordinateIf = 35 => Record,
+);
 
 /// What every message says of its sender.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -120,6 +72,21 @@ pub(crate) struct Signed<T> {
     pub(crate) body: T,
 }
 
+impl<T: DeserializeOwned> Versioned for Signed<T> {
+    const WHAT: &'static str = "a message about objects";
+    /// 4: replicas lie on distinct nodes. A node that places them otherwise is not talked to.
+    const VERSION: u8 = 4;
+    type Previous = Nothing;
+
+    fn read(body: &[u8]) -> Result<Self> {
+        versioned::from_postcard(body)
+    }
+
+    fn migrate(previous: Nothing) -> Result<Self> {
+        match previous {}
+    }
+}
+
 /// A replica as the sender's plan has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Replica {
@@ -128,7 +95,7 @@ pub(crate) struct Replica {
     pub(crate) primary: bool,
 }
 
-/// Reads an object: answered by `Had`, or `TooLarge` when it has to be read in pieces.
+/// Reads an object; `TooLarge` when it has to be read in pieces.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Read {
     pub(crate) replica: Replica,
@@ -144,7 +111,7 @@ pub(crate) struct Had {
     pub(crate) sure: bool,
 }
 
-/// Joins an object into a replica: answered by `()` when it is durable.
+/// Joins an object into a replica: answered when it is durable.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Merge {
     pub(crate) replica: Replica,
@@ -164,8 +131,8 @@ pub(crate) struct Piece {
 }
 
 impl Piece {
-    pub(crate) fn encode(piece: &mapring_types::Piece) -> Self {
-        let record = Record::encode(&piece.part);
+    pub(crate) fn encode(piece: &mapring_types::Piece, release: Release) -> Self {
+        let record = Record::encode_for(&piece.part, release);
         Self { record, before: piece.before.clone(), left: piece.left as u64 }
     }
 
@@ -187,7 +154,7 @@ pub(crate) struct MergePiece {
     pub(crate) mark: Option<WriteMark>,
 }
 
-/// Reads the next piece of an object: answered by `Option<Piece>`.
+/// Reads the next piece of an object.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct ReadPiece {
     pub(crate) from: Giver,
@@ -206,7 +173,7 @@ pub(crate) enum Giver {
     Vnode(Partition),
 }
 
-/// Reads an object without the bytes of its values: answered by `Option<Slim>`.
+/// Reads an object without the bytes of its values.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct ReadSlim {
     pub(crate) replica: Replica,
@@ -231,13 +198,24 @@ impl Slim {
     }
 }
 
-/// Has a node leave it to the sender for a while to add to an object near a limit: answered by
-/// `Option<Slim>`, in which all is that the node has added before.
+/// Has a node leave it to the sender for a while to add to an object near a limit: in the
+/// answer all is that the node has added before.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Leave {
     pub(crate) replica: Replica,
     pub(crate) id: ObjectId,
 }
+
+/// As [`Write`] itself, which has a vnode coordinate it and is answered by the object's record at its
+/// quorum; the sender has chosen the vnode to be the only one that coordinates for an object near a
+/// limit.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct CoordinateAlone(pub(crate) Write);
+
+/// As [`CoordinateAlone`], of a write with the clock that it is made on condition of, that nothing is
+/// stored which this has not seen: else answered by `Precondition`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct CoordinateIf(pub(crate) Write, pub(crate) VersionVector);
 
 /// Removes a tombstone if its clock is the given one: answered by whether it is gone.
 #[derive(Debug, Serialize, Deserialize)]
@@ -247,21 +225,21 @@ pub(crate) struct Remove {
     pub(crate) clock: VersionVector,
 }
 
-/// A page of live keys: answered by `Names`.
+/// A page of live keys.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Keys {
     pub(crate) slice: Slice,
     pub(crate) bucket: BucketId,
 }
 
-/// A page of bucket names: answered by `Names`.
+/// A page of bucket names.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Buckets {
     pub(crate) slice: Slice,
     pub(crate) bucket_type: Bytes,
 }
 
-/// Asks which replicas are stale: answered by `StalenessReport`.
+/// Asks which replicas have missed writes.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct AskStaleness {
     /// Whether the receiver answers only once its writes under way have settled.
@@ -288,44 +266,34 @@ pub(crate) struct StalenessReport {
     pub(crate) yours: Option<Extent>,
 }
 
-/// Asks for a page of names and clocks: answered by `repair::Heads`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct AskHeads {
-    pub(crate) slice: Slice,
-}
-
-/// Asks for a page of graves: answered by `graves::Page`.
+/// Asks for a page of graves.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct AskGraves {
     pub(crate) slice: Slice,
 }
 
-/// Asks for objects: answered by a `Vec<Option<Record>>` of at least one, for the first of them.
+/// Asks for objects: answered by at least one, for the first of them.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Fetch {
     pub(crate) vnode: Partition,
     pub(crate) ids: Vec<ObjectId>,
 }
 
-/// Asks of which objects a replica has anything: answered by a `Vec<bool>`.
+/// Asks of which objects a replica has anything.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct AskKnown {
     pub(crate) vnode: Partition,
     pub(crate) ids: Vec<ObjectId>,
 }
 
-/// Proves that objects were deleted: answered by `()` when they are gone.
+/// Proves that objects were deleted: answered when they are gone.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Bury {
     pub(crate) vnode: Partition,
     pub(crate) graves: Vec<(ObjectId, Grave)>,
 }
 
-/// Asks for how far the node's filling is: answered by `RepairStatus`.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub(crate) struct AskRepair;
-
-/// Asks for a page of names and clocks at the places of a selection: answered by `select::Clocks`.
+/// Asks for a page of names and clocks at the places of a selection.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct AskClocks {
     pub(crate) part: Part,
@@ -333,85 +301,106 @@ pub(crate) struct AskClocks {
     pub(crate) most: u64,
 }
 
-/// Encodes a message.
+/// The version in which those who know `release` read messages.
+pub(crate) fn version_at(release: Release) -> u8 {
+    Signed::<()>::version_at(release)
+}
+
+/// Encodes a call in a version.
 ///
 /// # Errors
 /// `Internal`: a defect.
-pub(crate) fn encode<T: Serialize>(message: &T) -> Result<Bytes> {
+pub(crate) fn encode<C: Call>(version: u8, sender: Sender, call: &C) -> Result<Bytes> {
+    write(version, &Signed { sender, body: call })
+}
+
+/// A call, with the version in which it was asked and is to be answered: who asks knows that one.
+pub(crate) struct Received<C> {
+    pub(crate) version: u8,
+    pub(crate) sender: Sender,
+    pub(crate) call: C,
+}
+
+/// Decodes a call.
+///
+/// # Errors
+/// `Unavailable` when it is of a version that is not known here, `Corrupt` when it is damaged.
+pub(crate) fn decode<C: Call>(bytes: &[u8]) -> Result<Received<C>> {
+    let (version, body) = Signed::<C>::split(bytes)?;
+    let Signed { sender, body: call } = Signed::read_version(version, body)?;
+    Ok(Received { version, sender, call })
+}
+
+/// Encodes what became of a call.
+///
+/// # Errors
+/// `Internal`: a defect.
+pub(crate) fn encode_answer<C: Call>(
+    version: u8,
+    sender: Sender,
+    outcome: Result<C::Answer>,
+) -> Result<Bytes> {
+    let body: Result<C::Answer, WireError> = outcome.map_err(|error| error.to_wire());
+    write(version, &Signed { sender, body })
+}
+
+/// Decodes what became of a call, and who says so.
+///
+/// # Errors
+/// As [`decode`].
+pub(crate) fn decode_answer<C: Call>(bytes: &[u8]) -> Result<(Sender, Result<C::Answer>)> {
+    let answer = Signed::<Result<C::Answer, WireError>>::decode(bytes)?;
+    Ok((answer.sender, answer.body.map_err(Error::from)))
+}
+
+fn write<T: Serialize>(version: u8, message: &Signed<T>) -> Result<Bytes> {
     let mut begun = Vec::with_capacity(USUAL_BYTES);
-    begun.push(VERSION);
+    begun.push(version);
     postcard::to_extend(message, begun)
         .map(Bytes::from)
         .map_err(|error| Error::internal("cannot encode a message").with_source(error))
 }
 
-/// Decodes a message.
-///
-/// # Errors
-/// `Corrupt` when it is of another version or damaged.
-pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
-    match bytes.split_first() {
-        Some((&VERSION, rest)) => postcard::from_bytes(rest)
-            .map_err(|error| Error::corrupt("a message is damaged").with_source(error)),
-        Some((other, _)) => Err(Error::corrupt(format!("a message has version {other}"))),
-        None => Err(Error::corrupt("a message is empty")),
-    }
-}
-
-/// Encodes what became of a request.
-///
-/// # Errors
-/// `Internal`: a defect.
-pub(crate) fn encode_answer<T: Serialize>(sender: Sender, outcome: Result<T>) -> Result<Bytes> {
-    let body: Result<T, WireError> = outcome.map_err(|error| error.to_wire());
-    encode(&Signed { sender, body })
-}
-
-/// Decodes what became of a request, and who says so.
-///
-/// # Errors
-/// `Corrupt`.
-pub(crate) fn decode_answer<T: DeserializeOwned>(bytes: &[u8]) -> Result<(Sender, Result<T>)> {
-    let answer: Signed<Result<T, WireError>> = decode(bytes)?;
-    Ok((answer.sender, answer.body.map_err(Error::from)))
-}
-
-/// Decodes what a message says of its sender.
+/// Decodes what a message says of its sender: all versions begin with that.
 ///
 /// # Errors
 /// As [`decode`].
 pub(crate) fn sender(bytes: &[u8]) -> Result<Sender> {
-    match bytes.split_first() {
-        Some((&VERSION, rest)) => postcard::take_from_bytes(rest)
-            .map(|(sender, _)| sender)
-            .map_err(|error| Error::corrupt("a message is damaged").with_source(error)),
-        _ => decode(bytes),
-    }
+    let (_, rest) = Signed::<()>::split(bytes)?;
+    postcard::take_from_bytes(rest)
+        .map(|(sender, _)| sender)
+        .map_err(versioned::damaged::<Signed<()>>)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const SAID: Sender = Sender { plan: 3, incarnation: 1 << 50, position: 77 };
+
     #[test]
     fn answers_carry_the_peers_own_refusal() {
-        let refusal: Result<u32> = Err(Error::unavailable("no majority"));
-        let said = Sender { plan: 3, incarnation: 1 << 50, position: 77 };
-        let answer = encode_answer(said, refusal).unwrap();
-        assert_eq!(sender(&answer).unwrap(), said);
-        let (who, back) = decode_answer::<u32>(&answer).unwrap();
-        assert_eq!((who, back.unwrap_err().to_string()), (said, "no majority".to_owned()));
-        let (_, back) = decode_answer::<u32>(&encode_answer(said, Ok(7u32)).unwrap()).unwrap();
-        assert_eq!(back.unwrap(), 7);
+        let version = version_at(Release::FIRST);
+        let refusal = Err(Error::unavailable("no majority"));
+        let answer = encode_answer::<Remove>(version, SAID, refusal).unwrap();
+        assert_eq!(sender(&answer).unwrap(), SAID);
+        let (who, back) = decode_answer::<Remove>(&answer).unwrap();
+        assert_eq!((who, back.unwrap_err().to_string()), (SAID, "no majority".to_owned()));
+        let answer = encode_answer::<Remove>(version, SAID, Ok(true)).unwrap();
+        assert!(decode_answer::<Remove>(&answer).unwrap().1.unwrap());
     }
 
     #[test]
     fn foreign_bytes_are_refused() {
-        for bytes in [&b""[..], b"\x01", b"\x02", b"\x02\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"] {
-            assert!(decode::<Signed<Merge>>(bytes).is_err(), "{bytes:?}");
+        for bytes in [&b""[..], b"\x01", b"\x04", b"\x04\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"] {
+            assert!(decode::<Merge>(bytes).is_err(), "{bytes:?}");
             assert!(sender(bytes).is_err(), "{bytes:?}");
         }
-        assert!(Operation::from_number(0).is_err());
-        assert_eq!(Operation::from_number(2).unwrap(), Operation::Merge);
+        let later = sender(b"\x09\x01\x01\x01").unwrap_err();
+        assert!(
+            later.message().starts_with("a message about objects has version 9, and "),
+            "{later}"
+        );
+        assert_eq!(later.kind(), mapring_types::ErrorKind::Unavailable);
     }
 }

@@ -7,18 +7,30 @@ use std::sync::Arc;
 
 use mapring_cluster::Change;
 use mapring_engine::{ScanDepth, ScanRange};
-use mapring_net::Class;
+use mapring_net::{Class, calls};
 use mapring_types::limits::{LEASE, PAGE_BYTES};
 use mapring_types::{Error, ErrorKind, NodeId, ObjectId, Record, Result, VersionVector};
 use serde::{Deserialize, Serialize};
 
 use super::Progress;
-use crate::peer::wire::{AskGraves, AskHeads, AskKnown, AskRepair, Bury, Fetch, Operation};
+use crate::peer::wire::{AskGraves, AskKnown, Bury, Fetch};
 use crate::scan::fold::Slice;
 use crate::staleness::integrity::{propose, seal};
 use crate::storage::graves;
 use crate::storage::objects::Core;
 use crate::{Shared, limits};
+
+calls!(crate::SERVICE; AskHeads = 20 => Heads, AskRepair = 22 => Progress);
+
+/// Asks for a page of names and clocks.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct AskHeads {
+    pub(crate) slice: Slice,
+}
+
+/// Asks for how far the node's filling is.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct AskRepair;
 
 /// A page of names and clocks of a slice, in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -136,7 +148,7 @@ impl Shared {
             Ok(self.repair_here())
         } else {
             let class = Class::Foreground;
-            self.ask(node, class, Operation::Repair, AskRepair, LEASE).await.flat()
+            self.ask(node, class, &AskRepair, LEASE).await.flat()
         };
         // A node that has not seen yet that it is incomplete is not finished.
         let view = self.parts.cluster.view();

@@ -11,15 +11,15 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 use mapring_engine::{ScanDepth, ScanRange};
-use mapring_net::Class;
+use mapring_net::{Call, Class};
 use mapring_ring::{Partition, PreferenceEntry};
 use mapring_types::limits::LEASE;
 use mapring_types::{BucketId, Error, ErrorKind, ObjectId, Record, Result, VersionVector};
 
 use super::Slice;
-use super::answer::Heads;
+use super::answer::{AskHeads, Heads};
 use super::sources::Source;
-use crate::peer::wire::{AskGraves, AskHeads, AskKnown, Bury, Fetch, Operation};
+use crate::peer::wire::{AskGraves, AskKnown, Bury, Fetch};
 use crate::scan::fold;
 use crate::storage::graves::{self, Grave};
 use crate::storage::objects::Core;
@@ -60,7 +60,7 @@ impl Exchange<'_> {
         loop {
             (self.check)()?;
             let request = AskHeads { slice: self.slice.at(self.with.vnode, after.clone()) };
-            let Heads { items, next } = self.ask(&self.with, Operation::Heads, request).await?;
+            let Heads { items, next } = self.ask(&self.with, &request).await?;
             let compared = items.len() as u64;
             let mut there: BTreeMap<ObjectId, VersionVector> = items.into_iter().collect();
             loop {
@@ -81,14 +81,9 @@ impl Exchange<'_> {
         }
     }
 
-    async fn ask<T: serde::de::DeserializeOwned>(
-        &self,
-        of: &Source,
-        operation: Operation,
-        request: impl serde::Serialize,
-    ) -> Result<T> {
+    async fn ask<C: Call>(&self, of: &Source, call: &C) -> Result<C::Answer> {
         let patience = LEASE + limits::transfer(limits::RECORD_BYTES);
-        let asked = self.shared.ask(of.node, Class::Background, operation, request, patience);
+        let asked = self.shared.ask(of.node, Class::Background, call, patience);
         let name = self.shared.name(of.node);
         asked.await.flat().map_err(|error| error.context(format!("node {name} ({})", of.node)))
     }
@@ -102,7 +97,7 @@ impl Exchange<'_> {
         loop {
             (self.check)()?;
             let request = AskGraves { slice: self.slice.at(self.with.vnode, after) };
-            let page: graves::Page = self.ask(&self.with, Operation::Graves, request).await?;
+            let page: graves::Page = self.ask(&self.with, &request).await?;
             if !page.graves.is_empty() {
                 let removed = self.shared.vnodes.bury_all(self.slice.vnode, page.graves).await?;
                 self.shared.integrity.report(|progress| progress.removed += removed as u64);
@@ -192,7 +187,7 @@ impl Exchange<'_> {
     async fn fetch(&self, mut stale: Vec<ObjectId>) -> Result<()> {
         while !stale.is_empty() {
             let request = Fetch { vnode: self.with.vnode, ids: stale.clone() };
-            let fetched = self.ask(&self.with, Operation::Fetch, request).await;
+            let fetched = self.ask(&self.with, &request).await;
             let records: Vec<Option<Record>> = match fetched {
                 Err(error) if error.kind() == ErrorKind::TooLarge => {
                     let (from, id) = (self.with, stale.remove(0));
@@ -227,7 +222,7 @@ impl Exchange<'_> {
             return Ok(());
         }
         let request = Bury { vnode: self.with.vnode, graves };
-        self.ask(&self.with, Operation::Bury, request).await
+        self.ask(&self.with, &request).await
     }
 
     /// Joins what is more here into the other replica. What no replica knows that can be asked is
@@ -280,7 +275,7 @@ impl Exchange<'_> {
                 break;
             }
             let request = AskKnown { vnode: other.vnode, ids: ids.clone() };
-            let known: Result<Vec<bool>> = self.ask(other, Operation::Known, request).await;
+            let known: Result<Vec<bool>> = self.ask(other, &request).await;
             match known {
                 Ok(known) if known.len() == ids.len() => {
                     let mut known = known.into_iter();

@@ -28,6 +28,9 @@ use sources::{Sources, Worth, sources};
 
 pub(crate) use sources::Source;
 
+#[cfg(test)]
+pub(crate) use answer::Heads;
+pub(crate) use answer::{AskHeads, AskRepair};
 pub use progress::Progress;
 
 /// Fills everything; returns when nothing is missing.

@@ -365,7 +365,7 @@ impl Reader {
             metrics::counter!("mapring_kv_read_repairs_dropped_total").increment(1);
             return;
         };
-        let record = Record::encode(&self.core.merged);
+        let record = Record::encode_for(&self.core.merged, self.shared.vnodes.release());
         let patience = limits::REPLICA_PATIENCE + limits::transfer(record.len());
         let (shared, id) = (&shared, &self.place.id.clone());
         let repairs = stale.into_iter().map(|entry| {

@@ -13,7 +13,7 @@ use mapring_types::{
 };
 
 use crate::peer::replica::{replica, within};
-use crate::peer::wire::{self, Giver, Had, Operation, Replica, Slim};
+use crate::peer::wire::{self, Giver, Had, Replica, Slim};
 use crate::sizes::Size;
 use crate::storage::inflight::WriteMark;
 use crate::storage::objects::Core;
@@ -72,11 +72,10 @@ impl Shared {
                 let piece = object.piece(&sent, self.parts.config.sizes.piece_bytes);
                 sent.extend(dots(&piece.part));
                 let last = piece.left == 0;
-                let piece = wire::Piece::encode(&piece);
+                let piece = wire::Piece::encode(&piece, self.vnodes.release());
                 let request =
                     wire::MergePiece { replica: replica(entry), id: id.clone(), piece, mark };
-                let operation = Operation::MergePiece;
-                match self.ask(entry.node, class, operation, request, patience).await.flat() {
+                match self.ask(entry.node, class, &request, patience).await.flat() {
                     Ok(()) if last => return Ok(()),
                     Ok(()) => {}
                     Err(error) if error.kind() == ErrorKind::Precondition => break,
@@ -112,7 +111,8 @@ impl Shared {
         }
         let object = record.decode().map_err(|error| error.context(&id))?;
         let have = have.into_iter().collect();
-        Ok(Some(wire::Piece::encode(&object.piece(&have, self.parts.config.sizes.piece_bytes))))
+        let piece = object.piece(&have, self.parts.config.sizes.piece_bytes);
+        Ok(Some(wire::Piece::encode(&piece, self.vnodes.release())))
     }
 
     async fn ask_piece(
@@ -123,9 +123,8 @@ impl Shared {
         patience: Duration,
     ) -> Result<Option<Piece>> {
         let patience = patience + limits::transfer(self.parts.config.sizes.piece_bytes);
-        let piece =
-            self.ask::<Option<wire::Piece>>(node, class, Operation::ReadPiece, request, patience);
-        piece.await.flat()?.map(wire::Piece::decode).transpose()
+        let piece = self.ask(node, class, request, patience).await.flat()?;
+        piece.map(wire::Piece::decode).transpose()
     }
 
     /// Reads an object in pieces from a replica on another node; each may take `patience` beside its
@@ -152,7 +151,7 @@ impl Shared {
             request.have.extend(dots(&piece.part));
             object.join_piece(piece)?;
             if last {
-                return Ok(Some(Record::encode(&object)));
+                return Ok(Some(Record::encode_for(&object, self.vnodes.release())));
             }
         }
     }
@@ -205,7 +204,10 @@ impl Shared {
                 sibling.body.clear();
             }
         }
-        Ok(Some(Slim { record: Record::encode(&object), bytes: record.len() as u64 }))
+        Ok(Some(Slim {
+            record: Record::encode_for(&object, self.vnodes.release()),
+            bytes: record.len() as u64,
+        }))
     }
 
     /// What a vnode here has of an object, without any bytes of its values.
@@ -220,7 +222,7 @@ impl Shared {
             let (object, bytes) = object
                 .and_then(|object| Ok((object, bytes?)))
                 .map_err(|error| error.context(&place.id))?;
-            Ok(Some(Slim { record: Record::encode(&object), bytes }))
+            Ok(Some(Slim { record: Record::encode_for(&object, core.release()), bytes }))
         };
         self.vnodes.run(work).await
     }
@@ -242,6 +244,6 @@ impl Shared {
             return within(patience, read).await;
         }
         let request = wire::ReadSlim { replica: replica(entry), id, vtag };
-        self.ask(entry.node, class, Operation::ReadSlim, request, patience).await.flat()
+        self.ask(entry.node, class, &request, patience).await.flat()
     }
 }

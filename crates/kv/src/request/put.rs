@@ -17,7 +17,7 @@ use mapring_types::{Error, ErrorKind, NodeId, Object, ObjectId, Record, Result, 
 use tokio::time::Instant;
 
 use crate::peer::replica::Asked;
-use crate::peer::wire::Operation;
+use crate::peer::wire::{CoordinateAlone, CoordinateIf};
 use crate::request::terms::Terms;
 use crate::request::{coordinate, sole};
 use crate::write::{Write, WriteQuorums};
@@ -181,11 +181,13 @@ async fn ask(
 ) -> Asked<Record> {
     let class = Class::Foreground;
     if let Some(unchanged) = &write.unchanged {
-        let message = (write, unchanged);
-        return shared.ask(node, class, Operation::CoordinateIf, message, patience).await;
+        let call = CoordinateIf(write.clone(), unchanged.clone());
+        return shared.ask(node, class, &call, patience).await;
     }
-    let operation = if write.alone { Operation::CoordinateAlone } else { Operation::Coordinate };
-    shared.ask(node, class, operation, write, patience).await
+    if write.alone {
+        return shared.ask(node, class, &CoordinateAlone(write.clone()), patience).await;
+    }
+    shared.ask(node, class, write, patience).await
 }
 
 fn finality(error: &Error) -> Final {

@@ -16,7 +16,7 @@ use mapring_ring::{Partition, PreferenceEntry};
 use mapring_types::{Error, ErrorKind, ObjectId, Result};
 
 use crate::peer::replica::replica;
-use crate::peer::wire::{self, Operation, Slim};
+use crate::peer::wire::{self, Slim};
 use crate::{Shared, limits};
 
 /// Who is the only one to coordinate: the first primary, for everybody the same. Those that lack
@@ -60,8 +60,7 @@ async fn take_from(
 ) -> Result<()> {
     let (class, patience) = (Class::Foreground, limits::SOLE_PATIENCE);
     let request = wire::Leave { replica: replica(other), id: id.clone() };
-    let there: Option<Slim> =
-        shared.ask(other.node, class, Operation::Leave, request, patience).await.flat()?;
+    let there: Option<Slim> = shared.ask(other.node, class, &request, patience).await.flat()?;
     let Some(there) = there else { return Ok(()) };
     let here = shared.read_slim_here(replica(own), id.clone(), None).await?;
     if let Some(here) = here

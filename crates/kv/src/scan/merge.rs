@@ -18,7 +18,7 @@ use mapring_types::limits::{PAGE_BYTES, PAGE_INPUTS};
 use mapring_types::{Error, NodeId, Object, ObjectId, Record, Result, VersionVector};
 
 use crate::peer::replica;
-use crate::peer::wire::{AskClocks, Operation};
+use crate::peer::wire::AskClocks;
 use crate::scan::fold::{Cursor, FoldRequest, Item, Page, Selection};
 use crate::scan::select::{self, Bounds, Clocks, End, Met, Part};
 use crate::storage::objects::Core;
@@ -332,7 +332,7 @@ impl Shared {
         if node == self.me {
             return replica::within(patience, self.clocks_here(request)).await;
         }
-        self.ask(node, Class::Foreground, Operation::Clocks, request, patience).await.flat()
+        self.ask(node, Class::Foreground, &request, patience).await.flat()
     }
 
     /// A page of names and clocks of a vnode of this node.

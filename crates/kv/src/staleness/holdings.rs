@@ -6,13 +6,12 @@ use std::sync::{Arc, Weak};
 
 use futures::future::join_all;
 use mapring_engine::{ScanDepth, ScanRange};
-use mapring_net::Class;
+use mapring_net::{Class, calls};
 use mapring_ring::Partition;
 use mapring_types::{NodeId, Result};
 use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 
-use crate::peer::wire::Operation;
 use crate::storage::objects::Core;
 use crate::{Shared, StaleReplicas, limits};
 
@@ -26,6 +25,12 @@ pub struct Holdings {
     pub at_least: bool,
 }
 
+calls!(crate::SERVICE; AskHoldings = 9 => Holdings);
+
+/// Asks what a node holds for vnodes of others.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct AskHoldings;
+
 /// Asks every member that is known to hold something; those that do not answer are left out.
 pub(crate) async fn ask(shared: &Arc<Shared>, stale: &StaleReplicas) -> BTreeMap<NodeId, Holdings> {
     let asked = stale.held.keys().map(|&node| async move {
@@ -33,7 +38,7 @@ pub(crate) async fn ask(shared: &Arc<Shared>, stale: &StaleReplicas) -> BTreeMap
             shared.holdings_here().await
         } else if shared.parts.cluster.view().is_up(node) {
             let patience = limits::PROBE_PATIENCE;
-            shared.ask(node, Class::Background, Operation::Holdings, (), patience).await.flat()
+            shared.ask(node, Class::Background, &AskHoldings, patience).await.flat()
         } else {
             return None;
         };

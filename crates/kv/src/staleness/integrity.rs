@@ -12,13 +12,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
-use bytes::Bytes;
 use futures::future::join_all;
 use mapring_cluster::{Change, Member, Outcome};
 use mapring_engine::{Engine, Loss};
 use mapring_net::Class;
 use mapring_ring::Partition;
-use mapring_types::{Entropy, Error, ErrorKind, Result};
+use mapring_types::versioned::Nothing;
+use mapring_types::{Entropy, Error, ErrorKind, Result, Versioned};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
@@ -71,9 +71,35 @@ pub(crate) struct Numbers {
     next: u64,
 }
 
-/// The name of the engine's meta value with the numbers, and its version.
+/// The name of the engine's meta value with the numbers.
 const NAME: &str = "kv-start";
-const VERSION: u8 = 1;
+/// What lies there.
+pub(crate) struct Stored(pub(crate) Vec<u64>);
+
+impl Versioned for Stored {
+    const WHAT: &'static str = "the number of the data directory";
+    const VERSION: u8 = 1;
+    type Previous = Nothing;
+
+    fn read(body: &[u8]) -> Result<Self> {
+        let (numbers, rest) = body.as_chunks::<8>();
+        if !rest.is_empty() {
+            return Err(Error::corrupt("the number of the data directory is damaged"));
+        }
+        Ok(Self(numbers.iter().map(|number| u64::from_be_bytes(*number)).collect()))
+    }
+
+    fn migrate(previous: Nothing) -> Result<Self> {
+        match previous {}
+    }
+}
+
+impl Stored {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let bytes = self.0.iter().flat_map(|number| number.to_be_bytes());
+        [Self::VERSION].into_iter().chain(bytes).collect()
+    }
+}
 
 impl Numbers {
     /// Reads the numbers and notes the next one. Blocks.
@@ -81,42 +107,29 @@ impl Numbers {
     /// # Errors
     /// `Storage`.
     pub(crate) fn take(engine: &dyn Engine, entropy: &dyn Entropy) -> Result<Self> {
-        let stored = match engine.meta(NAME) {
-            Ok(value) => decode(value.as_ref()),
+        let stored = engine.meta(NAME).and_then(|value| match value {
+            // 0 is a directory that never had one.
+            None => Ok(vec![0]),
+            Some(value) => Ok(Stored::decode(&value)?.0),
+        });
+        let mut known = match stored {
+            Ok(stored) => stored,
             Err(error) => {
                 tracing::error!(%error, "the number of the data directory is not known");
                 Vec::new()
             }
         };
-        // 0 is a directory that never had one.
-        let mut known = stored;
         let next = entropy.next_u64().max(1);
         if known.len() >= limits::UNCONFIRMED_STARTS {
             known.remove(1);
         }
         let numbers = Self { known, next };
-        engine.set_meta(NAME, &encode([&numbers.known[..], &[next]].concat()))?;
+        engine.set_meta(NAME, &Stored([&numbers.known[..], &[next]].concat()).encode())?;
         Ok(numbers)
     }
 
     fn confirm(&self, engine: &dyn Engine) -> Result<()> {
-        engine.set_meta(NAME, &encode(vec![self.next]))
-    }
-}
-
-fn encode(numbers: Vec<u64>) -> Vec<u8> {
-    let bytes = numbers.into_iter().flat_map(u64::to_be_bytes);
-    [VERSION].into_iter().chain(bytes).collect()
-}
-
-fn decode(value: Option<&Bytes>) -> Vec<u64> {
-    match value.and_then(|value| value.split_first()) {
-        None => vec![0],
-        Some((&VERSION, rest)) => rest
-            .chunks_exact(8)
-            .filter_map(|n| Some(u64::from_be_bytes(n.try_into().ok()?)))
-            .collect(),
-        Some(_) => Vec::new(),
+        engine.set_meta(NAME, &Stored(vec![self.next]).encode())
     }
 }
 
@@ -259,6 +272,9 @@ pub(crate) async fn run(shared: Weak<Shared>) {
                     tracing::warn!(%error, "the storage still fails");
                 }
                 _ => {}
+            }
+            if let Err(error) = shared.vnodes.raise_release().await {
+                tracing::warn!(%error, "the release of the formats is raised later");
             }
             let integrity = &shared.integrity;
             let done = round(&shared).await;

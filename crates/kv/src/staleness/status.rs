@@ -11,13 +11,13 @@ use std::sync::{Arc, Weak};
 use mapring_engine::Engine;
 use mapring_net::Class;
 use mapring_ring::Partition;
-use mapring_types::{Error, NodeId, Result};
+use mapring_types::versioned::{self, Nothing};
+use mapring_types::{NodeId, Result, Versioned};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::peer::extent::Extent;
-use crate::peer::wire::Operation;
 use crate::storage::inflight::Source;
 use crate::{Shared, limits};
 
@@ -43,12 +43,41 @@ pub(crate) struct ReplicationStatus {
 
 /// A status as it was kept on disk before it told how far the data is.
 #[derive(Deserialize)]
-struct FormerStatus {
+pub(crate) struct StatusV2 {
     incarnation: u64,
     sequence: u64,
     watermark: u64,
     hinted: Vec<Partition>,
     held: Vec<Partition>,
+}
+
+impl Versioned for StatusV2 {
+    const WHAT: &'static str = "a replication status";
+    const VERSION: u8 = 2;
+    type Previous = Nothing;
+
+    fn read(body: &[u8]) -> Result<Self> {
+        versioned::from_postcard(body)
+    }
+
+    fn migrate(previous: Nothing) -> Result<Self> {
+        match previous {}
+    }
+}
+
+impl Versioned for ReplicationStatus {
+    const WHAT: &'static str = "a replication status";
+    const VERSION: u8 = 3;
+    type Previous = StatusV2;
+
+    fn read(body: &[u8]) -> Result<Self> {
+        versioned::from_postcard(body)
+    }
+
+    fn migrate(previous: StatusV2) -> Result<Self> {
+        let StatusV2 { incarnation, sequence, watermark, hinted, held } = previous;
+        Ok(Self { incarnation, sequence, watermark, hinted, held, ..Self::default() })
+    }
 }
 
 impl ReplicationStatus {
@@ -110,8 +139,9 @@ impl Statuses {
     /// Reads what was kept of `nodes` over a stop of this node. Blocks.
     pub(crate) fn load(&self, engine: &dyn Engine, nodes: impl Iterator<Item = NodeId>) {
         for node in nodes {
-            let read =
-                engine.meta(&name(node)).and_then(|kept| kept.map(|k| decode(&k)).transpose());
+            let read = engine
+                .meta(&name(node))
+                .and_then(|kept| kept.map(|k| ReplicationStatus::decode(&k)).transpose());
             match read {
                 Ok(Some(status)) => {
                     self.kept.lock().insert(node, status.hinted.clone());
@@ -133,7 +163,7 @@ impl Statuses {
         if kept.get(&node).map_or(&[][..], Vec::as_slice) == last.hinted {
             return Ok(());
         }
-        engine.set_meta(&name(node), &encode(&last)?)?;
+        engine.set_meta(&name(node), &versioned::to_postcard(&last)?)?;
         kept.insert(node, last.hinted);
         Ok(())
     }
@@ -266,7 +296,7 @@ fn tell(shared: &Arc<Shared>, status: &ReplicationStatus) -> Vec<NodeId> {
         mapring_net::task::spawn(async move {
             let class = Class::Background;
             let patience = limits::PROBE_PATIENCE;
-            let told = shared.ask::<()>(node, class, Operation::Status, &status, patience);
+            let told = shared.ask(node, class, &status, patience);
             let told = told.await.flat();
             shared.statuses.end(node, told.is_ok().then_some(status));
         });
@@ -414,38 +444,9 @@ impl Shared {
     }
 }
 
-/// The first byte of a status on disk.
-const VERSION: u8 = 3;
-const FORMER_VERSION: u8 = 2;
-
 /// The name of the engine's meta value for what a node holds.
 fn name(node: NodeId) -> String {
     format!("kv-held-by-{node}")
-}
-
-fn encode(status: &ReplicationStatus) -> Result<Vec<u8>> {
-    postcard::to_extend(status, vec![VERSION])
-        .map_err(|error| Error::internal("cannot encode a replication status").with_source(error))
-}
-
-fn decode(bytes: &[u8]) -> Result<ReplicationStatus> {
-    let damaged = |error| Error::corrupt("a replication status is damaged").with_source(error);
-    match bytes.split_first() {
-        Some((&VERSION, rest)) => postcard::from_bytes(rest).map_err(damaged),
-        Some((&FORMER_VERSION, rest)) => {
-            let former = postcard::from_bytes(rest).map_err(damaged)?;
-            let FormerStatus { incarnation, sequence, watermark, hinted, held } = former;
-            Ok(ReplicationStatus {
-                incarnation,
-                sequence,
-                watermark,
-                hinted,
-                held,
-                ..ReplicationStatus::default()
-            })
-        }
-        _ => Err(Error::corrupt("a replication status has an unknown version")),
-    }
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use mapring_ring::Partition;
 use mapring_types::limits::LEASE;
 use mapring_types::{ErrorKind, NodeId, Result};
 
-use crate::peer::wire::{AskStaleness, Operation, StalenessReport};
+use crate::peer::wire::{AskStaleness, StalenessReport};
 use crate::staleness::status::{ReplicationStatus, recover};
 use crate::storage::inflight::Source;
 use crate::{Shared, limits};
@@ -194,7 +194,7 @@ impl Shared {
         if node == self.me {
             return crate::peer::replica::within(patience, self.staleness_here(request)).await;
         }
-        self.ask(node, class, Operation::Staleness, request, patience).await.flat()
+        self.ask(node, class, &request, patience).await.flat()
     }
 
     /// What this node knows, perhaps once its writes under way have settled, and once it has

@@ -23,8 +23,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use mapring_engine::{Engine, IndexChange, StoreKey};
 use mapring_ring::{Partition, RingSize};
+use mapring_types::versioned::{self, Nothing};
 use mapring_types::{
-    ActorId, BucketId, Dot, Entropy, Error, ObjectId, Record, Result, VersionVector,
+    ActorId, BucketId, Dot, Entropy, Error, ObjectId, Record, Result, VersionVector, Versioned,
 };
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -54,16 +55,46 @@ struct Actor {
 }
 
 /// The meta value of a vnode.
-#[derive(Serialize, Deserialize)]
-struct Stored {
-    actor: ActorId,
-    counter: u64,
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Stored {
+    pub(crate) actor: ActorId,
+    pub(crate) counter: u64,
     /// Present after a clean stop: what the record inside the data must say.
-    seal: Option<u64>,
+    pub(crate) seal: Option<u64>,
 }
 
-/// The first byte of the meta value and of the record inside the data.
-const VERSION: u8 = 1;
+impl Versioned for Stored {
+    const WHAT: &'static str = "an actor";
+    const VERSION: u8 = 1;
+    type Previous = Nothing;
+
+    fn read(body: &[u8]) -> Result<Self> {
+        versioned::from_postcard(body)
+    }
+
+    fn migrate(previous: Nothing) -> Result<Self> {
+        match previous {}
+    }
+}
+
+/// The record inside the data.
+#[derive(PartialEq, Eq)]
+struct Seal(u64);
+
+impl Versioned for Seal {
+    const WHAT: &'static str = "the seal of an actor";
+    const VERSION: u8 = 1;
+    type Previous = Nothing;
+
+    fn read(body: &[u8]) -> Result<Self> {
+        let number = body.try_into().map_err(versioned::damaged::<Self>)?;
+        Ok(Self(u64::from_be_bytes(number)))
+    }
+
+    fn migrate(previous: Nothing) -> Result<Self> {
+        match previous {}
+    }
+}
 
 impl Actors {
     pub(crate) fn new(engine: Arc<dyn Engine>, entropy: Arc<dyn Entropy>) -> Self {
@@ -162,7 +193,7 @@ impl Actors {
         let mut seals = Vec::new();
         for (vnode, actor) in used {
             let seal = self.entropy.next_u64();
-            let mut head = vec![VERSION];
+            let mut head = vec![Seal::VERSION];
             head.extend_from_slice(&seal.to_be_bytes());
             let record = Record { head: head.into(), body: Bytes::new() };
             self.engine.put(vnode.0, &marker(), &record, &IndexChange::NONE)?;
@@ -178,17 +209,14 @@ impl Actors {
     /// The actor of the last clean stop, from now on marked as in use.
     fn resume(&self, vnode: Partition) -> Result<Option<Actor>> {
         let Some(value) = self.engine.meta(&name(vnode))? else { return Ok(None) };
-        let stored: Option<Stored> = match value.split_first() {
-            Some((&VERSION, rest)) => postcard::from_bytes(rest).ok(),
-            _ => None,
-        };
+        let stored = Stored::decode(&value).ok();
         if mapring_types::failpoint!(ReusedDot) {
             return Ok(stored.map(|stored| Actor { id: stored.actor, counter: stored.counter }));
         }
         let Some(Stored { actor, counter, seal: Some(seal) }) = stored else { return Ok(None) };
         let inside = self.engine.get(vnode.0, &marker())?;
-        let inside = inside.as_ref().and_then(|record| record.head.split_first());
-        if inside != Some((&VERSION, &seal.to_be_bytes()[..])) {
+        let inside = inside.and_then(|record| Seal::decode(&record.head).ok());
+        if inside != Some(Seal(seal)) {
             tracing::warn!(%vnode, "the data of a vnode is not that of the last stop: new actor");
             return Ok(None);
         }
@@ -209,9 +237,7 @@ impl Actors {
     }
 
     fn note(&self, vnode: Partition, stored: &Stored) -> Result<()> {
-        let value = postcard::to_extend(stored, vec![VERSION])
-            .map_err(|error| Error::internal("cannot encode an actor").with_source(error))?;
-        self.engine.set_meta(&name(vnode), &value)
+        self.engine.set_meta(&name(vnode), &versioned::to_postcard(stored)?)
     }
 }
 

@@ -13,7 +13,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use mapring_engine::{Engine, IndexChange, ScanDepth, ScanRange, StoreKey};
 use mapring_ring::{Partition, RingSize};
-use mapring_types::{Error, Object, ObjectId, Record, Result, VersionVector};
+use mapring_types::versioned::{self, Nothing};
+use mapring_types::{Object, ObjectId, Record, Result, VersionVector, Versioned};
 use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
 
@@ -30,22 +31,23 @@ pub(crate) struct Grave {
     pub(crate) at: u64,
 }
 
-/// The first byte of a stored grave.
-const VERSION: u8 = 1;
+impl Versioned for Grave {
+    const WHAT: &'static str = "a grave";
+    const VERSION: u8 = 1;
+    type Previous = Nothing;
 
-impl Grave {
-    fn encode(&self) -> Result<Record> {
-        let head = postcard::to_extend(self, vec![VERSION])
-            .map_err(|error| Error::internal("cannot encode a grave").with_source(error))?;
-        Ok(Record { head: head.into(), body: Bytes::new() })
+    fn read(body: &[u8]) -> Result<Self> {
+        versioned::from_postcard(body)
     }
 
-    fn decode(record: &Record) -> Result<Self> {
-        match record.head.split_first() {
-            Some((&VERSION, rest)) => postcard::from_bytes(rest)
-                .map_err(|error| Error::corrupt("a grave is damaged").with_source(error)),
-            _ => Err(Error::corrupt("a grave has an unknown version")),
-        }
+    fn migrate(previous: Nothing) -> Result<Self> {
+        match previous {}
+    }
+}
+
+impl Grave {
+    pub(crate) fn encode(&self) -> Result<Record> {
+        Ok(Record { head: versioned::to_postcard(self)?.into(), body: Bytes::new() })
     }
 }
 
@@ -94,7 +96,10 @@ impl Core {
             return Ok(None);
         }
         let record = self.engine.get(apart::graves(vnode), place)?;
-        record.map(|record| Grave::decode(&record)).transpose().map_err(|e| e.context(&place.id))
+        record
+            .map(|record| Grave::decode(&record.head))
+            .transpose()
+            .map_err(|e| e.context(&place.id))
     }
 
     /// Adds to the grave of an object. Under its lock.
@@ -128,7 +133,7 @@ impl Core {
             return Ok(false);
         }
         let gone = left.siblings.len() < before.siblings.len();
-        let record = (!left.siblings.is_empty()).then(|| Record::encode(&left));
+        let record = (!left.siblings.is_empty()).then(|| Record::encode_for(&left, self.release()));
         let after = record.as_ref().map(|record| (&left, record));
         let change = Change { vnode, place: &place, after, cause: Cause::Removal };
         self.commit(self.before(&before), &change)?;
@@ -157,7 +162,7 @@ impl Core {
             ScanDepth::Heads,
             &mut |place, record| {
                 bytes += place.id.key.len() + record.head.len() + 32;
-                match Grave::decode(&record) {
+                match Grave::decode(&record.head) {
                     Ok(grave) => page.graves.push((place.id, grave)),
                     Err(error) => {
                         failure = Some(error.context(&place.id));
@@ -227,7 +232,7 @@ impl Core {
                 let (mut failure, mut ended) = (None, false);
                 let (tree, range) = (apart::graves(vnode), ScanRange::home(home.0));
                 self.engine.scan(tree, &range, ScanDepth::Heads, &mut |place, record| {
-                    let going_on = match Grave::decode(&record) {
+                    let going_on = match Grave::decode(&record.head) {
                         Ok(grave) => visit(vnode, place, grave),
                         Err(error) => {
                             failure = Some(error.context(&place.id));

@@ -10,14 +10,29 @@ use std::ops::ControlFlow;
 
 use mapring_engine::{Engine, IndexChange, IndexEntry, ScanDepth, ScanRange, StoreKey};
 use mapring_ring::{Partition, RingSize};
-use mapring_types::{ErrorKind, Object, Record, Result};
+use mapring_types::versioned::Nothing;
+use mapring_types::{ErrorKind, Object, Record, Result, Versioned};
 
 use crate::storage::observe::{Batch, Change, Observer};
 
 /// The meta value that says that all stored objects have their entries.
 const NAME: &str = "kv-indexes";
-/// Its value: the version of the entries.
-const VERSION: u8 = 1;
+/// Its value: that all objects have entries of this version.
+struct Complete;
+
+impl Versioned for Complete {
+    const WHAT: &'static str = "the mark of the indexes";
+    const VERSION: u8 = 1;
+    type Previous = Nothing;
+
+    fn read(_: &[u8]) -> Result<Self> {
+        Ok(Self)
+    }
+
+    fn migrate(previous: Nothing) -> Result<Self> {
+        match previous {}
+    }
+}
 
 /// Gives all stored objects their entries, once for a data directory. Blocks, and for minutes where
 /// there are millions of objects with terms from before.
@@ -29,8 +44,11 @@ const VERSION: u8 = 1;
 /// # Errors
 /// `Storage`, when nothing can be read at all.
 pub(crate) fn ensure(engine: &dyn Engine, ring_size: RingSize) -> Result<()> {
-    if engine.meta(NAME)?.as_deref() == Some(&[VERSION]) {
-        return Ok(());
+    match engine.meta(NAME)?.map(|value| Complete::decode(&value)) {
+        Some(Ok(Complete)) => return Ok(()),
+        // Entries of a version that is not known here are not touched.
+        Some(Err(error)) if error.kind() != ErrorKind::Corrupt => return Err(error),
+        Some(Err(_)) | None => {}
     }
     for vnode in engine.vnodes().into_iter().filter(|vnode| crate::storage::apart::is_vnode(*vnode))
     {
@@ -49,7 +67,7 @@ pub(crate) fn ensure(engine: &dyn Engine, ring_size: RingSize) -> Result<()> {
         }
     }
     engine.sync()?;
-    engine.set_meta(NAME, &[VERSION])
+    engine.set_meta(NAME, &[Complete::VERSION])
 }
 
 /// Gives all objects of a slice their entries; those that they have are no error. What is written

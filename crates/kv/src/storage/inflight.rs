@@ -13,9 +13,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use mapring_engine::Engine;
-use mapring_types::{Error, ErrorKind, NodeId, ObjectId, Result};
+use mapring_types::versioned::{self, Nothing};
+use mapring_types::{Error, ErrorKind, NodeId, ObjectId, Result, Versioned};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
@@ -72,7 +72,7 @@ struct Segment {
 
 /// An entry of the journal, behind a byte for its version.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-enum Entry {
+pub(crate) enum Entry {
     Write {
         mark: WriteMark,
         id: ObjectId,
@@ -84,7 +84,19 @@ enum Entry {
     },
 }
 
-const VERSION: u8 = 1;
+impl Versioned for Entry {
+    const WHAT: &'static str = "an entry of the journal";
+    const VERSION: u8 = 1;
+    type Previous = Nothing;
+
+    fn read(body: &[u8]) -> Result<Self> {
+        versioned::from_postcard(body)
+    }
+
+    fn migrate(previous: Nothing) -> Result<Self> {
+        match previous {}
+    }
+}
 
 impl InFlightLog {
     /// Reads the journal: what it holds was under way when the node stopped. Blocks.
@@ -96,7 +108,7 @@ impl InFlightLog {
         for (number, entries) in engine.journal()? {
             state.segments.push_back(Segment { number, bytes: 0, last: BTreeMap::new() });
             for entry in entries {
-                match decode(&entry) {
+                match Entry::decode(&entry) {
                     Ok(Entry::Write { mark, id }) => {
                         state.refer(mark);
                         state.insert(mark, id);
@@ -150,7 +162,7 @@ impl InFlightLog {
     /// # Errors
     /// `Overloaded` at [`limits::IN_FLIGHT_WRITES`], `Storage`.
     pub(crate) fn note(&self, mark: WriteMark, id: &ObjectId) -> Result<bool> {
-        let entry = encode(&Entry::Write { mark, id: id.clone() })?;
+        let entry = versioned::to_postcard(&Entry::Write { mark, id: id.clone() })?;
         let mut state = self.state.lock();
         if state.is_over(mark) {
             return Ok(false);
@@ -199,10 +211,11 @@ impl InFlightLog {
     }
 
     fn say_settled(&self, state: &mut State, source: Source, watermark: u64) {
-        let said = encode(&Entry::Settled { source, watermark }).and_then(|entry| {
-            let segment = state.segment(entry.len());
-            self.engine.append(segment, &entry)
-        });
+        let said =
+            versioned::to_postcard(&Entry::Settled { source, watermark }).and_then(|entry| {
+                let segment = state.segment(entry.len());
+                self.engine.append(segment, &entry)
+            });
         if let Err(error) = said {
             // After a restart these writes are recovered once more: needless, not wrong.
             tracing::debug!(%error, "the journal does not say what has settled");
@@ -409,19 +422,6 @@ impl State {
         let open = self.first(source);
         assert!(open.is_none_or(|open| open >= watermark), "{source:?}: open below {watermark}");
         true
-    }
-}
-
-fn encode(entry: &Entry) -> Result<Vec<u8>> {
-    postcard::to_extend(entry, vec![VERSION])
-        .map_err(|error| Error::internal("cannot encode an entry").with_source(error))
-}
-
-fn decode(bytes: &Bytes) -> Result<Entry> {
-    match bytes.split_first() {
-        Some((&VERSION, rest)) => postcard::from_bytes(rest)
-            .map_err(|error| Error::corrupt("an entry is damaged").with_source(error)),
-        _ => Err(Error::corrupt("an entry has an unknown version")),
     }
 }
 

@@ -100,7 +100,7 @@ impl Core {
         }
         let seen = joined.clock.dominates(&before.clock);
         assert!(seen, "{}: a merge has forgotten writes", place.id);
-        let record = Record::encode(joined);
+        let record = Record::encode_for(joined, self.release());
         let change = Change { vnode, place, after: Some((joined, &record)), cause };
         self.commit(self.before(before), &change)
     }
@@ -122,7 +122,7 @@ impl Core {
             // The write never came to be stored here.
             return Ok(());
         }
-        let record = Record::encode(&joined);
+        let record = Record::encode_for(&joined, self.release());
         for entry in &primaries {
             // Also where it lies here already, in place of its owner, it is a hint now.
             self.merge(entry.vnode, place.id.clone(), &record, None)?;

@@ -4,7 +4,7 @@
 //! `stamp` (writes that are coordinated here), `join` (what replicas know) and `graves` (what was deleted)
 //! lead. `observe` is told of each, first of all `indexes` and `foreign` (what lies here for others).
 //! Beneath: `actor` (who stamps dots), `commit` (shared syncs), `inflight` (writes that may not have
-//! reached all replicas), `recent`; `placement` puts old data to its place, `apart` numbers what is no
+//! reached all replicas), `recent`, `release` (in which formats are written); `placement` puts old data to its place, `apart` numbers what is no
 //! vnode.
 
 pub(crate) mod actor;
@@ -19,5 +19,6 @@ pub(crate) mod objects;
 pub(crate) mod observe;
 pub(crate) mod placement;
 pub(crate) mod recent;
+pub(crate) mod release;
 pub(crate) mod stamp;
 pub(crate) mod vnode;

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use mapring_cluster::Cluster;
 use mapring_engine::{Engine, IndexChange, IndexEntry, ScanDepth, StoreKey};
 use mapring_ring::{Partition, RingSize};
-use mapring_types::{Clock, Object, ObjectId, Record, Result, VersionVector};
+use mapring_types::{Clock, Object, ObjectId, Record, Release, Result, VersionVector};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 
@@ -25,6 +25,7 @@ use crate::storage::indexes::Indexes;
 use crate::storage::inflight::{InFlightLog, Source};
 use crate::storage::observe::{Batch, Cause, Change, Observer};
 use crate::storage::recent::{Left, Recent};
+use crate::storage::release::Written;
 use crate::{KvParts, limits};
 
 /// Who is told of every change of an object.
@@ -41,6 +42,7 @@ pub(crate) struct Core {
     pub(crate) in_flight: InFlightLog,
     pub(crate) actors: Actors,
     pub(crate) graves: Graves,
+    written: Written,
     pub(super) sizes: ObjectSizes,
     pub(super) warner: Warner,
     pub(super) cluster: Arc<dyn Cluster>,
@@ -57,7 +59,7 @@ impl Core {
     ///
     /// # Errors
     /// `Storage`.
-    pub(super) fn open(parts: &KvParts, news: Arc<Notify>) -> Result<Self> {
+    pub(super) fn open(parts: &KvParts, news: Arc<Notify>, written: Written) -> Result<Self> {
         let ring_size = parts.cluster.view().plan().ring_size();
         let own = Source { node: parts.cluster.view().me, incarnation: next_incarnation(parts)? };
         let foreign = Foreign::new(parts.cluster.clone(), Held::new(news));
@@ -69,6 +71,7 @@ impl Core {
             actors: Actors::new(parts.engine.clone(), parts.entropy.clone()),
             graves: Graves::open(&*parts.engine, ring_size),
             ring_size,
+            written,
             sizes: parts.config.sizes,
             warner: Warner::default(),
             cluster: parts.cluster.clone(),
@@ -78,6 +81,19 @@ impl Core {
             recent: Mutex::default(),
             left: Mutex::default(),
         })
+    }
+
+    /// The release of the formats that is written.
+    pub(crate) fn release(&self) -> Release {
+        self.written.release()
+    }
+
+    /// Goes on to the release that all members read by now. Blocks.
+    ///
+    /// # Errors
+    /// `Storage`: then the former one is still written.
+    pub(super) fn raise_release(&self, release: Release) -> Result<()> {
+        self.written.raise(&*self.engine, release)
     }
 
     /// Has `sender` told what was done once that is durable; of a failure at once. Returns whether

@@ -52,7 +52,7 @@ impl Core {
         }
         let repeated = self.recent.lock().dot((vnode, write_id));
         if repeated.is_some_and(|dot| object.clock.covers(dot)) {
-            let record = Record::encode(&object);
+            let record = Record::encode_for(&object, self.release());
             return Ok(Stamped::Stored(object, record));
         }
         if changed {
@@ -68,7 +68,7 @@ impl Core {
         let NewValue { metadata, body, deleted } = write.value;
         object.update(&context, Sibling { dot, last_modified, deleted, metadata, body });
         assert!(object.clock.covers(dot) && object.clock.dominates(&context), "{dot:?} is lost");
-        let record = Record::encode(&object);
+        let record = Record::encode_for(&object, self.release());
         let size = Size::new(&object, record.len());
         // Else each write replaces all that its node knows.
         if resolution.keeps_all()

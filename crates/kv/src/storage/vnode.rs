@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use mapring_engine::StoreKey;
 use mapring_ring::Partition;
-use mapring_types::{Error, ObjectId, Piece, Record, Result, VersionVector};
+use mapring_types::{Error, ObjectId, Piece, Record, Release, Result, VersionVector};
 use tokio::sync::{Notify, oneshot};
 
 use crate::executor::{self, Executor};
@@ -23,6 +23,7 @@ use crate::storage::indexes;
 use crate::storage::inflight::{InFlightLog, WriteMark};
 use crate::storage::objects::Core;
 use crate::storage::placement::{self, Awaited};
+use crate::storage::release::Written;
 use crate::storage::stamp::{Stamped, Stamping};
 use crate::write::Write;
 use crate::{KvParts, limits};
@@ -42,8 +43,10 @@ impl Vnodes {
     /// `Storage`; as [`placement::settle`].
     pub(crate) fn open(parts: &KvParts, news: Arc<Notify>) -> Result<(Self, Awaited)> {
         let view = parts.cluster.view();
+        // Before anything is read, or changed.
+        let written = Written::open(&*parts.engine)?;
         indexes::ensure(&*parts.engine, view.plan().ring_size())?;
-        let core = Core::open(parts, news)?;
+        let core = Core::open(parts, news, written)?;
         let awaited = placement::settle(&core, &parts.cluster.view())?;
         Ok((Self { core: Arc::new(core), executor: parts.executor.clone() }, awaited))
     }
@@ -51,6 +54,23 @@ impl Vnodes {
     /// Vnodes of other nodes that have data here.
     pub(crate) fn held(&self) -> &Held {
         self.core.foreign.held()
+    }
+
+    /// The release of the formats that is written.
+    pub(crate) fn release(&self) -> Release {
+        self.core.release()
+    }
+
+    /// Goes on to the release that all members read by now.
+    ///
+    /// # Errors
+    /// `Storage`, `Overloaded`: then the former one is still written.
+    pub(crate) async fn raise_release(&self) -> Result<()> {
+        let release = self.core.cluster.view().state.release();
+        if release <= self.release() {
+            return Ok(());
+        }
+        self.run(move |core| core.raise_release(release)).await
     }
 
     /// The in-flight write log.

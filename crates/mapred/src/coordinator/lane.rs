@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::future::BoxFuture;
-use mapring_net::{Class, FrameStream, Method, Peer, Transport};
-use mapring_types::{Error, Result, limits as common};
+use mapring_net::{Call, Class, FrameStream, Peer, Transport};
+use mapring_types::{Error, Release, Result, limits as common};
 
 use crate::limits;
 use crate::unit::{self, Frame, LaneRequest};
@@ -21,18 +21,19 @@ pub(super) enum Step {
     Lost(Error),
 }
 
-/// Opens a lane and waits for its first frame.
+/// Opens a lane, to a node that knows a release of the formats, and waits for its first frame.
 pub(super) fn open(
     transport: Arc<dyn Transport>,
     peer: Option<Peer>,
+    release: Release,
     request: &LaneRequest,
 ) -> BoxFuture<'static, Step> {
-    let body: Bytes = unit::encode(request);
+    let body = unit::encode(unit::version_at(release), request);
     Box::pin(async move {
         let Some(peer) = peer else {
             return Step::Unreachable(Error::unavailable("the node is no member"));
         };
-        let method = Method { service: unit::SERVICE, operation: unit::OPEN_LANE };
+        let method = LaneRequest::method();
         match transport.open(&peer, Class::Foreground, method, body, common::LEASE).await {
             Ok(frames) => step(frames).await,
             Err(error) => Step::Unreachable(error),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use mapring_cluster::View;
 use mapring_net::Peer;
 use mapring_ring::{Coverage, CoverageEntry, Partition, hash};
-use mapring_types::{BucketId, NodeId, ObjectId};
+use mapring_types::{BucketId, NodeId, ObjectId, Release};
 use tokio::time::Instant;
 
 use crate::failure::Failure;
@@ -71,6 +71,11 @@ impl Router {
 
     pub(super) fn plan_version(&self) -> u64 {
         self.view.plan().version()
+    }
+
+    /// The release of the formats that all nodes read.
+    pub(super) fn release(&self) -> Release {
+        self.view.state.release()
     }
 
     pub(super) fn peer(&self, node: NodeId) -> Option<Peer> {

@@ -21,6 +21,8 @@ use crate::unit::{self, Frame, LaneRequest, Units, Work};
 /// What all units of a lane share.
 pub(super) struct Lane {
     pub(super) node: Arc<Node>,
+    /// In which its coordinator has asked, and is answered.
+    pub(super) version: u8,
     pub(super) request: LaneRequest,
     /// The phase's function, when it is a map.
     pub(super) function: Option<Arc<PhaseFunction>>,
@@ -37,6 +39,7 @@ impl Lane {
     /// A lane, and why none of its units can be run, if so.
     pub(super) fn new(
         node: Arc<Node>,
+        version: u8,
         request: LaneRequest,
         frames: mpsc::Sender<Bytes>,
     ) -> (Self, Option<Error>) {
@@ -51,7 +54,7 @@ impl Lane {
         let permits = LanePermits::new(&node.permits);
         let size = CallSize::of(function.as_deref());
         let prereduce = request.prereduce.as_ref().map(Prereduce::new);
-        (Self { node, request, function, prereduce, keep, permits, size, frames }, refusal)
+        (Self { node, version, request, function, prereduce, keep, permits, size, frames }, refusal)
     }
 
     /// Tells the coordinator how a unit ended, unless its last page has done so.
@@ -65,7 +68,7 @@ impl Lane {
             }
         };
         // An error means that the coordinator has gone.
-        let _ = self.frames.send(unit::encode(&frame)).await;
+        let _ = self.frames.send(unit::encode(self.version, &frame)).await;
     }
 
     /// A partition whose vnode is not this node's would look like an empty one: the query would answer

@@ -162,7 +162,7 @@ impl<'l> Pager<'l> {
             skipped,
             cost,
         };
-        let frame = unit::encode_page(page);
+        let frame = unit::encode_page(self.lane.version, page);
         let began = Instant::now();
         let sent = self.lane.frames.send(frame).await;
         // Waiting for the coordinator to take a page is no work on the next one.

@@ -16,9 +16,9 @@ use crate::limits;
 use crate::metered::Counted;
 use crate::unit::{self, Frame, LaneRequest};
 
-/// Starts a lane. The work goes on beside the stream, as far as [`limits::FRAMES_AHEAD`] allows,
+/// Starts a lane, whose frames are of a version. The work goes on beside the stream, as far as [`limits::FRAMES_AHEAD`] allows,
 /// and ends at once when the stream is dropped.
-pub(crate) fn serve(node: Arc<Node>, request: LaneRequest) -> FrameStream {
+pub(crate) fn serve(node: Arc<Node>, version: u8, request: LaneRequest) -> FrameStream {
     let counted = Counted::new(&node.lanes, "mapring_mapred_lanes");
     let (sender, receiver) = mpsc::channel(limits::FRAMES_AHEAD);
     let time_left = Duration::from_millis(request.time_left_ms);
@@ -26,15 +26,15 @@ pub(crate) fn serve(node: Arc<Node>, request: LaneRequest) -> FrameStream {
         // Until its units are gone, too: dropping the stream only has them ended soon.
         let _counted = counted;
         // The coordinator has its own clock for this and tells the client.
-        let _ = tokio::time::timeout(time_left, units::run(node, request, sender)).await;
+        let _ = tokio::time::timeout(time_left, units::run(node, version, request, sender)).await;
     });
     let state = (receiver, EndOnDrop(task));
-    let frames = stream::unfold(state, |(mut receiver, task)| async move {
+    let frames = stream::unfold(state, move |(mut receiver, task)| async move {
         // Renewed here and not by the work: while user code runs, this still says so.
         let frame: Bytes = match tokio::time::timeout(limits::RENEW, receiver.recv()).await {
             Ok(Some(frame)) => frame,
             Ok(None) => return None,
-            Err(_) => unit::encode(&Frame::Renew),
+            Err(_) => unit::encode(version, &Frame::Renew),
         };
         Some((Ok(frame), (receiver, task)))
     });

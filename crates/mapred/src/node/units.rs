@@ -22,9 +22,14 @@ use crate::limits;
 use crate::unit::{BatchUnit, LaneRequest, PartitionUnit, Progress, Units, Work};
 
 /// Runs every unit to its end, to an error, or until nobody takes its frames.
-pub(super) async fn run(node: Arc<Node>, request: LaneRequest, frames: mpsc::Sender<Bytes>) {
+pub(super) async fn run(
+    node: Arc<Node>,
+    version: u8,
+    request: LaneRequest,
+    frames: mpsc::Sender<Bytes>,
+) {
     let at_once = node.units_at_once.max(1);
-    let (lane, refusal) = Lane::new(node, request, frames);
+    let (lane, refusal) = Lane::new(node, version, request, frames);
     let lane = &lane;
     if let (Some(error), Units::Partitions { units, .. }) = (refusal, &lane.request.units) {
         let first = units.first().map_or((0, 0), |unit| (unit.unit, unit.attempt));

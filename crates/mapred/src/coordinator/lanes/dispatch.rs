@@ -109,7 +109,8 @@ impl LaneStage {
             options: self.task.options,
             units,
         };
-        let next = lane::open(shared.transport.clone(), router.peer(node), &request);
+        let (transport, release) = (shared.transport.clone(), router.release());
+        let next = lane::open(transport, router.peer(node), release, &request);
         self.lanes.insert(self.next_lane, Lane { node, load, next });
         self.next_lane += 1;
     }

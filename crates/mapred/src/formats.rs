@@ -1,0 +1,193 @@
+//! What former releases have sent is read, byte for byte as they made it.
+
+use std::fmt::Debug;
+
+use bytes::Bytes;
+use mapring_kv::{Cursor, Selection};
+use mapring_net::Call;
+use mapring_ring::Partition;
+use mapring_script::*;
+use mapring_types::{BucketId, Error, IndexValue, ObjectId, Release};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::grammar::{LinkSpec, Scan};
+use crate::report::{PhaseReport, QueryReport};
+use crate::service::{End, List, Show};
+use crate::unit::*;
+use mapring_filters::Filters;
+
+fn text(text: &str) -> JsonText {
+    JsonText(text.to_owned())
+}
+
+fn id() -> ObjectId {
+    ObjectId::new(BucketId::typed(&b"maps"[..], &b"b"[..]), &b"k\xff"[..])
+}
+
+fn function(function: Function) -> PhaseFunction {
+    PhaseFunction { function, arg: Some(text("{\"a\":1}")), binary: Binary::Base64 }
+}
+
+fn request(work: Work, source: Units) -> LaneRequest {
+    let reduce = Function::Erlang { module: "m".to_owned(), function: "f".to_owned() };
+    LaneRequest {
+        query: serde_json::from_str("700").unwrap(),
+        phase: 1,
+        plan_version: 300,
+        time_left_ms: 60_000,
+        work,
+        prereduce: Some(Prereduce {
+            phase: 2,
+            function: PhaseFunction { function: reduce, arg: None, binary: Binary::Refuse },
+            timing: ReduceTiming::Every(20),
+        }),
+        results: true,
+        options: UnitOptions { tombstones: true, quorum: true, skip: false, most_results: Some(9) },
+        units: source,
+    }
+}
+
+fn folds(selection: Selection, filters: Option<&str>) -> Units {
+    let filters = filters.map(|text| {
+        let raw: Box<serde_json::value::RawValue> = serde_json::from_str(text).unwrap();
+        Filters::parse(&raw).unwrap()
+    });
+    let unit = PartitionUnit {
+        unit: 4,
+        attempt: 2,
+        home: Partition(7),
+        vnode: Partition(8),
+        after: Some(Cursor::new(&b"place"[..])),
+    };
+    let slice = Scan { bucket: BucketId::untyped("b"), selection, filters };
+    Units::Partitions { scan: slice, replicas: 2, units: vec![unit] }
+}
+
+fn requests() -> Vec<LaneRequest> {
+    let keys = Selection::Keys { from: Bytes::from_static(b"a"), to: Bytes::from_static(b"z") };
+    let terms = Selection::Terms {
+        field: "age_int".to_owned(),
+        from: IndexValue::Int("1".to_owned()),
+        to: IndexValue::Int("20".to_owned()),
+    };
+    let inputs = BatchUnit {
+        unit: 1,
+        attempt: 0,
+        inputs: vec![BatchInput { vnode: Partition(3), id: id(), keydata: Some(text("7")) }],
+    };
+    let filters = r#"[["tokenize","-",2],["string_to_int"],["and",[["greater_than",3]],[["less_than",9.5]]]]"#;
+    let stored = Function::Stored { object: "b/k".to_owned(), source: "x => x".to_owned() };
+    let link = LinkSpec { bucket: Some(Bytes::from_static(b"b")), tag: None };
+    vec![
+        request(
+            Work::Map(function(Function::Source("x => x".to_owned()))),
+            folds(Selection::All, Some(filters)),
+        ),
+        request(Work::Map(function(stored)), folds(keys, None)),
+        request(
+            Work::Map(function(Function::Named("Riak.mapValues".to_owned()))),
+            folds(terms, None),
+        ),
+        request(Work::Link(link), Units::Batch(inputs)),
+        request(Work::Keys { pairs: true }, folds(Selection::All, None)),
+    ]
+}
+
+fn frames() -> Vec<Frame> {
+    let error = ScriptError {
+        cause: FailureCause::Thrown,
+        message: "TypeError".to_owned(),
+        stack: Some("at f".to_owned()),
+        input: Some(3),
+    };
+    let broken = Broken { phase: 1, error, input: Some((id(), Some(text("7")))) };
+    let cost = Cost {
+        looked_at: 1,
+        read_bytes: 2,
+        read_us: 3,
+        work_us: 4,
+        function_us: 5,
+        prereduce_us: 6,
+        held_back_us: 7,
+    };
+    let page = |progress, reduced| {
+        Frame::Page(Page {
+            unit: 4,
+            attempt: 2,
+            progress,
+            results: vec![Row::value("1.0"), Row::pair("\"b\"", "1")],
+            reduced,
+            inputs: 300,
+            made: 2,
+            made_bytes: 6,
+            skipped: vec![broken.clone()],
+            cost,
+        })
+    };
+    vec![
+        Frame::Renew,
+        page(Progress::Done, None),
+        page(Progress::After(Cursor::new(&b"place"[..])), Some(vec![Row::value("[]")])),
+        page(Progress::Taken(70), Some(Vec::new())),
+        Frame::Unable {
+            unit: 1,
+            attempt: 2,
+            error: Error::unavailable("vnode 3 has moved").to_wire(),
+        },
+        Frame::Failed(broken.clone()),
+    ]
+}
+
+fn report() -> QueryReport {
+    let phase = PhaseReport {
+        phase: 0,
+        kind: "map".to_owned(),
+        function: "x => x".to_owned(),
+        inputs: 1,
+        results: 2,
+        result_bytes: 3,
+        skipped: 4,
+        partitions_done: 5,
+        partitions: 6,
+    };
+    QueryReport {
+        id: "7-8".to_owned(),
+        node: "n1".to_owned(),
+        state: "running".to_owned(),
+        age_ms: 1,
+        timeout_ms: 2,
+        inputs_done: 3,
+        phases: vec![phase],
+        query: "{}".to_owned(),
+    }
+}
+
+fn kept(name: &str) -> Vec<u8> {
+    let path = format!("{}/fixtures/message-2-{name}", env!("CARGO_MANIFEST_DIR"));
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// What is kept under a name is read as the message, which is written so for readers of the first
+/// release.
+#[track_caller]
+fn check<T: Serialize + DeserializeOwned + Debug + PartialEq>(name: &str, message: &T) {
+    let kept = kept(name);
+    assert_eq!(&decode::<T>(&kept).unwrap(), message, "{name}");
+    assert_eq!(encode(version_at(Release::FIRST), message), kept, "{name}");
+}
+
+#[test]
+fn messages_of_former_releases_are_read() {
+    for (number, request) in requests().iter().enumerate() {
+        check(&format!("lane-{number}"), request);
+    }
+    for (number, frame) in frames().iter().enumerate() {
+        check(&format!("frame-{number}"), frame);
+    }
+    check::<<List as Call>::Answer>("list-answer", &(vec![report()], 300));
+    check::<<Show as Call>::Answer>("show-answer", &Some(report()));
+    check::<<End as Call>::Answer>("end-answer", &true);
+    assert_eq!(decode::<Show>(&kept("show")).unwrap().0, 7);
+    assert_eq!(encode(2, &Show(7)), kept("show"));
+}
