@@ -9,7 +9,7 @@ use mapring_engine::ScanDepth;
 use mapring_net::Class;
 use mapring_ring::{Partition, PreferenceEntry};
 use mapring_types::limits::REQUEST_TIMEOUT;
-use mapring_types::{NodeId, ObjectId, Record, Result};
+use mapring_types::{Error, NodeId, ObjectId, Record, Result};
 use tokio::time::timeout;
 
 use crate::request::absence::Absence;
@@ -45,49 +45,76 @@ pub(crate) async fn read(
     let suspects = shared.suspicion.suspects();
     let (up, down): (Vec<(usize, PreferenceEntry)>, Vec<_>) =
         others.partition(|(_, entry)| view.is_up(entry.node) && !suspects.contains(&entry.node));
-    let read = |(index, entry): (usize, PreferenceEntry)| {
-        let (id, patience) = (id.clone(), limits::REPLICA_PATIENCE);
-        let read = shared.had_at(entry, id, Class::Foreground, patience);
-        async move { (index, entry.node, read.await) }
-    };
-    let mut failure = None;
-    for nodes in [up, down] {
-        let mut unanswered: BTreeSet<NodeId> = nodes.iter().map(|(_, entry)| entry.node).collect();
-        let mut answers: FuturesUnordered<_> = nodes.into_iter().map(read).collect();
-        loop {
-            let known = core.absence(&shared.around(&list)) == Absence::Known;
-            let patience = if known { limits::HEDGE } else { REQUEST_TIMEOUT };
-            let Ok(next) = timeout(patience, answers.next()).await else {
-                shared.suspicion.suspect(&unanswered);
-                break;
-            };
-            let Some((index, node, answer)) = next else { break };
-            unanswered.remove(&node);
-            if answer.as_ref().is_ok_and(|had| !had.sure) {
-                core.unsure(index);
-            }
-            match answer.map(|had| had.record) {
-                Ok(Some(record)) => {
-                    return resolution.resolve_record(record, ScanDepth::Records).map(Some);
-                }
-                Ok(None) => core.apply(index, None),
-                Err(error) => {
-                    core.fail(index);
-                    failure = Some(error);
-                }
-            }
+    let mut search = Search { shared, id, list: &list, core, failure: None };
+    for entries in [up, down] {
+        if let Some(record) = search.ask(entries).await {
+            return resolution.resolve_record(record, ScanDepth::Records).map(Some);
         }
-        match core.absence(&shared.around(&list)) {
+        match search.absence() {
             Absence::Known => return Ok(None),
-            Absence::Unknown(nodes) => failure = failure.or(Some(core.unknown(&nodes))),
+            Absence::Unknown(nodes) => search.fail(&nodes),
             // Who stands in for a primary may have it.
-            Absence::Search(nodes) => {
-                let nodes = nodes.into_iter().collect();
-                failure = failure.or(Some(core.unknown(&nodes)));
-            }
+            Absence::Search(nodes) => search.fail(&nodes.into_iter().collect()),
             Absence::Wait | Absence::Again => {}
         }
     }
-    let unknown = || core.unknown(&BTreeSet::new());
-    Err(failure.unwrap_or_else(unknown).context(id))
+    let Search { core, failure, .. } = search;
+    Err(failure.unwrap_or_else(|| core.unknown(&BTreeSet::new())).context(id))
+}
+
+/// A search under way.
+struct Search<'a> {
+    shared: &'a Arc<Shared>,
+    id: &'a ObjectId,
+    /// All primaries.
+    list: &'a [PreferenceEntry],
+    core: ReadCore,
+    /// Why it is not known whether the object exists.
+    failure: Option<Error>,
+}
+
+impl Search<'_> {
+    /// Asks some primaries, by their places in the list, until one has the object: gives it. None is
+    /// waited for long once it is known that there is no object.
+    async fn ask(&mut self, entries: Vec<(usize, PreferenceEntry)>) -> Option<Record> {
+        let shared = self.shared;
+        let read = |(index, entry): (usize, PreferenceEntry)| {
+            let (id, patience) = (self.id.clone(), limits::REPLICA_PATIENCE);
+            let read = shared.had_at(entry, id, Class::Foreground, patience);
+            async move { (index, entry.node, read.await) }
+        };
+        let mut unanswered: BTreeSet<NodeId> =
+            entries.iter().map(|(_, entry)| entry.node).collect();
+        let mut answers: FuturesUnordered<_> = entries.into_iter().map(read).collect();
+        loop {
+            let known = self.absence() == Absence::Known;
+            let patience = if known { limits::HEDGE } else { REQUEST_TIMEOUT };
+            let Ok(next) = timeout(patience, answers.next()).await else {
+                shared.suspicion.suspect(&unanswered);
+                return None;
+            };
+            let (index, node, answer) = next?;
+            unanswered.remove(&node);
+            if answer.as_ref().is_ok_and(|had| !had.sure) {
+                self.core.unsure(index);
+            }
+            match answer.map(|had| had.record) {
+                Ok(Some(record)) => return Some(record),
+                Ok(None) => self.core.apply(index, None),
+                Err(error) => {
+                    self.core.fail(index);
+                    self.failure = Some(error);
+                }
+            }
+        }
+    }
+
+    fn absence(&self) -> Absence {
+        self.core.absence(&self.shared.around(self.list))
+    }
+
+    /// Notes that these nodes may have the object, unless something is known to have failed.
+    fn fail(&mut self, nodes: &BTreeSet<NodeId>) {
+        self.failure = self.failure.take().or_else(|| Some(self.core.unknown(nodes)));
+    }
 }

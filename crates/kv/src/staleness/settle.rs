@@ -70,7 +70,8 @@ impl Unsettled {
 
 impl Drop for Unsettling {
     fn drop(&mut self) {
-        self.all.state.lock().open.remove(&self.number);
+        let known = self.all.state.lock().open.remove(&self.number);
+        assert!(known || std::thread::panicking(), "write {} has settled twice", self.number);
         self.all.changed.notify_waiters();
         self.all.news.notify_one();
     }
