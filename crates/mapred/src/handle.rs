@@ -254,7 +254,7 @@ impl QueryHandle {
         }
     }
 
-    /// Inputs are left out. Gives how many there are now.
+    /// Inputs are left out. Returns how many there are now.
     pub(crate) fn skip(&self, inputs: impl Iterator<Item = Failure>) -> u64 {
         let mut kept = self.skipped.lock();
         for failure in inputs {

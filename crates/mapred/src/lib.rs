@@ -155,7 +155,7 @@ impl MapReduce {
     }
 
     /// Ends the queries that still run on this node, each with an error for its client that says
-    /// why, and refuses units of other nodes' queries, which go on elsewhere. Gives how many queries
+    /// why, and refuses units of other nodes' queries, which go on elsewhere. Returns how many queries
     /// it ended.
     pub fn end_all(&self) -> usize {
         self.engine.stop(Shutdown::Complete)

@@ -68,7 +68,8 @@ impl Counted {
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.count.fetch_sub(1, Ordering::Relaxed);
+        let before = self.count.fetch_sub(1, Ordering::Relaxed);
+        assert!(before > 0, "{} counts fewer than none", self.gauge);
         gauge!(self.gauge).decrement(1.0);
     }
 }

@@ -77,6 +77,7 @@ impl<T> FairQueue<T> {
         }
         self.next += 1;
         self.length += 1;
+        assert!(self.order.len() <= self.queries.len(), "a query waits twice");
         key
     }
 

@@ -126,7 +126,7 @@ impl LaneStage {
         }
     }
 
-    /// Makes the phase work on the objects of a bucket. Gives how many partitions there are.
+    /// Makes the phase work on the objects of a bucket. Returns how many partitions there are.
     pub(super) fn cover(&mut self, scan: &Scan, router: &mut Router) -> Result<u64, Failure> {
         let n_val = router.n_val(&scan.bucket)?;
         let mut partitions = 0;

@@ -85,6 +85,7 @@ impl ReduceStage {
         if self.queue.is_empty() && !inputs_ended {
             return;
         }
+        assert!(self.began.is_none(), "a second call while one is under way");
         let reduce = reduce.take();
         let inputs = self.next_inputs();
         self.began = Some((Instant::now(), inputs.len() as u64));
