@@ -341,7 +341,7 @@ mod tests {
             assert_eq!(decode::<Frame>(&encode(2, &frame)).unwrap(), frame);
         }
         // As nodes have sent them from the first version on: each a text, its length before it.
-        let sent = encode(&page);
+        let sent = encode(2, &page);
         for row in [&b"\x031.0"[..], b"\x08 {\"a\":1}"] {
             assert!(sent.windows(row.len()).any(|bytes| bytes == row), "{sent:?}");
         }
