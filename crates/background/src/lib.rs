@@ -211,7 +211,7 @@ impl Context {
         let outcome = AssertUnwindSafe(self.rounds(worker)).catch_unwind().await;
         self.enter(if outcome.is_ok() { State::Ended } else { State::Broken });
         if outcome.is_err() {
-            metrics::gauge!("mapring_workers_broken").increment(1.0);
+            metrics::gauge!("mapring_background_broken_workers").increment(1.0);
             tracing::error!(worker = name, "a worker has panicked: its work is not done any more");
         }
     }
@@ -239,7 +239,8 @@ impl Context {
         status.rounds += 1;
         status.last_round_seconds = took.as_secs_f64();
         let name = status.name;
-        metrics::histogram!("mapring_worker_round_seconds", "worker" => name).record(took);
+        metrics::histogram!("mapring_background_round_duration_seconds", "worker" => name)
+            .record(took);
         match outcome {
             Ok(next) => {
                 status.last_error = None;
@@ -252,7 +253,7 @@ impl Context {
                 }
                 status.errors += 1;
                 status.last_error = Some(text);
-                metrics::counter!("mapring_worker_errors_total", "worker" => name).increment(1);
+                metrics::counter!("mapring_background_errors_total", "worker" => name).increment(1);
                 assert!(status.errors <= status.rounds);
                 Next::Wait
             }
@@ -269,16 +270,16 @@ fn cut(line: String) -> String {
 
 fn describe_metrics() {
     metrics::describe_histogram!(
-        "mapring_worker_round_seconds",
+        "mapring_background_round_duration_seconds",
         metrics::Unit::Seconds,
         "Time of a round of a background worker"
     );
     metrics::describe_counter!(
-        "mapring_worker_errors_total",
+        "mapring_background_errors_total",
         "Rounds of background workers that ended with an error"
     );
     metrics::describe_gauge!(
-        "mapring_workers_broken",
+        "mapring_background_broken_workers",
         "Background workers that have panicked and do nothing any more"
     );
 }
