@@ -57,7 +57,6 @@ use staleness::settle::Unsettled;
 use staleness::status::{self, Statuses};
 use staleness::{handoff, holdings};
 use stats::Stats;
-use storage::apart;
 use storage::objects::Core;
 use storage::vnode::Vnodes;
 
@@ -274,14 +273,6 @@ impl Kv {
         })
         .await?;
         let (vnodes, awaited) = vnodes;
-        let engine = parts.engine.clone();
-        let present = vnodes.run(move |_| Ok(engine.vnodes())).await?;
-        for vnode in present.into_iter().filter(|vnode| apart::is_vnode(*vnode)).map(Partition) {
-            if view.plan().owner(vnode) != Some(view.me) {
-                // Whether the coordinators of what lies here keep hints too is not known any more.
-                vnodes.held().note(vnode, true);
-            }
-        }
         let (engine, entropy) = (parts.engine.clone(), parts.entropy.clone());
         let incarnation = vnodes.in_flight().incarnation();
         let (numbers, extents) = vnodes

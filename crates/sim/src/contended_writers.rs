@@ -7,11 +7,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use mapring_kv::{DeleteOptions, GetOptions, NewValue, PutOptions};
-use mapring_types::{
-    BucketId, Entropy, IndexValue, Metadata, ObjectId, Quorum, Result, VersionVector,
-};
+use mapring_types::{Entropy, IndexValue, Metadata, Quorum, Result, VersionVector};
 use tokio::time::{Instant, sleep};
 
+use crate::buckets;
 use crate::history::Span;
 use crate::limits;
 use crate::node::Life;
@@ -19,9 +18,6 @@ use crate::random::Random;
 use crate::siblings::{self, Found};
 use crate::world::World;
 use crate::writers::patiently;
-
-/// Where shared keys are kept.
-pub(crate) const SHARED: &str = "shared";
 
 /// A client.
 pub(crate) struct ContendedWriter {
@@ -42,7 +38,9 @@ impl ContendedWriter {
             let key = format!("s{}", self.random.below(limits::SHARED_KEYS));
             // A node that passes a write on may have to pass it on twice, and then two values bear
             // it, each with its own dot.
-            let Some(life) = world.primary(&self.random, &id(&key), limits::SHARED_N_VAL) else {
+            let Some(life) =
+                world.primary(&self.random, &buckets::shared(&key), limits::SHARED_N_VAL)
+            else {
                 continue;
             };
             let outcome = match self.random.below(100) {
@@ -61,7 +59,7 @@ impl ContendedWriter {
         let from = world.trace.now();
         let timeout = Some(limits::CLIENT_PATIENCE);
         let options = GetOptions { pr: Quorum::Majority, timeout, ..GetOptions::default() };
-        let id = id(key);
+        let id = buckets::shared(key);
         let got = patiently(world, life, "get", life.kv.get(&id, &options)).await;
         world.count(|figures| match &got {
             Ok(_) => figures.reads += 1,
@@ -98,7 +96,7 @@ impl ContendedWriter {
         let new = NewValue { metadata, body, deleted: false };
         let (pw, timeout) = (Quorum::Majority, Some(limits::CLIENT_PATIENCE));
         let options = PutOptions { pw, timeout, ..PutOptions::default() };
-        let id = id(key);
+        let id = buckets::shared(key);
         let put = life.kv.put(&id, context, new, &options);
         let done = patiently(world, life, "put", put).await;
         world.ended_shared(key, value, done.is_ok());
@@ -112,15 +110,11 @@ impl ContendedWriter {
         let (pr, pw) = (Quorum::Majority, Quorum::Majority);
         let timeout = Some(limits::CLIENT_PATIENCE);
         let options = DeleteOptions { pr, pw, timeout, ..DeleteOptions::default() };
-        let id = id(key);
+        let id = buckets::shared(key);
         let delete = life.kv.delete(&id, Some(context), &options);
         let done = patiently(world, life, "delete", delete).await;
         // Where there was nothing to delete nothing has been written.
         world.ended_shared(key, number, matches!(done, Ok(true)));
         done.map(|_| ())
     }
-}
-
-pub(crate) fn id(key: &str) -> ObjectId {
-    ObjectId::new(BucketId::untyped(SHARED), key.to_owned())
 }

@@ -3,12 +3,10 @@
 use std::time::Duration;
 
 use mapring_types::{Entropy, NodeId};
-use tokio::time::{Instant, sleep_until};
 
 use crate::limits;
 use crate::partitions::{Cut, Storm};
 use crate::random::Random;
-use crate::world::World;
 
 /// One change for the worse or the better. Nodes are named by their seats.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -175,16 +173,6 @@ fn cut_of(random: &Random, one: NodeId, nodes: &[NodeId]) -> (Event, Event) {
         cuts.truncate(1);
     }
     (Event::Cut(cuts.clone()), Event::Mend(cuts))
-}
-
-/// Lets the schedule happen.
-pub(crate) async fn run(world: &World, schedule: Schedule) -> mapring_types::Result<()> {
-    let start = Instant::now();
-    for (after, event) in schedule {
-        sleep_until(start + after).await;
-        world.suffer(event).await?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -6,13 +6,13 @@ use mapring_kv::{FoldRequest, Selection};
 use mapring_ring::{Partition, hash};
 use mapring_types::{BucketId, Entropy, Error, IndexValue, Result};
 
+use crate::buckets::{self, NUMBERS};
 use crate::history::{Span, Whole};
 use crate::limits;
 use crate::node::Life;
 use crate::random::Random;
 use crate::shape::Shape;
 use crate::world::World;
-use crate::writers::{self, NUMBERS};
 
 /// A fold of one home partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,7 +74,7 @@ impl Merged {
                 let object = item.record.decode()?;
                 let newest = object.newest().filter(|newest| !newest.deleted);
                 let key = String::from_utf8_lossy(&item.id.key);
-                if let Some(newest) = newest.filter(|_| writers::strict(&key)) {
+                if let Some(newest) = newest.filter(|_| buckets::strict(&key)) {
                     values.push(String::from_utf8_lossy(&newest.body).into_owned());
                 }
             }
@@ -91,8 +91,8 @@ impl Merged {
         let Some((home, values)) = answer.split_first() else { return Vec::new() };
         let size = world.ring_size();
         let of = |key: &str| {
-            let id = writers::id(key);
-            writers::strict(key) && u64::from(hash::home(size, &id.bucket, &id.key).0) == *home
+            let id = buckets::number(key);
+            buckets::strict(key) && u64::from(hash::home(size, &id.bucket, &id.key).0) == *home
         };
         world.look_back(|history| {
             let times = |key: &str| usize::from(of(key));

@@ -9,7 +9,7 @@ use mapring_types::{BucketId, Error, Result};
 use serde_json::Value;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::contended_writers::SHARED;
+use crate::buckets::{NUMBERS, POINTERS, SHARED};
 use crate::history::{Span, Whole, check_total};
 use crate::limits;
 use crate::node::Life;
@@ -18,7 +18,6 @@ use crate::random::Random;
 use crate::selections::{Selected, is_odd};
 use crate::siblings::Found;
 use crate::world::World;
-use crate::writers::{NUMBERS, POINTERS};
 
 /// Asks until the end.
 pub(crate) async fn work(world: &World, random: Random, end: Instant) {

@@ -3,13 +3,12 @@
 use mapring_types::Entropy;
 use serde_json::{Value, json};
 
-use crate::contended_writers::SHARED;
+use crate::buckets::{POINTERS, SHARED};
 use crate::folds::Merged;
 use crate::limits;
 use crate::random::Random;
 use crate::selections::{Selected, filtered, index};
 use crate::world::World;
-use crate::writers::POINTERS;
 
 /// A question.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,24 +4,15 @@ use std::ops::ControlFlow;
 
 use mapring_cluster::Cluster;
 use mapring_engine::{Engine, ScanDepth, ScanRange, StoreKey, TermRange};
-use mapring_ring::{Partition, PreferenceList, hash};
+use mapring_ring::{Partition, hash};
 use mapring_types::{BucketId, NodeId, Object, ObjectId, Result};
 
-use crate::contended_writers::{self, SHARED};
+use crate::buckets::{self, NUMBERS, SHARED};
 use crate::history::Span;
 use crate::limits;
 use crate::node::Host;
 use crate::siblings;
 use crate::world::World;
-use crate::writers::{self, NUMBERS};
-
-/// The vnodes that hold an object, with their owners.
-pub(crate) fn primaries(world: &World, id: &ObjectId, n_val: u32) -> Vec<(Partition, NodeId)> {
-    let Ok(state) = world.decided() else { return Vec::new() };
-    let home = hash::home(state.plan.ring_size(), &id.bucket, &id.key);
-    let list = PreferenceList::new(&state.plan, home, n_val, |_| true);
-    list.primaries.into_iter().map(|entry| (entry.vnode, entry.node)).collect()
-}
 
 /// An object as a vnode has it on the disk of a host.
 fn stored(host: &Host, vnode: Partition, id: &ObjectId) -> Result<Option<Object>> {
@@ -35,7 +26,7 @@ fn stored(host: &Host, vnode: Partition, id: &ObjectId) -> Result<Option<Object>
 /// marked.
 pub(crate) fn holders(world: &World, id: &ObjectId, n_val: u32) -> Result<Vec<Holder>> {
     let mut holders = Vec::new();
-    for (vnode, owner) in primaries(world, id, n_val) {
+    for (vnode, owner) in world.primaries(id, n_val) {
         for host in world.hosts() {
             let object = stored(host, vnode, id)?;
             if object.as_ref().and_then(Object::newest).is_some_and(|newest| !newest.deleted) {
@@ -60,7 +51,7 @@ pub(crate) fn check(world: &World) -> Result<()> {
     let span = Span { from: now, to: now };
     let keys: Vec<String> = world.look_back(|history| history.keys().cloned().collect());
     for key in keys {
-        let id = writers::id(&key);
+        let id = buckets::number(&key);
         check_object(world, &id, world.shape.n_val, |object| {
             let newest = object.and_then(Object::newest).filter(|newest| !newest.deleted);
             let text = newest.map(|newest| String::from_utf8_lossy(&newest.body).into_owned());
@@ -70,7 +61,7 @@ pub(crate) fn check(world: &World) -> Result<()> {
     }
     let keys: Vec<String> = world.with_shared(|shared| shared.keys().cloned().collect());
     for key in keys {
-        check_object(world, &contended_writers::id(&key), limits::SHARED_N_VAL, |object| {
+        check_object(world, &buckets::shared(&key), limits::SHARED_N_VAL, |object| {
             world.with_shared(|shared| shared.check(&key, &siblings::found(object), span))
         })?;
     }
@@ -89,7 +80,7 @@ fn check_object(
     n_val: u32,
     check: impl Fn(Option<&Object>) -> Vec<String>,
 ) -> Result<()> {
-    for (vnode, node) in primaries(world, id, n_val) {
+    for (vnode, node) in world.primaries(id, n_val) {
         let object = stored(world.host(node)?, vnode, id)?;
         let lacking =
             object.as_ref().map(|object| entries_lacking(world.host(node)?, vnode, id, object));

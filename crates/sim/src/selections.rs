@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 use mapring_types::{Entropy, IndexValue};
 use serde_json::{Value, json};
 
+use crate::buckets::NUMBERS;
 use crate::random::Random;
 use crate::world::World;
-use crate::writers::NUMBERS;
 
 /// A selection. Bounds may be reversed, which means the same.
 #[derive(Debug, Clone, PartialEq, Eq)]

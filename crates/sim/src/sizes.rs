@@ -6,12 +6,11 @@ use mapring_kv::{Backlog, limits as kv_limits};
 use mapring_mapred::limits as mapred_limits;
 use tokio::time::{Instant, sleep};
 
-use crate::contended_writers::SHARED;
+use crate::buckets::{NUMBERS, POINTERS, SHARED};
 use crate::limits;
 use crate::node::{Host, Life};
 use crate::replicas::strangers;
 use crate::world::World;
-use crate::writers::{NUMBERS, POINTERS};
 
 /// Something that can be counted at a node: its name, how much there is, and how much there may be.
 type Size = (&'static str, u64, u64);

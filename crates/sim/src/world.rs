@@ -1,4 +1,4 @@
-//! The whole: nodes, network, clients and faults of one seed, from beginning to end.
+//! The whole: nodes, network, what was done and seen, and what faults do to it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
@@ -7,31 +7,25 @@ use std::time::Duration;
 use mapring_cluster::fixed::{FixedGroup, Spread};
 use mapring_cluster::{Change, ClusterState};
 use mapring_net::simulated::Network;
-use mapring_ring::RingSize;
-use mapring_types::props::PropChanges;
-use mapring_types::{BucketId, Error, NodeId, ObjectId, Result};
+use mapring_ring::{Partition, PreferenceList, RingSize, hash};
+use mapring_types::{Error, NodeId, ObjectId, Result};
 use parking_lot::Mutex;
-use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, timeout};
 
-use crate::contended_writers::{ContendedWriter, SHARED};
 use crate::copies::Copies;
 use crate::fault_windows::FaultWindows;
-use crate::faults::{self, Event};
+use crate::faults::Event;
 use crate::gossip::Gossip;
 use crate::history::{History, Moment};
+use crate::limits;
 use crate::membership::{self, Learning, Replacement};
 use crate::node::{Host, Life, Role, seat};
 use crate::partitions::{Cut, NetworkPartitions};
-use crate::queries;
-use crate::questions::Question;
 use crate::random::Random;
-use crate::replicas;
+use crate::report::{Figures, Options};
 use crate::shape::Shape;
 use crate::siblings::{Found, Shared};
-use crate::trace::{Outcome, Trace};
-use crate::writers::{self, NUMBERS, Writer};
-use crate::{Figures, Options, Report, limits, plans, sizes};
+use crate::trace::Trace;
 
 /// What all parts of a simulation share.
 pub(crate) struct World {
@@ -46,7 +40,7 @@ pub(crate) struct World {
     history: Mutex<History>,
     shared: Mutex<Shared>,
     figures: Mutex<Figures>,
-    gossip: Mutex<Gossip>,
+    pub(crate) gossip: Mutex<Gossip>,
     fault_windows: Mutex<FaultWindows>,
     copies: Mutex<Copies>,
     values: Mutex<u64>,
@@ -56,7 +50,7 @@ pub(crate) struct World {
 
 impl World {
     /// Makes a world of what `random` gives; `later` decides what the metadata go through.
-    fn new(random: &Random, later: &Random, options: Options) -> Result<Arc<Self>> {
+    pub(crate) fn new(random: &Random, later: &Random, options: Options) -> Result<Arc<Self>> {
         let shape = Shape::new(random);
         let network = Network::new();
         let (trace, partitions) = (
@@ -106,6 +100,26 @@ impl World {
         Ok(world)
     }
 
+    /// All machines: also of nodes that are gone for good, and of one that is yet to come.
+    pub(crate) fn machines(&self) -> &[Host] {
+        &self.machines
+    }
+
+    /// The node that goes for good, and the one that comes in its stead.
+    pub(crate) fn replacement(&self) -> Option<Replacement> {
+        self.replacement
+    }
+
+    /// What happened so far, counted.
+    pub(crate) fn figures(&self) -> Figures {
+        *self.figures.lock()
+    }
+
+    /// Whether messages do not get from one node to another.
+    pub(crate) fn is_cut(&self, from: NodeId, to: NodeId) -> bool {
+        self.partitions.is_cut(from, to)
+    }
+
     /// The machines of members.
     pub(crate) fn hosts(&self) -> impl Iterator<Item = &Host> {
         self.machines.iter().filter(|host| host.role() == Role::Serves)
@@ -138,11 +152,20 @@ impl World {
 
     /// A node that has not crashed and owns a replica of an object.
     pub(crate) fn primary(&self, random: &Random, id: &ObjectId, n_val: u32) -> Option<Arc<Life>> {
-        let lives: Vec<Arc<Life>> = replicas::primaries(self, id, n_val)
+        let lives: Vec<Arc<Life>> = self
+            .primaries(id, n_val)
             .into_iter()
             .filter_map(|(_, node)| self.host(node).ok()?.life())
             .collect();
         random.choose(&lives).cloned()
+    }
+
+    /// The vnodes that hold an object, with their owners.
+    pub(crate) fn primaries(&self, id: &ObjectId, n_val: u32) -> Vec<(Partition, NodeId)> {
+        let Ok(state) = self.decided() else { return Vec::new() };
+        let home = hash::home(state.plan.ring_size(), &id.bucket, &id.key);
+        let list = PreferenceList::new(&state.plan, home, n_val, |_| true);
+        list.primaries.into_iter().map(|entry| (entry.vnode, entry.node)).collect()
     }
 
     /// A value that was never written.
@@ -440,167 +463,4 @@ impl World {
     fn everybody(&self) -> BTreeSet<NodeId> {
         (1..=self.shape.nodes).map(NodeId).collect()
     }
-
-    /// Tells every node whom gossip takes for alive, again and again, and what is decided.
-    async fn gossip(&self) -> Result<()> {
-        loop {
-            let running: Vec<Arc<Life>> = self.machines.iter().filter_map(Host::life).collect();
-            for life in running.iter().filter(|life| !life.is_paused()) {
-                let me = life.node;
-                let others = self.machines.iter().map(|host| host.id).filter(|other| *other != me);
-                let heard = others.map(|other| {
-                    let speaks = running.iter().any(|life| life.node == other && !life.is_paused());
-                    (other, speaks && !self.partitions.is_cut(other, me))
-                });
-                let alive = self.gossip.lock().round(me, heard);
-                life.eyes.see(alive);
-                self.learn(life)?;
-            }
-            sleep(limits::GOSSIP_TICK).await;
-        }
-    }
-
-    /// Looks at coverage plans, made by the nodes and for random sets of nodes.
-    async fn look_at_plans(&self, random: Random, end: Instant) {
-        let n_val = self.shape.n_val;
-        while Instant::now() < end {
-            sleep(limits::PLAN_TICK).await;
-            let Some(life) = self.somebody(&random) else { continue };
-            let before = life.kv.cluster().view();
-            let made = life.serve(life.kv.coverage(n_val)).await;
-            let view = life.kv.cluster().view();
-            let tried =
-                (0..limits::PLANS_AT_ONCE).flat_map(|_| plans::try_one(view.plan(), &random));
-            let mut faults: Vec<String> = tried.collect();
-            match made {
-                Ok(coverage) => {
-                    self.count(|figures| figures.plans += 1);
-                    // The node may have learned of another plan meanwhile.
-                    if !plans::check(before.plan(), n_val, &coverage).is_empty() {
-                        faults.extend(plans::check(view.plan(), n_val, &coverage));
-                    }
-                }
-                Err(error) => self.trace.note(format!("no plan at {}: {error}", life.name())),
-            }
-            faults.into_iter().for_each(|fault| self.trace.violation(fault));
-        }
-    }
-
-    /// All is well again: every question must be answered, and right. Each node is asked every
-    /// other one.
-    async fn last_questions(&self, random: &Random) {
-        for (turn, life) in self.hosts().filter_map(Host::life).enumerate() {
-            let questions = Question::all(self, random);
-            for question in questions.iter().skip(turn % 2).step_by(2) {
-                if let Err(error) = queries::ask(self, &life, question).await {
-                    let node = life.name();
-                    self.trace.violation(format!("{question:?} fails at {node} in peace: {error}"));
-                }
-            }
-        }
-    }
-}
-
-/// Runs one seed from beginning to end.
-pub(crate) async fn simulate(seed: u64, options: Options) -> Result<Report> {
-    let random = Random::new(seed);
-    let world = World::new(&random, &Random::new(!seed), options)?;
-    for host in world.hosts() {
-        host.start().await?;
-    }
-    let watcher = world.clone();
-    let gossip = tokio::spawn(async move { watcher.gossip().await });
-    sleep(Duration::from_millis(2 * limits::TRUST_MS.end)).await;
-    found(&world).await?;
-    let mut writers = Vec::new();
-    for number in 1..=limits::WRITERS {
-        let mut writer = Writer::new(number, random.fork());
-        writer.load(&world).await;
-        writers.push(writer);
-    }
-    let mut keys: Vec<String> = world.look_back(|history| history.keys().cloned().collect());
-    keys.truncate(limits::POINTERS);
-    writers::point_to(&world, &random, keys).await;
-    work(&world, &random, writers).await?;
-    world.trace.note("peace");
-    sizes::come_to_rest(&world).await;
-    replicas::check(&world)?;
-    world.last_questions(&random).await;
-    gossip.abort();
-    let Outcome { hash, events, history, violations } = world.trace.outcome();
-    let figures = *world.figures.lock();
-    Ok(Report { seed, hash, events, figures, violations, history })
-}
-
-/// Decides what the cluster is to be before anything is stored.
-async fn found(world: &World) -> Result<()> {
-    let set = |bucket: &str, name: &str, value: serde_json::Value| {
-        let bucket = BucketId::untyped(bucket.to_owned());
-        let changes = PropChanges([(name.to_owned(), value)].into_iter().collect());
-        Change::SetBucket { bucket, changes }
-    };
-    let changes = [
-        set(NUMBERS, "n_val", world.shape.n_val.into()),
-        set(SHARED, "allow_mult", true.into()),
-        Change::Seal,
-    ];
-    for change in changes {
-        if !world.decide(change).await? {
-            return Err(Error::internal("nothing can be decided in the beginning"));
-        }
-    }
-    world.all_know().await;
-    debug_assert_eq!(limits::SHARED_N_VAL, mapring_types::BucketProps::default().n_val);
-    Ok(())
-}
-
-/// Clients work while things break.
-async fn work(world: &Arc<World>, random: &Random, writers: Vec<Writer>) -> Result<()> {
-    let end = Instant::now() + limits::WORK;
-    let mut tasks: JoinSet<Result<()>> = JoinSet::new();
-    for writer in writers {
-        let world = world.clone();
-        tasks.spawn(async move {
-            writer.work(&world, end).await;
-            Ok(())
-        });
-    }
-    for _ in 0..limits::CONTENDED_WRITERS {
-        let (world, client) = (world.clone(), ContendedWriter::new(random.fork()));
-        tasks.spawn(async move {
-            client.work(&world, end).await;
-            Ok(())
-        });
-    }
-    for _ in 0..limits::QUERIERS {
-        let (world, random) = (world.clone(), random.fork());
-        tasks.spawn(async move {
-            queries::work(&world, random, end).await;
-            Ok(())
-        });
-    }
-    let (planner, planning) = (world.clone(), random.fork());
-    tasks.spawn(async move {
-        planner.look_at_plans(planning, end).await;
-        Ok(())
-    });
-    let measurer = world.clone();
-    tasks.spawn(async move {
-        sizes::look(&measurer, end).await;
-        Ok(())
-    });
-    if let Some(replacement) = world.replacement {
-        let world = world.clone();
-        tasks.spawn(async move { membership::replace(&world, replacement).await });
-    }
-    let nodes: Vec<NodeId> = (1..=world.shape.nodes).map(NodeId).collect();
-    let schedule = faults::schedule(&random.fork(), &nodes, world.shape.bad_clocks);
-    let sufferer = world.clone();
-    tasks.spawn(async move { faults::run(&sufferer, schedule).await });
-    while let Some(ended) = tasks.join_next().await {
-        ended.map_err(|error| {
-            Error::internal("a part of the simulation panicked").with_source(error)
-        })??;
-    }
-    Ok(())
 }

@@ -14,6 +14,7 @@ use mapring_types::{
 };
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::buckets::{self, NUMBERS, POINTERS, strict};
 use crate::history::Span;
 use crate::limits;
 use crate::node::Life;
@@ -21,12 +22,6 @@ use crate::random::Random;
 use crate::replicas::{self, Holder};
 use crate::selections;
 use crate::world::World;
-
-/// Where keys with one writer each are kept.
-pub(crate) const NUMBERS: &str = "numbers";
-
-/// Where objects are kept that point to others and never change.
-pub(crate) const POINTERS: &str = "pointers";
 
 /// A client with keys of its own.
 pub(crate) struct Writer {
@@ -103,7 +98,7 @@ impl Writer {
         // Clocks that are seconds off do not tell which write is the later one.
         let says_what_it_saw = world.shape.bad_clocks || self.random.per_mille(500);
         let context = key.context.clone().filter(|_| says_what_it_saw);
-        let (id, options) = (id(&key.name), put_options(&key.name));
+        let (id, options) = (buckets::number(&key.name), put_options(&key.name));
         let put = life.kv.put(&id, context, new, &options);
         let done = patiently(world, &life, "put", put).await;
         let done = done.map(|object| Key {
@@ -124,7 +119,7 @@ impl Writer {
         world.begin(&key.name, None, &life);
         let PutOptions { pw, timeout, .. } = put_options(&key.name);
         let options = DeleteOptions { pr: pw, pw, timeout, ..DeleteOptions::default() };
-        let id = id(&key.name);
+        let id = buckets::number(&key.name);
         let delete = life.kv.delete(&id, None, &options);
         let done = patiently(world, &life, "delete", delete).await;
         // Who finds nothing to delete writes nothing.
@@ -143,7 +138,7 @@ impl Writer {
     /// two values bear it: where the later is not known by the clock this would be ambiguous.
     fn place(&self, world: &World, key: &str) -> Option<std::sync::Arc<Life>> {
         if world.shape.bad_clocks {
-            return world.primary(&self.random, &id(key), world.shape.n_val);
+            return world.primary(&self.random, &buckets::number(key), world.shape.n_val);
         }
         world.somebody(&self.random)
     }
@@ -182,16 +177,6 @@ pub(crate) async fn point_to(world: &World, random: &Random, keys: Vec<String>) 
     }
 }
 
-pub(crate) fn id(key: &str) -> ObjectId {
-    ObjectId::new(BucketId::untyped(NUMBERS), key.to_owned())
-}
-
-/// Whether a key is written with `pw=quorum` and read with `pr=quorum`, so that reads of it can be
-/// checked by I1.
-pub(crate) fn strict(key: &str) -> bool {
-    key.bytes().last().is_some_and(|digit| digit % 2 == 0)
-}
-
 fn put_options(key: &str) -> PutOptions {
     let pw = if strict(key) { Quorum::Majority } else { Quorum::Default };
     PutOptions { pw, timeout: Some(limits::CLIENT_PATIENCE), ..PutOptions::default() }
@@ -205,7 +190,7 @@ async fn read(world: &World, random: &Random, key: &Key) {
     let r = if alone { Quorum::One } else { Quorum::Default };
     let timeout = Some(limits::CLIENT_PATIENCE);
     let options = GetOptions { r, pr, timeout, ..GetOptions::default() };
-    let id = id(key);
+    let id = buckets::number(key);
     let from = world.trace.now();
     let got = patiently(world, &life, "get", life.kv.get(&id, &options)).await;
     // What is read otherwise than with pr=quorum may be old, but must have been written.
@@ -231,7 +216,8 @@ fn not_found(world: &World, life: &Life, key: &str) {
         // Copies were put back since it was written.
         return;
     }
-    let holders = replicas::holders(world, &id(key), world.shape.n_val).unwrap_or_default();
+    let holders =
+        replicas::holders(world, &buckets::number(key), world.shape.n_val).unwrap_or_default();
     let out_of_sight = |holder: &Holder| {
         // Of a single replica any stand-in can have acknowledged a write alone, also one that the node
         // takes for down and did not ask.

@@ -62,11 +62,14 @@ mod enabled {
         OldCopyTrusted,
         /// A primary that refuses or is away counts as one that lacks the object.
         RefusalIsMissing,
+        /// What is held for a vnode is forgotten when it turns out to have another owner, which has been
+        /// filled already.
+        FilledNeedsNothing,
     }
 
     impl Failpoint {
         /// All of them.
-        pub const ALL: [Self; 13] = [
+        pub const ALL: [Self; 14] = [
             Self::LostHint,
             Self::ReusedDot,
             Self::OldFrameAccepted,
@@ -80,6 +83,7 @@ mod enabled {
             Self::RepairDeletes,
             Self::OldCopyTrusted,
             Self::RefusalIsMissing,
+            Self::FilledNeedsNothing,
         ];
 
         /// Its name, as on a command line.
@@ -98,6 +102,7 @@ mod enabled {
                 Self::RepairDeletes => "repair-deletes",
                 Self::OldCopyTrusted => "old-copy-trusted",
                 Self::RefusalIsMissing => "refusal-is-missing",
+                Self::FilledNeedsNothing => "filled-needs-nothing",
             }
         }
     }

@@ -2,49 +2,60 @@
 //! long.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use mapring_types::NodeId;
 use mapring_types::limits::LEASE;
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 /// See the module.
 pub(crate) struct Suspicion {
-    /// How often each node was given up.
-    given_up: watch::Sender<BTreeMap<NodeId, u64>>,
+    given_up: Arc<GivenUp>,
     suspects: Mutex<BTreeMap<NodeId, Instant>>,
     /// Whether there may be suspects at all: most of the time there are none, and many ask.
     any: AtomicBool,
 }
 
+/// How often each node was given up. Those who wait are woken in the order in which they came.
+#[derive(Default)]
+struct GivenUp {
+    times: Mutex<BTreeMap<NodeId, u64>>,
+    changed: Notify,
+}
+
 impl Suspicion {
     pub(crate) fn new() -> Self {
-        Self {
-            given_up: watch::Sender::new(BTreeMap::new()),
-            suspects: Mutex::default(),
-            any: AtomicBool::new(false),
-        }
+        Self { given_up: Arc::default(), suspects: Mutex::default(), any: AtomicBool::new(false) }
     }
 
     /// Has all writes under way wait for these nodes no longer.
     pub(crate) fn give_up(&self, nodes: &BTreeSet<NodeId>) {
         if !nodes.is_empty() {
-            self.given_up.send_modify(|times| {
-                nodes.iter().for_each(|node| *times.entry(*node).or_default() += 1);
-            });
+            let mut times = self.given_up.times.lock();
+            nodes.iter().for_each(|node| *times.entry(*node).or_default() += 1);
+            drop(times);
+            self.given_up.changed.notify_waiters();
         }
     }
 
     /// Returns when a node is given up after this call.
     pub(crate) fn given_up(&self, node: NodeId) -> impl Future<Output = ()> + Send + 'static {
-        let mut changes = self.given_up.subscribe();
-        let before = changes.borrow_and_update().get(&node).copied();
+        let given_up = self.given_up.clone();
+        let times = move |given_up: &GivenUp| given_up.times.lock().get(&node).copied();
+        let before = times(&given_up);
         async move {
-            let waited = changes.wait_for(|times| times.get(&node).copied() != before).await;
-            if waited.map(drop).is_err() {
-                std::future::pending::<()>().await;
+            loop {
+                let mut changed = pin!(given_up.changed.notified());
+                // Before the look, so that a change in between is not missed.
+                changed.as_mut().enable();
+                if times(&given_up) != before {
+                    return;
+                }
+                changed.await;
             }
         }
     }

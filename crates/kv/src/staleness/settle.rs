@@ -4,9 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use mapring_cluster::{ClusterState, View};
 use mapring_ring::Partition;
+use mapring_types::failpoint;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+
+use crate::storage::apart;
 
 /// Writes that this node coordinates and whose replicas have not all stored them or been hinted.
 #[derive(Default)]
@@ -87,6 +91,8 @@ impl Unsettling {
 /// Vnodes owned by others that have data here: writes that this node took in their place, and hints.
 pub(crate) struct Held {
     notes: Mutex<Notes>,
+    /// By which it is known whose vnodes are.
+    state: Mutex<Option<Arc<ClusterState>>>,
     news: Arc<Notify>,
 }
 
@@ -109,7 +115,7 @@ struct Holding {
 impl Held {
     /// Gives `news` a permit when the vnodes are not the same any more.
     pub(crate) fn new(news: Arc<Notify>) -> Self {
-        Self { notes: Mutex::default(), news }
+        Self { notes: Mutex::default(), state: Mutex::default(), news }
     }
 
     /// Notes that something was kept here for `vnode`; with `stale`, that the vnode is to count as
@@ -127,6 +133,34 @@ impl Held {
         }
         if news {
             self.news.notify_one();
+        }
+    }
+
+    /// Takes note of whose vnodes are now. What lies here for one that has become another node's is
+    /// kept for that one: it may have been written by coordinators that did not know so yet. `present`
+    /// gives the numbers of what has data here, and is asked when the plan is another one than before.
+    pub(crate) fn follow(&self, view: &View, present: impl FnOnce() -> Vec<u16>) {
+        let mut state = self.state.lock();
+        let version = view.plan().version();
+        if state.as_ref().is_some_and(|known| known.plan.version() >= version) {
+            return;
+        }
+        let others = |vnode: &Partition| view.plan().owner(*vnode) != Some(view.me);
+        let vnodes = present().into_iter().filter(|number| apart::is_vnode(*number));
+        for vnode in vnodes.map(Partition).filter(others) {
+            let known = |state: &Arc<ClusterState>| state.plan.owner(vnode) != Some(view.me);
+            if !state.as_ref().is_some_and(known) {
+                // Whether the coordinators of what lies here keep hints too is not known any more.
+                self.note(vnode, true);
+            }
+        }
+        let former = state.replace(view.state.clone());
+        if let Some(former) = former.filter(|_| failpoint!(FilledNeedsNothing)) {
+            let is_filled = |owner| view.state.members.get(&owner).is_some_and(|m| !m.incomplete);
+            self.notes.lock().vnodes.retain(|vnode, _| {
+                let owner = view.plan().owner(*vnode);
+                owner == former.plan.owner(*vnode) || !owner.is_some_and(is_filled)
+            });
         }
     }
 

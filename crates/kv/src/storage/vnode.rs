@@ -51,9 +51,12 @@ impl Vnodes {
         Ok((Self { core: Arc::new(core), executor: parts.executor.clone() }, awaited))
     }
 
-    /// Vnodes of other nodes that have data here.
+    /// Vnodes of other nodes that have data here, by the present plan.
     pub(crate) fn held(&self) -> &Held {
-        self.core.foreign.held()
+        let view = self.core.cluster.view();
+        let held = self.core.foreign.held();
+        held.follow(&view, || self.core.engine.vnodes());
+        held
     }
 
     /// The release of the formats that is written.

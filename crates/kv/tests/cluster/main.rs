@@ -16,6 +16,7 @@ mod losses;
 mod objects;
 #[cfg(test)]
 mod placement;
+mod plans;
 #[cfg(test)]
 mod selections;
 #[cfg(test)]

@@ -339,6 +339,19 @@ impl TestCluster {
         self.nodes[at].kv = None;
     }
 
+    /// A node takes the place of another, which runs on. All know it at once.
+    pub(crate) async fn replace(&mut self, at: usize, id: NodeId) {
+        let old = self.id(at);
+        let cluster = self.nodes[at].cluster.newcomer(id);
+        let (engine, alive) = (Arc::new(MemoryEngine::new()), Arc::default());
+        self.nodes.push(TestNode { id, cluster, engine, kv: None, alive });
+        let member = FixedGroup::member(&format!("n{}", old.0), id);
+        let change = Change::Join { id, member, replaces: Some(old) };
+        self.nodes[0].cluster.propose(change).await.unwrap();
+        self.open(self.nodes.len() - 1).await;
+        self.all_see_all();
+    }
+
     /// Starts a killed node again on its data; all see it up.
     pub(crate) async fn restart(&mut self, at: usize) {
         self.open(at).await;
