@@ -196,17 +196,17 @@ impl Progress {
 }
 
 /// Refuses entries that do not follow upon what is applied: as of a directory in which the snapshot is
-/// of another time than the log.
+/// of another time than the log. What is applied first may have any place.
 fn check_order(applied: Option<LogId>, entries: &[Entry]) -> Result<()> {
-    let mut next = applied.map_or(0, |applied| applied.index.saturating_add(1));
+    let mut next = applied.map(|applied| applied.index.saturating_add(1));
     for entry in entries {
         let index = entry.log_id.index;
-        if index != next {
+        if let Some(next) = next.filter(|next| *next != index) {
             return Err(Error::corrupt(format!(
                 "entry {index} is to be applied in place of {next}"
             )));
         }
-        next = index.saturating_add(1);
+        next = Some(index.saturating_add(1));
     }
     Ok(())
 }
