@@ -303,6 +303,22 @@ mod tests {
         }
     }
 
+    #[test]
+    fn every_route_is_documented() {
+        let text = include_str!("../../../docs/http.md");
+        for Resource { path, .. } in ROUTES.iter().filter(|route| !route.path.contains('*')) {
+            let [of_node, of_query] = ["NODE", "ID"].map(|name| {
+                let path = path.replace("{bucket}", "B").replace("{key}", "K");
+                format!("`{}", path.replace("{type}", "T").replace("{name}", name))
+            });
+            let ends = |told: &str| told.starts_with(['`', '?']);
+            let told = |path: &String| {
+                text.match_indices(path).any(|(at, path)| ends(&text[at + path.len()..]))
+            };
+            assert!(told(&of_node) || told(&of_query), "docs/http.md does not name {of_node}`");
+        }
+    }
+
     #[track_caller]
     fn check(method: &str, path: &str, expect: (&str, Permission, Origin, Upload)) {
         let method = Method::from_bytes(method.as_bytes()).unwrap();

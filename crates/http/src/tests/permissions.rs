@@ -10,6 +10,29 @@ use super::Fixture;
 use crate::HttpConfig;
 use crate::routes::ROUTES;
 
+/// Has a defect where objects are written.
+struct Defect;
+
+impl Permissions for Defect {
+    fn check(&self, _: &Caller, permission: Permission, _: Target<'_>) -> Result<()> {
+        assert_ne!(permission, Permission::Put, "a defect");
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_defect_is_answered_and_its_connection_lives_on() {
+    let fixture = Fixture::permitting(HttpConfig::default(), Arc::new(Defect)).await;
+    let mut client = fixture.connect().await;
+    for body in [&b""[..], b"x"] {
+        let failed = client.request("PUT", "/riak/b/k", &["Content-Type: text/plain"], body).await;
+        assert_eq!(failed.status, 500);
+        assert!(failed.text().starts_with("Error:\nthe request met a defect"), "{}", failed.text());
+        assert!(failed.header("server").is_some());
+    }
+    assert_eq!(client.get("/riak/b/k").await.status, 404);
+}
+
 /// Refuses all, and remembers what it was asked.
 #[derive(Default)]
 struct RefuseAll(Mutex<Vec<(Caller, Permission, String)>>);
