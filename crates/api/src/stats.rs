@@ -82,6 +82,7 @@ impl Stats {
             ("node_get_fsm_objsize", &self.objsize),
         ] {
             let (_, minute) = series.summary();
+            assert!(minute.mean() <= minute.highest, "{name}: the mean is above all values");
             out.push((format!("{name}_mean"), minute.mean().into()));
             for (word, share) in [("median", 0.5), ("95", 0.95), ("99", 0.99), ("100", 1.0)] {
                 out.push((format!("{name}_{word}"), minute.percentile(share).into()));

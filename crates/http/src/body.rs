@@ -38,6 +38,14 @@ pub(crate) struct Held {
 pub(crate) struct Share(#[expect(dead_code, reason = "held")] Option<OwnedSemaphorePermit>);
 
 impl Held {
+    fn new(buffer: BytesMut, share: Option<OwnedSemaphorePermit>, limit: usize) -> Self {
+        let steps = share.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        // I6: what is held is within its bound, and all of it is accounted for.
+        assert!(buffer.len() <= limit, "a body of {} bytes is above {limit}", buffer.len());
+        assert!(buffer.len() <= steps * limits::BODY_STEP_BYTES, "a body has too small a share");
+        Self { bytes: buffer.freeze(), share: Share(share) }
+    }
+
     /// Lets the bytes go and keeps their share, for what was made of them.
     pub(crate) fn into_share(self) -> Share {
         self.share
@@ -88,7 +96,7 @@ async fn read_within(
         buffer.extend_from_slice(&data);
     }
     *body = Body::empty();
-    Ok(Held { bytes: buffer.freeze(), share: Share(share) })
+    Ok(Held::new(buffer, share, limit))
 }
 
 /// Reads a body that is a document, of at most `limit` bytes, also one that comes gzipped: then of so
@@ -137,7 +145,7 @@ async fn inflate(bytes: &[u8], limit: usize, budget: &Budget) -> Result<Held, St
         // Others on this thread come first.
         tokio::task::yield_now().await;
     }
-    Ok(Held { bytes: buffer.freeze(), share: Share(share) })
+    Ok(Held::new(buffer, share, limit))
 }
 
 /// Takes of the budget what `bytes` need beyond what is held.
