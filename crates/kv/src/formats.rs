@@ -11,19 +11,22 @@ use mapring_types::{
     Release, Sibling, VersionVector, Versioned,
 };
 
-use crate::NewValue;
 use crate::peer::extent::{self, Extent};
 use crate::peer::wire::{self, *};
-use crate::repair::{AskHeads, AskRepair, Heads, Progress};
-use crate::scan::fold::{Cursor, Names, Selection, Slice};
-use crate::scan::select::{Clocks, Part};
+use crate::repair::answer::{AskHeads, AskRepair, Heads};
+use crate::scan::fold::{Cursor, Selection};
+use crate::scan::names::{Buckets, Keys, Names};
+use crate::scan::select::{AskClocks, Clocks, Part};
 use crate::staleness::holdings::{AskHoldings, Holdings};
 use crate::staleness::integrity;
+use crate::staleness::progress::Progress;
 use crate::staleness::status::ReplicationStatus;
+use crate::staleness::survey::{AskStaleness, StalenessReport};
 use crate::storage::actor;
 use crate::storage::graves::{self, Grave};
 use crate::storage::inflight::{Entry, Source, WriteMark};
-use crate::write::{Write, WriteQuorums};
+use crate::storage::slice::Slice;
+use crate::write::{NewValue, Write, WriteQuorums};
 
 fn id() -> ObjectId {
     ObjectId::new(BucketId::typed(&b"maps"[..], &b"b"[..]), &b"k\xff"[..])

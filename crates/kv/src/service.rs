@@ -8,17 +8,22 @@ use bytes::Bytes;
 use mapring_net::{Call, FrameStream, Service, distinct};
 use mapring_types::{Error, NodeId, Record, Result};
 
+use crate::limits;
 use crate::peer::wire::{
-    self, AskClocks, AskGraves, AskKnown, AskStaleness, Buckets, Bury, CoordinateAlone,
-    CoordinateIf, Fetch, Keys, Leave, Merge, MergePiece, Read, ReadPiece, ReadSlim, Received,
-    Remove, Replica, StalenessReport,
+    self, AskGraves, AskKnown, Bury, CoordinateAlone, CoordinateIf, Fetch, Leave, Merge,
+    MergePiece, Read, ReadPiece, ReadSlim, Received, Remove, Replica,
 };
-use crate::repair::{AskHeads, AskRepair};
+use crate::repair;
+use crate::repair::answer::{AskHeads, AskRepair};
 use crate::request::coordinate;
+use crate::request::requests::Requests;
+use crate::scan::names::{Buckets, Keys};
+use crate::scan::select::AskClocks;
+use crate::scan::{merge, names};
 use crate::staleness::holdings::AskHoldings;
 use crate::staleness::status::ReplicationStatus;
+use crate::staleness::survey::{AskStaleness, StalenessReport};
 use crate::write::Write;
-use crate::{Shared, limits};
 
 /// The numbers of all calls.
 const NUMBERS: [u8; 22] = [
@@ -51,18 +56,19 @@ const _: () = assert!(distinct(&NUMBERS), "two calls of one number");
 /// The service [`crate::SERVICE`]. Holds the store weakly: the transport, which the
 /// store holds, holds its services.
 pub(crate) struct KvService {
-    pub(crate) shared: Weak<Shared>,
+    pub(crate) requests: Weak<Requests>,
 }
 
 #[async_trait]
 impl Service for KvService {
     async fn call(&self, from: NodeId, operation: u8, body: Bytes) -> Result<Bytes> {
-        let Some(shared) = self.shared.upgrade().filter(|shared| !shared.stopping()) else {
+        let Some(requests) = self.requests.upgrade().filter(|requests| !requests.node.stopping())
+        else {
             return Err(Error::unavailable("objects are not served at present"));
         };
         let sender = wire::sender(&body)?;
-        shared.extents.hear(from, sender.incarnation, sender.position);
-        about_objects(&shared, from, operation, &body).await
+        requests.peers.extents.hear(from, sender.incarnation, sender.position);
+        about_objects(&requests, from, operation, &body).await
     }
 
     async fn open(&self, _from: NodeId, operation: u8, _body: Bytes) -> Result<FrameStream> {
@@ -72,7 +78,7 @@ impl Service for KvService {
 
 /// What reads and changes single objects.
 async fn about_objects(
-    shared: &Arc<Shared>,
+    requests: &Arc<Requests>,
     from: NodeId,
     operation: u8,
     body: &[u8],
@@ -80,130 +86,158 @@ async fn about_objects(
     match operation {
         Read::OPERATION => {
             let read = async |Read { replica, id }| {
-                let had = shared.read_here(replica, id).await;
-                had.and_then(|had| shared.in_one_message(had))
+                let had = requests.read_here(replica, id).await;
+                had.and_then(|had| requests.in_one_message(had))
             };
-            at_replica(shared, body, |call: &Read| call.replica, read).await
+            at_replica(requests, body, |call: &Read| call.replica, read).await
         }
         Merge::OPERATION => {
             let merge = async |Merge { replica, id, record, mark }| {
-                shared.vnodes.merge(replica.vnode, id, record, mark).await
+                requests.node.vnodes.merge(replica.vnode, id, record, mark).await
             };
-            at_replica(shared, body, |call: &Merge| call.replica, merge).await
+            at_replica(requests, body, |call: &Merge| call.replica, merge).await
         }
         MergePiece::OPERATION => {
             let merge = async |MergePiece { replica, id, piece, mark }| match piece.decode() {
-                Ok(piece) => shared.vnodes.merge_piece(replica.vnode, id, piece, mark).await,
+                Ok(piece) => requests.node.vnodes.merge_piece(replica.vnode, id, piece, mark).await,
                 Err(error) => Err(error.context(&id)),
             };
-            at_replica(shared, body, |call: &MergePiece| call.replica, merge).await
+            at_replica(requests, body, |call: &MergePiece| call.replica, merge).await
         }
         ReadPiece::OPERATION => {
-            let read = async |call: ReadPiece, plan| shared.give_piece(plan, call).await;
-            answer(shared, body, read).await
+            let read = async |call: ReadPiece, plan| requests.give_piece(plan, call).await;
+            answer(requests, body, read).await
         }
         ReadSlim::OPERATION => {
             let read = async |ReadSlim { replica, id, vtag }| {
-                shared.read_slim_here(replica, id, vtag.as_deref()).await
+                requests.read_slim_here(replica, id, vtag.as_deref()).await
             };
-            at_replica(shared, body, |call: &ReadSlim| call.replica, read).await
+            at_replica(requests, body, |call: &ReadSlim| call.replica, read).await
         }
         Leave::OPERATION => {
-            let leave = async |call: Leave| shared.leave_here(call).await;
-            at_replica(shared, body, |call: &Leave| call.replica, leave).await
+            let leave = async |call: Leave| requests.leave_here(call).await;
+            at_replica(requests, body, |call: &Leave| call.replica, leave).await
         }
         Write::OPERATION => {
-            answer(shared, body, async |write: Write, _| coordinate(shared, write).await).await
+            answer(requests, body, async |write: Write, _| coordinate(requests, write).await).await
         }
         CoordinateAlone::OPERATION => {
-            answer(shared, body, async |CoordinateAlone(write), _| {
-                coordinate(shared, Write { alone: true, ..write }).await
+            answer(requests, body, async |CoordinateAlone(write), _| {
+                coordinate(requests, Write { alone: true, ..write }).await
             })
             .await
         }
         CoordinateIf::OPERATION => {
-            answer(shared, body, async |CoordinateIf(write, unchanged), _| {
+            answer(requests, body, async |CoordinateIf(write, unchanged), _| {
                 let write = Write { unchanged: Some(unchanged), alone: true, ..write };
-                coordinate(shared, write).await
+                coordinate(requests, write).await
             })
             .await
         }
         Remove::OPERATION => {
             let remove = async |Remove { replica, id, clock }| {
-                shared.vnodes.reap(replica.vnode, id, clock).await
+                requests.node.vnodes.reap(replica.vnode, id, clock).await
             };
-            at_replica(shared, body, |call: &Remove| call.replica, remove).await
+            at_replica(requests, body, |call: &Remove| call.replica, remove).await
         }
-        _ => about_slices(shared, from, operation, body).await,
+        _ => about_slices(requests, from, operation, body).await,
     }
 }
 
 /// What reads many objects, and brings replicas together.
 async fn about_slices(
-    shared: &Arc<Shared>,
+    requests: &Arc<Requests>,
     from: NodeId,
     operation: u8,
     body: &[u8],
 ) -> Result<Bytes> {
     match operation {
         Keys::OPERATION => {
-            answer(shared, body, async |call: Keys, _| shared.keys_here(call).await).await
+            answer(requests, body, async |call: Keys, _| {
+                names::keys_here(&requests.staleness, call).await
+            })
+            .await
         }
         Buckets::OPERATION => {
-            answer(shared, body, async |call: Buckets, _| shared.buckets_here(call).await).await
+            answer(requests, body, async |call: Buckets, _| {
+                names::buckets_here(&requests.staleness, call).await
+            })
+            .await
         }
         AskClocks::OPERATION => {
             let replica = |call: &AskClocks| Replica { vnode: call.part.vnode, primary: true };
-            let clocks = async |call: AskClocks| shared.clocks_here(call).await;
-            at_replica(shared, body, replica, clocks).await
+            let clocks =
+                async |call: AskClocks| merge::clocks_here(&requests.staleness, call).await;
+            at_replica(requests, body, replica, clocks).await
         }
         AskHeads::OPERATION => {
-            answer(shared, body, async |call: AskHeads, _| shared.heads_here(call).await).await
+            answer(requests, body, async |call: AskHeads, _| {
+                repair::answer::heads_here(&requests.staleness, call).await
+            })
+            .await
         }
         Fetch::OPERATION => {
-            answer(shared, body, async |call: Fetch, _| shared.fetch_here(call).await).await
+            answer(requests, body, async |call: Fetch, _| {
+                repair::answer::fetch_here(&requests.staleness, call).await
+            })
+            .await
         }
         AskGraves::OPERATION => {
-            answer(shared, body, async |call: AskGraves, _| shared.graves_here(call).await).await
+            answer(requests, body, async |call: AskGraves, _| {
+                repair::answer::graves_here(&requests.staleness, call).await
+            })
+            .await
         }
         Bury::OPERATION => {
-            answer(shared, body, async |call: Bury, _| shared.bury_here(call).await).await
+            answer(requests, body, async |call: Bury, _| {
+                repair::answer::bury_here(&requests.staleness, call).await
+            })
+            .await
         }
         AskKnown::OPERATION => {
-            answer(shared, body, async |call: AskKnown, _| shared.known_here(call).await).await
+            answer(requests, body, async |call: AskKnown, _| {
+                repair::answer::known_here(&requests.staleness, call).await
+            })
+            .await
         }
-        _ => about_nodes(shared, from, operation, body).await,
+        _ => about_nodes(requests, from, operation, body).await,
     }
 }
 
 /// What nodes know of each other.
 async fn about_nodes(
-    shared: &Arc<Shared>,
+    requests: &Arc<Requests>,
     from: NodeId,
     operation: u8,
     body: &[u8],
 ) -> Result<Bytes> {
     match operation {
         AskStaleness::OPERATION => {
-            answer(shared, body, async |call: AskStaleness, _| {
-                let behind = shared.staleness_here(call).await?;
-                Ok(StalenessReport { yours: shared.extents.of(from), ..behind })
+            answer(requests, body, async |call: AskStaleness, _| {
+                let behind = requests.staleness.staleness_here(call).await?;
+                Ok(StalenessReport { yours: requests.peers.extents.of(from), ..behind })
             })
             .await
         }
         AskRepair::OPERATION => {
-            answer(shared, body, async |_: AskRepair, _| Ok(shared.repair_here())).await
+            answer(requests, body, async |_: AskRepair, _| {
+                Ok(repair::answer::repair_here(&requests.staleness))
+            })
+            .await
         }
         ReplicationStatus::OPERATION => {
-            answer(shared, body, async |status: ReplicationStatus, _| {
-                shared.hear(from, &status).await?;
-                shared.calm.heard(from);
+            answer(requests, body, async |status: ReplicationStatus, _| {
+                requests.staleness.hear(from, &status).await?;
+                requests.peers.reports.heard(from);
                 Ok(())
             })
             .await
         }
         AskHoldings::OPERATION => {
-            answer(shared, body, async |_: AskHoldings, _| shared.holdings_here().await).await
+            answer(requests, body, async |_: AskHoldings, _| {
+                requests.staleness.holdings_here().await
+            })
+            .await
         }
         _ => Err(Error::invalid(format!("unknown operation {operation} on objects"))),
     }
@@ -212,42 +246,42 @@ async fn about_nodes(
 /// Does what is asked by a node with a plan of a version, and encodes what became of it: in the version
 /// of the question, which its sender knows.
 async fn answer<C: Call>(
-    shared: &Shared,
+    requests: &Requests,
     body: &[u8],
     work: impl AsyncFnOnce(C, u64) -> Result<C::Answer>,
 ) -> Result<Bytes> {
     let Received { version, sender, call } = wire::decode(body)?;
     let outcome = work(call, sender.plan).await;
-    wire::encode_answer::<C>(version, shared.sender(), outcome)
+    wire::encode_answer::<C>(version, requests.peers.sender(), outcome)
 }
 
 /// As [`answer`], unless the call is for a replica that has moved elsewhere.
 async fn at_replica<C: Call>(
-    shared: &Shared,
+    requests: &Requests,
     body: &[u8],
     replica: impl Fn(&C) -> Replica,
     work: impl AsyncFnOnce(C) -> Result<C::Answer>,
 ) -> Result<Bytes> {
-    answer(shared, body, async |call: C, plan| {
-        shared.admit(&shared.parts.cluster.view(), plan, replica(&call))?;
+    answer(requests, body, async |call: C, plan| {
+        requests.peers.admit(&requests.node.view(), plan, replica(&call))?;
         work(call).await
     })
     .await
 }
 
-async fn coordinate(shared: &Arc<Shared>, write: Write) -> Result<Record> {
-    if shared.pauses.was_paused() || is_old(shared, &write) {
+async fn coordinate(requests: &Arc<Requests>, write: Write) -> Result<Record> {
+    if requests.peers.pauses.was_paused() || is_old(requests, &write) {
         return Err(Error::unavailable("the write was on its way for too long"));
     }
-    let written = coordinate::forwarded(shared, write).await?;
-    Ok(Record::encode_for(&coordinate::shown(shared, written), shared.vnodes.release()))
+    let written = coordinate::forwarded(requests, write).await?;
+    Ok(Record::encode_for(&coordinate::shown(requests, written), requests.node.vnodes.release()))
 }
 
 /// Whether a write lay on its way for so long that its sender has turned to another node, and
 /// others may have been made over it. Where the clocks of two nodes differ by more than this, the
 /// sender turns to another node in vain at worst, and coordinates by itself.
-fn is_old(shared: &Shared, write: &Write) -> bool {
-    let age = shared.parts.clock.now_micros().saturating_sub(write.sent_at);
+fn is_old(requests: &Requests, write: &Write) -> bool {
+    let age = requests.node.parts.clock.now_micros().saturating_sub(write.sent_at);
     let patience = limits::FORWARD_PATIENCE + limits::transfer(write.value.body.len());
     Duration::from_micros(age) >= patience + limits::CLOCK_GRACE
 }

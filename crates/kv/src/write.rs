@@ -1,10 +1,20 @@
 //! A write on its way: the same value at the node that was asked, between nodes and in the storage.
 
+use bytes::Bytes;
 use mapring_ring::Partition;
-use mapring_types::{ObjectId, Quorum, VersionVector};
+use mapring_types::{Metadata, ObjectId, Quorum, VersionVector};
 use serde::{Deserialize, Serialize};
 
-use crate::{NewValue, PutOptions};
+/// A value to be written.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct NewValue {
+    /// What it carries beside its bytes.
+    pub metadata: Metadata,
+    /// The bytes.
+    pub body: Bytes,
+    /// Whether it is a tombstone.
+    pub deleted: bool,
+}
 
 /// How many replicas a write is to have, as far as its client says.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,13 +22,6 @@ pub(crate) struct WriteQuorums {
     pub(crate) w: Quorum,
     pub(crate) dw: Quorum,
     pub(crate) pw: Quorum,
-}
-
-impl WriteQuorums {
-    pub(crate) fn of(options: &PutOptions) -> Self {
-        let PutOptions { w, dw, pw, .. } = *options;
-        Self { w, dw, pw }
-    }
 }
 
 /// See the module. Sent as it is; what is not sent with it says the call that it is sent by: itself, or
@@ -42,7 +45,7 @@ pub(crate) struct Write {
     pub(crate) quorums: WriteQuorums,
     /// How long the client still waits, in milliseconds.
     pub(crate) timeout_ms: u64,
-    /// See [`PutOptions::unchanged`].
+    /// See [`crate::PutOptions::unchanged`].
     #[serde(skip)]
     pub(crate) unchanged: Option<VersionVector>,
     /// Whether the vnode was chosen to be the only one that coordinates, should the object be near a
@@ -53,8 +56,7 @@ pub(crate) struct Write {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-    use mapring_types::{ActorId, BucketId, Dot, Metadata};
+    use mapring_types::{ActorId, BucketId, Dot};
 
     use super::*;
 

@@ -9,7 +9,7 @@ use std::sync::Weak;
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep};
 
-use crate::{Shared, limits};
+use crate::limits;
 
 /// See the module.
 pub(crate) struct PauseDetector(Mutex<State>);
@@ -43,11 +43,11 @@ impl PauseDetector {
 }
 
 /// The background task.
-pub(crate) async fn run(shared: Weak<Shared>) {
+pub(crate) async fn run(pauses: Weak<PauseDetector>) {
     loop {
         sleep(limits::PAUSE_TICK).await;
-        let Some(shared) = shared.upgrade() else { return };
-        shared.pauses.tick();
+        let Some(pauses) = pauses.upgrade() else { return };
+        pauses.tick();
     }
 }
 

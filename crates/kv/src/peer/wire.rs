@@ -4,25 +4,18 @@
 //! A peer's own refusal travels inside the answer, so that an error of the transport always means
 //! that the peer could not be asked. Requests and answers carry the sender's plan version.
 
-use std::collections::BTreeSet;
-
 use bytes::Bytes;
 use mapring_net::{Call, ServiceId, calls};
 use mapring_ring::Partition;
 use mapring_types::error::WireError;
 use mapring_types::versioned::{self, Nothing};
-use mapring_types::{
-    BucketId, Dot, Error, NodeId, ObjectId, Record, Release, Result, VersionVector, Versioned,
-};
+use mapring_types::{Dot, Error, ObjectId, Record, Release, Result, VersionVector, Versioned};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::peer::extent::Extent;
-use crate::scan::fold::{Names, Slice};
-use crate::scan::select::{Clocks, Part};
-use crate::staleness::status::ReplicationStatus;
 use crate::storage::graves::{self, Grave};
-use crate::storage::inflight::{Source, WriteMark};
+use crate::storage::inflight::WriteMark;
+use crate::storage::slice::Slice;
 use crate::write::Write;
 
 /// Room for most messages, in bytes.
@@ -38,12 +31,7 @@ calls!(SERVICE;
     Merge = 2 => (),
     Write = 3 => Record,
     Remove = 4 => bool,
-    Keys = 5 => Names,
-    Buckets = 6 => Names,
-    AskStaleness = 7 => StalenessReport,
-    ReplicationStatus = 8 => (),
     Fetch = 21 => Vec<Option<Record>>,
-    AskClocks = 23 => Clocks,
     AskGraves = 24 => graves::Page,
     Bury = 25 => (),
     AskKnown = 26 => Vec<bool>,
@@ -225,47 +213,6 @@ pub(crate) struct Remove {
     pub(crate) clock: VersionVector,
 }
 
-/// A page of live keys.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Keys {
-    pub(crate) slice: Slice,
-    pub(crate) bucket: BucketId,
-}
-
-/// A page of bucket names.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Buckets {
-    pub(crate) slice: Slice,
-    pub(crate) bucket_type: Bytes,
-}
-
-/// Asks which replicas have missed writes.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(crate) struct AskStaleness {
-    /// Whether the receiver answers only once its writes under way have settled.
-    pub(crate) settle: bool,
-    /// The receiver first recovers the in-doubt writes of these.
-    pub(crate) recover: Vec<Source>,
-    /// Nodes that have failed who asks: the receiver's writes do not wait for them to settle.
-    pub(crate) without: BTreeSet<NodeId>,
-}
-
-/// Replicas that lack acknowledged writes, as far as one node knows.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct StalenessReport {
-    /// The node's replication status.
-    pub(crate) status: ReplicationStatus,
-    /// Whether the node cannot yet exclude that its own vnodes lack something: it has started, and
-    /// not every member has told it since that it holds nothing for it.
-    pub(crate) catching_up: bool,
-    /// Whose writes the node has taken and does not know to have settled.
-    pub(crate) in_flight: Vec<Source>,
-    /// The last statuses of the other members that it remembers.
-    pub(crate) remembered: Vec<(NodeId, ReplicationStatus)>,
-    /// How far it remembers the data of the node that asks to have been.
-    pub(crate) yours: Option<Extent>,
-}
-
 /// Asks for a page of graves.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct AskGraves {
@@ -291,14 +238,6 @@ pub(crate) struct AskKnown {
 pub(crate) struct Bury {
     pub(crate) vnode: Partition,
     pub(crate) graves: Vec<(ObjectId, Grave)>,
-}
-
-/// Asks for a page of names and clocks at the places of a selection.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct AskClocks {
-    pub(crate) part: Part,
-    /// Objects in it at most.
-    pub(crate) most: u64,
 }
 
 /// The version in which those who know `release` read messages.

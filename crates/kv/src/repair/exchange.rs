@@ -12,18 +12,17 @@ use std::sync::Arc;
 use futures::StreamExt;
 use mapring_engine::{ScanDepth, ScanRange};
 use mapring_net::{Call, Class};
-use mapring_ring::{Partition, PreferenceEntry};
+use mapring_ring::PreferenceEntry;
 use mapring_types::limits::LEASE;
 use mapring_types::{BucketId, Error, ErrorKind, ObjectId, Record, Result, VersionVector};
 
-use super::Slice;
-use super::answer::{AskHeads, Heads};
-use super::sources::Source;
+use crate::limits;
 use crate::peer::wire::{AskGraves, AskKnown, Bury, Fetch};
-use crate::scan::fold;
+use crate::repair::answer::{AskHeads, Heads};
+use crate::repair::sources::{Slice, Source};
+use crate::staleness::state::Staleness;
 use crate::storage::graves::{self, Grave};
 use crate::storage::objects::Core;
-use crate::{Shared, limits};
 
 /// A page of a comparison.
 #[derive(Default)]
@@ -39,14 +38,14 @@ struct Compared {
 }
 
 /// The exchange of one slice with one other replica.
-pub(super) struct Exchange<'a> {
-    pub(super) shared: &'a Arc<Shared>,
-    pub(super) slice: Slice,
-    pub(super) with: Source,
+pub(crate) struct Exchange<'a> {
+    pub(crate) staleness: &'a Arc<Staleness>,
+    pub(crate) slice: Slice,
+    pub(crate) with: Source,
     /// The further replicas that can be asked whether they know an object.
-    pub(super) others: &'a [Source],
+    pub(crate) others: &'a [Source],
     /// Whether what the filling relies on still holds.
-    pub(super) check: &'a (dyn Fn() -> Result<()> + Send + Sync),
+    pub(crate) check: &'a (dyn Fn() -> Result<()> + Send + Sync),
 }
 
 impl Exchange<'_> {
@@ -55,7 +54,7 @@ impl Exchange<'_> {
     /// # Errors
     /// What the check gives, `Storage`, `Corrupt`; `Unavailable` and `Timeout` of the other replica,
     /// with its name.
-    pub(super) async fn run(&self) -> Result<()> {
+    pub(crate) async fn run(&self) -> Result<()> {
         let mut after = None;
         loop {
             (self.check)()?;
@@ -73,7 +72,7 @@ impl Exchange<'_> {
                 there.retain(|id, _| *id > upto);
                 after = Some(upto);
             }
-            self.shared.integrity.report(|progress| progress.compared += compared);
+            self.staleness.integrity.report(|progress| progress.compared += compared);
             match next {
                 Some(last) => after = Some(last),
                 None => return Ok(()),
@@ -83,8 +82,8 @@ impl Exchange<'_> {
 
     async fn ask<C: Call>(&self, of: &Source, call: &C) -> Result<C::Answer> {
         let patience = LEASE + limits::transfer(limits::RECORD_BYTES);
-        let asked = self.shared.ask(of.node, Class::Background, call, patience);
-        let name = self.shared.name(of.node);
+        let asked = self.staleness.peers.ask(of.node, Class::Background, call, patience);
+        let name = self.staleness.node.name(of.node);
         asked.await.flat().map_err(|error| error.context(format!("node {name} ({})", of.node)))
     }
 
@@ -92,15 +91,16 @@ impl Exchange<'_> {
     ///
     /// # Errors
     /// As [`Exchange::run`].
-    pub(super) async fn take_graves(&self) -> Result<()> {
+    pub(crate) async fn take_graves(&self) -> Result<()> {
         let mut after = None;
         loop {
             (self.check)()?;
             let request = AskGraves { slice: self.slice.at(self.with.vnode, after) };
             let page: graves::Page = self.ask(&self.with, &request).await?;
             if !page.graves.is_empty() {
-                let removed = self.shared.vnodes.bury_all(self.slice.vnode, page.graves).await?;
-                self.shared.integrity.report(|progress| progress.removed += removed as u64);
+                let removed =
+                    self.staleness.node.vnodes.bury_all(self.slice.vnode, page.graves).await?;
+                self.staleness.integrity.report(|progress| progress.removed += removed as u64);
             }
             match page.next {
                 Some(last) => after = Some(last),
@@ -112,7 +112,7 @@ impl Exchange<'_> {
     /// Whether an object has a replica at a place of its list. Of a bucket type that nobody knows at
     /// present, perhaps because the metadata is of an earlier time, as many are assumed as is usual.
     fn belongs(&self) -> impl Fn(&BucketId, u16) -> bool + use<> {
-        let view = self.shared.parts.cluster.view();
+        let view = self.staleness.node.view();
         let usual = mapring_types::BucketProps::typed().n_val;
         move |bucket, place| {
             view.props(bucket).map_or(usual, |props| props.n_val) > u32::from(place)
@@ -181,7 +181,7 @@ impl Exchange<'_> {
             }
             Ok(found)
         };
-        self.shared.vnodes.run(work).await
+        self.staleness.node.vnodes.run(work).await
     }
 
     async fn fetch(&self, mut stale: Vec<ObjectId>) -> Result<()> {
@@ -192,8 +192,11 @@ impl Exchange<'_> {
                 Err(error) if error.kind() == ErrorKind::TooLarge => {
                     let (from, id) = (self.with, stale.remove(0));
                     let vnode = self.slice.vnode;
-                    self.shared.fetch_in_pieces(vnode, from.node, from.vnode, id, LEASE).await?;
-                    self.shared.integrity.report(|progress| progress.fetched += 1);
+                    self.staleness
+                        .peers
+                        .fetch_in_pieces(vnode, from.node, from.vnode, id, LEASE)
+                        .await?;
+                    self.staleness.integrity.report(|progress| progress.fetched += 1);
                     continue;
                 }
                 fetched => fetched?,
@@ -209,9 +212,9 @@ impl Exchange<'_> {
                 .collect();
             stale = rest;
             let fetched = got.len() as u64;
-            self.shared.vnodes.merge_all(self.slice.vnode, got).await?;
+            self.staleness.node.vnodes.merge_all(self.slice.vnode, got).await?;
             metrics::counter!("mapring_kv_repaired_objects_total").increment(fetched);
-            self.shared.integrity.report(|progress| progress.fetched += fetched);
+            self.staleness.integrity.report(|progress| progress.fetched += fetched);
         }
         Ok(())
     }
@@ -230,10 +233,10 @@ impl Exchange<'_> {
     async fn give(&self, more: Vec<(ObjectId, bool)>) -> Result<()> {
         if mapring_types::failpoint!(RepairDeletes) {
             for (id, _) in more.into_iter().filter(|(_, alone)| *alone) {
-                let read = self.shared.vnodes.read(self.slice.vnode, id.clone()).await?;
+                let read = self.staleness.node.vnodes.read(self.slice.vnode, id.clone()).await?;
                 if let Some(record) = read {
                     let clock = Record::decode_without_bodies(&record.head)?.clock;
-                    self.shared.vnodes.let_go(self.slice.vnode, id, clock).await?;
+                    self.staleness.node.vnodes.let_go(self.slice.vnode, id, clock).await?;
                 }
             }
             return Ok(());
@@ -244,7 +247,7 @@ impl Exchange<'_> {
                 %id,
                 "only this replica has this object, and nobody proves that it was deleted: it is kept"
             );
-            self.shared.integrity.report(|progress| progress.keep(&id));
+            self.staleness.integrity.report(|progress| progress.keep(&id));
         }
         let ids = more.into_iter().map(|(id, _)| self.give_one(id));
         let mut given = futures::stream::iter(ids).buffered(limits::SLICES_AT_ONCE);
@@ -256,15 +259,15 @@ impl Exchange<'_> {
 
     async fn give_one(&self, id: ObjectId) -> Result<()> {
         (self.check)()?;
-        let read = self.shared.vnodes.read(self.slice.vnode, id.clone()).await?;
+        let read = self.staleness.node.vnodes.read(self.slice.vnode, id.clone()).await?;
         let Some(record) = read else { return Ok(()) };
         let Source { vnode, node, .. } = self.with;
         let entry = PreferenceEntry { vnode, node, primary: true };
         let patience = LEASE + limits::transfer(record.len());
         let class = Class::Background;
-        let given = self.shared.merge_at(entry, id.clone(), record, None, class, patience);
+        let given = self.staleness.peers.merge_at(entry, id.clone(), record, None, class, patience);
         given.await.map_err(|error| error.context(&id))?;
-        self.shared.integrity.report(|progress| progress.given += 1);
+        self.staleness.integrity.report(|progress| progress.given += 1);
         Ok(())
     }
 
@@ -286,12 +289,5 @@ impl Exchange<'_> {
             }
         }
         ids
-    }
-}
-
-impl Slice {
-    /// The same slice at a vnode, from some place on.
-    fn at(&self, vnode: Partition, after: Option<ObjectId>) -> fold::Slice {
-        fold::Slice { vnode, home: self.home, after }
     }
 }

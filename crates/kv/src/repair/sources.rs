@@ -3,7 +3,25 @@
 use std::collections::BTreeSet;
 
 use mapring_ring::{OwnershipPlan, Partition};
-use mapring_types::NodeId;
+use mapring_types::{NodeId, ObjectId};
+
+use crate::storage::slice;
+
+/// A part of a vnode of this node: the objects of one home partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Slice {
+    pub(crate) vnode: Partition,
+    pub(crate) home: Partition,
+    /// The vnode's place in the list of the home partition's replicas.
+    pub(crate) place: u16,
+}
+
+impl Slice {
+    /// The same slice at a vnode, from some place on.
+    pub(crate) fn at(&self, vnode: Partition, after: Option<ObjectId>) -> slice::Slice {
+        slice::Slice { vnode, home: self.home, after }
+    }
+}
 
 /// What a replica is good for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +57,13 @@ pub(crate) struct Sources {
     /// For some number of replicas there is no complete one: what all others have together is taken
     /// for all there is.
     pub(crate) uncertain: bool,
+}
+
+impl Sources {
+    /// The replicas: each a vnode and its node.
+    pub(crate) fn replicas(&self) -> Vec<(Partition, NodeId)> {
+        self.all.iter().map(|source| (source.vnode, source.node)).collect()
+    }
 }
 
 /// The sources of the slice of `home` at a place of its list, on node `me`.

@@ -14,23 +14,26 @@ use mapring_types::{Error, ErrorKind, NodeId, Object, ObjectId, Record, Result};
 use tokio::sync::{OwnedSemaphorePermit, SetOnce};
 use tokio::time::{Instant, sleep_until};
 
+use crate::limits;
+use crate::request::options::deadline;
 use crate::request::pending::Pending;
 use crate::request::quorum::Verdict;
 use crate::request::quorum::write::{WriteCore, spread};
+use crate::request::requests::Requests;
 use crate::request::sole;
 use crate::request::terms::Terms;
 use crate::staleness::settle::Unsettling;
 use crate::storage::stamp::{Stamped, Stamping};
+use crate::view::{self, home};
 use crate::write::Write;
-use crate::{Shared, deadline, home, limits};
 
 /// Coordinates a write that another node was asked for.
 ///
 /// # Errors
 /// As [`coordinate`].
-pub(crate) async fn forwarded(shared: &Arc<Shared>, write: Write) -> Result<Object> {
-    let terms = Terms::of(shared, &write).await?;
-    coordinate(shared, write, terms).await
+pub(crate) async fn forwarded(requests: &Arc<Requests>, write: Write) -> Result<Object> {
+    let terms = Terms::of(requests, &write).await?;
+    coordinate(requests, write, terms).await
 }
 
 /// Coordinates a write at a vnode of this node.
@@ -38,20 +41,30 @@ pub(crate) async fn forwarded(shared: &Arc<Shared>, write: Write) -> Result<Obje
 /// # Errors
 /// As [`crate::Kv::put`], and `OtherCoordinator` where the object is near a limit and another node
 /// decides.
-pub(crate) async fn coordinate(shared: &Arc<Shared>, write: Write, terms: Terms) -> Result<Object> {
-    let view = shared.parts.cluster.view();
+pub(crate) async fn coordinate(
+    requests: &Arc<Requests>,
+    write: Write,
+    terms: Terms,
+) -> Result<Object> {
+    let view = requests.node.view();
     let home = home(&view, &write.id);
-    let list = shared.list(&view, home, terms.need.n, &BTreeSet::new());
+    let list = view::list(&view, home, terms.need.n, &BTreeSet::new());
     let Some(place) = list.primaries.iter().find(|entry| entry.vnode == write.vnode) else {
         let message = format!("{}: vnode {} holds no replica", write.id, write.vnode);
         return Err(Error::new(ErrorKind::WrongPlan, message));
     };
     // Who asks may know better which primaries are down: then this node stands in for one.
-    let own = PreferenceEntry { node: shared.me, primary: place.node == shared.me, ..*place };
+    let own = PreferenceEntry {
+        node: requests.node.me,
+        primary: place.node == requests.node.me,
+        ..*place
+    };
     if own.primary {
         // Right after the start a little is waited for what is known of the data here.
-        let _ = tokio::time::timeout(limits::CONFIRM_PATIENCE, shared.integrity.tried()).await;
-        shared.integrity.admit(own.vnode, home)?;
+        let _ =
+            tokio::time::timeout(limits::CONFIRM_PATIENCE, requests.staleness.integrity.tried())
+                .await;
+        requests.staleness.integrity.admit(own.vnode, home)?;
     }
     let fresh_core = || WriteCore::new(terms.need, spread(&view, &list.primaries));
     let mut core = fresh_core();
@@ -64,9 +77,9 @@ pub(crate) async fn coordinate(shared: &Arc<Shared>, write: Write, terms: Terms)
         return Err(error.context(&write.id));
     }
     let writer = Writer {
-        tail: shared.tail(write.value.body.len()),
-        unsettled: shared.unsettled.begin(),
-        shared: shared.clone(),
+        tail: requests.tail(write.value.body.len()),
+        unsettled: requests.staleness.unsettled.begin(),
+        requests: requests.clone(),
         id: write.id.clone(),
         home,
         core: fresh_core(),
@@ -87,24 +100,24 @@ pub(crate) async fn coordinate(shared: &Arc<Shared>, write: Write, terms: Terms)
 
 /// Stamps a write to an object near a limit, if this node is the one that does.
 async fn stamp_alone(
-    shared: Arc<Shared>,
+    requests: Arc<Requests>,
     own: PreferenceEntry,
     n: u32,
     write: Write,
     stamping: Stamping,
 ) -> Result<Stamped> {
-    let entries = shared.entries(&write.id, n, &BTreeSet::new());
-    let first = sole::coordinator(&entries, &shared.stale_vnodes());
+    let entries = requests.node.entries(&write.id, n, &BTreeSet::new());
+    let first = sole::coordinator(&entries, &requests.staleness.stale_vnodes());
     if !write.alone && first.is_none_or(|first| first.vnode != own.vnode) {
         return Ok(Stamped::Near(Box::new(write)));
     }
-    sole::take(shared.clone(), write.id.clone(), own, entries).await;
-    shared.vnodes.stamp(write, Stamping { sharers: 1, ..stamping }).await
+    sole::take(requests.clone(), write.id.clone(), own, entries).await;
+    requests.node.vnodes.stamp(write, Stamping { sharers: 1, ..stamping }).await
 }
 
 /// What is answered of a written object: of one that is not read whole the newest value alone.
-pub(crate) fn shown(shared: &Shared, mut object: Object) -> Object {
-    if object.body_bytes() > shared.parts.config.sizes.read_bytes {
+pub(crate) fn shown(requests: &Requests, mut object: Object) -> Object {
+    if object.body_bytes() > requests.node.parts.config.sizes.read_bytes {
         object.resolve_to_newest();
     }
     object
@@ -119,7 +132,7 @@ struct Stored {
 
 /// One write under way at its coordinator.
 struct Writer {
-    shared: Arc<Shared>,
+    requests: Arc<Requests>,
     id: ObjectId,
     home: Partition,
     terms: Terms,
@@ -157,11 +170,11 @@ impl Writer {
         let Terms { need, resolution } = self.terms;
         let sharers = usize::try_from(need.n).unwrap_or(usize::MAX);
         let stamping = Stamping { number: self.unsettled.number(), resolution, sharers };
-        let stamped = match self.shared.vnodes.stamp(write, stamping).await? {
+        let stamped = match self.requests.node.vnodes.stamp(write, stamping).await? {
             Stamped::Near(write) => {
                 // Boxed: it is seldom, and would make every write's state larger.
-                let shared = self.shared.clone();
-                Box::pin(stamp_alone(shared, own, need.n, *write, stamping)).await?
+                let requests = self.requests.clone();
+                Box::pin(stamp_alone(requests, own, need.n, *write, stamping)).await?
             }
             stamped => stamped,
         };
@@ -182,7 +195,7 @@ impl Writer {
         }
         if let Some(reply) = self.reply.take() {
             if self.is_everywhere() {
-                self.shared.stats.count_fallback_writes(self.core.fallbacks());
+                self.requests.node.stats.count_fallback_writes(self.core.fallbacks());
             } else {
                 mapring_net::task::spawn(self.finish());
             }
@@ -209,17 +222,18 @@ impl Writer {
 
     /// Whether every primary is known to have the write.
     fn is_everywhere(&self) -> bool {
-        let covered = |entry: &PreferenceEntry| self.core.covers(entry.vnode, self.shared.me);
+        let covered =
+            |entry: &PreferenceEntry| self.core.covers(entry.vnode, self.requests.node.me);
         self.pending.is_empty() && self.primaries().iter().all(covered)
     }
 
     /// The primaries as they are now.
     fn primaries(&self) -> Cow<'_, [PreferenceEntry]> {
-        let view = self.shared.parts.cluster.view();
+        let view = self.requests.node.view();
         match &self.listed {
             Some((last, _, primaries)) if Arc::ptr_eq(last, &view) => Cow::Borrowed(primaries),
             _ => {
-                let list = self.shared.list(&view, self.home, self.terms.need.n, &BTreeSet::new());
+                let list = view::list(&view, self.home, self.terms.need.n, &BTreeSet::new());
                 Cow::Owned(list.primaries)
             }
         }
@@ -274,14 +288,14 @@ impl Writer {
 
     /// Sends the write to the replicas that the list names by now and that have not got it.
     fn widen(&mut self) {
-        let view = self.shared.parts.cluster.view();
+        let view = self.requests.node.view();
         let same = |(last, excluded, _): &(Arc<View>, usize, _)| {
             Arc::ptr_eq(last, &view) && *excluded == self.excluded.len()
         };
         if self.listed.as_ref().is_some_and(same) {
             return;
         }
-        let list = self.shared.list(&view, self.home, self.terms.need.n, &self.excluded);
+        let list = view::list(&view, self.home, self.terms.need.n, &self.excluded);
         for entry in list.entries {
             if let Some(index) = self.core.add(entry) {
                 self.send(index, entry);
@@ -291,11 +305,11 @@ impl Writer {
     }
 
     fn send(&mut self, index: usize, entry: PreferenceEntry) {
-        let (shared, id) = (self.shared.clone(), self.id.clone());
+        let (requests, id) = (self.requests.clone(), self.id.clone());
         let record = self.stored.record.clone();
-        let mark = Some(shared.vnodes.in_flight().own(self.unsettled.number()));
+        let mark = Some(requests.node.vnodes.in_flight().own(self.unsettled.number()));
         let patience = limits::REPLICA_PATIENCE + self.transfer();
-        let given_up = shared.suspicion.given_up(entry.node);
+        let given_up = requests.peers.suspicion.given_up(entry.node);
         let answered = self.answered.clone();
         // Whoever still waits for the answer need not share the suspicion of others.
         let given_up = async move {
@@ -304,7 +318,7 @@ impl Writer {
         };
         self.pending.push(async move {
             let class = Class::Foreground;
-            let merged = shared.merge_at(entry, id, record, mark, class, patience);
+            let merged = requests.peers.merge_at(entry, id, record, mark, class, patience);
             tokio::select! {
                 biased;
                 merged = merged => (index, merged),
@@ -343,9 +357,9 @@ impl Writer {
     /// Keeps here what a primary has missed, to be handed to it, also where another node stood in:
     /// until that one has told of it, nobody else would know.
     async fn hint(&mut self) {
-        self.shared.stats.count_fallback_writes(self.core.fallbacks());
+        self.requests.node.stats.count_fallback_writes(self.core.fallbacks());
         for primary in self.primaries().into_owned() {
-            if self.core.covers(primary.vnode, self.shared.me)
+            if self.core.covers(primary.vnode, self.requests.node.me)
                 || mapring_types::failpoint!(LostHint)
             {
                 continue;
@@ -360,16 +374,16 @@ impl Writer {
             }
             match outcome {
                 Ok(()) => {
-                    self.shared.stats.count_hint();
+                    self.requests.node.stats.count_hint();
                     // The primary may be up and have been slow: it need not wait for the next tick.
-                    self.shared.wake.notify_one();
+                    self.requests.staleness.wake.notify_one();
                 }
                 Err(error) => {
                     metrics::counter!("mapring_kv_hint_failures_total").increment(1);
-                    let node = self.shared.parts.cluster.view().state.named(primary.node);
+                    let node = self.requests.node.view().state.named(primary.node);
                     tracing::warn!(id = %self.id, %node, %error, "no hint kept yet");
                     // Until there is one, this write is among those that have not settled.
-                    self.shared.vnodes.in_flight().keep(self.unsettled.number(), &self.id);
+                    self.requests.node.vnodes.in_flight().keep(self.unsettled.number(), &self.id);
                     return;
                 }
             }
@@ -378,6 +392,6 @@ impl Writer {
 
     async fn keep_hint(&mut self, vnode: Partition) -> Result<()> {
         let (id, record) = (self.id.clone(), self.stored.record.clone());
-        self.shared.vnodes.merge(vnode, id, record, None).await
+        self.requests.node.vnodes.merge(vnode, id, record, None).await
     }
 }

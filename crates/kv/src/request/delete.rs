@@ -5,21 +5,22 @@ use std::sync::Arc;
 
 use mapring_types::{BucketProps, ErrorKind, ObjectId, Quorum, Result, VersionVector};
 
-use crate::request::get;
-use crate::request::put;
+use crate::request::options::{DeleteOptions, GetOptions, ObjectPart, PutOptions};
 use crate::request::quorum::WriteNeed;
-use crate::write::WriteQuorums;
-use crate::{DeleteOptions, GetOptions, NewValue, ObjectPart, PutOptions, Shared};
+use crate::request::requests::Requests;
+use crate::request::{get, put};
+use crate::view;
+use crate::write::NewValue;
 
 /// Deletes an object: see [`crate::Kv::delete`].
 pub(crate) async fn delete(
-    shared: &Arc<Shared>,
+    requests: &Arc<Requests>,
     id: &ObjectId,
     context: Option<VersionVector>,
     options: &DeleteOptions,
 ) -> Result<bool> {
-    let view = shared.parts.cluster.view();
-    let props = shared.props(&view, &id.bucket)?;
+    let view = requests.node.view();
+    let props = view::props(&view, &id.bucket)?;
     let read = GetOptions {
         r: either(options.r, options, &props),
         pr: options.pr,
@@ -34,20 +35,20 @@ pub(crate) async fn delete(
         unchanged: options.unchanged.clone(),
     };
     // A write that cannot be had is refused before the read, as Riak does.
-    WriteNeed::new(&props, WriteQuorums::of(&write))?;
-    let found = match get::get(shared, id, &read).await {
+    WriteNeed::new(&props, write.quorums())?;
+    let found = match get::get(requests, id, &read).await {
         Err(error) if error.kind() == ErrorKind::TooLarge => {
             // What is deleted need not be read whole.
-            get::get_part(shared, id, &read, ObjectPart::Heads).await?
+            get::get_part(requests, id, &read, ObjectPart::Heads).await?
         }
         found => found?,
     };
     let Some(object) = found.filter(|object| !object.is_tombstone()) else { return Ok(false) };
     let context = context.unwrap_or(object.clock);
     let tombstone = NewValue { deleted: true, ..NewValue::default() };
-    let object = put::put(shared, id, Some(context), tombstone, &write).await?;
+    let object = put::put(requests, id, Some(context), tombstone, &write).await?;
     if object.is_tombstone() {
-        shared.reaper.schedule(id, shared.parts.config.reap_after);
+        requests.reaper.schedule(id, requests.node.parts.config.reap_after);
     }
     Ok(true)
 }

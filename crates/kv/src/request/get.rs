@@ -14,13 +14,16 @@ use mapring_types::{Error, ErrorKind, NodeId, Object, ObjectId, Record, Result};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep_until};
 
+use crate::limits;
 use crate::peer::wire::{Had, Slim};
 use crate::request::absence::Absence;
+use crate::request::options::{GetOptions, ObjectPart, deadline};
 use crate::request::pending::Pending;
 use crate::request::quorum::read::ReadCore;
 use crate::request::quorum::{ReadNeed, Verdict};
+use crate::request::requests::Requests;
 use crate::resolution::Resolution;
-use crate::{GetOptions, ObjectPart, Shared, deadline, home, limits};
+use crate::view::{self, home};
 
 type Reply = Result<Option<Object>>;
 
@@ -29,7 +32,7 @@ type Answer = Result<Had>;
 
 /// One read under way.
 struct Reader {
-    shared: Arc<Shared>,
+    requests: Arc<Requests>,
     place: StoreKey,
     part: ObjectPart,
     need: ReadNeed,
@@ -62,14 +65,14 @@ enum Event {
 }
 
 /// Reads an object: see [`crate::Kv::get`]. Dropped, it asks no further.
-pub(crate) async fn get(shared: &Arc<Shared>, id: &ObjectId, options: &GetOptions) -> Reply {
-    match get_part(shared, id, options, ObjectPart::Whole).await {
+pub(crate) async fn get(requests: &Arc<Requests>, id: &ObjectId, options: &GetOptions) -> Reply {
+    match get_part(requests, id, options, ObjectPart::Whole).await {
         Err(error)
             if error.kind() == ErrorKind::TooLarge
-                && !shared.resolution(&id.bucket).keeps_all() =>
+                && !requests.node.resolution(&id.bucket).keeps_all() =>
         {
             // Boxed: it is seldom, and would make every read's state larger.
-            Box::pin(get_newest(shared, id, options, error)).await
+            Box::pin(get_newest(requests, id, options, error)).await
         }
         reply => reply,
     }
@@ -77,17 +80,17 @@ pub(crate) async fn get(shared: &Arc<Shared>, id: &ObjectId, options: &GetOption
 
 /// The newest value of an object that is too large to be read whole, with the clock of all.
 async fn get_newest(
-    shared: &Arc<Shared>,
+    requests: &Arc<Requests>,
     id: &ObjectId,
     options: &GetOptions,
     error: Error,
 ) -> Reply {
     for _ in 0..limits::PIECE_ATTEMPTS {
-        let heads = get_part(shared, id, options, ObjectPart::Heads).await?;
+        let heads = get_part(requests, id, options, ObjectPart::Heads).await?;
         let newest = heads.as_ref().and_then(Object::newest).filter(|newest| !newest.deleted);
         let Some(tag) = newest.map(mapring_types::Sibling::vtag) else { return Ok(heads) };
         let part = ObjectPart::Value(tag.clone());
-        let Some(object) = get_part(shared, id, options, part).await? else { return Ok(None) };
+        let Some(object) = get_part(requests, id, options, part).await? else { return Ok(None) };
         if object.newest().is_some_and(|newest| newest.vtag() == tag) {
             return Ok(Some(object));
         }
@@ -97,18 +100,18 @@ async fn get_newest(
 
 /// As [`get`], of a part of the object. Replicas are not repaired with less than the whole.
 pub(crate) async fn get_part(
-    shared: &Arc<Shared>,
+    requests: &Arc<Requests>,
     id: &ObjectId,
     options: &GetOptions,
     part: ObjectPart,
 ) -> Reply {
-    let view = shared.parts.cluster.view();
-    let props = shared.props(&view, &id.bucket)?;
+    let view = requests.node.view();
+    let props = view::props(&view, &id.bucket)?;
     let need = ReadNeed::new(&props, options)?;
     let resolution = Resolution::of(&props);
     let now = Instant::now();
     let mut reader = Reader {
-        shared: shared.clone(),
+        requests: requests.clone(),
         place: StoreKey { home: home(&view, id).0, id: id.clone() },
         part,
         need,
@@ -228,7 +231,7 @@ impl Reader {
     /// has left, nobody more is asked.
     fn widen(&mut self) {
         while !self.replied {
-            let view = self.shared.parts.cluster.view();
+            let view = self.requests.node.view();
             let same = |(last, excluded): &(Arc<View>, usize)| {
                 Arc::ptr_eq(last, &view) && *excluded == self.excluded.len()
             };
@@ -236,7 +239,7 @@ impl Reader {
                 return;
             }
             let home = Partition(self.place.home);
-            let list = self.shared.list(&view, home, self.need.n, &self.excluded);
+            let list = view::list(&view, home, self.need.n, &self.excluded);
             self.listed = Some((view, self.excluded.len()));
             self.core.set_primaries(list.primaries);
             for entry in list.entries {
@@ -256,7 +259,7 @@ impl Reader {
             self.ask_part(index, entry);
             return;
         }
-        if let Some(answer) = self.shared.read_at_once(entry, &self.place) {
+        if let Some(answer) = self.requests.read_at_once(entry, &self.place) {
             self.ready.push((index, answer));
             return;
         }
@@ -264,21 +267,21 @@ impl Reader {
     }
 
     fn send(&mut self, index: usize, entry: PreferenceEntry, patience: Duration) {
-        let (shared, id) = (self.shared.clone(), self.place.id.clone());
+        let (requests, id) = (self.requests.clone(), self.place.id.clone());
         self.pending.push(async move {
-            (index, shared.had_at(entry, id, Class::Foreground, patience).await)
+            (index, requests.had_at(entry, id, Class::Foreground, patience).await)
         });
     }
 
     fn ask_part(&mut self, index: usize, entry: PreferenceEntry) {
-        let (shared, id) = (self.shared.clone(), self.place.id.clone());
+        let (requests, id) = (self.requests.clone(), self.place.id.clone());
         let vtag = match &self.part {
             ObjectPart::Value(vtag) => Some(vtag.clone()),
             ObjectPart::Whole | ObjectPart::Heads => None,
         };
         let patience = limits::REPLICA_PATIENCE + limits::transfer(limits::PIECE_BYTES);
         self.pending.push(async move {
-            let read = shared.read_slim_at(entry, id, vtag, Class::Foreground, patience).await;
+            let read = requests.read_slim_at(entry, id, vtag, Class::Foreground, patience).await;
             // That it lacks the object says nothing here: who asks knows that there is one.
             let had = |slim: Option<Slim>| Had {
                 sure: slim.is_some(),
@@ -310,7 +313,7 @@ impl Reader {
 
     /// So many say that there is nothing: answers so only where that is known.
     fn check_absence(&mut self) {
-        let around = self.shared.around(self.core.primaries());
+        let around = self.requests.around(self.core.primaries());
         match self.core.absence(&around) {
             Absence::Known => self.give(),
             Absence::Wait => {}
@@ -341,11 +344,11 @@ impl Reader {
         }
         self.replied = true;
         if let Ok(Some(object)) = &reply {
-            self.shared.stats.count_siblings(object.siblings.len());
+            self.requests.node.stats.count_siblings(object.siblings.len());
         }
         self.reply = Some(reply);
         if !self.pending.is_empty() {
-            self.tail = self.shared.tail(self.core.merged.body_bytes());
+            self.tail = self.requests.tail(self.core.merged.body_bytes());
         }
     }
 
@@ -354,26 +357,26 @@ impl Reader {
         let whole = self.part == ObjectPart::Whole;
         let stale: Vec<PreferenceEntry> = self.core.stale().filter(|_| whole).collect();
         if self.resolution.is_tombstone(&self.core.merged) {
-            let now = self.shared.parts.clock.now_micros();
-            self.shared.reaper.met(&self.place.id, self.core.merged.last_modified(), now);
+            let now = self.requests.node.parts.clock.now_micros();
+            self.requests.reaper.met(&self.place.id, self.core.merged.last_modified(), now);
         }
         if stale.is_empty() {
             return;
         }
-        let shared = self.shared.clone();
-        let Ok(_permit) = shared.repairs.try_acquire() else {
+        let requests = self.requests.clone();
+        let Ok(_permit) = requests.staleness.read_repairs.try_acquire() else {
             metrics::counter!("mapring_kv_read_repairs_dropped_total").increment(1);
             return;
         };
-        let record = Record::encode_for(&self.core.merged, self.shared.vnodes.release());
+        let record = Record::encode_for(&self.core.merged, self.requests.node.vnodes.release());
         let patience = limits::REPLICA_PATIENCE + limits::transfer(record.len());
-        let (shared, id) = (&shared, &self.place.id.clone());
+        let (requests, id) = (&requests, &self.place.id.clone());
         let repairs = stale.into_iter().map(|entry| {
             let record = record.clone();
             async move {
                 let class = Class::Background;
-                match shared.merge_at(entry, id.clone(), record, None, class, patience).await {
-                    Ok(()) => shared.stats.count_read_repair(),
+                match requests.peers.merge_at(entry, id.clone(), record, None, class, patience).await {
+                    Ok(()) => requests.node.stats.count_read_repair(),
                     Err(error) => {
                         tracing::debug!(%id, node = %entry.node, %error, "a replica is not repaired");
                     }

@@ -12,29 +12,31 @@ use mapring_types::limits::REQUEST_TIMEOUT;
 use mapring_types::{Error, NodeId, ObjectId, Record, Result};
 use tokio::time::timeout;
 
+use crate::limits;
 use crate::request::absence::Absence;
 use crate::request::quorum::ReadNeed;
 use crate::request::quorum::read::ReadCore;
-use crate::{Shared, limits};
+use crate::request::requests::Requests;
+use crate::view;
 
 /// See [`crate::Kv::read_other_primaries`].
 pub(crate) async fn read(
-    shared: &Arc<Shared>,
+    requests: &Arc<Requests>,
     vnode: Partition,
     id: &ObjectId,
 ) -> Result<Option<Record>> {
-    let view = shared.parts.cluster.view();
-    let n_val = shared.props(&view, &id.bucket)?.n_val;
+    let view = requests.node.view();
+    let n_val = view::props(&view, &id.bucket)?.n_val;
     let list = view.preference_list(&id.bucket, &id.key, n_val).primaries;
     // One who has it is enough.
     let need = ReadNeed { n: n_val, r: 1, pr: 0, basic_quorum: false, notfound_ok: true };
-    let resolution = shared.resolution(&id.bucket);
+    let resolution = requests.node.resolution(&id.bucket);
     let mut core = ReadCore::new(need, resolution);
     for entry in &list {
         if let Some(index) = core.add(*entry)
             && entry.vnode == vnode
         {
-            if !shared.is_sure(vnode) {
+            if !requests.staleness.is_sure(vnode) {
                 core.unsure(index);
             }
             core.apply(index, None);
@@ -42,10 +44,10 @@ pub(crate) async fn read(
     }
     core.set_primaries(list.clone());
     let others = list.iter().copied().enumerate().filter(|(_, entry)| entry.vnode != vnode);
-    let suspects = shared.suspicion.suspects();
+    let suspects = requests.peers.suspicion.suspects();
     let (up, down): (Vec<(usize, PreferenceEntry)>, Vec<_>) =
         others.partition(|(_, entry)| view.is_up(entry.node) && !suspects.contains(&entry.node));
-    let mut search = Search { shared, id, list: &list, core, failure: None };
+    let mut search = Search { requests, id, list: &list, core, failure: None };
     for entries in [up, down] {
         if let Some(record) = search.ask(entries).await {
             return resolution.resolve_record(record, ScanDepth::Records).map(Some);
@@ -64,7 +66,7 @@ pub(crate) async fn read(
 
 /// A search under way.
 struct Search<'a> {
-    shared: &'a Arc<Shared>,
+    requests: &'a Arc<Requests>,
     id: &'a ObjectId,
     /// All primaries.
     list: &'a [PreferenceEntry],
@@ -77,10 +79,10 @@ impl Search<'_> {
     /// Asks some primaries, by their places in the list, until one has the object: gives it. None is
     /// waited for long once it is known that there is no object.
     async fn ask(&mut self, entries: Vec<(usize, PreferenceEntry)>) -> Option<Record> {
-        let shared = self.shared;
+        let requests = self.requests;
         let read = |(index, entry): (usize, PreferenceEntry)| {
             let (id, patience) = (self.id.clone(), limits::REPLICA_PATIENCE);
-            let read = shared.had_at(entry, id, Class::Foreground, patience);
+            let read = requests.had_at(entry, id, Class::Foreground, patience);
             async move { (index, entry.node, read.await) }
         };
         let mut unanswered: BTreeSet<NodeId> =
@@ -90,7 +92,7 @@ impl Search<'_> {
             let known = self.absence() == Absence::Known;
             let patience = if known { limits::HEDGE } else { REQUEST_TIMEOUT };
             let Ok(next) = timeout(patience, answers.next()).await else {
-                shared.suspicion.suspect(&unanswered);
+                requests.peers.suspicion.suspect(&unanswered);
                 return None;
             };
             let (index, node, answer) = next?;
@@ -110,7 +112,7 @@ impl Search<'_> {
     }
 
     fn absence(&self) -> Absence {
-        self.core.absence(&self.shared.around(self.list))
+        self.core.absence(&self.requests.around(self.list))
     }
 
     /// Notes that these nodes may have the object, unless something is known to have failed.

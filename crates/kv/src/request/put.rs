@@ -16,16 +16,18 @@ use mapring_ring::{Partition, PreferenceEntry};
 use mapring_types::{Error, ErrorKind, NodeId, Object, ObjectId, Record, Result, VersionVector};
 use tokio::time::Instant;
 
-use crate::peer::replica::Asked;
+use crate::limits;
+use crate::peer::call::Asked;
 use crate::peer::wire::{CoordinateAlone, CoordinateIf};
+use crate::request::options::{PutOptions, deadline};
+use crate::request::requests::Requests;
 use crate::request::terms::Terms;
 use crate::request::{coordinate, sole};
-use crate::write::{Write, WriteQuorums};
-use crate::{NewValue, PutOptions, Shared, deadline, limits};
+use crate::write::{NewValue, Write};
 
 /// Writes an object: see [`crate::Kv::put`].
 pub(crate) async fn put(
-    shared: &Arc<Shared>,
+    requests: &Arc<Requests>,
     id: &ObjectId,
     context: Option<VersionVector>,
     value: NewValue,
@@ -34,24 +36,24 @@ pub(crate) async fn put(
     let write = Write {
         vnode: Partition(0),
         id: id.clone(),
-        write_id: shared.parts.entropy.next_u64(),
-        asked_at: shared.parts.clock.now_micros(),
+        write_id: requests.node.parts.entropy.next_u64(),
+        asked_at: requests.node.parts.clock.now_micros(),
         sent_at: 0,
         context,
         value,
-        quorums: WriteQuorums::of(options),
+        quorums: options.quorums(),
         timeout_ms: 0,
         unchanged: options.unchanged.clone(),
         // One node decides about all writes with a condition, so that its lock decides.
         alone: options.unchanged.is_some(),
     };
-    let terms = Terms::of(shared, &write).await?;
-    bring(shared, write, terms, deadline(options.timeout)).await
+    let terms = Terms::of(requests, &write).await?;
+    bring(requests, write, terms, deadline(options.timeout)).await
 }
 
 /// Brings a write to one coordinator after another, until one has made or refused it.
 async fn bring(
-    shared: &Arc<Shared>,
+    requests: &Arc<Requests>,
     mut write: Write,
     terms: Terms,
     ends: Instant,
@@ -64,22 +66,23 @@ async fn bring(
             let message = format!("{}: the write was not answered in time", write.id);
             return Err(Error::timeout(message));
         }
-        let entries = shared.entries(&write.id, terms.need.n, &excluded);
-        let (stale, suspects) = (shared.stale_vnodes(), shared.suspicion.suspects());
+        let entries = requests.node.entries(&write.id, terms.need.n, &excluded);
+        let (stale, suspects) =
+            (requests.staleness.stale_vnodes(), requests.peers.suspicion.suspects());
         let chosen = if write.alone {
             sole::coordinator(&entries, &stale)
         } else {
-            coordinator(&entries, shared.me, &stale, &suspects)
+            coordinator(&entries, requests.node.me, &stale, &suspects)
         };
         let Some(entry) = chosen else {
             let nobody = || Error::unavailable(format!("{}: no node can take the write", write.id));
             return Err(last.unwrap_or_else(nobody));
         };
         write.vnode = entry.vnode;
-        write.sent_at = shared.parts.clock.now_micros();
+        write.sent_at = requests.node.parts.clock.now_micros();
         write.timeout_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
-        match attempt(shared, entry.node, &write, terms, left).await {
-            Ok(object) => return Ok(coordinate::shown(shared, object)),
+        match attempt(requests, entry.node, &write, terms, left).await {
+            Ok(object) => return Ok(coordinate::shown(requests, object)),
             // What has changed the object may be this very write.
             Err((error, Final::Yes)) if unknown && error.kind() == ErrorKind::Precondition => {
                 return Err(Error::unavailable(format!(
@@ -132,16 +135,16 @@ enum Final {
 }
 
 async fn attempt(
-    shared: &Arc<Shared>,
+    requests: &Arc<Requests>,
     node: NodeId,
     write: &Write,
     terms: Terms,
     left: Duration,
 ) -> Result<Object, (Error, Final)> {
-    if node == shared.me {
+    if node == requests.node.me {
         // The writer keeps to the deadline by itself, but not while the storage is stuck.
         let patience = left + limits::STORAGE_GRACE;
-        let coordinated = coordinate::coordinate(shared, write.clone(), terms);
+        let coordinated = coordinate::coordinate(requests, write.clone(), terms);
         let outcome = tokio::time::timeout(patience, coordinated).await;
         let stuck = || Error::timeout(format!("{}: the storage did not answer", write.id));
         return outcome.unwrap_or_else(|_| Err(stuck())).map_err(|error| {
@@ -149,19 +152,19 @@ async fn attempt(
             (error, kind)
         });
     }
-    shared.stats.count_forward();
+    requests.node.stats.count_forward();
     // Near a limit it is the object that takes its time: as a rule many values like this one.
-    let sizes = &shared.parts.config.sizes;
+    let sizes = &requests.node.parts.config.sizes;
     let values = if write.alone { sizes.max_siblings } else { 1 };
     let body = write.value.body.len();
     let bytes = body.saturating_mul(values).min(sizes.max_bytes.max(body));
     let patience = limits::FORWARD_PATIENCE + limits::transfer(bytes);
     let patience = patience.min(left);
-    let mut asked = ask(shared, node, write, patience).await;
+    let mut asked = ask(requests, node, write, patience).await;
     if let Asked::Unreached(error) = &asked
         && error.kind() == ErrorKind::Unavailable
     {
-        asked = ask(shared, node, write, patience).await;
+        asked = ask(requests, node, write, patience).await;
     }
     match asked {
         Asked::Answered(Ok(record)) => record.decode().map_err(|error| (error, Final::Yes)),
@@ -174,7 +177,7 @@ async fn attempt(
 }
 
 async fn ask(
-    shared: &Arc<Shared>,
+    requests: &Arc<Requests>,
     node: NodeId,
     write: &Write,
     patience: Duration,
@@ -182,12 +185,12 @@ async fn ask(
     let class = Class::Foreground;
     if let Some(unchanged) = &write.unchanged {
         let call = CoordinateIf(write.clone(), unchanged.clone());
-        return shared.ask(node, class, &call, patience).await;
+        return requests.peers.ask(node, class, &call, patience).await;
     }
     if write.alone {
-        return shared.ask(node, class, &CoordinateAlone(write.clone()), patience).await;
+        return requests.peers.ask(node, class, &CoordinateAlone(write.clone()), patience).await;
     }
-    shared.ask(node, class, write, patience).await
+    requests.peers.ask(node, class, write, patience).await
 }
 
 fn finality(error: &Error) -> Final {

@@ -10,7 +10,7 @@ pub(crate) mod write;
 use mapring_types::error::QuorumKind;
 use mapring_types::{BucketProps, Error, ErrorKind, NodeId, Quorum, Result};
 
-use crate::GetOptions;
+use crate::request::options::GetOptions;
 use crate::write::WriteQuorums;
 
 /// What a read needs.

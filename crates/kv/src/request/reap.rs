@@ -4,7 +4,7 @@
 //! Forgetting a tombstone earlier would let an old value come back from a replica that slept. Later
 //! writes stay distinct: the counters of actors never go back.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -13,25 +13,14 @@ use futures::future::join_all;
 use mapring_net::Class;
 use mapring_ring::Partition;
 use mapring_types::{NodeId, Object, ObjectId, Result};
-use parking_lot::Mutex;
 use tokio::time::{Instant, sleep};
 
+use crate::limits;
 use crate::request::get;
+use crate::request::options::GetOptions;
+use crate::request::requests::Requests;
 use crate::resolution::Resolution;
-use crate::{GetOptions, Shared, limits};
-
-/// Tombstones to be reaped.
-pub(crate) struct Reaper {
-    after: Option<Duration>,
-    queue: Mutex<Queue>,
-}
-
-#[derive(Default)]
-struct Queue {
-    due: BTreeSet<(Instant, ObjectId)>,
-    /// The number of tries, for each object in `due`.
-    tries: BTreeMap<ObjectId, u32>,
-}
+use crate::view;
 
 /// What a try came to.
 #[derive(Debug, PartialEq, Eq)]
@@ -42,126 +31,77 @@ enum Reaped {
     NotYet,
 }
 
-impl Reaper {
-    pub(crate) fn new(after: Option<Duration>) -> Self {
-        Self { after, queue: Mutex::default() }
-    }
-
-    /// Has a tombstone reaped after a time; never when that is `None`.
-    pub(crate) fn schedule(&self, id: &ObjectId, after: Option<Duration>) {
-        if let Some(after) = after {
-            self.enqueue(id.clone(), Instant::now() + after, 0);
-        }
-    }
-
-    /// A read has met a tombstone written at `last_modified`, both in microseconds.
-    pub(crate) fn met(&self, id: &ObjectId, last_modified: u64, now: u64) {
-        let age = Duration::from_micros(now.saturating_sub(last_modified));
-        self.schedule(id, self.after.map(|after| after.saturating_sub(age)));
-    }
-
-    fn enqueue(&self, id: ObjectId, at: Instant, tries: u32) {
-        let mut queue = self.queue.lock();
-        if queue.tries.contains_key(&id) {
-            return;
-        }
-        if queue.tries.len() >= limits::REAPS {
-            metrics::counter!("mapring_kv_reaps_dropped_total").increment(1);
-            return;
-        }
-        queue.tries.insert(id.clone(), tries);
-        queue.due.insert((at, id));
-        assert_eq!(queue.due.len(), queue.tries.len(), "tombstones that wait for nothing");
-    }
-
-    /// How many tombstones wait.
-    pub(crate) fn waiting(&self) -> usize {
-        self.queue.lock().tries.len()
-    }
-
-    fn any_due(&self, now: Instant) -> bool {
-        self.queue.lock().due.first().is_some_and(|(at, _)| *at <= now)
-    }
-
-    fn take_due(&self, now: Instant) -> Vec<(ObjectId, u32)> {
-        let mut queue = self.queue.lock();
-        let mut taken = Vec::new();
-        while queue.due.first().is_some_and(|(at, _)| *at <= now) {
-            let Some((_, id)) = queue.due.pop_first() else { break };
-            let tries = queue.tries.remove(&id).unwrap_or_default();
-            taken.push((id, tries));
-        }
-        taken
-    }
-}
-
 /// The background task.
-pub(crate) async fn run(shared: Weak<Shared>) {
+pub(crate) async fn run(requests: Weak<Requests>) {
     let mut levelled: Option<Instant> = None;
     loop {
         sleep(limits::REAP_TICK).await;
-        let Some(shared) = shared.upgrade() else { return };
-        if shared.stopping() {
+        let Some(requests) = requests.upgrade() else { return };
+        if requests.node.stopping() {
             return;
         }
-        round(&shared).await;
+        round(&requests).await;
         if levelled.is_none_or(|at| at.elapsed() >= limits::GRAVES_TICK) {
-            level(&shared).await;
+            level(&requests).await;
             levelled = Some(Instant::now());
         }
     }
 }
 
 /// Removes graves that are too old or too many.
-async fn level(shared: &Arc<Shared>) {
-    let keep = shared.parts.config.graves_kept.max(limits::GRAVES_KEPT.0);
-    let now = shared.parts.clock.now_micros();
-    match shared.vnodes.run(move |core| core.level_graves(now, keep)).await {
+async fn level(requests: &Arc<Requests>) {
+    let keep = requests.node.parts.config.graves_kept.max(limits::GRAVES_KEPT.0);
+    let now = requests.node.parts.clock.now_micros();
+    match requests.node.vnodes.run(move |core| core.level_graves(now, keep)).await {
         Ok(left) => metrics::gauge!("mapring_kv_graves").set(left as f64),
         Err(error) => tracing::warn!(%error, "old graves are not removed"),
     }
 }
 
-async fn round(shared: &Arc<Shared>) {
+async fn round(requests: &Arc<Requests>) {
     let now = Instant::now();
-    if !shared.reaper.any_due(now) {
+    if !requests.reaper.any_due(now) {
         return;
     }
     // Tombstones keep waiting while any member is away: it may hold an old value.
-    let Some(held) = all_held(shared).await else { return };
+    let Some(held) = all_held(requests).await else { return };
     let held = &held;
-    futures::stream::iter(shared.reaper.take_due(now))
+    futures::stream::iter(requests.reaper.take_due(now))
         .for_each_concurrent(limits::REAPS_AT_ONCE, |(id, tries)| async move {
-            let reaped = reap(shared, &id, held).await.unwrap_or_else(|error| {
+            let reaped = reap(requests, &id, held).await.unwrap_or_else(|error| {
                 tracing::debug!(%id, %error, "a tombstone was not reaped");
                 Reaped::NotYet
             });
             if reaped == Reaped::NotYet && tries + 1 < limits::REAP_ATTEMPTS {
-                let wait = shared.reaper.after.unwrap_or_default().max(limits::REAP_TICK);
-                shared.reaper.enqueue(id, Instant::now() + wait * (tries + 1), tries + 1);
+                let wait = requests.reaper.after.unwrap_or_default().max(limits::REAP_TICK);
+                requests.reaper.enqueue(id, Instant::now() + wait * (tries + 1), tries + 1);
             }
         })
         .await;
 }
 
 /// The vnodes for which some node holds data; `None` unless every member says.
-async fn all_held(shared: &Arc<Shared>) -> Option<BTreeSet<Partition>> {
+async fn all_held(requests: &Arc<Requests>) -> Option<BTreeSet<Partition>> {
     if mapring_types::failpoint!(ReapedTooSoon) {
         return Some(BTreeSet::new());
     }
-    let view = shared.parts.cluster.view();
+    let view = requests.node.view();
     if !view.state.members.keys().all(|&node| view.is_up(node)) {
         return None;
     }
     let members: Vec<NodeId> = view.state.members.keys().copied().collect();
-    let known = shared.survey(&members, Class::Background, &BTreeSet::new()).await;
+    let known = requests.staleness.survey(&members, Class::Background, &BTreeSet::new()).await;
     let all = members.iter().all(|member| known.heard.contains_key(member));
     all.then_some(known.held)
 }
 
-async fn reap(shared: &Arc<Shared>, id: &ObjectId, held: &BTreeSet<Partition>) -> Result<Reaped> {
-    let view = shared.parts.cluster.view();
-    let props = shared.props(&view, &id.bucket)?;
+async fn reap(
+    requests: &Arc<Requests>,
+    id: &ObjectId,
+    held: &BTreeSet<Partition>,
+) -> Result<Reaped> {
+    let view = requests.node.view();
+    let props = view::props(&view, &id.bucket)?;
     let list = view.preference_list(&id.bucket, &id.key, props.n_val);
     let whole = list.entries.iter().all(|entry| entry.primary)
         && list.entries.len() == list.primaries.len();
@@ -173,7 +113,7 @@ async fn reap(shared: &Arc<Shared>, id: &ObjectId, held: &BTreeSet<Partition>) -
     let reads = list
         .primaries
         .iter()
-        .map(|&entry| shared.read_at(entry, id.clone(), Class::Background, patience));
+        .map(|&entry| requests.read_at(entry, id.clone(), Class::Background, patience));
     let answers = join_all(reads).await.into_iter();
     let held: Vec<Option<Object>> = if mapring_types::failpoint!(ReapedTooSoon) {
         answers.flatten().collect()
@@ -184,24 +124,24 @@ async fn reap(shared: &Arc<Shared>, id: &ObjectId, held: &BTreeSet<Partition>) -
     let Some(first) = held.first() else { return Ok(Reaped::Done) };
     if !held.iter().all(|object| object.clock == first.clock) {
         // The read repairs what differs.
-        get::get(shared, id, &GetOptions::default()).await?;
+        get::get(requests, id, &GetOptions::default()).await?;
         return Ok(Reaped::NotYet);
     }
     if !Resolution::of(&props).is_tombstone(first) {
         return Ok(Reaped::Done);
     }
     // It need not be the one that was scheduled: each stands for the whole time.
-    let age = shared.parts.clock.now_micros().saturating_sub(first.last_modified());
-    if shared.reaper.after.is_some_and(|after| Duration::from_micros(age) < after) {
+    let age = requests.node.parts.clock.now_micros().saturating_sub(first.last_modified());
+    if requests.reaper.after.is_some_and(|after| Duration::from_micros(age) < after) {
         return Ok(Reaped::NotYet);
     }
     let removals = list
         .primaries
         .iter()
-        .map(|&entry| shared.remove_at(entry, id.clone(), first.clock.clone(), patience));
+        .map(|&entry| requests.peers.remove_at(entry, id.clone(), first.clock.clone(), patience));
     let gone = join_all(removals).await.into_iter().collect::<Result<Vec<bool>>>()?;
     if gone.iter().all(|&gone| gone) {
-        shared.stats.count_reap();
+        requests.node.stats.count_reap();
         return Ok(Reaped::Done);
     }
     Ok(Reaped::NotYet)

@@ -15,9 +15,10 @@ use mapring_net::Class;
 use mapring_ring::{Partition, PreferenceEntry};
 use mapring_types::{Error, ErrorKind, ObjectId, Result};
 
-use crate::peer::replica::replica;
+use crate::limits;
+use crate::peer::call::replica;
 use crate::peer::wire::{self, Slim};
-use crate::{Shared, limits};
+use crate::request::requests::Requests;
 
 /// Who is the only one to coordinate: the first primary, for everybody the same. Those that lack
 /// writes come after the others.
@@ -38,13 +39,14 @@ pub(crate) fn turned_away(id: &ObjectId) -> Error {
 /// Has the other replicas leave an object to `own`, a vnode of this node, and learns what they know
 /// of it. Those that cannot be asked are left out: they are down, or will be taken for it.
 pub(crate) async fn take(
-    shared: Arc<Shared>,
+    requests: Arc<Requests>,
     id: ObjectId,
     own: PreferenceEntry,
     entries: Vec<PreferenceEntry>,
 ) {
-    let others: Vec<_> = entries.into_iter().filter(|entry| entry.node != shared.me).collect();
-    let taken = others.iter().map(|other| take_from(&shared, &id, own, *other));
+    let others: Vec<_> =
+        entries.into_iter().filter(|entry| entry.node != requests.node.me).collect();
+    let taken = others.iter().map(|other| take_from(&requests, &id, own, *other));
     for (other, taken) in others.iter().zip(join_all(taken).await) {
         if let Err(error) = taken {
             tracing::debug!(%id, node = %other.node, %error, "a node does not leave an object");
@@ -53,16 +55,17 @@ pub(crate) async fn take(
 }
 
 async fn take_from(
-    shared: &Arc<Shared>,
+    requests: &Arc<Requests>,
     id: &ObjectId,
     own: PreferenceEntry,
     other: PreferenceEntry,
 ) -> Result<()> {
     let (class, patience) = (Class::Foreground, limits::SOLE_PATIENCE);
     let request = wire::Leave { replica: replica(other), id: id.clone() };
-    let there: Option<Slim> = shared.ask(other.node, class, &request, patience).await.flat()?;
+    let there: Option<Slim> =
+        requests.peers.ask(other.node, class, &request, patience).await.flat()?;
     let Some(there) = there else { return Ok(()) };
-    let here = shared.read_slim_here(replica(own), id.clone(), None).await?;
+    let here = requests.read_slim_here(replica(own), id.clone(), None).await?;
     if let Some(here) = here
         && here.clock()?.dominates(&there.clock()?)
     {
@@ -70,20 +73,20 @@ async fn take_from(
     }
     let bytes = usize::try_from(there.bytes).unwrap_or(usize::MAX);
     let patience = limits::REPLICA_PATIENCE + limits::transfer(bytes);
-    let Some(record) = shared.read_record_at(other, id.clone(), class, patience).await? else {
+    let Some(record) = requests.read_record_at(other, id.clone(), class, patience).await? else {
         return Ok(());
     };
-    shared.vnodes.merge(own.vnode, id.clone(), record, None).await
+    requests.node.vnodes.merge(own.vnode, id.clone(), record, None).await
 }
 
-impl Shared {
+impl Requests {
     /// Leaves an object to another node for [`limits::LEFT_FOR`]; gives what is here of it.
     ///
     /// # Errors
-    /// As [`Shared::read_here`].
+    /// As [`Requests::read_here`].
     pub(crate) async fn leave_here(&self, request: wire::Leave) -> Result<Option<Slim>> {
         let wire::Leave { replica, id } = request;
-        self.vnodes.leave(replica.vnode, id.clone()).await?;
+        self.node.vnodes.leave(replica.vnode, id.clone()).await?;
         self.read_slim_here(replica, id, None).await
     }
 }

@@ -7,9 +7,10 @@ use mapring_types::limits::{KEY_BYTES, OBJECT_BYTES};
 use mapring_types::{Error, ErrorKind, ObjectId, Result};
 
 use crate::request::quorum::WriteNeed;
+use crate::request::requests::Requests;
 use crate::resolution::Resolution;
-use crate::write::Write;
-use crate::{NewValue, Shared};
+use crate::view;
+use crate::write::{NewValue, Write};
 
 /// See the module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,15 +25,15 @@ impl Terms {
     /// # Errors
     /// `Invalid`, `TooLarge`, `NotFound` (unknown bucket type): as [`crate::Kv::put`]; `Unavailable`
     /// where the metadata can take no data yet.
-    pub(crate) async fn of(shared: &Shared, write: &Write) -> Result<Self> {
-        let terms = Self::check(shared, write)?;
-        seal(shared).await?;
+    pub(crate) async fn of(requests: &Requests, write: &Write) -> Result<Self> {
+        let terms = Self::check(requests, write)?;
+        seal(requests).await?;
         Ok(terms)
     }
 
-    fn check(shared: &Shared, write: &Write) -> Result<Self> {
+    fn check(requests: &Requests, write: &Write) -> Result<Self> {
         check_size(&write.id, &write.value)?;
-        let props = shared.props(&shared.parts.cluster.view(), &write.id.bucket)?;
+        let props = view::props(&requests.node.view(), &write.id.bucket)?;
         let need = WriteNeed::new(&props, write.quorums)?;
         Ok(Self { need, resolution: Resolution::of(&props) })
     }
@@ -53,11 +54,11 @@ fn check_size(id: &ObjectId, value: &NewValue) -> Result<()> {
     Ok(())
 }
 
-async fn seal(shared: &Shared) -> Result<()> {
-    if shared.parts.cluster.view().state.sealed {
+async fn seal(requests: &Requests) -> Result<()> {
+    if requests.node.view().state.sealed {
         return Ok(());
     }
-    match shared.parts.cluster.propose(Change::Seal).await? {
+    match requests.node.parts.cluster.propose(Change::Seal).await? {
         Outcome::Applied => Ok(()),
         Outcome::Refused(why) => Err(Error::unavailable(format!("cannot take data yet: {why}"))),
     }

@@ -18,8 +18,10 @@ use mapring_ring::{Coverage, CoverageEntry, OwnershipPlan, Partition};
 use mapring_types::{Error, NodeId, Result};
 use tokio::time::{Instant, sleep};
 
+use crate::limits;
+use crate::staleness::state::Staleness;
 use crate::staleness::survey::Survey;
-use crate::{Shared, limits};
+use crate::view::owners;
 
 /// Plans coverage for `n_val` replicas without the nodes in `without`. Waits for hand-off where the
 /// reachable replicas of a partition are all incomplete.
@@ -27,19 +29,19 @@ use crate::{Shared, limits};
 /// # Errors
 /// `Unavailable`, naming partitions without a complete reachable replica.
 pub(crate) async fn coverage(
-    shared: &Arc<Shared>,
+    staleness: &Arc<Staleness>,
     n_val: u32,
     without: &BTreeSet<NodeId>,
 ) -> Result<Coverage> {
     let began = Instant::now();
-    let offset = shared.parts.entropy.next_u64();
+    let offset = staleness.node.parts.entropy.next_u64();
     let (mut widened, mut told) = (false, false);
     loop {
-        let view = shared.parts.cluster.view();
+        let view = staleness.node.view();
         // A node may be taken for down that is up again; it is asked where it matters.
         let nodes = if widened { owners(view.plan()) } else { (*view.up).clone() };
         let nodes: Vec<NodeId> = nodes.difference(without).copied().collect();
-        let known = shared.survey(&nodes, Class::Foreground, without).await;
+        let known = staleness.survey(&nodes, Class::Foreground, without).await;
         let (waited, nodes) = (began.elapsed(), &nodes);
         let look =
             Look { view: &view, n_val, offset, without, nodes, known: &known, waited, widened };
@@ -52,7 +54,7 @@ pub(crate) async fn coverage(
                 "too few replicas answer".to_owned()
             }
             Outcome::Incomplete(why) => {
-                shared.wake.notify_one();
+                staleness.wake.notify_one();
                 why
             }
         };
@@ -171,11 +173,6 @@ impl Look<'_> {
     fn is_settled(&self, entry: &CoverageEntry) -> bool {
         self.known.heard.get(&entry.node).is_some_and(|report| !report.catching_up)
     }
-}
-
-/// The nodes that own vnodes.
-pub(crate) fn owners(plan: &OwnershipPlan) -> BTreeSet<NodeId> {
-    plan.owners().iter().flatten().copied().collect()
 }
 
 /// The partitions of which so few replicas were heard that a write, acknowledged by a majority,

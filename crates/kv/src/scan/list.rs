@@ -18,23 +18,25 @@ use mapring_types::{BucketId, Error, ErrorKind, NodeId, ObjectId, Result};
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::peer::wire;
+use crate::limits;
 use crate::scan::coverage::coverage;
-use crate::scan::fold::{Names, Slice};
-use crate::{Shared, limits};
+use crate::scan::names::{self, Buckets, Keys, Names};
+use crate::staleness::state::Staleness;
+use crate::storage::slice::Slice;
+use crate::view;
 
 type Pages = BoxStream<'static, Result<Vec<Bytes>>>;
 
 /// All keys of a bucket: see [`crate::Kv::list_keys`].
-pub(crate) fn keys(shared: Arc<Shared>, bucket: BucketId, timeout: Duration) -> Pages {
+pub(crate) fn keys(staleness: Arc<Staleness>, bucket: BucketId, timeout: Duration) -> Pages {
     let slices = async move {
-        let view = shared.parts.cluster.view();
-        let n_val = shared.props(&view, &bucket)?.n_val;
+        let view = staleness.node.view();
+        let n_val = view::props(&view, &bucket)?.n_val;
         let n_val = view.least_n_val(&bucket).unwrap_or(n_val);
-        let plan = coverage(&shared, n_val, &BTreeSet::new()).await?;
+        let plan = coverage(&staleness, n_val, &BTreeSet::new()).await?;
         let avoided = Avoided::default();
         let slices = stream::iter(plan.entries).map(move |entry| {
-            let cursor = Cursor::new(shared.clone(), n_val, entry, avoided.clone());
+            let cursor = Cursor::new(staleness.clone(), n_val, entry, avoided.clone());
             key_pages(cursor, bucket.clone())
         });
         Ok::<_, Error>(slices.flatten_unordered(limits::SLICES_AT_ONCE))
@@ -43,12 +45,12 @@ pub(crate) fn keys(shared: Arc<Shared>, bucket: BucketId, timeout: Duration) -> 
 }
 
 /// All buckets of a type: see [`crate::Kv::list_buckets`].
-pub(crate) fn buckets(shared: Arc<Shared>, bucket_type: Bytes, timeout: Duration) -> Pages {
+pub(crate) fn buckets(staleness: Arc<Staleness>, bucket_type: Bytes, timeout: Duration) -> Pages {
     let merged = async move {
-        let n_val = smallest_n_val(&shared, &bucket_type)?;
-        let plan = coverage(&shared, n_val, &BTreeSet::new()).await?;
+        let n_val = smallest_n_val(&staleness, &bucket_type)?;
+        let plan = coverage(&staleness, n_val, &BTreeSet::new()).await?;
         let avoided = Avoided::default();
-        let cursor = |entry| Cursor::new(shared.clone(), n_val, entry, avoided.clone());
+        let cursor = |entry| Cursor::new(staleness.clone(), n_val, entry, avoided.clone());
         let homes = plan.entries.into_iter().map(cursor).collect();
         let merge = Merge { bucket_type, homes };
         Ok::<_, Error>(try_unfold(merge, |mut merge| async move {
@@ -76,14 +78,14 @@ fn bounded(pages: Pages, timeout: Duration) -> Pages {
 
 /// The replicas of a bucket whose own `n_val` is smaller than its type's lie on fewer vnodes, and a
 /// walk over all buckets must meet them too.
-fn smallest_n_val(shared: &Shared, bucket_type: &Bytes) -> Result<u32> {
-    let view = shared.parts.cluster.view();
+fn smallest_n_val(staleness: &Staleness, bucket_type: &Bytes) -> Result<u32> {
+    let view = staleness.node.view();
     let any = BucketId::typed(bucket_type.clone(), Bytes::new());
     let state = &view.state;
     let own = state.buckets.keys().chain(state.least_n_vals.keys());
     let own = own.filter(|bucket| bucket.bucket_type == *bucket_type);
     let least = own.filter_map(|bucket| view.least_n_val(bucket));
-    let of_type = shared.props(&view, &any)?.n_val;
+    let of_type = view::props(&view, &any)?.n_val;
     Ok(least.chain(view.least_n_val(&any)).fold(of_type, u32::min))
 }
 
@@ -93,7 +95,7 @@ type Avoided = Arc<Mutex<BTreeSet<NodeId>>>;
 
 /// Where the walk over one home partition stands.
 struct Cursor {
-    shared: Arc<Shared>,
+    staleness: Arc<Staleness>,
     n_val: u32,
     entry: CoverageEntry,
     after: Option<ObjectId>,
@@ -108,9 +110,9 @@ struct Cursor {
 }
 
 impl Cursor {
-    fn new(shared: Arc<Shared>, n_val: u32, entry: CoverageEntry, avoided: Avoided) -> Self {
+    fn new(staleness: Arc<Staleness>, n_val: u32, entry: CoverageEntry, avoided: Avoided) -> Self {
         Self {
-            shared,
+            staleness,
             n_val,
             entry,
             after: None,
@@ -130,7 +132,7 @@ impl Cursor {
     /// Fetches the next page with `fetch`, on another replica where one fails.
     async fn fetch<F, Fut>(&mut self, fetch: F) -> Result<()>
     where
-        F: Fn(Arc<Shared>, NodeId, Slice) -> Fut,
+        F: Fn(Arc<Staleness>, NodeId, Slice) -> Fut,
         Fut: Future<Output = Result<Names>>,
     {
         loop {
@@ -138,7 +140,7 @@ impl Cursor {
                 self.has_left = true;
                 self.leave().await;
             }
-            match fetch(self.shared.clone(), self.entry.node, self.slice()).await {
+            match fetch(self.staleness.clone(), self.entry.node, self.slice()).await {
                 Ok(Names { names, next }) => {
                     self.names.extend(names);
                     self.ended = next.is_none();
@@ -185,7 +187,7 @@ impl Cursor {
 
     /// A complete replica on other nodes than those in `without`.
     async fn another(&self, without: &BTreeSet<NodeId>) -> Result<Option<CoverageEntry>> {
-        let plan = coverage(&self.shared, self.n_val, without).await?;
+        let plan = coverage(&self.staleness, self.n_val, without).await?;
         Ok(plan.entries.into_iter().find(|entry| entry.home == self.entry.home))
     }
 }
@@ -195,9 +197,9 @@ fn key_pages(cursor: Cursor, bucket: BucketId) -> Pages {
         if cursor.ended {
             return Ok(None);
         }
-        let fetch = |shared: Arc<Shared>, node, slice| {
-            let request = wire::Keys { slice, bucket: bucket.clone() };
-            async move { shared.keys_at(node, request, limits::PAGE_PATIENCE).await }
+        let fetch = |staleness: Arc<Staleness>, node, slice| {
+            let request = Keys { slice, bucket: bucket.clone() };
+            async move { names::keys_at(&staleness, node, request, limits::PAGE_PATIENCE).await }
         };
         cursor.fetch(fetch).await?;
         let page: Vec<Bytes> = cursor.names.drain(..).collect();
@@ -246,10 +248,10 @@ impl Merge {
             let bucket_type = &self.bucket_type;
             fills.push(Box::pin(async move {
                 while home.names.is_empty() && !home.ended {
-                    home.fetch(|shared, node, slice| {
-                        let request = wire::Buckets { slice, bucket_type: bucket_type.clone() };
+                    home.fetch(|staleness, node, slice| {
+                        let request = Buckets { slice, bucket_type: bucket_type.clone() };
                         let patience = limits::PAGE_PATIENCE;
-                        async move { shared.buckets_at(node, request, patience).await }
+                        async move { names::buckets_at(&staleness, node, request, patience).await }
                     })
                     .await?;
                 }

@@ -17,24 +17,26 @@ use mapring_ring::{Partition, PreferenceEntry};
 use mapring_types::limits::{PAGE_BYTES, PAGE_INPUTS};
 use mapring_types::{Error, NodeId, Object, ObjectId, Record, Result, VersionVector};
 
-use crate::peer::replica;
-use crate::peer::wire::AskClocks;
+use crate::limits;
+use crate::peer::call::within;
+use crate::request::requests::Requests;
 use crate::scan::fold::{Cursor, FoldRequest, Item, Page, Selection};
-use crate::scan::select::{self, Bounds, Clocks, End, Met, Part};
+use crate::scan::select::{self, AskClocks, Bounds, Clocks, End, Met, Part};
+use crate::staleness::state::Staleness;
 use crate::storage::objects::Core;
-use crate::{Shared, limits};
+use crate::view;
 
 /// A page of a fold over [`FoldRequest::replicas`] replicas: see [`crate::Kv::fold_page`]. Where a
 /// replica fails another primary is taken in its place.
-pub(crate) async fn page(shared: &Arc<Shared>, request: FoldRequest) -> Result<Page> {
+pub(crate) async fn page(requests: &Arc<Requests>, request: FoldRequest) -> Result<Page> {
     let mut failed = BTreeSet::new();
     let mut failure = None;
     loop {
-        let others = match others(shared, &request, &failed) {
+        let others = match others(requests, &request, &failed) {
             Ok(others) => others,
             Err(too_few) => return Err(failure.unwrap_or(too_few)),
         };
-        let merge = Merge { shared: shared.clone(), request: request.clone(), others };
+        let merge = Merge { requests: requests.clone(), request: request.clone(), others };
         match merge.page().await {
             Ok(page) => return Ok(page),
             Err((Some(vnode), error)) => {
@@ -55,21 +57,21 @@ pub(crate) async fn page(shared: &Arc<Shared>, request: FoldRequest) -> Result<P
 /// `NotFound` for an unknown bucket type; `Invalid` when more replicas are asked for than there are;
 /// `Unavailable` when too many have failed.
 fn others(
-    shared: &Shared,
+    requests: &Requests,
     request: &FoldRequest,
     failed: &BTreeSet<Partition>,
 ) -> Result<Vec<PreferenceEntry>> {
-    let view = shared.parts.cluster.view();
-    let n_val = shared.props(&view, &request.bucket)?.n_val;
+    let view = requests.node.view();
+    let n_val = view::props(&view, &request.bucket)?.n_val;
     let (home, wanted) = (request.home, request.replicas);
     if wanted > n_val {
         return Err(Error::invalid(format!("{wanted} replicas of {n_val} cannot be merged")));
     }
-    let list = shared.list(&view, home, n_val, &BTreeSet::new()).primaries;
-    let suspects = shared.suspicion.suspects();
+    let list = view::list(&view, home, n_val, &BTreeSet::new()).primaries;
+    let suspects = requests.peers.suspicion.suspects();
     let away = |entry: &PreferenceEntry| {
         let node = entry.node;
-        node != shared.me && (!view.is_up(node) || suspects.contains(&node))
+        node != requests.node.me && (!view.is_up(node) || suspects.contains(&node))
     };
     let mut left: Vec<PreferenceEntry> = list
         .iter()
@@ -80,7 +82,8 @@ fn others(
     while chosen.len() + 1 < usize::try_from(wanted).unwrap_or(usize::MAX) {
         let rank = |entry: &PreferenceEntry| {
             let node = entry.node;
-            let known: bool = node == shared.me || chosen.iter().any(|other| other.node == node);
+            let known: bool =
+                node == requests.node.me || chosen.iter().any(|other| other.node == node);
             (away(entry), known)
         };
         let best = left.iter().enumerate().min_by_key(|(_, entry)| rank(entry)).map(|(at, _)| at);
@@ -121,7 +124,7 @@ type Failure = (Option<Partition>, Error);
 
 /// One attempt at a page.
 struct Merge {
-    shared: Arc<Shared>,
+    requests: Arc<Requests>,
     request: FoldRequest,
     others: Vec<PreferenceEntry>,
 }
@@ -194,7 +197,7 @@ impl Merge {
                 })?;
             Ok((own, end))
         };
-        self.shared.vnodes.run(work).await
+        self.requests.node.vnodes.run(work).await
     }
 
     /// Names and clocks of another replica up to a place, or as many as make a page.
@@ -208,7 +211,7 @@ impl Merge {
         let mut all = Clocks::default();
         for _ in 0..limits::FOLD_CLOCK_PAGES {
             let asked = AskClocks { part: part.clone(), most: most as u64 };
-            let page = self.shared.clocks_at(entry.node, asked).await;
+            let page = clocks_at(&self.requests, entry.node, asked).await;
             let Clocks { items, next } = page.map_err(|error| (Some(entry.vnode), error))?;
             all.items.extend(self.kept(&part, items).await.map_err(|error| (None, error))?);
             all.next = next.clone();
@@ -243,7 +246,7 @@ impl Merge {
             });
             tested.map(|()| items)
         };
-        self.shared.vnodes.run(test).await
+        self.requests.node.vnodes.run(test).await
     }
 
     /// Makes a page of the objects at the wanted places.
@@ -283,7 +286,7 @@ impl Merge {
         let own = |error| (None, error);
         let (part, depth) = (Part::of(&self.request), self.request.depth);
         let (id, term) = part.at(&cursor).map_err(own)?;
-        let resolution = self.shared.resolution(&self.request.bucket);
+        let resolution = self.requests.node.resolution(&self.request.bucket);
         if let Some(record) = agreed {
             let shown = part.shown(record, term.as_ref(), resolution, depth).map_err(own)?;
             let item = shown.map(|record| Item { cursor: cursor.clone(), id, record });
@@ -310,11 +313,11 @@ impl Merge {
     async fn joined(&self, id: &ObjectId) -> Result<Object, Failure> {
         let patience = limits::REPLICA_PATIENCE;
         let reads = self.others.iter().map(|entry| {
-            let read = self.shared.read_at(*entry, id.clone(), Class::Foreground, patience);
+            let read = self.requests.read_at(*entry, id.clone(), Class::Foreground, patience);
             async move { read.await.map_err(|error| (Some(entry.vnode), error)) }
         });
         let own = async {
-            let own = self.shared.vnodes.read(self.request.vnode, id.clone()).await;
+            let own = self.requests.node.vnodes.read(self.request.vnode, id.clone()).await;
             let own = own.and_then(|own| own.map(|record| record.decode()).transpose());
             own.map_err(|error| (None, error))
         };
@@ -325,24 +328,22 @@ impl Merge {
     }
 }
 
-impl Shared {
-    /// A page of names and clocks from a node.
-    async fn clocks_at(&self, node: NodeId, request: AskClocks) -> Result<Clocks> {
-        let patience = limits::REPLICA_PATIENCE;
-        if node == self.me {
-            return replica::within(patience, self.clocks_here(request)).await;
-        }
-        self.ask(node, Class::Foreground, &request, patience).await.flat()
+/// A page of names and clocks from a node.
+async fn clocks_at(requests: &Requests, node: NodeId, request: AskClocks) -> Result<Clocks> {
+    let patience = limits::REPLICA_PATIENCE;
+    if node == requests.node.me {
+        return within(patience, clocks_here(&requests.staleness, request)).await;
     }
+    requests.peers.ask(node, Class::Foreground, &request, patience).await.flat()
+}
 
-    /// A page of names and clocks of a vnode of this node.
-    ///
-    /// # Errors
-    /// `Unavailable` when this node lacks some itself, `Storage`, `Corrupt`, `Overloaded`.
-    pub(crate) async fn clocks_here(&self, request: AskClocks) -> Result<Clocks> {
-        let AskClocks { part, most } = request;
-        self.integrity.admit(part.vnode, part.home)?;
-        let most = usize::try_from(most).unwrap_or(usize::MAX);
-        self.vnodes.run(move |core| select::clocks(core, &part, most)).await
-    }
+/// A page of names and clocks of a vnode of this node.
+///
+/// # Errors
+/// `Unavailable` when this node lacks some itself, `Storage`, `Corrupt`, `Overloaded`.
+pub(crate) async fn clocks_here(staleness: &Staleness, request: AskClocks) -> Result<Clocks> {
+    let AskClocks { part, most } = request;
+    staleness.integrity.admit(part.vnode, part.home)?;
+    let most = usize::try_from(most).unwrap_or(usize::MAX);
+    staleness.node.vnodes.run(move |core| select::clocks(core, &part, most)).await
 }

@@ -7,6 +7,7 @@ use std::ops::ControlFlow;
 
 use bytes::Bytes;
 use mapring_engine::{ScanDepth, ScanRange, StoreKey, TermPlace, TermRange, Visitor};
+use mapring_net::calls;
 use mapring_ring::Partition;
 use mapring_types::limits::{PAGE_BYTES, PAGE_INPUTS};
 use mapring_types::{BucketId, Error, IndexValue, ObjectId, Record, Result, VersionVector};
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::limits;
+use crate::peer::wire::SERVICE;
 use crate::resolution::Resolution;
 use crate::scan::fold::{Cursor, FoldRequest, Item, KeyTest, Page, Selection};
 use crate::storage::objects::Core;
@@ -29,6 +31,16 @@ pub(crate) struct Part {
     pub(crate) after: Option<Cursor>,
     /// End with this place; `None` where the selection ends.
     pub(crate) upto: Option<Cursor>,
+}
+
+calls!(SERVICE; AskClocks = 23 => Clocks);
+
+/// Asks for a page of names and clocks at the places of a selection.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct AskClocks {
+    pub(crate) part: Part,
+    /// Objects in it at most.
+    pub(crate) most: u64,
 }
 
 /// What ends a page beside its request.

@@ -15,29 +15,31 @@ use mapring_types::limits::LEASE;
 use mapring_types::{NodeId, ObjectId, Record, Result, VersionVector};
 use tokio::time::sleep;
 
+use crate::limits;
 use crate::peer::extent::Extents;
-use crate::scan::coverage::owners;
-use crate::scan::fold::{self, Slice};
-use crate::staleness::integrity;
+use crate::staleness::losses;
+use crate::staleness::state::Staleness;
 use crate::staleness::survey::Probed;
-use crate::{Shared, limits};
+use crate::storage::placement;
+use crate::storage::slice::{self, Slice};
 
 /// The background task.
-pub(crate) async fn run(shared: Weak<Shared>) {
-    let Some((mut changes, wake)) =
-        shared.upgrade().map(|shared| (shared.parts.cluster.changes(), shared.wake.clone()))
+pub(crate) async fn run(staleness: Weak<Staleness>) {
+    let Some((mut changes, wake)) = staleness
+        .upgrade()
+        .map(|staleness| (staleness.node.parts.cluster.changes(), staleness.wake.clone()))
     else {
         return;
     };
     let (mut work, mut look) = (Work::default(), Look::Everywhere);
     loop {
         let tick = {
-            let Some(shared) = shared.upgrade() else { return };
-            if shared.stopping() {
+            let Some(staleness) = staleness.upgrade() else { return };
+            if staleness.node.stopping() {
                 return;
             }
-            work.begin(&shared, look);
-            let again = work.stopped || shared.catching_up();
+            work.begin(&staleness, look);
+            let again = work.stopped || staleness.catching_up();
             if again { limits::CATCH_UP_TICK } else { limits::HANDOFF_TICK }
         };
         // A change of the view, such as a node that is back, brings the next look forward.
@@ -91,8 +93,8 @@ impl Work {
     }
 
     /// Begins what there is to do.
-    fn begin(&mut self, shared: &Arc<Shared>, look: Look) {
-        let mut due = due(shared);
+    fn begin(&mut self, staleness: &Arc<Staleness>, look: Look) {
+        let mut due = due(staleness);
         match look {
             Look::Everywhere => self.stopped = false,
             Look::After((task, done)) => {
@@ -107,14 +109,14 @@ impl Work {
                 self.again.insert(task);
                 continue;
             }
-            let shared = shared.clone();
+            let staleness = staleness.clone();
             self.under_way.push(Box::pin(async move {
                 let done = match task {
                     Task::CatchUp => {
-                        catch_up(&shared).await;
+                        catch_up(&staleness).await;
                         true
                     }
-                    Task::HandOver(owner) => hand_all_over(&shared, owner, vnodes).await,
+                    Task::HandOver(owner) => hand_all_over(&staleness, owner, vnodes).await,
                 };
                 (task, done)
             }));
@@ -123,13 +125,13 @@ impl Work {
 }
 
 /// What there is to do, with the vnodes that are to be handed over.
-fn due(shared: &Shared) -> BTreeMap<Task, Vec<Partition>> {
-    let view = shared.parts.cluster.view();
+fn due(staleness: &Staleness) -> BTreeMap<Task, Vec<Partition>> {
+    let view = staleness.node.view();
     let mut due: BTreeMap<Task, Vec<Partition>> = BTreeMap::new();
-    if shared.catching_up() {
+    if staleness.catching_up() {
         due.insert(Task::CatchUp, Vec::new());
     }
-    for vnode in shared.vnodes.held().vnodes() {
+    for vnode in staleness.node.vnodes.held().vnodes() {
         if let Some(owner) = view.plan().owner(vnode).filter(|owner| view.is_up(*owner)) {
             due.entry(Task::HandOver(owner)).or_default().push(vnode);
         }
@@ -139,27 +141,27 @@ fn due(shared: &Shared) -> BTreeMap<Task, Vec<Partition>> {
 
 /// Hands the vnodes of one owner over, one after another, until one fails; returns whether none
 /// did.
-async fn hand_all_over(shared: &Arc<Shared>, owner: NodeId, vnodes: Vec<Partition>) -> bool {
+async fn hand_all_over(staleness: &Arc<Staleness>, owner: NodeId, vnodes: Vec<Partition>) -> bool {
     for vnode in vnodes {
-        let mark = shared.vnodes.held().mark(vnode);
-        if owner == shared.me {
-            shared.vnodes.held().clear(vnode, mark);
+        let mark = staleness.node.vnodes.held().mark(vnode);
+        if owner == staleness.node.me {
+            staleness.node.vnodes.held().clear(vnode, mark);
             continue;
         }
-        match hand_over(shared, vnode, owner).await {
-            Ok(Moved { objects: 0, .. }) => shared.vnodes.held().clear(vnode, mark),
+        match hand_over(staleness, vnode, owner).await {
+            Ok(Moved { objects: 0, .. }) => staleness.node.vnodes.held().clear(vnode, mark),
             // Until their writes have settled.
             Ok(Moved { gone: 0, .. }) => {}
             Ok(Moved { gone: moved, objects }) => {
                 if moved == objects {
-                    shared.vnodes.held().brought(vnode, mark);
+                    staleness.node.vnodes.held().brought(vnode, mark);
                 }
-                let node = shared.parts.cluster.view().state.named(owner);
+                let node = staleness.node.view().state.named(owner);
                 tracing::info!(%vnode, %node, moved, "handed objects over");
-                shared.wake.notify_one();
+                staleness.wake.notify_one();
             }
             Err(error) => {
-                let node = shared.parts.cluster.view().state.named(owner);
+                let node = staleness.node.view().state.named(owner);
                 tracing::debug!(%vnode, %node, %error, "hand-off stopped");
                 return false;
             }
@@ -169,36 +171,36 @@ async fn hand_all_over(shared: &Arc<Shared>, owner: NodeId, vnodes: Vec<Partitio
 }
 
 /// Asks the members that have not said yet whether they hold anything for this node.
-async fn catch_up(shared: &Arc<Shared>) {
-    let view = shared.parts.cluster.view();
+async fn catch_up(staleness: &Arc<Staleness>) {
+    let view = staleness.node.view();
     let unheard: Vec<NodeId> =
-        shared.unheard().into_iter().filter(|&node| view.is_up(node)).collect();
-    let own = |vnode: &Partition| view.plan().owner(*vnode) == Some(shared.me);
-    let ask = |node| async move { (node, shared.settled(node, Class::Background).await) };
+        staleness.unheard().into_iter().filter(|&node| view.is_up(node)).collect();
+    let own = |vnode: &Partition| view.plan().owner(*vnode) == Some(staleness.node.me);
+    let ask = |node| async move { (node, staleness.settled(node, Class::Background).await) };
     for (node, answer) in join_all(unheard.into_iter().map(ask)).await {
         let Probed::Settled(report) = answer else { continue };
-        if let Err(error) = shared.hear(node, &report.status).await {
+        if let Err(error) = staleness.hear(node, &report.status).await {
             tracing::debug!(%node, %error, "a replication status is noted later");
         }
-        if let Some(why) = report.yours.and_then(|yours| shared.is_less_than(&yours)) {
+        if let Some(why) = report.yours.and_then(|yours| staleness.is_less_than(&yours)) {
             // Not heard of before this is known to all.
-            let why = format!("{} remembers that {why}", shared.name(node));
-            if let Err(error) = integrity::go_back(shared, &why).await {
+            let why = format!("{} remembers that {why}", staleness.node.name(node));
+            if let Err(error) = losses::go_back(staleness, &why).await {
                 tracing::info!(%error, "that this node went back is declared later");
                 continue;
             }
-            shared.integrity.wake.notify_one();
+            staleness.integrity.wake.notify_one();
         }
         if !report.status.hinted.iter().any(own) {
-            shared.heard.lock().insert(node);
+            staleness.heard.lock().insert(node);
         }
     }
-    if shared.unheard().is_empty()
-        && let Err(error) = shared.vnodes.run(|core| Extents::prove(&*core.engine)).await
+    if staleness.unheard().is_empty()
+        && let Err(error) = staleness.node.vnodes.run(|core| Extents::prove(&*core.engine)).await
     {
         tracing::debug!(%error, "that all have answered is noted at the next start");
     }
-    shared.serve_arrived().await;
+    staleness.serve_arrived().await;
 }
 
 /// What became of the objects that lay here for a vnode.
@@ -211,23 +213,24 @@ struct Moved {
 }
 
 /// Joins all that lies here for `vnode` into its owner.
-async fn hand_over(shared: &Arc<Shared>, vnode: Partition, owner: NodeId) -> Result<Moved> {
-    let ring = shared.parts.cluster.view().plan().ring_size();
+async fn hand_over(staleness: &Arc<Staleness>, vnode: Partition, owner: NodeId) -> Result<Moved> {
+    let ring = staleness.node.view().plan().ring_size();
     let mut moved = Moved::default();
     for home in ring.partitions() {
         let mut after = None;
         loop {
             let slice = Slice { vnode, home, after };
-            let page = shared
+            let page = staleness
+                .node
                 .vnodes
                 .run(move |core| {
                     let depth = ScanDepth::Records;
-                    fold::records(core, slice, None, depth, limits::HANDOFF_OBJECTS)
+                    slice::records(core, slice, None, depth, limits::HANDOFF_OBJECTS)
                 })
                 .await?;
-            let fold::Records { items, next } = page;
+            let slice::Records { items, next } = page;
             moved.objects += items.len();
-            moved.gone += hand_over_page(shared, vnode, owner, items).await?;
+            moved.gone += hand_over_page(staleness, vnode, owner, items).await?;
             match next {
                 Some(last) => after = Some(last),
                 None => break,
@@ -239,7 +242,7 @@ async fn hand_over(shared: &Arc<Shared>, vnode: Partition, owner: NodeId) -> Res
 }
 
 async fn hand_over_page(
-    shared: &Arc<Shared>,
+    staleness: &Arc<Staleness>,
     vnode: Partition,
     owner: NodeId,
     items: Vec<(ObjectId, Record)>,
@@ -252,7 +255,8 @@ async fn hand_over_page(
         let clock = Record::decode_without_bodies(&record.head)?.clock;
         let patience = LEASE + limits::transfer(record.len());
         let class = Class::Background;
-        let taken = shared.merge_at(entry, id.clone(), record, None, class, patience).await;
+        let taken =
+            staleness.peers.merge_at(entry, id.clone(), record, None, class, patience).await;
         if !mapring_types::failpoint!(HandBackForgets) {
             taken?;
         }
@@ -263,30 +267,30 @@ async fn hand_over_page(
     let sent = sent.into_iter().collect::<Result<Vec<_>>>()?;
     // The actor that stamped some of these objects must not stamp them again once they are gone
     // from here: its next dot would claim to have seen the earlier ones.
-    shared.vnodes.retire(vnode).await?;
+    staleness.node.vnodes.retire(vnode).await?;
     let mut gone = 0;
     for (id, clock) in sent {
-        if shared.vnodes.let_go(vnode, id, clock).await? {
+        if staleness.node.vnodes.let_go(vnode, id, clock).await? {
             gone += 1;
-            shared.stats.count_handed_over();
+            staleness.node.stats.count_handed_over();
         }
     }
     Ok(gone)
 }
 
-impl Shared {
-    /// The other members that have not said since this node's start that they hold nothing for it.
-    pub(crate) fn unheard(&self) -> Vec<NodeId> {
-        let view = self.parts.cluster.view();
-        let heard = self.heard.lock();
-        // Who owns no vnode is nobody's fallback.
-        let owners = owners(view.plan());
-        let others = owners.into_iter().filter(|&node| node != self.me);
-        others.filter(|node| !heard.contains(node)).collect()
-    }
-
-    /// Whether this node's own vnodes may lack writes that others hold for it.
-    pub(crate) fn catching_up(&self) -> bool {
-        !self.unheard().is_empty()
+impl Staleness {
+    /// Serves what has moved here as soon as nothing of it can be missing.
+    async fn serve_arrived(&self) {
+        let heard = self.heard.lock().clone();
+        let heard = |node| node == self.node.me || heard.contains(&node);
+        if !placement::arrived(&self.node.view(), &self.integrity.awaited, heard) {
+            return;
+        }
+        tracing::info!("all objects that have moved here have arrived");
+        self.unsettled.news().notify_one();
+        let noted = self.node.vnodes.run(|core| placement::note_arrived(&*core.engine)).await;
+        if let Err(error) = noted {
+            tracing::warn!(%error, "the next start will wait for them again");
+        }
     }
 }

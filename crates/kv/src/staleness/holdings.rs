@@ -12,8 +12,30 @@ use mapring_types::{NodeId, Result};
 use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 
+use crate::limits;
+use crate::peer::wire::SERVICE;
+use crate::staleness::state::Staleness;
 use crate::storage::objects::Core;
-use crate::{Shared, StaleReplicas, limits};
+
+/// What a node knows of replicas that lack writes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StaleReplicas {
+    /// For each member that holds data for vnodes of others, as it last said: these vnodes. They
+    /// lack it, and are left out of queries until they have it.
+    pub held: BTreeMap<NodeId, Vec<Partition>>,
+    /// For each member whose vnodes wait for objects that have moved to them from vnodes of others,
+    /// as it last said: these vnodes. They are left out of queries too.
+    pub awaiting: BTreeMap<NodeId, Vec<Partition>>,
+    /// Writes that this node coordinates and that have not yet reached all their replicas, nor are
+    /// kept as hints.
+    pub unsettled: usize,
+    /// Writes of other coordinators that are stored here and not known to have settled.
+    pub in_flight: usize,
+    /// Members that have not said since this node's start that they hold nothing for it.
+    pub unheard: Vec<NodeId>,
+    /// Replicas that this node brings up to date after reads just now.
+    pub read_repairs: usize,
+}
 
 /// Objects that a node holds for vnodes of others: copies of writes that these lack, or lacked until
 /// a moment ago.
@@ -25,20 +47,23 @@ pub struct Holdings {
     pub at_least: bool,
 }
 
-calls!(crate::SERVICE; AskHoldings = 9 => Holdings);
+calls!(SERVICE; AskHoldings = 9 => Holdings);
 
 /// Asks what a node holds for vnodes of others.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct AskHoldings;
 
 /// Asks every member that is known to hold something; those that do not answer are left out.
-pub(crate) async fn ask(shared: &Arc<Shared>, stale: &StaleReplicas) -> BTreeMap<NodeId, Holdings> {
+pub(crate) async fn ask(
+    staleness: &Arc<Staleness>,
+    stale: &StaleReplicas,
+) -> BTreeMap<NodeId, Holdings> {
     let asked = stale.held.keys().map(|&node| async move {
-        let held = if node == shared.me {
-            shared.holdings_here().await
-        } else if shared.parts.cluster.view().is_up(node) {
+        let held = if node == staleness.node.me {
+            staleness.holdings_here().await
+        } else if staleness.node.view().is_up(node) {
             let patience = limits::PROBE_PATIENCE;
-            shared.ask(node, Class::Background, &AskHoldings, patience).await.flat()
+            staleness.peers.ask(node, Class::Background, &AskHoldings, patience).await.flat()
         } else {
             return None;
         };
@@ -48,16 +73,16 @@ pub(crate) async fn ask(shared: &Arc<Shared>, stale: &StaleReplicas) -> BTreeMap
 }
 
 /// The background task: what `mapring_kv_hinted_objects` and its neighbours show.
-pub(crate) async fn run(shared: Weak<Shared>) {
+pub(crate) async fn run(staleness: Weak<Staleness>) {
     let mut shown: BTreeMap<String, u64> = BTreeMap::new();
     loop {
         sleep(limits::HOLDINGS_TICK).await;
-        let Some(shared) = shared.upgrade() else { return };
-        if shared.stopping() {
+        let Some(staleness) = staleness.upgrade() else { return };
+        if staleness.node.stopping() {
             return;
         }
-        let stale = shared.stale_replicas();
-        let view = shared.parts.cluster.view();
+        let stale = staleness.stale_replicas();
+        let view = staleness.node.view();
         let lost = view.state.members.iter().filter(|(_, member)| member.incomplete);
         let mut vnodes: BTreeSet<Partition> =
             lost.flat_map(|(&id, _)| view.plan().owned_by(id)).collect();
@@ -66,7 +91,7 @@ pub(crate) async fn run(shared: Weak<Shared>) {
         metrics::gauge!("mapring_kv_stale_vnodes").set(vnodes as f64);
         metrics::gauge!("mapring_kv_unsurveyed_members").set(stale.unheard.len() as f64);
         metrics::gauge!("mapring_kv_read_repairs_in_flight").set(stale.read_repairs as f64);
-        let Ok(held) = shared.holdings_here().await else { continue };
+        let Ok(held) = staleness.holdings_here().await else { continue };
         shown.values_mut().for_each(|objects| *objects = 0);
         for (vnode, objects) in held.objects {
             let owner = view.plan().owner(vnode).and_then(|owner| view.state.members.get(&owner));
@@ -82,13 +107,13 @@ pub(crate) async fn run(shared: Weak<Shared>) {
     }
 }
 
-impl Shared {
+impl Staleness {
     /// What this node holds.
     ///
     /// # Errors
     /// `Storage`, `Corrupt`, `Overloaded`.
     pub(crate) async fn holdings_here(&self) -> Result<Holdings> {
-        let ring = self.parts.cluster.view().plan().ring_size();
+        let ring = self.node.view().plan().ring_size();
         let vnodes = self.status().held;
         if vnodes.is_empty() {
             return Ok(Holdings::default());
@@ -117,13 +142,13 @@ impl Shared {
             }
             Ok(held)
         };
-        self.vnodes.run(count).await
+        self.node.vnodes.run(count).await
     }
 
     /// What this node knows of replicas that lack writes.
     pub(crate) fn stale_replicas(&self) -> StaleReplicas {
-        let own = (self.me, self.status());
-        let view = self.parts.cluster.view();
+        let own = (self.node.me, self.status());
+        let view = self.node.view();
         let (mut held, mut awaiting) = (BTreeMap::new(), BTreeMap::new());
         for (node, status) in self.statuses.all().into_iter().chain([own]) {
             let own = |vnode: &Partition| view.plan().owner(*vnode) == Some(node);
@@ -137,9 +162,9 @@ impl Shared {
             held,
             awaiting,
             unsettled: self.unsettled.count(),
-            in_flight: self.vnodes.in_flight().count(),
+            in_flight: self.node.vnodes.in_flight().count(),
             unheard: self.unheard(),
-            read_repairs: limits::REPAIRS - self.repairs.available_permits(),
+            read_repairs: limits::REPAIRS - self.read_repairs.available_permits(),
         }
     }
 }

@@ -6,15 +6,49 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
-use mapring_net::Class;
+use mapring_net::{Class, calls};
 use mapring_ring::Partition;
 use mapring_types::limits::LEASE;
 use mapring_types::{ErrorKind, NodeId, Result};
+use serde::{Deserialize, Serialize};
 
-use crate::peer::wire::{AskStaleness, StalenessReport};
-use crate::staleness::status::{ReplicationStatus, recover};
+use crate::limits;
+use crate::peer::call::within;
+use crate::peer::extent::Extent;
+use crate::peer::wire::SERVICE;
+use crate::staleness::recover::recover;
+use crate::staleness::state::Staleness;
+use crate::staleness::status::ReplicationStatus;
 use crate::storage::inflight::Source;
-use crate::{Shared, limits};
+
+calls!(SERVICE; AskStaleness = 7 => StalenessReport);
+
+/// Asks which replicas have missed writes.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct AskStaleness {
+    /// Whether the receiver answers only once its writes under way have settled.
+    pub(crate) settle: bool,
+    /// The receiver first recovers the in-doubt writes of these.
+    pub(crate) recover: Vec<Source>,
+    /// Nodes that have failed who asks: the receiver's writes do not wait for them to settle.
+    pub(crate) without: BTreeSet<NodeId>,
+}
+
+/// Replicas that lack acknowledged writes, as far as one node knows.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct StalenessReport {
+    /// The node's replication status.
+    pub(crate) status: ReplicationStatus,
+    /// Whether the node cannot yet exclude that its own vnodes lack something: it has started, and
+    /// not every member has told it since that it holds nothing for it.
+    pub(crate) catching_up: bool,
+    /// Whose writes the node has taken and does not know to have settled.
+    pub(crate) in_flight: Vec<Source>,
+    /// The last statuses of the other members that it remembers.
+    pub(crate) remembered: Vec<(NodeId, ReplicationStatus)>,
+    /// How far it remembers the data of the node that asks to have been.
+    pub(crate) yours: Option<Extent>,
+}
 
 /// See the module.
 #[derive(Default)]
@@ -31,7 +65,7 @@ pub(crate) struct Survey {
     pub(crate) held: BTreeSet<Partition>,
 }
 
-impl Shared {
+impl Staleness {
     /// Asks some nodes what they know. What they write does not wait for those in `without`.
     pub(crate) async fn survey(
         self: &Arc<Self>,
@@ -56,7 +90,7 @@ impl Shared {
             known.heard = self.ask_staleness(again, class).await;
         }
         self.recovered(&mut known, class).await;
-        let own = self.statuses.all().into_iter().chain([(self.me, self.status())]);
+        let own = self.statuses.all().into_iter().chain([(self.node.me, self.status())]);
         known.hinted = hinted(&known.heard, own);
         let held = known.heard.values().flat_map(|report| report.status.held.iter());
         known.held = held.copied().collect();
@@ -164,7 +198,7 @@ impl Shared {
             Ok(report) => Probed::Settled(Box::new(report)),
             Err(error) if plain && error.kind() == ErrorKind::Timeout => Probed::Unsettled,
             Err(error) => {
-                let node = self.parts.cluster.view().state.named(node);
+                let node = self.node.view().state.named(node);
                 tracing::info!(%node, %error, "a node does not say what it knows of stale replicas");
                 Probed::None
             }
@@ -191,10 +225,10 @@ impl Shared {
         request: AskStaleness,
         patience: Duration,
     ) -> Result<StalenessReport> {
-        if node == self.me {
-            return crate::peer::replica::within(patience, self.staleness_here(request)).await;
+        if node == self.node.me {
+            return within(patience, self.staleness_here(request)).await;
         }
-        self.ask(node, class, &request, patience).await.flat()
+        self.peers.ask(node, class, &request, patience).await.flat()
     }
 
     /// What this node knows, perhaps once its writes under way have settled, and once it has
@@ -208,12 +242,12 @@ impl Shared {
     ) -> Result<StalenessReport> {
         let AskStaleness { settle, recover: mut sources, without } = request;
         if settle {
-            self.suspicion.give_up(&without);
+            self.peers.suspicion.give_up(&without);
             self.unsettled.settle().await;
         }
-        let in_flight = self.vnodes.in_flight();
+        let in_flight = self.node.vnodes.in_flight();
         if in_flight.first_own().is_some() {
-            sources.push(Source { node: self.me, incarnation: in_flight.incarnation() });
+            sources.push(Source { node: self.node.me, incarnation: in_flight.incarnation() });
         }
         recover(self, &sources).await?;
         // In this order: what leaves the first is found in one of the others.

@@ -6,7 +6,7 @@ use mapring_cluster::Cluster;
 use mapring_ring::Partition;
 use mapring_types::Object;
 
-use crate::staleness::settle::Held;
+use crate::storage::held::Held;
 use crate::storage::observe::{Batch, Cause, Change, Observer};
 
 /// See the module. Cheap to clone.

@@ -15,18 +15,19 @@ use mapring_types::{Clock, Object, ObjectId, Record, Release, Result, VersionVec
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 
+use crate::limits;
+use crate::parts::KvParts;
 use crate::sizes::{ObjectSizes, Warner};
-use crate::staleness::settle::Held;
 use crate::storage::actor::Actors;
 use crate::storage::commit::GroupCommit;
 use crate::storage::foreign::Foreign;
 use crate::storage::graves::{Grave, Graves};
+use crate::storage::held::Held;
 use crate::storage::indexes::Indexes;
 use crate::storage::inflight::{InFlightLog, Source};
 use crate::storage::observe::{Batch, Cause, Change, Observer};
 use crate::storage::recent::{Left, Recent};
 use crate::storage::release::Written;
-use crate::{KvParts, limits};
 
 /// Who is told of every change of an object.
 pub(crate) type Observers = (Indexes, Foreign);

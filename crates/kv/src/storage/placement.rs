@@ -19,7 +19,6 @@
 //! its replication status.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use mapring_cluster::View;
@@ -30,11 +29,11 @@ use mapring_types::{
 };
 use parking_lot::Mutex;
 
-use crate::repair::n_vals;
-use crate::scan::fold::{self, Slice};
+use crate::limits;
 use crate::storage::apart;
 use crate::storage::objects::Core;
-use crate::{Shared, limits};
+use crate::storage::slice::{self, Slice};
+use crate::view::n_vals;
 
 /// The name of the engine's meta value that says by which rule objects lie here, and its values: the
 /// rule, and how far the change to it is.
@@ -290,7 +289,7 @@ fn each(
     let mut after = None;
     loop {
         let slice = Slice { vnode, home, after };
-        let page = fold::records(core, slice, None, ScanDepth::Records, limits::HANDOFF_OBJECTS);
+        let page = slice::records(core, slice, None, ScanDepth::Records, limits::HANDOFF_OBJECTS);
         let page = match page {
             Ok(page) => page,
             Err(error) => return passable(Err(error)),
@@ -323,32 +322,30 @@ fn is_known(
     )
 }
 
-impl Shared {
-    /// Serves what has moved here as soon as nothing of it can be missing.
-    pub(crate) async fn serve_arrived(self: &Arc<Self>) {
-        let awaited = &self.integrity.awaited;
-        if !awaited.any() {
-            return;
-        }
-        let view = self.parts.cluster.view();
-        let n_vals = n_vals(&view);
-        let moves = Move::all(view.plan(), n_vals.last().copied().unwrap_or(0));
-        let heard = self.heard.lock().clone();
-        let heard = |node| node == self.me || heard.contains(&node);
-        let last = awaited.drop_where(|vnode, home| {
-            let moved = moves.iter().find(|moved| moved.home == home);
-            moved.is_none_or(|moved| is_known(view.plan(), moved, vnode, &n_vals, heard))
-        });
-        if !last {
-            return;
-        }
-        tracing::info!("all objects that have moved here have arrived");
-        self.unsettled.news().notify_one();
-        let noted = self.vnodes.run(|core| core.engine.set_meta(NAME, &ARRIVED)).await;
-        if let Err(error) = noted {
-            tracing::warn!(%error, "the next start will wait for them again");
-        }
+/// Serves those awaited slices of which nothing can be missing, as so many nodes were heard to hold
+/// nothing for them; returns whether they were the last.
+pub(crate) fn arrived(
+    view: &View,
+    awaited: &Awaited,
+    heard: impl Fn(NodeId) -> bool + Copy,
+) -> bool {
+    if !awaited.any() {
+        return false;
     }
+    let n_vals = n_vals(view);
+    let moves = Move::all(view.plan(), n_vals.last().copied().unwrap_or(0));
+    awaited.drop_where(|vnode, home| {
+        let moved = moves.iter().find(|moved| moved.home == home);
+        moved.is_none_or(|moved| is_known(view.plan(), moved, vnode, &n_vals, heard))
+    })
+}
+
+/// Notes that all that has moved here has arrived. Blocks.
+///
+/// # Errors
+/// `Storage`.
+pub(crate) fn note_arrived(engine: &dyn Engine) -> Result<()> {
+    engine.set_meta(NAME, &ARRIVED)
 }
 
 #[cfg(test)]

@@ -2,13 +2,12 @@
 
 use mapring_types::{Dot, Error, ErrorKind, Object, Record, Result, Sibling};
 
-use crate::NewValue;
 use crate::resolution::Resolution;
 use crate::sizes::Size;
 use crate::storage::join::check;
 use crate::storage::objects::Core;
 use crate::storage::observe::{Cause, Change};
-use crate::write::Write;
+use crate::write::{NewValue, Write};
 
 /// How a write is to be stamped.
 #[derive(Debug, Clone, Copy)]

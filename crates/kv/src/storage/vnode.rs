@@ -14,19 +14,16 @@ use mapring_types::{Error, ObjectId, Piece, Record, Release, Result, VersionVect
 use tokio::sync::{Notify, oneshot};
 
 use crate::executor::{self, Executor};
-use crate::resolution::Resolution;
-use crate::scan::fold::{FoldRequest, Page};
-use crate::scan::select::{self, Bounds};
-use crate::staleness::settle::Held;
+use crate::limits;
+use crate::parts::KvParts;
 use crate::storage::graves::Grave;
+use crate::storage::held::Held;
 use crate::storage::indexes;
 use crate::storage::inflight::{InFlightLog, WriteMark};
 use crate::storage::objects::Core;
-use crate::storage::placement::{self, Awaited};
 use crate::storage::release::Written;
 use crate::storage::stamp::{Stamped, Stamping};
 use crate::write::Write;
-use crate::{KvParts, limits};
 
 /// See the module. Cheap to clone.
 #[derive(Clone)]
@@ -36,19 +33,21 @@ pub(crate) struct Vnodes {
 }
 
 impl Vnodes {
-    /// Reads the journal; `news` has a permit when others' vnodes with data here change. Gives as
-    /// well what is awaited here. Blocks.
+    /// Reads the journal; `news` has a permit when others' vnodes with data here change. Blocks.
     ///
     /// # Errors
-    /// `Storage`; as [`placement::settle`].
-    pub(crate) fn open(parts: &KvParts, news: Arc<Notify>) -> Result<(Self, Awaited)> {
-        let view = parts.cluster.view();
+    /// `Storage`; as [`Written::open`].
+    pub(crate) fn open(parts: &KvParts, news: Arc<Notify>) -> Result<Self> {
         // Before anything is read, or changed.
         let written = Written::open(&*parts.engine)?;
-        indexes::ensure(&*parts.engine, view.plan().ring_size())?;
-        let core = Core::open(parts, news, written)?;
-        let awaited = placement::settle(&core, &parts.cluster.view())?;
-        Ok((Self { core: Arc::new(core), executor: parts.executor.clone() }, awaited))
+        indexes::ensure(&*parts.engine, parts.cluster.view().plan().ring_size())?;
+        let core = Arc::new(Core::open(parts, news, written)?);
+        Ok(Self { core, executor: parts.executor.clone() })
+    }
+
+    /// What jobs need, for one that runs already.
+    pub(crate) fn core(&self) -> &Core {
+        &self.core
     }
 
     /// Vnodes of other nodes that have data here, by the present plan.
@@ -155,31 +154,23 @@ impl Vnodes {
         vnode: Partition,
         place: &StoreKey,
     ) -> Option<Result<Option<Record>>> {
+        let bytes = |read: &Option<Record>| read.as_ref().map_or(0, Record::len);
+        self.run_at_once(|core| core.engine.get(vnode.0, place), bytes)
+    }
+
+    /// What a short job that only reads gives, run in the caller's thread; `None` where that may not
+    /// be. `bytes` tells how much it has read.
+    pub(crate) fn run_at_once<T>(
+        &self,
+        work: impl FnOnce(&Core) -> Result<T>,
+        bytes: impl FnOnce(&T) -> usize,
+    ) -> Option<Result<T>> {
         let mut permit = self.executor.inline_permit()?;
-        let read = executor::caught(|| self.core.engine.get(vnode.0, place));
-        if let Ok(Some(record)) = &read
-            && record.len() > limits::SHORT_BYTES
-        {
+        let read = executor::caught(|| work(&self.core));
+        if read.as_ref().is_ok_and(|read| bytes(read) > limits::SHORT_BYTES) {
             permit.was_large();
         }
         Some(read)
-    }
-
-    /// The first page of a fold, a short one read in the caller's thread; `None` where that may not
-    /// be.
-    pub(crate) fn fold_at_once(
-        &self,
-        request: &FoldRequest,
-        resolution: Resolution,
-    ) -> Option<Result<Page>> {
-        let mut permit = self.executor.inline_permit()?;
-        let page =
-            executor::caught(|| select::page(&self.core, request, resolution, Bounds::SHORT));
-        let bytes = |page: &Page| page.items.iter().map(|item| item.record.len()).sum::<usize>();
-        if page.as_ref().is_ok_and(|page| bytes(page) > limits::SHORT_BYTES) {
-            permit.was_large();
-        }
-        Some(page)
     }
 
     /// Stamps a write and stores it, unless another node may have to decide about it.

@@ -34,7 +34,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    pub(super) fn keep(&mut self, id: &ObjectId) {
+    pub(crate) fn keep(&mut self, id: &ObjectId) {
         self.kept += 1;
         if self.kept_names.len() < limits::KEPT_NAMED {
             self.kept_names.push(id.to_string());
