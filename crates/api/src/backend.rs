@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
+use mapring_background::Status;
 use mapring_cluster::{Change, Chosen, ClusterStatus, MetadataStatus, Outcome, View};
 use mapring_kv::{
     DeleteOptions, GetOptions, Holdings, Kv, NewValue, ObjectPart, Progress, PutOptions,
@@ -40,6 +41,12 @@ pub trait Objects: Send + Sync + 'static {
 
     /// See [`mapring_cluster::Cluster::status`].
     fn metadata(&self) -> MetadataStatus;
+
+    /// What goes on in the background of this node.
+    fn workers(&self) -> Vec<Status>;
+
+    /// See [`mapring_background::Workers::throttle`].
+    fn throttle(&self, worker: &str, throttle: u32) -> Result<Status>;
 
     /// See [`mapring_cluster::Cluster::choose`].
     async fn choose(&self, node: &str) -> Result<Chosen>;
@@ -116,6 +123,14 @@ impl Objects for Kv {
 
     fn metadata(&self) -> MetadataStatus {
         self.cluster().status().metadata
+    }
+
+    fn workers(&self) -> Vec<Status> {
+        Kv::workers(self).list()
+    }
+
+    fn throttle(&self, worker: &str, throttle: u32) -> Result<Status> {
+        Kv::workers(self).throttle(worker, throttle)
     }
 
     async fn choose(&self, node: &str) -> Result<Chosen> {

@@ -174,6 +174,13 @@ impl Context {
         *self.0.stop.borrow()
     }
 
+    /// Returns when the work is to end.
+    pub async fn stopped(&self) {
+        let mut stop = self.0.stop.clone();
+        // Without its sender the node is gone.
+        let _ = stop.wait_for(|stop| *stop).await;
+    }
+
     /// Rests after a piece of work that took so long, as the throttle says.
     pub async fn rest(&self, took: Duration) {
         let throttle = self.0.status.lock().throttle;
@@ -196,11 +203,9 @@ impl Context {
 
     /// Waits for something; returns whether it came before the stop.
     async fn unless_stopped(&self, what: impl Future<Output = ()>) -> bool {
-        let mut stop = self.0.stop.clone();
         tokio::select! {
             biased;
-            // The registry is never dropped before its sender says so; if it is, the node is gone.
-            _ = stop.wait_for(|stop| *stop) => false,
+            () = self.stopped() => false,
             () = what => true,
         }
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::stream::BoxStream;
+use mapring_background::Workers;
 use mapring_cluster::Cluster;
 use mapring_net::Service;
 use mapring_ring::{Coverage, Partition, PreferenceList};
@@ -17,25 +18,29 @@ use crate::limits;
 use crate::parts::KvParts;
 use crate::peer::call::Peers;
 use crate::peer::extent::Extents;
-use crate::peer::pause::{self, PauseDetector};
-use crate::peer::reports::{self, Reports};
+use crate::peer::pause::{PauseDetector, PauseWorker};
+use crate::peer::reports::{Reports, ReportsWorker};
 use crate::peer::suspicion::Suspicion;
-use crate::repair::{answer, watch};
+use crate::repair::answer;
+use crate::repair::watch::{self, RepairWorker};
 use crate::request::options::{DeleteOptions, GetOptions, ObjectPart, PutOptions};
+use crate::request::reap::ReapWorker;
 use crate::request::requests::{Backlog, Requests};
-use crate::request::{delete, get, other_primaries, put, reap};
+use crate::request::{delete, get, other_primaries, put};
 use crate::scan::coverage::coverage;
 use crate::scan::fold::{FoldRequest, Page};
 use crate::scan::list;
 use crate::scan::page::Folds;
 use crate::service::KvService;
-use crate::staleness::holdings::{self, Holdings, StaleReplicas};
+use crate::staleness::handoff::HandoffWorker;
+use crate::staleness::holdings::{self, Holdings, HoldingsWorker, StaleReplicas};
 use crate::staleness::integrity::{Integrity, Numbers};
 use crate::staleness::progress::Progress;
+use crate::staleness::recover;
 use crate::staleness::settle::Unsettled;
 use crate::staleness::state::Staleness;
 use crate::staleness::status::Statuses;
-use crate::staleness::{handoff, recover, tell};
+use crate::staleness::tell::{self, StatusWorker};
 use crate::stats::{self, KvStats};
 use crate::storage::node::Node;
 use crate::storage::objects::Core;
@@ -66,16 +71,16 @@ impl Kv {
             tracing::warn!(%error, "writes that were under way are not recovered yet");
         }
         let requests = Arc::new(Requests::new(staleness.clone()));
-        let (node, reports) = (&requests.node, requests.peers.reports.clone());
-        mapring_net::task::spawn(pause::run(Arc::downgrade(&requests.peers.pauses)));
-        mapring_net::task::spawn(reports::run(Arc::downgrade(node), reports));
-        mapring_net::task::spawn(tell::run(Arc::downgrade(&staleness)));
-        mapring_net::task::spawn(handoff::run(Arc::downgrade(&staleness)));
-        mapring_net::task::spawn(holdings::run(Arc::downgrade(&staleness)));
-        mapring_net::task::spawn(reap::run(Arc::downgrade(&requests)));
         // Where the metadata answers at once, the data is known before anything is served.
-        let _ = tokio::time::timeout(Duration::ZERO, watch::round(&staleness)).await;
-        mapring_net::task::spawn(watch::run(Arc::downgrade(&staleness)));
+        let _ = tokio::time::timeout(Duration::ZERO, watch::round(&staleness, None)).await;
+        let (workers, peers) = (&requests.node.parts.workers, &requests.peers);
+        workers.spawn(PauseWorker(Arc::downgrade(&peers.pauses)));
+        workers.spawn(ReportsWorker::new(&requests.node, peers.reports.clone()));
+        workers.spawn(StatusWorker::new(&staleness));
+        workers.spawn(HandoffWorker::new(&staleness));
+        workers.spawn(HoldingsWorker::new(&staleness));
+        workers.spawn(ReapWorker::new(&requests));
+        workers.spawn(RepairWorker::new(&staleness));
         let folds = Arc::new(Folds::new(requests.clone()));
         Ok(Self { requests, folds })
     }
@@ -88,7 +93,7 @@ impl Kv {
     pub async fn shutdown(&self) -> Result<()> {
         let (node, staleness) = (&self.requests.node, &self.requests.staleness);
         node.stop();
-        staleness.wake.notify_one();
+        node.parts.workers.stop();
         let settled = staleness.unsettled.settle();
         if tokio::time::timeout(limits::STOP_PATIENCE, settled).await.is_err() {
             tracing::warn!("stopping with writes that have not settled");
@@ -111,6 +116,11 @@ impl Kv {
     /// The cluster.
     pub fn cluster(&self) -> &Arc<dyn Cluster> {
         &self.requests.node.parts.cluster
+    }
+
+    /// What goes on in the background of this node.
+    pub fn workers(&self) -> &Workers {
+        &self.requests.node.parts.workers
     }
 
     /// Figures since the start.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use mapring_background::Workers;
 use mapring_cluster::Cluster;
 use mapring_engine::Engine;
 use mapring_net::Transport;
@@ -27,6 +28,8 @@ pub struct KvParts {
     pub entropy: Arc<dyn Entropy>,
     /// Where storage calls run.
     pub executor: Arc<dyn Executor>,
+    /// Who does the work in the background; told to stop when the store is shut down.
+    pub workers: Workers,
     /// Settings.
     pub config: KvConfig,
 }

@@ -1,11 +1,15 @@
 //! What follows from a view of the cluster.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use mapring_cluster::View;
 use mapring_ring::{OwnershipPlan, Partition, PreferenceList};
 use mapring_types::{BucketId, BucketProps, Error, ErrorKind, NodeId, ObjectId, Result};
+use tokio::sync::watch;
+use tokio::time::sleep;
 
+use crate::limits;
 use crate::resolution::Resolution;
 
 /// The properties of a bucket.
@@ -62,4 +66,12 @@ pub(crate) fn n_vals(view: &View) -> BTreeSet<u16> {
 pub(crate) fn name(view: &View, node: NodeId) -> String {
     let member = view.state.members.get(&node);
     member.map_or_else(|| "a former member".to_owned(), |member| member.name.clone())
+}
+
+/// Waits for the next change of the view, or for a while where there are none any more: then the node
+/// is about to go.
+pub(crate) async fn changed(changes: &mut watch::Receiver<Arc<View>>) {
+    if changes.changed().await.is_err() {
+        sleep(limits::INTEGRITY_TICK).await;
+    }
 }

@@ -181,6 +181,7 @@ impl Build<'_> {
         let engine = self.engine(&*executor, &data).await?;
         let cluster = self.cluster(transport.clone(), &data).await?;
         let kv = Kv::open(KvParts {
+            workers: mapring_background::Workers::default(),
             cluster: cluster.clone() as Arc<dyn Cluster>,
             engine: engine.clone(),
             transport: transport.clone() as Arc<dyn Transport>,

@@ -169,6 +169,7 @@ impl Host {
         let clock: Arc<dyn Clock> = self.clock.clone();
         let entropy: Arc<dyn Entropy> = Arc::new(self.random.fork());
         let kv = Kv::open(KvParts {
+            workers: mapring_background::Workers::default(),
             cluster: eyes.clone(),
             engine: self.disk.open(),
             transport: transport.clone(),

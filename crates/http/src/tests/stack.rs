@@ -94,6 +94,7 @@ async fn start() -> Vec<HttpServer> {
     for cluster in &handles {
         let me = cluster.view().me;
         let kv = Kv::open(KvParts {
+            workers: mapring_background::Workers::default(),
             cluster: Arc::new(AllUp(cluster.clone())),
             engine: Arc::new(MemoryEngine::new()),
             transport: network.transport(me),

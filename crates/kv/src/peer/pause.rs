@@ -6,6 +6,9 @@
 
 use std::sync::Weak;
 
+use async_trait::async_trait;
+use mapring_background::{Context, Next, Worker};
+use mapring_types::Result;
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep};
 
@@ -42,12 +45,24 @@ impl PauseDetector {
     }
 }
 
-/// The background task.
-pub(crate) async fn run(pauses: Weak<PauseDetector>) {
-    loop {
-        sleep(limits::PAUSE_TICK).await;
-        let Some(pauses) = pauses.upgrade() else { return };
+/// Ticks.
+pub(crate) struct PauseWorker(pub(crate) Weak<PauseDetector>);
+
+#[async_trait]
+impl Worker for PauseWorker {
+    fn name(&self) -> &'static str {
+        "pause-detector"
+    }
+
+    async fn round(&mut self, context: &Context) -> Result<Next> {
+        let Some(pauses) = self.0.upgrade() else { return Ok(Next::End) };
         pauses.tick();
+        context.say(if pauses.was_paused() { "this node stood still a moment ago" } else { "" });
+        Ok(Next::Wait)
+    }
+
+    async fn wait(&mut self) {
+        sleep(limits::PAUSE_TICK).await;
     }
 }
 

@@ -7,12 +7,15 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
 
+use async_trait::async_trait;
+use mapring_background::{Context, Next, Worker};
 use mapring_cluster::View;
-use mapring_types::NodeId;
+use mapring_types::{NodeId, Result};
 use parking_lot::Mutex;
+use tokio::sync::watch;
 
 use crate::storage::node::Node;
-use crate::view::owners;
+use crate::view::{changed, owners};
 
 /// See the module.
 #[derive(Default)]
@@ -55,23 +58,39 @@ impl Reports {
     }
 }
 
-/// The background task: notices who is away.
-pub(crate) async fn run(node: Weak<Node>, reports: Arc<Reports>) {
-    let Some(mut changes) = node.upgrade().map(|node| node.parts.cluster.changes()) else {
-        return;
-    };
-    loop {
-        {
-            let Some(node) = node.upgrade() else { return };
-            if node.stopping() {
-                return;
-            }
-            changes.borrow_and_update();
-            let view = node.view();
-            reports.told.lock().retain(|node| view.is_up(*node));
-        }
-        if changes.changed().await.is_err() {
-            return;
-        }
+/// Notices who is away.
+pub(crate) struct ReportsWorker {
+    node: Weak<Node>,
+    reports: Arc<Reports>,
+    changes: watch::Receiver<Arc<View>>,
+}
+
+impl ReportsWorker {
+    pub(crate) fn new(node: &Arc<Node>, reports: Arc<Reports>) -> Self {
+        Self { node: Arc::downgrade(node), reports, changes: node.parts.cluster.changes() }
+    }
+}
+
+#[async_trait]
+impl Worker for ReportsWorker {
+    fn name(&self) -> &'static str {
+        "member-reports"
+    }
+
+    async fn round(&mut self, context: &Context) -> Result<Next> {
+        let Some(node) = self.node.upgrade() else { return Ok(Next::End) };
+        self.changes.borrow_and_update();
+        let view = node.view();
+        let told = {
+            let mut told = self.reports.told.lock();
+            told.retain(|node| view.is_up(*node));
+            told.len()
+        };
+        context.say(format!("{told} members have said what they hold for others"));
+        Ok(Next::Wait)
+    }
+
+    async fn wait(&mut self) {
+        changed(&mut self.changes).await;
     }
 }

@@ -8,11 +8,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use mapring_background::Context;
 use mapring_cluster::{Change, View};
 use mapring_engine::LossKind;
 use mapring_net::Class;
 use mapring_ring::Partition;
 use mapring_types::{Error, ErrorKind, NodeId, Result};
+use tokio::time::Instant;
 
 use crate::peer::extent;
 use crate::repair::exchange::Exchange;
@@ -28,7 +30,11 @@ use crate::view::{n_vals, owners};
 /// # Errors
 /// `Unavailable` when too few replicas can be asked, and what else stops it. What is filled stays
 /// filled.
-pub(crate) async fn fill(staleness: &Arc<Staleness>, losses: u64) -> Result<()> {
+pub(crate) async fn fill(
+    staleness: &Arc<Staleness>,
+    losses: u64,
+    context: Option<&Context>,
+) -> Result<()> {
     let view = staleness.node.view();
     let known = survey(staleness, &view).await;
     let work = slices(&view, staleness.node.me);
@@ -52,6 +58,7 @@ pub(crate) async fn fill(staleness: &Arc<Staleness>, losses: u64) -> Result<()> 
     }
     let (mut unindexed, mut unfilled) = (None, BTreeSet::new());
     for (slice, sources) in &work {
+        let began = Instant::now();
         if !sources.whole {
             unfilled.insert(slice.home);
             slice.fill_partly(staleness, sources, losses).await?;
@@ -71,6 +78,10 @@ pub(crate) async fn fill(staleness: &Arc<Staleness>, losses: u64) -> Result<()> 
         let is_filled = |slice: &&Slice| staleness.integrity.is_filled(slice.vnode, slice.home);
         let filled = work.keys().filter(is_filled).count();
         staleness.integrity.report(|progress| progress.filled = filled as u64);
+        if let Some(context) = context {
+            context.say(format!("{filled} of {} slices are filled", work.len()));
+            context.rest(began.elapsed()).await;
+        }
     }
     if let Some(error) = unindexed {
         return Err(error.context("an index cannot be built"));

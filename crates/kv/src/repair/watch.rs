@@ -2,87 +2,92 @@
 
 use std::sync::{Arc, Weak};
 
+use async_trait::async_trait;
 use futures::future::join_all;
-use mapring_cluster::{Change, Member, Outcome};
+use mapring_background::{Context, Next, Worker};
+use mapring_cluster::{Change, Member, Outcome, View};
 use mapring_engine::Loss;
 use mapring_net::Class;
 use mapring_types::{ErrorKind, Result};
+use tokio::sync::watch;
 use tokio::time::sleep;
 
 use crate::limits;
 use crate::peer::extent::Extents;
 use crate::repair::fill::fill;
-use crate::staleness::integrity::Numbers;
+use crate::staleness::integrity::{Integrity, Numbers};
 use crate::staleness::losses::{give_actors_up, go_back, propose, seal};
 use crate::staleness::state::Staleness;
+use crate::view::changed;
 
-/// The background task.
-pub(crate) async fn run(staleness: Weak<Staleness>) {
-    let Some(mut changes) =
-        staleness.upgrade().map(|staleness| staleness.node.parts.cluster.changes())
-    else {
-        return;
-    };
-    let mut told = String::new();
-    loop {
-        let failed;
-        {
-            let Some(staleness) = staleness.upgrade() else { return };
-            if staleness.node.stopping() {
-                return;
-            }
-            changes.borrow_and_update();
-            let engine = staleness.node.parts.engine.clone();
-            match staleness.node.vnodes.run(move |_| engine.reopen()).await {
-                Err(error) if error.kind() == ErrorKind::Storage => {
-                    tracing::warn!(%error, "the storage still fails");
-                }
-                _ => {}
-            }
-            if let Err(error) = staleness.node.vnodes.raise_release().await {
-                tracing::warn!(%error, "the release of the formats is raised later");
-            }
-            let integrity = &staleness.integrity;
-            let done = round(&staleness).await;
-            failed = done.is_err();
-            if !failed {
-                told.clear();
-            }
-            if let Err(error) = done {
-                let why = error.to_string();
-                if why != told {
-                    tracing::info!(%error, "the data of this node is not confirmed or filled yet");
-                    told = why;
-                }
-                integrity.report(|progress| progress.waits_for = Some(error.to_string()));
-                // Without the metadata it serves what it has, with new actors.
-                if integrity.opened.elapsed() >= limits::CONFIRM_PATIENCE {
-                    integrity.set_tried();
-                }
-            }
+/// Looks again and again.
+pub(crate) struct RepairWorker {
+    staleness: Weak<Staleness>,
+    integrity: Arc<Integrity>,
+    changes: watch::Receiver<Arc<View>>,
+    failed: bool,
+}
+
+impl RepairWorker {
+    pub(crate) fn new(staleness: &Arc<Staleness>) -> Self {
+        Self {
+            integrity: staleness.integrity.clone(),
+            changes: staleness.node.parts.cluster.changes(),
+            staleness: Arc::downgrade(staleness),
+            failed: false,
         }
-        let Some(integrity) = staleness.upgrade().map(|staleness| staleness.integrity.clone())
-        else {
-            return;
-        };
-        let tried = integrity.is_tried();
-        if failed || !tried {
+    }
+}
+
+#[async_trait]
+impl Worker for RepairWorker {
+    fn name(&self) -> &'static str {
+        "repair"
+    }
+
+    async fn round(&mut self, context: &Context) -> Result<Next> {
+        let Some(staleness) = self.staleness.upgrade() else { return Ok(Next::End) };
+        self.changes.borrow_and_update();
+        let engine = staleness.node.parts.engine.clone();
+        match staleness.node.vnodes.run(move |_| engine.reopen()).await {
+            Err(error) if error.kind() == ErrorKind::Storage => {
+                tracing::warn!(%error, "the storage still fails");
+            }
+            _ => {}
+        }
+        if let Err(error) = staleness.node.vnodes.raise_release().await {
+            tracing::warn!(%error, "the release of the formats is raised later");
+        }
+        let outcome = round(&staleness, Some(context)).await;
+        self.failed = outcome.is_err();
+        if let Err(error) = &outcome {
+            let why = error.to_string();
+            self.integrity.report(|progress| progress.waits_for = Some(why));
+            // Without the metadata it serves what it has, with new actors.
+            if self.integrity.opened.elapsed() >= limits::CONFIRM_PATIENCE {
+                self.integrity.set_tried();
+            }
+            context.say("the data of this node is not confirmed or filled yet");
+        } else {
+            context.say("nothing is known to be missing");
+        }
+        outcome.map(|()| Next::Wait)
+    }
+
+    async fn wait(&mut self) {
+        let tried = self.integrity.is_tried();
+        if self.failed || !tried {
             // Not sooner when the view changes: what it proposes, and who is asked and refuses, are
             // changes of the view.
             sleep(limits::CONFIRM_TICK).await;
         }
         if !tried {
-            continue;
+            return;
         }
-        let changed = async {
-            if changes.changed().await.is_err() {
-                std::future::pending().await
-            }
-        };
         tokio::select! {
             biased;
-            () = integrity.wake.notified() => {}
-            () = changed => {}
+            () = self.integrity.wake.notified() => {}
+            () = changed(&mut self.changes) => {}
             () = sleep(limits::INTEGRITY_TICK) => {}
         }
     }
@@ -92,11 +97,11 @@ fn own(staleness: &Staleness) -> Option<Member> {
     staleness.node.view().state.members.get(&staleness.node.me).cloned()
 }
 
-/// One look at what is missing; fills it.
+/// One look at what is missing; fills it, and rests in `context` between its pieces.
 ///
 /// # Errors
 /// What keeps it from being declared or filled.
-pub(crate) async fn round(staleness: &Arc<Staleness>) -> Result<()> {
+pub(crate) async fn round(staleness: &Arc<Staleness>, context: Option<&Context>) -> Result<()> {
     let integrity = &staleness.integrity;
     if own(staleness).is_none() {
         return Ok(());
@@ -128,7 +133,7 @@ pub(crate) async fn round(staleness: &Arc<Staleness>) -> Result<()> {
     }
     integrity.begin(member.losses);
     integrity.set_tried();
-    fill(staleness, member.losses).await?;
+    fill(staleness, member.losses, context).await?;
     propose(staleness, Change::Filled { id: staleness.node.me, losses: member.losses }).await?;
     tracing::info!("everything that was missing here has been filled again");
     staleness.node.vnodes.run(|core| Extents::prove(&*core.engine)).await?;

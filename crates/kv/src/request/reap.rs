@@ -8,8 +8,10 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use futures::StreamExt;
 use futures::future::join_all;
+use mapring_background::{Context, Next, Worker};
 use mapring_net::Class;
 use mapring_ring::Partition;
 use mapring_types::{NodeId, Object, ObjectId, Result};
@@ -31,31 +33,49 @@ enum Reaped {
     NotYet,
 }
 
-/// The background task.
-pub(crate) async fn run(requests: Weak<Requests>) {
-    let mut levelled: Option<Instant> = None;
-    loop {
-        sleep(limits::REAP_TICK).await;
-        let Some(requests) = requests.upgrade() else { return };
-        if requests.node.stopping() {
-            return;
-        }
+/// Reaps what has stood for long enough, and forgets graves.
+pub(crate) struct ReapWorker {
+    requests: Weak<Requests>,
+    /// When graves were last looked through.
+    levelled: Option<Instant>,
+}
+
+impl ReapWorker {
+    pub(crate) fn new(requests: &Arc<Requests>) -> Self {
+        Self { requests: Arc::downgrade(requests), levelled: None }
+    }
+}
+
+#[async_trait]
+impl Worker for ReapWorker {
+    fn name(&self) -> &'static str {
+        "reap"
+    }
+
+    async fn round(&mut self, context: &Context) -> Result<Next> {
+        let Some(requests) = self.requests.upgrade() else { return Ok(Next::End) };
         round(&requests).await;
-        if levelled.is_none_or(|at| at.elapsed() >= limits::GRAVES_TICK) {
-            level(&requests).await;
-            levelled = Some(Instant::now());
+        if self.levelled.is_none_or(|at| at.elapsed() >= limits::GRAVES_TICK) {
+            level(&requests).await?;
+            self.levelled = Some(Instant::now());
         }
+        context.say(format!("{} tombstones wait to be removed", requests.reaper.waiting()));
+        Ok(Next::Wait)
+    }
+
+    async fn wait(&mut self) {
+        sleep(limits::REAP_TICK).await;
     }
 }
 
 /// Removes graves that are too old or too many.
-async fn level(requests: &Arc<Requests>) {
+async fn level(requests: &Arc<Requests>) -> Result<()> {
     let keep = requests.node.parts.config.graves_kept.max(limits::GRAVES_KEPT.0);
     let now = requests.node.parts.clock.now_micros();
-    match requests.node.vnodes.run(move |core| core.level_graves(now, keep)).await {
-        Ok(left) => metrics::gauge!("mapring_kv_graves").set(left as f64),
-        Err(error) => tracing::warn!(%error, "old graves are not removed"),
-    }
+    let left = requests.node.vnodes.run(move |core| core.level_graves(now, keep)).await;
+    let left = left.map_err(|error| error.context("old graves are not removed"))?;
+    metrics::gauge!("mapring_kv_graves").set(left as f64);
+    Ok(())
 }
 
 async fn round(requests: &Arc<Requests>) {

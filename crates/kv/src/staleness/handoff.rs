@@ -4,16 +4,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
+use async_trait::async_trait;
 use futures::StreamExt;
 use futures::future::{BoxFuture, join_all};
 use futures::stream::FuturesUnordered;
+use mapring_background::{Context, Next, Worker};
+use mapring_cluster::View;
 use mapring_engine::ScanDepth;
 use mapring_net::Class;
 use mapring_ring::{Partition, PreferenceEntry};
 use mapring_types::limits::LEASE;
 use mapring_types::{NodeId, ObjectId, Record, Result, VersionVector};
-use tokio::time::sleep;
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, sleep};
 
 use crate::limits;
 use crate::peer::extent::Extents;
@@ -22,39 +27,68 @@ use crate::staleness::state::Staleness;
 use crate::staleness::survey::Probed;
 use crate::storage::placement;
 use crate::storage::slice::{self, Slice};
+use crate::view::changed;
 
-/// The background task.
-pub(crate) async fn run(staleness: Weak<Staleness>) {
-    let Some((mut changes, wake)) = staleness
-        .upgrade()
-        .map(|staleness| (staleness.node.parts.cluster.changes(), staleness.wake.clone()))
-    else {
-        return;
-    };
-    let (mut work, mut look) = (Work::default(), Look::Everywhere);
-    loop {
-        let tick = {
-            let Some(staleness) = staleness.upgrade() else { return };
-            if staleness.node.stopping() {
-                return;
-            }
-            work.begin(&staleness, look);
-            let again = work.stopped || staleness.catching_up();
-            if again { limits::CATCH_UP_TICK } else { limits::HANDOFF_TICK }
-        };
-        // A change of the view, such as a node that is back, brings the next look forward.
-        let changed = async {
-            if changes.changed().await.is_err() {
-                std::future::pending().await
-            }
-        };
-        look = tokio::select! {
+/// Looks for something to hand over or to ask for, and does it.
+pub(crate) struct HandoffWorker {
+    staleness: Weak<Staleness>,
+    changes: watch::Receiver<Arc<View>>,
+    wake: Arc<Notify>,
+    /// How long to wait for a reason to look again.
+    tick: Duration,
+}
+
+impl HandoffWorker {
+    pub(crate) fn new(staleness: &Arc<Staleness>) -> Self {
+        Self {
+            changes: staleness.node.parts.cluster.changes(),
+            wake: staleness.wake.clone(),
+            staleness: Arc::downgrade(staleness),
+            tick: limits::HANDOFF_TICK,
+        }
+    }
+
+    /// A change of the view, such as a node that is back, brings the next look forward.
+    async fn due(&mut self) {
+        tokio::select! {
             biased;
-            ended = work.next() => Look::After(ended),
-            () = wake.notified() => Look::Everywhere,
-            () = changed => Look::Everywhere,
-            () = sleep(tick) => Look::Everywhere,
-        };
+            () = self.wake.notified() => {}
+            () = changed(&mut self.changes) => {}
+            () = sleep(self.tick) => {}
+        }
+    }
+}
+
+#[async_trait]
+impl Worker for HandoffWorker {
+    fn name(&self) -> &'static str {
+        "hand-off"
+    }
+
+    async fn round(&mut self, context: &Context) -> Result<Next> {
+        let (mut work, mut look) = (Work::new(context), Look::Everywhere);
+        loop {
+            {
+                let Some(staleness) = self.staleness.upgrade() else { return Ok(Next::End) };
+                work.begin(&staleness, look);
+                let again = work.stopped || staleness.catching_up();
+                self.tick = if again { limits::CATCH_UP_TICK } else { limits::HANDOFF_TICK };
+                context.say(work.in_words(&staleness));
+            }
+            if work.busy.is_empty() {
+                return Ok(Next::Wait);
+            }
+            look = tokio::select! {
+                biased;
+                () = context.stopped() => return Ok(Next::End),
+                ended = work.next() => Look::After(ended),
+                () = self.due() => Look::Everywhere,
+            };
+        }
+    }
+
+    async fn wait(&mut self) {
+        self.due().await;
     }
 }
 
@@ -73,8 +107,8 @@ enum Look {
 }
 
 /// What is under way, each task by itself: a node that does not answer holds nobody else up.
-#[derive(Default)]
 struct Work {
+    context: Context,
     under_way: FuturesUnordered<BoxFuture<'static, (Task, bool)>>,
     busy: BTreeSet<Task>,
     /// What was to be begun while it was under way.
@@ -84,6 +118,32 @@ struct Work {
 }
 
 impl Work {
+    fn new(context: &Context) -> Self {
+        Self {
+            context: context.clone(),
+            under_way: FuturesUnordered::new(),
+            busy: BTreeSet::new(),
+            again: BTreeSet::new(),
+            stopped: false,
+        }
+    }
+
+    /// What is under way, for operators.
+    fn in_words(&self, staleness: &Staleness) -> String {
+        let words = self.busy.iter().map(|task| match task {
+            Task::CatchUp => "asking the others what they hold for this node".to_owned(),
+            Task::HandOver(owner) => format!("handing over to {}", staleness.node.name(*owner)),
+        });
+        let words: Vec<String> = words.collect();
+        match words.is_empty() {
+            true if self.stopped => {
+                "a node that seems to be up did not take what it lacks".to_owned()
+            }
+            true => String::new(),
+            false => words.join(", "),
+        }
+    }
+
     /// Waits for a task to end; for ever while there is none.
     async fn next(&mut self) -> (Task, bool) {
         match self.under_way.next().await {
@@ -109,14 +169,16 @@ impl Work {
                 self.again.insert(task);
                 continue;
             }
-            let staleness = staleness.clone();
+            let (staleness, context) = (staleness.clone(), self.context.clone());
             self.under_way.push(Box::pin(async move {
                 let done = match task {
                     Task::CatchUp => {
                         catch_up(&staleness).await;
                         true
                     }
-                    Task::HandOver(owner) => hand_all_over(&staleness, owner, vnodes).await,
+                    Task::HandOver(owner) => {
+                        hand_all_over(&staleness, owner, vnodes, &context).await
+                    }
                 };
                 (task, done)
             }));
@@ -141,14 +203,19 @@ fn due(staleness: &Staleness) -> BTreeMap<Task, Vec<Partition>> {
 
 /// Hands the vnodes of one owner over, one after another, until one fails; returns whether none
 /// did.
-async fn hand_all_over(staleness: &Arc<Staleness>, owner: NodeId, vnodes: Vec<Partition>) -> bool {
+async fn hand_all_over(
+    staleness: &Arc<Staleness>,
+    owner: NodeId,
+    vnodes: Vec<Partition>,
+    context: &Context,
+) -> bool {
     for vnode in vnodes {
         let mark = staleness.node.vnodes.held().mark(vnode);
         if owner == staleness.node.me {
             staleness.node.vnodes.held().clear(vnode, mark);
             continue;
         }
-        match hand_over(staleness, vnode, owner).await {
+        match hand_over(staleness, vnode, owner, context).await {
             Ok(Moved { objects: 0, .. }) => staleness.node.vnodes.held().clear(vnode, mark),
             // Until their writes have settled.
             Ok(Moved { gone: 0, .. }) => {}
@@ -213,13 +280,18 @@ struct Moved {
 }
 
 /// Joins all that lies here for `vnode` into its owner.
-async fn hand_over(staleness: &Arc<Staleness>, vnode: Partition, owner: NodeId) -> Result<Moved> {
+async fn hand_over(
+    staleness: &Arc<Staleness>,
+    vnode: Partition,
+    owner: NodeId,
+    context: &Context,
+) -> Result<Moved> {
     let ring = staleness.node.view().plan().ring_size();
     let mut moved = Moved::default();
     for home in ring.partitions() {
         let mut after = None;
         loop {
-            let slice = Slice { vnode, home, after };
+            let (slice, began) = (Slice { vnode, home, after }, Instant::now());
             let page = staleness
                 .node
                 .vnodes
@@ -231,6 +303,7 @@ async fn hand_over(staleness: &Arc<Staleness>, vnode: Partition, owner: NodeId) 
             let slice::Records { items, next } = page;
             moved.objects += items.len();
             moved.gone += hand_over_page(staleness, vnode, owner, items).await?;
+            context.rest(began.elapsed()).await;
             match next {
                 Some(last) => after = Some(last),
                 None => break,

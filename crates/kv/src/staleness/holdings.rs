@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::sync::{Arc, Weak};
 
+use async_trait::async_trait;
 use futures::future::join_all;
+use mapring_background::{Context, Next, Worker};
 use mapring_engine::{ScanDepth, ScanRange};
 use mapring_net::{Class, calls};
 use mapring_ring::Partition;
@@ -72,15 +74,27 @@ pub(crate) async fn ask(
     join_all(asked).await.into_iter().flatten().collect()
 }
 
-/// The background task: what `mapring_kv_hinted_objects` and its neighbours show.
-pub(crate) async fn run(staleness: Weak<Staleness>) {
-    let mut shown: BTreeMap<String, u64> = BTreeMap::new();
-    loop {
-        sleep(limits::HOLDINGS_TICK).await;
-        let Some(staleness) = staleness.upgrade() else { return };
-        if staleness.node.stopping() {
-            return;
-        }
+/// Counts what `mapring_kv_hinted_objects` and its neighbours show.
+pub(crate) struct HoldingsWorker {
+    staleness: Weak<Staleness>,
+    /// By owner.
+    shown: BTreeMap<String, u64>,
+}
+
+impl HoldingsWorker {
+    pub(crate) fn new(staleness: &Arc<Staleness>) -> Self {
+        Self { staleness: Arc::downgrade(staleness), shown: BTreeMap::new() }
+    }
+}
+
+#[async_trait]
+impl Worker for HoldingsWorker {
+    fn name(&self) -> &'static str {
+        "holdings"
+    }
+
+    async fn round(&mut self, context: &Context) -> Result<Next> {
+        let Some(staleness) = self.staleness.upgrade() else { return Ok(Next::End) };
         let stale = staleness.stale_replicas();
         let view = staleness.node.view();
         let lost = view.state.members.iter().filter(|(_, member)| member.incomplete);
@@ -91,19 +105,26 @@ pub(crate) async fn run(staleness: Weak<Staleness>) {
         metrics::gauge!("mapring_kv_stale_vnodes").set(vnodes as f64);
         metrics::gauge!("mapring_kv_unsurveyed_members").set(stale.unheard.len() as f64);
         metrics::gauge!("mapring_kv_read_repairs_in_flight").set(stale.read_repairs as f64);
-        let Ok(held) = staleness.holdings_here().await else { continue };
-        shown.values_mut().for_each(|objects| *objects = 0);
+        let held = staleness.holdings_here().await?;
+        self.shown.values_mut().for_each(|objects| *objects = 0);
         for (vnode, objects) in held.objects {
             let owner = view.plan().owner(vnode).and_then(|owner| view.state.members.get(&owner));
             let owner = owner.map_or_else(|| "nobody".to_owned(), |member| member.name.clone());
-            *shown.entry(owner).or_default() += objects;
+            *self.shown.entry(owner).or_default() += objects;
         }
-        for (owner, &objects) in &shown {
+        for (owner, &objects) in &self.shown {
             metrics::gauge!("mapring_kv_hinted_objects", "owner" => owner.clone())
                 .set(objects as f64);
         }
         // Owners that need nothing are shown as such once.
-        shown.retain(|_, objects| *objects > 0);
+        self.shown.retain(|_, objects| *objects > 0);
+        let objects: u64 = self.shown.values().sum();
+        context.say(format!("{objects} objects lie here for others, {vnodes} vnodes are stale"));
+        Ok(Next::Wait)
+    }
+
+    async fn wait(&mut self) {
+        sleep(limits::HOLDINGS_TICK).await;
     }
 }
 

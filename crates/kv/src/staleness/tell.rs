@@ -2,9 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
+use async_trait::async_trait;
+use mapring_background::{Context, Next, Worker};
 use mapring_net::Class;
 use mapring_types::{NodeId, Result};
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::limits;
@@ -13,21 +17,41 @@ use crate::staleness::state::Staleness;
 use crate::staleness::status::ReplicationStatus;
 use crate::storage::inflight::Source;
 
-/// The background task.
-pub(crate) async fn run(staleness: Weak<Staleness>) {
-    let Some(news) = staleness.upgrade().map(|staleness| staleness.unsettled.news()) else {
-        return;
-    };
-    loop {
-        let patience = {
-            let Some(staleness) = staleness.upgrade() else { return };
-            if staleness.node.stopping() {
-                return;
-            }
-            if round(&staleness).await { limits::STATUS_REFRESH } else { limits::STATUS_RETRY }
-        };
+/// Tells the others, again and again, and recovers writes that are in doubt.
+pub(crate) struct StatusWorker {
+    staleness: Weak<Staleness>,
+    news: Arc<Notify>,
+    /// How long to wait for news.
+    patience: Duration,
+}
+
+impl StatusWorker {
+    pub(crate) fn new(staleness: &Arc<Staleness>) -> Self {
+        let (news, staleness) = (staleness.unsettled.news(), Arc::downgrade(staleness));
+        Self { staleness, news, patience: limits::STATUS_RETRY }
+    }
+}
+
+#[async_trait]
+impl Worker for StatusWorker {
+    fn name(&self) -> &'static str {
+        "replication-status"
+    }
+
+    async fn round(&mut self, context: &Context) -> Result<Next> {
+        let Some(staleness) = self.staleness.upgrade() else { return Ok(Next::End) };
+        let done = round(&staleness).await;
+        self.patience = if done { limits::STATUS_REFRESH } else { limits::STATUS_RETRY };
+        let (own, others) =
+            (staleness.unsettled.count(), staleness.node.vnodes.in_flight().count());
+        context
+            .say(format!("{own} own writes and {others} of others are not known to have settled"));
+        Ok(Next::Wait)
+    }
+
+    async fn wait(&mut self) {
+        let _ = timeout(self.patience, self.news.notified()).await;
         // Then a moment more, so that many changes are told at once.
-        let _ = timeout(patience, news.notified()).await;
         sleep(limits::STATUS_TICK).await;
     }
 }

@@ -301,6 +301,7 @@ impl TestCluster {
         let node = &self.nodes[at];
         let transport = self.network.transport(node.id);
         let parts = KvParts {
+            workers: mapring_background::Workers::default(),
             cluster: node.cluster.clone(),
             engine: Arc::new(Intercepted::new(
                 node.engine.clone(),
@@ -595,6 +596,7 @@ pub(crate) fn alone() -> Arc<FixedCluster> {
 pub(crate) async fn on_sled(cluster: &Arc<FixedCluster>, dir: &std::path::Path) -> Kv {
     let config = SledConfig { durability: Durability::Process, ..SledConfig::default() };
     let kv = Kv::open(KvParts {
+        workers: mapring_background::Workers::default(),
         cluster: cluster.clone(),
         engine: Arc::new(SledEngine::open(dir, config).unwrap()),
         transport: Network::new().transport(NodeId(1)),

@@ -66,6 +66,7 @@ impl Ring {
         let entropy = Arc::new(Seeded(AtomicU64::new(self.clock.now_micros() ^ me.0)));
         let transport = self.network.transport(me);
         let kv = Kv::open(KvParts {
+            workers: mapring_background::Workers::default(),
             cluster: node.cluster.clone(),
             engine: node.engine.clone(),
             transport: transport.clone(),
