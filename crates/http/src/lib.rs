@@ -37,6 +37,7 @@ mod route;
 mod routes;
 pub mod server;
 pub mod status;
+mod workers;
 
 pub use app::{HttpConfig, NodeFacts, StorageFacts};
 pub use server::{HttpParts, HttpServer};

@@ -12,7 +12,7 @@ use mapring_api::permission::Permission;
 use crate::app::Upload;
 use crate::reply::{Reply, Stop};
 use crate::route::{Action, Handler, On, Resource, action};
-use crate::{admin, buckets, decision, mapred, objects, path, queries};
+use crate::{admin, buckets, decision, mapred, objects, path, queries, workers};
 
 /// Finds what is done with a request, or else what is answered to it: 404, 405, 501.
 pub(crate) fn find(
@@ -151,6 +151,12 @@ const QUERY: &[Action] = &[
     .own_origin(),
 ];
 
+const WORKER: &[Action] = &[action(PUT, Permission::Administer, On::Cluster, |app, request| {
+    Box::pin(workers::throttle(app, request))
+})
+.own_origin()
+.takes(Upload::Properties)];
+
 const MEMBER: &[Action] = &[action(DELETE, Permission::Administer, On::Cluster, |app, request| {
     Box::pin(admin::member(app, request))
 })
@@ -229,6 +235,12 @@ pub(crate) static ROUTES: &[Resource] = &[
         const { &[shown(|app, _| Box::pin(queries::list(app)))] },
     ),
     resource("/admin/queries/{name}", "GET, HEAD, DELETE", QUERY),
+    resource(
+        "/admin/workers",
+        READ_METHODS,
+        const { &[shown(|app, _| Box::pin(workers::list(app)))] },
+    ),
+    resource("/admin/workers/{name}", "PUT", WORKER),
 ];
 
 #[cfg(test)]

@@ -57,6 +57,39 @@ fn told(output: &Output) -> (i32, String) {
 }
 
 #[tokio::test]
+async fn workers() {
+    let cluster = Cluster::start(1).await;
+    let tool = Tool { url: cluster.nodes[0].url() };
+    let listed = tool.ok(&["workers"]).await;
+    let names: Vec<&str> =
+        listed.lines().filter_map(|line| line.split_whitespace().nth(1)).collect();
+    assert_eq!(
+        names,
+        [
+            "hand-off",
+            "holdings",
+            "member-reports",
+            "pause-detector",
+            "reap",
+            "repair",
+            "replication-status"
+        ]
+    );
+    let throttled = tool.ok(&["workers", "throttle", "reap", "3"]).await;
+    assert!(throttled.contains("rests 3 times as long as it works"), "{throttled}");
+    let as_json: Value = serde_json::from_str(&tool.ok(&["workers", "--json"]).await).unwrap();
+    assert_eq!(as_json["workers"][4]["throttle"], 3);
+    eventually("work goes on", || async {
+        let listed: Value = serde_json::from_str(&tool.ok(&["workers", "--json"]).await).unwrap();
+        holds(listed["workers"][4]["rounds"].as_u64() > as_json["workers"][4]["rounds"].as_u64())
+    })
+    .await;
+    let (status, words) = told(&tool.run(&["workers", "throttle", "nobody", "3"]).await);
+    assert_eq!(status, 1);
+    assert!(words.contains("there is no worker nobody"), "{words}");
+}
+
+#[tokio::test]
 async fn objects() {
     let cluster = Cluster::start(1).await;
     let tool = Tool { url: cluster.nodes[0].url() };

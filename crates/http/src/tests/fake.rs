@@ -10,6 +10,7 @@ use bytes::Bytes;
 use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
 use mapring_api::backend::{Objects, ParsedQuery, Queries, Stale, Watched};
+use mapring_background::{Status, Workers};
 use mapring_cluster::fixed::{FixedCluster, FixedGroup};
 use mapring_cluster::{Change, Chosen, Cluster as _, ClusterStatus, MetadataStatus, Outcome, View};
 use mapring_kv::{DeleteOptions, GetOptions, NewValue, ObjectPart, Progress, PutOptions};
@@ -38,6 +39,7 @@ pub(crate) struct Store {
     pub(crate) go_on: Notify,
     pub(crate) waiting: Notify,
     pub(crate) stale: Mutex<Stale>,
+    pub(crate) workers: Workers,
 }
 
 impl Store {
@@ -53,6 +55,7 @@ impl Store {
             go_on: Notify::new(),
             waiting: Notify::new(),
             stale: Mutex::default(),
+            workers: Workers::default(),
         }
     }
 
@@ -111,6 +114,14 @@ impl Objects for Store {
 
     fn metadata(&self) -> MetadataStatus {
         MetadataStatus { has_leader: true, term: 3, index: 60, ..MetadataStatus::default() }
+    }
+
+    fn workers(&self) -> Vec<Status> {
+        self.workers.list()
+    }
+
+    fn throttle(&self, worker: &str, throttle: u32) -> Result<Status> {
+        self.workers.throttle(worker, throttle)
     }
 
     async fn choose(&self, node: &str) -> Result<Chosen> {

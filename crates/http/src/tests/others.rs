@@ -1,6 +1,7 @@
 //! Buckets, properties, listings, queries and the administrative resources.
 
 use mapring_api::backend::Objects as _;
+use mapring_background::{Context, Next, Worker};
 use mapring_cluster::Change;
 use mapring_kv::{Holdings, StaleReplicas};
 use mapring_mapred::{Failure, FailureKind, PhaseResults, Row};
@@ -281,6 +282,55 @@ async fn running_queries_are_listed_and_ended() {
     }
     let foreign = ["Referer: http://elsewhere/"];
     let refused = client.request("DELETE", "/admin/queries/1-2", &foreign, b"").await;
+    assert_eq!(refused.status, 403);
+}
+
+/// Waits for ever.
+struct Sleeper;
+
+#[async_trait::async_trait]
+impl Worker for Sleeper {
+    fn name(&self) -> &'static str {
+        "sleeper"
+    }
+
+    async fn round(&mut self, context: &Context) -> mapring_types::Result<Next> {
+        context.say("é");
+        Ok(Next::Wait)
+    }
+
+    async fn wait(&mut self) {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test]
+async fn workers_are_listed_and_throttled() {
+    let fixture = Fixture::start().await;
+    let mut client = fixture.connect().await;
+    assert_eq!(parsed(&client.get("/admin/workers").await), json!({ "node": "n1", "workers": [] }));
+    fixture.store.workers.spawn(Sleeper);
+    let set = client.request("PUT", "/admin/workers/sleeper", JSON, br#"{"throttle":7}"#).await;
+    assert_eq!((set.status, &parsed(&set)["throttle"]), (200, &json!(7)));
+    let listed = client.get("/admin/workers").await;
+    assert!(listed.text().is_ascii(), "{}", listed.text());
+    let listed = &parsed(&listed)["workers"][0];
+    assert_eq!((&listed["name"], &listed["throttle"]), (&json!("sleeper"), &json!(7)));
+    for (method, path, body, status) in [
+        ("PUT", "/admin/workers/other", r#"{"throttle":7}"#, 404),
+        ("PUT", "/admin/workers/sleeper", r#"{"throttle":101}"#, 400),
+        ("PUT", "/admin/workers/sleeper", r#"{"throttle":-1}"#, 400),
+        ("PUT", "/admin/workers/sleeper", r#"{"throttle":1,"more":1}"#, 400),
+        ("PUT", "/admin/workers/sleeper", "", 400),
+        ("GET", "/admin/workers/sleeper", "", 405),
+        ("PUT", "/admin/workers", "", 405),
+    ] {
+        let answer = client.request(method, path, JSON, body.as_bytes()).await;
+        assert_eq!(answer.status, status, "{method} {path} {body}: {}", answer.text());
+    }
+    let foreign = ["Content-Type: application/json", "Referer: http://elsewhere/"];
+    let body = br#"{"throttle":1}"#;
+    let refused = client.request("PUT", "/admin/workers/sleeper", &foreign, body).await;
     assert_eq!(refused.status, 403);
 }
 
