@@ -49,6 +49,22 @@ fn two_failpoints_chosen_at_random_are_caught() -> Result<()> {
 }
 
 #[test]
+fn what_only_two_plans_at_once_show_is_caught_by_them_alone() -> Result<()> {
+    let mut caught = 0;
+    for seed in 7_000..7_060 {
+        for plans_at_once in [false, true] {
+            let failpoint = Some(Failpoint::FilledNeedsNothing);
+            let report = run(seed, Options { failpoint, plans_at_once, ..Options::default() })?;
+            let violations = report.violations.first();
+            assert!(!plans_at_once || violations.is_none(), "seed {seed}: {violations:?}");
+            caught += usize::from(violations.is_some());
+        }
+    }
+    assert!(caught > 0);
+    Ok(())
+}
+
+#[test]
 fn without_a_failpoint_nothing_is_caught() -> Result<()> {
     for seed in 1..=5 {
         let report = run(seed, Options::default())?;

@@ -74,6 +74,8 @@ fn known_seeds_are_good_and_all_kinds_of_faults_happen() -> Result<()> {
         ("pauses", |f| f.pauses),
         ("storms", |f| f.storms),
         ("refusals", |f| f.refusals),
+        ("lags", |f| f.lags),
+        ("replacements", |f| f.replacements),
     ] {
         assert!(sum(of) >= 5, "only {} {what}", sum(of));
     }
