@@ -63,6 +63,9 @@ impl Bench {
 #[tokio::test(start_paused = true)]
 async fn a_worker_says_what_it_does_and_how_it_went() {
     let bench = Bench::new();
+    while bench.status().rounds == 0 {
+        sleep(Duration::from_millis(100)).await;
+    }
     let idle = bench.reaches(State::Idle).await;
     assert_eq!((idle.rounds, idle.status.as_str()), (1, ""));
     bench.tell(5, Err(Error::unavailable("nobody\nis there")));

@@ -146,6 +146,7 @@ pub(crate) async fn repair(app: &App, request: &Request) -> Result<Reply, Stop> 
 
 /// `POST /admin/repair/NODE`: has the node fill itself.
 pub(crate) async fn start_repair(app: &App, request: &Request) -> Result<Reply, Stop> {
+    request.check_origin(app)?;
     let id = node_called(&app.objects.view(), &request.names.name)?;
     app.objects.repair(id).await?;
     repair_status(app, id, StatusCode::ACCEPTED).await
@@ -159,6 +160,7 @@ async fn repair_status(app: &App, id: NodeId, status: StatusCode) -> Result<Repl
 
 /// `POST /admin/cluster/choose/NODE`: makes the metadata as that node has it that of all.
 pub(crate) async fn choose(app: &App, request: &Request) -> Result<Reply, Stop> {
+    request.check_origin(app)?;
     let chosen = app.objects.choose(&String::from_utf8_lossy(&request.names.name)).await?;
     Ok(Reply::json(StatusCode::OK, ascii(&json!(chosen).to_string())))
 }

@@ -195,18 +195,16 @@ impl Progress {
     }
 }
 
-/// Refuses entries that do not follow upon what is applied: as of a directory in which the snapshot is
-/// of another time than the log. What is applied first may have any place.
+/// Refuses entries that have been applied: as of a directory in which the snapshot is of another time
+/// than the log. What lacks some is found by the chain.
 fn check_order(applied: Option<LogId>, entries: &[Entry]) -> Result<()> {
-    let mut next = applied.map(|applied| applied.index.saturating_add(1));
+    let mut last = applied.map(|applied| applied.index);
     for entry in entries {
         let index = entry.log_id.index;
-        if let Some(next) = next.filter(|next| *next != index) {
-            return Err(Error::corrupt(format!(
-                "entry {index} is to be applied in place of {next}"
-            )));
+        if let Some(last) = last.filter(|last| *last >= index) {
+            return Err(Error::corrupt(format!("entry {index} is to be applied after {last}")));
         }
-        next = Some(index.saturating_add(1));
+        last = Some(index);
     }
     Ok(())
 }

@@ -179,6 +179,10 @@ async fn administrative_resources_answer() {
     assert_eq!(client.get("/admin/repair/nobody").await.status, 404);
     let repair = parsed(&client.get("/admin/repair/n2").await);
     assert_eq!((&repair["node"], &repair["complete"]), (&json!("n2"), &json!(true)));
+    for path in ["/admin/repair/n2", "/admin/cluster/choose/n2"] {
+        let foreign = ["Referer: http://elsewhere/"];
+        assert_eq!(client.request("POST", path, &foreign, b"").await.status, 403, "{path}");
+    }
     assert_eq!(client.request("POST", "/admin/repair/n2", &[], b"").await.status, 202);
     let repair = parsed(&client.get("/admin/repair/n2").await);
     assert_eq!((&repair["complete"], &repair["filled"]), (&json!(false), &json!(5)));
