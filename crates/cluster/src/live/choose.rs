@@ -15,7 +15,7 @@ use mapring_types::{Error, NodeId, Result};
 use openraft::CommittedLeaderId;
 use tokio::time::timeout;
 
-use super::LiveCluster;
+use super::cluster::LiveCluster;
 use crate::raft::memory::{Position, Report};
 use crate::raft::network::{Directory, stopped};
 use crate::raft::{LogId, NOBODY, Snapshot, SnapshotMeta, StoredMembership, Vote};

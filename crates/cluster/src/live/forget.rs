@@ -3,7 +3,7 @@
 use mapring_types::{Error, ErrorKind, NodeId, Result};
 use openraft::error::{CheckIsLeaderError, RaftError};
 
-use super::LiveCluster;
+use super::cluster::LiveCluster;
 use super::join::Holder;
 use crate::raft::Metrics;
 use crate::raft::network::stopped;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures::future::join_all;
 use mapring_types::NodeId;
 
-use super::LiveCluster;
+use super::cluster::LiveCluster;
 use crate::raft::Metrics;
 use crate::raft::guard::{Group, Guard};
 use crate::raft::log::LogStore;

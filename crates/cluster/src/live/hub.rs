@@ -1,8 +1,8 @@
 //! Where everything that a node learns about its cluster comes together: the applied state, who is
 //! up, and where nodes are.
 
-use std::collections::BTreeSet;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,13 +11,15 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::Addresses;
 use crate::limits;
 use crate::liveness::Rumours;
 use crate::liveness::board::Board;
 use crate::raft::machine::Observer;
 use crate::raft::network::Directory;
 use crate::{ClusterState, View};
+
+/// The addresses at which other nodes are, each with the start of the life that told it.
+type Addresses = BTreeMap<NodeId, (u64, String)>;
 
 pub(super) struct Hub {
     view: watch::Sender<Arc<View>>,

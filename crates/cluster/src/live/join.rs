@@ -9,8 +9,9 @@ use mapring_types::{Error, ErrorKind, NodeId, Releases, Result};
 use openraft::error::{InitializeError, RaftError};
 use tokio::time::MissedTickBehavior;
 
+use super::cluster::{LiveCluster, raft_node};
+use super::releases;
 use super::voters::votes;
-use super::{LiveCluster, raft_node, releases};
 use crate::raft::Metrics;
 use crate::raft::network::{Directory, stopped};
 use crate::wire::{self, JoinAnswer, JoinRequest, ProposeAnswer, Verdict};

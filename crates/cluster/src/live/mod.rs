@@ -1,6 +1,7 @@
 //! The cluster as a running node has it: metadata by raft, liveness by gossip.
 
 mod choose;
+mod cluster;
 mod forget;
 mod history;
 mod hub;
@@ -13,9 +14,8 @@ mod voters;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -23,7 +23,6 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use mapring_net::{Call, FrameStream, Service, Transport};
-use mapring_ring::RingSize;
 use mapring_types::{Clock, Entropy, Error, ErrorKind, NodeId, Result};
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -36,80 +35,19 @@ use crate::raft::guard::Guard;
 use crate::raft::log::LogStore;
 use crate::raft::machine::Machine;
 use crate::raft::network::{self, Network};
-use crate::raft::{self, Metrics, Pace, Raft, RaftNode, blocking};
+use crate::raft::{self, Metrics, Raft, blocking};
 use crate::status::ClusterStatus;
 use crate::wire::{
     self, Adopt, AskStatus, ChooseRequest, Forget, JoinRequest, ProposeRequest, Recall, serve,
     serve_with,
 };
 use crate::{Change, Chosen, Cluster, ClusterState, Outcome, View, limits};
+use cluster::{Tuning, known_leader};
 use hub::Hub;
 
+pub use cluster::{LiveCluster, LiveConfig};
+
 const IDENTITY_MARK: Mark = *b"mrid";
-
-/// How a node takes part in its cluster.
-#[derive(Debug, Clone)]
-pub struct LiveConfig {
-    /// The node's permanent identity.
-    pub me: NodeId,
-    /// The name given by the operator, unique in the cluster.
-    pub node_name: String,
-    /// The cluster's name.
-    pub cluster_name: String,
-    /// The number of partitions.
-    pub ring_size: RingSize,
-    /// `host:port` of the cluster listener as other nodes reach it.
-    pub cluster_address: String,
-    /// `host:port` of the HTTP listener as clients reach it.
-    pub http_address: String,
-    /// What the node may fail together with; see [`crate::Member::zone`].
-    pub zone: Option<String>,
-    /// Where gossip listens (UDP): the port of the cluster listener.
-    pub gossip_listen: SocketAddr,
-    /// Addresses of members to join; empty (or only the own address): a new cluster.
-    pub join: Vec<String>,
-    /// The node's data directory; the metadata lies in `raft` under it.
-    pub data_dir: PathBuf,
-}
-
-/// Times that tests shorten.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Tuning {
-    pub(crate) pace: Pace,
-    pub(crate) found_listen: Duration,
-    pub(crate) propose: Duration,
-    pub(crate) voter_down: Duration,
-}
-
-impl Default for Tuning {
-    fn default() -> Self {
-        Self {
-            pace: Pace::default(),
-            found_listen: limits::FOUND_LISTEN,
-            propose: limits::PROPOSE,
-            voter_down: limits::VOTER_DOWN,
-        }
-    }
-}
-
-/// One node's handle on a real cluster.
-pub struct LiveCluster {
-    config: LiveConfig,
-    tuning: Tuning,
-    transport: Arc<dyn Transport>,
-    entropy: Arc<dyn Entropy>,
-    /// When this life of the node began, in microseconds.
-    started: u64,
-    hub: Arc<Hub>,
-    raft: Raft,
-    log: LogStore,
-    machine: Machine,
-    guard: Arc<Guard>,
-    liveness: Arc<dyn Liveness>,
-    load: AtomicU64,
-    stopping: watch::Sender<bool>,
-    tasks: Mutex<Vec<JoinHandle<()>>>,
-}
 
 impl LiveCluster {
     /// Opens the stored metadata. Asks nothing of others before [`LiveCluster::run`]. A node which
@@ -266,18 +204,6 @@ impl LiveCluster {
         }
     }
 
-    fn facts(&self) -> Facts {
-        let view = self.hub.view();
-        Facts {
-            cluster_address: self.config.cluster_address.clone(),
-            http_address: self.config.http_address.clone(),
-            cluster_id: view.state.id,
-            plan_version: view.plan().version(),
-            load: self.load.load(Ordering::Relaxed),
-            leaving: *self.stopping.borrow(),
-        }
-    }
-
     /// Lets gossip look for the other members where they should be.
     fn seed(&self) {
         let view = self.hub.view();
@@ -288,18 +214,6 @@ impl LiveCluster {
         seeds.dedup();
         self.liveness.seed(seeds);
     }
-
-    fn metrics(&self) -> Metrics {
-        self.raft.metrics().borrow().clone()
-    }
-
-    fn leader(&self) -> Option<NodeId> {
-        known_leader(&self.raft.metrics().borrow())
-    }
-}
-
-fn known_leader(metrics: &Metrics) -> Option<NodeId> {
-    metrics.current_leader.filter(|leader| *leader != raft::NOBODY).map(NodeId)
 }
 
 /// Keeps the view and what gossip tells up to date.
@@ -487,11 +401,3 @@ fn describe_metrics() {
     describe_counter!("mapring_raft_leader_changes_total", "Changes of the known leader.");
     describe_counter!("mapring_cluster_proposals_total", "Changes proposed here, by outcome.");
 }
-
-/// This node as openraft knows it.
-fn raft_node(name: &str, address: &str) -> RaftNode {
-    RaftNode { address: address.to_owned(), name: name.to_owned() }
-}
-
-/// The addresses at which other nodes are, each with the start of the life that told it.
-type Addresses = BTreeMap<NodeId, (u64, String)>;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use futures::StreamExt as _;
 use mapring_types::{ErrorKind, NodeId};
 
-use super::LiveCluster;
+use super::cluster::LiveCluster;
 use crate::limits;
 
 /// Asks, again and again.

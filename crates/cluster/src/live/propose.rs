@@ -8,7 +8,7 @@ use mapring_types::{Error, ErrorKind, NodeId, Result};
 use openraft::error::{ClientWriteError, RaftError};
 use tokio::time::{Instant, timeout_at};
 
-use super::LiveCluster;
+use super::cluster::LiveCluster;
 use crate::raft::network::Directory;
 use crate::raft::network::stopped;
 use crate::wire::{self, AskStatus, ProposeAnswer, ProposeRequest};

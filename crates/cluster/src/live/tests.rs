@@ -345,7 +345,7 @@ fn check_refused(outcome: mapring_types::Result<Outcome>, reason: &str) {
 async fn the_founder_may_join_second() {
     let mut world = World::new();
     let first = world.node(1, "n1", 1, &[]).await;
-    let nodes = BTreeMap::from([(1, super::raft_node("n1", "127.0.0.1:1"))]);
+    let nodes = BTreeMap::from([(1, super::cluster::raft_node("n1", "127.0.0.1:1"))]);
     first.raft.initialize(nodes).await.unwrap();
     first.raft.runtime_config().elect(true);
     let second = world.node(2, "n2", 2, &[1]).await;

@@ -14,7 +14,7 @@ use mapring_types::NodeId;
 use openraft::{ChangeMembers, LogIdOptionExt, Membership};
 use tokio::time::Instant;
 
-use super::{LiveCluster, raft_node};
+use super::cluster::{LiveCluster, raft_node};
 use crate::raft::{Metrics, RaftNode};
 use crate::{ClusterState, limits};
 
