@@ -19,7 +19,8 @@ struct Settings {
 /// `/admin/workers`.
 pub(crate) async fn list(app: &App) -> Result<Reply, Stop> {
     let view = app.objects.view();
-    let document = json!({ "node": view.state.named(view.me), "workers": app.objects.workers() });
+    let node = view.state.members.get(&view.me).map(|member| member.name.as_str());
+    let document = json!({ "node": node, "workers": app.objects.workers() });
     Ok(Reply::json(StatusCode::OK, ascii(&document.to_string())))
 }
 

@@ -1,5 +1,6 @@
-//! Answers 500 where a handler panics, so that its client learns of it and its connection lives on.
-//! What such an answer has begun to send still breaks off.
+//! Answers 500 where a handler panics, so that its client learns of it and its connection lives on,
+//! unless the request has a body that was not read. What such an answer has begun to send still breaks
+//! off.
 //!
 //! tower-http has such a layer too, but it puts every body of every answer into one more box.
 

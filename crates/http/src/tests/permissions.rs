@@ -21,16 +21,20 @@ impl Permissions for Defect {
 }
 
 #[tokio::test]
-async fn a_defect_is_answered_and_its_connection_lives_on() {
+async fn a_defect_is_answered_and_the_node_serves_on() {
     let fixture = Fixture::permitting(HttpConfig::default(), Arc::new(Defect)).await;
-    let mut client = fixture.connect().await;
-    for body in [&b""[..], b"x"] {
+    // A body that nobody has read ends the connection.
+    for (body, lives_on) in [(&b""[..], true), (b"x", false)] {
+        let mut client = fixture.connect().await;
         let failed = client.request("PUT", "/riak/b/k", &["Content-Type: text/plain"], body).await;
         assert_eq!(failed.status, 500);
         assert!(failed.text().starts_with("Error:\nthe request met a defect"), "{}", failed.text());
         assert!(failed.header("server").is_some());
+        if !lives_on {
+            client = fixture.connect().await;
+        }
+        assert_eq!(client.get("/riak/b/k").await.status, 404);
     }
-    assert_eq!(client.get("/riak/b/k").await.status, 404);
 }
 
 /// Refuses all, and remembers what it was asked.
