@@ -36,7 +36,7 @@ pub struct ClusterStatus {
     #[serde(default)]
     pub hints: Vec<Hints>,
     /// Replicas that queries do not use.
-    #[serde(default)]
+    #[serde(default, alias = "unfit")]
     pub stale: Vec<Stale>,
     /// What is under way to make replicas complete.
     #[serde(default)]
@@ -160,6 +160,7 @@ pub struct Repairs {
     /// Own writes on their way to replicas or hints.
     pub unsettled_writes: u64,
     /// Writes of other coordinators that are not known to have settled.
+    #[serde(default, alias = "witnessed_writes")]
     pub in_flight_writes: u64,
     /// Replicas being brought up to date after reads.
     pub read_repairs: u64,

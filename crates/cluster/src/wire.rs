@@ -170,7 +170,7 @@ pub(crate) enum Adopted {
 
 /// A message's bytes. Who asks to join does not know yet what the others know: so messages are in the
 /// version of the first release, and what is new in them stands in members that may be absent.
-fn encode(message: &impl Serialize) -> Result<Bytes> {
+pub(crate) fn encode(message: &impl Serialize) -> Result<Bytes> {
     let mut bytes = vec![Message::version_at(Release::FIRST)];
     serde_json::to_writer(&mut bytes, message)
         .map_err(|error| Error::internal("cannot encode a cluster message").with_source(error))?;

@@ -47,7 +47,10 @@ pub(crate) async fn run(app: &App, request: &mut Request) -> Result<Reply, Stop>
     if held.bytes.is_empty() {
         return Err(Reply::bad_request(USAGE).into());
     }
-    let query = app.unless_over(parse(app, &held.bytes)).await?;
+    let parsed = match app.unless_over(parse(app, &held.bytes)).await? {
+        Err(rejection) if !rejection.is_late() => return Err(refusal(rejection)),
+        parsed => parsed,
+    };
     // A query has about the size of its text, for as long as it runs.
     let share = held.into_share();
     request.check_origin(app)?;
@@ -55,6 +58,7 @@ pub(crate) async fn run(app: &App, request: &mut Request) -> Result<Reply, Stop>
     // Riak asks for JSON to be acceptable even where it answers in parts.
     let offered = [media::JSON, media::LINES, media::EVENTS];
     let chosen = decision::representation(&request.headers, &offered)?;
+    let query = parsed.map_err(refusal)?;
     if query.wants_plan() {
         let planned = async { query.explain().await.map_err(refusal) };
         return Ok(match app.unless_over(planned).await? {
@@ -108,9 +112,12 @@ fn tell_skipped(reply: Reply, watched: &dyn Watched) -> Reply {
     reply.named("X-Query-Skipped", count.to_string()).named("X-Query-Skipped-Inputs", list)
 }
 
-async fn parse(app: &App, body: &Bytes) -> Result<Box<dyn ParsedQuery>, Stop> {
+/// A query, or what is wrong with it.
+type Parsed = Result<Box<dyn ParsedQuery>, Rejection>;
+
+async fn parse(app: &App, body: &Bytes) -> Result<Parsed, Stop> {
     if body.len() <= limits::PARSE_INLINE_BYTES {
-        return app.queries.parse(body).map_err(refusal);
+        return Ok(app.queries.parse(body));
     }
     let (queries, body) = (app.queries.clone(), body.clone());
     let parsed = tokio::task::spawn_blocking(move || queries.parse(&body)).await;
@@ -118,7 +125,7 @@ async fn parse(app: &App, body: &Bytes) -> Result<Box<dyn ParsedQuery>, Stop> {
         let error = mapring_types::Error::internal("cannot read the query").with_source(error);
         Reply::from_error(&error)
     })?;
-    parsed.map_err(refusal)
+    Ok(parsed)
 }
 
 fn failed(failure: &Failure) -> Reply {

@@ -122,7 +122,7 @@ impl Rejection {
 
     /// Whether it is about a key filter that cannot be run. Riak finds these when it starts the query,
     /// after whatever else is wrong with it.
-    pub(crate) fn is_late(&self) -> bool {
+    pub fn is_late(&self) -> bool {
         matches!(self.kind, RejectionKind::UnknownFilter { .. } | RejectionKind::UnusableFilter)
     }
 }

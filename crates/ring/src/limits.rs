@@ -13,3 +13,7 @@ pub const COVERAGE_ROUNDS: usize = 16;
 
 /// Highest version of a plan that is taken from elsewhere.
 pub const PLAN_VERSIONS: u64 = u64::MAX / 2;
+
+/// Preference lists of no more replicas are checked pair by pair: a longer one, which a bucket's
+/// `n_val` may ask for, would take too long.
+pub const CHECKED_REPLICAS: usize = 16;

@@ -3,6 +3,7 @@
 use mapring_types::NodeId;
 
 use crate::hash::Partition;
+use crate::limits;
 use crate::plan::OwnershipPlan;
 
 /// One replica's place.
@@ -63,10 +64,14 @@ impl PreferenceList {
     }
 
     /// No vnode is there twice, the primaries are on as many nodes as there can be, and nobody stands
-    /// in who serves already. Lists are short: to compare all pairs is quicker than a set.
+    /// in who serves already. To compare all pairs is quicker than a set, as long as there are few: a
+    /// longer list is not looked through.
     fn check(&self, plan: &OwnershipPlan) {
         let Self { entries, primaries } = self;
         assert!(entries.len() <= primaries.len(), "more serve than there are replicas: {self:?}");
+        if primaries.len() > limits::CHECKED_REPLICAS {
+            return;
+        }
         let new_node = |(at, entry): &(usize, &PreferenceEntry)| {
             !primaries[..*at].iter().any(|earlier| earlier.node == entry.node)
         };

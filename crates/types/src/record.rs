@@ -90,6 +90,11 @@ impl Record {
         Self::encode_for(object, Release::current())
     }
 
+    /// Whether those who know no more than `release` may not be able to read it.
+    pub fn is_later_than(&self, release: Release) -> bool {
+        self.head.first().is_some_and(|version| *version > Head::version_at(release))
+    }
+
     /// Encodes an object for all who know `release`.
     pub fn encode_for(object: &Object, release: Release) -> Self {
         object.assert_sound();

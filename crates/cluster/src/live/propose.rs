@@ -71,7 +71,7 @@ impl LiveCluster {
 
     /// Has the change decided if this node leads.
     pub(super) async fn decide_here(&self, change: &Change) -> Result<ProposeAnswer> {
-        if wire::request(&ProposeRequest { change: change.clone() })?.len() > limits::CHANGE_BYTES {
+        if wire::encode(change)?.len() > limits::CHANGE_BYTES {
             let message =
                 format!("a change of the metadata exceeds {} bytes", limits::CHANGE_BYTES);
             return Err(Error::new(ErrorKind::TooLarge, message));

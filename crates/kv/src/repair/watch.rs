@@ -55,9 +55,6 @@ impl Worker for RepairWorker {
             }
             _ => {}
         }
-        if let Err(error) = staleness.node.vnodes.raise_release().await {
-            tracing::warn!(%error, "the release of the formats is raised later");
-        }
         let outcome = round(&staleness, Some(context)).await;
         self.failed = outcome.is_err();
         if let Err(error) = &outcome {

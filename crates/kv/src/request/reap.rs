@@ -56,8 +56,9 @@ impl Worker for ReapWorker {
         let Some(requests) = self.requests.upgrade() else { return Ok(Next::End) };
         round(&requests).await;
         if self.levelled.is_none_or(|at| at.elapsed() >= limits::GRAVES_TICK) {
-            level(&requests).await?;
+            // Also after a failure: looking through all of them takes a while.
             self.levelled = Some(Instant::now());
+            level(&requests).await?;
         }
         context.say(format!("{} tombstones wait to be removed", requests.reaper.waiting()));
         Ok(Next::Wait)

@@ -60,6 +60,9 @@ impl Worker for StatusWorker {
 async fn round(staleness: &Arc<Staleness>) -> bool {
     let members: BTreeSet<NodeId> = staleness.node.view().state.members.keys().copied().collect();
     staleness.statuses.retain(&members);
+    if let Err(error) = staleness.node.vnodes.raise_release().await {
+        tracing::warn!(%error, "the release of the formats is raised later");
+    }
     // Before anybody is told what has settled.
     if let Err(error) = staleness.keep_extents().await {
         tracing::debug!(%error, "how far the others' data is, is kept later");

@@ -64,9 +64,15 @@ impl Held {
     /// gives the numbers of what has data here, and is asked when the plan is another one than before.
     pub(crate) fn follow(&self, view: &View, present: impl FnOnce() -> Vec<u16>) {
         let mut state = self.state.lock();
-        let version = view.plan().version();
-        if state.as_ref().is_some_and(|known| known.plan.version() >= version) {
-            return;
+        // Not by its version: metadata that is put back has a plan of an earlier one.
+        if let Some(known) = &mut *state {
+            if Arc::ptr_eq(known, &view.state) {
+                return;
+            }
+            if known.plan == *view.plan() {
+                *known = view.state.clone();
+                return;
+            }
         }
         let others = |vnode: &Partition| view.plan().owner(*vnode) != Some(view.me);
         let vnodes = present().into_iter().filter(|number| apart::is_vnode(*number));

@@ -35,6 +35,14 @@ impl Core {
         let grave = self.grave(vnode, &place)?;
         let before = match (self.stored(vnode, &place)?, &grave) {
             (None, None) => {
+                // Whoever sent it may have gone on to a release that this node has not noted yet.
+                let own;
+                let record = if record.is_later_than(self.release()) {
+                    own = Record::encode_for(&incoming, self.release());
+                    &own
+                } else {
+                    record
+                };
                 let change =
                     Change { vnode, place: &place, after: Some((&incoming, record)), cause };
                 return self.commit(self.before(&Object::default()), &change);
