@@ -26,8 +26,8 @@ enum Command {
     Throttle {
         /// The worker's name, as listed
         name: String,
-        /// How many times as long as it has worked it rests; 0: not at all
-        #[arg(value_name = "TIMES")]
+        /// How many times as long as it has worked it rests, up to 100; 0: not at all
+        #[arg(value_name = "TIMES", value_parser = clap::value_parser!(u32).range(..=100))]
         throttle: u32,
     },
 }

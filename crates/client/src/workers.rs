@@ -1,7 +1,7 @@
 //! The work that a node does in the background.
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde::Deserialize;
 
 use crate::connection::Client;
@@ -64,7 +64,9 @@ impl Client {
     pub async fn throttle_worker(&self, name: &str, throttle: u32) -> Result<Worker> {
         let path = format!("/admin/workers/{}", escape(name));
         let body = serde_json::json!({ "throttle": throttle }).to_string();
-        let answer = self.send(Method::PUT, &path, HeaderMap::new(), body.into()).await?;
+        let json = HeaderValue::from_static("application/json");
+        let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, json)]);
+        let answer = self.send(Method::PUT, &path, headers, body.into()).await?;
         let answer = answer.expect(&[StatusCode::OK]).await?;
         let answer = answer.body.collect(limits::ANSWER_BYTES).await?;
         serde_json::from_slice(&answer).map_err(Error::form)

@@ -98,7 +98,7 @@ pub const READ_INPUTS: usize = 1_000;
 
 /// Objects that a unit looks for on other nodes at once, since its own lacks them: few, for they may
 /// be large; several, so that a node that has fallen silent does not delay each by itself.
-pub const ELSEWHERE: usize = 4;
+pub const READS_OF_OTHERS: usize = 4;
 
 /// A page ends at so many inputs, …
 pub const PAGE_INPUTS: usize = limits::PAGE_INPUTS;

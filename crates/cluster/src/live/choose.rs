@@ -86,7 +86,7 @@ impl LiveCluster {
             continues_at: place.index,
             ..Chosen::default()
         };
-        let nodes = self.guard.witnesses();
+        let nodes = self.guard.consulted();
         let sent = nodes.iter().map(|node| self.send_history(*node, body.clone()));
         for (node, answer) in nodes.iter().zip(join_all(sent).await) {
             let name = self.guard.name(node.0);
@@ -131,13 +131,13 @@ impl LiveCluster {
 
     /// A place in the log that outranks all that is known.
     fn place_above(&self, heard: &BTreeMap<u64, Report>) -> LogId {
-        let knowledge = self.guard.knowledge();
+        let guarded = self.guard.status();
         let floor = |report: &Report| report.floor.as_ref().map(|floor| floor.position);
-        let reported = heard.values().chain(knowledge.reports.values());
+        let reported = heard.values().chain(guarded.reports.values());
         let positions: Vec<Position> = reported
             .flat_map(|report| [Some(report.position), floor(report)])
             .flatten()
-            .chain(knowledge.remembered.into_values())
+            .chain(guarded.remembered.into_values())
             .collect();
         let terms = positions.iter().flat_map(|position| {
             [position.vote.map(|vote| vote.term), position.log.map(|log| log.leader_id.term)]

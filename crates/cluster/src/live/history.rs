@@ -28,7 +28,7 @@ pub(super) fn prepare(me: NodeId, log: &LogStore, machine: &Machine, guard: &Gua
         voters: membership.voter_ids().collect(),
     };
     guard.set_group(group);
-    if guard.witnesses().is_empty() {
+    if guard.consulted().is_empty() {
         guard.settle();
     } else {
         log.resign(me.0);
@@ -37,7 +37,7 @@ pub(super) fn prepare(me: NodeId, log: &LogStore, machine: &Machine, guard: &Gua
 
 /// Asks the others once how far this node was. Till then it votes for nobody and follows nobody.
 pub(super) async fn settle(cluster: &Arc<LiveCluster>) {
-    if !cluster.guard.witnesses().is_empty() {
+    if !cluster.guard.consulted().is_empty() {
         cluster.recall().await;
         cluster.guard.settle();
     }
@@ -122,7 +122,7 @@ impl LiveCluster {
 
     /// Asks the other nodes of the group how far all have come; what those say that answer.
     pub(super) async fn recall(&self) -> BTreeMap<u64, Report> {
-        let asked = self.guard.witnesses().into_iter().map(|node| async move {
+        let asked = self.guard.consulted().into_iter().map(|node| async move {
             let call = Recall(self.guard.letter(node.0, true));
             let letter = self.ask(node, &call, limits::RECALL).await.ok()?;
             let report = letter.mine.clone();
@@ -145,8 +145,8 @@ impl LiveCluster {
         }
         let mine = self.guard.mine();
         let lacks = |report: &Report| report.hash.is_none() && report.applied == mine.applied;
-        let knowledge = self.guard.knowledge();
-        if mine.applied == 0 || !knowledge.reports.values().any(lacks) {
+        let guarded = self.guard.status();
+        if mine.applied == 0 || !guarded.reports.values().any(lacks) {
             return;
         }
         let begun = tokio::time::timeout(limits::DECIDE, self.decide_here(&Change::BeginChain));
@@ -159,16 +159,16 @@ impl LiveCluster {
 
     /// How far the nodes have come, for humans.
     pub(super) fn metadata_status(&self) -> MetadataStatus {
-        let knowledge = self.guard.knowledge();
+        let guarded = self.guard.status();
         let applied = self.machine.applied();
-        let leader = self.leader().filter(|_| knowledge.has_leader);
+        let leader = self.leader().filter(|_| guarded.has_leader);
         let view = self.hub.view();
-        let answering = knowledge.reports.iter().filter(|(id, _)| view.is_up(NodeId(**id)));
+        let answering = guarded.reports.iter().filter(|(id, _)| view.is_up(NodeId(**id)));
         let best = answering.map(|(_, report)| report.position.log).max().flatten();
         let lost =
             |report: &Report| report.floor.as_ref().is_some_and(|floor| floor.position.log > best);
-        let needs_choice = !knowledge.has_leader && knowledge.reports.values().any(lost);
-        let mut members: Vec<MetadataMember> = knowledge
+        let needs_choice = !guarded.has_leader && guarded.reports.values().any(lost);
+        let mut members: Vec<MetadataMember> = guarded
             .reports
             .iter()
             .map(|(id, report)| {
@@ -185,11 +185,11 @@ impl LiveCluster {
                     once: once.map(|once| once.index),
                     once_term: once.map(|once| once.leader_id.term),
                     remembered_by: by.map(|node| self.guard.name(*node)).collect(),
-                    differs_at: knowledge.differs.get(id).copied(),
+                    differs_at: guarded.differs.get(id).copied(),
                 }
             })
             .collect();
-        let unheard = knowledge.remembered.keys().filter(|id| !knowledge.reports.contains_key(id));
+        let unheard = guarded.remembered.keys().filter(|id| !guarded.reports.contains_key(id));
         members.extend(unheard.map(|id| MetadataMember {
             id: NodeId(*id).to_string(),
             name: self.guard.name(*id),
@@ -197,7 +197,7 @@ impl LiveCluster {
         }));
         members.sort_by(|left, right| left.name.cmp(&right.name));
         MetadataStatus {
-            has_leader: knowledge.has_leader,
+            has_leader: guarded.has_leader,
             leader: leader.map(|leader| self.guard.name(leader.0)),
             needs_choice,
             term: applied.id.map_or(0, |id| id.leader_id.term),

@@ -59,7 +59,7 @@ pub(crate) struct Group {
 
 /// What the guard knows, for humans.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Knowledge {
+pub(crate) struct GuardStatus {
     /// By node, this one among them.
     pub(crate) reports: BTreeMap<u64, Report>,
     /// What is remembered of others.
@@ -120,7 +120,7 @@ impl Guard {
     }
 
     /// Whom to ask how far this node once was: other nodes of the group, voters first.
-    pub(crate) fn witnesses(&self) -> Vec<NodeId> {
+    pub(crate) fn consulted(&self) -> Vec<NodeId> {
         let inner = self.inner.lock();
         let Group { nodes, voters } = &inner.group;
         let all = voters.iter().chain(nodes.difference(voters));
@@ -161,12 +161,12 @@ impl Guard {
         (Some(given) > own.vote).then(|| VoteRequest::new(vote, floor.log.max(own.log)))
     }
 
-    pub(crate) fn knowledge(&self) -> Knowledge {
+    pub(crate) fn status(&self) -> GuardStatus {
         let mine = self.report(&self.inner.lock());
         let inner = self.inner.lock();
         let mut reports = inner.reports.clone();
         reports.insert(self.me, mine);
-        Knowledge {
+        GuardStatus {
             remembered: inner.memory.part(inner.group.nodes.iter().copied()),
             differs: inner.differs.clone(),
             has_leader: inner.has_leader(),

@@ -112,7 +112,7 @@ async fn stamp_alone(
         return Ok(Stamped::Near(Box::new(write)));
     }
     sole::take(requests.clone(), write.id.clone(), own, entries).await;
-    requests.node.vnodes.stamp(write, Stamping { sharers: 1, ..stamping }).await
+    requests.node.vnodes.stamp(write, Stamping { coordinators: 1, ..stamping }).await
 }
 
 /// What is answered of a written object: of one that is not read whole the newest value alone.
@@ -168,8 +168,8 @@ impl Writer {
     /// then is done by a task of its own.
     async fn run(mut self, own: PreferenceEntry, write: Write) -> Result<Object> {
         let Terms { need, resolution } = self.terms;
-        let sharers = usize::try_from(need.n).unwrap_or(usize::MAX);
-        let stamping = Stamping { number: self.unsettled.number(), resolution, sharers };
+        let coordinators = usize::try_from(need.n).unwrap_or(usize::MAX);
+        let stamping = Stamping { number: self.unsettled.number(), resolution, coordinators };
         let stamped = match self.requests.node.vnodes.stamp(write, stamping).await? {
             Stamped::Near(write) => {
                 // Boxed: it is seldom, and would make every write's state larger.

@@ -17,7 +17,7 @@ pub(crate) struct Stamping {
     pub(crate) resolution: Resolution,
     /// How many nodes write to the object without asking each other, as long as it is far from its
     /// limits; 1: this one decides.
-    pub(crate) sharers: usize,
+    pub(crate) coordinators: usize,
 }
 
 /// What became of a write to be stamped.
@@ -35,7 +35,7 @@ impl Core {
     /// # Errors
     /// `Precondition`, `TooLarge`, `Overloaded`, `Unavailable`, `Storage`, `Corrupt`.
     pub(super) fn stamp(&self, mut write: Write, stamping: Stamping) -> Result<Stamped> {
-        let Stamping { number, resolution, sharers } = stamping;
+        let Stamping { number, resolution, coordinators } = stamping;
         let (vnode, write_id) = (write.vnode, write.write_id);
         let place = self.place(write.id);
         let _lock = self.stripe(vnode, &place).lock();
@@ -71,9 +71,9 @@ impl Core {
         let size = Size::new(&object, record.len());
         // Else each write replaces all that its node knows.
         if resolution.keeps_all()
-            && sharers > 1
+            && coordinators > 1
             && size.outgrows(size_before)
-            && (self.sizes.is_near(size, sharers) || self.left.lock().is_left(&place.id))
+            && (self.sizes.is_near(size, coordinators) || self.left.lock().is_left(&place.id))
         {
             write.id = place.id;
             write.context = Some(context);

@@ -77,7 +77,7 @@ impl Lane {
         });
         let reads: Vec<BoxFuture<'_, Result<MapInput>>> =
             reads.map(|read| Box::pin(read) as BoxFuture<'_, _>).collect();
-        let mut reads = stream::iter(reads).buffered(limits::ELSEWHERE);
+        let mut reads = stream::iter(reads).buffered(limits::READS_OF_OTHERS);
         let (mut found, mut total) = (Vec::new(), 0);
         while total < limits::READ_BYTES
             && let Some(input) = reads.try_next().await?
@@ -105,11 +105,11 @@ impl Lane {
             looked_for.push(Box::pin(async move {
                 Ok(match record {
                     Some(record) => (at, Some(record)),
-                    None => (at, self.look_elsewhere(input.vnode, &input.id).await?),
+                    None => (at, self.look_at_others(input.vnode, &input.id).await?),
                 })
             }));
         }
-        let mut looked_for = stream::iter(looked_for).buffered(limits::ELSEWHERE);
+        let mut looked_for = stream::iter(looked_for).buffered(limits::READS_OF_OTHERS);
         let mut total = 0;
         while let Some((at, record)) = looked_for.try_next().await? {
             total += record.as_ref().map_or(0, Record::len);
@@ -126,7 +126,7 @@ impl Lane {
     }
 
     /// When a primary cannot be asked, a quorum decides whether the object exists.
-    async fn look_elsewhere(&self, vnode: Partition, id: &ObjectId) -> Result<Option<Record>> {
+    async fn look_at_others(&self, vnode: Partition, id: &ObjectId) -> Result<Option<Record>> {
         match self.node.objects.read_other_primaries(vnode, id).await {
             Ok(found) => Ok(found),
             Err(error) => {

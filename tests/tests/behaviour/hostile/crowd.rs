@@ -2,7 +2,7 @@
 
 use futures::StreamExt as _;
 
-use super::rig::{Rig, Witnesses};
+use super::rig::{Bystanders, Rig};
 use super::row::{Kind, MEMORY, Outcome, Row, SIZE, STACK, TIME, row, whole};
 use mapring_tests::harness::{Watch, metrics};
 
@@ -50,14 +50,14 @@ async fn a_thousand_at_once() {
     let endless = row("a loop", "for (;;) {}", &[TIME]);
     let rows = quick();
     let memory = Watch::start(rig.node().pid());
-    let witnesses = Witnesses::start(rig.node());
+    let bystanders = Bystanders::start(rig.node());
     let runs = futures::stream::iter(0..QUERIES).map(|number| {
         let row = if number % LOOPS == 0 { &endless } else { &rows[number % rows.len()] };
         let kind = if (number / rows.len()).is_multiple_of(2) { Kind::Map } else { Kind::Reduce };
         rig.ask(row, kind)
     });
     let results: Vec<Result<(), String>> = runs.buffer_unordered(QUERIES).collect().await;
-    let honest = witnesses.queries();
+    let honest = bystanders.queries();
     let wrong: Vec<String> = results.into_iter().filter_map(Result::err).collect();
     assert!(
         wrong.is_empty(),
@@ -67,7 +67,7 @@ async fn a_thousand_at_once() {
     );
     println!(
         "{QUERIES} queries; {honest} honest ones meanwhile; {memory}; {}",
-        witnesses.end().await
+        bystanders.end().await
     );
     assert!(honest > 0);
     assert!(memory.growth() <= GROWTH, "the node grew: {memory}");

@@ -5,7 +5,7 @@ use std::fs;
 
 use futures::StreamExt as _;
 
-use super::rig::{Rig, WORKERS, Witnesses};
+use super::rig::{Bystanders, Rig, WORKERS};
 use super::row::{Kind, MEMORY, Row, STACK, TIME, row};
 use mapring_tests::harness::{Memory, eventually, holds, metrics, workers};
 
@@ -96,7 +96,7 @@ async fn kill(rig: &Rig, count: u64) {
 async fn deaths_of_workers_leak_nothing() {
     let count = std::env::var(VARIABLE).map_or(DEATHS, |text| text.parse().expect(VARIABLE));
     let rig = Rig::start(2, &[]).await;
-    let witnesses = Witnesses::start(rig.node());
+    let bystanders = Bystanders::start(rig.node());
     kill(&rig, (count / 4).min(1_000)).await;
     let before = Census::take(&rig).await;
     let began = std::time::Instant::now();
@@ -104,7 +104,7 @@ async fn deaths_of_workers_leak_nothing() {
     let took = began.elapsed();
     let after = Census::take(&rig).await;
     println!("{count} deaths in {took:?}; before: {before}; after: {after}");
-    println!("{}", witnesses.end().await);
+    println!("{}", bystanders.end().await);
     assert_eq!(after.processes, before.processes);
     assert!(after.memory <= before.memory + NOISE, "{before}; {after}");
     // Connections of the test come and go.

@@ -3,7 +3,7 @@
 use mapring_client::{NewObject, Place};
 use serde_json::{Value, json};
 
-use super::rig::{BUCKET, Rig, Witnesses};
+use super::rig::{BUCKET, Bystanders, Rig};
 use mapring_tests::harness::Exchange;
 
 const DEPTH: usize = 100_000;
@@ -27,7 +27,7 @@ async fn refused(rig: &Rig, method: &str, path: &str, body: &str, words: &str) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn deep_documents_are_refused() {
     let rig = Rig::start(4, &[]).await;
-    let witnesses = Witnesses::start(rig.node());
+    let bystanders = Bystanders::start(rig.node());
     let identity = r#"{"map":{"language":"javascript","source":"function(v,k,a){return [a,k]}"}}"#;
     for deep in deep() {
         let too_deep = "nested deeper than 100";
@@ -61,14 +61,14 @@ async fn deep_documents_are_refused() {
             }
         }
     }
-    println!("{}", witnesses.end().await);
+    println!("{}", bystanders.end().await);
 }
 
 /// An object may hold what it likes; functions that look into it fail, naming it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn deep_objects_fail_the_functions_that_read_them() {
     let rig = Rig::start(4, &[]).await;
-    let witnesses = Witnesses::start(rig.node());
+    let bystanders = Bystanders::start(rig.node());
     let client = rig.client();
     let phase = |function: Value| {
         let mut phase = json!({"language": "javascript"});
@@ -109,7 +109,7 @@ async fn deep_objects_fail_the_functions_that_read_them() {
             Exchange::query(rig.node(), false, &query.to_string()).await.answer().await;
         assert_eq!((status, text), (200, json!([deep]).to_string()));
     }
-    println!("{}", witnesses.end().await);
+    println!("{}", bystanders.end().await);
 }
 
 /// Values that are nested as deeply as they may be pass every way there is between phases.

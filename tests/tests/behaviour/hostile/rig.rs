@@ -97,7 +97,7 @@ impl Rig {
 
     /// Runs every function in a map and in a reduce, and checks what comes of it.
     pub(super) async fn run(&self, rows: Vec<Row>) {
-        let witnesses = Witnesses::start(self.node());
+        let bystanders = Bystanders::start(self.node());
         let runs = rows.iter().flat_map(|row| [(row, Kind::Map), (row, Kind::Reduce)]);
         let runs = futures::stream::iter(runs).map(|(row, kind)| self.run_one(row, kind));
         let mut results: Vec<Run> = runs.buffer_unordered(AT_ONCE).collect().await;
@@ -105,7 +105,7 @@ impl Rig {
         let slow = |run: &Run| format!("{} {:?}", run.name, run.took);
         let slowest: Vec<String> = results.iter().take(SHOWN).map(slow).collect();
         println!("{} queries, the slowest: {}", results.len(), slowest.join(", "));
-        println!("{}", witnesses.end().await);
+        println!("{}", bystanders.end().await);
         let wrong: Vec<String> = results.into_iter().filter_map(|run| run.result.err()).collect();
         assert!(wrong.is_empty(), "{} answers are wrong:\n{}", wrong.len(), wrong.join("\n"));
     }
@@ -137,14 +137,14 @@ struct Run {
 }
 
 /// Others that use the node meanwhile.
-pub(super) struct Witnesses {
+pub(super) struct Bystanders {
     over: Arc<AtomicBool>,
     queries: Arc<AtomicU64>,
     honest: JoinHandle<()>,
     pinger: JoinHandle<Vec<Duration>>,
 }
 
-impl Witnesses {
+impl Bystanders {
     pub(super) fn start(node: &Node) -> Self {
         let (over, queries) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default());
         let honest = ask_honestly(node.client.clone(), Arc::clone(&over), Arc::clone(&queries));

@@ -41,7 +41,7 @@ async fn what_the_oldest_member_reads_is_written() {
     for node in &nodes {
         until("all is told", || told(node) == [Some(Releases::own()); 3]).await;
         assert_eq!(node.view().state.release(), Release::current());
-        assert!(node.guard.knowledge().differs.is_empty());
+        assert!(node.guard.status().differs.is_empty());
     }
 
     // Who does not read what is written by now is not let in, neither back nor anew.
