@@ -12,10 +12,9 @@ use crate::reply::{Reply, Stop};
 use crate::route::Action;
 use crate::{body, path, routes};
 
-/// Answers a request.
-pub(crate) async fn dispatch(app: &App, request: http::Request<Body>) -> Reply {
+/// Answers a request of `caller`.
+pub(crate) async fn dispatch(app: &App, caller: &Caller, request: http::Request<Body>) -> Reply {
     let (head, body) = request.into_parts();
-    let caller = head.extensions.get::<Caller>().expect("the server says who calls");
     let (resource, action) = match routes::find(&head.method, head.uri.path()) {
         Ok(found) => found,
         Err(stop) => {

@@ -24,7 +24,7 @@ use tower::ServiceBuilder;
 
 use crate::app::{App, HttpConfig, NodeFacts, Stage, reached};
 use crate::body::Budget;
-use crate::layers::{self, Stack};
+use crate::layers::Layers;
 use crate::limits;
 
 /// What a server is made of.
@@ -121,7 +121,7 @@ fn describe_metrics() {
 /// Takes connections until told to stop; gives back those that are left.
 async fn accept(app: Arc<App>, listener: TcpListener) -> JoinSet<()> {
     let room = Arc::new(Semaphore::new(app.config.connections.clamp(1, Semaphore::MAX_PERMITS)));
-    let stack = layers::stack(app.clone());
+    let layers = Layers::new(app.clone());
     let mut connections = JoinSet::new();
     let mut stopped = pin!(reached(&app.stage, Stage::Finishing));
     loop {
@@ -136,7 +136,8 @@ async fn accept(app: Arc<App>, listener: TcpListener) -> JoinSet<()> {
             Some(_) = connections.join_next() => {}
             (permit, taken) = next => match taken {
                 Ok((stream, address)) => {
-                    connections.spawn(serve(app.clone(), stack.clone(), stream, address, permit));
+                    let caller = Caller { address };
+                    connections.spawn(serve(app.clone(), layers.clone(), stream, caller, permit));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot take a connection");
@@ -150,15 +151,13 @@ async fn accept(app: Arc<App>, listener: TcpListener) -> JoinSet<()> {
 /// Serves one connection.
 fn serve(
     app: Arc<App>,
-    stack: Stack,
+    layers: Layers,
     stream: TcpStream,
-    address: SocketAddr,
+    caller: Caller,
     permit: Option<OwnedSemaphorePermit>,
 ) -> impl Future<Output = ()> + Send + 'static {
     let (idle, stage) = (app.config.idle, app.stage.clone());
-    let service = ServiceBuilder::new()
-        .map_request(move |request: Request<Incoming>| received(request, Caller { address }))
-        .service(stack);
+    let service = ServiceBuilder::new().map_request(received).service(layers.stack(caller));
     // `half_close` stays off: a client that ends its side is taken to have gone, so that the work
     // for it ends.
     let connection = hyper::server::conn::http1::Builder::new()
@@ -191,10 +190,7 @@ fn serve(
     }
 }
 
-/// A request as it is handled: with who sends it, and no body where there is none, as is usual.
-fn received(request: Request<Incoming>, caller: Caller) -> Request<Body> {
-    let mut request =
-        request.map(|body| if body.is_end_stream() { Body::empty() } else { Body::new(body) });
-    request.extensions_mut().insert(caller);
-    request
+/// A request as it is handled: with no body where there is none, as is usual.
+fn received(request: Request<Incoming>) -> Request<Body> {
+    request.map(|body| if body.is_end_stream() { Body::empty() } else { Body::new(body) })
 }
