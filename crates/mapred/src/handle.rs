@@ -127,6 +127,7 @@ impl QueryHandle {
                 .map(|phase| phase.inputs)
                 .sum(),
             phases,
+            counters: BTreeMap::new(),
             query: self.query.spec().text.clone(),
         }
     }

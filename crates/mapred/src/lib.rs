@@ -37,6 +37,7 @@ mod service;
 #[cfg(test)]
 mod testing;
 mod unit;
+mod wire;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -33,7 +33,8 @@ use crate::rejection::Rejection;
 use crate::report::{QueryId, QueryList, QueryReport};
 use crate::results::{PhaseResults, Started};
 use crate::service::{End, List, MapReduceService, Show};
-use crate::{explain, json, limits, natives, unit};
+use crate::wire::{self, Sent};
+use crate::{explain, json, limits, natives};
 
 /// What [`crate::MapReduce`] stands for.
 pub(crate) struct Engine {
@@ -230,13 +231,16 @@ impl Engine {
         self.ask(&view, id.node, End(id.number)).await
     }
 
-    async fn ask<C: Call>(&self, view: &View, node: NodeId, call: C) -> KvResult<C::Answer> {
+    async fn ask<C>(&self, view: &View, node: NodeId, call: C) -> KvResult<C::Answer>
+    where
+        C: Call<Answer: Sent> + Sent,
+    {
         let peer = view.peer(node).ok_or_else(|| Error::unavailable("the node is no member"))?;
-        let (method, version) = (C::method(), unit::version_at(view.state.release()));
-        let body = unit::encode(version, &call);
+        let (method, version) = (C::method(), wire::version_at(view.state.release()));
+        let body = wire::encode(version, &call)?;
         let patience = limits::TELL_PATIENCE;
         let answer = self.transport.call(&peer, Class::Foreground, method, body, patience).await?;
-        unit::decode(&answer)
+        wire::decode(&answer)
     }
 
     /// Goes on with the node's shutdown. Returns how many queries that ends.

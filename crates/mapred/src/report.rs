@@ -1,5 +1,7 @@
 //! What operators see of a query: its name, and what it has done so far.
 
+use std::collections::BTreeMap;
+
 use mapring_script::Function;
 use mapring_types::{NodeId, quote};
 use serde::{Deserialize, Serialize};
@@ -49,6 +51,8 @@ pub struct QueryReport {
     pub inputs_done: u64,
     /// Its phases in order.
     pub phases: Vec<PhaseReport>,
+    /// What it and its functions have counted, by name.
+    pub counters: BTreeMap<String, i64>,
     /// The beginning of its text.
     pub query: String,
 }

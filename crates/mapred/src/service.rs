@@ -13,7 +13,8 @@ use crate::limits;
 use crate::node::{Node, serve};
 use crate::registry::{Registry, Shutdown};
 use crate::report::QueryReport;
-use crate::unit::{self, Frame, LaneRequest, SERVICE};
+use crate::unit::{Frame, LaneRequest, SERVICE};
+use crate::wire::{self, Sent};
 
 calls!(SERVICE;
     /// A stream: what is answered is its frames.
@@ -66,12 +67,15 @@ impl Service for MapReduceService {
             let message = "this node serves as many streams of queries as it may";
             return Err(Error::new(ErrorKind::Overloaded, message));
         }
-        let (version, request) = unit::decode_request::<LaneRequest>(&body)?;
+        let (version, request) = wire::decode_request::<LaneRequest>(&body)?;
         Ok(serve(self.node.clone(), version, request))
     }
 }
 
-fn answer<C: Call>(body: &[u8], work: impl FnOnce(C) -> C::Answer) -> Result<Bytes> {
-    let (version, call) = unit::decode_request(body)?;
-    Ok(unit::encode(version, &work(call)))
+fn answer<C>(body: &[u8], work: impl FnOnce(C) -> C::Answer) -> Result<Bytes>
+where
+    C: Call<Answer: Sent> + Sent,
+{
+    let (version, call) = wire::decode_request(body)?;
+    wire::encode(version, &work(call))
 }

@@ -12,12 +12,11 @@ use mapring_net::ServiceId;
 use mapring_ring::Partition;
 use mapring_script::{JsonText, PhaseFunction, QueryTag, ReduceTiming, Row, ScriptError};
 use mapring_types::error::WireError;
-use mapring_types::versioned::{self, Nothing};
-use mapring_types::{ObjectId, Release, Result, Versioned};
-use serde::de::DeserializeOwned;
+use mapring_types::{NodeId, ObjectId, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::grammar::{LinkSpec, Scan};
+use crate::wire;
 
 /// The number of the service for the work of queries. It is sent, and so never another service's.
 pub const SERVICE: ServiceId = ServiceId::new(3);
@@ -38,6 +37,8 @@ pub(crate) struct LaneRequest {
     pub(crate) work: Work,
     /// A reduce that runs over the results of each page.
     pub(crate) prereduce: Option<Prereduce>,
+    /// Where the results go when they are pairs to be grouped.
+    pub(crate) shuffle: Option<Shuffle>,
     /// Whether the results themselves are wanted: to be kept, or passed on without a pre-reduce.
     pub(crate) results: bool,
     /// How inputs are read and failures taken.
@@ -85,6 +86,42 @@ pub(crate) struct Prereduce {
     pub(crate) timing: ReduceTiming,
 }
 
+/// Where pairs go that are to be grouped: not through the coordinator.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Shuffle {
+    /// The number of the gathering stage within its query.
+    pub(crate) stage: u32,
+    /// Whether keys become text.
+    pub(crate) string_keys: bool,
+    /// Who keeps each partition, in the order of their numbers.
+    pub(crate) holders: Vec<Holders>,
+}
+
+/// The nodes that keep a partition of the pairs. Every segment lies on two nodes where there are two: on
+/// the one that made it and on the owner, or, where that is the same, on the backup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Holders {
+    /// Who reduces the partition.
+    pub(crate) owner: NodeId,
+    /// Who has a copy of what the owner itself has made; `None` where there is no other node.
+    pub(crate) backup: Option<NodeId>,
+}
+
+/// The pairs of a page.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Run {
+    /// The page's number within its unit: pages that go on from each other have growing ones.
+    pub(crate) page: u32,
+    /// How many pairs there were, …
+    pub(crate) made: u64,
+    /// … and how many were left after they were combined.
+    pub(crate) pairs: u64,
+    /// Bytes of the segments, as stored.
+    pub(crate) bytes: u64,
+    /// The partitions that have a segment of it.
+    pub(crate) partitions: Vec<u32>,
+}
+
 /// The units of a lane.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Units {
@@ -114,6 +151,8 @@ pub(crate) struct PartitionUnit {
     pub(crate) vnode: Partition,
     /// Start strictly after this place.
     pub(crate) after: Option<Cursor>,
+    /// How many pages of it have been accepted.
+    pub(crate) page: u32,
 }
 
 /// A batch of named objects.
@@ -136,6 +175,8 @@ pub(crate) struct BatchInput {
     pub(crate) id: ObjectId,
     /// Key data for the map function.
     pub(crate) keydata: Option<JsonText>,
+    /// Its place among all inputs of the phase: values of a group come in this order.
+    pub(crate) place: u64,
 }
 
 /// What a lane answers.
@@ -144,7 +185,7 @@ pub(crate) enum Frame {
     /// The node still works.
     Renew,
     /// Part of a unit is done.
-    Page(Page),
+    Page(Box<Page>),
     /// A unit cannot be run here; another replica may do better.
     Unable {
         /// The unit.
@@ -181,6 +222,8 @@ pub(crate) struct Page {
     pub(crate) skipped: Vec<Broken>,
     /// What the page cost.
     pub(crate) cost: Cost,
+    /// Its pairs, when they are grouped.
+    pub(crate) run: Option<Run>,
 }
 
 /// What work cost on a node.
@@ -255,44 +298,14 @@ pub(crate) struct Broken {
     pub(crate) input: Option<(ObjectId, Option<JsonText>)>,
 }
 
-/// What requests, answers and frames begin with.
-pub(crate) struct Message<T>(T);
-
-impl<T: DeserializeOwned> Versioned for Message<T> {
-    const WHAT: &'static str = "a message of a query";
-    const VERSION: u8 = 2;
-    type Previous = Nothing;
-
-    fn read(body: &[u8]) -> Result<Self> {
-        match postcard::from_bytes(body) {
-            Ok(message) => Ok(Self(message)),
-            Err(error) => Err(versioned::damaged::<Self>(error)),
-        }
-    }
-
-    fn migrate(previous: Nothing) -> Result<Self> {
-        match previous {}
-    }
-}
-
-/// The version in which those who know `release` read messages.
-pub(crate) fn version_at(release: Release) -> u8 {
-    Message::<()>::version_at(release)
-}
-
-/// Encodes a request, an answer or a frame in a version.
-pub(crate) fn encode<T: Serialize>(version: u8, message: &T) -> Bytes {
-    // Writing to memory cannot fail: every field has a known length.
-    postcard::to_extend(message, vec![version]).unwrap_or_default().into()
-}
-
 /// Encodes a page, in no more memory than it needs.
-pub(crate) fn encode_page(version: u8, page: Page) -> Bytes {
+///
+/// # Errors
+/// As [`wire::encode`].
+pub(crate) fn encode_page(version: u8, page: Page) -> Result<Bytes> {
     let values = page.results.iter().chain(page.reduced.iter().flatten());
     let bytes: usize = values.map(|row| row.bytes() + 1 + LENGTH_BYTES).sum();
-    let mut frame = Vec::with_capacity(bytes + PAGE_HEAD_BYTES);
-    frame.push(version);
-    postcard::to_extend(&Frame::Page(page), frame).unwrap_or_default().into()
+    wire::encode_into(version, &Frame::Page(Box::new(page)), bytes + PAGE_HEAD_BYTES)
 }
 
 /// What the length of a value takes in a frame, at most.
@@ -301,31 +314,14 @@ const LENGTH_BYTES: usize = 5;
 /// What a page has besides its results, but for long names.
 const PAGE_HEAD_BYTES: usize = 512;
 
-/// Decodes a request, an answer or a frame.
-///
-/// # Errors
-/// `Unavailable` when it is of a version that is not known here, `Corrupt` when it is damaged.
-pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
-    Ok(Message::decode(bytes)?.0)
-}
-
-/// As [`decode`], of a request: with the version in which it is to be answered, since who asks knows
-/// that one.
-///
-/// # Errors
-/// As [`decode`].
-pub(crate) fn decode_request<T: DeserializeOwned>(bytes: &[u8]) -> Result<(u8, T)> {
-    let (version, body) = Message::<T>::split(bytes)?;
-    Ok((version, Message::read_version(version, body)?.0))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::{decode, encode};
 
     #[test]
     fn messages_survive_the_way() {
-        let page = Frame::Page(Page {
+        let page = Frame::Page(Box::new(Page {
             unit: 7,
             attempt: 2,
             progress: Progress::After(Cursor::new("k")),
@@ -336,29 +332,37 @@ mod tests {
             made_bytes: 3,
             skipped: Vec::new(),
             cost: Cost { read_us: 7, ..Cost::default() },
-        });
+            run: None,
+        }));
         for frame in [Frame::Renew, page.clone()] {
-            assert_eq!(decode::<Frame>(&encode(2, &frame)).unwrap(), frame);
+            for version in [2, 3] {
+                let sent = encode(version, &frame).unwrap();
+                assert_eq!(decode::<Frame>(&sent).unwrap(), frame);
+            }
         }
         // As nodes have sent them from the first version on: each a text, its length before it.
-        let sent = encode(2, &page);
+        let sent = encode(2, &page).unwrap();
         for row in [&b"\x031.0"[..], b"\x08 {\"a\":1}"] {
             assert!(sent.windows(row.len()).any(|bytes| bytes == row), "{sent:?}");
         }
         let Frame::Page(inner) = page.clone() else { panic!("no page") };
-        assert_eq!(encode_page(2, inner), encode(2, &page));
+        assert_eq!(encode_page(2, *inner).unwrap(), sent);
     }
 
     #[test]
     fn a_later_version_is_refused_with_both() {
         let error = decode::<Frame>(&[9, 0]).unwrap_err();
-        assert!(error.message().starts_with("a message of a query has version 9, and version"));
+        assert!(
+            error.message().starts_with("a message of a query has version 9, and versions 2 to 3")
+        );
         assert_eq!(error.kind(), mapring_types::ErrorKind::Unavailable);
     }
 
     #[test]
     fn damage_is_an_error() {
-        for bytes in [&[][..], &[2], &[1, 0], &[2, 9], &[2, 1, 255, 255, 255, 255, 255, 255]] {
+        for bytes in
+            [&[][..], &[2], &[3], &[1, 0], &[3, 9], &[2, 9], &[2, 1, 255, 255, 255, 255, 255, 255]]
+        {
             assert!(decode::<Frame>(bytes).is_err(), "{bytes:?}");
             assert!(decode::<LaneRequest>(bytes).is_err(), "{bytes:?}");
         }

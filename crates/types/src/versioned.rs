@@ -26,10 +26,13 @@ impl Release {
     /// The metadata says of each member which releases it knows.
     pub const MEMBERS_TELL: Self = Self(2);
 
+    /// Pairs are grouped by key, and objects larger than a message have their bodies in blocks.
+    pub const GROUPS: Self = Self(3);
+
     /// The last release that this program knows.
     #[cfg(not(feature = "next-version"))]
     pub const fn current() -> Self {
-        Self::MEMBERS_TELL
+        Self::GROUPS
     }
 
     /// The last release that this program knows: where the environment says so, one that no program
@@ -38,12 +41,12 @@ impl Release {
     pub fn current() -> Self {
         static NEXT: std::sync::LazyLock<bool> =
             std::sync::LazyLock::new(|| std::env::var_os(NEXT_VERSION).is_some());
-        if *NEXT { Self::NEXT } else { Self::MEMBERS_TELL }
+        if *NEXT { Self::NEXT } else { Self::GROUPS }
     }
 
     /// The release that no program has yet.
     #[cfg(feature = "next-version")]
-    pub const NEXT: Self = Self(3);
+    pub const NEXT: Self = Self(4);
 
     /// The release of a number, as it was stored or sent.
     pub const fn new(number: u16) -> Self {

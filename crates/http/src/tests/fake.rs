@@ -335,6 +335,7 @@ impl Watched for Unwatched {
             timeout_ms: 60_000,
             inputs_done: 0,
             phases: Vec::new(),
+            counters: BTreeMap::new(),
             query: "{\"inputs\":\"é\"}".into(),
         }
     }

@@ -9,7 +9,8 @@ use mapring_net::{Call, Class, FrameStream, Peer, Transport};
 use mapring_types::{Error, Release, Result, limits as common};
 
 use crate::limits;
-use crate::unit::{self, Frame, LaneRequest};
+use crate::unit::{Frame, LaneRequest};
+use crate::wire;
 
 /// What a lane gave.
 pub(super) enum Step {
@@ -28,10 +29,14 @@ pub(super) fn open(
     release: Release,
     request: &LaneRequest,
 ) -> BoxFuture<'static, Step> {
-    let body = unit::encode(unit::version_at(release), request);
+    let body = wire::encode(wire::version_at(release), request);
     Box::pin(async move {
         let Some(peer) = peer else {
             return Step::Unreachable(Error::unavailable("the node is no member"));
+        };
+        let body = match body {
+            Ok(body) => body,
+            Err(error) => return Step::Unreachable(error),
         };
         let method = LaneRequest::method();
         match transport.open(&peer, Class::Foreground, method, body, common::LEASE).await {
@@ -66,5 +71,5 @@ async fn step(mut frames: FrameStream) -> Step {
 }
 
 fn decode(bytes: &Bytes) -> Result<Frame> {
-    unit::decode(bytes)
+    wire::decode(bytes)
 }

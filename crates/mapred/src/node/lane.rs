@@ -16,7 +16,8 @@ use super::prereduce::Prereduce;
 use super::resources::Node;
 use crate::grammar::Scan;
 use crate::metered::{Counted, count};
-use crate::unit::{self, Frame, LaneRequest, Units, Work};
+use crate::unit::{Frame, LaneRequest, Units, Work};
+use crate::wire;
 
 /// What all units of a lane share.
 pub(super) struct Lane {
@@ -67,8 +68,11 @@ impl Lane {
                 Frame::Unable { unit, attempt, error: error.to_wire() }
             }
         };
-        // An error means that the coordinator has gone.
-        let _ = self.frames.send(unit::encode(self.version, &frame)).await;
+        match wire::encode(self.version, &frame) {
+            // An error means that the coordinator has gone.
+            Ok(frame) => drop(self.frames.send(frame).await),
+            Err(error) => tracing::error!(%error, unit, "the end of a unit cannot be told"),
+        }
     }
 
     /// A partition whose vnode is not this node's would look like an empty one: the query would answer

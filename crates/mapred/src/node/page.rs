@@ -161,8 +161,9 @@ impl<'l> Pager<'l> {
             made_bytes,
             skipped,
             cost,
+            run: None,
         };
-        let frame = unit::encode_page(self.lane.version, page);
+        let frame = unit::encode_page(self.lane.version, page)?;
         let began = Instant::now();
         let sent = self.lane.frames.send(frame).await;
         // Waiting for the coordinator to take a page is no work on the next one.

@@ -14,7 +14,8 @@ use super::resources::Node;
 use super::units;
 use crate::limits;
 use crate::metered::Counted;
-use crate::unit::{self, Frame, LaneRequest};
+use crate::unit::{Frame, LaneRequest};
+use crate::wire;
 
 /// Starts a lane, whose frames are of a version. The work goes on beside the stream, as far as [`limits::FRAMES_AHEAD`] allows,
 /// and ends at once when the stream is dropped.
@@ -34,7 +35,10 @@ pub(crate) fn serve(node: Arc<Node>, version: u8, request: LaneRequest) -> Frame
         let frame: Bytes = match tokio::time::timeout(limits::RENEW, receiver.recv()).await {
             Ok(Some(frame)) => frame,
             Ok(None) => return None,
-            Err(_) => unit::encode(version, &Frame::Renew),
+            Err(_) => match wire::encode(version, &Frame::Renew) {
+                Ok(frame) => frame,
+                Err(error) => return Some((Err(error), (receiver, task))),
+            },
         };
         Some((Ok(frame), (receiver, task)))
     });

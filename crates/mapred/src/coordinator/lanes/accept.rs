@@ -31,7 +31,7 @@ impl LaneStage {
         };
         match frame {
             Frame::Renew => {}
-            Frame::Page(page) => match self.accept(id, page) {
+            Frame::Page(page) => match self.accept(id, *page) {
                 Ok(accepted) => {
                     router.worked(node);
                     self.go_on(id, frames);

@@ -55,6 +55,7 @@ impl LaneStage {
                     home: partition.home,
                     vnode: replica.vnode,
                     after: partition.after.clone(),
+                    page: 0,
                 });
             }
         }
@@ -90,6 +91,7 @@ impl LaneStage {
             vnode: waiting.vnode,
             id: waiting.input.id.clone(),
             keydata: waiting.input.keydata.clone(),
+            place: 0,
         });
         let batch = BatchUnit { unit, attempt: 1, inputs: listed.collect() };
         let load = Load::Batch { unit, inputs, taken: 0 };
@@ -105,6 +107,7 @@ impl LaneStage {
             time_left_ms: u64::try_from(time_left.as_millis()).unwrap_or(u64::MAX),
             work: self.task.work.clone(),
             prereduce: self.task.prereduce.clone(),
+            shuffle: None,
             results: self.task.results,
             options: self.task.options,
             units,

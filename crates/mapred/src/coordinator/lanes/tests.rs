@@ -79,6 +79,7 @@ fn page(unit: u32, attempt: u32, progress: Progress) -> Page {
         made_bytes: 1,
         skipped: Vec::new(),
         cost: Cost::default(),
+        run: None,
     }
 }
 
