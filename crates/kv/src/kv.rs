@@ -13,6 +13,7 @@ use mapring_ring::{Coverage, Partition, PreferenceList};
 use mapring_types::{BucketId, NodeId, Object, ObjectId, Record, Result, VersionVector};
 use tokio::time::Instant;
 
+use crate::body::OpenObject;
 use crate::executor;
 use crate::limits;
 use crate::parts::KvParts;
@@ -218,6 +219,18 @@ impl Kv {
         };
         self.requests.node.stats.count_get(began.elapsed(), outcome.is_err());
         outcome
+    }
+
+    /// As [`Kv::get`], with the bytes of the values to be read piece by piece.
+    ///
+    /// # Errors
+    /// As [`Kv::get`].
+    pub async fn open_body(
+        &self,
+        id: &ObjectId,
+        options: &GetOptions,
+    ) -> Result<Option<OpenObject>> {
+        Ok(self.get(id, options).await?.map(OpenObject::new))
     }
 
     /// As [`Kv::get`], of a part of the object: to be looked at, never to be written back.

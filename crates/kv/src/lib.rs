@@ -2,9 +2,9 @@
 //!
 //! Bottom-up, and no file uses one of a later part:
 //!
-//! 1. [`limits`], `stats`, `sizes`, [`executor`], `parts`, `resolution`, `write`, `view`: bounds,
-//!    figures, where blocking work runs, settings, what becomes of concurrent values, a write on its
-//!    way, what follows from a view of the cluster;
+//! 1. [`limits`], `stats`, `sizes`, [`executor`], `parts`, `resolution`, `write`, `body`, `view`:
+//!    bounds, figures, where blocking work runs, settings, what becomes of concurrent values, a write on
+//!    its way, the bytes of a value, what follows from a view of the cluster;
 //! 2. `storage`: what lies on this node;
 //! 3. `peer`: the other members, and asking them;
 //! 4. `staleness`: which replicas lack writes, and what brings these there;
@@ -13,6 +13,7 @@
 //! 7. `repair`: filling a node that has lost data;
 //! 8. `service`, `kv`: what other nodes and this one call.
 
+mod body;
 pub mod executor;
 #[cfg(test)]
 mod formats;
@@ -32,6 +33,7 @@ mod storage;
 mod view;
 mod write;
 
+pub use body::{Body, OpenObject, OpenValue};
 pub use executor::Executor;
 pub use kv::Kv;
 pub use parts::{KvConfig, KvParts};

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
-use mapring_kv::{FoldRequest, GetOptions, Kv, Page};
+use mapring_kv::{FoldRequest, GetOptions, Kv, OpenObject, Page};
 use mapring_ring::{Coverage, Partition};
 use mapring_types::{NodeId, Object, ObjectId, Quorum, Record, Result};
 
@@ -27,6 +27,10 @@ pub(crate) trait Objects: Send + Sync + 'static {
 
     /// A read of a majority of the replicas.
     async fn read_quorum(&self, id: &ObjectId) -> Result<Option<Object>>;
+
+    /// As [`Objects::read_quorum`], with the bytes of the values to be read piece by piece.
+    #[allow(dead_code, reason = "for inputs that lie inside objects")]
+    async fn open_body(&self, id: &ObjectId) -> Result<Option<OpenObject>>;
 }
 
 #[async_trait]
@@ -57,5 +61,9 @@ impl Objects for Kv {
 
     async fn read_quorum(&self, id: &ObjectId) -> Result<Option<Object>> {
         self.get(id, &GetOptions { r: Quorum::Majority, ..GetOptions::default() }).await
+    }
+
+    async fn open_body(&self, id: &ObjectId) -> Result<Option<OpenObject>> {
+        self.open_body(id, &GetOptions { r: Quorum::Majority, ..GetOptions::default() }).await
     }
 }

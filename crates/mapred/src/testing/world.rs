@@ -11,7 +11,7 @@ use mapring_cluster::fixed::{FixedCluster, FixedGroup};
 use mapring_cluster::{Change, Cluster};
 use mapring_engine::ScanDepth;
 use mapring_kv::executor::Inline;
-use mapring_kv::{Cursor, FoldRequest, Item, Page};
+use mapring_kv::{Cursor, FoldRequest, Item, OpenObject, Page};
 use mapring_net::Services;
 use mapring_net::simulated::Network;
 use mapring_ring::{Coverage, CoverageEntry, Partition, RingSize, hash};
@@ -265,5 +265,9 @@ impl Objects for TestObjects {
     async fn read_quorum(&self, id: &ObjectId) -> Result<Option<Object>> {
         let found = self.read_other_primaries(Partition(0), id).await?;
         found.map(|record| record.decode()).transpose()
+    }
+
+    async fn open_body(&self, id: &ObjectId) -> Result<Option<OpenObject>> {
+        Ok(self.read_quorum(id).await?.map(OpenObject::new))
     }
 }
