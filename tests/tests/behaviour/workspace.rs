@@ -15,7 +15,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("types", &[]),
     ("ring", &["types"]),
     ("engine", &["types"]),
-    ("script", &["types"]),
+    ("shuffle", &["types"]),
+    ("script", &["shuffle"]),
     ("net", &["types"]),
     ("background", &["net"]),
     ("cluster", &["ring", "net"]),
@@ -47,7 +48,7 @@ const ONLY: &[(&str, &[&str])] = &[
 ];
 
 /// Crates without input, output and waiting, and what brings those.
-const NO_RUNTIME: (&[&str], &str) = (&["types", "ring", "script", "filters"], "tokio");
+const NO_RUNTIME: (&[&str], &str) = (&["types", "ring", "shuffle", "script", "filters"], "tokio");
 
 /// Each crate with the crates that it may use; it may also use all that those may use.
 type Map = BTreeMap<String, BTreeSet<String>>;
