@@ -1,6 +1,9 @@
-//! Key filters (facts R47 to R51): which keys of a bucket are the inputs of a query.
+//! Filters: which objects of a bucket are the inputs of a query.
 //!
-//! A list of filters is a *pipeline*: each filter gets what the one before it gave, the first gets
+//! Key filters are Riak's (facts R47 to R51), and look at keys alone; [`property`] are conditions on
+//! what objects hold.
+//!
+//! A list of key filters is a *pipeline*: each filter gets what the one before it gave, the first gets
 //! the key. A key is kept when the last filter gives exactly `true`. [`parse`] reads a pipeline,
 //! [`compile`] makes it ready to run, [`eval`] runs it for a key. Values are Erlang's terms
 //! ([`term`], [`number`]), since that is what the results of transforms and comparisons depend on.
@@ -18,6 +21,7 @@ mod filter;
 mod number;
 mod parse;
 mod pattern;
+mod property;
 mod term;
 #[cfg(test)]
 mod tests;
@@ -28,6 +32,7 @@ use serde_json::value::RawValue;
 
 pub use eval::Compiled;
 pub use filter::FilterError;
+pub use property::{Access, PropertyError, PropertyFilters, PropertyTest};
 
 use filter::Pipeline;
 

@@ -1,14 +1,17 @@
-//! Bounds that only key filters know, with their reasons. Those that hold across crates stand in
+//! Bounds that only filters know, with their reasons. Those that hold across crates stand in
 //! [`mapring_types::limits`].
 
 use mapring_types::limits;
 
-/// Longest text of `key_filters`, in bytes: it travels to the nodes in one message, and may grow a
+/// Longest text of `key_filters` or `filters`, in bytes: it travels to the nodes in one message, and may grow a
 /// little on the way.
 pub const FILTERS_BYTES: usize = limits::UNARY_BYTES / 2;
 
 /// Most filters of a query, those inside of others too.
 pub const FILTERS: usize = 1_000;
+
+/// Most names of a path in a property filter: as deep a document is followed, and no deeper.
+pub const PATH_NAMES: usize = 32;
 
 /// Deepest nesting of filters in `and`, `or` and `not`.
 pub const FILTER_NESTING: usize = 32;
