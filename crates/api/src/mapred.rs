@@ -88,6 +88,9 @@ fn kind(kind: FailureKind) -> Option<&'static str> {
             FailureCause::NotUtf8 => "bad_utf8_character_code",
             FailureCause::BadArgument => "badarg",
             FailureCause::Worker => "worker",
+            FailureCause::NotAPair => "not_a_pair",
+            FailureCause::Failed => "fail",
+            FailureCause::Retry => "retry",
         }),
         FailureKind::BadInput => Some("bad_input"),
         FailureKind::Timeout

@@ -5,6 +5,9 @@
 //! ([`worker`]), which a node feeds through [`protocol`]; [`native::NativeRuntime`] runs the
 //! Erlang-named built-ins, and the named JavaScript ones where that gives the same, in the node.
 
+mod calls;
+mod effects;
+mod groups;
 mod json;
 mod memory;
 mod object;
@@ -19,6 +22,11 @@ pub mod native;
 pub mod protocol;
 pub mod worker;
 
+pub use calls::{CallContext, Handled, Mapped, Reduced, Span, Stage};
+pub use effects::{Effects, LogLevel, LogLine, WriteOp};
+pub use groups::{
+    CombineMode, CombinedGroups, Combiner, Group, Grouping, MappedPairs, canonical, push_pair,
+};
 pub use json::without_trailing_commas;
 pub use row::Row;
 
@@ -139,6 +147,12 @@ pub enum FailureCause {
     BadArgument,
     /// The worker ended for a reason outside the user's function.
     Worker,
+    /// A result that is to be grouped is no key and value.
+    NotAPair,
+    /// The function called `fail`: nothing makes up for it, no input is left out for it.
+    Failed,
+    /// The function called `retry`: another attempt may do better.
+    Retry,
 }
 
 /// A function's failure, in words for its author.
@@ -176,10 +190,11 @@ impl std::fmt::Display for ScriptError {
 
 impl std::error::Error for ScriptError {}
 
-/// Calls `one` on input after input, until the results have reached
-/// [`limits::BATCH_RESULT_BYTES`].
+/// Calls `one` on input after input, until the results, with the bytes of `more` that the calls gave
+/// in other ways, have reached [`limits::BATCH_RESULT_BYTES`].
 pub(crate) fn map_batch(
     inputs: &[MapInput],
+    more: impl Fn() -> usize,
     mut one: impl FnMut(usize, &MapInput) -> Result<Vec<Row>, ScriptError>,
 ) -> Result<Vec<Vec<Row>>, ScriptError> {
     let mut results = Vec::with_capacity(inputs.len());
@@ -188,7 +203,7 @@ pub(crate) fn map_batch(
         let result = one(at, input).map_err(|error| error.at(at))?;
         bytes += result.iter().map(Row::bytes).sum::<usize>();
         results.push(result);
-        if bytes >= limits::BATCH_RESULT_BYTES {
+        if bytes + more() >= limits::BATCH_RESULT_BYTES {
             break;
         }
     }
@@ -241,6 +256,8 @@ pub struct Combined {
     /// What is left of them for the reduce phase: the results of the reduce function, or what the
     /// map function gave where that were too few values to be worth a call.
     pub values: Vec<Row>,
+    /// What the calls asked for.
+    pub effects: Effects,
 }
 
 /// Which of two functions failed.

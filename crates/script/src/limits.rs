@@ -135,6 +135,19 @@ pub const HEARTBEAT_MS: u64 = 100;
 /// Longest line that `ejsLog` writes, in bytes; the rest is cut.
 pub const LOG_LINE_BYTES: usize = 1_024;
 
+/// Most lines of `log` that one batch of calls keeps; more are counted only.
+pub const LOG_LINES: usize = 100;
+
+/// Longest name that `count` takes, in bytes. Longer: the call throws.
+pub const COUNT_NAME_BYTES: usize = 200;
+
+/// Most names that the calls of one batch may count: names made of data would fill the memory of
+/// whoever adds them up. More: the call throws.
+pub const COUNT_NAMES: usize = 1_000;
+
+/// Most links, or terms of one index, that `put` takes.
+pub const LISTED: u64 = 1_000;
+
 // A frame must have room for the largest object, and a result for the largest string.
 const _: () = assert!(FRAME_BYTES > mapring_types::limits::OBJECT_BYTES);
 

@@ -13,13 +13,13 @@ use serde::{Deserialize, Serialize};
 use crate::library::Library;
 use crate::limits::FRAME_BYTES;
 use crate::{
-    Combined, MapInput, PhaseFunction, QueryTag, ReduceState, ReduceTiming, Row, ScriptError,
-    ScriptLimits,
+    CallContext, Combined, Effects, MapInput, Mapped, PhaseFunction, QueryTag, ReduceState,
+    ReduceTiming, Reduced, Row, ScriptError, ScriptLimits,
 };
 
 /// The version of the frames: node and worker are one program, so that they differ only when the
 /// program's file was replaced under a running node.
-pub const VERSION: u16 = 4;
+pub const VERSION: u16 = 5;
 
 /// Bytes of a frame's length.
 pub const HEADER_BYTES: usize = 4;
@@ -42,6 +42,8 @@ pub enum Request {
         query: QueryTag,
         /// The function.
         function: PhaseFunction,
+        /// Where the calls belong.
+        context: CallContext,
         /// The batch.
         inputs: Vec<MapInput>,
     },
@@ -51,6 +53,8 @@ pub enum Request {
         query: QueryTag,
         /// The map function.
         function: PhaseFunction,
+        /// Where the calls belong.
+        context: CallContext,
         /// The batch.
         inputs: Vec<MapInput>,
         /// The reduce function.
@@ -62,6 +66,8 @@ pub enum Request {
         query: QueryTag,
         /// The function.
         function: PhaseFunction,
+        /// Where the calls belong.
+        context: CallContext,
         /// When to call it.
         timing: ReduceTiming,
         /// Where to go on.
@@ -99,17 +105,17 @@ pub enum Response {
     /// To `Library`: what is wrong with its files. They are used as far as they can be.
     Library(Vec<String>),
     /// To `Map`: the results of the first inputs.
-    Mapped(Vec<Vec<Row>>),
+    Mapped(Mapped),
     /// To `Combine`.
     Combined(Combined),
     /// To `Combine`: the reduce function failed. The worker goes on.
     ReduceFailed(ScriptError),
-    /// To `ReduceOpen` and `ReducePush`.
-    Done,
+    /// To `ReduceOpen` and `ReducePush`: what the calls asked for.
+    Done(Effects),
     /// To `ReduceSuspend`.
     Suspended(ReduceState),
-    /// To `ReduceFinish`.
-    Reduced(Vec<Row>),
+    /// To `ReduceFinish`: the results, and what the last call asked for.
+    Reduced(Reduced),
     /// The request failed. The worker goes on.
     Failed(ScriptError),
     /// The interpreter itself failed: the worker ends.
@@ -186,7 +192,8 @@ mod tests {
 
     #[test]
     fn frames_come_back_and_damaged_ones_are_refused() {
-        let message = Response::Mapped(vec![vec![Row::value("1")], vec![]]);
+        let results = vec![vec![Row::value("1")], vec![]];
+        let message = Response::Mapped(Mapped { results, ..Mapped::default() });
         let frame = encode(&message).unwrap();
         assert_eq!(read::<Response>(&mut frame.as_slice()).unwrap(), message);
         for cut in 0..frame.len() {

@@ -19,7 +19,10 @@ use crate::js::JsRuntime;
 use crate::memory::Resident;
 use crate::progress::Progress;
 use crate::protocol::{self, Request, Response, VERSION};
-use crate::{CombineError, FailureCause, Runtime, ScriptError, ScriptLimits, limits};
+use crate::{
+    CombineError, Combined, Effects, FailureCause, Mapped, Reduced, Runtime, ScriptError,
+    ScriptLimits, limits,
+};
 
 /// What begins a line of user code on the worker's standard error.
 pub const LOG_MARK: &str = crate::js::LOG_MARK;
@@ -187,22 +190,37 @@ fn answer(runtime: &mut JsRuntime, request: Request) -> Option<Response> {
     let response = match request {
         Request::Hello { .. } => Ok(Response::Ready { version: VERSION }),
         Request::Library(library) => runtime.set_library(library).map(Response::Library),
-        Request::Map { query, function, inputs } => {
-            runtime.map(query, &function, inputs).map(Response::Mapped)
+        Request::Map { query, function, context, inputs } => {
+            runtime.enter(context);
+            let results = runtime.map(query, &function, inputs);
+            results.map(|results| {
+                let effects = runtime.take_effects();
+                Response::Mapped(Mapped { results, effects, handled: None })
+            })
         }
-        Request::Combine { query, function, inputs, reduce } => {
+        Request::Combine { query, function, context, inputs, reduce } => {
+            runtime.enter(context);
             match runtime.combine(query, &function, &inputs, &reduce) {
-                Ok(combined) => Ok(Response::Combined(combined)),
+                Ok(combined) => {
+                    let effects = runtime.take_effects();
+                    Ok(Response::Combined(Combined { effects, ..combined }))
+                }
                 Err(CombineError::Map(error)) => Err(error),
                 Err(CombineError::Reduce(error)) => Ok(Response::ReduceFailed(error)),
             }
         }
-        Request::ReduceOpen { query, function, timing, state } => {
-            runtime.reduce_open(query, &function, timing, state).map(|()| Response::Done)
+        Request::ReduceOpen { query, function, context, timing, state } => {
+            runtime.enter(context);
+            let opened = runtime.reduce_open(query, &function, timing, state);
+            opened.map(|()| Response::Done(Effects::default()))
         }
-        Request::ReducePush(inputs) => runtime.reduce_push(inputs).map(|()| Response::Done),
+        Request::ReducePush(inputs) => {
+            runtime.reduce_push(inputs).map(|()| Response::Done(runtime.take_effects()))
+        }
         Request::ReduceSuspend => runtime.reduce_suspend().map(Response::Suspended),
-        Request::ReduceFinish => runtime.reduce_finish().map(Response::Reduced),
+        Request::ReduceFinish => runtime
+            .reduce_finish()
+            .map(|results| Response::Reduced(Reduced { results, effects: runtime.take_effects() })),
         Request::Abandon => {
             runtime.abandon();
             return None;

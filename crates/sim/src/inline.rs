@@ -8,8 +8,8 @@ use mapring_kv::Executor;
 use mapring_kv::executor::run;
 use mapring_script::native::NativeRuntime;
 use mapring_script::{
-    FailureCause, MapInput, PhaseFunction, QueryTag, ReduceState, ReduceTiming, Row, Runtime,
-    ScriptError, ScriptLimits,
+    CallContext, FailureCause, MapInput, Mapped, PhaseFunction, QueryTag, ReduceState,
+    ReduceTiming, Reduced, Row, Runtime, ScriptError, ScriptLimits,
 };
 use mapring_workers::{Reduce, Workers};
 
@@ -44,11 +44,13 @@ impl Workers for InlineWorkers {
         query: QueryTag,
         _phase: usize,
         function: &Arc<PhaseFunction>,
+        _context: &Arc<CallContext>,
         inputs: Vec<MapInput>,
-    ) -> Result<Vec<Vec<Row>>, ScriptError> {
+    ) -> Result<Mapped, ScriptError> {
         let function = Arc::clone(function);
         let work = move || NativeRuntime::new().map(query, &function, inputs);
-        through(self.executor.as_ref(), work).await
+        let results = through(self.executor.as_ref(), work).await?;
+        Ok(Mapped { results, ..Mapped::default() })
     }
 
     async fn reduce(
@@ -56,6 +58,7 @@ impl Workers for InlineWorkers {
         query: QueryTag,
         _phase: usize,
         function: &Arc<PhaseFunction>,
+        _context: &Arc<CallContext>,
         timing: ReduceTiming,
     ) -> Result<Box<dyn Reduce>, ScriptError> {
         let function = Arc::clone(function);
@@ -92,9 +95,10 @@ impl Reduce for InlineReduce {
         Ok(())
     }
 
-    async fn finish(mut self: Box<Self>) -> Result<Vec<Row>, ScriptError> {
+    async fn finish(mut self: Box<Self>) -> Result<Reduced, ScriptError> {
         let mut runtime = self.runtime.take().ok_or_else(over)?;
-        through(self.executor.as_ref(), move || runtime.reduce_finish()).await
+        let results = through(self.executor.as_ref(), move || runtime.reduce_finish()).await?;
+        Ok(Reduced { results, ..Reduced::default() })
     }
 }
 
@@ -113,11 +117,16 @@ mod tests {
         let executor = Arc::new(mapring_kv::executor::Inline);
         let workers = InlineWorkers::new(executor, ScriptLimits::default());
         let sum = phase(Function::Named("Riak.reduceSum".to_owned()));
-        let mut reduce = workers.reduce(1, 1, &sum, ReduceTiming::Every(20)).await.unwrap();
+        let mut reduce =
+            workers.reduce(1, 1, &sum, &Arc::default(), ReduceTiming::Every(20)).await.unwrap();
         reduce.push(vec![Row::value("1"), Row::value("2")]).await.unwrap();
-        assert_eq!(reduce.finish().await.unwrap(), [Row::value("3")]);
+        assert_eq!(reduce.finish().await.unwrap().results, [Row::value("3")]);
         let source = phase(Function::Source("function(v){return []}".to_owned()));
-        let error = workers.reduce(1, 1, &source, ReduceTiming::AtEnd).await.err().unwrap();
+        let error = workers
+            .reduce(1, 1, &source, &Arc::default(), ReduceTiming::AtEnd)
+            .await
+            .err()
+            .unwrap();
         assert_eq!(error.cause, FailureCause::Undefined);
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use mapring_script::{
-    MapInput, PhaseFunction, QueryTag, ReduceTiming, Row, ScriptError, ScriptLimits,
+    CallContext, MapInput, Mapped, PhaseFunction, QueryTag, ReduceTiming, ScriptError, ScriptLimits,
 };
 use mapring_workers::{Reduce, Workers};
 
@@ -26,11 +26,12 @@ impl Workers for SlowWorkers {
         query: QueryTag,
         phase: usize,
         function: &Arc<PhaseFunction>,
+        context: &Arc<CallContext>,
         inputs: Vec<MapInput>,
-    ) -> Result<Vec<Vec<Row>>, ScriptError> {
+    ) -> Result<Mapped, ScriptError> {
         let each = self.random.within(0..self.slowest_ms + 1);
         tokio::time::sleep(Duration::from_millis(each * inputs.len() as u64)).await;
-        self.workers.map(query, phase, function, inputs).await
+        self.workers.map(query, phase, function, context, inputs).await
     }
 
     async fn reduce(
@@ -38,9 +39,10 @@ impl Workers for SlowWorkers {
         query: QueryTag,
         phase: usize,
         function: &Arc<PhaseFunction>,
+        context: &Arc<CallContext>,
         timing: ReduceTiming,
     ) -> Result<Box<dyn Reduce>, ScriptError> {
-        self.workers.reduce(query, phase, function, timing).await
+        self.workers.reduce(query, phase, function, context, timing).await
     }
 
     fn limits(&self) -> ScriptLimits {

@@ -11,7 +11,9 @@ pub mod limits;
 mod config;
 mod failure;
 mod library;
+mod map;
 mod native;
+mod pairs;
 mod parts;
 mod pool;
 mod process;
@@ -23,4 +25,4 @@ mod workers;
 
 pub use config::ProcessConfig;
 pub use process::ProcessWorkers;
-pub use workers::{Reduce, Workers};
+pub use workers::{GroupStream, Reduce, Workers};

@@ -63,3 +63,7 @@ pub const LIBRARY_POLL: Duration = Duration::from_secs(1);
 /// After so many workers that ended over it for reasons of their own, the files of functions
 /// count as the reason.
 pub const LIBRARY_DEATHS: u32 = 3;
+
+/// Most bytes of writes and counts that the calls of one reduce may ask for together: they wait in
+/// the node's memory for its results. More: the reduce fails.
+pub const REDUCE_EFFECT_BYTES: usize = 64 << 20;

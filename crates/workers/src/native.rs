@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use mapring_script::native::NativeRuntime;
-use mapring_script::{FailureCause, MapInput, PhaseFunction, QueryTag, Row, Runtime, ScriptError};
+use mapring_script::{
+    FailureCause, MapInput, Mapped, PhaseFunction, QueryTag, Runtime, ScriptError,
+};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
@@ -38,9 +40,11 @@ impl Natives {
         query: QueryTag,
         function: &Arc<PhaseFunction>,
         inputs: Vec<MapInput>,
-    ) -> Result<Vec<Vec<Row>>, ScriptError> {
+    ) -> Result<Mapped, ScriptError> {
         let function = Arc::clone(function);
-        self.run(move || NativeRuntime::new().map(query, &function, inputs)).await?
+        let results =
+            self.run(move || NativeRuntime::new().map(query, &function, inputs)).await??;
+        Ok(Mapped { results, ..Mapped::default() })
     }
 }
 

@@ -10,20 +10,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use mapring_script::limits::BATCH_RESULT_BYTES;
 use mapring_script::protocol::{Request, Response};
 use mapring_script::{
-    CombineError, Combined, FailureCause, MapInput, PhaseFunction, QueryTag, ReduceState,
-    ReduceTiming, Row, ScriptError, ScriptLimits, native as built_in,
+    CallContext, CombineError, Combined, FailureCause, MapInput, Mapped, PhaseFunction, QueryTag,
+    ReduceState, ReduceTiming, ScriptError, ScriptLimits, native as built_in,
 };
 use mapring_types::Result;
 use tokio::time::Instant;
 
 use crate::config::ProcessConfig;
 use crate::failure::{CallFailure, unexpected};
+use crate::map::MapCall;
 use crate::native::{Natives, is_erlang};
-use crate::parts::parts;
-use crate::pool::{Lease, Pool};
+use crate::pool::Pool;
 use crate::reduce;
 use crate::workers::{Reduce, Workers};
 
@@ -61,6 +60,7 @@ impl ProcessWorkers {
         query: QueryTag,
         phase: usize,
         function: &Arc<PhaseFunction>,
+        context: &Arc<CallContext>,
         timing: ReduceTiming,
     ) -> reduce::Start {
         reduce::Start {
@@ -69,96 +69,9 @@ impl ProcessWorkers {
             query,
             phase,
             function: Arc::clone(function),
+            context: Arc::clone(context),
             timing,
         }
-    }
-
-    /// Calls the function on the inputs of one request.
-    async fn map_parts(
-        &self,
-        query: QueryTag,
-        phase: usize,
-        function: &PhaseFunction,
-        inputs: Vec<MapInput>,
-        busy: &mut Duration,
-    ) -> Result<Vec<Vec<Row>>, ScriptError> {
-        let mut results = Vec::with_capacity(inputs.len());
-        for part in parts(inputs, |input| input.record.as_ref().map_or(0, |record| record.len())) {
-            let (before, count) = (results.len(), part.len());
-            let failed = |error: ScriptError| ScriptError {
-                input: error.input.and_then(|at| at.checked_add(u32::try_from(before).ok()?)),
-                ..error
-            };
-            let mapped = self.map_part(query, phase, function, part, busy).await;
-            results.extend(mapped.map_err(failed)?);
-            if results.len() < before + count {
-                break;
-            }
-        }
-        Ok(results)
-    }
-
-    async fn map_part(
-        &self,
-        query: QueryTag,
-        phase: usize,
-        function: &PhaseFunction,
-        inputs: Vec<MapInput>,
-        busy: &mut Duration,
-    ) -> Result<Vec<Vec<Row>>, ScriptError> {
-        let count = inputs.len();
-        let request = Request::Map { query, function: function.clone(), inputs };
-        let mut lease = self.pool.acquire(query, phase).await?;
-        let began = Instant::now();
-        let outcome = lease.call(&request).await;
-        *busy += began.elapsed();
-        match outcome {
-            Ok(response) => mapped(response, count),
-            Err(CallFailure::Failed(error) | CallFailure::Ended(error)) => Err(error),
-            Err(CallFailure::Lost(error)) if count == 1 && error.cause == FailureCause::Stack => {
-                Err(error.at(0))
-            }
-            // The process has ended and could not say in which call: one by one it shows. Inputs
-            // that were only too much together, or after others, come through this way.
-            Err(CallFailure::Lost(_)) => {
-                drop(lease);
-                let Request::Map { inputs, .. } = request else { return Ok(Vec::new()) };
-                self.map_singly(query, phase, function, inputs).await
-            }
-        }
-    }
-
-    async fn map_singly(
-        &self,
-        query: QueryTag,
-        phase: usize,
-        function: &PhaseFunction,
-        inputs: Vec<MapInput>,
-    ) -> Result<Vec<Vec<Row>>, ScriptError> {
-        let mut lease: Option<Lease> = None;
-        let mut results = Vec::with_capacity(inputs.len());
-        let mut bytes = 0;
-        for (at, input) in inputs.into_iter().enumerate() {
-            if bytes >= BATCH_RESULT_BYTES {
-                break;
-            }
-            let mut own = match lease.take() {
-                Some(lease) => lease,
-                None => self.pool.acquire(query, phase).await?,
-            };
-            let function = function.clone();
-            let request = Request::Map { query, function, inputs: vec![input] };
-            let response = own.call(&request).await.map_err(|failure| {
-                let error = failure.into_error();
-                ScriptError { input: u32::try_from(at).ok(), ..error }
-            })?;
-            for result in mapped(response, 1)? {
-                bytes += result.iter().map(Row::bytes).sum::<usize>();
-                results.push(result);
-            }
-            lease = Some(own);
-        }
-        Ok(results)
     }
 }
 
@@ -169,9 +82,10 @@ impl Workers for ProcessWorkers {
         query: QueryTag,
         phase: usize,
         function: &Arc<PhaseFunction>,
+        context: &Arc<CallContext>,
         inputs: Vec<MapInput>,
-    ) -> Result<Vec<Vec<Row>>, ScriptError> {
-        self.map_timed(query, phase, function, inputs).await.0
+    ) -> Result<Mapped, ScriptError> {
+        self.map_timed(query, phase, function, context, inputs).await.0
     }
 
     async fn map_timed(
@@ -179,9 +93,9 @@ impl Workers for ProcessWorkers {
         query: QueryTag,
         phase: usize,
         function: &Arc<PhaseFunction>,
+        context: &Arc<CallContext>,
         inputs: Vec<MapInput>,
-    ) -> (Result<Vec<Vec<Row>>, ScriptError>, Duration) {
-        let mut busy = Duration::ZERO;
+    ) -> (Result<Mapped, ScriptError>, Duration) {
         if built_in::runs(function) {
             let began = Instant::now();
             if is_erlang(function) {
@@ -192,8 +106,10 @@ impl Workers for ProcessWorkers {
                 return (Ok(results), began.elapsed());
             }
         }
-        let results = self.map_parts(query, phase, function, inputs, &mut busy).await;
-        (results, busy)
+        let pool = &self.pool;
+        let mut map = MapCall { pool, query, phase, function, context, busy: Duration::ZERO };
+        let mapped = map.run(inputs).await;
+        (mapped, map.busy)
     }
 
     async fn combine(
@@ -202,6 +118,7 @@ impl Workers for ProcessWorkers {
         phase: usize,
         map: &Arc<PhaseFunction>,
         reduce: &Arc<PhaseFunction>,
+        context: &Arc<CallContext>,
         inputs: &[MapInput],
     ) -> Option<(Result<Combined, CombineError>, Duration)> {
         // What runs in this process needs no worker, nor the way to one.
@@ -211,6 +128,7 @@ impl Workers for ProcessWorkers {
         let request = Request::Combine {
             query,
             function: PhaseFunction::clone(map),
+            context: CallContext::clone(context),
             inputs: inputs.to_vec(),
             reduce: PhaseFunction::clone(reduce),
         };
@@ -244,7 +162,7 @@ impl Workers for ProcessWorkers {
         }
         // A reduce makes its function when it begins, in the same way as a map does. This goes on by
         // itself: a query that has failed meanwhile must not cost its worker.
-        let begun = self.begin(query, phase, function, ReduceTiming::AtEnd);
+        let begun = self.begin(query, phase, function, &Arc::default(), ReduceTiming::AtEnd);
         let made = tokio::spawn(async move { begun.process(ReduceState::default()).await });
         let lost =
             |error| ScriptError::new(FailureCause::Worker, format!("not looked at: {error}"));
@@ -256,9 +174,10 @@ impl Workers for ProcessWorkers {
         query: QueryTag,
         phase: usize,
         function: &Arc<PhaseFunction>,
+        context: &Arc<CallContext>,
         timing: ReduceTiming,
     ) -> Result<Box<dyn Reduce>, ScriptError> {
-        let start = self.begin(query, phase, function, timing);
+        let start = self.begin(query, phase, function, context, timing);
         if built_in::runs(function) {
             return Ok(Box::new(start.native().await?));
         }
@@ -267,13 +186,6 @@ impl Workers for ProcessWorkers {
 
     fn limits(&self) -> ScriptLimits {
         self.pool.limits()
-    }
-}
-
-fn mapped(response: Response, count: usize) -> Result<Vec<Vec<Row>>, ScriptError> {
-    match response {
-        Response::Mapped(results) if (1..=count).contains(&results.len()) => Ok(results),
-        _ => Err(unexpected()),
     }
 }
 

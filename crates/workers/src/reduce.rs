@@ -6,11 +6,13 @@ use async_trait::async_trait;
 use mapring_script::native::NativeRuntime;
 use mapring_script::protocol::{Request, Response};
 use mapring_script::{
-    FailureCause, PhaseFunction, QueryTag, ReduceState, ReduceTiming, Row, Runtime, ScriptError,
+    CallContext, Effects, FailureCause, PhaseFunction, QueryTag, ReduceState, ReduceTiming,
+    Reduced, Row, Runtime, ScriptError,
 };
 use tokio::sync::Mutex;
 
 use crate::failure::{CallFailure, unexpected};
+use crate::limits;
 use crate::native::{Natives, is_erlang};
 use crate::parts::parts;
 use crate::pool::{Lease, Parked, Pool};
@@ -24,6 +26,7 @@ pub(crate) struct Start {
     pub(crate) query: QueryTag,
     pub(crate) phase: usize,
     pub(crate) function: Arc<PhaseFunction>,
+    pub(crate) context: Arc<CallContext>,
     pub(crate) timing: ReduceTiming,
 }
 
@@ -31,7 +34,8 @@ impl Start {
     /// Begins in a worker.
     pub(crate) async fn process(self, state: ReduceState) -> Result<ProcessReduce, ScriptError> {
         let slot = Arc::new(Mutex::new(Held::Aside(state)));
-        let mut reduce = ProcessReduce { start: self, slot, parked: None };
+        let effects = Effects::default();
+        let mut reduce = ProcessReduce { start: self, slot, parked: None, effects };
         // Compiles the function, so that its faults show before there is input.
         reduce.with_worker(async |_| Ok(())).await?;
         Ok(reduce)
@@ -87,6 +91,8 @@ pub(crate) struct ProcessReduce {
     slot: Slot,
     /// Its number among those that can be put aside, while it is.
     parked: Option<u64>,
+    /// What its calls have asked for.
+    effects: Effects,
 }
 
 impl ProcessReduce {
@@ -103,11 +109,12 @@ impl ProcessReduce {
             let request = Request::ReduceOpen {
                 query: self.start.query,
                 function: PhaseFunction::clone(&self.start.function),
+                context: CallContext::clone(&self.start.context),
                 timing: self.start.timing,
                 state: std::mem::take(state),
             };
             *held = match done(lease.call(&request).await) {
-                Ok(()) => Held::Worker(lease),
+                Ok(_) => Held::Worker(lease),
                 Err(error) => Held::Over(error),
             };
         }
@@ -131,25 +138,42 @@ impl ProcessReduce {
 
     async fn feed(&mut self, inputs: Vec<Row>) -> Result<(), ScriptError> {
         let inputs = parts(inputs, Row::bytes);
-        self.with_worker(async |lease| {
+        let effects = self.with_worker(async |lease| {
+            let mut effects = Effects::default();
             for part in inputs {
-                done(lease.call(&Request::ReducePush(part)).await)?;
+                effects.merge(done(lease.call(&Request::ReducePush(part)).await)?);
             }
-            Ok(())
-        })
-        .await
+            Ok(effects)
+        });
+        let effects = effects.await?;
+        self.keep(effects)
     }
 
-    async fn end(&mut self) -> Result<Vec<Row>, ScriptError> {
-        let results = self
+    /// Keeps what calls have asked for, within bounds, until the results come.
+    fn keep(&mut self, effects: Effects) -> Result<(), ScriptError> {
+        if effects.is_empty() {
+            return Ok(());
+        }
+        self.effects.merge(effects);
+        if self.effects.bytes() > limits::REDUCE_EFFECT_BYTES {
+            let most = limits::REDUCE_EFFECT_BYTES;
+            let message = format!("the calls of the reduce write and count more than {most} bytes");
+            return Err(ScriptError::new(FailureCause::ResultSize, message));
+        }
+        Ok(())
+    }
+
+    async fn end(&mut self) -> Result<Reduced, ScriptError> {
+        let Reduced { results, effects } = self
             .with_worker(async |lease| match lease.call(&Request::ReduceFinish).await {
-                Ok(Response::Reduced(results)) => Ok(results),
+                Ok(Response::Reduced(reduced)) => Ok(reduced),
                 Ok(_) => Err(unexpected()),
                 Err(failure) => Err(failure.into_error()),
             })
             .await?;
         self.unpark();
-        Ok(results)
+        self.keep(effects)?;
+        Ok(Reduced { results, effects: std::mem::take(&mut self.effects) })
     }
 }
 
@@ -165,14 +189,15 @@ impl Reduce for ProcessReduce {
         self.feed(inputs).await
     }
 
-    async fn finish(mut self: Box<Self>) -> Result<Vec<Row>, ScriptError> {
+    async fn finish(mut self: Box<Self>) -> Result<Reduced, ScriptError> {
         self.end().await
     }
 }
 
-fn done(answer: Result<Response, CallFailure>) -> Result<(), ScriptError> {
+/// What the calls of a request asked for.
+fn done(answer: Result<Response, CallFailure>) -> Result<Effects, ScriptError> {
     match answer {
-        Ok(Response::Done) => Ok(()),
+        Ok(Response::Done(effects)) => Ok(effects),
         Ok(_) => Err(unexpected()),
         Err(failure) => Err(failure.into_error()),
     }
@@ -227,12 +252,12 @@ impl Reduce for NativeReduce {
         }
     }
 
-    async fn finish(mut self: Box<Self>) -> Result<Vec<Row>, ScriptError> {
+    async fn finish(mut self: Box<Self>) -> Result<Reduced, ScriptError> {
         if let Some(process) = &mut self.process {
             return process.end().await;
         }
         match self.run(Runtime::reduce_finish).await {
-            Ok(results) => Ok(results),
+            Ok(results) => Ok(Reduced { results, ..Reduced::default() }),
             Err(error) => self.move_on(error).await?.end().await,
         }
     }

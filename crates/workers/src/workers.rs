@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use mapring_script::{
-    CombineError, Combined, MapInput, PhaseFunction, QueryTag, ReduceTiming, Row, ScriptError,
-    ScriptLimits,
+    CallContext, CombineError, Combined, CombinedGroups, Combiner, FailureCause, Group, Grouping,
+    JsonText, MapInput, Mapped, MappedPairs, PhaseFunction, QueryTag, ReduceTiming, Reduced, Row,
+    ScriptError, ScriptLimits,
 };
 use tokio::time::Instant;
 
@@ -15,8 +17,8 @@ use tokio::time::Instant;
 /// with its worker.
 #[async_trait]
 pub trait Workers: Send + Sync + 'static {
-    /// Calls the function on the inputs; the outer list answers them one by one. It may end before
-    /// the inputs do, after at least one, when the results have become large: the caller asks again
+    /// Calls the function on the inputs; the results answer them one by one. They may end before
+    /// the inputs do, after at least one, when they have become large: the caller asks again
     /// for the rest. `phase` is the phase's number: calls of a query's later phases are served first.
     ///
     /// # Errors
@@ -26,8 +28,9 @@ pub trait Workers: Send + Sync + 'static {
         query: QueryTag,
         phase: usize,
         function: &Arc<PhaseFunction>,
+        context: &Arc<CallContext>,
         inputs: Vec<MapInput>,
-    ) -> Result<Vec<Vec<Row>>, ScriptError>;
+    ) -> Result<Mapped, ScriptError>;
 
     /// As [`Workers::map`], and how long the functions took without the wait for a worker: what the
     /// size of the next call is chosen by. Under load the wait says nothing about the function.
@@ -36,10 +39,11 @@ pub trait Workers: Send + Sync + 'static {
         query: QueryTag,
         phase: usize,
         function: &Arc<PhaseFunction>,
+        context: &Arc<CallContext>,
         inputs: Vec<MapInput>,
-    ) -> (Result<Vec<Vec<Row>>, ScriptError>, Duration) {
+    ) -> (Result<Mapped, ScriptError>, Duration) {
         let began = Instant::now();
-        let results = self.map(query, phase, function, inputs).await;
+        let results = self.map(query, phase, function, context, inputs).await;
         (results, began.elapsed())
     }
 
@@ -52,9 +56,73 @@ pub trait Workers: Send + Sync + 'static {
         _phase: usize,
         _map: &Arc<PhaseFunction>,
         _reduce: &Arc<PhaseFunction>,
+        _context: &Arc<CallContext>,
         _inputs: &[MapInput],
     ) -> Option<(Result<Combined, CombineError>, Duration)> {
         None
+    }
+
+    /// As [`Workers::map`] where the results are grouped by key: each is `[key, value]`. With a combiner
+    /// the pairs of the call may be combined before they leave the worker. How long the functions took
+    /// comes with it, as from [`Workers::map_timed`].
+    async fn map_pairs(
+        &self,
+        query: QueryTag,
+        phase: usize,
+        function: &Arc<PhaseFunction>,
+        grouping: &Arc<Grouping>,
+        context: &Arc<CallContext>,
+        inputs: Vec<MapInput>,
+    ) -> (Result<MappedPairs, ScriptError>, Duration) {
+        let (mapped, took) = self.map_timed(query, phase, function, context, inputs).await;
+        (mapped.and_then(|mapped| crate::pairs::pairs(mapped, grouping.string_keys)), took)
+    }
+
+    /// Combines the values of each group into few. It may end before the groups do, after at least
+    /// one: the caller asks again for the rest. `phase` is that of the reduce.
+    ///
+    /// # Errors
+    /// The first failure, with its group's number as that of an input.
+    async fn combine_groups(
+        &self,
+        _query: QueryTag,
+        _phase: usize,
+        _combiner: &Arc<Combiner>,
+        _context: &Arc<CallContext>,
+        _groups: Vec<Group>,
+    ) -> Result<CombinedGroups, ScriptError> {
+        Err(none_of_groups())
+    }
+
+    /// Calls a grouped reduce function with each group; the results answer the groups one by one. They
+    /// may end before the groups do, after at least one: the caller asks again for the rest.
+    ///
+    /// # Errors
+    /// The first failure, with its group's number as that of an input.
+    async fn reduce_groups(
+        &self,
+        _query: QueryTag,
+        _phase: usize,
+        _function: &Arc<PhaseFunction>,
+        _context: &Arc<CallContext>,
+        _groups: Vec<Group>,
+    ) -> Result<Mapped, ScriptError> {
+        Err(none_of_groups())
+    }
+
+    /// Calls a grouped reduce function with one group whose values come while it runs.
+    ///
+    /// # Errors
+    /// When the function cannot be made, or fails before it wants values.
+    async fn reduce_stream(
+        &self,
+        _query: QueryTag,
+        _phase: usize,
+        _function: &Arc<PhaseFunction>,
+        _context: &Arc<CallContext>,
+        _key: Bytes,
+    ) -> Result<Box<dyn GroupStream>, ScriptError> {
+        Err(none_of_groups())
     }
 
     /// Makes a function without calling it, for a phase that has no inputs. Where functions are only
@@ -80,6 +148,7 @@ pub trait Workers: Send + Sync + 'static {
         query: QueryTag,
         phase: usize,
         function: &Arc<PhaseFunction>,
+        context: &Arc<CallContext>,
         timing: ReduceTiming,
     ) -> Result<Box<dyn Reduce>, ScriptError>;
 
@@ -96,9 +165,31 @@ pub trait Reduce: Send {
     /// When a call fails; the reduce is then over.
     async fn push(&mut self, inputs: Vec<Row>) -> Result<(), ScriptError>;
 
-    /// Makes the last call where one is due and returns the results.
+    /// Makes the last call where one is due and returns the results, with what all calls asked for.
     ///
     /// # Errors
     /// When a call fails.
-    async fn finish(self: Box<Self>) -> Result<Vec<Row>, ScriptError>;
+    async fn finish(self: Box<Self>) -> Result<Reduced, ScriptError>;
+}
+
+/// One group under way whose values come bit by bit. Dropping it ends it, and costs a worker where it
+/// had not come to its end.
+#[async_trait]
+pub trait GroupStream: Send {
+    /// Gives the function more values, in their order; waits until it has asked for more than these or
+    /// has ended. False when it wants no more: the rest need not come.
+    ///
+    /// # Errors
+    /// When the function fails; the group is then over.
+    async fn push(&mut self, values: Vec<JsonText>) -> Result<bool, ScriptError>;
+
+    /// There are no more values: gives the results.
+    ///
+    /// # Errors
+    /// When the function fails.
+    async fn finish(self: Box<Self>) -> Result<Reduced, ScriptError>;
+}
+
+fn none_of_groups() -> ScriptError {
+    ScriptError::new(FailureCause::Undefined, "functions of groups do not run here")
 }

@@ -12,8 +12,8 @@ use futures::poll;
 use futures::stream::{FuturesUnordered, StreamExt};
 use mapring_script::protocol::{self, Request, Response, VERSION};
 use mapring_script::{
-    Binary, CombineError, FailureCause, Function, MapInput, PhaseFunction, ReduceTiming, Row,
-    ScriptError, ScriptLimits,
+    Binary, CallContext, CombineError, FailureCause, Function, MapInput, PhaseFunction,
+    ReduceTiming, Row, ScriptError, ScriptLimits,
 };
 use mapring_types::{
     ActorId, BucketId, Dot, Metadata, Object, ObjectId, Record, Sibling, VersionVector,
@@ -93,7 +93,8 @@ fn row(text: &str) -> Row {
 }
 
 async fn map(workers: &dyn Workers, function: &Arc<PhaseFunction>, bodies: &[&str]) -> Mapped {
-    workers.map(1, 0, function, bodies.iter().map(|body| input(body)).collect()).await
+    let inputs = bodies.iter().map(|body| input(body)).collect();
+    workers.map(1, 0, function, &Arc::default(), inputs).await.map(|mapped| mapped.results)
 }
 
 type Mapped = Result<Vec<Vec<Row>>, ScriptError>;
@@ -159,7 +160,10 @@ async fn two_functions_in_one_call_fail_apart() {
         let (workers, map, reduce) = (Arc::clone(&workers), source(map), source(reduce));
         async move {
             let inputs: Vec<MapInput> = (0..inputs).map(|at| input(&at.to_string())).collect();
-            workers.combine(1, 0, &map, &reduce, &inputs).await.map(|(outcome, _)| outcome)
+            workers
+                .combine(1, 0, &map, &reduce, &Arc::default(), &inputs)
+                .await
+                .map(|(outcome, _)| outcome)
         }
     };
     let (one, sum) =
@@ -179,7 +183,12 @@ async fn two_functions_in_one_call_fail_apart() {
     }
     // Built-ins need no worker.
     let inputs = [input("1")];
-    assert!(workers.combine(1, 0, &source(one), &named("Riak.reduceSum"), &inputs).await.is_none());
+    assert!(
+        workers
+            .combine(1, 0, &source(one), &named("Riak.reduceSum"), &Arc::default(), &inputs)
+            .await
+            .is_none()
+    );
     check_health(workers.as_ref()).await;
 }
 
@@ -299,9 +308,10 @@ async fn calls_wait_for_workers_and_later_phases_come_first() {
     let slow =
         source("function(v){var end = Date.now() + 300; while (Date.now() < end); return [1]}");
     let quick = source("function(v){return [1]}");
+    let context = Arc::default();
     let mut calls = FuturesUnordered::new();
     for (phase, function) in [(0, &slow), (1, &quick), (3, &quick), (2, &quick), (3, &quick)] {
-        let call = workers.map(1, phase, function, vec![input("x")]);
+        let call = workers.map(1, phase, function, &context, vec![input("x")]);
         let mut call = Box::pin(async move { call.await.map(|_| phase) });
         // The first poll takes the worker, or a place in the queue.
         assert!(poll!(&mut call).is_pending());
@@ -321,7 +331,8 @@ async fn a_dropped_call_frees_its_worker() {
     let endless = source("function(v){for(;;){}}");
     let started = Instant::now();
     let bodies: Vec<MapInput> = vec![input("x")];
-    let call = workers.map(1, 0, &endless, bodies);
+    let context = Arc::default();
+    let call = workers.map(1, 0, &endless, &context, bodies);
     assert!(tokio::time::timeout(Duration::from_millis(200), call).await.is_err());
     check_health(workers.as_ref()).await;
     // Without the withdrawal the worker would have been busy until its limit.
@@ -341,7 +352,7 @@ async fn reduces_give_up_their_worker_for_others() {
     let mut reduces = Vec::new();
     for query in 0..5 {
         let timing = ReduceTiming::Every(7);
-        reduces.push(workers.reduce(query, 1, &function, timing).await.unwrap());
+        reduces.push(workers.reduce(query, 1, &function, &Arc::default(), timing).await.unwrap());
     }
     for round in 0..6 {
         for reduce in &mut reduces {
@@ -350,7 +361,7 @@ async fn reduces_give_up_their_worker_for_others() {
         check_health(workers.as_ref()).await;
     }
     for reduce in reduces {
-        assert_eq!(reduce.finish().await.unwrap(), [row("1770")]);
+        assert_eq!(reduce.finish().await.unwrap().results, [row("1770")]);
     }
     workers.shutdown().await;
 }
@@ -360,17 +371,21 @@ async fn reduces_fail_with_their_cause_and_stay_failed() {
     let workers = start(1).await;
     let timing = ReduceTiming::Every(2);
     let function = source("function(vs){for(;;){}}");
-    let mut reduce = workers.reduce(1, 1, &function, timing).await.unwrap();
+    let mut reduce = workers.reduce(1, 1, &function, &Arc::default(), timing).await.unwrap();
     reduce.push(vec![row("1")]).await.unwrap();
     let error = reduce.push(vec![row("1")]).await.unwrap_err();
     assert_eq!(error.cause, FailureCause::Time);
     let error = reduce.push(vec![row("1")]).await.unwrap_err();
     assert_eq!(error.cause, FailureCause::Time);
     assert_eq!(reduce.finish().await.unwrap_err().cause, FailureCause::Time);
-    let error = workers.reduce(1, 1, &source("function("), timing).await.err().unwrap();
+    let error =
+        workers.reduce(1, 1, &source("function("), &Arc::default(), timing).await.err().unwrap();
     assert_eq!(error.cause, FailureCause::Syntax);
     // One that is dropped in the midst of things leaves nothing behind.
-    let kept = workers.reduce(1, 1, &source("function(vs){return vs}"), timing).await.unwrap();
+    let kept = workers
+        .reduce(1, 1, &source("function(vs){return vs}"), &Arc::default(), timing)
+        .await
+        .unwrap();
     drop(kept);
     check_health(workers.as_ref()).await;
     workers.shutdown().await;
@@ -388,12 +403,14 @@ async fn built_ins_run_here_and_leave_what_they_cannot_do_to_javascript() {
     assert_eq!((error.cause, error.input), (FailureCause::Thrown, Some(1)));
     assert!(error.message.starts_with("SyntaxError"), "{error:?}");
     let timing = ReduceTiming::Every(2);
-    let mut reduce = workers.reduce(1, 1, &named("Riak.reduceSum"), timing).await.unwrap();
+    let mut reduce =
+        workers.reduce(1, 1, &named("Riak.reduceSum"), &Arc::default(), timing).await.unwrap();
     for value in ["1", "2", "{\"a\":1}", "3", "4"] {
         reduce.push(vec![row(value)]).await.unwrap();
     }
-    assert_eq!(reduce.finish().await.unwrap(), [row("\"3[object Object]34\"")]);
-    let mut reduce = workers.reduce(1, 1, &erlang("reduce_sum"), timing).await.unwrap();
+    assert_eq!(reduce.finish().await.unwrap().results, [row("\"3[object Object]34\"")]);
+    let mut reduce =
+        workers.reduce(1, 1, &erlang("reduce_sum"), &Arc::default(), timing).await.unwrap();
     let error = reduce.push(vec![row("\"a\""), row("\"b\"")]).await.unwrap_err();
     assert_eq!(error.cause, FailureCause::BadArgument);
     workers.shutdown().await;
@@ -404,10 +421,12 @@ async fn no_process_stays_behind() {
     let workers = start(3).await;
     check_health(workers.as_ref()).await;
     let endless = source("function(v){for(;;){}}");
-    let mut call = workers.map(1, 0, &endless, vec![input("x")]);
+    let context = Arc::default();
+    let mut call = workers.map(1, 0, &endless, &context, vec![input("x")]);
     assert!(poll!(&mut call).is_pending());
     let identity = source("function(vs){return vs}");
-    let reduce = workers.reduce(1, 1, &identity, ReduceTiming::AtEnd).await.unwrap();
+    let reduce =
+        workers.reduce(1, 1, &identity, &Arc::default(), ReduceTiming::AtEnd).await.unwrap();
     let ((), result) = futures::join!(workers.shutdown(), call);
     let error = result.unwrap_err();
     assert_eq!(reduce.finish().await.unwrap_err().message, "the node is stopping");
@@ -435,7 +454,12 @@ fn a_worker_ends_with_its_socket() {
     let ready = protocol::read::<Response>(&mut ours).unwrap();
     assert_eq!(ready, Response::Ready { version: VERSION });
     let function = PhaseFunction::clone(&source("function(v){for(;;){}}"));
-    let request = Request::Map { query: 1, function, inputs: vec![input("x")] };
+    let request = Request::Map {
+        query: 1,
+        function,
+        context: CallContext::default(),
+        inputs: vec![input("x")],
+    };
     protocol::write(&mut ours, &request).unwrap();
     // News come while the call runs.
     let busy = protocol::read::<Response>(&mut ours).unwrap();
@@ -470,8 +494,9 @@ async fn what_a_query_leaves_behind_costs_the_next_one_nothing() {
     for query in 100..102 {
         let error = map(workers.as_ref(), &greedy, &["1"]).await.unwrap_err();
         assert_eq!(error.cause, FailureCause::Thrown, "{error:?}");
-        let reduce = workers.reduce(query, 1, &modest, ReduceTiming::AtEnd).await.unwrap();
-        assert_eq!(reduce.finish().await.unwrap(), [row("12")]);
+        let reduce =
+            workers.reduce(query, 1, &modest, &Arc::default(), ReduceTiming::AtEnd).await.unwrap();
+        assert_eq!(reduce.finish().await.unwrap().results, [row("12")]);
     }
     workers.shutdown().await;
 }
@@ -480,7 +505,8 @@ async fn what_a_query_leaves_behind_costs_the_next_one_nothing() {
 async fn query(workers: &dyn Workers, name: &str) -> Result<String, ScriptError> {
     static QUERY: AtomicU64 = AtomicU64::new(1_000);
     let query = QUERY.fetch_add(1, Ordering::Relaxed);
-    let results = workers.map(query, 0, &named(name), vec![input("x")]).await?;
+    let results =
+        workers.map(query, 0, &named(name), &Arc::default(), vec![input("x")]).await?.results;
     Ok(results[0].iter().map(|result| result.text()).collect::<Vec<_>>().join(" "))
 }
 

@@ -15,7 +15,8 @@ use mapring_net::Services;
 use mapring_net::simulated::{Fate, Network};
 use mapring_ring::RingSize;
 use mapring_script::{
-    FailureCause, MapInput, PhaseFunction, QueryTag, ReduceTiming, Row, ScriptError, ScriptLimits,
+    CallContext, FailureCause, MapInput, Mapped, PhaseFunction, QueryTag, ReduceTiming,
+    ScriptError, ScriptLimits,
 };
 use mapring_types::env::{SystemClock, SystemEntropy};
 use mapring_types::{NodeId, Result};
@@ -44,8 +45,9 @@ impl Workers for NoWorkers {
         _: QueryTag,
         _: usize,
         _: &Arc<PhaseFunction>,
+        _: &Arc<CallContext>,
         _: Vec<MapInput>,
-    ) -> Result<Vec<Vec<Row>>, ScriptError> {
+    ) -> Result<Mapped, ScriptError> {
         none()
     }
 
@@ -54,6 +56,7 @@ impl Workers for NoWorkers {
         _: QueryTag,
         _: usize,
         _: &Arc<PhaseFunction>,
+        _: &Arc<CallContext>,
         _: ReduceTiming,
     ) -> Result<Box<dyn Reduce>, ScriptError> {
         none()

@@ -95,13 +95,13 @@ impl ReduceStage {
         self.at = At::Busy(Box::pin(async move {
             let mut reduce = match reduce {
                 Some(reduce) => reduce,
-                None => workers.reduce(query, phase, &function, timing).await?,
+                None => workers.reduce(query, phase, &function, &Arc::default(), timing).await?,
             };
             if !inputs.is_empty() {
                 reduce.push(inputs).await?;
             }
             if last {
-                return reduce.finish().await.map(Reduced::Finished);
+                return reduce.finish().await.map(|end| Reduced::Finished(end.results));
             }
             Ok(Reduced::Pushed(reduce))
         }));

@@ -117,9 +117,11 @@ impl Prereduce {
         let phase = usize::try_from(self.phase).unwrap_or(usize::MAX);
         let before = bytes(&values);
         let reduced = async {
-            let mut reducing = workers.reduce(query, phase, &self.function, self.timing).await?;
+            let (function, context) = (&self.function, Arc::default());
+            let mut reducing =
+                workers.reduce(query, phase, function, &context, self.timing).await?;
             reducing.push(values).await?;
-            reducing.finish().await
+            reducing.finish().await.map(|reduced| reduced.results)
         };
         let reduced = reduced.await.map_err(|error| self.failed(error))?;
         self.worth.learn(before, bytes(&reduced));

@@ -80,12 +80,14 @@ impl Lane {
         }
         let phase = usize::try_from(self.request.phase).unwrap_or(usize::MAX);
         let (query, workers) = (self.request.query, &self.node.workers);
-        let (results, took) = workers.map_timed(query, phase, function, call.to_vec()).await;
+        let context = Arc::default();
+        let (results, took) =
+            workers.map_timed(query, phase, function, &context, call.to_vec()).await;
         cost.function_us += unit::micros(took);
         if results.is_ok() {
             self.size.took(call.len(), took);
         }
-        let results = results.map_err(|error| self.failed(error, call))?;
+        let results = results.map_err(|error| self.failed(error, call))?.results;
         if !(1..=call.len()).contains(&results.len()) {
             let message = format!("{} answers for {} inputs", results.len(), call.len());
             return Err(Error::internal(message).into());
@@ -110,7 +112,9 @@ impl Lane {
         };
         let phase = usize::try_from(self.request.phase).unwrap_or(usize::MAX);
         let (query, workers) = (self.request.query, &self.node.workers);
-        let done = workers.combine(query, phase, function, &prereduce.function, call).await;
+        let context = Arc::default();
+        let reduce = &prereduce.function;
+        let done = workers.combine(query, phase, function, reduce, &context, call).await;
         let Some((combined, took)) = done else {
             prereduce.keep_apart();
             return Ok(None);

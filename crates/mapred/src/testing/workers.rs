@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use mapring_script::{
-    FailureCause, Function, MapInput, PhaseFunction, QueryTag, ReduceTiming, Row, ScriptError,
-    ScriptLimits,
+    CallContext, FailureCause, Function, MapInput, Mapped, PhaseFunction, QueryTag, ReduceTiming,
+    Reduced, Row, ScriptError, ScriptLimits,
 };
 use mapring_workers::{Reduce, Workers};
 use parking_lot::Mutex;
@@ -37,8 +37,9 @@ impl Workers for TestWorkers {
         _query: QueryTag,
         _phase: usize,
         function: &Arc<PhaseFunction>,
+        _context: &Arc<CallContext>,
         inputs: Vec<MapInput>,
-    ) -> Result<Vec<Vec<Row>>, ScriptError> {
+    ) -> Result<Mapped, ScriptError> {
         let watch = &self.0;
         if let Some(hook) = watch.hook.lock().as_ref() {
             hook(watch.mapped.load(Ordering::Relaxed));
@@ -53,7 +54,7 @@ impl Workers for TestWorkers {
             _ => {}
         }
         watch.mapped.fetch_add(inputs.len() as u64, Ordering::Relaxed);
-        inputs
+        let results: Result<_, _> = inputs
             .iter()
             .enumerate()
             .map(|(at, input)| {
@@ -64,7 +65,8 @@ impl Workers for TestWorkers {
                     input: u32::try_from(at).ok(),
                 })
             })
-            .collect()
+            .collect();
+        Ok(Mapped { results: results?, ..Mapped::default() })
     }
 
     async fn reduce(
@@ -72,6 +74,7 @@ impl Workers for TestWorkers {
         _query: QueryTag,
         _phase: usize,
         function: &Arc<PhaseFunction>,
+        _context: &Arc<CallContext>,
         timing: ReduceTiming,
     ) -> Result<Box<dyn Reduce>, ScriptError> {
         let (name, watch) = (name(&function.function), self.0.clone());
@@ -192,10 +195,10 @@ impl Reduce for TestReduce {
         Ok(())
     }
 
-    async fn finish(mut self: Box<Self>) -> Result<Vec<Row>, ScriptError> {
+    async fn finish(mut self: Box<Self>) -> Result<Reduced, ScriptError> {
         if !self.pending.is_empty() || !self.called {
             self.call()?;
         }
-        Ok(self.accumulator)
+        Ok(Reduced { results: self.accumulator, ..Reduced::default() })
     }
 }

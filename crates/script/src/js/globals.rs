@@ -17,7 +17,7 @@ use super::method::put_method;
 use super::old::{self, Mended, Place};
 use super::places::{sharpen, unmended};
 use super::write::{WriteError, Writer};
-use super::{build, builtins, regexp};
+use super::{build, builtins, functions, regexp};
 use crate::library::{Library, SourceFile};
 use crate::{ScriptError, json, limits};
 
@@ -101,6 +101,7 @@ fn language(stack_bytes: u64) -> JsResult<(Context, JsObject)> {
         2,
         NativeFunction::from_fn_ptr(log),
     )?;
+    functions::install(&stringify, &mut context);
     Ok((context, stringify))
 }
 

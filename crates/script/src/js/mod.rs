@@ -4,11 +4,13 @@
 //! globals. Functions are compiled once. Nothing here bounds time or memory: that is the business
 //! of the process that this runs in ([`crate::worker`]) and of its parent.
 
+mod batch;
 mod blame;
 mod build;
 mod builtins;
 mod compile;
 mod errors;
+mod functions;
 mod garbage;
 mod globals;
 mod method;
@@ -16,13 +18,16 @@ mod old;
 mod places;
 mod plain;
 mod position;
+mod puts;
 mod query;
 mod regexp;
+mod results;
 mod write;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use batch::Target;
 use garbage::Garbage;
 use plain::{Item, Weighed};
 use query::{Callable, QueryContext};
@@ -31,8 +36,8 @@ use crate::library::Library;
 use crate::progress::Progress;
 use crate::reduce::{Parts, Timer};
 use crate::{
-    CombineError, Combined, FailureCause, MapInput, PhaseFunction, QueryTag, ReduceState,
-    ReduceTiming, Row, Runtime, ScriptError, ScriptLimits, limits, object,
+    CallContext, CombineError, Combined, Effects, FailureCause, MapInput, PhaseFunction, QueryTag,
+    ReduceState, ReduceTiming, Row, Runtime, ScriptError, ScriptLimits, limits, object,
 };
 
 pub(crate) use globals::LOG_MARK;
@@ -47,6 +52,10 @@ pub struct JsRuntime {
     reduce: Option<Reduce>,
     garbage: Garbage,
     progress: Arc<Progress>,
+    /// Where the calls that come next belong.
+    call: Arc<CallContext>,
+    /// What calls have asked for that nobody has taken.
+    effects: Effects,
 }
 
 struct Reduce {
@@ -71,7 +80,37 @@ impl JsRuntime {
             reduce: None,
             garbage: Garbage::default(),
             progress,
+            call: Arc::default(),
+            effects: Effects::default(),
         }
+    }
+
+    /// Says where the calls that come next belong.
+    pub fn enter(&mut self, call: CallContext) {
+        if *self.call != call {
+            self.call = Arc::new(call);
+        }
+    }
+
+    /// What the calls have asked for since this was asked last. What calls of a failed batch asked for
+    /// is not among it.
+    pub fn take_effects(&mut self) -> Effects {
+        std::mem::take(&mut self.effects)
+    }
+
+    /// Makes a batch of calls, with what belongs to it. What a batch that fails has asked for is gone.
+    fn batch<T, E>(
+        &mut self,
+        target: Target,
+        calls: impl FnOnce(&mut Self) -> Result<T, E>,
+    ) -> Result<T, E> {
+        batch::open(target, self.limits.result_bytes);
+        let result = calls(self);
+        let (effects, _) = batch::close();
+        if result.is_ok() {
+            self.effects.merge(effects);
+        }
+        result
     }
 
     /// Takes the files of functions that contexts made from now on have. Gives what is wrong with
@@ -136,6 +175,7 @@ impl JsRuntime {
         let first = self.contexts.first_mut();
         let first = first
             .ok_or_else(|| ScriptError::new(FailureCause::Worker, "the query has no context"))?;
+        first.enter(&self.call)?;
         Ok(first)
     }
 
@@ -196,6 +236,18 @@ impl JsRuntime {
         inputs: &[MapInput],
         reduce: &PhaseFunction,
     ) -> Result<Combined, CombineError> {
+        self.batch(Target::Rows(Vec::new()), |this| {
+            this.combine_batch(query, function, inputs, reduce)
+        })
+    }
+
+    fn combine_batch(
+        &mut self,
+        query: QueryTag,
+        function: &PhaseFunction,
+        inputs: &[MapInput],
+        reduce: &PhaseFunction,
+    ) -> Result<Combined, CombineError> {
         let progress = self.progress.clone();
         let [map, fold] = {
             let _compiling = progress.call(None);
@@ -230,7 +282,8 @@ impl JsRuntime {
             }
             self.garbage.look(began);
             let waiting: u64 = few.iter().map(|(_, weight)| weight).sum();
-            if timer.holds().max(waiting) >= limits::BATCH_RESULT_BYTES as u64 {
+            let asked = batch::bytes() as u64;
+            if timer.holds().max(waiting) + asked >= limits::BATCH_RESULT_BYTES as u64 {
                 break;
             }
         }
@@ -278,8 +331,10 @@ impl JsRuntime {
         let mut reduce = self.reduce.take().ok_or_else(no_reduce)?;
         let progress = Arc::clone(&self.progress);
         let began = Instant::now();
-        let context = self.context(reduce.query)?;
-        let result = step(&mut reduce, context, &progress)?;
+        let result = self.batch(Target::Nothing, |this| {
+            let context = this.context(reduce.query)?;
+            step(&mut reduce, context, &progress)
+        })?;
         self.garbage.look(began);
         self.reduce = Some(reduce);
         Ok(result)
@@ -330,13 +385,15 @@ impl Runtime for JsRuntime {
             let _compiling = call.call(None);
             self.context(query)?.function(&function.function)?
         };
-        crate::map_batch(&inputs, |at, input| {
-            let _call = call.call(Some(at));
-            self.garbage.count(input.record.as_ref().map_or(0, mapring_types::Record::len));
-            let began = Instant::now();
-            let result = self.map_one(query, &callable, function, input);
-            self.garbage.look(began);
-            result
+        self.batch(Target::Rows(Vec::new()), |this| {
+            crate::map_batch(&inputs, batch::bytes, |at, input| {
+                let _call = call.call(Some(at));
+                this.garbage.count(input.record.as_ref().map_or(0, mapring_types::Record::len));
+                let began = Instant::now();
+                let result = this.map_one(query, &callable, function, input);
+                this.garbage.look(began);
+                result
+            })
         })
     }
 

@@ -41,6 +41,19 @@ impl<'a> Plain<'a> {
         Ok(weighed)
     }
 
+    /// One result, made plain.
+    pub(super) fn item(&mut self, value: &JsValue) -> Result<Weighed, WriteError> {
+        let before = self.left;
+        let value = self.value(value)?.unwrap_or_else(JsValue::null);
+        let bytes = usize::try_from(before - self.left).unwrap_or(usize::MAX);
+        Ok((Item { value, pair: false }, weight(bytes)))
+    }
+
+    /// What is left of the allowance.
+    pub(super) fn left(&self) -> u64 {
+        self.left
+    }
+
     /// The members of a result that is an object.
     pub(super) fn pairs(&mut self, object: &JsObject) -> Result<Vec<Weighed>, WriteError> {
         let value = JsValue::from(object.clone());

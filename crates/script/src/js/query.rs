@@ -5,28 +5,28 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use boa_engine::builtins::promise::Promise;
 use boa_engine::object::builtins::JsArray;
-use boa_engine::{Context, JsError, JsObject, JsString, JsValue, Source, js_string};
-use mapring_types::{Object, Sibling};
+use boa_engine::{Context, JsError, JsObject, JsString, JsValue, Source};
+use mapring_types::{Object, ObjectId, Sibling};
 
 use super::compile::{Compiled, Form, compile};
 use super::errors::{
-    LINES_BEFORE, compiling, is_of_built_in, is_own, other, path as path_of, thrown, writing,
+    LINES_BEFORE, compiling, is_of_built_in, is_own, path as path_of, thrown, writing,
 };
 use super::globals::Globals;
 use super::old::{Mended, Place};
 use super::places::{first, sharpen, unmended};
 use super::plain::{Item, Plain, Weighed};
-use super::write::{WriteError, Writer, length};
-use super::{blame, build, globals};
+use super::results::{kind, null};
+use super::write::{WriteError, Writer};
+use super::{batch, blame, build, functions, globals};
 use crate::json::ReadError;
 use crate::library::Library;
 use crate::object::{self, Names};
 use crate::reduce::{Called, weight};
 use crate::{
-    FailureCause, Function, JsonText, MapInput, PhaseFunction, QueryTag, Row, ScriptError, cut,
-    limits,
+    CallContext, FailureCause, Function, JsonText, MapInput, PhaseFunction, QueryTag, Row,
+    ScriptError, cut, limits,
 };
 
 /// A function ready to be called.
@@ -59,12 +59,14 @@ pub(super) struct QueryContext {
     pub(super) complaints: Vec<String>,
     /// Files of the library that were mended, by their names.
     mended: Vec<(String, Mended)>,
-    context: Context,
-    stringify: JsObject,
+    pub(super) context: Context,
+    pub(super) stringify: JsObject,
     factory: JsObject,
     compiled: Vec<(Function, Callable)>,
     usual: Usual,
-    result_bytes: u64,
+    pub(super) result_bytes: u64,
+    /// What `ctx` shows.
+    entered: Arc<CallContext>,
 }
 
 /// What most inputs in a row have in common, made once.
@@ -128,7 +130,19 @@ impl QueryContext {
             compiled: Vec::new(),
             usual: Usual::default(),
             result_bytes,
+            entered: Arc::default(),
         })
+    }
+
+    /// Makes `ctx` show where the calls that follow belong.
+    pub(super) fn enter(&mut self, call: &Arc<CallContext>) -> Result<(), ScriptError> {
+        if Arc::ptr_eq(&self.entered, call) {
+            return Ok(());
+        }
+        functions::set_context(call, &mut self.context)
+            .map_err(|error| thrown(&error, &mut self.context))?;
+        self.entered = Arc::clone(call);
+        Ok(())
     }
 
     /// The function, compiled at its first use.
@@ -291,10 +305,10 @@ impl QueryContext {
         object: &Object,
         function: &PhaseFunction,
     ) -> Result<Vec<Row>, ScriptError> {
-        let array = self.call_map(callable, input, object, function)?;
-        let mut writer = Writer::new(&mut self.context, &self.stringify, self.result_bytes);
-        let texts = items(&array, &mut writer);
-        texts.map_err(|error| writing(error, self.result_bytes, &mut self.context))
+        self.guarded(self.seed(input), |this| {
+            let value = this.call_map(callable, input, object, function)?;
+            this.rows(&value, callable, false)
+        })
     }
 
     /// As [`QueryContext::map`]; gives the results as they are for a reduce in this context.
@@ -305,8 +319,18 @@ impl QueryContext {
         object: &Object,
         function: &PhaseFunction,
     ) -> Result<Vec<Weighed>, ScriptError> {
-        let array = self.call_map(callable, input, object, function)?;
-        self.plain(|plain| plain.result(&array))
+        self.guarded(self.seed(input), |this| {
+            let value = this.call_map(callable, input, object, function)?;
+            this.values(&value, callable)
+        })
+    }
+
+    /// What the random numbers of a call follow from.
+    fn seed(&self, input: &MapInput) -> u64 {
+        let ObjectId { bucket, key } = &input.id;
+        let keydata = input.keydata.as_ref().map_or("", |keydata| keydata.0.as_str());
+        let parts = [&bucket.bucket_type[..], &bucket.name[..], &key[..], keydata.as_bytes()];
+        batch::seed(self.entered.seed, parts)
     }
 
     fn call_map(
@@ -315,7 +339,7 @@ impl QueryContext {
         input: &MapInput,
         object: &Object,
         function: &PhaseFunction,
-    ) -> Result<JsObject, ScriptError> {
+    ) -> Result<JsValue, ScriptError> {
         let names = object::names(&input.id)?;
         let keydata = object::keydata(input);
         let keydata = self.usual.keydata.value(keydata, |text| read(text, &mut self.context))?;
@@ -324,18 +348,13 @@ impl QueryContext {
             [only] if is_common(only) => object::text(only).ok().map(|data| (only, data)),
             _ => None,
         };
-        let value = match common {
-            Some(content) => self.call_common(callable, &names, object, content, keydata, arg)?,
+        match common {
+            Some(content) => self.call_common(callable, &names, object, content, keydata, arg),
             None => {
                 let value = object::json(&input.id, object, function.binary)?;
                 let value = read(&value, &mut self.context)?;
-                self.call(callable, &[value, keydata, arg])?
+                self.call(callable, &[value, keydata, arg])
             }
-        };
-        let value = self.represent(&value)?;
-        match value.as_object().filter(JsObject::is_array) {
-            Some(array) => Ok(array),
-            None => Err(self.returned_error(&value)?.unwrap_or_else(|| not_a_list(&value))),
         }
     }
 
@@ -351,24 +370,16 @@ impl QueryContext {
         let values = items.iter().map(|item| item.value.clone());
         let list = JsArray::from_iter(values, &mut self.context);
         let arg = self.argument(arg)?;
-        let value = self.call(callable, &[list.into(), arg])?;
-        let value = self.represent(&value)?;
-        let Some(object) = value.as_object() else { return Err(not_a_list(&value)) };
-        let weighed = if object.is_array() {
-            self.plain(|plain| plain.result(&object))?
-        } else if let Some(error) = self.returned_error(&value)? {
-            return Err(error);
-        } else if object.is_ordinary() {
-            self.plain(|plain| plain.pairs(&object))?
-        } else {
-            return Err(not_a_list(&value));
-        };
+        let weighed = self.guarded(self.entered.seed, |this| {
+            let value = this.call(callable, &[list.into(), arg])?;
+            this.members(&value, callable)
+        })?;
         let weight = weighed.iter().map(|(_, weight)| weight).sum();
         Ok((weighed.into_iter().map(|(item, _)| item).collect(), weight))
     }
 
     /// A result as plain data that nothing else refers to.
-    fn plain(
+    pub(super) fn plain(
         &mut self,
         make: impl FnOnce(&mut Plain<'_>) -> Result<Vec<Weighed>, WriteError>,
     ) -> Result<Vec<Weighed>, ScriptError> {
@@ -406,14 +417,18 @@ impl QueryContext {
         texts.map_err(|error| writing(error, limit, &mut self.context))
     }
 
-    fn argument(&mut self, arg: Option<&JsonText>) -> Result<JsValue, ScriptError> {
+    pub(super) fn argument(&mut self, arg: Option<&JsonText>) -> Result<JsValue, ScriptError> {
         let arg = arg.map_or("\"none\"", |arg| arg.0.as_str());
         self.usual.arg.value(arg, |text| read(text, &mut self.context))
     }
 
-    fn call(&mut self, callable: &Callable, args: &[JsValue]) -> Result<JsValue, ScriptError> {
+    pub(super) fn call(
+        &mut self,
+        callable: &Callable,
+        args: &[JsValue],
+    ) -> Result<JsValue, ScriptError> {
         let result = callable.function.call(&callable.this, args, &mut self.context);
-        self.defined(result, callable)
+        result.map_err(|error| self.threw(&error, callable))
     }
 
     /// A call through the factory, which makes the object form of what most objects are.
@@ -458,58 +473,14 @@ impl QueryContext {
             arg,
         ];
         let result = self.factory.call(&JsValue::undefined(), &args, &mut self.context);
-        self.defined(result, callable)
+        result.map_err(|error| self.threw(&error, callable))
     }
 
-    fn defined(
-        &mut self,
-        result: Result<JsValue, JsError>,
-        callable: &Callable,
-    ) -> Result<JsValue, ScriptError> {
-        match result {
-            Ok(value) if value.is_undefined() => {
-                Err(ScriptError::new(FailureCause::NotAList, "Expression returned undefined"))
-            }
-            Ok(value) => Ok(value),
-            Err(error) => {
-                let failure = thrown(&error, &mut self.context);
-                Err(self.explained(failure, &error, callable.source.as_deref()))
-            }
-        }
+    /// What a function threw.
+    pub(super) fn threw(&mut self, error: &JsError, callable: &Callable) -> ScriptError {
+        let failure = thrown(error, &mut self.context);
+        self.explained(failure, error, callable.source.as_deref())
     }
-
-    fn represent(&mut self, value: &JsValue) -> Result<JsValue, ScriptError> {
-        let mut writer = Writer::new(&mut self.context, &self.stringify, self.result_bytes);
-        let value = writer.represent(&JsString::default(), value).map_err(WriteError::from);
-        value.map_err(|error| writing(error, self.result_bytes, &mut self.context))
-    }
-
-    /// An object with `lineno` is taken for an error (fact R73): Riak's VMs tell theirs so.
-    fn returned_error(&mut self, value: &JsValue) -> Result<Option<ScriptError>, ScriptError> {
-        let Some(object) = value.as_object().filter(|object| !object.is_array()) else {
-            return Ok(None);
-        };
-        let context = &mut self.context;
-        let is_error = object
-            .has_own_property(js_string!("lineno"), context)
-            .and_then(|own| Ok(own && !object.get(js_string!("lineno"), context)?.is_undefined()));
-        match is_error {
-            Ok(true) => Ok(Some(ScriptError::new(FailureCause::Thrown, other(value, context)))),
-            Ok(false) => Ok(None),
-            Err(error) => Err(thrown(&error, context)),
-        }
-    }
-}
-
-fn items(array: &JsObject, writer: &mut Writer<'_>) -> Result<Vec<Row>, WriteError> {
-    let length = length(array, writer.context())?;
-    writer.admit(length)?;
-    let mut texts = Vec::new();
-    for at in 0..length {
-        let item = array.get(at, writer.context())?;
-        texts.push(Row::value(writer.text(&item)?.unwrap_or_else(null)));
-    }
-    Ok(texts)
 }
 
 /// Whether the factory's shape fits.
@@ -528,28 +499,6 @@ fn is_path(text: &str) -> bool {
     text.split('.').all(|part| !part.is_empty() && name(part))
 }
 
-fn not_a_list(value: &JsValue) -> ScriptError {
-    let message = format!("non_list_result: the function returned {}, not a list", kind(value));
-    ScriptError::new(FailureCause::NotAList, message)
-}
-
-fn kind(value: &JsValue) -> &'static str {
-    match value.type_of() {
-        "object" if value.is_null() => "null",
-        "object" if value.as_object().is_some_and(|object| object.is::<Promise>()) => {
-            "a promise, which nothing waits for"
-        }
-        "object" => "an object",
-        "string" => "a string",
-        "number" => "a number",
-        "boolean" => "a boolean",
-        "function" => "a function",
-        "undefined" => "undefined",
-        "bigint" => "a BigInt",
-        _ => "another value",
-    }
-}
-
 /// Reads a value between phases.
 fn read(text: &str, context: &mut Context) -> Result<JsValue, ScriptError> {
     build::value(text, context).map_err(unreadable)
@@ -557,8 +506,4 @@ fn read(text: &str, context: &mut Context) -> Result<JsValue, ScriptError> {
 
 fn unreadable(error: ReadError) -> ScriptError {
     ScriptError::new(FailureCause::NotJson, error.to_string())
-}
-
-fn null() -> String {
-    "null".to_owned()
 }

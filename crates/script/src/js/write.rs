@@ -41,9 +41,9 @@ impl<'a> Writer<'a> {
         Self { context, stringify, ancestors: Vec::new(), left: limit }
     }
 
-    /// The context, between values.
-    pub(super) fn context(&mut self) -> &mut Context {
-        self.context
+    /// What is left of the allowance.
+    pub(super) fn left(&self) -> u64 {
+        self.left
     }
 
     /// The value's text; `None` for values that JSON has no form for.
@@ -69,7 +69,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Refuses a list that is too long whatever is in it.
-    pub(super) fn admit(&self, items: u64) -> Result<(), WriteError> {
+    fn admit(&self, items: u64) -> Result<(), WriteError> {
         if items > self.left { Err(WriteError::Size) } else { Ok(()) }
     }
 

@@ -179,7 +179,7 @@ impl Runtime for NativeRuntime {
     ) -> Result<Vec<Vec<Row>>, ScriptError> {
         let native = Native::require(function, Kind::Map)?;
         let arg = argument(function)?;
-        crate::map_batch(&inputs, |_, input| native.map(input, arg.as_ref(), function.binary))
+        crate::map_batch(&inputs, || 0, |_, input| native.map(input, arg.as_ref(), function.binary))
     }
 
     fn reduce_open(
