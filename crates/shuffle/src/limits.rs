@@ -21,3 +21,13 @@ const _: () = assert!(VALUE_BYTES > limits::OBJECT_BYTES);
 const _: () = assert!(VALUE_BYTES + KEY_BYTES < limits::MESSAGE_BYTES);
 // An exponent, moved by the place of the point, is still one that four bytes hold.
 const _: () = assert!(NUMBER_EXPONENT + 2 * (KEY_BYTES as i64) < i32::MAX as i64);
+
+/// Longest order of a record, and longest prefix of a segment, in bytes: some numbers, not a text.
+pub const ORDER_BYTES: usize = 1_024;
+
+/// A block of a segment is full with so many bytes of records: long enough to compress well, short
+/// enough for hundreds of them to be in memory when they are merged.
+pub const BLOCK_BYTES: usize = 32 << 10;
+
+const _: () = assert!(ORDER_BYTES < u16::MAX as usize);
+const _: () = assert!(2 * (VALUE_BYTES + KEY_BYTES + BLOCK_BYTES) < u32::MAX as usize);

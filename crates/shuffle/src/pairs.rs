@@ -77,6 +77,13 @@ impl Pairs {
         self.bytes.len()
     }
 
+    /// The pair at a place where [`Iter`] has read one; its value as bytes.
+    pub(crate) fn at(&self, place: u32) -> (u32, &[u8], &[u8]) {
+        let fields = self.bytes.get(place as usize..).and_then(fields);
+        let (input, [key, value, _]) = fields.expect("a pair that was read is there");
+        (input as u32, key, value)
+    }
+
     /// The pairs in their order.
     pub fn iter(&self) -> Iter<'_> {
         let rest = self.bytes.get(HEAD_BYTES..).unwrap_or_default();
@@ -146,14 +153,17 @@ impl<'a> Iterator for Iter<'a> {
 }
 
 impl<'a> Iter<'a> {
+    /// Bytes that have not been read.
+    pub(crate) fn bytes_left(&self) -> usize {
+        self.rest.len()
+    }
+
     fn read(&mut self) -> Result<Pair<'a>> {
         let cut_off = || Error::corrupt("cut off");
         self.left = self.left.checked_sub(1).ok_or_else(|| Error::corrupt("there are more"))?;
         self.before += 1;
-        let (input, rest) = varint::read(self.rest).ok_or_else(cut_off)?;
+        let (input, [key, value, rest]) = fields(self.rest).ok_or_else(cut_off)?;
         let input = u32::try_from(input).map_err(|_| Error::corrupt("no number of an input"))?;
-        let (key, rest) = varint::read_bytes(rest).ok_or_else(cut_off)?;
-        let (value, rest) = varint::read_bytes(rest).ok_or_else(cut_off)?;
         key::check(key)?;
         if value.len() > VALUE_BYTES {
             return Err(too_large());
@@ -163,6 +173,14 @@ impl<'a> Iter<'a> {
         self.rest = rest;
         Ok(Pair { input, key, value })
     }
+}
+
+/// Input, key and value of the pair that bytes begin with, and what follows it.
+fn fields(bytes: &[u8]) -> Option<(u64, [&[u8]; 3])> {
+    let (input, rest) = varint::read(bytes)?;
+    let (key, rest) = varint::read_bytes(rest)?;
+    let (value, rest) = varint::read_bytes(rest)?;
+    Some((input, [key, value, rest]))
 }
 
 fn too_large() -> Error {

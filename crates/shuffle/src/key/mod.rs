@@ -75,3 +75,21 @@ fn hash(key: &[u8]) -> u64 {
 fn mix(hash: u64) -> u64 {
     hash ^ (hash >> 32)
 }
+
+/// Bytes of a key that [`head`] has.
+const HEAD: u8 = 16;
+
+/// The first bytes of a key as one number: keys whose numbers differ compare as these do.
+pub(crate) fn head(key: &[u8]) -> u128 {
+    if let Some(first) = key.first_chunk() {
+        return u128::from_be_bytes(*first);
+    }
+    let mut first = [0; HEAD as usize];
+    first[..key.len()].copy_from_slice(key);
+    u128::from_be_bytes(first)
+}
+
+/// Whether a key of this length is equal to all others with its [`head`]: no other begins with it.
+pub(crate) fn is_in_head(length: usize) -> bool {
+    length <= usize::from(HEAD)
+}
