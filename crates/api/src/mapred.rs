@@ -12,6 +12,7 @@ use crate::meaning::Class;
 pub fn class(failure: &Failure) -> Class {
     match failure.kind {
         FailureKind::Stopping => Class::Unavailable,
+        FailureKind::Exists => Class::Precondition,
         _ => Class::Failed,
     }
 }
@@ -97,6 +98,7 @@ fn kind(kind: FailureKind) -> Option<&'static str> {
         | FailureKind::Stopping
         | FailureKind::Ended
         | FailureKind::NoFunction
+        | FailureKind::Exists
         | FailureKind::AnswerSize
         | FailureKind::Node(_) => None,
     }

@@ -78,20 +78,27 @@ pub(crate) async fn run(app: &App, request: &mut Request) -> Result<Reply, Stop>
             Some(form) => events::answer(form, results, watched, share),
             None => chunked(app, results, watched, share),
         };
-        return Ok(reply.named(QUERY_ID, id));
+        return Ok(reply.named(QUERY_ID, id.clone()).named(JOB_ID, id));
     }
     let (answer, watched) = query.answer().await.map_err(refusal)?;
     drop(share);
     let reply = match answer {
-        Ok(answer) => Reply::new(StatusCode::OK, media::JSON, Body::from_stream(answer.body))
-            .header(CONTENT_LENGTH, answer.length.to_string()),
+        Ok(answer) => {
+            let content_type = if answer.is_lines { media::LINES } else { media::JSON };
+            Reply::new(StatusCode::OK, content_type, Body::from_stream(answer.body))
+                .header(CONTENT_LENGTH, answer.length.to_string())
+        }
         Err(failure) => failed(&failure),
     };
-    Ok(tell_skipped(reply.named(QUERY_ID, watched.id()), watched.as_ref()))
+    let reply = reply.named(QUERY_ID, watched.id()).named(JOB_ID, watched.id());
+    Ok(tell_skipped(reply, watched.as_ref()))
 }
 
 /// The header with the id under which a query is listed and can be ended.
 const QUERY_ID: &str = "X-Query-Id";
+
+/// The same id, under which clients of jobs look for it.
+const JOB_ID: &str = "X-Job-Id";
 
 /// A plain answer has the form that Riak's clients know: what was left out of it stands in headers.
 fn tell_skipped(reply: Reply, watched: &dyn Watched) -> Reply {
@@ -132,6 +139,7 @@ fn failed(failure: &Failure) -> Reply {
     // A client or proxy that gets this asks another node.
     let status = match said::class(failure) {
         Class::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Class::Precondition => StatusCode::CONFLICT,
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     };
     Reply::json(status, said::failure(failure))

@@ -1,29 +1,30 @@
 //! Plain answers: collected whole, because their length and their form are known only at the end
 //! (facts R66 to R68). In memory up to a bound, then in unlinked temporary files, then not at all.
 
+mod object;
+
 use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use futures::stream::BoxStream;
 use futures::{StreamExt, stream};
-use mapring_kv::{Executor, executor};
 use mapring_script::Row;
-use mapring_types::{Error, ErrorKind};
 
-use crate::config::MapredConfig;
-use crate::failure::{Failure, FailureKind};
-use crate::grammar::Query;
+use crate::failure::Failure;
+use crate::grammar::{AnswerForm, Query, Target};
 use crate::limits;
 use crate::results::{PhaseResults, Results};
+use crate::spill::{Purpose, Share, Spill};
 
 /// A whole plain answer: its length is known before the first byte leaves.
 pub struct Answer {
     /// Bytes in all.
     pub length: u64,
+    /// Whether it is JSON a line, and not one JSON document.
+    pub is_lines: bool,
     /// The body.
     pub body: BoxStream<'static, io::Result<Bytes>>,
 }
@@ -35,21 +36,22 @@ impl Answer {
         let after = Bytes::from(format!(",\"profile\":{profile}}}"));
         let length = self.length + (before.len() + after.len()) as u64;
         let text = |bytes| stream::iter([Ok(bytes)]);
-        Self { length, body: text(before).chain(self.body).chain(text(after)).boxed() }
+        Self {
+            length,
+            is_lines: false,
+            body: text(before).chain(self.body).chain(text(after)).boxed(),
+        }
     }
 }
 
 /// The plain answers of a node.
 pub(crate) struct Answers {
-    config: MapredConfig,
-    executor: Arc<dyn Executor>,
-    /// Bytes in the files of all answers.
-    on_disk: Arc<AtomicU64>,
+    spill: Arc<Spill>,
 }
 
 impl Answers {
-    pub(crate) fn new(config: MapredConfig, executor: Arc<dyn Executor>) -> Self {
-        Self { config, executor, on_disk: Arc::default() }
+    pub(crate) fn new(spill: Arc<Spill>) -> Self {
+        Self { spill }
     }
 
     /// Runs a query to its end and gives its plain answer.
@@ -61,54 +63,37 @@ impl Answers {
         query: &Query,
         mut results: Results,
     ) -> Result<Answer, Failure> {
+        let form = match query.output().target {
+            Target::Answer(AnswerForm::Object) => {
+                return object::collect(&self.spill, results).await;
+            }
+            Target::Answer(form) => form,
+            Target::Objects(_) => AnswerForm::List,
+        };
         let mut collector = Collector {
-            answers: self,
+            spill: &self.spill,
+            separator: if form == AnswerForm::Lines { b'\n' } else { b',' },
             phases: BTreeMap::new(),
             rows: 0,
             in_memory: 0,
-            on_disk: Share { all: self.on_disk.clone(), own: 0 },
+            on_disk: self.spill.share(Purpose::Answer),
         };
         while let Some(results) = results.next().await {
             let results = results?;
             assert!(query.keeps(results.phase), "phase {} is not kept", results.phase);
             collector.add(results).await?;
         }
-        Ok(collector.finish(query.kept_phases()))
-    }
-}
-
-/// What an answer has of the bytes on disk. Given back with it.
-struct Share {
-    all: Arc<AtomicU64>,
-    own: u64,
-}
-
-impl Share {
-    /// # Errors
-    /// When all answers together would have more than `most`.
-    fn grow(&mut self, bytes: u64, most: u64) -> Result<(), Failure> {
-        let room = |all: u64| all.checked_add(bytes).filter(|&all| all <= most);
-        if self.all.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room).is_ok() {
-            self.own += bytes;
-            return Ok(());
-        }
-        let whose = if self.own + bytes > most { "this answer" } else { "all answers together" };
-        let message = format!(
-            "no more than {most} bytes of plain answers are put aside on this node, and {whose} \
-             would be more: ask with ?chunked=true to get results as they come"
-        );
-        Err(Failure::new(FailureKind::AnswerSize, message))
-    }
-}
-
-impl Drop for Share {
-    fn drop(&mut self) {
-        self.all.fetch_sub(self.own, Ordering::Relaxed);
+        Ok(match form {
+            AnswerForm::Lines => collector.finish_lines(),
+            AnswerForm::List | AnswerForm::Object => collector.finish(query.kept_phases()),
+        })
     }
 }
 
 struct Collector<'a> {
-    answers: &'a Answers,
+    spill: &'a Arc<Spill>,
+    /// What stands after each row in the files.
+    separator: u8,
     phases: BTreeMap<usize, PhaseRows>,
     /// How many rows have come.
     rows: u64,
@@ -131,16 +116,16 @@ impl Collector<'_> {
         self.in_memory += separated(&results.values);
         self.rows += results.values.len() as u64;
         part.memory.extend(results.values);
-        let most = self.answers.config.answer_memory_bytes;
+        let most = self.spill.memory();
         // Once there is a file, memory is only for making few and long writes.
-        let most = if self.on_disk.own > 0 { most.min(limits::SPILL_BYTES) } else { most };
+        let most = if self.on_disk.is_used() { most.min(limits::SPILL_BYTES) } else { most };
         if self.in_memory > most { self.spill().await } else { Ok(()) }
     }
 
     /// Writes everything that is in memory to the files.
     async fn spill(&mut self) -> Result<(), Failure> {
-        let config = &self.answers.config;
-        self.on_disk.grow(self.in_memory, config.answer_disk_bytes)?;
+        let separator = self.separator;
+        self.on_disk.grow(self.in_memory)?;
         for part in self.phases.values_mut() {
             if part.memory.is_empty() {
                 continue;
@@ -148,27 +133,18 @@ impl Collector<'_> {
             // Pairs of an answer that is so large stay objects in a list.
             let values = std::mem::take(&mut part.memory);
             let file = part.file.take();
-            let (length, directory) = (separated(&values), config.spill_dir.clone());
+            let (length, make) = (separated(&values), self.spill.file());
             part.file_rows += values.len() as u64;
-            let written = off_reactor(&self.answers.executor, move || {
-                let file = match file {
-                    Some(file) => file,
-                    None => tempfile::tempfile_in(&directory)?,
-                };
+            let written = self.spill.run(move || {
+                let file = file.map_or_else(make, Ok)?;
                 let mut file = BufWriter::with_capacity(limits::ANSWER_CHUNK, file);
                 for value in values {
                     file.write_all(value.text().as_bytes())?;
-                    file.write_all(b",")?;
+                    file.write_all(&[separator])?;
                 }
                 file.into_inner().map_err(io::IntoInnerError::into_error)
             });
-            part.file = Some(written.await.map_err(|error| {
-                let message = format!(
-                    "the answer cannot be put aside: {error}; ask with ?chunked=true to get \
-                     results as they come"
-                );
-                Failure::new(FailureKind::Node(error.kind()), message)
-            })?);
+            part.file = Some(written.await.map_err(|error| self.on_disk.failed(&error))?);
             part.file_bytes += length;
         }
         self.in_memory = 0;
@@ -218,19 +194,36 @@ impl Collector<'_> {
             pieces.pop();
             pieces.remove(0);
         }
-        let length = pieces.iter().map(Piece::length).sum();
-        let body = AnswerBody {
-            left: length,
-            pieces: pieces.into_iter(),
-            current: None,
-            executor: self.answers.executor.clone(),
-            _on_disk: self.on_disk,
-        };
-        let body = stream::try_unfold(body, |mut body| async move {
-            Ok(body.next().await?.map(|bytes| (bytes, body)))
-        });
-        Answer { length, body: body.boxed() }
+        answer(pieces, self.spill, self.on_disk, false)
     }
+
+    /// Each result on a line of its own.
+    fn finish_lines(self) -> Answer {
+        let mut pieces = Vec::new();
+        for part in self.phases.into_values() {
+            if let Some(file) = part.file {
+                pieces.push(Piece::File { file, left: part.file_bytes, rewound: false });
+            }
+            let (written, left) = (Written::Lines, separated(&part.memory));
+            pieces.push(Piece::Rows { rows: part.memory.into_iter(), written, left });
+        }
+        answer(pieces, self.spill, self.on_disk, true)
+    }
+}
+
+fn answer(pieces: Vec<Piece>, spill: &Arc<Spill>, on_disk: Share, is_lines: bool) -> Answer {
+    let length = pieces.iter().map(Piece::length).sum();
+    let body = AnswerBody {
+        left: length,
+        pieces: pieces.into_iter(),
+        current: None,
+        spill: spill.clone(),
+        _on_disk: on_disk,
+    };
+    let body = stream::try_unfold(body, |mut body| async move {
+        Ok(body.next().await?.map(|bytes| (bytes, body)))
+    });
+    Answer { length, is_lines, body: body.boxed() }
 }
 
 /// Whether values can be written as one object: there are some, each is the member of an object (see
@@ -261,18 +254,20 @@ enum Written {
     Values,
     /// As the members of an object: all are pairs.
     Members,
+    /// A value a line.
+    Lines,
 }
 
 impl Written {
     fn text(self, row: &Row) -> &str {
         match self {
-            Self::Values => row.text(),
+            Self::Values | Self::Lines => row.text(),
             Self::Members => row.member().unwrap_or_else(|| row.text()),
         }
     }
 }
 
-/// The length of values with a comma after each.
+/// The length of values with a separator after each.
 fn separated(rows: &[Row]) -> u64 {
     rows.iter().map(|row| row.bytes() as u64 + 1).sum()
 }
@@ -283,7 +278,7 @@ struct AnswerBody {
     left: u64,
     pieces: std::vec::IntoIter<Piece>,
     current: Option<Piece>,
-    executor: Arc<dyn Executor>,
+    spill: Arc<Spill>,
     _on_disk: Share,
 }
 
@@ -294,7 +289,7 @@ impl AnswerBody {
                 assert_eq!(self.left, 0, "an answer is as long as its client was told");
                 return Ok(None);
             };
-            let (bytes, rest) = piece.read(&self.executor).await?;
+            let (bytes, rest) = piece.read(&self.spill).await?;
             self.current = rest;
             let sent = bytes.len() as u64;
             assert!(sent <= self.left, "{sent} bytes of an answer that has {} left", self.left);
@@ -309,7 +304,7 @@ impl AnswerBody {
 /// A stretch of an answer.
 enum Piece {
     Text(&'static str),
-    /// Rows with commas between them, `left` bytes.
+    /// Rows with commas between them, or on lines, `left` bytes.
     Rows {
         rows: std::vec::IntoIter<Row>,
         written: Written,
@@ -331,7 +326,7 @@ impl Piece {
     }
 
     /// The next chunk, and what is left of the piece.
-    async fn read(self, executor: &Arc<dyn Executor>) -> io::Result<(Bytes, Option<Self>)> {
+    async fn read(self, spill: &Spill) -> io::Result<(Bytes, Option<Self>)> {
         match self {
             Self::Text(text) => Ok((text.into(), None)),
             Self::Rows { mut rows, written, left } => {
@@ -340,8 +335,10 @@ impl Piece {
                     && let Some(row) = rows.next()
                 {
                     chunk.put_slice(written.text(&row).as_bytes());
-                    if rows.len() > 0 {
-                        chunk.put_u8(b',');
+                    match written {
+                        Written::Lines => chunk.put_u8(b'\n'),
+                        Written::Values | Written::Members if rows.len() > 0 => chunk.put_u8(b','),
+                        Written::Values | Written::Members => {}
                     }
                 }
                 let left = left - chunk.len() as u64;
@@ -349,7 +346,7 @@ impl Piece {
                 Ok((chunk.freeze(), rest))
             }
             Self::File { mut file, left, rewound } => {
-                let read = off_reactor(executor, move || {
+                let read = spill.run(move || {
                     if !rewound {
                         file.seek(SeekFrom::Start(0))?;
                     }
@@ -367,24 +364,13 @@ impl Piece {
     }
 }
 
-/// Runs file work where blocking work may run.
-async fn off_reactor<T: Send + 'static>(
-    executor: &Arc<dyn Executor>,
-    work: impl FnOnce() -> io::Result<T> + Send + 'static,
-) -> Result<T, Error> {
-    let work = move || {
-        work().map_err(|error| {
-            Error::new(ErrorKind::Storage, "a temporary file failed").with_source(error)
-        })
-    };
-    executor::run(executor.as_ref(), work).await
-}
-
 #[cfg(test)]
 mod tests {
     use mapring_kv::executor::Inline;
 
     use super::*;
+    use crate::FailureKind;
+    use crate::config::MapredConfig;
     use crate::grammar;
 
     fn query(keeps: &[bool]) -> Query {
@@ -416,7 +402,7 @@ mod tests {
         results: Results,
         config: &MapredConfig,
     ) -> Result<String, Failure> {
-        let answers = Answers::new(config.clone(), Arc::new(Inline));
+        let answers = Answers::new(Spill::new(config.clone(), Arc::new(Inline)));
         let mut answer = answers.collect(query, results).await?;
         let mut body = Vec::new();
         while let Some(chunk) = answer.body.next().await {
@@ -424,7 +410,7 @@ mod tests {
         }
         assert_eq!(body.len() as u64, answer.length);
         drop(answer);
-        assert_eq!(answers.on_disk.load(Ordering::Relaxed), 0);
+        assert_eq!(answers.spill.on_disk(), 0);
         Ok(String::from_utf8(body).unwrap())
     }
 
@@ -471,6 +457,57 @@ mod tests {
     }
 
     #[test]
+    fn answers_have_the_form_that_is_asked_for() {
+        let check = |output: &str, of: &[(usize, &[&str])], expect: &str| {
+            let text = format!(r#"{{"inputs":"b","query":[{{"link":{{}}}}],"output":{output}}}"#);
+            let query = grammar::parse(text.as_bytes()).unwrap();
+            for answer_memory_bytes in [0, 3, 1 << 20] {
+                let config = MapredConfig { answer_memory_bytes, ..MapredConfig::default() };
+                let found = futures::executor::block_on(body(&query, results(of), &config));
+                assert_eq!(found.unwrap(), expect, "{output}");
+            }
+        };
+        let lines = r#"{"as":"ndjson"}"#;
+        check(lines, &[], "");
+        check(
+            lines,
+            &[(0, &["1", r#"["a",2]"#]), (0, &[r#" {"b":3}"#])],
+            "1\n[\"a\",2]\n{\"b\":3}\n",
+        );
+        let object = r#"{"as":"object"}"#;
+        check(object, &[], "{}");
+        check(object, &[(0, &[r#"["b",1]"#]), (0, &[r#"["a",[2]]"#])], r#"{"a":[2],"b":1}"#);
+        check(object, &[(0, &[r#" {"b":1}"#, r#"["a\"",null]"#])], r#"{"a\"":null,"b":1}"#);
+        let keys = [r#"[10,1]"#, r#"[[1,"x"],2]"#, "[null,3]", "[2,4]"];
+        check(object, &[(0, &keys)], r#"{"10":1,"2":4,"[1,\"x\"]":2,"null":3}"#);
+        check(r#"{"as":"list"}"#, &[(0, &[r#"["b",1]"#])], r#"[["b",1]]"#);
+    }
+
+    #[test]
+    fn what_is_no_member_of_an_object_fails_it() {
+        let text = r#"{"inputs":"b","query":[{"link":{}}],"output":{"as":"object"}}"#;
+        let query = grammar::parse(text.as_bytes()).unwrap();
+        let check = |values: &[&str], says: &str| {
+            for answer_memory_bytes in [0, 1 << 20] {
+                let config = MapredConfig { answer_memory_bytes, ..MapredConfig::default() };
+                let of = [(0, values)];
+                let found = futures::executor::block_on(body(&query, results(&of), &config));
+                let failure = found.unwrap_err();
+                assert_eq!((failure.kind, failure.phase), (FailureKind::BadInput, Some(0)));
+                assert!(failure.message.contains(says), "{failure}");
+            }
+        };
+        check(&["1"], "no [key, value]");
+        check(&["[1]"], "no [key, value]");
+        check(&["[1,2,3]"], "no [key, value]");
+        check(
+            &[r#"["a",1]"#, r#"["b",2]"#, r#"["a",3]"#],
+            "more than one result has the key \"a\"",
+        );
+        check(&["[1,1]", r#"["1",2]"#], "more than one result has the key \"1\"");
+    }
+
+    #[test]
     fn names_of_members_are_compared_as_written() {
         let one = |members: &[&str]| is_one_object(members.iter().copied().map(Some));
         assert!(one(&[r#""a":1"#, r#""b":"\"a\":""#]));
@@ -498,7 +535,7 @@ mod tests {
             answer_disk_bytes: 100,
             ..MapredConfig::default()
         };
-        let answers = Answers::new(config, Arc::new(Inline));
+        let answers = Answers::new(Spill::new(config, Arc::new(Inline)));
         let some: Vec<(usize, &[&str])> = vec![(0, &["1234567890"]); 8];
         let ask = || futures::executor::block_on(answers.collect(&query(&[true]), results(&some)));
         let first = ask().unwrap();

@@ -44,6 +44,8 @@ pub enum FailureKind {
     NoFunction,
     /// A result is no input for the phase that follows.
     BadInput,
+    /// An object that it was to write is there already.
+    Exists,
     /// Its plain answer is larger than what may be put aside.
     AnswerSize,
     /// Nodes could not do their part, for this reason.

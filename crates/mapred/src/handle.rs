@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use mapring_script::{LogLevel, LogLine};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -29,6 +30,11 @@ pub struct QueryHandle {
     stages: ByStage<Counters>,
     skipped: Mutex<Skipped>,
     skipped_count: AtomicU64,
+    /// What was counted, by name.
+    counters: Mutex<BTreeMap<String, i64>>,
+    /// Lines of the log that its functions have written.
+    #[allow(dead_code, reason = "for pages that bring effects")]
+    logged: AtomicU64,
     /// By stage and node.
     profile: Mutex<BTreeMap<(StageId, String), ProfileEntry>>,
     end: watch::Sender<Option<Ending>>,
@@ -95,6 +101,8 @@ impl QueryHandle {
             stages,
             skipped: Mutex::default(),
             skipped_count: AtomicU64::new(0),
+            counters: Mutex::default(),
+            logged: AtomicU64::new(0),
             profile: Mutex::default(),
             end: watch::Sender::new(None),
         }
@@ -127,7 +135,7 @@ impl QueryHandle {
                 .map(|phase| phase.inputs)
                 .sum(),
             phases,
-            counters: BTreeMap::new(),
+            counters: self.counters.lock().clone(),
             query: self.query.spec().text.clone(),
         }
     }
@@ -182,6 +190,7 @@ impl QueryHandle {
             "query": self.id.to_string(),
             "elapsed_ms": shown(crate::unit::micros(self.asked.elapsed())),
             "phases": entries,
+            "counters": *self.counters.lock(),
         });
         whole.to_string()
     }
@@ -252,6 +261,54 @@ impl QueryHandle {
             entry.results += stats.results;
             entry.result_bytes += stats.result_bytes;
             entry.cost.add(&stats.cost);
+        }
+    }
+
+    /// Adds to a counter of the store's own.
+    pub(crate) fn add(&self, counter: &'static str, by: u64) {
+        let by = i64::try_from(by).unwrap_or(i64::MAX);
+        let mut counters = self.counters.lock();
+        let count = counters.entry(counter.to_owned()).or_default();
+        *count = count.saturating_add(by);
+    }
+
+    /// Adds what functions have counted.
+    ///
+    /// # Errors
+    /// When they count more things than a query may.
+    #[allow(dead_code, reason = "for pages that bring effects")]
+    pub(crate) fn count(&self, counts: BTreeMap<String, i64>) -> Result<(), Failure> {
+        let mut counters = self.counters.lock();
+        for (name, by) in counts {
+            let count = counters.entry(name).or_default();
+            *count = count.saturating_add(by);
+        }
+        if counters.len() <= limits::COUNTERS {
+            return Ok(());
+        }
+        let most = limits::COUNTERS;
+        let message = format!("the functions of the query count more than {most} different names");
+        Err(Failure::new(FailureKind::BadInput, message))
+    }
+
+    /// Writes lines of functions to the node's log, as long as there are few.
+    #[allow(dead_code, reason = "for pages that bring effects")]
+    pub(crate) fn log(&self, lines: Vec<LogLine>, dropped: u64) {
+        let id = &self.id;
+        let all = lines.len() as u64 + dropped;
+        let before = self.logged.fetch_add(all, Ordering::Relaxed);
+        let room = limits::QUERY_LOG_LINES.saturating_sub(before);
+        for LogLine { level, message } in lines.into_iter().take(usize::try_from(room).unwrap_or(0))
+        {
+            match level {
+                LogLevel::Debug => tracing::debug!(query = %id, "function: {message}"),
+                LogLevel::Info => tracing::info!(query = %id, "function: {message}"),
+                LogLevel::Warn => tracing::warn!(query = %id, "function: {message}"),
+                LogLevel::Error => tracing::error!(query = %id, "function: {message}"),
+            }
+        }
+        if before < limits::QUERY_LOG_LINES && before + all > limits::QUERY_LOG_LINES {
+            tracing::warn!(query = %id, "its functions log too much: no more of it is written");
         }
     }
 
@@ -345,6 +402,21 @@ mod tests {
             let failure = query.ended().await;
             assert_eq!(failure.kind, FailureKind::Ended);
         }
+    }
+
+    #[test]
+    fn counts_add_up_and_are_bounded() {
+        let query = QueryHandle::idle(1, r#"{"inputs":"b","query":[]}"#);
+        let counts = |by| BTreeMap::from([("a".to_owned(), by), ("b".to_owned(), 1)]);
+        query.count(counts(2)).unwrap();
+        query.count(counts(-5)).unwrap();
+        query.add("writes", 7);
+        let expect = [("a", -3), ("b", 2), ("writes", 7)].map(|(name, n)| (name.to_owned(), n));
+        assert_eq!(query.report().counters, expect.into());
+        let profile: serde_json::Value = serde_json::from_str(&query.profile()).unwrap();
+        assert_eq!(profile["counters"]["a"], -3);
+        let many = (0..limits::COUNTERS).map(|number| (number.to_string(), 1)).collect();
+        assert_eq!(query.count(many).unwrap_err().kind, FailureKind::BadInput);
     }
 
     #[test]

@@ -28,16 +28,21 @@ mod metered;
 mod natives;
 mod node;
 mod objects;
+mod outputs;
+mod pair;
 mod query;
 mod registry;
 mod rejection;
 mod report;
 mod results;
 mod service;
+mod spill;
+mod spool;
 #[cfg(test)]
 mod testing;
 mod unit;
 mod wire;
+mod writing;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -15,6 +15,58 @@ pub const PHASES: usize = 64;
 /// The `timeout` of a query that does not say (Riak's default).
 pub const QUERY_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// Longest `name` of a query, in bytes: it becomes a part of names of objects and is shown in lists.
+pub const QUERY_NAME_BYTES: usize = 256;
+
+/// Longest `content_type` of objects that a query writes.
+pub const CONTENT_TYPE_BYTES: usize = 256;
+
+/// Most index terms, and most user metadata, that a query gives the objects that it writes.
+pub const OUTPUT_TERMS: usize = 100;
+
+/// Least `max_bytes` of the objects that a query writes: of smaller ones there would be too many.
+pub const SEGMENT_BYTES: u64 = 1 << 10;
+
+/// Writes of functions that are applied together when a query does not say: their number and bytes.
+pub const WRITE_BATCH: (usize, usize) = (100, 1 << 20);
+
+/// The most that a query can say of [`WRITE_BATCH`].
+pub const LARGEST_WRITE_BATCH: (usize, usize) = (1_000, 4 << 20);
+
+/// Writes of a query that are made at once, of a batch of functions' writes or of its outputs.
+pub const WRITES_AT_ONCE: usize = 16;
+
+/// Objects of an output that are put together before they are written …
+pub const OBJECTS_AT_ONCE: usize = 256;
+
+/// … unless they have so many bytes sooner; one may be larger.
+pub const OBJECTS_BYTES: usize = 4 << 20;
+
+/// How long the first try of a write of a query may take. Each further one may take twice as long.
+pub const WRITE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often it is tried again.
+pub const WRITE_RETRIES: u32 = 3;
+
+/// How long the first further try is waited with, so that a node that is lost is known to be; each
+/// further one twice as long.
+pub const WRITE_PAUSE: Duration = Duration::from_millis(500);
+
+/// Batches of functions' writes that a query has under way at once.
+pub const WRITE_BATCHES: usize = 4;
+
+/// While so many bytes of functions' writes wait, a query accepts no further pages.
+pub const WRITES_AHEAD_BYTES: usize = 8 << 20;
+
+/// See [`WRITES_AHEAD_BYTES`]: their number.
+pub const WRITES_AHEAD: usize = 10_000;
+
+/// Most names that a query counts. More: it fails, since names made of data would fill the memory.
+pub const COUNTERS: usize = 1_000;
+
+/// Lines of `log` that a query may write to the node's log; of more only their number is.
+pub const QUERY_LOG_LINES: u64 = 1_000;
+
 /// Inputs that a query with `on_error` leaves out when it does not say: more, and it fails.
 pub const SKIPPED: u64 = 1_000;
 
@@ -148,6 +200,15 @@ pub const INLINE_BYTES: usize = 16 << 10;
 
 /// An answer that has outgrown the memory is written to its file when so much more has come.
 pub const SPILL_BYTES: u64 = 1 << 20;
+
+/// Results that are to be sorted by key are kept in memory up to so many bytes of a query, …
+pub const SPOOL_BYTES: u64 = 8 << 20;
+
+/// … and when they are read back from sorted runs in a file, all runs together hold about so many …
+pub const MERGE_BYTES: usize = 8 << 20;
+
+/// … and each at least, and at most, so many.
+pub const MERGE_WINDOW: (usize, usize) = (4 << 10, 256 << 10);
 
 /// Chunks in which a plain answer is written to its file and read back.
 pub const ANSWER_CHUNK: usize = 256 << 10;

@@ -44,6 +44,14 @@ pub(crate) fn describe() {
         "mapring_mapred_queries_cancelled_total",
         "Queries that were ended by an operator"
     );
+    describe_counter!(
+        "mapring_mapred_outputs_total",
+        "Objects that queries stored as their outputs"
+    );
+    describe_counter!(
+        "mapring_mapred_writes_total",
+        "Objects that functions of queries stored or deleted"
+    );
     describe_gauge!(
         "mapring_mapred_oldest_query_seconds",
         Unit::Seconds,

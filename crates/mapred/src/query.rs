@@ -22,19 +22,21 @@ use crate::answer::{Answer, Answers};
 use crate::config::MapredConfig;
 use crate::coordinator::{self, Coordinator, Shared};
 use crate::failure::Failure;
-use crate::grammar::Query;
+use crate::grammar::{Output, Query, Target};
 use crate::graph::StageGraph;
 use crate::handle::QueryHandle;
 use crate::metered::{self, Counted, count};
 use crate::node::{EndOnDrop, Node, NodePermits};
 use crate::objects::Objects;
+use crate::outputs::Outputs;
 use crate::registry::{Registry, Shutdown};
 use crate::rejection::Rejection;
 use crate::report::{QueryId, QueryList, QueryReport};
 use crate::results::{PhaseResults, Started};
 use crate::service::{End, List, MapReduceService, Show};
+use crate::spill::Spill;
 use crate::wire::{self, Sent};
-use crate::{explain, json, limits, natives};
+use crate::{explain, json, limits, natives, pair};
 
 /// What [`crate::MapReduce`] stands for.
 pub(crate) struct Engine {
@@ -46,6 +48,7 @@ pub(crate) struct Engine {
     executor: Arc<dyn Executor>,
     entropy: Arc<dyn Entropy>,
     answers: Answers,
+    spill: Arc<Spill>,
     pub(crate) admission: Admission,
 }
 
@@ -67,8 +70,9 @@ impl Engine {
             Node { objects, cluster, workers, units_at_once, permits, page_inputs, units, lanes };
         let admission = Admission::new(config.concurrent_queries);
         let (node, running, registry) = (Arc::new(node), Arc::default(), Arc::default());
-        let answers = Answers::new(config, executor.clone());
-        Self { node, running, registry, transport, executor, entropy, answers, admission }
+        let spill = Spill::new(config, executor.clone());
+        let answers = Answers::new(spill.clone());
+        Self { node, running, registry, transport, executor, entropy, answers, spill, admission }
     }
 
     pub(crate) fn service(&self) -> Arc<dyn Service> {
@@ -78,6 +82,9 @@ impl Engine {
     pub(crate) fn start(self: &Arc<Self>, query: Query) -> Result<Started, Rejection> {
         natives::check(&query)?;
         let deadline = Instant::now() + query.timeout();
+        // Objects have them already.
+        let Output { text_values, target } = query.output();
+        let as_text = *text_values && matches!(target, Target::Answer(_));
         let handle = self.enlist(query.clone());
         let (sender, receiver) = mpsc::channel(1);
         let (engine, shown) = (self.clone(), handle.clone());
@@ -120,7 +127,7 @@ impl Engine {
             let executor = executor.clone();
             async move {
                 let PhaseResults { phase, values } = results?;
-                Ok(PhaseResults { phase, values: encode(&executor, values).await? })
+                Ok(PhaseResults { phase, values: encode(&executor, values, as_text).await? })
             }
         });
         Ok(Started { results: encoded.boxed(), handle })
@@ -172,7 +179,18 @@ impl Engine {
             objects: self.node.objects.clone(),
             handle,
         };
-        Coordinator::new(shared, query, &phases, results)?.run().await
+        let Target::Objects(spec) = &query.output().target else {
+            return Coordinator::new(shared, query, &phases, results)?.run().await;
+        };
+        let (view, objects) = (shared.cluster.view(), shared.objects.clone());
+        let handle = shared.handle.clone();
+        let outputs =
+            Outputs::begin(&query, spec, &view, objects, handle, &self.spill, deadline).await;
+        let mut outputs = outputs?;
+        let (sender, receiver) = mpsc::channel(1);
+        let running = Coordinator::new(shared, query.clone(), &phases, sender)?.run();
+        futures::try_join!(running, outputs.fill(receiver))?;
+        outputs.store(&results).await
     }
 
     pub(crate) async fn collect(&self, query: &Query, started: Started) -> Result<Answer, Failure> {
@@ -254,27 +272,31 @@ impl Engine {
     }
 }
 
-/// Rewrites values in Riak's form, off the reactor when there is much to do.
-async fn encode(executor: &Arc<dyn Executor>, values: Vec<Row>) -> Result<Vec<Row>, Failure> {
+/// Rewrites values in Riak's form, those of pairs as texts where that is asked for; off the reactor when there is much to do.
+async fn encode(
+    executor: &Arc<dyn Executor>,
+    values: Vec<Row>,
+    as_text: bool,
+) -> Result<Vec<Row>, Failure> {
     let bytes: usize = values.iter().map(Row::bytes).sum();
     if bytes <= limits::INLINE_BYTES {
-        return Ok(rewrite_all(values));
+        return Ok(rewrite_all(values, as_text));
     }
     let values = Arc::new(Mutex::new(values));
     let shared = values.clone();
-    let work = move || Ok(rewrite_all(std::mem::take(&mut *shared.lock())));
+    let work = move || Ok(rewrite_all(std::mem::take(&mut *shared.lock()), as_text));
     match executor::run(executor.as_ref(), work).await {
         Ok(rewritten) => Ok(rewritten),
         Err(error) => match std::mem::take(&mut *values.lock()) {
             lost if lost.is_empty() => Err(Failure::from(error)),
             // No room in the executor's queue: better here than not at all.
-            untouched => Ok(rewrite_all(untouched)),
+            untouched => Ok(rewrite_all(untouched, as_text)),
         },
     }
 }
 
-fn rewrite_all(values: Vec<Row>) -> Vec<Row> {
-    let rewritten = |row| match row {
+fn rewrite_all(values: Vec<Row>, as_text: bool) -> Vec<Row> {
+    let rewritten = |row| match if as_text { pair::with_text_value(row) } else { row } {
         Row::Value(text) => Row::Value(rewrite(text)),
         Row::Pair(text) => Row::Pair(rewrite(text)),
     };

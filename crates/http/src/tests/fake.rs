@@ -385,6 +385,9 @@ impl ParsedQuery for Run {
         }
         let body = Bytes::from(format!("[{}]", values.join(",")));
         let length = body.len() as u64;
-        Ok((Ok(Answer { length, body: stream::iter([Ok(body)]).boxed() }), watched))
+        Ok((
+            Ok(Answer { length, is_lines: false, body: stream::iter([Ok(body)]).boxed() }),
+            watched,
+        ))
     }
 }

@@ -18,6 +18,8 @@ mod resolve;
 mod router;
 mod shared;
 mod stage;
+#[allow(dead_code, reason = "for pages that bring effects")]
+mod writes;
 
 pub(crate) use resolve::{Resolved, resolve};
 pub(crate) use shared::Shared;

@@ -6,17 +6,21 @@
 mod index;
 mod inputs;
 mod lenient;
+mod naming;
 mod options;
+mod output;
 mod phases;
 mod query;
 mod text;
 
-pub(crate) use options::{OnError, Options};
+pub(crate) use options::{OnError, Options, WriteBatch};
+pub(crate) use output::{AnswerForm, Format, IndexTerm, Layout, ObjectsSpec, Output, Target};
 pub use query::Query;
 pub(crate) use query::{Callee, Code, Inputs, KeyInput, LinkSpec, Phase, PhaseKind, Scan, Spec};
 
 use std::time::Duration;
 
+use mapring_script::JsonText;
 use mapring_types::{limits as common, quote};
 use serde_json::value::RawValue;
 
@@ -64,13 +68,41 @@ pub(crate) fn parse(body: &[u8]) -> Result<Query, Rejection> {
         None => limits::QUERY_TIMEOUT,
         Some(given) => timeout(given).map_err(|rejection| rejection.below("timeout"))?,
     };
+    let output = match fields.given("output") {
+        None => Output::default(),
+        Some(given) => {
+            output(given, &phases, options).map_err(|refused| refused.below("output"))?
+        }
+    };
+    let name = fields.given("name").map(name).transpose()?;
+    let params = fields.given("params").map(|params| JsonText(params.get().to_owned()));
     let inputs = inputs?;
     let text = quote(body.get());
-    Ok(Query::new(Spec { inputs, phases, options, timeout, text }))
+    Ok(Query::new(Spec { inputs, phases, options, output, name, params, timeout, text }))
+}
+
+/// Reads what becomes of the results of these phases.
+fn output(given: &RawValue, phases: &[Phase], options: Options) -> Result<Output, Rejection> {
+    let output = output::parse(given, phases)?;
+    if options.profile && output.target == Target::Answer(AnswerForm::Lines) {
+        let what = "Lines have no place for a \"profile\": ask without \"as\", or for lines by the \
+                    header Accept.";
+        return Err(Rejection::malformed(".as", what));
+    }
+    Ok(output)
+}
+
+/// What a query is called.
+fn name(given: &RawValue) -> Result<String, Rejection> {
+    let most = limits::QUERY_NAME_BYTES;
+    text::string(given).filter(|name| (1..=most).contains(&name.len())).ok_or_else(|| {
+        let what = format!("is a text of 1 to {most} bytes");
+        Rejection::new(RejectionKind::Option("name")).at("name").saying(what).given(given)
+    })
 }
 
 /// What is read of a query: Riak's three members, and this store's own, which Riak's grammar ignores.
-const FIELDS: [&str; 10] = [
+const FIELDS: [&str; 14] = [
     "inputs",
     "query",
     "timeout",
@@ -81,6 +113,10 @@ const FIELDS: [&str; 10] = [
     "binary",
     "explain",
     "profile",
+    "name",
+    "params",
+    "output",
+    "write_batch",
 ];
 
 fn text_of(body: &[u8]) -> Result<&str, Rejection> {

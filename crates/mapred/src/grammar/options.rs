@@ -24,6 +24,21 @@ pub(crate) struct Options {
     pub(crate) explain: bool,
     /// Tell what the query cost.
     pub(crate) profile: bool,
+    /// How the writes of functions are put together.
+    pub(crate) write_batch: WriteBatch,
+}
+
+/// A batch of writes ends when either bound is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct WriteBatch {
+    pub(crate) count: usize,
+    pub(crate) bytes: usize,
+}
+
+impl Default for WriteBatch {
+    fn default() -> Self {
+        Self { count: limits::WRITE_BATCH.0, bytes: limits::WRITE_BATCH.1 }
+    }
 }
 
 /// What becomes of a query when the function of a map phase fails for an input.
@@ -66,6 +81,7 @@ pub(super) fn parse(fields: &Fields<'_>) -> Result<Options, Rejection> {
         binary: if binary { Binary::Base64 } else { Binary::Refuse },
         explain: flag("explain")?,
         profile: flag("profile")?,
+        write_batch: fields.get("write_batch").map_or(Ok(WriteBatch::default()), write_batch)?,
     })
 }
 
@@ -83,6 +99,26 @@ fn on_error(value: &RawValue) -> Result<OnError, Rejection> {
         Some("fail") => Ok(OnError::Fail),
         _ => Err(wrong()),
     }
+}
+
+/// `{"count":N,"bytes":N}`.
+fn write_batch(value: &RawValue) -> Result<WriteBatch, Rejection> {
+    let forms = "is {\"count\":N,\"bytes\":N}";
+    let fields =
+        fields(value, &["count", "bytes"]).ok_or_else(|| refused("write_batch", forms, value))?;
+    let bound = |name, member: &str, usual: usize, most: usize| match fields.given(member) {
+        None => Ok(usual),
+        Some(given) => {
+            let number = usize::try_from(above_zero(name, given)?).unwrap_or(usize::MAX);
+            let forms = format!("is at most {most}");
+            if number <= most { Ok(number) } else { Err(refused(name, &forms, given)) }
+        }
+    };
+    let (usual, most) = (limits::WRITE_BATCH, limits::LARGEST_WRITE_BATCH);
+    Ok(WriteBatch {
+        count: bound("write_batch.count", "count", usual.0, most.0)?,
+        bytes: bound("write_batch.bytes", "bytes", usual.1, most.1)?,
+    })
 }
 
 fn above_zero(name: &'static str, value: &RawValue) -> Result<u64, Rejection> {
@@ -121,6 +157,8 @@ mod tests {
         assert_eq!(read(r#""tombstones":"pass""#), Ok(Options { tombstones: true, ..none }));
         let base64 = Options { binary: Binary::Base64, ..none };
         assert_eq!(read(r#""binary":"base64""#), Ok(base64));
+        let write_batch = WriteBatch { count: 7, bytes: 1 << 20 };
+        assert_eq!(read(r#""write_batch":{"count":7}"#), Ok(Options { write_batch, ..none }));
         let both = Options { explain: true, profile: true, ..none };
         assert_eq!(read(r#""explain":true,"profile":true"#), Ok(both));
         assert_eq!(read(r#""explain":false,"profile":false"#), Ok(none));
@@ -141,6 +179,11 @@ mod tests {
             (r#""binary":"hex""#, "binary"),
             (r#""explain":1"#, "explain"),
             (r#""profile":"yes""#, "profile"),
+            (r#""write_batch":100"#, "write_batch"),
+            (r#""write_batch":{"count":0}"#, "write_batch.count"),
+            (r#""write_batch":{"bytes":1000000000}"#, "write_batch.bytes"),
+            (r#""name":7"#, "name"),
+            (r#""name":"""#, "name"),
         ] {
             let refused = read(members).unwrap_err();
             assert_eq!(refused.kind, RejectionKind::Option(name), "{members}");

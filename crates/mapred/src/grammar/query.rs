@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::options::Options;
+use super::output::Output;
 use crate::limits;
 
 /// A parsed query: immutable, cheap to clone.
@@ -52,6 +53,11 @@ impl Query {
         self.0.options.explain
     }
 
+    /// What becomes of the results.
+    pub(crate) fn output(&self) -> &Output {
+        &self.0.output
+    }
+
     /// Whether the client gets the results of a phase.
     pub(crate) fn keeps(&self, phase: usize) -> bool {
         match self.0.phases.as_slice() {
@@ -75,6 +81,12 @@ pub(crate) struct Spec {
     pub(crate) inputs: Inputs,
     pub(crate) phases: Vec<Phase>,
     pub(crate) options: Options,
+    pub(crate) output: Output,
+    /// What the query is called.
+    pub(crate) name: Option<String>,
+    /// What its functions get beside their inputs.
+    #[allow(dead_code, reason = "for the context of functions")]
+    pub(crate) params: Option<JsonText>,
     pub(crate) timeout: Duration,
     /// The beginning of the query's text, for whoever looks at what runs.
     pub(crate) text: String,

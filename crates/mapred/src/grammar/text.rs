@@ -59,6 +59,8 @@ pub(super) struct Fields<'a> {
     pub(super) count: usize,
     /// The name of the first field.
     pub(super) first: Option<String>,
+    /// The name of the first field that is not wanted.
+    pub(super) unknown: Option<String>,
     wanted: Vec<(&'static str, &'a RawValue)>,
 }
 
@@ -91,15 +93,18 @@ impl<'de> Visitor<'de> for FieldVisitor<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut fields = Fields { count: 0, first: None, wanted: Vec::new() };
+        let mut fields = Fields { count: 0, first: None, unknown: None, wanted: Vec::new() };
         while let Some(name) = map.next_key::<String>()? {
             let known = self.0.iter().find(|known| **known == name);
             match known {
                 Some(known) if fields.get(known).is_none() => {
                     fields.wanted.push((known, map.next_value()?));
                 }
-                _ => {
+                known => {
                     map.next_value::<IgnoredAny>()?;
+                    if known.is_none() {
+                        fields.unknown.get_or_insert_with(|| name.clone());
+                    }
                 }
             }
             fields.count += 1;

@@ -4,7 +4,8 @@
 mod answers;
 mod faults;
 mod options;
+mod outputs;
 mod shapes;
 mod store;
 mod workers;
-mod world;
+pub(crate) mod world;

@@ -3,23 +3,24 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::StreamExt;
 use mapring_cluster::fixed::{FixedCluster, FixedGroup};
-use mapring_cluster::{Change, Cluster};
+use mapring_cluster::{Change, Cluster, View};
 use mapring_engine::ScanDepth;
 use mapring_kv::executor::Inline;
-use mapring_kv::{Cursor, FoldRequest, Item, OpenObject, Page};
+use mapring_kv::{Cursor, FoldRequest, Item, NewValue, OpenObject, Page};
 use mapring_net::Services;
 use mapring_net::simulated::Network;
 use mapring_ring::{Coverage, CoverageEntry, Partition, RingSize, hash};
 use mapring_script::Row;
 use mapring_types::clock::{ActorId, Dot};
 use mapring_types::{
-    BucketId, Entropy, Error, Link, Metadata, NodeId, Object, ObjectId, Record, Result, Sibling,
-    VersionVector, props,
+    BucketId, Entropy, Error, ErrorKind, Link, Metadata, NodeId, Object, ObjectId, Record, Result,
+    Sibling, VersionVector, props,
 };
 use parking_lot::Mutex;
 
@@ -27,13 +28,13 @@ use super::workers::{TestWorkers, Watch};
 use crate::config::MapredConfig;
 use crate::failure::Failure;
 use crate::grammar;
-use crate::objects::Objects;
+use crate::objects::{ObjectWrite, Objects};
 use crate::query::Engine;
 use crate::results::{PhaseResults, Results};
 
 /// What all vnodes hold, by vnode and home.
 #[derive(Default)]
-pub(super) struct Store {
+pub(crate) struct Store {
     slices: BTreeMap<(Partition, Partition), BTreeMap<ObjectId, Record>>,
     /// Reads of these vnodes fail.
     pub(super) broken: BTreeSet<Partition>,
@@ -41,6 +42,10 @@ pub(super) struct Store {
     pub(super) stale: BTreeSet<Partition>,
     /// Folds hand out so many objects at once.
     pub(super) page: usize,
+    /// Writes of objects with these keys fail so often, with this kind of error.
+    pub(crate) failing_writes: BTreeMap<String, (u32, ErrorKind)>,
+    /// Keys of objects that were written or deleted, in order.
+    pub(crate) written: Vec<(String, Option<String>)>,
 }
 
 /// A small cluster.
@@ -57,6 +62,13 @@ struct TestObjects {
     store: Arc<Mutex<Store>>,
 }
 
+/// A store by itself.
+pub(crate) fn store() -> (Arc<dyn Objects>, Arc<Mutex<Store>>) {
+    let mut clusters = FixedGroup::start(3, RingSize::new(16).unwrap());
+    let store = Arc::new(Mutex::new(Store { page: 10, ..Store::default() }));
+    (Arc::new(TestObjects { cluster: clusters.remove(0), store: store.clone() }), store)
+}
+
 /// A generator that gives the same numbers in every run (splitmix64).
 pub(super) struct Seeded(pub(super) AtomicU64);
 
@@ -66,6 +78,28 @@ impl Entropy for Seeded {
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
+    }
+}
+
+impl Store {
+    /// Puts an object on replicas of it, or removes it there.
+    fn place(
+        &mut self,
+        view: &View,
+        id: &ObjectId,
+        object: Option<&Object>,
+        on: impl Fn(u16) -> bool,
+    ) {
+        let home = hash::home(view.plan().ring_size(), &id.bucket, &id.key);
+        let n_val = view.props(&id.bucket).map_or(3, |props| props.n_val);
+        let replicas = (0..).zip(view.plan().replicas(home).first(n_val));
+        for (_, vnode) in replicas.filter(|(replica, _)| on(*replica)) {
+            let slice = self.slices.entry((vnode, home)).or_default();
+            match object {
+                Some(object) => drop(slice.insert(id.clone(), Record::encode(object))),
+                None => drop(slice.remove(id)),
+            }
+        }
     }
 }
 
@@ -111,17 +145,21 @@ impl World {
         object: &Object,
         on: impl Fn(u16) -> bool,
     ) {
-        let size = RingSize::new(16).unwrap();
-        let home = hash::home(size, bucket, key.as_bytes());
         let id = ObjectId::new(bucket.clone(), Bytes::copy_from_slice(key.as_bytes()));
-        let n_val = self.clusters[0].view().props(bucket).map_or(3, |props| props.n_val);
-        let view = self.clusters[0].view();
-        let replicas = (0..).zip(view.plan().replicas(home).first(n_val));
-        for (_, vnode) in replicas.filter(|(replica, _)| on(*replica)) {
-            let slice = (vnode, home);
-            let record = Record::encode(object);
-            self.store.lock().slices.entry(slice).or_default().insert(id.clone(), record);
-        }
+        self.store.lock().place(&self.clusters[0].view(), &id, Some(object), on);
+    }
+
+    /// What is stored in a bucket: content types and values by key.
+    pub(super) fn stored(&self, bucket: &str) -> BTreeMap<String, (String, String)> {
+        let store = self.store.lock();
+        let all = store.slices.values().flatten();
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        all.filter(|(id, _)| id.bucket == BucketId::untyped(bucket.to_owned()))
+            .map(|(id, record)| {
+                let sibling = record.decode().unwrap().siblings.remove(0);
+                (text(&id.key), (sibling.metadata.content_type, text(&sibling.body)))
+            })
+            .collect()
     }
 
     /// Stores `k0`, `k1`, … with their numbers as bodies.
@@ -269,5 +307,34 @@ impl Objects for TestObjects {
 
     async fn open_body(&self, id: &ObjectId) -> Result<Option<OpenObject>> {
         Ok(self.read_quorum(id).await?.map(OpenObject::new))
+    }
+
+    async fn write(&self, write: &ObjectWrite, timeout: Duration) -> Result<()> {
+        // As a network would.
+        tokio::time::sleep(timeout.min(Duration::from_millis(1))).await;
+        let key = String::from_utf8(write.id.key.to_vec()).unwrap();
+        if write.only_new && self.exists(&write.id).await? {
+            return Err(Error::new(ErrorKind::Precondition, "it is there"));
+        }
+        let mut store = self.store.lock();
+        if let Some((left, kind)) = store.failing_writes.get_mut(&key).filter(|(left, _)| *left > 0)
+        {
+            *left -= 1;
+            return Err(Error::new(*kind, format!("{}: no", write.id)));
+        }
+        let text = |value: &NewValue| String::from_utf8(value.body.to_vec()).unwrap();
+        store.written.push((key, write.value.as_ref().map(text)));
+        let object = write.value.as_ref().map(|value| {
+            let mut object = object("", &[], false);
+            object.siblings[0].metadata = value.metadata.clone();
+            object.siblings[0].body = value.body.clone();
+            object
+        });
+        store.place(&self.cluster.view(), &write.id, object.as_ref(), |_| true);
+        Ok(())
+    }
+
+    async fn exists(&self, id: &ObjectId) -> Result<bool> {
+        Ok(self.read_quorum(id).await?.is_some())
     }
 }
