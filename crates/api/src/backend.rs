@@ -11,14 +11,14 @@ use futures::stream::BoxStream;
 use mapring_background::Status;
 use mapring_cluster::{Change, Chosen, ClusterStatus, MetadataStatus, Outcome, View};
 use mapring_kv::{
-    DeleteOptions, GetOptions, Holdings, Kv, NewValue, ObjectPart, Progress, PutOptions,
-    StaleReplicas,
+    Body, BodySizes, DeleteOptions, GetOptions, Holdings, Kv, NewValue, ObjectPart, Progress,
+    PutOptions, StaleReplicas, Upload,
 };
 use mapring_mapred::{
     Answer, Failure, MapReduce, Query, QueryHandle, QueryId, QueryList, QueryReport, Rejection,
     Results, Started,
 };
-use mapring_types::{BucketId, NodeId, Object, ObjectId, Result, VersionVector};
+use mapring_types::{BucketId, Metadata, NodeId, Object, ObjectId, Result, Sibling, VersionVector};
 
 /// What the store knows of replicas that lack writes.
 pub type Stale = (StaleReplicas, BTreeMap<NodeId, Holdings>);
@@ -64,6 +64,15 @@ pub trait Objects: Send + Sync + 'static {
         options: &GetOptions,
         part: ObjectPart,
     ) -> Result<Option<Object>>;
+
+    /// See [`Kv::body_sizes`].
+    fn body_sizes(&self) -> BodySizes;
+
+    /// See [`Kv::body`].
+    fn body(&self, sibling: &Sibling) -> Body;
+
+    /// See [`Kv::upload`].
+    fn upload(&self, id: &ObjectId, options: &PutOptions) -> Result<Box<dyn BodyUpload>>;
 
     /// See [`Kv::put`].
     async fn put(
@@ -154,6 +163,18 @@ impl Objects for Kv {
         Kv::get_part(self, id, options, part).await
     }
 
+    fn body_sizes(&self) -> BodySizes {
+        Kv::body_sizes(self)
+    }
+
+    fn body(&self, sibling: &Sibling) -> Body {
+        Kv::body(self, sibling)
+    }
+
+    fn upload(&self, id: &ObjectId, options: &PutOptions) -> Result<Box<dyn BodyUpload>> {
+        Ok(Box::new(Kv::upload(self, id, options)?))
+    }
+
     async fn put(
         &self,
         id: &ObjectId,
@@ -195,6 +216,35 @@ impl Objects for Kv {
 
     async fn repair_status(&self, node: NodeId) -> Result<Progress> {
         Kv::repair_status(self, node).await
+    }
+}
+
+/// A large body on its way. The methods are those of [`Upload`].
+#[async_trait]
+pub trait BodyUpload: Send {
+    /// See [`Upload::write`].
+    async fn write(&mut self, bytes: Bytes) -> Result<()>;
+
+    /// See [`Upload::finish`].
+    async fn finish(
+        self: Box<Self>,
+        context: Option<VersionVector>,
+        metadata: Metadata,
+    ) -> Result<Object>;
+}
+
+#[async_trait]
+impl BodyUpload for Upload {
+    async fn write(&mut self, bytes: Bytes) -> Result<()> {
+        Upload::write(self, bytes).await
+    }
+
+    async fn finish(
+        self: Box<Self>,
+        context: Option<VersionVector>,
+        metadata: Metadata,
+    ) -> Result<Object> {
+        Upload::finish(*self, context, metadata).await
     }
 }
 

@@ -11,11 +11,12 @@ use http::{HeaderMap, Method};
 use mapring_api::backend::{Objects, Queries};
 use mapring_api::permission::Permissions;
 use mapring_api::stats::Stats;
+use mapring_kv::BodySizes;
 use mapring_types::{Clock, Entropy, Error, ObjectId, limits as shared};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use crate::body::{self, Budget, Held};
+use crate::body::{self, Begun, Budget, Held};
 use crate::listing::Listed;
 use crate::params::Params;
 use crate::path::Names;
@@ -150,7 +151,7 @@ pub(crate) enum Origin {
 pub(crate) enum Upload {
     /// Nothing: what it carries is thrown away.
     Nothing,
-    /// The value of an object, as it is.
+    /// The value of an object, as it is: [`Request::begin`].
     Value,
     /// Properties, as a document.
     Properties,
@@ -159,11 +160,10 @@ pub(crate) enum Upload {
 }
 
 impl Upload {
-    /// The most bytes of it.
+    /// The most bytes of it, where it is a document.
     pub(crate) fn most_bytes(self) -> usize {
         match self {
-            Self::Nothing => 0,
-            Self::Value => shared::OBJECT_BYTES,
+            Self::Nothing | Self::Value => 0,
             Self::Properties => limits::PROPS_BYTES,
             Self::Query => shared::QUERY_BYTES,
         }
@@ -186,17 +186,24 @@ impl Request {
         }
     }
 
-    /// Reads the body, within the bounds of its route: gzipped or not where it is a document.
+    /// Reads the body, a document, gzipped or not, within the bounds of its route.
     ///
     /// # Errors
     /// See [`body::read_document`].
     pub(crate) async fn read(&mut self, app: &App) -> Result<Held, Stop> {
-        assert!(self.upload != Upload::Nothing, "the route says that nothing is read");
-        let (body, most) = (self.body.get_mut(), self.upload.most_bytes());
-        match self.upload {
-            Upload::Value => body::read(body, most, &app.bodies).await,
-            _ => body::read_document(body, &self.headers, most, &app.bodies).await,
-        }
+        let most = self.upload.most_bytes();
+        assert!(most > 0, "the route says that no document is read");
+        body::read_document(self.body.get_mut(), &self.headers, most, &app.bodies).await
+    }
+
+    /// Begins to read the body, a value: to its end where it is to be held whole.
+    ///
+    /// # Errors
+    /// See [`body::begin`].
+    pub(crate) async fn begin(&mut self, app: &App) -> Result<Begun, Stop> {
+        assert!(self.upload == Upload::Value, "the route says that no value is read");
+        let BodySizes { whole_bytes, max_bytes, .. } = app.objects.body_sizes();
+        body::begin(self.body.get_mut(), whole_bytes, max_bytes, &app.bodies).await
     }
 }
 

@@ -26,6 +26,25 @@ impl Budget {
         let steps = usize::try_from(bytes).unwrap_or(usize::MAX) / limits::BODY_STEP_BYTES;
         Self(Arc::new(Semaphore::new(steps.clamp(1, Semaphore::MAX_PERMITS))))
     }
+
+    /// Takes a part for what goes through the node as a stream.
+    ///
+    /// # Errors
+    /// 503 (too many bodies at once).
+    pub(crate) fn take(&self, bytes: usize) -> Result<Share, Stop> {
+        let mut share = None;
+        grow(&mut share, bytes, self)?;
+        Ok(Share(share))
+    }
+}
+
+/// How much of a body has come by the time that it is known where it goes.
+pub(crate) enum Begun {
+    /// All of it.
+    Whole(Held),
+    /// What has come of one that is not to be held: so much and then so much. The rest is still to be
+    /// read.
+    Part(Held, Bytes),
 }
 
 /// A body in memory. Its share of the budget is given back when it is dropped.
@@ -46,10 +65,36 @@ impl Held {
         Self { bytes: buffer.freeze(), share: Share(share) }
     }
 
+    /// The bytes, and the share that they are held under.
+    pub(crate) fn into_parts(self) -> (Bytes, Share) {
+        (self.bytes, self.share)
+    }
+
     /// Lets the bytes go and keeps their share, for what was made of them.
     pub(crate) fn into_share(self) -> Share {
         self.share
     }
+}
+
+/// Begins to read a body of at most `most` bytes, and reads one of at most `whole` bytes to its end.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) async fn begin(
+    body: &mut Body,
+    whole: usize,
+    most: u64,
+    budget: &Budget,
+) -> Result<Begun, Stop> {
+    begin_within(body, whole, most, budget, limits::BODY_IDLE).await
+}
+
+/// The next bytes of a body; `None` at its end.
+///
+/// # Errors
+/// 408, 400 (the client broke off).
+pub(crate) async fn next(body: &mut Body) -> Result<Option<Bytes>, Stop> {
+    next_within(body, limits::BODY_IDLE).await
 }
 
 /// Reads a body of at most `limit` bytes. When that fails, what is left stays in `body`.
@@ -66,37 +111,66 @@ async fn read_within(
     budget: &Budget,
     idle: Duration,
 ) -> Result<Held, Stop> {
-    if body.size_hint().lower() > limit as u64 {
-        return Err(too_large(limit));
+    match begin_within(body, limit, limit as u64, budget, idle).await? {
+        Begun::Whole(held) => Ok(held),
+        Begun::Part(..) => Err(too_large(limit as u64)),
+    }
+}
+
+async fn begin_within(
+    body: &mut Body,
+    whole: usize,
+    most: u64,
+    budget: &Budget,
+    idle: Duration,
+) -> Result<Begun, Stop> {
+    let told = body.size_hint().lower();
+    if told > most {
+        return Err(too_large(most));
     }
     let mut buffer = BytesMut::new();
     let mut share: Option<OwnedSemaphorePermit> = None;
-    loop {
-        let frame = match timeout(idle, body.frame()).await {
-            Err(_) => {
-                let reply = Reply::text(StatusCode::REQUEST_TIMEOUT, "the body did not arrive\n");
-                return Err(reply.header(CONNECTION, "close").into());
-            }
-            Ok(None) => break,
-            Ok(Some(Err(error))) => {
-                return Err(Reply::bad_request(format!("the body broke off: {error}\n")).into());
-            }
-            Ok(Some(Ok(frame))) => frame,
-        };
-        let Ok(data) = frame.into_data() else { continue };
-        if buffer.len() + data.len() > limit {
-            return Err(too_large(limit));
+    if told > whole as u64 {
+        return Ok(Begun::Part(Held::new(buffer, share, whole), Bytes::new()));
+    }
+    while let Some(data) = next_within(body, idle).await? {
+        let bytes = buffer.len() + data.len();
+        if bytes as u64 > most {
+            return Err(too_large(most));
         }
-        grow(&mut share, buffer.len() + data.len(), budget)?;
+        if bytes > whole {
+            return Ok(Begun::Part(Held::new(buffer, share, whole), data));
+        }
+        grow(&mut share, bytes, budget)?;
         if buffer.is_empty() {
             // At most a step ahead of what has really come.
-            let expected = usize::try_from(body.size_hint().lower()).unwrap_or(limit);
+            let expected = usize::try_from(body.size_hint().lower()).unwrap_or(whole);
             buffer.reserve(data.len() + expected.min(limits::BODY_STEP_BYTES));
         }
         buffer.extend_from_slice(&data);
     }
     *body = Body::empty();
-    Ok(Held::new(buffer, share, limit))
+    Ok(Begun::Whole(Held::new(buffer, share, whole)))
+}
+
+async fn next_within(body: &mut Body, idle: Duration) -> Result<Option<Bytes>, Stop> {
+    loop {
+        match timeout(idle, body.frame()).await {
+            Err(_) => {
+                let reply = Reply::text(StatusCode::REQUEST_TIMEOUT, "the body did not arrive\n");
+                return Err(reply.header(CONNECTION, "close").into());
+            }
+            Ok(None) => return Ok(None),
+            Ok(Some(Err(error))) => {
+                return Err(Reply::bad_request(format!("the body broke off: {error}\n")).into());
+            }
+            // There are trailers, too.
+            Ok(Some(Ok(frame))) => match frame.into_data() {
+                Ok(data) => return Ok(Some(data)),
+                Err(_) => continue,
+            },
+        }
+    }
 }
 
 /// Reads a body that is a document, of at most `limit` bytes, also one that comes gzipped: then of so
@@ -138,7 +212,7 @@ async fn inflate(bytes: &[u8], limit: usize, budget: &Budget) -> Result<Held, St
         })?;
         let Some(data) = piece.get(..count).filter(|data| !data.is_empty()) else { break };
         if buffer.len() + data.len() > limit {
-            return Err(too_large(limit));
+            return Err(too_large(limit as u64));
         }
         grow(&mut share, buffer.len() + data.len(), budget)?;
         buffer.extend_from_slice(data);
@@ -167,7 +241,7 @@ fn grow(
     Ok(())
 }
 
-fn too_large(limit: usize) -> Stop {
+pub(crate) fn too_large(limit: u64) -> Stop {
     let text = format!("the body is larger than {limit} bytes\n");
     Reply::text(StatusCode::PAYLOAD_TOO_LARGE, text).into()
 }
@@ -218,6 +292,33 @@ mod tests {
         assert_eq!(stop.status(), 413);
         let stop = read(&mut Body::from(vec![0; 101]), 100, &budget).await.err().unwrap();
         assert_eq!(stop.status(), 413);
+    }
+
+    #[tokio::test]
+    async fn of_larger_bodies_no_more_is_held_than_of_others() {
+        let budget = Budget::new(1 << 20);
+        let begun = |body: Body| {
+            let budget = budget.clone();
+            async move {
+                let mut body = body;
+                let begun = begin(&mut body, 50, 200, &budget).await;
+                let mut rest = 0;
+                while let Some(data) = next(&mut body).await.ok().flatten() {
+                    rest += data.len();
+                }
+                match begun {
+                    Ok(Begun::Whole(held)) => Ok((held.bytes.len(), None)),
+                    Ok(Begun::Part(held, data)) => Ok((held.bytes.len(), Some(data.len() + rest))),
+                    Err(stop) => Err(stop.status()),
+                }
+            }
+        };
+        assert_eq!(begun(chunks(5, 10)).await, Ok((50, None)));
+        assert_eq!(begun(chunks(20, 10)).await, Ok((50, Some(150))));
+        assert_eq!(begun(chunks(1, 201)).await, Err(413));
+        // What it says of its length is enough to know.
+        assert_eq!(begun(Body::from(vec![0; 200])).await, Ok((0, Some(200))));
+        assert_eq!(begun(Body::from(vec![0; 201])).await, Err(413));
     }
 
     #[tokio::test]

@@ -2,7 +2,7 @@
 //! R9, R13).
 
 use http::header::{
-    ACCEPT, CONTENT_TYPE, ETAG, HOST, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH,
+    ACCEPT, CONTENT_TYPE, ETAG, HOST, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
     IF_UNMODIFIED_SINCE, ORIGIN, REFERER,
 };
 use http::{HeaderMap, HeaderName, Method, StatusCode};
@@ -133,6 +133,18 @@ pub(crate) fn conditions(
     }
 }
 
+/// Whether what a client has a part of is still what there is: a range of it alone makes sense then.
+/// Also where the client does not say.
+pub(crate) fn range_applies(headers: &HeaderMap, present: &Present) -> bool {
+    let Some(given) = headers.get(IF_RANGE) else { return true };
+    let tag = given.to_str().unwrap_or_default();
+    match tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')) {
+        Some(tag) => tag == present.etag,
+        // A weak tag is no date either.
+        None => seconds(headers, &IF_RANGE) == Some(present.last_modified / 1_000_000),
+    }
+}
+
 fn tags_match(headers: &HeaderMap, name: &HeaderName, etag: &str) -> bool {
     let lists = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
     lists.flat_map(|list| list.split(',')).map(str::trim).any(|tag| {
@@ -201,6 +213,17 @@ mod tests {
             conditions(method, &headers, present, now).err().map_or(0, |stop: Stop| stop.status())
         };
         assert_eq!((status(Some(&present)), status(None)), expect, "{name}: {value}");
+    }
+
+    #[test]
+    fn a_range_is_of_what_the_client_knows() {
+        let present = Present { etag: "tag".into(), last_modified: 1_795_322_911_500_000 };
+        let applies = |value: &str| range_applies(&headers(&[(IF_RANGE, value)]), &present);
+        assert!(range_applies(&HeaderMap::new(), &present) && applies("\"tag\""));
+        assert!(applies("Sun, 22 Nov 2026 04:48:31 GMT"));
+        for other in ["\"other\"", "W/\"tag\"", "tag", "Sun, 22 Nov 2026 04:48:30 GMT", ""] {
+            assert!(!applies(other), "{other}");
+        }
     }
 
     #[test]

@@ -34,6 +34,13 @@ pub const BODY_MEMORY_BYTES: u64 = 1 << 30;
 /// Request bodies are accounted for in steps of so many bytes.
 pub const BODY_STEP_BYTES: usize = 64 << 10;
 
+/// Blocks of a body that are held while it goes through the node as a stream: on their way to or from
+/// their replicas, and the one that is being filled or sent.
+pub const STREAM_BLOCKS: usize = 6;
+
+/// Blocks of a body that are read ahead while their client takes those before.
+pub const BLOCKS_AHEAD: usize = 2;
+
 /// A body whose request is refused is read and thrown away up to this size, so that the client can
 /// read the answer before the connection is reset. More: closed.
 pub const DRAIN_BYTES: usize = 128 << 20;

@@ -21,14 +21,39 @@ pub fn random_name(entropy: &dyn Entropy) -> String {
 pub fn siblings(siblings: &[Sibling], bucket: &BucketId, style: Style, boundary: &str) -> Bytes {
     let mut out = BytesMut::new();
     for sibling in siblings {
-        out.put_slice(format!("\r\n--{boundary}\r\n").as_bytes());
-        sibling_part(&mut out, sibling, bucket, style);
+        sibling_head(&mut out, sibling, bucket, style, boundary);
+        out.put_slice(&sibling.body);
     }
-    out.put_slice(format!("\r\n--{boundary}--\r\n").as_bytes());
+    close(&mut out, boundary);
     out.freeze()
 }
 
-fn sibling_part(out: &mut BytesMut, sibling: &Sibling, bucket: &BucketId, style: Style) {
+/// As [`siblings`], without the bytes of the values: what stands before each of them, and what stands
+/// at the end.
+pub fn sibling_parts(
+    siblings: &[Sibling],
+    bucket: &BucketId,
+    style: Style,
+    boundary: &str,
+) -> (Vec<Bytes>, Bytes) {
+    let heads = siblings.iter().map(|sibling| {
+        let mut head = BytesMut::new();
+        sibling_head(&mut head, sibling, bucket, style, boundary);
+        head.freeze()
+    });
+    let mut end = BytesMut::new();
+    close(&mut end, boundary);
+    (heads.collect(), end.freeze())
+}
+
+fn sibling_head(
+    out: &mut BytesMut,
+    sibling: &Sibling,
+    bucket: &BucketId,
+    style: Style,
+    boundary: &str,
+) {
+    out.put_slice(format!("\r\n--{boundary}\r\n").as_bytes());
     let metadata = &sibling.metadata;
     let mut line = |name: &str, value: &[u8]| {
         out.put_slice(name.as_bytes());
@@ -56,7 +81,6 @@ fn sibling_part(out: &mut BytesMut, sibling: &Sibling, bucket: &BucketId, style:
         }
     }
     out.put_slice(b"\r\n");
-    out.put_slice(&sibling.body);
 }
 
 /// A time in microseconds since the Unix epoch as HTTP writes it.
@@ -115,6 +139,7 @@ mod tests {
                 ("f_bin".into(), IndexValue::Bin("x".into())),
                 ("f_bin".into(), IndexValue::Bin("y".into())),
             ],
+            blocks: None,
         };
         let parts =
             [sibling(1, first, "<b>c</b>", false), sibling(2, Metadata::default(), "", true)];

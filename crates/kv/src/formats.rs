@@ -7,8 +7,8 @@ use mapring_net::Call;
 use mapring_ring::Partition;
 use mapring_types::versioned::to_postcard;
 use mapring_types::{
-    ActorId, BucketId, Dot, IndexValue, Metadata, NodeId, Object, ObjectId, Quorum, Record,
-    Release, Sibling, VersionVector, Versioned,
+    ActorId, Blocks, BucketId, Dot, IndexValue, Metadata, NodeId, Object, ObjectId, Quorum, Record,
+    Release, Sibling, UploadId, VersionVector, Versioned,
 };
 
 use crate::peer::extent::{self, Extent};
@@ -188,6 +188,12 @@ fn what_former_releases_stored_is_read() {
     }
 }
 
+fn in_blocks() -> CoordinateInBlocks {
+    let blocks =
+        Blocks { upload: UploadId(1 << 100), bytes: 1 << 30, block_bytes: 1 << 20, n_val: 3 };
+    CoordinateInBlocks { write: write(), blocks, alone: true, unchanged: Some(clock()) }
+}
+
 #[test]
 fn calls_about_objects_of_former_releases_are_read() {
     check_call("read", Read { replica: REPLICA, id: id() });
@@ -212,6 +218,8 @@ fn calls_about_objects_of_former_releases_are_read() {
     check_answer::<Write>("coordinate", record());
     check_call("coordinate-if", CoordinateIf(write(), clock()));
     check_answer::<CoordinateIf>("coordinate-if", record());
+    check_call("coordinate-in-blocks", in_blocks());
+    check_answer::<CoordinateInBlocks>("coordinate-in-blocks", record());
     check_call("remove", Remove { replica: REPLICA, id: id(), clock: clock() });
     check_answer::<Remove>("remove", true);
     // It travels as its write does.

@@ -10,10 +10,11 @@ use mapring_background::Workers;
 use mapring_cluster::Cluster;
 use mapring_net::Service;
 use mapring_ring::{Coverage, Partition, PreferenceList};
-use mapring_types::{BucketId, NodeId, Object, ObjectId, Record, Result, VersionVector};
+use mapring_types::{BucketId, NodeId, Object, ObjectId, Record, Result, Sibling, VersionVector};
 use tokio::time::Instant;
 
-use crate::body::OpenObject;
+use crate::blocks;
+use crate::body::{BlockSource, Body, OpenObject};
 use crate::executor;
 use crate::limits;
 use crate::parts::KvParts;
@@ -24,15 +25,19 @@ use crate::peer::reports::{Reports, ReportsWorker};
 use crate::peer::suspicion::Suspicion;
 use crate::repair::answer;
 use crate::repair::watch::{self, RepairWorker};
+use crate::request::collect::CollectWorker;
+use crate::request::download::BlockReader;
 use crate::request::options::{DeleteOptions, GetOptions, ObjectPart, PutOptions};
 use crate::request::reap::ReapWorker;
 use crate::request::requests::{Backlog, Requests};
+use crate::request::upload::Upload;
 use crate::request::{delete, get, other_primaries, put};
 use crate::scan::coverage::coverage;
 use crate::scan::fold::{FoldRequest, Page};
 use crate::scan::list;
 use crate::scan::page::Folds;
 use crate::service::KvService;
+use crate::sizes::BodySizes;
 use crate::staleness::handoff::HandoffWorker;
 use crate::staleness::holdings::{self, Holdings, HoldingsWorker, StaleReplicas};
 use crate::staleness::integrity::{Integrity, Numbers};
@@ -55,6 +60,7 @@ use crate::write::NewValue;
 pub struct Kv {
     requests: Arc<Requests>,
     folds: Arc<Folds>,
+    blocks: Arc<dyn BlockSource>,
 }
 
 impl Kv {
@@ -82,8 +88,10 @@ impl Kv {
         workers.spawn(HoldingsWorker::new(&staleness));
         workers.spawn(ReapWorker::new(&requests));
         workers.spawn(RepairWorker::new(&staleness));
+        workers.spawn(CollectWorker::new(&requests));
         let folds = Arc::new(Folds::new(requests.clone()));
-        Ok(Self { requests, folds })
+        let blocks = Arc::new(BlockReader(requests.clone()));
+        Ok(Self { requests, folds, blocks })
     }
 
     /// Stops: no request is taken any more, writes under way settle, what is stored becomes
@@ -169,6 +177,13 @@ impl Kv {
         answer::repair_status(&self.requests.staleness, node).await
     }
 
+    /// # Errors
+    /// `Unavailable` once the store is being shut down; `NotFound` for what is no client's.
+    fn admit(&self, id: &ObjectId) -> Result<()> {
+        self.requests.node.running()?;
+        blocks::refuse(&id.bucket)
+    }
+
     /// The preference list of an object as this node sees it now.
     ///
     /// # Errors
@@ -213,7 +228,7 @@ impl Kv {
     /// read.
     pub async fn get(&self, id: &ObjectId, options: &GetOptions) -> Result<Option<Object>> {
         let began = Instant::now();
-        let outcome = match self.requests.node.running() {
+        let outcome = match self.admit(id) {
             Ok(()) => get::get(&self.requests, id, options).await,
             Err(error) => Err(error),
         };
@@ -230,7 +245,29 @@ impl Kv {
         id: &ObjectId,
         options: &GetOptions,
     ) -> Result<Option<OpenObject>> {
-        Ok(self.get(id, options).await?.map(OpenObject::new))
+        let object = self.get(id, options).await?;
+        Ok(object.map(|object| OpenObject::with(object, &self.blocks)))
+    }
+
+    /// The bytes of a value that was read, to be read piece by piece wherever they lie.
+    pub fn body(&self, sibling: &Sibling) -> Body {
+        Body::new(sibling, &self.blocks)
+    }
+
+    /// How large bodies may be.
+    pub fn body_sizes(&self) -> BodySizes {
+        self.requests.node.parts.config.bodies
+    }
+
+    /// Begins to write a large body to an object, which changes only when the upload is finished.
+    ///
+    /// # Errors
+    /// `NotFound` (unknown bucket type), `Invalid` (names, or a quorum larger than `n_val`), `TooLarge`
+    /// while a member runs a release that knows no such bodies.
+    pub fn upload(&self, id: &ObjectId, options: &PutOptions) -> Result<Upload> {
+        self.requests.node.running()?;
+        blocks::refuse(&id.bucket)?;
+        Upload::begin(&self.requests, id, options)
     }
 
     /// As [`Kv::get`], of a part of the object: to be looked at, never to be written back.
@@ -243,7 +280,7 @@ impl Kv {
         options: &GetOptions,
         part: ObjectPart,
     ) -> Result<Option<Object>> {
-        self.requests.node.running()?;
+        self.admit(id)?;
         get::get_part(&self.requests, id, options, part).await
     }
 
@@ -260,11 +297,13 @@ impl Kv {
         &self,
         id: &ObjectId,
         context: Option<VersionVector>,
-        value: NewValue,
+        mut value: NewValue,
         options: &PutOptions,
     ) -> Result<Object> {
         let began = Instant::now();
-        let outcome = match self.requests.node.running() {
+        // Blocks belong to one write: what was read is written back with its bytes or not at all.
+        value.metadata.blocks = None;
+        let outcome = match self.admit(id) {
             Ok(()) => put::put(&self.requests, id, context, value, options).await,
             Err(error) => Err(error),
         };
@@ -283,7 +322,7 @@ impl Kv {
         context: Option<VersionVector>,
         options: &DeleteOptions,
     ) -> Result<bool> {
-        self.requests.node.running()?;
+        self.admit(id)?;
         let outcome = delete::delete(&self.requests, id, context, options).await;
         self.requests.node.stats.count_delete(outcome.is_err());
         outcome

@@ -2,9 +2,10 @@
 //!
 //! Bottom-up, and no file uses one of a later part:
 //!
-//! 1. [`limits`], `stats`, `sizes`, [`executor`], `parts`, `resolution`, `write`, `body`, `view`:
-//!    bounds, figures, where blocking work runs, settings, what becomes of concurrent values, a write on
-//!    its way, the bytes of a value, what follows from a view of the cluster;
+//! 1. [`limits`], `stats`, `sizes`, [`executor`], `parts`, `resolution`, `write`, `body`, `blocks`,
+//!    `view`: bounds, figures, where blocking work runs, settings, what becomes of concurrent values, a
+//!    write on its way, the bytes of a value and where they lie if they are many, what follows from a
+//!    view of the cluster;
 //! 2. `storage`: what lies on this node;
 //! 3. `peer`: the other members, and asking them;
 //! 4. `staleness`: which replicas lack writes, and what brings these there;
@@ -13,6 +14,7 @@
 //! 7. `repair`: filling a node that has lost data;
 //! 8. `service`, `kv`: what other nodes and this one call.
 
+mod blocks;
 mod body;
 pub mod executor;
 #[cfg(test)]
@@ -33,15 +35,16 @@ mod storage;
 mod view;
 mod write;
 
-pub use body::{Body, OpenObject, OpenValue};
+pub use body::{BlockSource, Body, OpenObject, OpenValue};
 pub use executor::Executor;
 pub use kv::Kv;
 pub use parts::{KvConfig, KvParts};
 pub use peer::wire::SERVICE;
 pub use request::options::{DeleteOptions, GetOptions, ObjectPart, PutOptions};
 pub use request::requests::Backlog;
+pub use request::upload::Upload;
 pub use scan::fold::{Cursor, FoldRequest, Item, KeyTest, Page, Selection};
-pub use sizes::ObjectSizes;
+pub use sizes::{BodySizes, ObjectSizes};
 pub use staleness::holdings::{Holdings, StaleReplicas};
 pub use staleness::progress::Progress;
 pub use stats::KvStats;

@@ -70,6 +70,47 @@ pub const LEFT_OBJECTS: usize = 16_384;
 /// like one that is down.
 pub const SOLE_PATIENCE: Duration = Duration::from_secs(1);
 
+/// Bodies of more bytes are stored in blocks, unless the configuration says less: what is smaller goes
+/// in one message as it always did, and functions of queries get it whole.
+pub const WHOLE_BODY_BYTES: usize = OBJECT_BYTES;
+
+/// Largest body, in bytes, unless the configuration says otherwise. Larger: refused with `TooLarge`.
+pub const MAX_BODY_BYTES: u64 = 1 << 30;
+
+/// The most that the configuration may say: a number of blocks that one upload can still keep in mind.
+pub const MOST_BODY_BYTES: u64 = 1 << 40;
+
+/// Bytes of a block: large enough that its names and its messages do not count, small enough that
+/// several of each upload and download are held at once.
+pub const BLOCK_BYTES: u32 = 1 << 20;
+
+/// Blocks of an upload that are written at once: their replicas' round trips overlap.
+pub const BLOCKS_AT_ONCE: usize = 3;
+
+/// For how long at most a body may be written, and be read after it was replaced, unless the
+/// configuration says otherwise. Longer: `Timeout`. 1 GB at 300 kB/s takes as long. Clocks of nodes may
+/// differ by about as much before a block counts as left behind whose upload goes on.
+pub const BODY_TIME: Duration = Duration::from_secs(3_600);
+
+/// The least that the configuration may say for it.
+pub const LEAST_BODY_TIME: Duration = Duration::from_secs(10);
+
+/// How often blocks that no object names are looked for, at most: reads the heads of all blocks of this
+/// node. Twice in [`BODY_TIME`] where that is shorter.
+pub const COLLECT_TICK: Duration = Duration::from_secs(600);
+
+/// Blocks looked at in one piece of blocking work.
+pub const COLLECT_PAGE: usize = 1_000;
+
+/// Uploads of which a round keeps in mind whether their objects name them. Of more it is asked again.
+pub const COLLECT_UPLOADS: usize = 10_000;
+
+/// Uploads that are known to be named by no object and wait to be removed. More wait for later rounds.
+pub const COLLECT_WAITING: usize = 100_000;
+
+const _: () = assert!((BLOCK_BYTES as usize) < PIECE_BYTES && WHOLE_BODY_BYTES <= OBJECT_BYTES);
+const _: () = assert!(MAX_BODY_BYTES <= MOST_BODY_BYTES);
+
 // One value fits a piece with all that it carries, and a piece a message.
 const _: () = assert!(OBJECT_BYTES < PIECE_BYTES && PIECE_BYTES < RECORD_BYTES);
 // What may be written can be read, and its coordinator can give it back.

@@ -11,7 +11,7 @@ use mapring_types::{Clock, Entropy};
 
 use crate::executor::Executor;
 use crate::limits;
-use crate::sizes::ObjectSizes;
+use crate::sizes::{BodySizes, ObjectSizes};
 
 /// What a [`crate::Kv`] is made of.
 #[derive(Clone)]
@@ -45,6 +45,8 @@ pub struct KvConfig {
     pub graves_kept: Duration,
     /// How large objects may become.
     pub sizes: ObjectSizes,
+    /// How large bodies may be that lie beside their objects.
+    pub bodies: BodySizes,
 }
 
 impl Default for KvConfig {
@@ -53,6 +55,7 @@ impl Default for KvConfig {
             reap_after: Some(Duration::from_secs(3)),
             graves_kept: limits::GRAVES_KEPT.1,
             sizes: ObjectSizes::default(),
+            bodies: BodySizes::default(),
         }
     }
 }

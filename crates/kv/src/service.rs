@@ -10,8 +10,8 @@ use mapring_types::{Error, NodeId, Record, Result};
 
 use crate::limits;
 use crate::peer::wire::{
-    self, AskGraves, AskKnown, Bury, CoordinateAlone, CoordinateIf, Fetch, Leave, Merge,
-    MergePiece, Read, ReadPiece, ReadSlim, Received, Remove, Replica,
+    self, AskGraves, AskKnown, Bury, CoordinateAlone, CoordinateIf, CoordinateInBlocks, Fetch,
+    Leave, Merge, MergePiece, Read, ReadPiece, ReadSlim, Received, Remove, Replica,
 };
 use crate::repair;
 use crate::repair::answer::{AskHeads, AskRepair};
@@ -26,7 +26,7 @@ use crate::staleness::survey::{AskStaleness, StalenessReport};
 use crate::write::Write;
 
 /// The numbers of all calls.
-const NUMBERS: [u8; 22] = [
+const NUMBERS: [u8; 23] = [
     Read::OPERATION,
     Merge::OPERATION,
     MergePiece::OPERATION,
@@ -36,6 +36,7 @@ const NUMBERS: [u8; 22] = [
     Write::OPERATION,
     CoordinateAlone::OPERATION,
     CoordinateIf::OPERATION,
+    CoordinateInBlocks::OPERATION,
     Remove::OPERATION,
     Keys::OPERATION,
     Buckets::OPERATION,
@@ -131,6 +132,14 @@ async fn about_objects(
             answer(requests, body, async |CoordinateIf(write, unchanged), _| {
                 let write = Write { unchanged: Some(unchanged), alone: true, ..write };
                 coordinate(requests, write).await
+            })
+            .await
+        }
+        CoordinateInBlocks::OPERATION => {
+            answer(requests, body, async |call: CoordinateInBlocks, _| {
+                let CoordinateInBlocks { mut write, blocks, alone, unchanged } = call;
+                write.value.metadata.blocks = Some(Box::new(blocks));
+                coordinate(requests, Write { alone, unchanged, ..write }).await
             })
             .await
         }

@@ -40,6 +40,31 @@ impl Default for ObjectSizes {
     }
 }
 
+/// The bounds on bodies that lie in blocks beside their objects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BodySizes {
+    /// A larger body, in bytes, is stored in blocks; at most [`mapring_types::limits::OBJECT_BYTES`].
+    pub whole_bytes: usize,
+    /// A larger body, in bytes, is refused with `TooLarge`.
+    pub max_bytes: u64,
+    /// Bytes of a block; at least 1. A setting of tests.
+    pub block_bytes: u32,
+    /// For how long at most a body may be written, and be read after it was replaced. What no object
+    /// names is kept for twice as long before it counts as left behind.
+    pub time: Duration,
+}
+
+impl Default for BodySizes {
+    fn default() -> Self {
+        Self {
+            whole_bytes: limits::WHOLE_BODY_BYTES,
+            max_bytes: limits::MAX_BODY_BYTES,
+            block_bytes: limits::BLOCK_BYTES,
+            time: limits::BODY_TIME,
+        }
+    }
+}
+
 /// How large an object is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Size {

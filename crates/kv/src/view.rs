@@ -9,6 +9,7 @@ use mapring_types::{BucketId, BucketProps, Error, ErrorKind, NodeId, ObjectId, R
 use tokio::sync::watch;
 use tokio::time::sleep;
 
+use crate::blocks;
 use crate::limits;
 use crate::resolution::Resolution;
 
@@ -17,15 +18,20 @@ use crate::resolution::Resolution;
 /// # Errors
 /// `NotFound` for an unknown bucket type.
 pub(crate) fn props(view: &View, bucket: &BucketId) -> Result<BucketProps> {
-    view.props(bucket).ok_or_else(|| {
+    known_props(view, bucket).ok_or_else(|| {
         let name = String::from_utf8_lossy(&bucket.bucket_type);
         Error::new(ErrorKind::NotFound, format!("unknown bucket type: {name}"))
     })
 }
 
+/// As [`props`]; `None` for an unknown bucket type.
+pub(crate) fn known_props(view: &View, bucket: &BucketId) -> Option<BucketProps> {
+    blocks::props(bucket).or_else(|| view.props(bucket))
+}
+
 /// How concurrent values of a bucket's objects are resolved.
 pub(crate) fn resolution(view: &View, bucket: &BucketId) -> Resolution {
-    Resolution::of_known(view.props(bucket).as_ref())
+    Resolution::of_known(known_props(view, bucket).as_ref())
 }
 
 /// The home partition of an object.

@@ -192,6 +192,7 @@ impl Build<'_> {
                 reap_after: config.storage.reap_after,
                 graves_kept: config.storage.graves_kept,
                 sizes: config.object_sizes(),
+                bodies: config.body_sizes(),
             },
         })
         .await?;

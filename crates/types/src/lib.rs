@@ -4,6 +4,7 @@
 //! This crate does no I/O and knows no runtime. Everything that is stored or sent begins with a
 //! version byte; see [`versioned`].
 
+pub mod blocks;
 pub mod clock;
 pub mod env;
 pub mod error;
@@ -19,6 +20,7 @@ pub mod quote;
 pub mod record;
 pub mod versioned;
 
+pub use blocks::{Blocks, UploadId};
 pub use clock::{ActorId, Dot, VersionVector};
 pub use env::{Clock, Entropy};
 pub use error::{Error, ErrorKind, Result};

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sha1::{Digest, Sha1};
 
+use crate::blocks::Blocks;
 use crate::clock::{Dot, VersionVector};
 use crate::index::IndexValue;
 
@@ -36,6 +37,10 @@ pub struct Metadata {
     pub user: Vec<(String, Bytes)>,
     /// Secondary-index entries: lower-case field name and value, sorted, without duplicates.
     pub indexes: Vec<(String, IndexValue)>,
+    /// Where the bytes lie, if not in the value itself, whose body is empty then. It is in the formats
+    /// that know of it, beside the rest. Boxed: few values have it, and all are moved about.
+    #[serde(skip)]
+    pub blocks: Option<Box<Blocks>>,
 }
 
 /// One value of an object.
@@ -64,9 +69,14 @@ impl Sibling {
         base62(&hash.finalize()[..16])
     }
 
-    /// About how many bytes the value takes with all that it carries.
+    /// How many bytes its body has, wherever they lie.
+    pub fn body_len(&self) -> u64 {
+        self.metadata.blocks.as_ref().map_or(self.body.len() as u64, |blocks| blocks.bytes)
+    }
+
+    /// About how many bytes the value takes with all that it carries; those in blocks not counted.
     pub fn bytes(&self) -> usize {
-        let Metadata { content_type, charset, content_encoding, links, user, indexes } =
+        let Metadata { content_type, charset, content_encoding, links, user, indexes, .. } =
             &self.metadata;
         let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
         let links: usize =
@@ -197,7 +207,7 @@ impl Object {
         self.siblings.iter().any(|s| !s.deleted && s.metadata.indexes.iter().any(has))
     }
 
-    /// Sum of the sizes of all bodies, in bytes.
+    /// Sum of the sizes of all bodies, in bytes, but for those in blocks.
     pub fn body_bytes(&self) -> usize {
         self.siblings.iter().map(|sibling| sibling.body.len()).sum()
     }

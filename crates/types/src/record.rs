@@ -6,6 +6,7 @@ use bytes::{Bytes, BytesMut};
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::blocks::Blocks;
 use crate::clock::{Dot, VersionVector};
 use crate::error::{Error, Result};
 use crate::object::{Metadata, Object, Sibling, are_sound};
@@ -27,10 +28,18 @@ struct HeadV1 {
     siblings: Vec<SiblingV1<Metadata>>,
 }
 
+/// A head of which a value's bytes may lie in blocks. It is written only where they do: what has none
+/// lies and travels as it always did.
+#[derive(Deserialize)]
+struct HeadV2 {
+    clock: VersionVector,
+    siblings: Vec<SiblingV2<Metadata>>,
+}
+
 #[cfg(not(feature = "next-version"))]
-type Head = HeadV1;
+type Head = HeadV2;
 #[cfg(feature = "next-version")]
-type Head = next::HeadV2;
+type Head = next::HeadV3;
 
 impl Versioned for HeadV1 {
     const WHAT: &'static str = "a stored head";
@@ -50,11 +59,38 @@ impl Versioned for HeadV1 {
     }
 }
 
+impl Versioned for HeadV2 {
+    const WHAT: &'static str = HeadV1::WHAT;
+    const VERSION: u8 = 2;
+    const SINCE: Release = Release::GROUPS;
+    type Previous = HeadV1;
+
+    fn read(body: &[u8]) -> Result<Self> {
+        let (head, left): (Self, _) = postcard::take_from_bytes(body).map_err(damaged::<Self>)?;
+        if !left.is_empty() {
+            return Err(Error::corrupt("a stored head has bytes after its end"));
+        }
+        Ok(head)
+    }
+
+    fn migrate(HeadV1 { clock, siblings }: HeadV1) -> Result<Self> {
+        let siblings = siblings.into_iter().map(|stored| SiblingV2 {
+            dot: stored.dot,
+            last_modified: stored.last_modified,
+            deleted: stored.deleted,
+            metadata: stored.metadata,
+            blocks: None,
+            body_bytes: stored.body_bytes,
+        });
+        Ok(Self { clock, siblings: siblings.collect() })
+    }
+}
+
 /// As it is written: nothing is copied before.
 #[derive(Serialize)]
-struct HeadOf<'a> {
+struct HeadOf<'a, S> {
     clock: &'a VersionVector,
-    siblings: SiblingsOf<'a>,
+    siblings: S,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -66,9 +102,21 @@ struct SiblingV1<M> {
     body_bytes: u64,
 }
 
-struct SiblingsOf<'a>(&'a [Sibling]);
+/// A value with where its bytes lie, if not behind the head.
+#[derive(Serialize, Deserialize)]
+struct SiblingV2<M> {
+    dot: Dot,
+    last_modified: u64,
+    deleted: bool,
+    metadata: M,
+    blocks: Option<Blocks>,
+    /// Of what lies behind the head.
+    body_bytes: u64,
+}
 
-impl Serialize for SiblingsOf<'_> {
+struct SiblingsV1<'a>(&'a [Sibling]);
+
+impl Serialize for SiblingsV1<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         serializer.collect_seq(self.0.iter().map(|sibling| SiblingV1 {
             dot: sibling.dot,
@@ -78,6 +126,42 @@ impl Serialize for SiblingsOf<'_> {
             body_bytes: sibling.body.len() as u64,
         }))
     }
+}
+
+struct SiblingsV2<'a>(&'a [Sibling]);
+
+impl Serialize for SiblingsV2<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(|sibling| SiblingV2 {
+            dot: sibling.dot,
+            last_modified: sibling.last_modified,
+            deleted: sibling.deleted,
+            metadata: &sibling.metadata,
+            blocks: sibling.metadata.blocks.as_deref().copied(),
+            body_bytes: sibling.body.len() as u64,
+        }))
+    }
+}
+
+/// Writes a head in the version that a reader of `release` takes. Values in blocks are made only where
+/// all members take the version that has them.
+fn write_head(object: &Object, release: Release) -> Vec<u8> {
+    let (clock, siblings) = (&object.clock, object.siblings.as_slice());
+    let mut begun = Vec::with_capacity(USUAL_HEAD);
+    let in_blocks = siblings.iter().any(|sibling| sibling.metadata.blocks.is_some());
+    let later = Head::version_at(release) > HeadV2::VERSION;
+    // Writing to memory cannot fail: every field has a known length.
+    if !in_blocks && !later {
+        begun.push(HeadV1::VERSION);
+        let head = HeadOf { clock, siblings: SiblingsV1(siblings) };
+        return postcard::to_extend(&head, begun).unwrap_or_default();
+    }
+    begun.push(if later { Head::VERSION } else { HeadV2::VERSION });
+    let head = HeadOf { clock, siblings: SiblingsV2(siblings) };
+    let head = postcard::to_extend(&head, begun).unwrap_or_default();
+    #[cfg(feature = "next-version")]
+    let head = if later { next::written(head, release) } else { head };
+    head
 }
 
 /// Room for most heads, in bytes.
@@ -98,13 +182,7 @@ impl Record {
     /// Encodes an object for all who know `release`.
     pub fn encode_for(object: &Object, release: Release) -> Self {
         object.assert_sound();
-        let head = HeadOf { clock: &object.clock, siblings: SiblingsOf(&object.siblings) };
-        let mut begun = Vec::with_capacity(USUAL_HEAD);
-        begun.push(Head::version_at(release));
-        // Writing to memory cannot fail: every field has a known length.
-        let head = postcard::to_extend(&head, begun).unwrap_or_default();
-        #[cfg(feature = "next-version")]
-        let head = next::written(head, release);
+        let head = write_head(object, release);
         let body = match object.siblings.as_slice() {
             [only] => only.body.clone(),
             several => {
@@ -146,6 +224,12 @@ impl Record {
         let head = decode_head(head)?;
         let siblings = head.siblings.into_iter().map(|stored| stored.with(Bytes::new()));
         Ok(Object { clock: head.clock, siblings: siblings.collect() })
+    }
+
+    /// Whether bytes of a value may lie in blocks. Nothing of the values is read: for scans, where it is
+    /// asked of every object.
+    pub fn may_have_blocks(&self) -> bool {
+        self.head.first().is_some_and(|version| *version >= HeadV2::VERSION)
     }
 
     /// How many siblings there are. Nothing of them is read: for scans, where it is asked of every
@@ -207,34 +291,40 @@ impl<'de> Deserialize<'de> for ClockSkipped {
     }
 }
 
-impl SiblingV1<Metadata> {
+impl SiblingV2<Metadata> {
     fn with(self, body: Bytes) -> Sibling {
         Sibling {
             dot: self.dot,
             last_modified: self.last_modified,
             deleted: self.deleted,
-            metadata: self.metadata,
+            metadata: Metadata { blocks: self.blocks.map(Box::new), ..self.metadata },
             body,
         }
     }
 }
 
 #[cfg(not(feature = "next-version"))]
-fn decode_head(head: &[u8]) -> Result<HeadV1> {
+fn decode_head(head: &[u8]) -> Result<HeadV2> {
     checked(Head::decode(head)?)
 }
 
 #[cfg(feature = "next-version")]
-fn decode_head(head: &[u8]) -> Result<HeadV1> {
+fn decode_head(head: &[u8]) -> Result<HeadV2> {
     checked(Head::decode(head)?.head)
 }
 
 /// A head that keeps to what holds of every object: what comes from disk or from a peer is looked at
 /// before anything relies on it.
-fn checked(head: HeadV1) -> Result<HeadV1> {
+fn checked(head: HeadV2) -> Result<HeadV2> {
     let dots = head.siblings.iter().map(|sibling| sibling.dot);
     if !are_sound(&head.clock, dots) {
         return Err(Error::corrupt("a stored head has siblings that its clock does not allow"));
+    }
+    let is_sound = |stored: &SiblingV2<Metadata>| {
+        stored.blocks.is_none_or(|blocks| blocks.block_bytes > 0 && stored.body_bytes == 0)
+    };
+    if !head.siblings.iter().all(is_sound) {
+        return Err(Error::corrupt("a stored head has a value both in blocks and behind it"));
     }
     Ok(head)
 }
@@ -245,15 +335,15 @@ fn checked(head: HeadV1) -> Result<HeadV1> {
 mod next {
     use super::*;
 
-    pub(super) struct HeadV2 {
-        pub(super) head: HeadV1,
+    pub(super) struct HeadV3 {
+        pub(super) head: HeadV2,
     }
 
-    impl Versioned for HeadV2 {
-        const WHAT: &'static str = HeadV1::WHAT;
-        const VERSION: u8 = 2;
+    impl Versioned for HeadV3 {
+        const WHAT: &'static str = HeadV2::WHAT;
+        const VERSION: u8 = 3;
         const SINCE: Release = Release::NEXT;
-        type Previous = HeadV1;
+        type Previous = HeadV2;
 
         fn read(body: &[u8]) -> Result<Self> {
             let (head, rest) = postcard::take_from_bytes(body).map_err(damaged::<Self>)?;
@@ -265,16 +355,13 @@ mod next {
             Ok(Self { head })
         }
 
-        fn migrate(head: HeadV1) -> Result<Self> {
+        fn migrate(head: HeadV2) -> Result<Self> {
             Ok(Self { head })
         }
     }
 
     /// Adds what the version has more, where that is written.
     pub(super) fn written(head: Vec<u8>, release: Release) -> Vec<u8> {
-        if HeadV2::version_at(release) < HeadV2::VERSION {
-            return head;
-        }
         postcard::to_extend(&release, head).unwrap_or_default()
     }
 }
@@ -322,7 +409,7 @@ mod tests {
         };
         let head = |clock: &VersionVector, counters: &[u64]| {
             let siblings: Vec<Sibling> = counters.iter().map(|counter| sibling(*counter)).collect();
-            let head = HeadOf { clock, siblings: SiblingsOf(&siblings) };
+            let head = HeadOf { clock, siblings: SiblingsV1(&siblings) };
             postcard::to_extend(&head, vec![HeadV1::VERSION]).unwrap()
         };
         let mut clock = VersionVector::new();
@@ -348,7 +435,7 @@ mod tests {
 
     #[test]
     fn a_damaged_beginning_is_noticed() {
-        for head in [&b""[..], b"\x02\0\0", b"\x01", b"\x01\x05\x01", b"\x01\0"] {
+        for head in [&b""[..], b"\x09\0\0", b"\x01", b"\x01\x05\x01", b"\x01\0"] {
             assert!(Record::sibling_count(head).is_err(), "{head:?}");
         }
     }

@@ -4,7 +4,8 @@
 
 use bytes::Bytes;
 use mapring_types::{
-    ActorId, Dot, IndexValue, Link, Metadata, Object, Record, Release, Sibling, VersionVector,
+    ActorId, Blocks, Dot, IndexValue, Link, Metadata, Object, Record, Release, Sibling, UploadId,
+    VersionVector,
 };
 
 /// The bytes that are kept under a name.
@@ -39,6 +40,7 @@ fn object() -> Object {
             ("age_int".to_owned(), IndexValue::Int("-12".to_owned())),
             ("name_bin".to_owned(), IndexValue::Bin(Bytes::from_static(b"ann"))),
         ],
+        blocks: None,
     };
     let value = Sibling {
         dot: dot(7, 300),
@@ -68,6 +70,28 @@ fn records() {
     let heads = Record::decode_without_bodies(&record.head).unwrap();
     assert_eq!(heads.clock, object().clock);
     assert_eq!(Record::encode_for(&object(), Release::FIRST), record);
+}
+
+/// As [`object`], with a value whose bytes lie in blocks.
+fn large_object() -> Object {
+    let mut object = object();
+    let upload = UploadId(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef);
+    let blocks = Blocks { upload, bytes: 1 << 30, block_bytes: 1 << 20, n_val: 3 };
+    object.siblings[1].metadata.blocks = Some(Box::new(blocks));
+    object.siblings[1].body = Bytes::new();
+    object
+}
+
+#[test]
+fn records_with_bodies_in_blocks() {
+    let record = Record { head: kept("record-2.head").into(), body: "one value".into() };
+    assert_eq!(record.decode().unwrap(), large_object());
+    assert!(record.may_have_blocks() && record.is_later_than(Release::MEMBERS_TELL));
+    assert_eq!(Record::sibling_count(&record.head).unwrap(), 3);
+    assert_eq!(Record::len_by_head(&record.head).unwrap(), record.len() as u64);
+    assert_eq!(Record::encode_for(&large_object(), Release::GROUPS), record);
+    let whole = Record::encode_for(&object(), Release::GROUPS);
+    assert!(!whole.may_have_blocks(), "who has none is stored as before");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use http::{Method, StatusCode};
 use mapring_kv::{GetOptions, ObjectPart};
 use mapring_types::{Error, ErrorKind, Object, ObjectId, Sibling};
 
-use super::{check, represent};
+use super::{check, content, represent};
 use crate::app::{App, Request};
 use crate::decision::{self, Present};
 use crate::headers::media as media_header;
@@ -31,15 +31,15 @@ pub(super) async fn get(app: &App, request: &Request, id: &ObjectId) -> Result<R
     }
     match (request.params.get("vtag"), object.siblings.as_slice()) {
         (Some(tag), _) => match object.siblings.iter().find(|sibling| sibling.vtag() == tag) {
-            Some(sibling) => one(app, request, &object, sibling, id, style),
+            Some(sibling) => one(app, request, &object, sibling, id, style).await,
             None => Err(no_such_tag(request, &object)?.into()),
         },
-        (None, [only]) => one(app, request, &object, only, id, style),
+        (None, [only]) => one(app, request, &object, only, id, style).await,
         (None, _) => {
             let chosen = decision::representation(&request.headers, &represent::SIBLING_TYPES)?;
             let present = Present { etag: object.etag(), last_modified: object.last_modified() };
             check(app, request, &present).map_err(|stop| stop.vary(VARY_BOTH))?;
-            Ok(represent::choices(app, &object, id, style, chosen))
+            represent::choices(app, &object, id, style, chosen)
         }
     }
 }
@@ -67,7 +67,7 @@ async fn part(
     }
 }
 
-fn one(
+async fn one(
     app: &App,
     request: &Request,
     object: &Object,
@@ -79,7 +79,8 @@ fn one(
     decision::representation(&request.headers, &[content_type])?;
     let present = Present { etag: sibling.vtag(), last_modified: sibling.last_modified };
     check(app, request, &present).map_err(|stop| stop.vary(VARY_ENCODING))?;
-    Ok(represent::value(object, sibling, &present.etag, id, style))
+    let content = content::of(app, request, sibling, &present).await?;
+    Ok(represent::value(object, sibling, &present.etag, id, style, content))
 }
 
 fn check(app: &App, request: &Request, present: &Present) -> Result<(), Stop> {

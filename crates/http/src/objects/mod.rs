@@ -1,10 +1,12 @@
 //! Objects: GET, HEAD, PUT, POST, DELETE (facts R15 to R28).
 
 mod check;
+mod content;
 mod delete;
 mod get;
 mod put;
 mod represent;
+mod upload;
 
 use http::StatusCode;
 use http::header::LOCATION;

@@ -5,8 +5,10 @@ use http::{HeaderMap, StatusCode};
 use mapring_kv::NewValue;
 use mapring_types::{BucketId, Metadata, Object, ObjectId};
 
-use super::{check, represent};
+use super::upload::Target;
+use super::{check, content, represent, upload};
 use crate::app::{App, Request};
+use crate::body::Begun;
 use crate::headers::{self, indexes, links, media as media_header};
 use crate::path::Style;
 use crate::reply::{Reply, Stop, VARY_ENCODING, media};
@@ -31,16 +33,25 @@ pub(super) async fn put(app: &App, request: &mut Request, id: &ObjectId) -> Resu
     let metadata =
         Metadata { content_type: media.content_type, charset: media.charset, ..metadata };
     let unchanged = check::conditions(app, request, id, &options).await?;
-    let held = request.read(app).await?;
+    let begun = request.begin(app).await?;
     let reply_type = media_header::format(&metadata.content_type, metadata.charset.as_deref());
-    let value = NewValue { metadata, body: held.bytes.clone(), deleted: false };
     let options = options.writing(unchanged);
     let started = app.stats.start();
-    let written = app.objects.put(id, context, value, &options).await;
+    let (written, _share) = match begun {
+        Begun::Whole(held) => {
+            let (body, share) = held.into_parts();
+            let value = NewValue { metadata, body, deleted: false };
+            (app.objects.put(id, context, value, &options).await, Some(share))
+        }
+        Begun::Part(held, more) => {
+            let target = Target { id, context, metadata, options: &options };
+            (upload::write(app, request, target, (held, more)).await?, None)
+        }
+    };
     app.stats.put(started, written.is_ok());
     let object = written.map_err(|error| check::not_written(request, error))?;
     if request.params.is_true("returnbody") {
-        return Ok(whole(app, request, &object, id, style));
+        return whole(app, request, &object, id, style).await;
     }
     let reply = Reply::empty(StatusCode::NO_CONTENT);
     // Clients fail on an answer without a type, even where there is nothing to have one.
@@ -63,14 +74,23 @@ fn metadata(headers: &HeaderMap, bucket: &BucketId, style: Style) -> Result<Meta
 }
 
 /// The object as it is after the write. Here, siblings come as parts to those who do not say.
-fn whole(app: &App, request: &Request, object: &Object, id: &ObjectId, style: Style) -> Reply {
+async fn whole(
+    app: &App,
+    request: &Request,
+    object: &Object,
+    id: &ObjectId,
+    style: Style,
+) -> Result<Reply, Stop> {
     match object.siblings.as_slice() {
-        [only] => represent::value(object, only, &only.vtag(), id, style),
+        [only] => {
+            let content = content::all(app, only, false).await?;
+            Ok(represent::value(object, only, &only.vtag(), id, style, content))
+        }
         _ => {
             let accept = headers::text(&request.headers, "accept");
             let provided = [media::MULTIPART, media::TEXT];
             let chosen = negotiate::choose(&provided, accept).unwrap_or(media::TEXT);
-            represent::choices(app, object, id, style, chosen).vary(VARY_ENCODING)
+            Ok(represent::choices(app, object, id, style, chosen)?.vary(VARY_ENCODING))
         }
     }
 }

@@ -4,26 +4,29 @@ use http::StatusCode;
 use http::header::{CONTENT_ENCODING, ETAG, LAST_MODIFIED, LINK};
 use mapring_types::{Object, ObjectId, Sibling};
 
+use super::content::{self, Content};
 use crate::app::App;
 use crate::headers::{DELETED, VCLOCK, indexes, links, media as media_header};
 use crate::multipart;
 use crate::path::Style;
-use crate::reply::{Reply, VARY_BOTH, VARY_ENCODING, media};
+use crate::reply::{Reply, Stop, VARY_BOTH, VARY_ENCODING, media};
 
 /// The media types of an object that has several values, the first for those who do not say.
 pub(super) const SIBLING_TYPES: [&str; 2] = [media::TEXT, media::MULTIPART];
 
-/// One value, with its tag: its bytes, with everything else in headers.
+/// One value, with its tag: its bytes, or some of them, with everything else in headers.
 pub(super) fn value(
     object: &Object,
     sibling: &Sibling,
     tag: &str,
     id: &ObjectId,
     style: Style,
+    content: Content,
 ) -> Reply {
     let metadata = &sibling.metadata;
     let content_type = media_header::format(&metadata.content_type, metadata.charset.as_deref());
-    let mut reply = Reply::new(StatusCode::OK, &content_type, sibling.body.clone())
+    let mut reply = content
+        .into_reply(&content_type)
         .header(VCLOCK, object.clock.to_header())
         .header(ETAG, format!("\"{tag}\""))
         .header(LAST_MODIFIED, multipart::http_date(sibling.last_modified))
@@ -51,13 +54,20 @@ pub(super) fn choices(
     id: &ObjectId,
     style: Style,
     media_type: &str,
-) -> Reply {
+) -> Result<Reply, Stop> {
     let reply = if media_type == media::MULTIPART {
         let boundary = multipart::random_name(app.node.entropy.as_ref());
-        let body = multipart::siblings(&object.siblings, &id.bucket, style, &boundary);
         // Riak writes a space here, and none in the streams of /mapred; clients expect both.
         let content_type = format!("{}; boundary={boundary}", media::MULTIPART);
-        Reply::new(StatusCode::MULTIPLE_CHOICES, &content_type, body)
+        let siblings = &object.siblings;
+        if siblings.iter().any(|sibling| sibling.metadata.blocks.is_some()) {
+            let parts = multipart::sibling_parts(siblings, &id.bucket, style, &boundary);
+            let content = content::in_parts(app, siblings, parts)?;
+            content.into_reply(&content_type).with_status(StatusCode::MULTIPLE_CHOICES)
+        } else {
+            let body = multipart::siblings(siblings, &id.bucket, style, &boundary);
+            Reply::new(StatusCode::MULTIPLE_CHOICES, &content_type, body)
+        }
     } else {
         let mut list = String::from("Siblings:\n");
         for sibling in &object.siblings {
@@ -66,11 +76,11 @@ pub(super) fn choices(
         }
         Reply::text(StatusCode::MULTIPLE_CHOICES, list)
     };
-    reply
+    Ok(reply
         .header(VCLOCK, object.clock.to_header())
         .header(ETAG, format!("\"{}\"", object.etag()))
         .header(LAST_MODIFIED, multipart::http_date(object.last_modified()))
-        .vary(VARY_BOTH)
+        .vary(VARY_BOTH))
 }
 
 /// 404 for what was deleted: the clock lets a client write again in its place.

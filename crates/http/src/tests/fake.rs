@@ -9,11 +9,13 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
-use mapring_api::backend::{Objects, ParsedQuery, Queries, Stale, Watched};
+use mapring_api::backend::{BodyUpload, Objects, ParsedQuery, Queries, Stale, Watched};
 use mapring_background::{Status, Workers};
 use mapring_cluster::fixed::{FixedCluster, FixedGroup};
 use mapring_cluster::{Change, Chosen, Cluster as _, ClusterStatus, MetadataStatus, Outcome, View};
-use mapring_kv::{DeleteOptions, GetOptions, NewValue, ObjectPart, Progress, PutOptions};
+use mapring_kv::{
+    Body, BodySizes, DeleteOptions, GetOptions, NewValue, ObjectPart, Progress, PutOptions,
+};
 use mapring_mapred::{
     Answer, Failure, FailureKind, PhaseResults, QueryId, QueryList, QueryReport, Rejection,
     RejectionKind, Results, Row,
@@ -21,7 +23,7 @@ use mapring_mapred::{
 use mapring_ring::hash::RingSize;
 use mapring_types::{
     ActorId, BucketId, Dot, Error, ErrorKind, NodeId, Object, ObjectId, Result, Sibling,
-    VersionVector,
+    VersionVector, limits,
 };
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc};
@@ -161,6 +163,18 @@ impl Objects for Store {
             }
         }
         Ok(object)
+    }
+
+    fn body_sizes(&self) -> BodySizes {
+        BodySizes { max_bytes: limits::OBJECT_BYTES as u64, ..BodySizes::default() }
+    }
+
+    fn body(&self, sibling: &Sibling) -> Body {
+        Body::whole(sibling.body.clone())
+    }
+
+    fn upload(&self, _: &ObjectId, _: &PutOptions) -> Result<Box<dyn BodyUpload>> {
+        Err(Error::internal("bodies are held whole here"))
     }
 
     async fn put(

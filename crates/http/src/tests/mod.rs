@@ -1,5 +1,6 @@
 //! The interface over real sockets, with a small store and scripted queries behind it.
 
+mod bodies;
 mod connections;
 pub(crate) mod fake;
 mod objects;

@@ -9,7 +9,9 @@ use mapring_net::{Call, ServiceId, calls};
 use mapring_ring::Partition;
 use mapring_types::error::WireError;
 use mapring_types::versioned::{self, Nothing};
-use mapring_types::{Dot, Error, ObjectId, Record, Release, Result, VersionVector, Versioned};
+use mapring_types::{
+    Blocks, Dot, Error, ObjectId, Record, Release, Result, VersionVector, Versioned,
+};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -41,6 +43,7 @@ calls!(SERVICE;
     CoordinateAlone = 33 => Record,
     Leave = 34 => Option<Slim>,
     CoordinateIf = 35 => Record,
+    CoordinateInBlocks = 36 => Record,
 );
 
 /// What every message says of its sender.
@@ -204,6 +207,16 @@ pub(crate) struct CoordinateAlone(pub(crate) Write);
 /// stored which this has not seen: else answered by `Precondition`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct CoordinateIf(pub(crate) Write, pub(crate) VersionVector);
+
+/// As [`Write`] itself, of a value whose bytes lie in blocks, with what the calls above say beside the
+/// write.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct CoordinateInBlocks {
+    pub(crate) write: Write,
+    pub(crate) blocks: Blocks,
+    pub(crate) alone: bool,
+    pub(crate) unchanged: Option<VersionVector>,
+}
 
 /// Removes a tombstone if its clock is the given one: answered by whether it is gone.
 #[derive(Debug, Serialize, Deserialize)]

@@ -23,6 +23,7 @@ use crate::repair::sources::{Slice, Source};
 use crate::staleness::state::Staleness;
 use crate::storage::graves::{self, Grave};
 use crate::storage::objects::Core;
+use crate::view;
 
 /// A page of a comparison.
 #[derive(Default)]
@@ -115,7 +116,7 @@ impl Exchange<'_> {
         let view = self.staleness.node.view();
         let usual = mapring_types::BucketProps::typed().n_val;
         move |bucket, place| {
-            view.props(bucket).map_or(usual, |props| props.n_val) > u32::from(place)
+            view::known_props(&view, bucket).map_or(usual, |props| props.n_val) > u32::from(place)
         }
     }
 

@@ -4,12 +4,15 @@
 //! waited for, `read` and `pieces` read a replica; `get`, `put`, `coordinate` and `delete` do the work,
 //! with `sole`, who decides near a bound. `absence` knows whether what was not found does not exist,
 //! from what is known `around`; `other_primaries` looks for what a replica lacks; `reap` removes the
-//! deleted objects that `reaper` has noted. `requests` is what all of them stand on.
+//! deleted objects that `reaper` has noted. Large bodies are written by `upload`, read by `download`, and
+//! `collect` removes what of them no object names. `requests` is what all of them stand on.
 
 pub(crate) mod absence;
 pub(crate) mod around;
+pub(crate) mod collect;
 pub(crate) mod coordinate;
 pub(crate) mod delete;
+pub(crate) mod download;
 pub(crate) mod get;
 pub(crate) mod options;
 pub(crate) mod other_primaries;
@@ -23,3 +26,4 @@ pub(crate) mod reaper;
 pub(crate) mod requests;
 pub(crate) mod sole;
 pub(crate) mod terms;
+pub(crate) mod upload;

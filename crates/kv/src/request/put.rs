@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use crate::limits;
 use crate::peer::call::Asked;
-use crate::peer::wire::{CoordinateAlone, CoordinateIf};
+use crate::peer::wire::{CoordinateAlone, CoordinateIf, CoordinateInBlocks};
 use crate::request::options::{PutOptions, deadline};
 use crate::request::requests::Requests;
 use crate::request::terms::Terms;
@@ -183,6 +183,11 @@ async fn ask(
     patience: Duration,
 ) -> Asked<Record> {
     let class = Class::Foreground;
+    if let Some(blocks) = write.value.metadata.blocks.as_deref().copied() {
+        let (alone, unchanged) = (write.alone, write.unchanged.clone());
+        let call = CoordinateInBlocks { write: write.clone(), blocks, alone, unchanged };
+        return requests.peers.ask(node, class, &call, patience).await;
+    }
     if let Some(unchanged) = &write.unchanged {
         let call = CoordinateIf(write.clone(), unchanged.clone());
         return requests.peers.ask(node, class, &call, patience).await;

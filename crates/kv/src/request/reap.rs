@@ -102,7 +102,7 @@ async fn round(requests: &Arc<Requests>) {
 }
 
 /// The vnodes for which some node holds data; `None` unless every member says.
-async fn all_held(requests: &Arc<Requests>) -> Option<BTreeSet<Partition>> {
+pub(crate) async fn all_held(requests: &Arc<Requests>) -> Option<BTreeSet<Partition>> {
     if mapring_types::failpoint!(ReapedTooSoon) {
         return Some(BTreeSet::new());
     }

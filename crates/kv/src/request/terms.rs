@@ -39,13 +39,22 @@ impl Terms {
     }
 }
 
-fn check_size(id: &ObjectId, value: &NewValue) -> Result<()> {
+/// Refuses names that nothing can be stored under.
+///
+/// # Errors
+/// `Invalid`.
+pub(crate) fn check_names(id: &ObjectId) -> Result<()> {
     let named = |bytes: &[u8]| (1..=KEY_BYTES).contains(&bytes.len());
     if ![&id.key, &id.bucket.name, &id.bucket.bucket_type].into_iter().all(|name| named(name)) {
         return Err(Error::invalid(format!(
             "bucket type, bucket and key have 1 to {KEY_BYTES} bytes each"
         )));
     }
+    Ok(())
+}
+
+fn check_size(id: &ObjectId, value: &NewValue) -> Result<()> {
+    check_names(id)?;
     let bytes = value.body.len();
     if bytes > OBJECT_BYTES {
         let message = format!("{id}: a value of {bytes} bytes is larger than {OBJECT_BYTES}");

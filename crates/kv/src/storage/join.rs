@@ -7,6 +7,7 @@ use mapring_types::{Error, ErrorKind, Object, ObjectId, Piece, Record, Result};
 use crate::storage::inflight::WriteMark;
 use crate::storage::objects::Core;
 use crate::storage::observe::{Cause, Change};
+use crate::view;
 
 impl Core {
     /// Joins what a replica knows into what is stored here, and logs the write that it is part of.
@@ -116,7 +117,7 @@ impl Core {
     pub(super) fn recover(&self, id: ObjectId) -> Result<()> {
         let view = self.cluster.view();
         let unknown = || Error::new(ErrorKind::NotFound, format!("{id}: unknown bucket type"));
-        let n_val = view.props(&id.bucket).ok_or_else(unknown)?.n_val;
+        let n_val = view::known_props(&view, &id.bucket).ok_or_else(unknown)?.n_val;
         let primaries = view.preference_list(&id.bucket, &id.key, n_val).primaries;
         let place = self.place(id);
         let mut joined = Object::default();

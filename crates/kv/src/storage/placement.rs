@@ -33,7 +33,7 @@ use crate::limits;
 use crate::storage::apart;
 use crate::storage::objects::Core;
 use crate::storage::slice::{self, Slice};
-use crate::view::n_vals;
+use crate::view::{known_props, n_vals};
 
 /// The name of the engine's meta value that says by which rule objects lie here, and its values: the
 /// rule, and how far the change to it is.
@@ -208,7 +208,7 @@ fn move_all(core: &Core, view: &View, moves: &[Move]) -> Result<()> {
     let (mut copied, mut removed) = (0_usize, 0_usize);
     let replicas = |bucket: &BucketId| {
         let default = BucketProps::default().n_val;
-        let n = view.props(bucket).map_or(default, |props| props.n_val);
+        let n = known_props(view, bucket).map_or(default, |props| props.n_val);
         (n, view.least_n_val(bucket).unwrap_or(n))
     };
     let vnodes = vnodes(&*core.engine);

@@ -13,6 +13,7 @@ use mapring_ring::Partition;
 use mapring_types::{Error, ObjectId, Piece, Record, Release, Result, VersionVector};
 use tokio::sync::{Notify, oneshot};
 
+use crate::blocks;
 use crate::executor::{self, Executor};
 use crate::limits;
 use crate::parts::KvParts;
@@ -280,8 +281,11 @@ impl Vnodes {
     ) -> Result<bool> {
         self.change(move |core| {
             let place = core.place(id);
-            // Before it goes: a crash in between leaves both, and it is reaped once more.
-            core.entomb(vnode, &place, &clock)?;
+            // Before it goes: a crash in between leaves both, and it is reaped once more. A block that
+            // comes back is garbage once more, of which there may be more than graves.
+            if !blocks::is_block(&place.id) {
+                core.entomb(vnode, &place, &clock)?;
+            }
             core.remove(vnode, &place, &clock, |_| true)
         })
         .await

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod absent;
 #[cfg(test)]
+mod bodies;
+#[cfg(test)]
 mod clocks;
 #[cfg(test)]
 mod faults;

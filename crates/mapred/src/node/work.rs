@@ -75,6 +75,9 @@ impl Lane {
         call: &[MapInput],
         cost: &mut Cost,
     ) -> Result<Vec<Outcome>, UnitEnd> {
+        if let Some(error) = in_blocks(call)? {
+            return Err(self.failed(error, call));
+        }
         if let Some(combined) = self.combine(function, call, cost).await? {
             return Ok(vec![Outcome::Combined(combined)]);
         }
@@ -150,6 +153,28 @@ impl Lane {
         let input = input.map(|input| (input.id.clone(), input.keydata.clone()));
         UnitEnd::Broken(Box::new(Broken { phase: self.request.phase, error, input }))
     }
+}
+
+/// The failure of the first input that is too large to be given to a function: its bytes lie in blocks
+/// beside its object, and are never gathered for one call.
+fn in_blocks(call: &[MapInput]) -> Result<Option<ScriptError>> {
+    for (at, input) in call.iter().enumerate() {
+        let Some(record) = input.record.as_ref().filter(|record| record.may_have_blocks()) else {
+            continue;
+        };
+        let object = Record::decode_without_bodies(&record.head)
+            .map_err(|error| error.context(format!("the object {}", input.id)))?;
+        let mut large = object.siblings.iter().filter_map(|value| value.metadata.blocks.as_ref());
+        if let Some(blocks) = large.next() {
+            let message = format!(
+                "the object {} has a body of {} bytes, which is more than a function gets whole: \
+                 read it with an input that takes objects apart, such as lines",
+                input.id, blocks.bytes
+            );
+            return Ok(Some(ScriptError::new(FailureCause::Memory, message).at(at)));
+        }
+    }
+    Ok(None)
 }
 
 fn each(

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
-use mapring_types::{BucketId, ErrorKind, NodeId};
+use mapring_types::{Blocks, BucketId, ErrorKind, NodeId, UploadId};
 use serde_json::Value;
 
 use super::world::{World, gather, object};
@@ -63,6 +63,29 @@ async fn inputs_that_fail_are_left_out_and_told() {
                     "on_error":{"mode":"skip","max":1}}"#;
     let (found, _) = run(&world, &twice.replace("QUERY", &map("throw"))).await;
     assert_eq!(found.unwrap_err().message, "TypeError: no");
+}
+
+#[tokio::test(start_paused = true)]
+async fn bodies_in_blocks_are_no_inputs_of_functions() {
+    let (world, bucket) = (world(), BucketId::untyped("b"));
+    let mut large = object("", &[("b", "k1", "t")], false);
+    let blocks = Blocks { upload: UploadId(1), bytes: 1 << 30, block_bytes: 1 << 20, n_val: 3 };
+    large.siblings[0].metadata.blocks = Some(Box::new(blocks));
+    world.put_object(&bucket, "k7", &large, |_| true);
+    let body = format!(r#"{{"inputs":"b","query":{}}}"#, map("json"));
+    let words =
+        "the object b/k7 has a body of 1073741824 bytes, which is more than a function gets";
+    let failure = run(&world, &body).await.0.unwrap_err();
+    assert!(failure.message.starts_with(words) && failure.message.contains("lines"), "{failure:?}");
+    let skip = format!(r#"{{"inputs":"b","query":{},"on_error":{{"mode":"skip"}}}}"#, map("json"));
+    let (found, skipped) = run(&world, &skip).await;
+    assert_eq!((found.unwrap()[&0].len(), skipped.len()), (99, 1));
+    assert!(skipped[0].message.starts_with(words), "{skipped:?}");
+    // Where the bytes are not looked at it is an object like any other.
+    let keys = run(&world, r#"{"inputs":"b","query":[]}"#).await.0.unwrap();
+    assert_eq!(keys[&0].len(), 100);
+    let links = r#"{"inputs":[["b","k7"]],"query":[{"link":{"keep":true}}]}"#;
+    assert_eq!(run(&world, links).await.0.unwrap()[&0], [r#"["b","k1","t"]"#]);
 }
 
 #[tokio::test(start_paused = true)]

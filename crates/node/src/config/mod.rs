@@ -9,7 +9,7 @@ mod sections;
 
 use std::net::SocketAddr;
 
-use mapring_kv::ObjectSizes;
+use mapring_kv::{BodySizes, ObjectSizes};
 use mapring_ring::RingSize;
 use mapring_script::ScriptLimits;
 
@@ -65,6 +65,18 @@ impl Config {
             warn_siblings: self.objects.warn_siblings,
             max_siblings: self.objects.max_siblings,
             ..ObjectSizes::default()
+        }
+    }
+
+    /// The bounds on bodies that lie beside their objects.
+    pub fn body_sizes(&self) -> BodySizes {
+        let max_bytes = self.objects.max_body_size;
+        let whole_bytes = self.objects.whole_body_size.min(max_bytes);
+        BodySizes {
+            whole_bytes: usize::try_from(whole_bytes).unwrap_or(usize::MAX),
+            max_bytes,
+            time: self.objects.body_time,
+            ..BodySizes::default()
         }
     }
 
@@ -127,6 +139,8 @@ mod tests {
         contradicts(|c| c.objects.warn_object_size = 51 << 20, "objects.warn_object_size");
         contradicts(|c| c.objects.max_object_size = 256 << 20, "objects.max_object_size");
         contradicts(|c| c.objects.max_siblings = 24, "objects.warn_siblings");
+        contradicts(|c| c.objects.whole_body_size = 51 << 20, "objects.whole_body_size");
+        contradicts(|c| c.objects.max_body_size = (1 << 40) + 1, "objects.max_body_size");
         contradicts(|c| c.script.stack = c.script.memory, "script.stack");
         contradicts(|c| c.script.result = c.script.memory + 1, "script.result");
     }

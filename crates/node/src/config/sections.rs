@@ -7,6 +7,7 @@ use std::time::Duration;
 use mapring_engine::Durability;
 use mapring_kv::limits as kv;
 use mapring_script::ScriptLimits;
+use mapring_types::limits::OBJECT_BYTES;
 
 use super::mistakes::Mistake;
 use crate::machine;
@@ -105,6 +106,12 @@ pub struct ObjectsConfig {
     pub warn_siblings: usize,
     /// A write that would leave more is refused.
     pub max_siblings: usize,
+    /// A larger body, in bytes, is refused.
+    pub max_body_size: u64,
+    /// A larger body, in bytes, is stored in blocks.
+    pub whole_body_size: u64,
+    /// For how long at most a body may be written, and be read after it was replaced.
+    pub body_time: Duration,
 }
 
 /// Section `[mapred]`.
@@ -194,6 +201,9 @@ impl Default for Config {
                 max_object_size: kv::MAX_OBJECT_BYTES as u64,
                 warn_siblings: kv::WARN_SIBLINGS,
                 max_siblings: kv::MAX_SIBLINGS,
+                max_body_size: kv::MAX_BODY_BYTES,
+                whole_body_size: kv::WHOLE_BODY_BYTES as u64,
+                body_time: kv::BODY_TIME,
             },
             mapred: MapredConfig {
                 concurrent_queries: 256,
@@ -251,6 +261,14 @@ impl Config {
         if objects.warn_siblings > objects.max_siblings {
             let what = "must not be larger than objects.max_siblings";
             refuse("objects.warn_siblings", what.to_owned());
+        }
+        if objects.whole_body_size > OBJECT_BYTES as u64 {
+            let what = format!("must be at most {} MB", OBJECT_BYTES >> 20);
+            refuse("objects.whole_body_size", what);
+        }
+        if objects.max_body_size > kv::MOST_BODY_BYTES {
+            let what = format!("must be at most {} GB", kv::MOST_BODY_BYTES >> 30);
+            refuse("objects.max_body_size", what);
         }
         // The interpreter's thread lies in the worker's memory, with room for the program itself.
         if self.script.stack.saturating_mul(2) > self.script.memory {
