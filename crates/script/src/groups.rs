@@ -67,6 +67,16 @@ impl Group {
     }
 }
 
+/// How the values of a group come to a reduce function.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Values {
+    /// As a list.
+    #[default]
+    List,
+    /// As an iterator.
+    Stream,
+}
+
 /// What a map gave where its results are grouped.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MappedPairs {
@@ -105,15 +115,24 @@ pub fn push_pair(
     result: &Row,
     string_keys: bool,
 ) -> Result<(), ScriptError> {
-    let no_pair = || {
-        let shown: String = result.text().chars().take(80).collect();
-        let message = format!("a result that is to be grouped is [key, value], not {shown}");
-        ScriptError::new(FailureCause::NotAPair, message)
-    };
-    let Row::Value(JsonText(text)) = result else { return Err(no_pair()) };
-    let (key, value) = split(text).ok_or_else(no_pair)?;
+    let (key, value) = pair_of(result)?;
     let key = canonical(key, string_keys)?;
     pairs.push(input, &key, value).map_err(unfit)
+}
+
+/// The JSON of the key and the value that a result is.
+pub(crate) fn pair_of(result: &Row) -> Result<(&str, &str), ScriptError> {
+    match result {
+        Row::Value(JsonText(text)) => split(text).ok_or_else(|| no_pair(text)),
+        Row::Pair(JsonText(text)) => Err(no_pair(text)),
+    }
+}
+
+/// The failure of a result that is no pair.
+pub(crate) fn no_pair(text: &str) -> ScriptError {
+    let shown: String = text.chars().take(80).collect();
+    let message = format!("a result that is to be grouped is [key, value], not {shown}");
+    ScriptError::new(FailureCause::NotAPair, message)
 }
 
 /// The canonical form of a key that is JSON.
@@ -142,7 +161,7 @@ pub(crate) fn unfit(error: mapring_types::Error) -> ScriptError {
 }
 
 /// The texts of the two items of a list of two.
-fn split(text: &str) -> Option<(&str, &str)> {
+pub(crate) fn split(text: &str) -> Option<(&str, &str)> {
     let inner = text.trim().strip_prefix('[')?.strip_suffix(']')?;
     let comma = only_comma(inner)?;
     let (key, value) = inner.split_at(comma);

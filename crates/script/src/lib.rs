@@ -7,6 +7,7 @@
 
 mod calls;
 mod effects;
+mod gather;
 mod groups;
 mod json;
 mod memory;
@@ -25,7 +26,8 @@ pub mod worker;
 pub use calls::{CallContext, Handled, Mapped, Reduced, Span, Stage};
 pub use effects::{Effects, LogLevel, LogLine, WriteOp};
 pub use groups::{
-    CombineMode, CombinedGroups, Combiner, Group, Grouping, MappedPairs, canonical, push_pair,
+    CombineMode, CombinedGroups, Combiner, Group, Grouping, MappedPairs, Values, canonical,
+    push_pair,
 };
 pub use json::without_trailing_commas;
 pub use row::Row;

@@ -148,6 +148,12 @@ pub const COUNT_NAMES: usize = 1_000;
 /// Most links, or terms of one index, that `put` takes.
 pub const LISTED: u64 = 1_000;
 
+/// How many values `Job.top` keeps of a key when nobody says.
+pub const TOP: usize = 10;
+
+/// Most values that `Job.top` can be asked to keep: each key of a call holds so many.
+pub const TOP_MOST: usize = 10_000;
+
 // A frame must have room for the largest object, and a result for the largest string.
 const _: () = assert!(FRAME_BYTES > mapring_types::limits::OBJECT_BYTES);
 

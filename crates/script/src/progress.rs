@@ -47,6 +47,22 @@ impl Progress {
         Call(self)
     }
 
+    /// Waits in the midst of a call: it does not count as one meanwhile, and its time begins anew.
+    pub(crate) fn wait<T>(&self, wait: impl FnOnce() -> T) -> T {
+        self.end();
+        let waited = wait();
+        let since = u64::try_from(self.origin.elapsed().as_micros()).unwrap_or(u64::MAX - 1);
+        self.since.store(since + 1, Ordering::Release);
+        waited
+    }
+
+    fn end(&self) {
+        self.since.store(0, Ordering::SeqCst);
+        if self.announced.swap(false, Ordering::SeqCst) {
+            (self.over)();
+        }
+    }
+
     /// The input of the call under way, and for how long it has run, to be told to the parent. What
     /// `over` tells must come after that.
     pub(crate) fn announce(&self) -> Option<(Option<u32>, Duration)> {
@@ -69,10 +85,7 @@ impl Progress {
 
 impl Drop for Call<'_> {
     fn drop(&mut self) {
-        self.0.since.store(0, Ordering::SeqCst);
-        if self.0.announced.swap(false, Ordering::SeqCst) {
-            (self.0.over)();
-        }
+        self.0.end();
     }
 }
 
@@ -94,7 +107,12 @@ mod tests {
         let call = progress.call(Some(2));
         assert_eq!(progress.announce().map(|(input, _)| input), Some(Some(2)));
         drop(call);
-        drop(progress.call(Some(3)));
+        let waiting = progress.call(Some(3));
+        assert_eq!(progress.wait(|| progress.announce()), None);
+        assert!(progress.announce().is_some());
+        assert_eq!(progress.wait(|| told.load(Ordering::SeqCst)), 2);
+        told.store(1, Ordering::SeqCst);
+        drop(waiting);
         assert_eq!(told.load(Ordering::SeqCst), 1);
         assert_eq!(progress.announce(), None);
         assert_eq!(progress.last_input(), Some(3));

@@ -7,14 +7,16 @@
 
 use std::io::{self, Read, Write};
 
+use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::library::Library;
 use crate::limits::FRAME_BYTES;
 use crate::{
-    CallContext, Combined, Effects, MapInput, Mapped, PhaseFunction, QueryTag, ReduceState,
-    ReduceTiming, Reduced, Row, ScriptError, ScriptLimits,
+    CallContext, Combined, CombinedGroups, Combiner, Effects, Group, Grouping, JsonText, MapInput,
+    Mapped, MappedPairs, PhaseFunction, QueryTag, ReduceState, ReduceTiming, Reduced, Row,
+    ScriptError, ScriptLimits, Values,
 };
 
 /// The version of the frames: node and worker are one program, so that they differ only when the
@@ -60,6 +62,56 @@ pub enum Request {
         /// The reduce function.
         reduce: PhaseFunction,
     },
+    /// See [`crate::js::JsRuntime::map_pairs`].
+    MapPairs {
+        /// The query.
+        query: QueryTag,
+        /// The map function.
+        function: PhaseFunction,
+        /// What becomes of its results.
+        grouping: Grouping,
+        /// Where the calls belong.
+        context: CallContext,
+        /// The batch.
+        inputs: Vec<MapInput>,
+    },
+    /// See [`crate::js::JsRuntime::combine_groups`].
+    CombineGroups {
+        /// The query.
+        query: QueryTag,
+        /// The combiner.
+        combiner: Combiner,
+        /// Where the calls belong.
+        context: CallContext,
+        /// The groups.
+        groups: Vec<Group>,
+    },
+    /// See [`crate::js::JsRuntime::reduce_groups`].
+    ReduceGroups {
+        /// The query.
+        query: QueryTag,
+        /// The function.
+        function: PhaseFunction,
+        /// How values come to it.
+        values: Values,
+        /// Where the calls belong.
+        context: CallContext,
+        /// The groups.
+        groups: Vec<Group>,
+    },
+    /// Calls a grouped reduce function with a group whose values come in [`Request::StreamValues`].
+    StreamOpen {
+        /// The query.
+        query: QueryTag,
+        /// The function.
+        function: PhaseFunction,
+        /// Where the call belongs.
+        context: CallContext,
+        /// The group's key in its canonical form.
+        key: Bytes,
+    },
+    /// The next values of the group, at least one; none when there are no more.
+    StreamValues(Vec<JsonText>),
     /// See [`crate::Runtime::reduce_open`].
     ReduceOpen {
         /// The query.
@@ -104,17 +156,24 @@ pub enum Response {
     Large,
     /// To `Library`: what is wrong with its files. They are used as far as they can be.
     Library(Vec<String>),
-    /// To `Map`: the results of the first inputs.
+    /// To `MapPairs`.
+    Pairs(MappedPairs),
+    /// To `CombineGroups`.
+    Groups(CombinedGroups),
+    /// To `StreamOpen` and `StreamValues`: the function wants more values.
+    More,
+    /// To `Map` and `ReduceGroups`: the results of the first inputs, or groups.
     Mapped(Mapped),
     /// To `Combine`.
     Combined(Combined),
-    /// To `Combine`: the reduce function failed. The worker goes on.
+    /// To `Combine` and `MapPairs`: the function that follows the map failed. The worker goes on.
     ReduceFailed(ScriptError),
     /// To `ReduceOpen` and `ReducePush`: what the calls asked for.
     Done(Effects),
     /// To `ReduceSuspend`.
     Suspended(ReduceState),
-    /// To `ReduceFinish`: the results, and what the last call asked for.
+    /// To `ReduceFinish`: the results, and what the last call asked for. To `StreamOpen` and
+    /// `StreamValues`: the function has ended, whether it has had all values or not.
     Reduced(Reduced),
     /// The request failed. The worker goes on.
     Failed(ScriptError),

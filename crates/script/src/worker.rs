@@ -9,19 +9,20 @@ use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, setrlimit};
 
-use crate::js::JsRuntime;
+use crate::js::{JsRuntime, More};
 use crate::memory::Resident;
 use crate::progress::Progress;
 use crate::protocol::{self, Request, Response, VERSION};
 use crate::{
-    CombineError, Combined, Effects, FailureCause, Mapped, Reduced, Runtime, ScriptError,
-    ScriptLimits, limits,
+    CombineError, Combined, CombinedGroups, Effects, FailureCause, Mapped, MappedPairs, Reduced,
+    Runtime, ScriptError, ScriptLimits, limits,
 };
 
 /// What begins a line of user code on the worker's standard error.
@@ -71,7 +72,7 @@ fn start() -> io::Result<(SyncSender<Request>, UnixStream)> {
     std::thread::Builder::new()
         .name("script".into())
         .stack_size(stack)
-        .spawn(move || interpret(limits, &queue, &answers, &progress))?;
+        .spawn(move || interpret(limits, queue, &answers, &progress))?;
     send(&writer, &Response::Ready { version: VERSION })?;
     Ok((requests, reader))
 }
@@ -137,11 +138,14 @@ fn watch(progress: &Progress, writer: &Writer, memory_bytes: u64) {
 
 fn interpret(
     held_to: ScriptLimits,
-    queue: &Receiver<Request>,
+    queue: Receiver<Request>,
     writer: &Writer,
     progress: &Arc<Progress>,
 ) {
     let mut runtime = JsRuntime::with_progress(held_to, Arc::clone(progress));
+    let link =
+        Link { queue: Rc::new(queue), writer: Arc::clone(writer), progress: Arc::clone(progress) };
+    let queue = Rc::clone(&link.queue);
     loop {
         let request = match queue.recv_timeout(Duration::from_millis(limits::REST_MS)) {
             Ok(request) => request,
@@ -151,7 +155,7 @@ fn interpret(
             }
             Err(RecvTimeoutError::Disconnected) => return,
         };
-        let answer = catch_unwind(AssertUnwindSafe(|| answer(&mut runtime, request)));
+        let answer = catch_unwind(AssertUnwindSafe(|| answer(&mut runtime, &link, request)));
         let response = match answer {
             Ok(None) => continue,
             Ok(Some(response)) => response,
@@ -186,7 +190,35 @@ fn answer_with(writer: &Writer, response: Response) -> io::Result<()> {
     }
 }
 
-fn answer(runtime: &mut JsRuntime, request: Request) -> Option<Response> {
+/// What a call needs to ask the node for values while it runs.
+struct Link {
+    queue: Rc<Receiver<Request>>,
+    writer: Writer,
+    progress: Arc<Progress>,
+}
+
+impl Link {
+    /// What asks for the next values of the group under way.
+    fn more(&self) -> More {
+        let (queue, writer) = (Rc::clone(&self.queue), Arc::clone(&self.writer));
+        let progress = Arc::clone(&self.progress);
+        Box::new(move || {
+            progress.wait(|| {
+                if let Err(error) = send(&writer, &Response::More) {
+                    eprintln!("cannot ask for values: {error}");
+                    std::process::exit(BROKEN);
+                }
+                match queue.recv() {
+                    Ok(Request::StreamValues(values)) => Some(values).filter(|v| !v.is_empty()),
+                    // Nothing else may come in the midst of a call.
+                    _ => std::process::exit(BROKEN),
+                }
+            })
+        })
+    }
+}
+
+fn answer(runtime: &mut JsRuntime, link: &Link, request: Request) -> Option<Response> {
     let response = match request {
         Request::Hello { .. } => Ok(Response::Ready { version: VERSION }),
         Request::Library(library) => runtime.set_library(library).map(Response::Library),
@@ -208,6 +240,40 @@ fn answer(runtime: &mut JsRuntime, request: Request) -> Option<Response> {
                 Err(CombineError::Map(error)) => Err(error),
                 Err(CombineError::Reduce(error)) => Ok(Response::ReduceFailed(error)),
             }
+        }
+        Request::MapPairs { query, function, grouping, context, inputs } => {
+            runtime.enter(context);
+            match runtime.map_pairs(query, &function, &grouping, &inputs) {
+                Ok(pairs) => {
+                    let effects = runtime.take_effects();
+                    Ok(Response::Pairs(MappedPairs { effects, ..pairs }))
+                }
+                Err(CombineError::Map(error)) => Err(error),
+                Err(CombineError::Reduce(error)) => Ok(Response::ReduceFailed(error)),
+            }
+        }
+        Request::CombineGroups { query, combiner, context, groups } => {
+            runtime.enter(context);
+            runtime.combine_groups(query, &combiner, groups).map(|combined| {
+                let effects = runtime.take_effects();
+                Response::Groups(CombinedGroups { effects, ..combined })
+            })
+        }
+        Request::ReduceGroups { query, function, values, context, groups } => {
+            runtime.enter(context);
+            runtime.reduce_groups(query, &function, values, groups).map(|results| {
+                let effects = runtime.take_effects();
+                Response::Mapped(Mapped { results, effects, handled: None })
+            })
+        }
+        Request::StreamOpen { query, function, context, key } => {
+            runtime.enter(context);
+            runtime.reduce_stream(query, &function, &key, link.more()).map(|results| {
+                Response::Reduced(Reduced { results, effects: runtime.take_effects() })
+            })
+        }
+        Request::StreamValues(_) => {
+            Err(ScriptError::new(FailureCause::Worker, "no group is under way"))
         }
         Request::ReduceOpen { query, function, context, timing, state } => {
             runtime.enter(context);

@@ -10,6 +10,7 @@ pub mod limits;
 
 mod config;
 mod failure;
+mod groups;
 mod library;
 mod map;
 mod native;
@@ -20,6 +21,7 @@ mod process;
 mod processes;
 mod queue;
 mod reduce;
+mod stream;
 mod worker;
 mod workers;
 

@@ -47,8 +47,3 @@ impl Natives {
         Ok(Mapped { results, ..Mapped::default() })
     }
 }
-
-/// Whether a function is one of the Erlang built-ins, which nothing else can run.
-pub(crate) fn is_erlang(function: &PhaseFunction) -> bool {
-    matches!(function.function, mapring_script::Function::Erlang { .. })
-}

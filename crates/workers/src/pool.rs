@@ -505,6 +505,14 @@ impl Lease {
         }
     }
 
+    /// Ends the worker, which is in the midst of something.
+    pub(crate) fn end(mut self) {
+        self.charge();
+        if let Some(worker) = self.worker.take() {
+            self.pool.cancel(*worker);
+        }
+    }
+
     /// The call under way is over, or is given up: the query has had its time. False when there was
     /// none.
     fn charge(&mut self) -> bool {

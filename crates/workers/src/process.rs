@@ -10,10 +10,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use mapring_script::protocol::{Request, Response};
 use mapring_script::{
-    CallContext, CombineError, Combined, FailureCause, MapInput, Mapped, PhaseFunction, QueryTag,
-    ReduceState, ReduceTiming, ScriptError, ScriptLimits, native as built_in,
+    CallContext, CombineError, Combined, CombinedGroups, Combiner, FailureCause, Group, Grouping,
+    MapInput, Mapped, MappedPairs, PhaseFunction, QueryTag, ReduceState, ReduceTiming, ScriptError,
+    ScriptLimits, Values, native as built_in,
 };
 use mapring_types::Result;
 use tokio::time::Instant;
@@ -21,15 +23,16 @@ use tokio::time::Instant;
 use crate::config::ProcessConfig;
 use crate::failure::{CallFailure, unexpected};
 use crate::map::MapCall;
-use crate::native::{Natives, is_erlang};
+use crate::native::Natives;
 use crate::pool::Pool;
 use crate::reduce;
-use crate::workers::{Reduce, Workers};
+use crate::stream::{NativeStream, ProcessStream};
+use crate::workers::{GroupStream, Reduce, Workers};
 
 /// The worker processes of a node. Must be used within the tokio runtime that started it.
 pub struct ProcessWorkers {
-    pool: Arc<Pool>,
-    natives: Arc<Natives>,
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) natives: Arc<Natives>,
 }
 
 impl ProcessWorkers {
@@ -98,7 +101,7 @@ impl Workers for ProcessWorkers {
     ) -> (Result<Mapped, ScriptError>, Duration) {
         if built_in::runs(function) {
             let began = Instant::now();
-            if is_erlang(function) {
+            if built_in::is_only_here(function) {
                 return (self.natives.map(query, function, inputs).await, began.elapsed());
             }
             // Where it fails JavaScript decides.
@@ -110,6 +113,68 @@ impl Workers for ProcessWorkers {
         let mut map = MapCall { pool, query, phase, function, context, busy: Duration::ZERO };
         let mapped = map.run(inputs).await;
         (mapped, map.busy)
+    }
+
+    async fn map_pairs(
+        &self,
+        query: QueryTag,
+        phase: usize,
+        function: &Arc<PhaseFunction>,
+        grouping: &Arc<Grouping>,
+        context: &Arc<CallContext>,
+        inputs: Vec<MapInput>,
+    ) -> (Result<MappedPairs, CombineError>, Duration) {
+        let began = Instant::now();
+        match self.native_pairs(function, grouping, &inputs).await {
+            Some(pairs) => (pairs.map_err(CombineError::Map), began.elapsed()),
+            None => self.process_pairs((query, phase), function, grouping, context, inputs).await,
+        }
+    }
+
+    async fn combine_groups(
+        &self,
+        query: QueryTag,
+        phase: usize,
+        combiner: &Arc<Combiner>,
+        context: &Arc<CallContext>,
+        groups: Vec<Group>,
+    ) -> Result<CombinedGroups, ScriptError> {
+        if built_in::is_job(&combiner.function) {
+            let combiner = Arc::clone(combiner);
+            return self.natives.run(move || built_in::combine_groups(&combiner, &groups)).await?;
+        }
+        self.process_combine((query, phase), combiner, context, groups).await
+    }
+
+    async fn reduce_groups(
+        &self,
+        query: QueryTag,
+        phase: usize,
+        function: &Arc<PhaseFunction>,
+        values: Values,
+        context: &Arc<CallContext>,
+        groups: Vec<Group>,
+    ) -> Result<Mapped, ScriptError> {
+        if built_in::is_job(function) {
+            let function = Arc::clone(function);
+            return self.natives.run(move || built_in::reduce_groups(&function, &groups)).await?;
+        }
+        self.process_reduce((query, phase), function, values, context, groups).await
+    }
+
+    async fn reduce_stream(
+        &self,
+        query: QueryTag,
+        phase: usize,
+        function: &Arc<PhaseFunction>,
+        context: &Arc<CallContext>,
+        key: Bytes,
+    ) -> Result<Box<dyn GroupStream>, ScriptError> {
+        if built_in::is_job(function) {
+            return Ok(Box::new(NativeStream::begin(function, key)?));
+        }
+        let call = (query, phase);
+        Ok(Box::new(ProcessStream::begin(&self.pool, call, function, context, key).await?))
     }
 
     async fn combine(

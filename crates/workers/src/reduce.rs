@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use mapring_script::native::NativeRuntime;
+use mapring_script::native::{NativeRuntime, is_only_here};
 use mapring_script::protocol::{Request, Response};
 use mapring_script::{
     CallContext, Effects, FailureCause, PhaseFunction, QueryTag, ReduceState, ReduceTiming,
@@ -13,7 +13,7 @@ use tokio::sync::Mutex;
 
 use crate::failure::{CallFailure, unexpected};
 use crate::limits;
-use crate::native::{Natives, is_erlang};
+use crate::native::Natives;
 use crate::parts::parts;
 use crate::pool::{Lease, Parked, Pool};
 use crate::workers::Reduce;
@@ -230,7 +230,7 @@ impl NativeReduce {
 
     /// Goes on in a worker, unless the error is the function's own.
     async fn move_on(&mut self, error: ScriptError) -> Result<&mut ProcessReduce, ScriptError> {
-        if is_erlang(&self.start.function) || self.runtime.is_none() {
+        if is_only_here(&self.start.function) || self.runtime.is_none() {
             return Err(error);
         }
         let state = self.run(Runtime::reduce_suspend).await?;

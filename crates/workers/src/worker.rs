@@ -125,7 +125,12 @@ impl Worker {
             self.send(&Request::Abandon).await.map_err(|_| StopCause::Ended)?;
         }
         match request {
-            Request::Map { query, .. } | Request::Combine { query, .. } => self.works_for(*query),
+            Request::Map { query, .. }
+            | Request::Combine { query, .. }
+            | Request::MapPairs { query, .. }
+            | Request::CombineGroups { query, .. }
+            | Request::ReduceGroups { query, .. }
+            | Request::StreamOpen { query, .. } => self.works_for(*query),
             Request::ReduceOpen { query, .. } => {
                 self.works_for(*query);
                 self.reducing = true;

@@ -6,11 +6,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use mapring_script::{
-    CallContext, CombineError, Combined, CombinedGroups, Combiner, FailureCause, Group, Grouping,
-    JsonText, MapInput, Mapped, MappedPairs, PhaseFunction, QueryTag, ReduceTiming, Reduced, Row,
-    ScriptError, ScriptLimits,
+    CallContext, CombineError, Combined, CombinedGroups, Combiner, Group, Grouping, JsonText,
+    MapInput, Mapped, MappedPairs, PhaseFunction, QueryTag, ReduceTiming, Reduced, Row,
+    ScriptError, ScriptLimits, Values, native,
 };
+
 use tokio::time::Instant;
+
+use crate::stream::NativeStream;
 
 /// Runs functions for this node's queries. Calls queue rather than fail when all workers are busy,
 /// so that queries share them fairly. Dropping a future withdraws its call; a call that runs already is ended
@@ -63,8 +66,9 @@ pub trait Workers: Send + Sync + 'static {
     }
 
     /// As [`Workers::map`] where the results are grouped by key: each is `[key, value]`. With a combiner
-    /// the pairs of the call may be combined before they leave the worker. How long the functions took
-    /// comes with it, as from [`Workers::map_timed`].
+    /// the pairs of the call may be combined before they leave the worker. It may end before the inputs
+    /// do, after at least one. A failure says of which function it is, and of the map with its input's
+    /// number; how long the functions took comes with it, as from [`Workers::map_timed`].
     async fn map_pairs(
         &self,
         query: QueryTag,
@@ -73,13 +77,15 @@ pub trait Workers: Send + Sync + 'static {
         grouping: &Arc<Grouping>,
         context: &Arc<CallContext>,
         inputs: Vec<MapInput>,
-    ) -> (Result<MappedPairs, ScriptError>, Duration) {
+    ) -> (Result<MappedPairs, CombineError>, Duration) {
         let (mapped, took) = self.map_timed(query, phase, function, context, inputs).await;
-        (mapped.and_then(|mapped| crate::pairs::pairs(mapped, grouping.string_keys)), took)
+        let pairs = mapped.and_then(|mapped| crate::pairs::pairs(mapped, grouping.string_keys));
+        (pairs.map_err(CombineError::Map), took)
     }
 
     /// Combines the values of each group into few. It may end before the groups do, after at least
-    /// one: the caller asks again for the rest. `phase` is that of the reduce.
+    /// one: the caller asks again for the rest. `phase` is that of the reduce. By default only functions
+    /// of `Job` combine, in the caller's thread; they reduce there, too.
     ///
     /// # Errors
     /// The first failure, with its group's number as that of an input.
@@ -87,11 +93,11 @@ pub trait Workers: Send + Sync + 'static {
         &self,
         _query: QueryTag,
         _phase: usize,
-        _combiner: &Arc<Combiner>,
+        combiner: &Arc<Combiner>,
         _context: &Arc<CallContext>,
-        _groups: Vec<Group>,
+        groups: Vec<Group>,
     ) -> Result<CombinedGroups, ScriptError> {
-        Err(none_of_groups())
+        native::combine_groups(combiner, &groups)
     }
 
     /// Calls a grouped reduce function with each group; the results answer the groups one by one. They
@@ -103,11 +109,12 @@ pub trait Workers: Send + Sync + 'static {
         &self,
         _query: QueryTag,
         _phase: usize,
-        _function: &Arc<PhaseFunction>,
+        function: &Arc<PhaseFunction>,
+        _values: Values,
         _context: &Arc<CallContext>,
-        _groups: Vec<Group>,
+        groups: Vec<Group>,
     ) -> Result<Mapped, ScriptError> {
-        Err(none_of_groups())
+        native::reduce_groups(function, &groups)
     }
 
     /// Calls a grouped reduce function with one group whose values come while it runs.
@@ -118,11 +125,11 @@ pub trait Workers: Send + Sync + 'static {
         &self,
         _query: QueryTag,
         _phase: usize,
-        _function: &Arc<PhaseFunction>,
+        function: &Arc<PhaseFunction>,
         _context: &Arc<CallContext>,
-        _key: Bytes,
+        key: Bytes,
     ) -> Result<Box<dyn GroupStream>, ScriptError> {
-        Err(none_of_groups())
+        Ok(Box::new(NativeStream::begin(function, key)?))
     }
 
     /// Makes a function without calling it, for a phase that has no inputs. Where functions are only
@@ -188,8 +195,4 @@ pub trait GroupStream: Send {
     /// # Errors
     /// When the function fails.
     async fn finish(self: Box<Self>) -> Result<Reduced, ScriptError>;
-}
-
-fn none_of_groups() -> ScriptError {
-    ScriptError::new(FailureCause::Undefined, "functions of groups do not run here")
 }

@@ -3,8 +3,11 @@
 
 use std::cell::RefCell;
 
-use boa_engine::{JsError, JsNativeError};
+use boa_engine::{JsError, JsNativeError, JsValue};
 
+use super::waiting::Waiting;
+use crate::gather::Gather;
+use crate::native::job::Given;
 use crate::{Effects, FailureCause, LogLine, Row, WriteOp, limits};
 
 /// See the module. One batch of calls is under way in a thread.
@@ -27,6 +30,58 @@ pub(super) enum Target {
     Nothing,
     /// Among the results, as `[key,value]`.
     Rows(Vec<Row>),
+    /// Among pairs.
+    Pairs(Box<Pairs>),
+}
+
+/// Pairs of the batch.
+pub(super) struct Pairs {
+    pub(super) string_keys: bool,
+    /// The number of the input that the function is called with.
+    pub(super) input: u32,
+    pub(super) into: PairsInto,
+}
+
+/// What becomes of pairs.
+pub(super) enum PairsInto {
+    /// They leave as they are, or folded.
+    Gather(Gather),
+    /// They wait for a combiner.
+    Waiting(Waiting),
+}
+
+/// What becomes of emitted pairs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// `emit` throws.
+    None,
+    /// They are results.
+    Rows,
+    /// They are grouped.
+    Keys(PairKind),
+    /// They are grouped by keys that are strings.
+    Strings(PairKind),
+}
+
+/// What of a value is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PairKind {
+    /// Its JSON.
+    Text,
+    /// Its JSON, but numbers as they are.
+    Number,
+    /// A plain copy.
+    Value,
+}
+
+impl PairKind {
+    pub(super) fn keeps_values(self) -> bool {
+        self == Self::Value
+    }
+
+    pub(super) fn takes_numbers(self) -> bool {
+        self == Self::Number
+    }
 }
 
 /// The call under way.
@@ -56,9 +111,18 @@ pub(super) fn close() -> (Effects, Target) {
     (effects, target)
 }
 
-/// About the bytes of what the calls of the batch have asked for.
+/// About the bytes of what the calls of the batch have asked for, and of pairs.
 pub(super) fn bytes() -> usize {
-    BATCH.with_borrow(|batch| batch.bytes)
+    BATCH.with_borrow(|batch| {
+        let pairs = match &batch.target {
+            Target::Pairs(pairs) => match &pairs.into {
+                PairsInto::Gather(gather) => gather.bytes(),
+                PairsInto::Waiting(waiting) => waiting.bytes(),
+            },
+            _ => 0,
+        };
+        batch.bytes + pairs
+    })
 }
 
 /// Begins a call, whose random numbers follow from `seed`.
@@ -85,9 +149,70 @@ pub(super) fn ask_for_end(cause: FailureCause, message: String) {
     });
 }
 
-/// Whether pairs are emitted among the results.
-pub(super) fn emits_rows() -> bool {
-    BATCH.with_borrow(|batch| matches!(batch.target, Target::Rows(_)))
+/// What becomes of emitted pairs.
+pub(super) fn way() -> Way {
+    BATCH.with_borrow(|batch| {
+        let pairs = match &batch.target {
+            Target::Nothing => return Way::None,
+            Target::Rows(_) => return Way::Rows,
+            Target::Pairs(pairs) => pairs,
+        };
+        let kind = match &pairs.into {
+            PairsInto::Waiting(_) => PairKind::Value,
+            PairsInto::Gather(gather) if gather.takes_numbers() => PairKind::Number,
+            PairsInto::Gather(_) => PairKind::Text,
+        };
+        if pairs.string_keys { Way::Strings(kind) } else { Way::Keys(kind) }
+    })
+}
+
+/// Puts another target in the place of the one that there is.
+pub(super) fn redirect(target: Target) -> Target {
+    BATCH.with_borrow_mut(|batch| std::mem::replace(&mut batch.target, target))
+}
+
+/// The pairs that come are of that input.
+pub(super) fn set_input(input: usize) {
+    BATCH.with_borrow_mut(|batch| {
+        if let Target::Pairs(pairs) = &mut batch.target {
+            pairs.input = u32::try_from(input).unwrap_or(u32::MAX);
+        }
+    });
+}
+
+/// Adds a pair.
+pub(super) fn push_pair(key: &[u8], value: Given<'_>) -> Result<(), JsError> {
+    BATCH.with_borrow_mut(|batch| {
+        batch.spend(key.len() + value.bytes())?;
+        let Target::Pairs(pairs) = &mut batch.target else { return Ok(()) };
+        let PairsInto::Gather(gather) = &mut pairs.into else { return Ok(()) };
+        let pushed = gather.push(pairs.input, key, value);
+        pushed.map_err(|error| JsNativeError::typ().with_message(error.message).into())
+    })
+}
+
+/// Adds a pair whose value waits for a combiner, and weighs so much.
+pub(super) fn push_value(key: &[u8], value: JsValue, weight: u64) -> Result<(), JsError> {
+    BATCH.with_borrow_mut(|batch| {
+        batch.spend(key.len() + usize::try_from(weight).unwrap_or(usize::MAX / 2))?;
+        if let Target::Pairs(pairs) = &mut batch.target
+            && let PairsInto::Waiting(waiting) = &mut pairs.into
+        {
+            waiting.push(pairs.input, key, value, weight);
+        }
+        Ok(())
+    })
+}
+
+/// Looks at the pairs that wait for a combiner.
+pub(super) fn with_waiting<T>(look: impl FnOnce(&mut Waiting) -> T) -> Option<T> {
+    BATCH.with_borrow_mut(|batch| match &mut batch.target {
+        Target::Pairs(pairs) => match &mut pairs.into {
+            PairsInto::Waiting(waiting) => Some(look(waiting)),
+            PairsInto::Gather(_) => None,
+        },
+        _ => None,
+    })
 }
 
 /// Adds a result.
@@ -103,22 +228,26 @@ pub(super) fn push_row(row: Row) {
 pub(super) fn take_rows() -> Vec<Row> {
     BATCH.with_borrow_mut(|batch| match &mut batch.target {
         Target::Rows(rows) => std::mem::take(rows),
-        Target::Nothing => Vec::new(),
+        Target::Nothing | Target::Pairs(_) => Vec::new(),
     })
 }
 
 /// Takes so many bytes of what the call may give. Beyond that it has failed, whatever it catches.
 pub(super) fn spend(bytes: usize) -> Result<(), JsError> {
-    BATCH.with_borrow_mut(|batch| {
-        batch.call.touched = true;
-        let Some(left) = batch.call.left.checked_sub(bytes as u64 + 1) else {
-            let message = format!("the call emits and writes more than {} bytes", batch.most);
-            batch.call.end.get_or_insert((FailureCause::ResultSize, message.clone()));
+    BATCH.with_borrow_mut(|batch| batch.spend(bytes))
+}
+
+impl Batch {
+    fn spend(&mut self, bytes: usize) -> Result<(), JsError> {
+        self.call.touched = true;
+        let Some(left) = self.call.left.checked_sub(bytes as u64 + 1) else {
+            let message = format!("the call emits and writes more than {} bytes", self.most);
+            self.call.end.get_or_insert((FailureCause::ResultSize, message.clone()));
             return Err(JsNativeError::range().with_message(message).into());
         };
-        batch.call.left = left;
+        self.call.left = left;
         Ok(())
-    })
+    }
 }
 
 /// Adds to a count.

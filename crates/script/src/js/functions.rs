@@ -9,15 +9,15 @@ use boa_engine::{
 
 use super::method::put_method;
 use super::write::{WriteError, Writer};
-use super::{batch, build, puts};
+use super::{batch, build, emit, puts};
 use crate::json::write_str;
-use crate::{CallContext, FailureCause, LogLevel, LogLine, Row, cut, limits};
+use crate::{CallContext, FailureCause, LogLevel, LogLine, cut, limits};
 
 /// Defines the functions. `stringify` is the engine's own.
 pub(super) fn install(stringify: &JsObject, context: &mut Context) {
     type Body = fn(&JsValue, &[JsValue], &JsObject, &mut Context) -> JsResult<JsValue>;
     let functions: [(&str, usize, Body); 7] = [
-        ("emit", 2, emit),
+        ("emit", 2, emit::emit),
         ("put", 3, puts::put),
         ("del", 2, puts::delete),
         ("count", 1, count),
@@ -62,27 +62,6 @@ pub(super) fn set_context(call: &CallContext, context: &mut Context) -> JsResult
     // What a function has put there in its place, and holds on to, is its own.
     global.insert_property(key, build::plain(value));
     Ok(())
-}
-
-/// `emit(key, value)`.
-fn emit(
-    _: &JsValue,
-    arguments: &[JsValue],
-    stringify: &JsObject,
-    context: &mut Context,
-) -> JsResult<JsValue> {
-    let (key, value) = (arguments.get_or_undefined(0), arguments.get_or_undefined(1));
-    if !batch::emits_rows() {
-        return Err(thrown("emit: only a map and a reduce with \"group\" can emit"));
-    }
-    let mut text = String::from("[");
-    text.push_str(&json(key, stringify, context)?);
-    text.push(',');
-    text.push_str(&json(value, stringify, context)?);
-    text.push(']');
-    batch::spend(text.len())?;
-    batch::push_row(Row::value(text));
-    Ok(JsValue::undefined())
 }
 
 /// `count(name, delta)`.

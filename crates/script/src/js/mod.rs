@@ -9,10 +9,13 @@ mod blame;
 mod build;
 mod builtins;
 mod compile;
+mod emit;
 mod errors;
 mod functions;
 mod garbage;
 mod globals;
+mod grouped;
+mod groups;
 mod method;
 mod old;
 mod places;
@@ -22,6 +25,8 @@ mod puts;
 mod query;
 mod regexp;
 mod results;
+mod stream;
+mod waiting;
 mod write;
 
 use std::sync::Arc;
@@ -41,6 +46,7 @@ use crate::{
 };
 
 pub(crate) use globals::LOG_MARK;
+pub(crate) use stream::More;
 
 /// Runs JavaScript functions in the calling thread, which needs a stack of
 /// [`ScriptLimits::stack_bytes`].

@@ -325,15 +325,25 @@ impl QueryContext {
         })
     }
 
+    /// What the random numbers of a call with a group follow from.
+    pub(super) fn seed_of_key(&self, key: &[u8]) -> u64 {
+        batch::seed(self.entered.seed, [key])
+    }
+
+    /// Reads a value between phases.
+    pub(super) fn read(&mut self, text: &str) -> Result<JsValue, ScriptError> {
+        read(text, &mut self.context)
+    }
+
     /// What the random numbers of a call follow from.
-    fn seed(&self, input: &MapInput) -> u64 {
+    pub(super) fn seed(&self, input: &MapInput) -> u64 {
         let ObjectId { bucket, key } = &input.id;
         let keydata = input.keydata.as_ref().map_or("", |keydata| keydata.0.as_str());
         let parts = [&bucket.bucket_type[..], &bucket.name[..], &key[..], keydata.as_bytes()];
         batch::seed(self.entered.seed, parts)
     }
 
-    fn call_map(
+    pub(super) fn call_map(
         &mut self,
         callable: &Callable,
         input: &MapInput,

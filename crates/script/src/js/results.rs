@@ -28,6 +28,8 @@ pub(super) enum ItemError {
     Thrown(JsError),
     /// One cannot be written.
     Write(WriteError),
+    /// One is not what it has to be.
+    Other(ScriptError),
 }
 
 impl From<JsError> for ItemError {
@@ -133,11 +135,25 @@ impl QueryContext {
     ) -> Result<Vec<Row>, ScriptError> {
         let returned = self.returned(value, may_be_nothing)?;
         if let Returned::Other(value) = &returned {
-            return Err(self.returned_error(value)?.unwrap_or_else(|| not_a_list(value)));
+            return Err(self.not_listed(value)?);
         }
+        self.rows_of(&returned, callable)
+    }
+
+    /// The failure of a function that returned this in place of a list.
+    pub(super) fn not_listed(&mut self, value: &JsValue) -> Result<ScriptError, ScriptError> {
+        Ok(self.returned_error(value)?.unwrap_or_else(|| not_a_list(value)))
+    }
+
+    /// The items of what a function returned, and what it emitted, as text.
+    pub(super) fn rows_of(
+        &mut self,
+        returned: &Returned,
+        callable: &Callable,
+    ) -> Result<Vec<Row>, ScriptError> {
         let Self { context, stringify, result_bytes, .. } = self;
         let mut left = *result_bytes;
-        let taken = admit(&returned, left, context).and_then(|()| {
+        let taken = admit(returned, left, context).and_then(|()| {
             returned.each(context, |item, context| {
                 let mut writer = Writer::new(context, stringify, left);
                 let text = writer.text(&item)?.unwrap_or_else(null);
@@ -160,7 +176,7 @@ impl QueryContext {
         self.values_of(returned, callable)
     }
 
-    fn values_of(
+    pub(super) fn values_of(
         &mut self,
         returned: Returned,
         callable: &Callable,
@@ -169,7 +185,7 @@ impl QueryContext {
             Returned::Nothing => Vec::new(),
             Returned::List(array) => self.plain(|plain| plain.result(&array))?,
             Returned::Other(value) => {
-                return Err(self.returned_error(&value)?.unwrap_or_else(|| not_a_list(&value)));
+                return Err(self.not_listed(&value)?);
             }
             returned @ Returned::Iterator(_) => {
                 let (mut items, mut left) = (Vec::new(), self.result_bytes);
@@ -218,6 +234,7 @@ impl QueryContext {
         match error {
             ItemError::Thrown(error) => self.threw(&error, callable),
             ItemError::Write(error) => writing(error, self.result_bytes, &mut self.context),
+            ItemError::Other(error) => error,
         }
     }
 

@@ -5,8 +5,11 @@
 //! JavaScript gives, or fails where that might differ or throw: the caller then asks a worker.
 
 mod erlang;
+mod groups;
 mod kind;
 mod riak;
+
+pub(crate) mod job;
 
 use crate::json::{self, ReadError, Value};
 use crate::reduce::{Called, Timer, weight};
@@ -15,9 +18,11 @@ use crate::{
     ReduceTiming, Row, Runtime, ScriptError, limits,
 };
 use erlang::Erlang;
+use job::Job;
 use kind::bad_argument;
 use riak::Riak;
 
+pub use groups::{Folding, combine_groups, fold_stream, map_pairs, reduce_groups};
 pub use kind::{Kind, MODULE};
 
 /// What the Erlang-named built-in is for; `None` when there is no such function.
@@ -25,20 +30,34 @@ pub fn known(module: &str, function: &str) -> Option<Kind> {
     Erlang::find(module, function).map(Erlang::kind)
 }
 
-/// Whether the function can run here: Erlang-named built-ins always do, JavaScript only by the name
-/// of a known function that does not evaluate its argument.
+/// Whether the function can run here: Erlang-named built-ins and those of `Job` always do, JavaScript
+/// only by the name of a known function that does not evaluate its argument.
 pub fn runs(function: &PhaseFunction) -> bool {
     Native::find(function).is_some()
+}
+
+/// Whether the function runs here and nowhere else: an Erlang-named built-in, or one of `Job`.
+pub fn is_only_here(function: &PhaseFunction) -> bool {
+    matches!(function.function, Function::Erlang { .. }) || Job::find(function).is_some()
+}
+
+/// Whether the function is one of `Job`, which can combine and reduce groups.
+pub fn is_job(function: &PhaseFunction) -> bool {
+    Job::find(function).is_some()
 }
 
 #[derive(Debug, Clone, Copy)]
 enum Native {
     Erlang(Erlang),
     Riak(Riak),
+    Job(Job),
 }
 
 impl Native {
     fn find(function: &PhaseFunction) -> Option<Self> {
+        if let Some(job) = Job::find(function) {
+            return Some(Self::Job(job));
+        }
         let name = match &function.function {
             Function::Erlang { module, function } => {
                 return Erlang::find(module, function).map(Self::Erlang);
@@ -67,6 +86,8 @@ impl Native {
         let fits = match native {
             Self::Erlang(function) => function.kind() == kind,
             Self::Riak(function) => function.kind() == kind,
+            Self::Job(job) if kind == Kind::Reduce => return Err(job.needs_group()),
+            Self::Job(_) => true,
         };
         if fits {
             Ok(native)
@@ -84,6 +105,7 @@ impl Native {
         match self {
             Self::Erlang(function) => function.map(input, arg, binary),
             Self::Riak(function) => function.map(input, arg, binary),
+            Self::Job(job) => Err(job.needs_group()),
         }
     }
 
@@ -92,6 +114,7 @@ impl Native {
         let results = match self {
             Self::Erlang(function) => function.reduce(items),
             Self::Riak(function) => function.reduce(items, arg),
+            Self::Job(job) => Err(job.needs_group()),
         }?;
         let weight = results.iter().map(|value| weight(value.bytes())).sum();
         Ok((results, weight))
@@ -177,6 +200,9 @@ impl Runtime for NativeRuntime {
         function: &PhaseFunction,
         inputs: Vec<MapInput>,
     ) -> Result<Vec<Vec<Row>>, ScriptError> {
+        if let Some(map) = job::MapJob::find(function)? {
+            return crate::map_batch(&inputs, || 0, |_, input| map.rows(input));
+        }
         let native = Native::require(function, Kind::Map)?;
         let arg = argument(function)?;
         crate::map_batch(&inputs, || 0, |_, input| native.map(input, arg.as_ref(), function.binary))
