@@ -31,3 +31,35 @@ pub const BLOCK_BYTES: usize = 32 << 10;
 
 const _: () = assert!(ORDER_BYTES < u16::MAX as usize);
 const _: () = assert!(2 * (VALUE_BYTES + KEY_BYTES + BLOCK_BYTES) < u32::MAX as usize);
+
+/// Longest segment, in bytes: a page of a run makes much shorter ones, and a merge of all that a
+/// partition has is as long as its disk.
+pub const SEGMENT_BYTES: u64 = 1 << 40;
+
+/// Pieces of a segment are put together in memory up to so many bytes, so that files get few and
+/// long writes.
+pub const PART_BYTES: usize = 1 << 20;
+
+/// What a segment needs of memory beside its bytes, about: its name, its place in the list, its
+/// parts.
+pub const SEGMENT_MEMORY: u64 = 256;
+
+/// When memory is used up, at the least so many bytes of it are written to a file.
+pub const SPILL_BYTES: u64 = 8 << 20;
+
+/// Memory of a node for the segments of all queries unless the configuration says otherwise, in
+/// bytes.
+pub const STORE_MEMORY_BYTES: u64 = 256 << 20;
+
+/// Disk of a node for the segments of all queries unless the configuration says otherwise, in bytes.
+pub const STORE_DISK_BYTES: u64 = 64 << 30;
+
+/// Most segments that a merge reads at once: a block of each is in memory, and each record costs a
+/// comparison for every doubling.
+pub const MERGE_SEGMENTS: usize = 256;
+
+/// Memory of a merge for reading its segments, in bytes: as many blocks of the usual size as it may
+/// read segments, twice, and room for some that are longer.
+pub const MERGE_BYTES: u64 = 32 << 20;
+
+const _: () = assert!(MERGE_BYTES > 2 * (MERGE_SEGMENTS * BLOCK_BYTES) as u64);
