@@ -1,0 +1,60 @@
+"""A client of mapring, a distributed key-value store with MapReduce built in.
+
+from mapring import connect, emit, map_reduce
+
+conn = connect("http://localhost:8098")
+conn.bucket("people").put("1", {"name": "Ann", "age": 30})
+"""
+
+from . import query
+from .answer import Results, ResultStream
+from .connection import Connection, connect
+from .errors import (
+    AnswerTooLarge,
+    BadRequest,
+    Conflict,
+    ConnectionLost,
+    HttpError,
+    MapringError,
+    NotFound,
+    QueryError,
+    QueryTimeout,
+    RequestTimeout,
+    SiblingsError,
+    TooLarge,
+    TranslationError,
+    Unavailable,
+    Unreachable,
+)
+from .mapreduce import Output, emit, map_reduce
+from .objects import Bucket, Link, Object, Value
+
+__all__ = [
+    "AnswerTooLarge",
+    "BadRequest",
+    "Bucket",
+    "Conflict",
+    "Connection",
+    "ConnectionLost",
+    "HttpError",
+    "Link",
+    "MapringError",
+    "NotFound",
+    "Object",
+    "Output",
+    "QueryError",
+    "QueryTimeout",
+    "RequestTimeout",
+    "ResultStream",
+    "Results",
+    "SiblingsError",
+    "TooLarge",
+    "TranslationError",
+    "Unavailable",
+    "Unreachable",
+    "Value",
+    "connect",
+    "emit",
+    "map_reduce",
+    "query",
+]
