@@ -200,14 +200,16 @@ class Connection:
         headers = [("Content-Type", "application/json"), ("Accept", accept)]
         milliseconds = made["timeout"]
         seconds = milliseconds / 1000 if isinstance(milliseconds, (int, float)) else self.timeout
-        # A query that stores something may have done so before the connection broke.
+        # A query that stores its results may have done so before the connection broke.
+        output = made.get("output")
+        stores = isinstance(output, Mapping) and "bucket" in output
         try:
             return self.transport.request(
                 "POST",
                 f"/mapred{options}",
                 headers,
                 body,
-                twice="output" not in made,
+                twice=not stores,
                 timeout=seconds,
             )
         except HttpError as error:
