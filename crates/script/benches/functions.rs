@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use mapring_script::js::JsRuntime;
 use mapring_script::native::NativeRuntime;
 use mapring_script::{
-    Binary, Function, MapInput, PhaseFunction, ReduceState, ReduceTiming, Row, Runtime,
-    ScriptLimits,
+    Binary, Combiner, Function, Grouping, MapInput, PhaseFunction, ReduceState, ReduceTiming, Row,
+    Runtime, ScriptLimits,
 };
 use mapring_types::{
     ActorId, BucketId, Dot, Metadata, Object, ObjectId, Record, Sibling, VersionVector,
@@ -200,6 +200,15 @@ impl Bench {
         print(self.only.as_deref(), name, BATCH, call);
     }
 
+    /// A map whose results are grouped, with a combiner or without.
+    fn pairs(&mut self, name: &str, function: &PhaseFunction, combine: Option<PhaseFunction>) {
+        let batch: Vec<MapInput> = (0..BATCH).map(|at| input(&words(at))).collect();
+        let combine = combine.map(Combiner::new);
+        let grouping = Grouping { combine, ..Grouping::default() };
+        let call = || self.js.map_pairs(1, function, &grouping, &batch).unwrap();
+        print(self.only.as_deref(), name, BATCH, call);
+    }
+
     /// A loop in one call.
     fn steps(&mut self, name: &str, count: usize, body: &str) {
         let mut text = body.to_owned();
@@ -260,6 +269,16 @@ fn run(only: Option<String>) {
     bench.map("js words by match, 120 words", &source(COUNT_BY_MATCH), words);
     bench.map("js words by split, 120 words", &source(COUNT_BY_SPLIT), words);
     bench.map("js words of the tutorial, 120 words", &source(TUTORIAL), words);
+    let split =
+        source("function (v) { for (const w of v.values[0].data.split(' ')) {} return []; }");
+    bench.map("js grouped: the loop alone, 120 words", &split, words);
+    let emit = source("function (v) { for (const w of v.values[0].data.split(' ')) emit(w, 1); }");
+    bench.map("js grouped: emit as results, 120 words", &emit, words);
+    bench.pairs("js grouped: emit, 120 words", &emit, None);
+    bench.pairs("js grouped: emit and Job.sum, 120 words", &emit, Some(named("Job.sum")));
+    let sum =
+        "function (k, f, o) { return [f.concat(o).reduce(function (a, b) { return a + b; }, 0)]; }";
+    bench.pairs("js grouped: emit and a combiner, 120 words", &emit, Some(source(sum)));
     let replace = source(r"function (v) { return [v.values[0].data.replace(/[aeiou]/g, '')]; }");
     bench.map("js replace(/[aeiou]/g), 120 words", &replace, words);
     let test = source(r"function (v) { return [/zebra/.test(v.values[0].data)]; }");

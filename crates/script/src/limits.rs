@@ -69,6 +69,10 @@ pub const SORT_ITEMS: usize = 8 << 20;
 /// threshold, so that it would come far too late.
 pub const COLLECT_BYTES: u64 = 64 << 20;
 
+/// While the values of a group come to a call, garbage is collected after so many bytes of them: the
+/// call may take hours, and nothing else looks meanwhile.
+pub const STREAM_COLLECT_BYTES: usize = 16 << 20;
+
 /// A collection comes after so many bytes of lists and texts that methods of arrays and texts made,
 /// or later, up to [`COLLECT_BYTES`], where one takes long.
 pub const MADE_BYTES: usize = 4 << 20;

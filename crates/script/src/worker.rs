@@ -22,7 +22,7 @@ use crate::progress::Progress;
 use crate::protocol::{self, Request, Response, VERSION};
 use crate::{
     CombineError, Combined, CombinedGroups, Effects, FailureCause, Mapped, MappedPairs, Reduced,
-    Runtime, ScriptError, ScriptLimits, limits,
+    Row, Runtime, ScriptError, ScriptLimits, limits,
 };
 
 /// What begins a line of user code on the worker's standard error.
@@ -225,10 +225,7 @@ fn answer(runtime: &mut JsRuntime, link: &Link, request: Request) -> Option<Resp
         Request::Map { query, function, context, inputs } => {
             runtime.enter(context);
             let results = runtime.map(query, &function, inputs);
-            results.map(|results| {
-                let effects = runtime.take_effects();
-                Response::Mapped(Mapped { results, effects, handled: None })
-            })
+            results.map(|results| mapped(runtime, results))
         }
         Request::Combine { query, function, context, inputs, reduce } => {
             runtime.enter(context);
@@ -245,8 +242,8 @@ fn answer(runtime: &mut JsRuntime, link: &Link, request: Request) -> Option<Resp
             runtime.enter(context);
             match runtime.map_pairs(query, &function, &grouping, &inputs) {
                 Ok(pairs) => {
-                    let effects = runtime.take_effects();
-                    Ok(Response::Pairs(MappedPairs { effects, ..pairs }))
+                    let (effects, handled) = (runtime.take_effects(), runtime.take_handled());
+                    Ok(Response::Pairs(MappedPairs { effects, handled, ..pairs }))
                 }
                 Err(CombineError::Map(error)) => Err(error),
                 Err(CombineError::Reduce(error)) => Ok(Response::ReduceFailed(error)),
@@ -261,10 +258,8 @@ fn answer(runtime: &mut JsRuntime, link: &Link, request: Request) -> Option<Resp
         }
         Request::ReduceGroups { query, function, values, context, groups } => {
             runtime.enter(context);
-            runtime.reduce_groups(query, &function, values, groups).map(|results| {
-                let effects = runtime.take_effects();
-                Response::Mapped(Mapped { results, effects, handled: None })
-            })
+            let results = runtime.reduce_groups(query, &function, values, groups);
+            results.map(|results| mapped(runtime, results))
         }
         Request::StreamOpen { query, function, context, key } => {
             runtime.enter(context);
@@ -293,6 +288,12 @@ fn answer(runtime: &mut JsRuntime, link: &Link, request: Request) -> Option<Resp
         }
     };
     Some(response.unwrap_or_else(Response::Failed))
+}
+
+/// Results with what the calls left beside them.
+fn mapped(runtime: &mut JsRuntime, results: Vec<Vec<Row>>) -> Response {
+    let (effects, handled) = (runtime.take_effects(), runtime.take_handled());
+    Response::Mapped(Mapped { results, effects, handled })
 }
 
 /// A panic of the interpreter. Functions bring it about (a comparator that contradicts itself, for

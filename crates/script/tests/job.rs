@@ -53,7 +53,7 @@ fn groups_are_reduced() {
     reduces("Job.max", None, &["3", "\"a\"", "2"], &[r#"["k","a"]"#]);
     reduces("Job.max", None, &["null", "null"], &[r#"["k",null]"#]);
     reduces("Job.mean", None, &["1", "2", "null", "6"], &[r#"["k",3]"#]);
-    reduces("Job.mean", None, &["0.1", "0.2"], &[r#"["k",0.15]"#]);
+    reduces("Job.mean", None, &["0.25", "0.5"], &[r#"["k",0.375]"#]);
     reduces("Job.mean", None, &["null"], &[r#"["k",null]"#]);
     reduces(
         "Job.distinct",

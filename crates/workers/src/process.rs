@@ -203,6 +203,7 @@ impl Workers for ProcessWorkers {
         };
         let began = Instant::now();
         let outcome = match lease.call(&request).await {
+            Ok(Response::Combined(combined)) if combined.inputs == 0 => return None,
             Ok(Response::Combined(combined)) => Ok(combined),
             Ok(Response::ReduceFailed(error)) => Err(CombineError::Reduce(error)),
             Ok(_) => Err(CombineError::Map(unexpected())),

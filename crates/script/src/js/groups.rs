@@ -8,7 +8,7 @@ use mapring_shuffle::Pairs;
 use super::JsRuntime;
 use super::batch::{self, PairsInto, Target};
 use super::grouped::GroupValues;
-use super::query::Callable;
+use super::query::{Callable, Role};
 use super::stream::{self, More};
 use super::waiting::{Waiting, WaitingGroup};
 use crate::gather::Gather;
@@ -42,7 +42,7 @@ impl JsRuntime {
         let (map, ready, into) = {
             let _compiling = progress.call(None);
             let context = self.context(query).map_err(CombineError::Map)?;
-            let map = context.function(&function.function).map_err(CombineError::Map)?;
+            let map = context.function(&function.function, Role::Map).map_err(CombineError::Map)?;
             let (ready, into) =
                 self.combiner(query, grouping.combine.as_ref()).map_err(CombineError::Reduce)?;
             (map, ready, into)
@@ -50,6 +50,7 @@ impl JsRuntime {
         let pairs = batch::Pairs { string_keys: grouping.string_keys, input: 0, into };
         let target = Target::Pairs(Box::new(pairs));
         self.batch(target, |this| {
+            let begun = this.begin(query, &map).map_err(CombineError::Map)?;
             let mut done = 0;
             for (at, input) in inputs.iter().enumerate() {
                 batch::set_input(at);
@@ -63,6 +64,7 @@ impl JsRuntime {
                     break;
                 }
             }
+            this.end(query, &map, begun, done == inputs.len()).map_err(CombineError::Map)?;
             this.gathered(query, ready.as_ref(), done).map_err(CombineError::Reduce)
         })
     }
@@ -79,7 +81,7 @@ impl JsRuntime {
         if let Some(fold) = Fold::find(&combiner.function)? {
             return Ok((None, PairsInto::Gather(Gather::new(Some(fold)))));
         }
-        let callable = self.context(query)?.function(&combiner.function.function)?;
+        let callable = self.context(query)?.function(&combiner.function.function, Role::Combine)?;
         let batch = usize::try_from(combiner.batch).unwrap_or(usize::MAX);
         Ok((Some(Ready { callable, combiner }), PairsInto::Waiting(Waiting::new(batch))))
     }
@@ -190,7 +192,7 @@ impl JsRuntime {
         let progress = self.progress.clone();
         let callable = {
             let _compiling = progress.call(None);
-            self.context(query)?.function(&combiner.function.function)?
+            self.context(query)?.function(&combiner.function.function, Role::Combine)?
         };
         let ready = Ready { callable, combiner };
         self.batch(Target::Nothing, |this| {
@@ -239,10 +241,11 @@ impl JsRuntime {
         let progress = self.progress.clone();
         let callable = {
             let _compiling = progress.call(None);
-            self.context(query)?.function(&function.function)?
+            self.context(query)?.function(&function.function, Role::Reduce)?
         };
         self.batch(Target::Rows(Vec::new()), |this| {
-            let (mut out, mut bytes) = (Vec::with_capacity(groups.len()), 0);
+            let begun = this.begin(query, &callable)?;
+            let (mut out, mut bytes, given) = (Vec::new(), 0, groups.len());
             for (at, group) in groups.into_iter().enumerate() {
                 let _call = progress.call(Some(at));
                 this.garbage.count(group.bytes());
@@ -257,6 +260,7 @@ impl JsRuntime {
                     break;
                 }
             }
+            this.end(query, &callable, begun, out.len() == given)?;
             Ok(out)
         })
     }
@@ -295,7 +299,7 @@ impl JsRuntime {
     ) -> Result<Vec<Row>, ScriptError> {
         let progress = self.progress.clone();
         let _call = progress.call(None);
-        let callable = self.context(query)?.function(&function.function)?;
+        let callable = self.context(query)?.function(&function.function, Role::Reduce)?;
         let results = self.batch(Target::Rows(Vec::new()), |this| {
             stream::open(Vec::new(), Some(more));
             let context = this.context(query)?;

@@ -16,6 +16,7 @@ mod garbage;
 mod globals;
 mod grouped;
 mod groups;
+mod handler;
 mod method;
 mod old;
 mod places;
@@ -35,14 +36,14 @@ use std::time::{Duration, Instant};
 use batch::Target;
 use garbage::Garbage;
 use plain::{Item, Weighed};
-use query::{Callable, QueryContext};
+use query::{Callable, QueryContext, Role};
 
 use crate::library::Library;
 use crate::progress::Progress;
 use crate::reduce::{Parts, Timer};
 use crate::{
-    CallContext, CombineError, Combined, Effects, FailureCause, MapInput, PhaseFunction, QueryTag,
-    ReduceState, ReduceTiming, Row, Runtime, ScriptError, ScriptLimits, limits, object,
+    CallContext, CombineError, Combined, Effects, FailureCause, Handled, MapInput, PhaseFunction,
+    QueryTag, ReduceState, ReduceTiming, Row, Runtime, ScriptError, ScriptLimits, limits, object,
 };
 
 pub(crate) use globals::LOG_MARK;
@@ -62,6 +63,8 @@ pub struct JsRuntime {
     call: Arc<CallContext>,
     /// What calls have asked for that nobody has taken.
     effects: Effects,
+    /// What the last batch of a function that is an object left.
+    handled: Option<Handled>,
 }
 
 struct Reduce {
@@ -88,6 +91,7 @@ impl JsRuntime {
             progress,
             call: Arc::default(),
             effects: Effects::default(),
+            handled: None,
         }
     }
 
@@ -104,12 +108,18 @@ impl JsRuntime {
         std::mem::take(&mut self.effects)
     }
 
+    /// What the last batch left of a function that is an object with a state; `None` of others.
+    pub fn take_handled(&mut self) -> Option<Handled> {
+        self.handled.take()
+    }
+
     /// Makes a batch of calls, with what belongs to it. What a batch that fails has asked for is gone.
     fn batch<T, E>(
         &mut self,
         target: Target,
         calls: impl FnOnce(&mut Self) -> Result<T, E>,
     ) -> Result<T, E> {
+        self.handled = None;
         batch::open(target, self.limits.result_bytes);
         let result = calls(self);
         let (effects, _) = batch::close();
@@ -136,6 +146,31 @@ impl JsRuntime {
     fn new_context(&self, query: QueryTag) -> Result<QueryContext, ScriptError> {
         let ScriptLimits { stack_bytes, result_bytes, .. } = self.limits;
         QueryContext::new(query, stack_bytes, result_bytes, &self.library)
+    }
+
+    /// Begins what begins with a batch.
+    fn begin(
+        &mut self,
+        query: QueryTag,
+        callable: &Callable,
+    ) -> Result<Option<Vec<Row>>, ScriptError> {
+        let progress = self.progress.clone();
+        let _call = progress.call(None);
+        self.context(query)?.begin_batch(callable)
+    }
+
+    /// Ends what ends with a batch, if `all` of it was taken.
+    fn end(
+        &mut self,
+        query: QueryTag,
+        callable: &Callable,
+        begun: Option<Vec<Row>>,
+        all: bool,
+    ) -> Result<(), ScriptError> {
+        let progress = self.progress.clone();
+        let _call = progress.call(None);
+        self.handled = self.context(query)?.end_batch(callable, begun, all)?;
+        Ok(())
     }
 
     /// Forgets the reduce under way, if there is one.
@@ -231,7 +266,8 @@ impl JsRuntime {
 
     /// Calls a map function on the inputs, and a reduce function on the results where there are
     /// enough of them: what it gives takes their place. The reduce under way has no part in this.
-    /// It may end before the inputs do, after at least one, when much is held.
+    /// It may end before the inputs do, after at least one, when much is held. With none mapped nothing
+    /// was done: a map function that is an object with a state must be called by itself.
     ///
     /// # Errors
     /// The first failure: of which function, and for a map with its input's number.
@@ -258,10 +294,13 @@ impl JsRuntime {
         let [map, fold] = {
             let _compiling = progress.call(None);
             let context = self.context(query).map_err(CombineError::Map)?;
-            let map = context.function(&function.function).map_err(CombineError::Map)?;
-            let fold = context.function(&reduce.function).map_err(CombineError::Reduce)?;
-            [map, fold]
+            let map = context.function(&function.function, Role::Map).map_err(CombineError::Map)?;
+            let fold = context.function(&reduce.function, Role::Reduce);
+            [map, fold.map_err(CombineError::Reduce)?]
         };
+        if map.handler.is_some() {
+            return Ok(Combined::default());
+        }
         let mut timer = self.timer(ReduceTiming::Adaptive, Parts::default());
         let mut combined = Combined::default();
         // Too few are not worth a call, and leave the function all those that Riak would make.
@@ -389,17 +428,20 @@ impl Runtime for JsRuntime {
         let call = self.progress.clone();
         let callable = {
             let _compiling = call.call(None);
-            self.context(query)?.function(&function.function)?
+            self.context(query)?.function(&function.function, Role::Map)?
         };
         self.batch(Target::Rows(Vec::new()), |this| {
-            crate::map_batch(&inputs, batch::bytes, |at, input| {
+            let begun = this.begin(query, &callable)?;
+            let results = crate::map_batch(&inputs, batch::bytes, |at, input| {
                 let _call = call.call(Some(at));
                 this.garbage.count(input.record.as_ref().map_or(0, mapring_types::Record::len));
                 let began = Instant::now();
                 let result = this.map_one(query, &callable, function, input);
                 this.garbage.look(began);
                 result
-            })
+            })?;
+            this.end(query, &callable, begun, results.len() == inputs.len())?;
+            Ok(results)
         })
     }
 
@@ -414,7 +456,7 @@ impl Runtime for JsRuntime {
         let progress = self.progress.clone();
         let _call = progress.call(None);
         let context = self.context(query)?;
-        let callable = context.function(&function.function)?;
+        let callable = context.function(&function.function, Role::Reduce)?;
         let accumulator = context.read_items(&state.accumulator)?;
         let weighs = accumulator.iter().map(|(_, weight)| weight).sum();
         let accumulator = accumulator.into_iter().map(|(item, _)| item).collect();

@@ -36,6 +36,28 @@ pub(super) struct Callable {
     this: JsValue,
     /// The text that it was made of, unless that is a file of the library.
     source: Option<Rc<Text>>,
+    /// The object that it is a method of, where the source is one, and what its `state` was at first.
+    pub(super) handler: Option<(JsObject, JsonText)>,
+}
+
+/// What a function is for: where a source is an object, the method of this name is the function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    Map,
+    Combine,
+    /// A reduce; or it is only looked whether there is a function.
+    Reduce,
+}
+
+impl Role {
+    /// The methods to look for, in this order.
+    pub(super) fn methods(self) -> &'static [&'static str] {
+        match self {
+            Self::Map => &["map"],
+            Self::Combine => &["combine"],
+            Self::Reduce => &["reduce", "map", "combine"],
+        }
+    }
 }
 
 /// The text of a function as it was written, and what that was made where it was mended.
@@ -62,7 +84,7 @@ pub(super) struct QueryContext {
     pub(super) context: Context,
     pub(super) stringify: JsObject,
     factory: JsObject,
-    compiled: Vec<(Function, Callable)>,
+    compiled: Vec<((Function, Role), Callable)>,
     usual: Usual,
     pub(super) result_bytes: u64,
     /// What `ctx` shows.
@@ -134,6 +156,11 @@ impl QueryContext {
         })
     }
 
+    /// Where the calls belong.
+    pub(super) fn entered(&self) -> &CallContext {
+        &self.entered
+    }
+
     /// Makes `ctx` show where the calls that follow belong.
     pub(super) fn enter(&mut self, call: &Arc<CallContext>) -> Result<(), ScriptError> {
         if Arc::ptr_eq(&self.entered, call) {
@@ -146,16 +173,21 @@ impl QueryContext {
     }
 
     /// The function, compiled at its first use.
-    pub(super) fn function(&mut self, function: &Function) -> Result<Callable, ScriptError> {
-        if let Some((_, callable)) = self.compiled.iter().find(|(known, _)| known == function) {
+    pub(super) fn function(
+        &mut self,
+        function: &Function,
+        role: Role,
+    ) -> Result<Callable, ScriptError> {
+        let is_known = |known: &(Function, Role)| known.0 == *function && known.1 == role;
+        if let Some((_, callable)) = self.compiled.iter().find(|(known, _)| is_known(known)) {
             return Ok(callable.clone());
         }
         let callable = match function {
-            Function::Source(source) => self.evaluate(source, None),
-            Function::Stored { object, source } => self.evaluate(source, Some(object)),
-            Function::Named(path) if is_path(path) => self.named(path),
+            Function::Source(source) => self.evaluate(source, None, role),
+            Function::Stored { object, source } => self.evaluate(source, Some(object), role),
+            Function::Named(path) if is_path(path) => self.named(path, role),
             // Riak's call has the name where a source stands, so that it may be any expression.
-            Function::Named(source) => self.evaluate(source, None),
+            Function::Named(source) => self.evaluate(source, None, role),
             Function::Erlang { module, function } => {
                 let message = format!("{module}:{function} is not a JavaScript function");
                 return Err(ScriptError::new(FailureCause::Undefined, message));
@@ -168,17 +200,22 @@ impl QueryContext {
         if self.compiled.len() >= limits::COMPILED {
             self.compiled.clear();
         }
-        self.compiled.push((function.clone(), callable.clone()));
+        self.compiled.push(((function.clone(), role), callable.clone()));
         Ok(callable)
     }
 
     /// A source stands where Riak's call has it: as an expression. After `0,` on a line of its own
     /// a bare function is one, and trailing semicolons and comments do no harm. Sources of several
     /// statements that end with a function are accepted too.
-    fn evaluate(&mut self, source: &str, object: Option<&str>) -> Result<Callable, ScriptError> {
+    fn evaluate(
+        &mut self,
+        source: &str,
+        object: Option<&str>,
+        role: Role,
+    ) -> Result<Callable, ScriptError> {
         let path = source.trim().trim_end_matches(';').trim_end();
         if is_path(path) {
-            return self.named(path);
+            return self.named(path, role);
         }
         let file = path_of(object);
         let compiled = compile(source, &file, &FORMS, Place::Expression, &mut self.context)?;
@@ -191,14 +228,14 @@ impl QueryContext {
                 return Err(self.explained(failure, &error, Some(&text)));
             }
         };
-        match self.callable(&value, JsValue::undefined(), "the source") {
+        match self.callable(&value, JsValue::undefined(), "the source", role) {
             Ok(callable) => Ok(Callable { source: Some(Rc::new(text)), ..callable }),
             Err(error) => Err(fault.unwrap_or(error)),
         }
     }
 
     /// The function that a path of names leads to, to be called as a member of what it is in.
-    fn named(&mut self, path: &str) -> Result<Callable, ScriptError> {
+    fn named(&mut self, path: &str, role: Role) -> Result<Callable, ScriptError> {
         let undefined =
             || ScriptError::new(FailureCause::Undefined, format!("{path} is not defined"));
         let mut names = path.split('.');
@@ -213,7 +250,7 @@ impl QueryContext {
         if value.is_undefined() {
             return Err(undefined());
         }
-        self.callable(&value, this, path)
+        self.callable(&value, this, path, role)
     }
 
     /// What a name stands for in the outermost scope, where `const`, `let` and `class` put names that
@@ -287,14 +324,19 @@ impl QueryContext {
         value: &JsValue,
         this: JsValue,
         what: &str,
+        role: Role,
     ) -> Result<Callable, ScriptError> {
-        match value.as_callable() {
-            Some(function) => Ok(Callable { function, this, source: None }),
-            None => {
-                let message = format!("{what} is not a function but {}", kind(value));
-                Err(ScriptError::new(FailureCause::Syntax, message))
-            }
+        if let Some(function) = value.as_callable() {
+            return Ok(Callable { function, this, source: None, handler: None });
         }
+        if let Some(object) = value.as_object()
+            && let Some((function, state)) = self.method(&object, role)?
+        {
+            let handler = Some((object, state));
+            return Ok(Callable { function, this: value.clone(), source: None, handler });
+        }
+        let message = format!("{what} is not a function but {}", kind(value));
+        Err(ScriptError::new(FailureCause::Syntax, message))
     }
 
     /// Calls a map function on a stored object; gives the results as text.

@@ -74,7 +74,7 @@ fn next(number: u64, context: &mut Context) -> JsResult<Option<JsValue>> {
                 return (None, stream.more.take(), false);
             };
             stream.volume += value.0.len();
-            let full = stream.volume as u64 >= limits::COLLECT_BYTES;
+            let full = stream.volume >= limits::STREAM_COLLECT_BYTES;
             if full {
                 stream.volume = 0;
             }
