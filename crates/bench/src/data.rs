@@ -70,9 +70,31 @@ const VOCABULARY: f64 = 6_500.0;
 
 /// A page of a book: some words come everywhere and most hardly ever, as Zipf found.
 pub(crate) fn page(number: u64) -> String {
+    prose(number, PAGE_WORDS)
+}
+
+/// As [`text`], with the words of a book.
+pub(crate) fn essay(number: u64) -> String {
+    prose(number, TEXT_WORDS)
+}
+
+/// A JSON document of some 200 bytes with a field `kN` for some N, which has N different values at
+/// most.
+pub(crate) fn keyed(number: u64) -> String {
+    let key = |keys: u64| format!("k{:06}", number * 7_919 % keys);
+    format!(
+        r#"{{"id":"order-{number:08}","n":{number},"k10":"{}","k1000":"{}","k1000000":"{}","tags":["new","paid","by mail"],"open":{},"note":"to be left with the neighbour at number seven"}}"#,
+        key(10),
+        key(1_000),
+        key(1_000_000),
+        number.is_multiple_of(2)
+    )
+}
+
+fn prose(number: u64, count: u64) -> String {
     let mut state = number.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(1);
     let mut words = Vec::new();
-    for _ in 0..PAGE_WORDS {
+    for _ in 0..count {
         // A generator of xorshift's kind is enough to draw words.
         state ^= state << 13;
         state ^= state >> 7;
@@ -171,6 +193,11 @@ mod tests {
             let parsed: serde_json::Value = serde_json::from_str(&document).unwrap();
             assert_eq!(parsed["n"], number);
             assert_eq!(text(number).split(' ').count() as u64, TEXT_WORDS);
+            assert_eq!(essay(number).split(' ').count() as u64, TEXT_WORDS);
+            let keyed = keyed(number);
+            assert!((180..=230).contains(&keyed.len()), "{}: {keyed}", keyed.len());
+            let parsed: serde_json::Value = serde_json::from_str(&keyed).unwrap();
+            assert_eq!(parsed["k1000000"], format!("k{:06}", number * 7_919 % 1_000_000));
         }
     }
 

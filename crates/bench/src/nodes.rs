@@ -31,6 +31,8 @@ pub(crate) struct Node {
     http: String,
     cluster: String,
     join: Option<String>,
+    /// Settings by environment variable, from its next start on.
+    pub(crate) settings: Vec<(&'static str, String)>,
     pub(crate) client: Client,
     running: Option<(Child, Option<ChildStdin>)>,
 }
@@ -83,6 +85,17 @@ impl Nodes {
         urls.collect::<Vec<_>>().join(",")
     }
 
+    /// A client of each node.
+    pub(crate) fn clients(&self) -> impl Iterator<Item = &Client> {
+        self.nodes.iter().map(|node| &node.client)
+    }
+
+    /// The process of each node that runs.
+    pub(crate) fn processes(&self) -> Vec<u32> {
+        let of_node = |node: &Node| node.running.as_ref().and_then(|(child, _)| child.id());
+        self.nodes.iter().filter_map(of_node).collect()
+    }
+
     /// Where files may lie that go with the nodes.
     pub(crate) fn directory(&self) -> &Path {
         self.directory.path()
@@ -110,6 +123,7 @@ impl Node {
             http,
             name,
             join,
+            settings: Vec::new(),
             running: None,
         })
     }
@@ -133,6 +147,7 @@ impl Node {
             }
         }
         command
+            .envs(self.settings.iter().map(|(name, value)| (name, value)))
             .args(["server", "--stop-at-end-of-input", "--node-name", &self.name, "--data-dir"])
             .arg(&self.data)
             .args(["--http", &self.http, "--cluster", &self.cluster])

@@ -17,6 +17,21 @@ pub(crate) struct Plan {
     pub(crate) texts: u64,
     /// The numbers of objects that a cost per object is compared for.
     pub(crate) flat: Vec<u64>,
+    /// What is grouped by key.
+    pub(crate) group: GroupPlan,
+}
+
+/// How much is grouped by key.
+#[derive(Debug, Clone)]
+pub(crate) struct GroupPlan {
+    /// Texts whose words are counted.
+    pub(crate) texts: u64,
+    /// Documents a field of which is added up.
+    pub(crate) documents: u64,
+    /// Pairs of a query that is larger than memory, a whole number for each key.
+    pub(crate) pairs: u64,
+    /// Keys of these pairs.
+    pub(crate) keys: u64,
 }
 
 /// Bytes of the objects that are read, written and scanned.
@@ -52,6 +67,7 @@ impl Plan {
                 objects: 20_000,
                 texts: 2_000,
                 flat,
+                group: GroupPlan { texts: 5_000, documents: 50_000, pairs: 500_000, keys: 100_000 },
             }
         } else {
             Self {
@@ -61,6 +77,12 @@ impl Plan {
                 objects: 100_000,
                 texts: 10_000,
                 flat,
+                group: GroupPlan {
+                    texts: 100_000,
+                    documents: 1_000_000,
+                    pairs: 50_000_000,
+                    keys: 10_000_000,
+                },
             }
         }
     }

@@ -89,7 +89,6 @@ fn documents(objects: u64) -> Case {
 }
 
 fn words(objects: u64) -> Case {
-    let (map, reduce) = (quoted(COUNT_WORDS), quoted(ADD_COUNTS));
     Case {
         bucket: "words",
         content_type: "text/plain",
@@ -100,9 +99,7 @@ fn words(objects: u64) -> Case {
         ),
         objects,
         body: data::text,
-        query: format!(
-            r#"{{"inputs":"words","query":[{{"map":{{"language":"javascript","source":{map},"arg":{{"do_prereduce":true}}}}}},{{"reduce":{{"language":"javascript","source":{reduce},"arg":{{"reduce_phase_batch_size":{REDUCE_BATCH}}}}}}}]}}"#
-        ),
+        query: words_query("words"),
         phases: Phases {
             map: source(COUNT_WORDS),
             reduce: source(ADD_COUNTS),
@@ -112,7 +109,15 @@ fn words(objects: u64) -> Case {
     }
 }
 
-fn quoted(source: &str) -> String {
+/// The word count of the texts in a bucket, with the options that make it fastest.
+pub(super) fn words_query(bucket: &str) -> String {
+    let (map, reduce) = (quoted(COUNT_WORDS), quoted(ADD_COUNTS));
+    format!(
+        r#"{{"inputs":"{bucket}","timeout":600000,"query":[{{"map":{{"language":"javascript","source":{map},"arg":{{"do_prereduce":true}}}}}},{{"reduce":{{"language":"javascript","source":{reduce},"arg":{{"reduce_phase_batch_size":{REDUCE_BATCH}}}}}}}]}}"#
+    )
+}
+
+pub(super) fn quoted(source: &str) -> String {
     serde_json::Value::from(source).to_string()
 }
 

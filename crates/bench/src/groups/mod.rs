@@ -2,6 +2,7 @@
 
 mod book;
 mod flat;
+mod group;
 mod inputs;
 mod integers;
 mod javascript;
@@ -33,6 +34,9 @@ pub(crate) enum Group {
     Inputs,
     /// Riak's own benchmark
     Integers,
+    /// Reduces by key, against plain queries, the map alone, PySpark and Redis
+    #[value(name = "group")]
+    Grouping,
     /// Memory and start of a node
     Process,
     /// The cost per object of few and of many
@@ -57,6 +61,7 @@ pub(crate) async fn run(groups: &[Group], plan: &Plan, tool: &Tool) -> Outcome<R
             Group::Javascript => javascript::run(plan, tool).await,
             Group::Inputs => inputs::run(plan, tool).await,
             Group::Integers => integers::run(plan, tool).await,
+            Group::Grouping => group::run(plan, tool).await,
             Group::Process => process::run(plan, tool).await,
             Group::Flat => flat::run(plan, tool).await,
         };
