@@ -105,6 +105,11 @@ impl Exchange {
         text
     }
 
+    /// As [`Exchange::read`]; `None` where the connection breaks.
+    pub async fn try_read(&mut self, bytes: &mut [u8]) -> Option<usize> {
+        self.stream.read(bytes).await.ok()
+    }
+
     /// Reads some bytes of the body; none at its end.
     pub async fn read(&mut self, bytes: &mut [u8]) -> usize {
         self.stream.read(bytes).await.unwrap()

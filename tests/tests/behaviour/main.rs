@@ -7,6 +7,7 @@
 
 mod absent;
 mod answers;
+mod bodies;
 mod bounds;
 mod configuration;
 mod copies;

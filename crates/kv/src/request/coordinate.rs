@@ -14,6 +14,7 @@ use mapring_types::{Error, ErrorKind, NodeId, Object, ObjectId, Record, Result};
 use tokio::sync::{OwnedSemaphorePermit, SetOnce};
 use tokio::time::{Instant, sleep_until};
 
+use crate::blocks;
 use crate::limits;
 use crate::request::options::deadline;
 use crate::request::pending::Pending;
@@ -76,8 +77,11 @@ pub(crate) async fn coordinate(
     if let Verdict::Fail(error) = core.verdict() {
         return Err(error.context(&write.id));
     }
+    // An upload goes as fast as all replicas take its blocks: else those of the slowest would gather
+    // here.
+    let in_turn = blocks::is_block(&write.id);
     let writer = Writer {
-        tail: requests.tail(write.value.body.len()),
+        tail: if in_turn { None } else { requests.tail(write.value.body.len()) },
         unsettled: requests.staleness.unsettled.begin(),
         requests: requests.clone(),
         id: write.id.clone(),

@@ -11,6 +11,7 @@ use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 use futures::future::join_all;
 use futures::stream::FuturesUnordered;
+use mapring_types::limits::REQUEST_TIMEOUT;
 use mapring_types::{
     Blocks, Error, ErrorKind, Metadata, Object, ObjectId, Release, Result, UploadId, VersionVector,
 };
@@ -145,11 +146,16 @@ impl Upload {
         }
         self.check_time()?;
         assert_eq!(self.next, self.blocks.count(), "{}: blocks are missing", self.id);
+        // However long its client waits: blocks are kept for so long as the value may still come to
+        // name them.
+        let most = self.requests.node.parts.config.bodies.time / 2;
+        let timeout = self.options.timeout.unwrap_or(REQUEST_TIMEOUT).min(most);
+        let options = PutOptions { timeout: Some(timeout), ..self.options.clone() };
         let metadata = Metadata { blocks: Some(Box::new(self.blocks)), ..metadata };
         let value = NewValue { metadata, body: Bytes::new(), deleted: false };
         // Whatever is answered, from here on it may have been made.
         self.is_named = true;
-        let written = put::put(&self.requests, &self.id, context, value, &self.options).await;
+        let written = put::put(&self.requests, &self.id, context, value, &options).await;
         if written.as_ref().is_err_and(|error| error.kind() == ErrorKind::Precondition) {
             // But not where it was refused for what is stored.
             self.is_named = false;
