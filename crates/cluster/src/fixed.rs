@@ -10,7 +10,7 @@ use std::sync::{Arc, Weak};
 
 use async_trait::async_trait;
 use mapring_ring::RingSize;
-use mapring_types::{Error, NodeId, Result};
+use mapring_types::{Error, NodeId, Releases, Result};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
@@ -64,7 +64,8 @@ impl FixedGroup {
         let mut state = ClusterState::new("fixed", ring_size);
         for id in 1..=nodes {
             let name = format!("n{id}");
-            let member = Self::member(&name, NodeId(id));
+            let releases = Some(Releases::own());
+            let member = Member { releases, ..Self::member(&name, NodeId(id)) };
             state.apply(&Change::Join { id: NodeId(id), member, replaces: None });
         }
         let log = Mutex::new(vec![Arc::new(state)]);

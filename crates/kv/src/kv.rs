@@ -361,12 +361,12 @@ impl Kv {
     /// where the new one lies before the place that the fold has come to, under none.
     ///
     /// With several [`FoldRequest::replicas`] the primaries nearest to the home partition that are
-    /// up are read as well, and what they have is joined; `keep` and the selection hold for the
+    /// up are read as well, and what they have is joined; `keep`, `refine` and the selection hold for the
     /// joined object. Where a node that holds several of them is away, a vnode that is
     /// [`FoldRequest::complete`] is read without it, if all others are.
     ///
     /// # Errors
-    /// `Storage`, `Corrupt`, `Overloaded`; that of [`FoldRequest::keep`]; `Invalid` for a place of
+    /// `Storage`, `Corrupt`, `Overloaded`; that of [`FoldRequest::keep`] or [`FoldRequest::refine`]; `Invalid` for a place of
     /// another selection, or for more replicas than there are. Of several replicas, `Unavailable`
     /// or the last failure when too few of them answer.
     pub async fn fold_page(&self, request: FoldRequest) -> Result<Page> {

@@ -43,7 +43,7 @@ pub use peer::wire::SERVICE;
 pub use request::options::{DeleteOptions, GetOptions, ObjectPart, PutOptions};
 pub use request::requests::Backlog;
 pub use request::upload::Upload;
-pub use scan::fold::{Cursor, FoldRequest, Item, KeyTest, Page, Selection};
+pub use scan::fold::{Cursor, FoldRequest, Item, KeyTest, Page, Refine, Selection};
 pub use sizes::{BodySizes, ObjectSizes};
 pub use staleness::holdings::{Holdings, StaleReplicas};
 pub use staleness::progress::Progress;

@@ -11,7 +11,7 @@ use mapring_types::{BucketId, IndexValue, NodeId, Result as KvResult};
 use serde_json::{Map, Value, json};
 
 use crate::failure::Failure;
-use crate::grammar::{Callee, Code, Inputs, OnError, Phase, PhaseKind, Query, Scan};
+use crate::grammar::{Callee, Code, Inputs, Narrowing, OnError, Phase, PhaseKind, Query, Scan};
 use crate::graph::{Role, StageGraph, StageSpec};
 use crate::limits;
 use crate::objects::Objects;
@@ -53,7 +53,7 @@ pub(crate) async fn explain(
         "options".into(),
         json!({
             "timeout_ms": u64::try_from(query.timeout().as_millis()).unwrap_or(u64::MAX),
-            "consistency": if options.quorum { "quorum" } else { "one" },
+            "consistency": options.consistency.word(),
             "tombstones": if options.tombstones { "pass" } else { "skip" },
             "limit": options.limit,
             "on_error": skipped,
@@ -68,25 +68,59 @@ fn bucket_name(bucket: &BucketId) -> String {
 
 fn inputs(inputs: &Inputs) -> Value {
     match inputs {
-        Inputs::Scan(Scan { bucket, selection, filters }) => {
-            let bucket = bucket_name(bucket);
-            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-            match selection {
-                Selection::All if filters.is_some() => {
-                    json!({ "form": "bucket with key filters", "bucket": bucket })
-                }
-                Selection::All => json!({ "form": "bucket", "bucket": bucket }),
-                Selection::Keys { from, to } => json!({
-                    "form": "keys of a bucket", "bucket": bucket, "from": text(from), "to": text(to),
-                }),
-                Selection::Terms { field, from, to } => json!({
-                    "form": "secondary index", "bucket": bucket, "index": field,
-                    "from": term(from), "to": term(to),
-                }),
-            }
-        }
+        Inputs::Scan(scan) => scanned(scan),
         Inputs::Keys(keys) => json!({ "form": "listed keys", "count": keys.len() }),
         Inputs::Values(values) => json!({ "form": "generator", "count": values.len() }),
+    }
+}
+
+/// What is read of a bucket, and what is tested of it.
+fn scanned(scan: &Scan) -> Value {
+    let Scan { bucket, selection, filters, narrowing, every_type, consistency } = scan;
+    let bucket = match every_type {
+        true => format!("*/{}", String::from_utf8_lossy(&bucket.name)),
+        false => bucket_name(bucket),
+    };
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let mut shown = match selection {
+        Selection::All if filters.is_some() => {
+            json!({ "form": "bucket with key filters", "bucket": bucket })
+        }
+        Selection::All => json!({ "form": "bucket", "bucket": bucket }),
+        Selection::Keys { from, to } => json!({
+            "form": "keys of a bucket", "bucket": bucket, "from": text(from), "to": text(to),
+        }),
+        Selection::KeysFrom { from } => json!({
+            "form": "keys of a bucket", "bucket": bucket, "from": text(from),
+        }),
+        Selection::Terms { field, from, to } => {
+            let mut shown = json!({
+                "form": "secondary index", "bucket": bucket, "index": field, "from": term(from),
+            });
+            // What is behind all terms is said by nothing.
+            if let (Some(shown), true) = (shown.as_object_mut(), is_a_term(field, to)) {
+                shown.insert("to".into(), term(to).into());
+            }
+            shown
+        }
+    };
+    if let (Some(shown), false) = (shown.as_object_mut(), narrowing.is_none()) {
+        let Narrowing { conditions, keys_only, batch } = narrowing;
+        shown.insert("conditions".into(), conditions.len().into());
+        shown.insert("reads".into(), if *keys_only { "keys" } else { "objects" }.into());
+        shown.extend(batch.map(|batch| ("batch_size".to_owned(), batch.into())));
+    }
+    if let (Some(shown), Some(consistency)) = (shown.as_object_mut(), consistency) {
+        shown.insert("consistency".into(), consistency.word().into());
+    }
+    shown
+}
+
+/// Whether a bound of a range is one that the index can hold.
+fn is_a_term(field: &str, bound: &IndexValue) -> bool {
+    match bound {
+        IndexValue::Int(_) => true,
+        IndexValue::Bin(bytes) => field.ends_with("_bin") && std::str::from_utf8(bytes).is_ok(),
     }
 }
 
@@ -101,15 +135,22 @@ fn term(term: &IndexValue) -> String {
 async fn coverage(inputs: &Inputs, view: &View, objects: &dyn Objects) -> Result<Value, Failure> {
     match inputs {
         Inputs::Scan(scan) => {
-            let coverage = plan(&scan.bucket, view, objects).await?;
-            let mut nodes: BTreeMap<NodeId, Vec<u16>> = BTreeMap::new();
-            for entry in &coverage.entries {
-                nodes.entry(entry.node).or_default().push(entry.home.0);
+            let mut shown = Vec::new();
+            for one in scan.of_each_type(view.state.bucket_types.keys().map(String::as_str)) {
+                let coverage = plan(&one.bucket, view, objects).await?;
+                let mut nodes: BTreeMap<NodeId, Vec<u16>> = BTreeMap::new();
+                for entry in &coverage.entries {
+                    nodes.entry(entry.node).or_default().push(entry.home.0);
+                }
+                shown.extend(nodes.into_iter().map(|(node, partitions)| {
+                    let mut of = json!({ "node": name(view, node), "partitions": partitions });
+                    if let (Some(of), true) = (of.as_object_mut(), scan.every_type) {
+                        of.insert("bucket".into(), bucket_name(&one.bucket).into());
+                    }
+                    of
+                }));
             }
-            let shown = nodes.into_iter().map(
-                |(node, partitions)| json!({ "node": name(view, node), "partitions": partitions }),
-            );
-            Ok(shown.collect())
+            Ok(Value::Array(shown))
         }
         Inputs::Keys(keys) => {
             // Which replicas are complete depends on how many there are, and on nothing else.

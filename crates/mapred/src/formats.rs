@@ -10,7 +10,7 @@ use mapring_ring::Partition;
 use mapring_script::*;
 use mapring_types::{BucketId, Error, IndexValue, ObjectId, Release};
 
-use crate::grammar::{LinkSpec, Scan};
+use crate::grammar::{Consistency, LinkSpec, Scan};
 use crate::report::{PhaseReport, QueryReport};
 use crate::service::{End, List, Show};
 use crate::unit::*;
@@ -44,7 +44,12 @@ fn request(work: Work, source: Units) -> LaneRequest {
         }),
         shuffle: None,
         results: true,
-        options: UnitOptions { tombstones: true, quorum: true, skip: false, most_results: Some(9) },
+        options: UnitOptions {
+            tombstones: true,
+            consistency: Consistency::Quorum,
+            skip: false,
+            most_results: Some(9),
+        },
         units: source,
     }
 }
@@ -62,8 +67,8 @@ fn folds(selection: Selection, filters: Option<&str>) -> Units {
         after: Some(Cursor::new(&b"place"[..])),
         page: 0,
     };
-    let slice = Scan { bucket: BucketId::untyped("b"), selection, filters };
-    Units::Partitions { scan: slice, replicas: 2, units: vec![unit] }
+    let slice = Scan { selection, filters, ..Scan::whole(BucketId::untyped("b")) };
+    Units::Partitions { scan: Box::new(slice), replicas: 2, units: vec![unit] }
 }
 
 fn requests() -> Vec<LaneRequest> {
@@ -199,4 +204,39 @@ fn messages_of_former_releases_are_read() {
     check::<<End as Call>::Answer>("end-answer", &true);
     assert_eq!(decode::<Show>(&kept("show")).unwrap().0, 7);
     assert_eq!(encode(2, &Show(7)).unwrap(), kept("show"));
+}
+
+#[test]
+fn what_the_second_version_cannot_say_is_refused() {
+    let narrowed = |change: fn(&mut Scan)| {
+        let mut scan = Scan::whole(BucketId::untyped("b"));
+        change(&mut scan);
+        let Units::Partitions { replicas, units, .. } = folds(Selection::All, None) else {
+            panic!("no partitions")
+        };
+        request(
+            Work::Keys { pairs: true },
+            Units::Partitions { scan: Box::new(scan), replicas, units },
+        )
+    };
+    let conditions = |scan: &mut Scan| {
+        let raw: Box<serde_json::value::RawValue> =
+            serde_json::from_str(r#"[["a.b",">=",1.50],["@index.n_int","in",[1,-2]]]"#).unwrap();
+        scan.narrowing.conditions = mapring_filters::PropertyFilters::parse(&raw).unwrap();
+        scan.selection = Selection::KeysFrom { from: Bytes::from_static(b"a") };
+    };
+    let mut all = narrowed(|_| {});
+    all.options.consistency = Consistency::All;
+    for request in [
+        narrowed(conditions),
+        narrowed(|scan| scan.narrowing.keys_only = true),
+        narrowed(|scan| scan.narrowing.batch = Some(7)),
+        all,
+    ] {
+        let refused = encode(2, &request).unwrap_err();
+        assert!(refused.message().contains("when all nodes are of a release"), "{refused}");
+        assert_eq!(decode::<LaneRequest>(&encode(3, &request).unwrap()).unwrap(), request);
+    }
+    let plain = narrowed(|_| {});
+    assert_eq!(decode::<LaneRequest>(&encode(2, &plain).unwrap()).unwrap(), plain);
 }

@@ -43,6 +43,9 @@ pub(crate) trait Objects: Send + Sync + 'static {
     /// A read of a majority of the replicas.
     async fn read_quorum(&self, id: &ObjectId) -> Result<Option<Object>>;
 
+    /// A read of all replicas.
+    async fn read_all(&self, id: &ObjectId) -> Result<Option<Object>>;
+
     /// As [`Objects::read_quorum`], with the bytes of the values to be read piece by piece.
     #[allow(dead_code, reason = "for inputs that lie inside objects")]
     async fn open_body(&self, id: &ObjectId) -> Result<Option<OpenObject>>;
@@ -85,6 +88,10 @@ impl Objects for Kv {
 
     async fn read_quorum(&self, id: &ObjectId) -> Result<Option<Object>> {
         self.get(id, &GetOptions { r: Quorum::Majority, ..GetOptions::default() }).await
+    }
+
+    async fn read_all(&self, id: &ObjectId) -> Result<Option<Object>> {
+        self.get(id, &GetOptions { r: Quorum::All, ..GetOptions::default() }).await
     }
 
     async fn open_body(&self, id: &ObjectId) -> Result<Option<OpenObject>> {

@@ -15,7 +15,7 @@ use mapring_types::error::WireError;
 use mapring_types::{NodeId, ObjectId, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::grammar::{LinkSpec, Scan};
+use crate::grammar::{Consistency, LinkSpec, Scan};
 use crate::wire;
 
 /// The number of the service for the work of queries. It is sent, and so never another service's.
@@ -53,8 +53,8 @@ pub(crate) struct LaneRequest {
 pub(crate) struct UnitOptions {
     /// Functions get tombstones; else these are as good as not there.
     pub(crate) tombstones: bool,
-    /// Objects are merged from a majority of their replicas.
-    pub(crate) quorum: bool,
+    /// From how many of their replicas objects are merged.
+    pub(crate) consistency: Consistency,
     /// Inputs for which a function fails are left out and reported.
     pub(crate) skip: bool,
     /// A page ends at so many results: the query wants no more.
@@ -128,7 +128,7 @@ pub(crate) enum Units {
     /// The objects of home partitions.
     Partitions {
         /// The bucket, and which of its objects.
-        scan: Scan,
+        scan: Box<Scan>,
         /// How many replicas are read and merged.
         replicas: u32,
         /// The partitions.

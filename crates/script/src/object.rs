@@ -31,8 +31,8 @@ pub(crate) fn names(id: &ObjectId) -> Result<Names<'_>, ScriptError> {
 pub(crate) fn object(input: &MapInput) -> Result<Option<Object>, ScriptError> {
     let Some(record) = &input.record else { return Ok(None) };
     let damaged = |error| ScriptError::new(FailureCause::Worker, format!("{}: {error}", input.id));
-    let object = record.decode().map_err(damaged)?;
-    Ok(Some(object).filter(|object| !object.siblings.is_empty()))
+    // An object whose values are not wanted has none here, and is there all the same.
+    record.decode().map(Some).map_err(damaged)
 }
 
 /// A sibling's bytes as functions get them.

@@ -64,6 +64,7 @@ impl Merged {
             depth: ScanDepth::Records,
             most: 1 + usize::try_from(self.choice).unwrap_or(0) % limits::FOLDED,
             keep: None,
+            refine: None,
             replicas,
             complete: false,
         };

@@ -27,8 +27,13 @@ pub enum Selection {
         field: String,
         /// The first term.
         from: IndexValue,
-        /// The last term, of the same kind.
+        /// The last term: of the same kind, or one that is behind all of that kind.
         to: IndexValue,
+    },
+    /// Those whose keys are this one or come after it, bytewise.
+    KeysFrom {
+        /// The first key.
+        from: Bytes,
     },
 }
 
@@ -50,6 +55,11 @@ impl Cursor {
 /// Whether the object with a key is wanted. An error ends the fold.
 pub type KeyTest = Arc<dyn Fn(&[u8]) -> Result<bool> + Send + Sync>;
 
+/// What is given of an object that a fold has read: of the object as readers of its bucket see it,
+/// and of an index the term under which it was met. `None` leaves it out; an error ends the fold.
+pub type Refine =
+    Arc<dyn Fn(&ObjectId, Option<&IndexValue>, Record) -> Result<Option<Record>> + Send + Sync>;
+
 /// A page to be read of a slice of a bucket.
 #[derive(Clone)]
 pub struct FoldRequest {
@@ -69,6 +79,9 @@ pub struct FoldRequest {
     pub most: usize,
     /// Objects whose keys it refuses are not read.
     pub keep: Option<KeyTest>,
+    /// What becomes of those that are read, where the storage works: not everything that is read
+    /// then comes out of it.
+    pub refine: Option<Refine>,
     /// How many replicas are read and merged: 1 reads this vnode alone.
     pub replicas: u32,
     /// Whether the vnode is known to have every acknowledged write, as a coverage plan says of those
@@ -96,4 +109,6 @@ pub struct Page {
     pub next: Option<Cursor>,
     /// How many entries were looked at, wanted or not.
     pub looked_at: u64,
+    /// Bytes of the records that were read, given or not.
+    pub read_bytes: u64,
 }

@@ -265,19 +265,36 @@ impl Merge {
             .collect();
         let mut reads = futures::stream::iter(reads).buffered(limits::FOLD_READS);
         let mut page = Page { looked_at, ..Page::default() };
-        let (mut bytes, mut read) = (0, 0);
-        while let Some(next) = reads.next().await {
-            let (cursor, item) = next?;
+        let (mut bytes, mut read, mut next) = (0, 0, upto);
+        while let Some(item) = reads.next().await {
+            let (cursor, item) = item?;
             read += 1;
             if let Some(item) = item {
                 bytes += item.record.len();
                 page.items.push(item);
             }
             if read < count && (page.items.len() >= most || bytes >= PAGE_BYTES) {
-                return Ok(Page { next: Some(cursor), ..page });
+                next = Some(cursor);
+                break;
             }
         }
-        Ok(Page { next: upto, ..page })
+        self.refined(Page { next, read_bytes: bytes as u64, ..page }).await
+    }
+
+    /// Leaves of a page what [`FoldRequest::refine`] leaves.
+    async fn refined(&self, mut page: Page) -> Result<Page, Failure> {
+        let Some(refine) = self.request.refine.clone() else { return Ok(page) };
+        let part = Part::of(&self.request);
+        let work = move |_: &Core| {
+            for Item { cursor, id, record } in std::mem::take(&mut page.items) {
+                let (_, term) = part.at(&cursor)?;
+                if let Some(record) = refine(&id, term.as_ref(), record)? {
+                    page.items.push(Item { cursor, id, record });
+                }
+            }
+            Ok(page)
+        };
+        self.requests.node.vnodes.run(work).await.map_err(|error| (None, error))
     }
 
     /// The object at a place; `None` where it is not of the selection after all.

@@ -18,7 +18,7 @@ use crate::storage::objects::Core;
 /// The folds of a node.
 pub(crate) struct Folds {
     requests: Arc<Requests>,
-    /// Folds that test keys: fewer at once than there are threads for storage, which writes need.
+    /// Folds that test keys or objects: fewer at once than there are threads for storage, which writes need.
     tests: Semaphore,
 }
 
@@ -32,9 +32,10 @@ impl Folds {
     pub(crate) async fn page(&self, request: FoldRequest) -> Result<Page> {
         let requests = &self.requests;
         requests.staleness.integrity.admit(request.vnode, request.home)?;
-        let _permit = match &request.keep {
-            Some(_) => Some(self.tests.acquire().await.map_err(|_| stopped())?),
-            None => None,
+        let tests = request.keep.is_some() || request.refine.is_some();
+        let _permit = match tests {
+            true => Some(self.tests.acquire().await.map_err(|_| stopped())?),
+            false => None,
         };
         if request.replicas > 1 {
             return merge::page(requests, request).await;
@@ -43,7 +44,7 @@ impl Folds {
             (&requests.node.vnodes, requests.node.resolution(&request.bucket));
         // Most ranges hold little in a partition, or nothing. A test may take long for a key.
         let range = !matches!(request.selection, Selection::All);
-        if range && request.after.is_none() && request.keep.is_none() {
+        if range && request.after.is_none() && !tests {
             let short = |core: &Core| select::page(core, &request, resolution, Bounds::SHORT);
             let bytes = |page: &Page| page.items.iter().map(|item| item.record.len()).sum();
             if let Some(page) = vnodes.run_at_once(short, bytes) {

@@ -106,7 +106,9 @@ impl Part {
     /// `Invalid` for a place of another kind of selection.
     pub(crate) fn at(&self, cursor: &Cursor) -> Result<(ObjectId, Option<IndexValue>)> {
         let (key, term) = match &self.selection {
-            Selection::All | Selection::Keys { .. } => (cursor.place().clone(), None),
+            Selection::All | Selection::Keys { .. } | Selection::KeysFrom { .. } => {
+                (cursor.place().clone(), None)
+            }
             Selection::Terms { .. } => {
                 let place = place(cursor)?;
                 (place.key, Some(place.term))
@@ -151,6 +153,9 @@ impl Part {
             Selection::Keys { from, to } => {
                 let bounds = (Some(from.clone()), Some(to.clone()));
                 self.walk_keys(core, bounds, depth, walk)
+            }
+            Selection::KeysFrom { from } => {
+                self.walk_keys(core, (Some(from.clone()), None), depth, walk)
             }
             Selection::Terms { field, from, to } => {
                 let range = TermRange {
@@ -347,10 +352,15 @@ pub(crate) fn page(
     let mut page = Page::default();
     let end = objects(core, &part, request, bounds, &mut |met| {
         let Met { cursor, id, term, alone, record } = met;
+        page.read_bytes += record.len() as u64;
         let shown = if alone {
             Some(record)
         } else {
             part.shown(record, term.as_ref(), resolution, request.depth)?
+        };
+        let shown = match (shown, &request.refine) {
+            (Some(record), Some(refine)) => refine(&id, term.as_ref(), record)?,
+            (shown, _) => shown,
         };
         if let Some(record) = shown {
             page.items.push(Item { cursor, id, record });

@@ -143,6 +143,7 @@ async fn pages_meet_every_object_of_a_slice() {
                 depth: ScanDepth::Records,
                 most: 7,
                 keep: None,
+                refine: None,
                 replicas: 1,
                 complete: false,
             };

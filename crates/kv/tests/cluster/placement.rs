@@ -166,6 +166,7 @@ async fn check_indexes(cluster: &TestCluster, model: &Model) {
                     depth: ScanDepth::Heads,
                     most: 1_000,
                     keep: None,
+                    refine: None,
                     replicas: 1,
                     complete: false,
                 };

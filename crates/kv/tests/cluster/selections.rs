@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use bytes::Bytes;
 use mapring_cluster::Cluster;
 use mapring_engine::{Engine, IndexChange, ScanDepth, StoreKey, TermPlace, TermRange};
-use mapring_kv::{Cursor, DeleteOptions, FoldRequest, Item, KeyTest, Kv, PutOptions, Selection};
+use mapring_kv::{
+    Cursor, DeleteOptions, FoldRequest, Item, KeyTest, Kv, PutOptions, Refine, Selection,
+};
 use mapring_ring::Partition;
-use mapring_types::{Error, ErrorKind, IndexValue, ObjectId, Result, VersionVector};
+use mapring_types::{Error, ErrorKind, IndexValue, ObjectId, Record, Result, VersionVector};
 
 use crate::support::*;
 
@@ -42,6 +45,7 @@ fn request(vnode: Partition, home: Partition, selection: Selection) -> FoldReque
         depth: ScanDepth::Records,
         most: 7,
         keep: None,
+        refine: None,
         replicas: 1,
         complete: false,
     }
@@ -117,6 +121,8 @@ async fn a_range_of_keys_is_read_alone() {
         let expect: Vec<_> = expect.map(|n| (format!("k{n:03}"), "v".to_owned())).collect();
         assert_eq!(found, expect, "{from} to {to}");
     }
+    let from = Selection::KeysFrom { from: "k270".into() };
+    assert_eq!(cluster.fold_all(0, |r| r, &from).await.unwrap().len(), 30);
     // Seeked, not filtered: nothing outside the range is looked at.
     let (mut looked_at, mut found) = (0, 0);
     for home in (0..8).map(Partition) {
@@ -190,6 +196,19 @@ async fn an_object_is_met_once_for_each_of_its_terms() {
     let keep: KeyTest = Arc::new(|key| Ok(key.starts_with(b"k1")));
     let kept = |r: FoldRequest| FoldRequest { keep: Some(keep.clone()), ..r };
     assert_eq!(cluster.fold_all(0, kept, &terms(9, 11)).await.unwrap(), texts(&[10, 10, 11]));
+    // What a fold has read may be given as something else, or not at all.
+    let ends = |id: &ObjectId, term: Option<&IndexValue>, mut record: Record| {
+        record.body = Bytes::new();
+        Ok((term == Some(&int(10)) && id.key.ends_with(b"0")).then_some(record))
+    };
+    let refine: Refine = Arc::new(ends);
+    let refined = |r: FoldRequest| FoldRequest { refine: Some(refine.clone()), ..r };
+    let found = cluster.fold_all(0, refined, &terms(9, 11)).await.unwrap();
+    assert_eq!(found, owned(&[("k10", "")]));
+    let failing: Refine = Arc::new(|_, _, _| Err(Error::invalid("a bad test")));
+    let failing = |r: FoldRequest| FoldRequest { refine: Some(failing.clone()), ..r };
+    let error = cluster.fold_all(0, failing, &terms(9, 11)).await.unwrap_err();
+    assert_eq!(error.message(), "a bad test");
     let other = Selection::Terms { field: "n_bin".into(), from: int(0), to: int(9) };
     assert!(cluster.fold_all(0, |r| r, &other).await.unwrap().is_empty());
     // A place of another selection is refused.
@@ -420,6 +439,15 @@ async fn a_write_that_one_replica_has_is_met_by_a_fold_over_all() {
         let kept = |r| FoldRequest { keep: Some(keep.clone()), ..merged(3)(r) };
         let found = cluster.fold_all(nth, kept, &Selection::All).await.unwrap();
         assert!(found.iter().all(|(key, text)| key.starts_with("new") && text == "changed"));
+        assert_eq!(found.len(), 9);
+        // What is refined is what all replicas together have.
+        let changed = |id: &ObjectId, _: Option<&IndexValue>, record: Record| {
+            let new = id.key.starts_with(b"new") && *record.body == b"changed"[..];
+            Ok(new.then_some(record))
+        };
+        let refine: Refine = Arc::new(changed);
+        let refined = |r| FoldRequest { refine: Some(refine.clone()), ..merged(3)(r) };
+        let found = cluster.fold_all(nth, refined, &Selection::All).await.unwrap();
         assert_eq!(found.len(), 9);
     }
 }

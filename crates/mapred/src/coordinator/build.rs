@@ -62,7 +62,7 @@ fn prereduce(spec: &StageSpec, phases: &[Resolved]) -> Result<Option<Prereduce>,
 fn unit_options(options: Options, is_final: bool) -> UnitOptions {
     UnitOptions {
         tombstones: options.tombstones,
-        quorum: options.quorum,
+        consistency: options.consistency,
         skip: matches!(options.on_error, OnError::Skip(_)),
         most_results: options.limit.filter(|_| is_final),
     }

@@ -37,8 +37,8 @@ pub(super) struct Task {
 /// A phase whose work is done where the objects are.
 pub(super) struct LaneStage {
     pub(super) task: Task,
-    /// What is read, and how many replicas of it are merged.
-    scan: Option<(Scan, u32)>,
+    /// What is read of each bucket, and how many replicas of it are merged.
+    scans: Vec<(Scan, u32)>,
     /// Unfinished partitions of the bucket.
     partitions: BTreeMap<u32, PartitionProgress>,
     /// Inputs that wait for a lane, by node.
@@ -61,6 +61,8 @@ pub(super) struct LaneStage {
 
 /// A home partition that is worked through, and how far.
 struct PartitionProgress {
+    /// The scan whose it is, by its number.
+    scan: usize,
     home: Partition,
     /// Where it is to be worked on; `None` until that is known.
     replica: Option<Replica>,
@@ -111,7 +113,7 @@ impl LaneStage {
     pub(super) fn new(task: Task) -> Self {
         Self {
             task,
-            scan: None,
+            scans: Vec::new(),
             partitions: BTreeMap::new(),
             queue: BTreeMap::new(),
             unassigned: VecDeque::new(),
@@ -126,21 +128,37 @@ impl LaneStage {
         }
     }
 
-    /// Makes the phase work on the objects of a bucket. Returns how many partitions there are.
+    /// Makes the phase work on the objects of a bucket, or of those of its name in all bucket types.
+    /// Returns how many partitions there are.
     pub(super) fn cover(&mut self, scan: &Scan, router: &mut Router) -> Result<u64, Failure> {
+        let scans = router.scans(scan);
+        scans.into_iter().map(|scan| self.cover_bucket(scan, router)).sum()
+    }
+
+    fn cover_bucket(&mut self, scan: Scan, router: &mut Router) -> Result<u64, Failure> {
         let n_val = router.n_val(&scan.bucket)?;
+        let number = self.scans.len();
         let mut partitions = 0;
         for home in router.homes() {
             let replica = router.replica(home, n_val);
             let (after, lane) = (None, None);
-            let partition =
-                PartitionProgress { home, replica, n_val, after, attempt: 1, tries: 0, lane };
+            let partition = PartitionProgress {
+                scan: number,
+                home,
+                replica,
+                n_val,
+                after,
+                attempt: 1,
+                tries: 0,
+                lane,
+            };
             let unit = self.number_unit();
             self.partitions.insert(unit, partition);
             partitions += 1;
         }
-        let replicas = if self.task.options.quorum { router.majority(&scan.bucket) } else { 1 };
-        self.scan = Some((scan.clone(), replicas));
+        let consistency = scan.consistency.unwrap_or(self.task.options.consistency);
+        let replicas = router.replicas(&scan.bucket, consistency);
+        self.scans.push((scan, replicas));
         Ok(partitions)
     }
 

@@ -11,6 +11,7 @@ use mapring_types::{BucketId, NodeId, ObjectId, Release};
 use tokio::time::Instant;
 
 use crate::failure::Failure;
+use crate::grammar::{Consistency, Scan};
 use crate::limits;
 
 /// Chooses replicas for one query.
@@ -107,9 +108,19 @@ impl Router {
         Ok(n_val)
     }
 
-    /// A majority of the replicas that the objects of a bucket have now.
-    pub(super) fn majority(&self, bucket: &BucketId) -> u32 {
-        self.view.props(bucket).map_or(1, |props| props.n_val / 2 + 1)
+    /// How many of the replicas that the objects of a bucket have now are to be merged.
+    pub(super) fn replicas(&self, bucket: &BucketId, consistency: Consistency) -> u32 {
+        let n_val = self.view.props(bucket).map_or(1, |props| props.n_val);
+        match consistency {
+            Consistency::One => 1,
+            Consistency::Quorum => n_val / 2 + 1,
+            Consistency::All => n_val,
+        }
+    }
+
+    /// The scans of single buckets that one stands for.
+    pub(super) fn scans(&self, scan: &Scan) -> Vec<Scan> {
+        scan.of_each_type(self.view.state.bucket_types.keys().map(String::as_str))
     }
 
     pub(super) fn home(&self, id: &ObjectId) -> Partition {

@@ -2,14 +2,13 @@
 
 use bytes::Bytes;
 use mapring_filters::{FilterError, Filters};
-use mapring_kv::Selection;
 use mapring_script::JsonText;
 use mapring_types::{BucketId, limits as common, quote};
 use serde_json::value::RawValue;
 
-use super::index;
 use super::query::{Inputs, PackedKeys, Scan, Values};
 use super::text::{Fields, Kind, each, elements, fields, kind, string};
+use super::{index, scan};
 use crate::rejection::{Rejection, RejectionKind, UNRECOGNIZED};
 
 pub(super) fn parse(value: &RawValue) -> Result<Inputs, Rejection> {
@@ -23,7 +22,8 @@ pub(super) fn parse(value: &RawValue) -> Result<Inputs, Rejection> {
 
 /// What inputs can be, for those that give something else.
 const FORMS: &str = "Inputs are \"bucket\", [\"type\",\"bucket\"], a list of keys such as \
-    [[\"bucket\",\"key\"]], or an object with \"bucket\" and \"index\" or \"key_filters\".";
+    [[\"bucket\",\"key\"]], or an object with \"bucket\" and perhaps \"index\", \"key_filters\" \
+    or \"filters\".";
 
 /// What a key in a list can be.
 const KEY_FORMS: &str = "Keys in a list are [\"bucket\",\"key\"], [\"bucket\",\"key\",keydata] or \
@@ -34,7 +34,7 @@ fn unrecognized(at: impl Into<String>, value: &RawValue) -> Rejection {
 }
 
 fn whole(bucket: BucketId) -> Inputs {
-    Inputs::Scan(Scan { bucket, selection: Selection::All, filters: None })
+    Inputs::Scan(Scan::whole(bucket))
 }
 
 fn bucket(value: &RawValue) -> Result<BucketId, Rejection> {
@@ -100,7 +100,8 @@ fn checked(bucket: BucketId, key: &str) -> Result<BucketId, Rejection> {
     Ok(bucket)
 }
 
-/// The object forms: of several that are mixed the first counts, in Riak's order.
+/// The object forms: of several that are mixed the first counts, in Riak's order. What is none of
+/// Riak's is this store's own.
 fn object(value: &RawValue) -> Result<Inputs, Rejection> {
     let wanted = [
         "module",
@@ -114,6 +115,7 @@ fn object(value: &RawValue) -> Result<Inputs, Rejection> {
         "key_filters",
         "bucket",
     ];
+
     let fields = fields(value, &wanted).ok_or_else(|| unrecognized("", value))?;
     if fields.get("module").is_some() && fields.get("function").is_some() {
         return generator(value, &fields).map(Inputs::Values);
@@ -129,14 +131,16 @@ fn object(value: &RawValue) -> Result<Inputs, Rejection> {
     let bucket = bucket.map_err(|refused| refused.below(".bucket"))?;
     if fields.get("index").is_some() {
         let selection = index::selection(value, &fields)?;
-        return Ok(Inputs::Scan(Scan { bucket, selection, filters: None }));
+        return Ok(Inputs::Scan(Scan { selection, ..Scan::whole(bucket) }));
     }
-    let Some(given) = fields.get("key_filters") else { return Err(unrecognized("", value)) };
+    let Some(given) = fields.get("key_filters") else {
+        return scan::parse(value, bucket).map(Inputs::Scan);
+    };
     if kind(given) != Kind::Array || elements(given, 0).is_some() {
         return Err(unrecognized(".key_filters", value));
     }
     let filters = Some(filters(given)?);
-    Ok(Inputs::Scan(Scan { bucket, selection: Selection::All, filters }))
+    Ok(Inputs::Scan(Scan { filters, ..Scan::whole(bucket) }))
 }
 
 /// Key filters, all of which can be run.

@@ -11,12 +11,15 @@ mod options;
 mod output;
 mod phases;
 mod query;
+mod scan;
 mod text;
 
 pub(crate) use options::{OnError, Options, WriteBatch};
 pub(crate) use output::{AnswerForm, Format, IndexTerm, Layout, ObjectsSpec, Output, Target};
 pub use query::Query;
-pub(crate) use query::{Callee, Code, Inputs, KeyInput, LinkSpec, Phase, PhaseKind, Scan, Spec};
+pub(crate) use query::{
+    Callee, Code, Consistency, Inputs, KeyInput, LinkSpec, Narrowing, Phase, PhaseKind, Scan, Spec,
+};
 
 use std::time::Duration;
 

@@ -4,6 +4,7 @@
 use mapring_script::Binary;
 use serde_json::value::RawValue;
 
+use super::query::Consistency;
 use super::text::{Fields, Kind, fields, kind, string};
 use crate::limits;
 use crate::rejection::{Rejection, RejectionKind};
@@ -14,8 +15,8 @@ pub(crate) struct Options {
     pub(crate) on_error: OnError,
     /// The query ends as soon as its last phase has given so many results.
     pub(crate) limit: Option<u64>,
-    /// Whether a majority of replicas is read and merged, or one complete replica.
-    pub(crate) quorum: bool,
+    /// How many replicas are read and merged.
+    pub(crate) consistency: Consistency,
     /// Whether functions get tombstones, as in Riak, or never see them.
     pub(crate) tombstones: bool,
     /// What becomes of values that are not UTF-8.
@@ -76,7 +77,7 @@ pub(super) fn parse(fields: &Fields<'_>) -> Result<Options, Rejection> {
     Ok(Options {
         on_error: fields.get("on_error").map_or(Ok(OnError::Fail), on_error)?,
         limit: fields.get("limit").map(|value| above_zero("limit", value)).transpose()?,
-        quorum: word("consistency", [("one", false), ("quorum", true)])?,
+        consistency: fields.get("consistency").map_or(Ok(Consistency::One), consistency)?,
         tombstones: word("tombstones", [("skip", false), ("pass", true)])?,
         binary: if binary { Binary::Base64 } else { Binary::Refuse },
         explain: flag("explain")?,
@@ -121,6 +122,12 @@ fn write_batch(value: &RawValue) -> Result<WriteBatch, Rejection> {
     })
 }
 
+fn consistency(value: &RawValue) -> Result<Consistency, Rejection> {
+    string(value)
+        .and_then(|word| Consistency::of(&word))
+        .ok_or_else(|| refused("consistency", "is \"one\", \"quorum\" or \"all\"", value))
+}
+
 fn above_zero(name: &'static str, value: &RawValue) -> Result<u64, Rejection> {
     let number = value.get().parse::<u64>().ok().filter(|_| kind(value) == Kind::Number);
     number
@@ -152,7 +159,10 @@ mod tests {
         assert_eq!(read(r#""on_error":{"mode":"skip"}"#), skip(limits::SKIPPED));
         assert_eq!(read(r#""on_error":{"mode":"fail"}"#), Ok(none));
         assert_eq!(read(r#""limit":3"#), Ok(Options { limit: Some(3), ..none }));
-        assert_eq!(read(r#""consistency":"quorum""#), Ok(Options { quorum: true, ..none }));
+        for consistency in [Consistency::One, Consistency::Quorum, Consistency::All] {
+            let member = format!(r#""consistency":"{}""#, consistency.word());
+            assert_eq!(read(&member), Ok(Options { consistency, ..none }));
+        }
         assert_eq!(read(r#""consistency":"one","tombstones":"skip","binary":"error""#), Ok(none));
         assert_eq!(read(r#""tombstones":"pass""#), Ok(Options { tombstones: true, ..none }));
         let base64 = Options { binary: Binary::Base64, ..none };
@@ -175,6 +185,7 @@ mod tests {
             (r#""limit":1.5"#, "limit"),
             (r#""limit":"3""#, "limit"),
             (r#""consistency":2"#, "consistency"),
+            (r#""consistency":"most""#, "consistency"),
             (r#""tombstones":true"#, "tombstones"),
             (r#""binary":"hex""#, "binary"),
             (r#""explain":1"#, "explain"),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use mapring_filters::Filters;
+use mapring_filters::{Filters, PropertyFilters};
 use mapring_kv::Selection;
 use mapring_script::{Function, JsonText, ReduceTiming};
 use mapring_types::{BucketId, ObjectId, limits as common};
@@ -26,6 +26,9 @@ impl Query {
         assert!(spec.phases.len() <= limits::PHASES, "{} phases", spec.phases.len());
         assert!(spec.timeout <= common::MAX_TIMEOUT, "a timeout of {:?}", spec.timeout);
         assert!(spec.options.limit != Some(0), "a limit of nothing");
+        if let Inputs::Scan(scan) = &spec.inputs {
+            assert!(scan.narrowing.batch != Some(0), "batches of nothing");
+        }
         match &spec.inputs {
             Inputs::Scan(Scan { selection: Selection::Keys { from, to }, .. }) => {
                 assert!(from <= to, "keys from {from:?} to {to:?}");
@@ -106,10 +109,97 @@ pub(crate) enum Inputs {
 /// Some of a bucket's objects.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Scan {
+    /// The bucket; where all bucket types are meant, one of them with a bucket of that name.
     pub(crate) bucket: BucketId,
     pub(crate) selection: Selection,
     /// Which of them, by their keys.
     pub(crate) filters: Option<Filters>,
+    pub(crate) narrowing: Narrowing,
+    /// Whether the buckets of that name in all bucket types are meant: the coordinator's to know.
+    #[serde(skip)]
+    pub(crate) every_type: bool,
+    /// How many replicas are read, where the inputs say so: the coordinator's to know.
+    #[serde(skip)]
+    pub(crate) consistency: Option<Consistency>,
+}
+
+/// What a scan gives of what it meets.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Narrowing {
+    /// Conditions that objects meet.
+    pub(crate) conditions: PropertyFilters,
+    /// Functions get objects without values.
+    pub(crate) keys_only: bool,
+    /// Objects that are read at once, at most.
+    pub(crate) batch: Option<u32>,
+}
+
+/// How many replicas of what is read are merged. It is sent, and was once a truth value: `One` is
+/// written as `false` was, `Quorum` as `true`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) enum Consistency {
+    /// One that is known to be complete.
+    #[default]
+    One,
+    /// A majority.
+    Quorum,
+    /// All.
+    All,
+}
+
+impl Scan {
+    /// Everything in a bucket.
+    pub(crate) fn whole(bucket: BucketId) -> Self {
+        let (selection, narrowing) = (Selection::All, Narrowing::default());
+        Self { bucket, selection, filters: None, narrowing, every_type: false, consistency: None }
+    }
+
+    /// The scans of single buckets that it stands for, by the names of the bucket types that were
+    /// created.
+    pub(crate) fn of_each_type<'t>(&self, types: impl Iterator<Item = &'t str>) -> Vec<Self> {
+        if !self.every_type {
+            return vec![self.clone()];
+        }
+        let mut names: Vec<&str> = types.chain([DEFAULT_TYPE]).collect();
+        names.sort_unstable();
+        names.dedup();
+        let of_type = |name: &str| {
+            let bucket = BucketId::typed(name.to_owned(), self.bucket.name.clone());
+            Self { bucket, every_type: false, ..self.clone() }
+        };
+        names.into_iter().map(of_type).collect()
+    }
+}
+
+/// The bucket type of buckets without one.
+const DEFAULT_TYPE: &str = "default";
+
+impl Narrowing {
+    /// Whether everything is given as it is.
+    pub(crate) fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl Consistency {
+    /// What a query calls it.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::One => "one",
+            Self::Quorum => "quorum",
+            Self::All => "all",
+        }
+    }
+
+    /// What a word of a query means.
+    pub(crate) fn of(word: &str) -> Option<Self> {
+        [Self::One, Self::Quorum, Self::All].into_iter().find(|known| known.word() == word)
+    }
+
+    /// Whether more than one replica is read.
+    pub(crate) fn merges(self) -> bool {
+        self != Self::One
+    }
 }
 
 /// What a generator makes.

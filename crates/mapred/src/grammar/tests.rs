@@ -106,7 +106,8 @@ fn inputs_that_are_none() {
         "null",
         "true",
         "{}",
-        r#"{"bucket":"b"}"#,
+        r#"{"bucket":"b","foo":1}"#,
+        r#"{"bucket":"b","key":"k"}"#,
         r#"["a"]"#,
         r#"["a","b","c"]"#,
         "[[]]",
@@ -138,7 +139,7 @@ fn inputs_that_are_none() {
 #[track_caller]
 fn bucket(inputs: &str, expect: BucketId) {
     let query = good(&format!(r#"{{"inputs":{inputs},"query":[]}}"#));
-    let scan = Scan { bucket: expect, selection: Selection::All, filters: None };
+    let scan = Scan::whole(expect);
     assert!(matches!(&query.spec().inputs, Inputs::Scan(found) if *found == scan), "{inputs}");
 }
 
@@ -181,13 +182,105 @@ fn filtered_buckets() {
     assert!(refusal.message.starts_with("key_filters[1]: \"matches\": "), "{refusal}");
 }
 
+fn scan(inputs: &str) -> Scan {
+    let query = good(&format!(r#"{{"inputs":{inputs},"query":[]}}"#));
+    let Inputs::Scan(scan) = &query.spec().inputs else { panic!("no scan: {inputs}") };
+    scan.clone()
+}
+
+#[test]
+fn own_forms_of_buckets() {
+    let b = BucketId::untyped("b");
+    assert_eq!(scan(r#"{"bucket":"b"}"#), Scan::whole(b.clone()));
+    assert_eq!(scan(r#"{"bucket":"b","filters":[]}"#), Scan::whole(b.clone()));
+    assert_eq!(scan(r#"{"bucket":["t","b"]}"#), Scan::whole(BucketId::typed("t", "b")));
+    let every = scan(r#"{"bucket":["*","b"]}"#);
+    assert!(every.every_type);
+    let types = every.of_each_type(["z", "a"].into_iter());
+    let names: Vec<String> = types.iter().map(|scan| scan.bucket.to_string()).collect();
+    assert_eq!(names, ["a/b", "b", "z/b"]);
+    // Riak's own form of a bucket of a type knows no other.
+    assert!(!scan(r#"["*","b"]"#).every_type);
+    assert!(!scan(r#"{"bucket":["*","b"],"index":"$bucket","key":"b"}"#).every_type);
+    let keys =
+        |from: &'static str, to: &'static str| Selection::Keys { from: from.into(), to: to.into() };
+    let int = |text: &str| IndexValue::Int(text.into());
+    for (members, conditions, selection) in [
+        (r#""filters":[["age","=",30],["city","!=","Oslo"]]"#, 2, Selection::All),
+        (r#""prefix":"2024-""#, 1, keys("2024-", "2024.")),
+        (r#""key_range":{"start":"a","end":"m"}"#, 2, keys("a", "m")),
+        (r#""key_range":{"start":"a"}"#, 1, Selection::KeysFrom { from: "a".into() }),
+        (r#""key_range":{"end":"m"}"#, 1, keys("", "m")),
+        (r#""key_range":{"start":"m","end":"a"}"#, 2, keys("m", "m")),
+        (r#""key_range":{"start":"a","end":"m"},"prefix":"b""#, 3, keys("b", "c")),
+        (r#""modified":{"from":"2024-05-01T00:00:00Z","to":1714600000000}"#, 2, Selection::All),
+        (r#""filters":[["@index.age_int","=",21]]"#, 1, terms("age_int", int("21"), int("21"))),
+        (
+            r#""filters":[["@index.age_int",">",21],["@index.age_int","<",30],["a","exists"]]"#,
+            3,
+            terms("age_int", int("21"), int("30")),
+        ),
+    ] {
+        let found = scan(&format!(r#"{{"bucket":"b",{members}}}"#));
+        assert_eq!(found.narrowing.conditions.len(), conditions, "{members}");
+        assert_eq!((found.selection, found.bucket), (selection, b.clone()), "{members}");
+    }
+    let narrowed = scan(r#"{"bucket":"b","keys_only":true,"batch_size":50}"#).narrowing;
+    assert_eq!((narrowed.keys_only, narrowed.batch), (true, Some(50)));
+    for (word, expect) in
+        [("one", Consistency::One), ("quorum", Consistency::Quorum), ("all", Consistency::All)]
+    {
+        let found = scan(&format!(r#"{{"bucket":"b","consistency":"{word}"}}"#));
+        assert_eq!(found.consistency, Some(expect));
+        assert!(found.narrowing.is_none());
+    }
+}
+
+#[test]
+fn riaks_forms_of_buckets_come_first() {
+    let found = scan(r#"{"bucket":"b","index":"n_int","key":1,"filters":7,"keys_only":true}"#);
+    let int = || IndexValue::Int("1".into());
+    let whole = Scan::whole(BucketId::untyped("b"));
+    assert_eq!(found, Scan { selection: terms("n_int", int(), int()), ..whole });
+    let found = scan(r#"{"bucket":"b","key_filters":[["eq","a"]],"filters":7}"#);
+    assert!(found.narrowing.is_none() && found.filters.is_some());
+}
+
+#[test]
+fn own_forms_of_buckets_that_are_none() {
+    for (members, place, says) in [
+        (r#""filters":"age=30""#, ".filters", "\"filters\" is a list of filters"),
+        (r#""filters":[["age","~",1]]"#, ".filters[0]", "there is no operator \"~\""),
+        (r#""filters":[["a","=",1],["age","="]]"#, ".filters[1]", "\"=\" takes a value"),
+        (r#""keys_only":1"#, ".keys_only", "\"keys_only\" is true or false"),
+        (r#""prefix":7"#, ".prefix", "\"prefix\" is a text"),
+        (r#""prefix":null"#, ".prefix", "\"prefix\" is a text"),
+        (r#""key_range":["a","m"]"#, ".key_range", "\"key_range\" is an object with \"start\""),
+        (r#""key_range":{}"#, ".key_range", "\"key_range\" is an object with \"start\""),
+        (r#""key_range":{"start":"a","to":"b"}"#, ".key_range", "\"key_range\" is an object"),
+        (r#""key_range":{"start":1}"#, ".key_range.start", "keys are texts"),
+        (r#""modified":{"from":"soon"}"#, ".modified.from", "a time is an ISO 8601 text"),
+        (r#""modified":"2024""#, ".modified", "\"modified\" is an object with \"from\""),
+        (r#""batch_size":0"#, ".batch_size", "\"batch_size\" is a whole number above 0"),
+        (r#""batch_size":"5""#, ".batch_size", "\"batch_size\" is a whole number above 0"),
+        (r#""batch_size":1.5"#, ".batch_size", "\"batch_size\" is a whole number above 0"),
+        (r#""consistency":"most""#, ".consistency", "\"consistency\" is \"one\""),
+        (r#""filter":[["a","=",1]]"#, ".filter", "Unrecognized format of \"inputs\" field"),
+    ] {
+        let body = format!(r#"{{"inputs":{{"bucket":"b",{members}}},"query":[]}}"#);
+        let refusal = parse(body.as_bytes()).unwrap_err();
+        assert_eq!(refusal.place, format!("inputs{place}"), "{members}");
+        assert!(refusal.message.starts_with(says), "{members}: {refusal}");
+    }
+}
+
 #[test]
 fn index_inputs() {
     let bin = |text: &'static str| IndexValue::Bin(text.into());
     let int = |text: &str| IndexValue::Int(text.into());
     let check = |members: &str, expect: Selection| {
         let query = good(&format!(r#"{{"inputs":{{"bucket":"b",{members}}},"query":[]}}"#));
-        let expect = Scan { bucket: BucketId::untyped("b"), selection: expect, filters: None };
+        let expect = Scan { selection: expect, ..Scan::whole(BucketId::untyped("b")) };
         assert!(
             matches!(&query.spec().inputs, Inputs::Scan(found) if *found == expect),
             "{members}"

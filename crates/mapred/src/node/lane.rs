@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use mapring_filters::{Filters, PropertyTest};
 use mapring_kv::KeyTest;
 use mapring_ring::Partition;
 use mapring_script::PhaseFunction;
@@ -13,8 +14,8 @@ use super::call_size::CallSize;
 use super::outcome::UnitEnd;
 use super::permits::LanePermits;
 use super::prereduce::Prereduce;
+use super::refine::Refining;
 use super::resources::Node;
-use crate::grammar::Scan;
 use crate::metered::{Counted, count};
 use crate::unit::{Frame, LaneRequest, Units, Work};
 use crate::wire;
@@ -31,6 +32,8 @@ pub(super) struct Lane {
     pub(super) prereduce: Option<Prereduce>,
     /// Which keys are wanted, when the query filters them.
     pub(super) keep: Option<KeyTest>,
+    /// What becomes of objects that a scan reads, when it gives less than all of them.
+    pub(super) refining: Option<Refining>,
     pub(super) permits: LanePermits,
     pub(super) size: CallSize,
     pub(super) frames: mpsc::Sender<Bytes>,
@@ -48,14 +51,29 @@ impl Lane {
             Work::Map(function) => Some(Arc::new(function.clone())),
             Work::Link(_) | Work::Keys { .. } => None,
         };
-        let (keep, refusal) = match key_test(&request.units) {
-            Ok(keep) => (keep, None),
-            Err(error) => (None, Some(error)),
+        let tests = key_test(&request.units).and_then(|keep| Ok((keep, Refining::of(&request)?)));
+        let ((keep, refining), refusal) = match tests {
+            Ok(tests) => (tests, None),
+            Err(error) => ((None, None), Some(error)),
         };
         let permits = LanePermits::new(&node.permits);
         let size = CallSize::of(function.as_deref());
         let prereduce = request.prereduce.as_ref().map(Prereduce::new);
-        (Self { node, version, request, function, prereduce, keep, permits, size, frames }, refusal)
+        (
+            Self {
+                node,
+                version,
+                request,
+                function,
+                prereduce,
+                keep,
+                refining,
+                permits,
+                size,
+                frames,
+            },
+            refusal,
+        )
     }
 
     /// Tells the coordinator how a unit ended, unless its last page has done so.
@@ -97,15 +115,24 @@ impl Lane {
     }
 }
 
-/// The test of a query's key filters.
+/// The test of a query's key filters, and of its conditions on keys.
 fn key_test(units: &Units) -> Result<Option<KeyTest>> {
-    let Units::Partitions { scan: Scan { filters: Some(filters), .. }, .. } = units else {
+    let Units::Partitions { scan, .. } = units else { return Ok(None) };
+    let conditions = &scan.narrowing.conditions;
+    let conditions = conditions.compile().map_err(Error::invalid)?;
+    let conditions = Some(conditions).filter(PropertyTest::tests_keys);
+    let filters = scan.filters.as_ref().map(Filters::compile).transpose();
+    let filters = filters.map_err(|error| Error::invalid(error.to_string()))?;
+    if conditions.is_none() && filters.is_none() {
         return Ok(None);
-    };
-    let compiled = filters.compile().map_err(|error| Error::invalid(error.to_string()))?;
+    }
     let keep = move |key: &[u8]| {
+        if conditions.as_ref().is_some_and(|conditions| !conditions.keeps_key(key)) {
+            return Ok(false);
+        }
         let shown = || quote(&String::from_utf8_lossy(key));
-        compiled.keeps(key).map_err(|why| Error::invalid(format!("key {}: {why}", shown())))
+        let kept = filters.as_ref().map_or(Ok(true), |filters| filters.keeps(key));
+        kept.map_err(|why| Error::invalid(format!("key {}: {why}", shown())))
     };
     Ok(Some(Arc::new(keep)))
 }

@@ -7,6 +7,7 @@ mod page;
 mod permits;
 mod prereduce;
 mod read;
+mod refine;
 mod resources;
 mod serve;
 mod units;

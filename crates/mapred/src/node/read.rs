@@ -13,7 +13,9 @@ use tokio::time::Instant;
 
 use super::lane::Lane;
 use super::page::Pager;
+use super::refine::Refining;
 use super::work::living;
+use crate::grammar::Consistency;
 use crate::limits;
 use crate::unit::{self, BatchInput, Work};
 
@@ -29,7 +31,9 @@ impl Lane {
         let cost = pager.cost();
         cost.read_us += unit::micros(began.elapsed());
         cost.looked_at += page.looked_at;
-        cost.read_bytes += page.items.iter().map(|item| item.record.len() as u64).sum::<u64>();
+        // Of what is given without values only the bytes that a condition looked at were asked for.
+        let reads = self.refining.as_ref().is_none_or(Refining::reads_bodies);
+        cost.read_bytes += if reads { page.read_bytes } else { 0 };
         Ok(page)
     }
 
@@ -41,10 +45,9 @@ impl Lane {
         pager: &mut Pager<'_>,
     ) -> Result<VecDeque<MapInput>> {
         let began = Instant::now();
-        let mut found = if self.request.options.quorum {
-            self.read_merged(inputs).await?
-        } else {
-            self.read(inputs).await?
+        let mut found = match self.request.options.consistency {
+            Consistency::One => self.read(inputs).await?,
+            several => self.read_merged(inputs, several).await?,
         };
         let cost = pager.cost();
         cost.read_us += unit::micros(began.elapsed());
@@ -66,13 +69,22 @@ impl Lane {
         }
     }
 
-    /// Reads each of the named objects from a majority of its replicas.
-    async fn read_merged(&self, inputs: &[BatchInput]) -> Result<Vec<MapInput>> {
+    /// Reads each of the named objects from a majority of its replicas, or from all.
+    async fn read_merged(
+        &self,
+        inputs: &[BatchInput],
+        consistency: Consistency,
+    ) -> Result<Vec<MapInput>> {
         let reads = inputs.iter().map(|input| async move {
             let object = match has_name(input) {
+                true if consistency == Consistency::All => {
+                    self.node.objects.read_all(&input.id).await?
+                }
                 true => self.node.objects.read_quorum(&input.id).await?,
                 false => None,
             };
+            // Without a value there is no object.
+            let object = object.filter(|object| !object.siblings.is_empty());
             Ok(MapInput { record: object.as_ref().map(Record::encode), ..without_object(input) })
         });
         let reads: Vec<BoxFuture<'_, Result<MapInput>>> =
@@ -132,6 +144,7 @@ impl Lane {
             Err(error) => {
                 tracing::debug!(%error, %id, "asking a quorum instead");
                 let object = self.node.objects.read_quorum(id).await?;
+                let object = object.filter(|object| !object.siblings.is_empty());
                 Ok(object.as_ref().map(Record::encode))
             }
         }

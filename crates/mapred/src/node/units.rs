@@ -16,6 +16,7 @@ use super::lane::Lane;
 use super::outcome::{Outcome, UnitEnd};
 use super::page::Pager;
 use super::read::bytes;
+use super::refine::Refining;
 use super::resources::Node;
 use crate::grammar::Scan;
 use crate::limits;
@@ -65,16 +66,20 @@ impl Lane {
             bucket: scan.bucket.clone(),
             selection: scan.selection.clone(),
             after,
-            depth: match &self.request.work {
-                Work::Map(_) => ScanDepth::Records,
-                Work::Link(_) | Work::Keys { .. } => ScanDepth::Heads,
+            depth: match (&self.refining, &self.request.work) {
+                (Some(refining), _) => refining.depth(),
+                (None, Work::Map(_)) => ScanDepth::Records,
+                (None, Work::Link(_) | Work::Keys { .. }) => ScanDepth::Heads,
             },
             most,
             keep: self.keep.clone(),
+            refine: self.refining.as_ref().map(Refining::refine),
             replicas,
             // Units go where the plan says that everything is.
             complete: true,
         };
+        let batch = scan.narrowing.batch.and_then(|batch| usize::try_from(batch).ok());
+        let most = batch.map_or(limits::READ_INPUTS, |batch| batch.min(limits::READ_INPUTS));
         let mut pager = Pager::new(self, unit.unit, unit.attempt);
         let mut after = unit.after.clone();
         if mapring_types::failpoint!(PageSkipped) && after.is_some() && unit.attempt > 1 {
@@ -83,11 +88,16 @@ impl Lane {
         }
         loop {
             let permit = self.permits.acquire().await?;
-            let read = self.read_page(request(after.clone(), limits::READ_INPUTS), &mut pager);
+            let read = self.read_page(request(after.clone(), most), &mut pager);
             let Page { items, next, .. } = read.await?;
             let (mut inputs, mut cursors) = (VecDeque::new(), VecDeque::<Cursor>::new());
             for item in items {
-                let Some(record) = self.living(&item.id, item.record)? else { continue };
+                let record = match &self.refining {
+                    // That has been seen to where it was read.
+                    Some(_) => Some(item.record),
+                    None => self.living(&item.id, item.record)?,
+                };
+                let Some(record) = record else { continue };
                 cursors.push_back(item.cursor);
                 inputs.push_back(object((item.id, record)));
             }
@@ -130,7 +140,7 @@ impl Lane {
             let permit = self.permits.acquire().await?;
             // Here a call's worth costs little to read, however slow the function is; over the
             // network it does not.
-            let most = match self.request.options.quorum {
+            let most = match self.request.options.consistency.merges() {
                 true => self.size.next(),
                 false => limits::CALL_INPUTS,
             };

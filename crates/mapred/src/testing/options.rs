@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
+use mapring_cluster::{Change, Cluster};
 use mapring_types::{Blocks, BucketId, ErrorKind, NodeId, UploadId};
 use serde_json::Value;
 
@@ -169,6 +170,106 @@ async fn filtered_buckets_feed_any_phase() {
     assert!(failure.message.contains("string_to_int"), "{failure}");
     let invalid = FailureKind::Node(ErrorKind::Invalid);
     assert_eq!((failure.kind, failure.phase), (invalid, Some(0)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_objects_hold_decides_which_are_inputs() {
+    let world = World::new();
+    let people = BucketId::untyped("people");
+    for (key, body) in [
+        ("p1", r#"{"age":30,"city":"Oslo","active":true}"#),
+        ("p2", r#"{"age":21,"city":"Rome","active":false}"#),
+        ("p3", r#"{"age":30,"city":"Rome","active":true,"address":{"zip":"0150"}}"#),
+        ("p4", r#"{"age":45,"city":"Oslo","active":false}"#),
+        ("p5", "not json"),
+    ] {
+        world.put(&people, key, body);
+    }
+    world.put_object(&people, "gone", &object("", &[], true), |_| true);
+    for (members, expect) in [
+        (r#""filters":[["age","=",30]]"#, "p1 p3"),
+        (r#""filters":[["active","=",false],["city","=","Oslo"]]"#, "p4"),
+        (r#""filters":[["age",">",21],["city","!=","Oslo"]]"#, "p3"),
+        (r#""filters":[["address.zip","exists",true]]"#, "p3"),
+        (r#""filters":[["age","!=",30]]"#, "p2 p4 p5"),
+        (r#""filters":[["@key",">","p3"],["age","exists",false]]"#, "p5"),
+        (r#""filters":[["age","=",99]]"#, ""),
+        (r#""filters":[],"keys_only":true"#, "p1 p2 p3 p4 p5"),
+        (r#""prefix":"p","keys_only":true,"filters":[["city","prefix","R"]]"#, "p2 p3"),
+        (r#""key_range":{"start":"p2","end":"p3"}"#, "p2 p3"),
+        (r#""batch_size":1"#, "p1 p2 p3 p4 p5"),
+    ] {
+        for (query, last) in [
+            (map("key"), 0),
+            ("[]".to_owned(), 0),
+            (r#"[{"reduce":{"language":"javascript","name":"same"}}]"#.to_owned(), 0),
+        ] {
+            let inputs = format!(r#"{{"bucket":"people",{members}}}"#);
+            let body = format!(r#"{{"inputs":{inputs},"query":{query}}}"#);
+            let found = run(&world, &body).await.0.unwrap();
+            let mut found = found.get(&last).cloned().unwrap_or_default();
+            found.iter_mut().for_each(|row| {
+                *row = row
+                    .trim_matches(['[', ']'])
+                    .rsplit(',')
+                    .next()
+                    .unwrap()
+                    .trim_matches('"')
+                    .into();
+            });
+            found.sort();
+            assert_eq!(found.join(" "), expect, "{members} {query}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_alone_are_objects_without_values() {
+    let world = world();
+    for (members, values, read) in [
+        (r#""keys_only":true"#, "0", false),
+        (r#""keys_only":false"#, "1", true),
+        // What a condition looks at is read, and still not given.
+        (r#""keys_only":true,"filters":[[[],">=",0]]"#, "0", true),
+    ] {
+        let inputs = format!(r#"{{"bucket":"b",{members}}}"#);
+        let body = format!(r#"{{"inputs":{inputs},"query":{},"profile":true}}"#, map("values"));
+        let Started { results, handle } = start(&world, 0, &body).unwrap();
+        let found = gather(results).await.unwrap();
+        assert_eq!(found[&0], vec![values; 100], "{members}");
+        let profile: Value = serde_json::from_str(&handle.profile()).unwrap();
+        let read_bytes: u64 = profile["phases"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|node| node["read_bytes"].as_u64().unwrap())
+            .sum();
+        assert_eq!(read_bytes > 0, read, "{members}: {profile}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn buckets_of_one_name_in_all_types() {
+    let world = World::new();
+    for (name, keys) in [("t1", 1), ("t2", 2)] {
+        let changes = mapring_types::props::PropChanges::default();
+        let change = Change::SetBucketType { name: name.to_owned(), changes };
+        world.clusters[0].propose(change).await.unwrap();
+        world.fill(&BucketId::typed(name, "people"), keys);
+    }
+    for (bucket, keys) in [
+        (r#"["t1","people"]"#, 1),
+        (r#"["t2","people"]"#, 2),
+        (r#"["*","people"]"#, 3),
+        (r#""people""#, 0),
+    ] {
+        let body = format!(r#"{{"inputs":{{"bucket":{bucket}}},"query":{}}}"#, map("one"));
+        let found = run(&world, &body).await.0.unwrap();
+        assert_eq!(found.get(&0).map_or(0, Vec::len), keys, "{bucket}");
+    }
+    world.fill(&BucketId::untyped("people"), 30);
+    let body = format!(r#"{{"inputs":{{"bucket":["*","people"]}},"query":{}}}"#, map("one"));
+    assert_eq!(run(&world, &body).await.0.unwrap()[&0].len(), 33);
 }
 
 #[tokio::test(start_paused = true)]

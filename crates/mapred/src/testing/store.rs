@@ -13,7 +13,7 @@ use mapring_kv::{DeleteOptions, Kv, KvConfig, KvParts, NewValue, PutOptions};
 use mapring_net::Services;
 use mapring_net::simulated::{Fate, Network};
 use mapring_ring::RingSize;
-use mapring_types::{BucketId, Clock, Link, Metadata, NodeId, ObjectId};
+use mapring_types::{BucketId, Clock, IndexValue, Link, Metadata, NodeId, ObjectId};
 use tokio::time::Instant;
 
 use super::workers::{TestWorkers, Watch};
@@ -156,6 +156,109 @@ async fn buckets_keys_and_links() {
     let mut values = found[&1].clone();
     values.sort();
     assert_eq!(values, ["7", "9", r#"{"not_found":{"bucket":"b","key":"nope"}}"#]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn conditions_select_by_index_and_test_the_rest() {
+    let ring = Ring::start().await;
+    for number in 0..60_i64 {
+        let terms =
+            [number % 10, number % 10 + 1, -5].map(|term| IndexValue::Int(term.to_string()));
+        let mut indexes: Vec<(String, IndexValue)> =
+            terms.into_iter().map(|term| ("n_int".to_owned(), term)).collect();
+        indexes.push(("t_bin".to_owned(), IndexValue::Bin(format!("t{}", number / 10).into())));
+        indexes.sort();
+        let metadata = Metadata { indexes, ..Metadata::default() };
+        let body = format!(r#"{{"n":{number},"even":{}}}"#, number % 2 == 0);
+        let value = NewValue { metadata, body: body.into(), deleted: false };
+        let id = ObjectId::new(BucketId::untyped("b"), format!("k{number:02}"));
+        ring.kv(0).put(&id, None, value, &PutOptions::default()).await.unwrap();
+    }
+    for (filters, expect, form) in [
+        // Each object once, whatever number of its terms lie in the range.
+        (r#"["@index.n_int",">=",3],["@index.n_int","<=",4]"#, 18, "secondary index"),
+        (r#"["@index.n_int","=",-5]"#, 60, "secondary index"),
+        (r#"["@index.n_int",">=",-9]"#, 60, "secondary index"),
+        (r#"["@index.n_int",">",9]"#, 6, "secondary index"),
+        (r#"["@index.n_int","<",0]"#, 60, "bucket"),
+        (r#"["@index.n_int","in",[0,10]]"#, 12, "secondary index"),
+        (r#"["@index.n_int",">",4],["@index.n_int","<",4]"#, 0, "secondary index"),
+        (r#"["@index.n_int","=",4],["even","=",true]"#, 6, "secondary index"),
+        (r#"["@index.n_int","=",4],["@key","<","k10"]"#, 2, "secondary index"),
+        (r#"["@index.t_bin","prefix","t"],["n","<",25]"#, 25, "secondary index"),
+        (r#"["@index.t_bin",">=","t3"]"#, 30, "secondary index"),
+        (r#"["@index.t_bin","!=","t3"]"#, 50, "bucket"),
+        (r#"["n",">=",50],["even","=",false]"#, 5, "bucket"),
+        (r#"["@key","prefix","k1"]"#, 10, "keys of a bucket"),
+        (r#"["@key",">","k57"]"#, 2, "keys of a bucket"),
+        (r#"["@key","in",["k07","k09","none"]]"#, 2, "keys of a bucket"),
+    ] {
+        for (more, at) in [("", 0), (r#","keys_only":true"#, 1), (r#","batch_size":2"#, 2)] {
+            for consistency in ["one", "quorum", "all"] {
+                let inputs = format!(
+                    r#"{{"bucket":"b","filters":[{filters}],"consistency":"{consistency}"{more}}}"#
+                );
+                let found = ring.run(at, &format!(r#"{{"inputs":{inputs},"query":[]}}"#)).await;
+                let mut found = found.unwrap().remove(&0).unwrap_or_default();
+                let all = found.len();
+                found.sort();
+                found.dedup();
+                assert_eq!((found.len(), all), (expect, expect), "{inputs}");
+            }
+        }
+        let body = format!(
+            r#"{{"inputs":{{"bucket":"b","filters":[{filters}]}},"query":[],"explain":true}}"#
+        );
+        let mapred = &ring.nodes[0].running.as_ref().unwrap().1;
+        let plan = mapred.explain(&Query::parse(body.as_bytes()).unwrap()).await.unwrap();
+        let plan: serde_json::Value = serde_json::from_str(&plan.unwrap()).unwrap();
+        assert_eq!(plan["explain"]["inputs"]["form"], form, "{filters}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn times_of_writing_bound_what_is_read() {
+    let ring = Ring::start().await;
+    let millis = || ring.clock.now_micros() / 1_000;
+    let mut times = Vec::new();
+    for key in ["a", "b", "c"] {
+        times.push(millis());
+        ring.put(0, key, "1", &[]).await;
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
+    for (from, to, expect) in [
+        (times[1], times[2], r#"["b","b"]"#),
+        (times[0], times[1], r#"["b","a"]"#),
+        (times[2], millis(), r#"["b","c"]"#),
+        (millis(), millis() + 1, ""),
+    ] {
+        let inputs = format!(r#"{{"bucket":"b","modified":{{"from":{from},"to":{to}}}}}"#);
+        let found = ring.run(1, &format!(r#"{{"inputs":{inputs},"query":[]}}"#)).await.unwrap();
+        assert_eq!(found.get(&0).map_or(String::new(), |rows| rows.join(" ")), expect, "{inputs}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_replicas_are_needed_where_all_are_asked_for() {
+    let mut ring = Ring::start().await;
+    for number in 0..50 {
+        ring.put(number % 3, &format!("k{number}"), "1", &[]).await;
+    }
+    let count = |consistency: &str| {
+        format!(
+            r#"{{"inputs":{{"bucket":"b","consistency":"{consistency}"}},"query":[],"timeout":20000}}"#
+        )
+    };
+    for consistency in ["one", "quorum", "all"] {
+        assert_eq!(ring.run(0, &count(consistency)).await.unwrap()[&0].len(), 50);
+    }
+    ring.kill(2);
+    for number in 50..80 {
+        ring.put(number % 2, &format!("k{number}"), "1", &[]).await;
+        let found = ring.run(0, &count("quorum")).await.unwrap();
+        assert_eq!(found[&0].len(), number + 1);
+    }
+    assert!(ring.run(0, &count("all")).await.is_err());
 }
 
 #[tokio::test(start_paused = true)]

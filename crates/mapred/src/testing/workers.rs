@@ -123,9 +123,11 @@ fn map(name: &str, input: &MapInput) -> Result<Vec<Row>, String> {
         return Ok(vec![row(&json!({"not_found": {"bucket": bucket, "key": key}}))]);
     };
     let object = record.decode().map_err(|error| error.to_string())?;
-    let body = String::from_utf8_lossy(&object.siblings[0].body).into_owned();
+    let body = object.siblings.first().map_or_else(Default::default, |value| value.body.clone());
+    let body = String::from_utf8_lossy(&body).into_owned();
     Ok(match name {
         "json" | "slow" => vec![Row::value(body)],
+        "values" => vec![row(&json!(object.siblings.len()))],
         "key" => vec![row(&json!([bucket, key]))],
         "keydata" => {
             vec![input.keydata.clone().map_or_else(|| Row::value("\"undefined\""), Row::Value)]

@@ -266,11 +266,18 @@ impl Objects for TestObjects {
                 Item { cursor: cursor(id), id: id.clone(), record }
             });
         let most = request.most.min(store.page);
-        let items: Vec<_> = rest.take(most).collect();
+        let mut items: Vec<_> = rest.take(most).collect();
         let full = items.len() == most;
         let next = items.last().filter(|_| full).map(|item| item.cursor.clone());
         let looked_at = items.len() as u64;
-        Ok(Page { items, next, looked_at })
+        let read_bytes = items.iter().map(|item| item.record.len() as u64).sum();
+        if let Some(refine) = request.refine {
+            for Item { cursor, id, record } in std::mem::take(&mut items) {
+                let record = refine(&id, None, record)?;
+                items.extend(record.map(|record| Item { cursor, id, record }));
+            }
+        }
+        Ok(Page { items, next, looked_at, read_bytes })
     }
 
     async fn read_local(
@@ -303,6 +310,10 @@ impl Objects for TestObjects {
     async fn read_quorum(&self, id: &ObjectId) -> Result<Option<Object>> {
         let found = self.read_other_primaries(Partition(0), id).await?;
         found.map(|record| record.decode()).transpose()
+    }
+
+    async fn read_all(&self, id: &ObjectId) -> Result<Option<Object>> {
+        self.read_quorum(id).await
     }
 
     async fn open_body(&self, id: &ObjectId) -> Result<Option<OpenObject>> {

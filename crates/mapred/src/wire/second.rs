@@ -1,14 +1,15 @@
 //! What messages looked like in version 2, before pairs were grouped.
 
-use mapring_kv::Cursor;
+use mapring_filters::Filters;
+use mapring_kv::{Cursor, Selection};
 use mapring_ring::Partition;
 use mapring_script::{JsonText, QueryTag, Row};
 use mapring_types::error::WireError;
-use mapring_types::{ObjectId, Result};
+use mapring_types::{BucketId, ObjectId, Result};
 use serde::{Deserialize, Serialize};
 
 use super::{Sent, unchanged, unsaid};
-use crate::grammar::Scan;
+use crate::grammar::{Consistency, Scan};
 use crate::report::{PhaseReport, QueryReport};
 use crate::service::{End, List, Show};
 use crate::unit::{
@@ -33,8 +34,15 @@ pub(crate) struct SecondLane {
 
 #[derive(Serialize, Deserialize)]
 enum SecondUnits {
-    Partitions { scan: Scan, replicas: u32, units: Vec<SecondPartition> },
+    Partitions { scan: SecondScan, replicas: u32, units: Vec<SecondPartition> },
     Batch(SecondBatch),
+}
+
+#[derive(Serialize, Deserialize)]
+struct SecondScan {
+    bucket: BucketId,
+    selection: Selection,
+    filters: Option<Filters>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -67,9 +75,12 @@ impl Sent for LaneRequest {
         if self.shuffle.is_some() {
             return Err(unsaid("grouping"));
         }
+        if self.options.consistency == Consistency::All {
+            return Err(unsaid("\"consistency\":\"all\""));
+        }
         let units = match &self.units {
             Units::Partitions { scan, replicas, units } => SecondUnits::Partitions {
-                scan: scan.clone(),
+                scan: SecondScan::of(scan)?,
                 replicas: *replicas,
                 units: units.iter().map(SecondPartition::of).collect(),
             },
@@ -95,7 +106,7 @@ impl Sent for LaneRequest {
     fn from_second(second: SecondLane) -> Self {
         let units = match second.units {
             SecondUnits::Partitions { scan, replicas, units } => Units::Partitions {
-                scan,
+                scan: Box::new(scan.now()),
                 replicas,
                 units: units.into_iter().map(SecondPartition::now).collect(),
             },
@@ -117,6 +128,21 @@ impl Sent for LaneRequest {
             options: second.options,
             units,
         }
+    }
+}
+
+impl SecondScan {
+    fn of(scan: &Scan) -> Result<Self> {
+        if !scan.narrowing.is_none() {
+            return Err(unsaid("what narrows the inputs from a bucket"));
+        }
+        let Scan { bucket, selection, filters, .. } = scan.clone();
+        Ok(Self { bucket, selection, filters })
+    }
+
+    fn now(self) -> Scan {
+        let Self { bucket, selection, filters } = self;
+        Scan { selection, filters, ..Scan::whole(bucket) }
     }
 }
 

@@ -31,22 +31,38 @@ impl LaneStage {
                 wake = Some(wake.map_or(until, |earlier| earlier.min(until)));
                 continue;
             }
-            self.dispatch_partitions(node, shared, router);
-            let busy = self.lanes.values().filter(|lane| lane.node == node).count();
-            for free in (1..=limits::LANES_PER_NODE.saturating_sub(busy)).rev() {
+            for scan in 0..self.scans.len() {
+                // Of many buckets some wait for others.
+                if scan == 0 || self.busy(node) < limits::LANES_PER_NODE {
+                    self.dispatch_partitions(scan, node, shared, router);
+                }
+            }
+            for free in (1..=limits::LANES_PER_NODE.saturating_sub(self.busy(node))).rev() {
                 self.dispatch_batches(node, free, shared, router);
             }
         }
         wake
     }
 
-    fn dispatch_partitions(&mut self, node: NodeId, shared: &Shared, router: &Router) {
-        let Some((scan, replicas)) = self.scan.clone() else { return };
+    /// The lanes to a node.
+    fn busy(&self, node: NodeId) -> usize {
+        self.lanes.values().filter(|lane| lane.node == node).count()
+    }
+
+    fn dispatch_partitions(
+        &mut self,
+        number: usize,
+        node: NodeId,
+        shared: &Shared,
+        router: &Router,
+    ) {
+        let Some((scan, replicas)) = self.scans.get(number).cloned() else { return };
         let lane = self.next_lane;
         let mut units = Vec::new();
         for (&unit, partition) in &mut self.partitions {
             if let Some(replica) = partition.replica.filter(|replica| replica.node == node)
                 && partition.lane.is_none()
+                && partition.scan == number
             {
                 partition.lane = Some(lane);
                 units.push(PartitionUnit {
@@ -61,7 +77,7 @@ impl LaneStage {
         }
         if !units.is_empty() {
             let load = Load::Partitions(units.iter().map(|unit| unit.unit).collect());
-            let units = Units::Partitions { scan, replicas, units };
+            let units = Units::Partitions { scan: Box::new(scan), replicas, units };
             self.open(node, load, units, shared, router);
         }
     }

@@ -43,6 +43,7 @@ fn stage() -> (LaneStage, Router, Arc<View>) {
     let replica = router.replica(home, 3).unwrap();
     let (after, lane) = (None, Some(1));
     let partition = PartitionProgress {
+        scan: 0,
         home,
         replica: Some(replica),
         n_val: 3,
