@@ -3,7 +3,10 @@
 use mapring_client::Client;
 use tempfile::TempDir;
 
-use super::{Node, NodeSettings, Ports, eventually, holds};
+use super::{Node, NodeSettings, Ports, eventually, holds, metrics};
+
+/// The release of the present formats.
+const PRESENT: f64 = 3.0;
 
 /// A cluster whose nodes end, and whose data goes, with it. Shows the nodes' logs when its test
 /// fails.
@@ -75,6 +78,18 @@ impl Cluster {
             eventually(&what, || async {
                 let status = node.client.cluster().await.ok()?;
                 holds(status.shared_by() >= running.len())
+            })
+            .await;
+        }
+    }
+
+    /// Waits until every running node writes the present formats: it takes a moment until all members
+    /// have told that they read them.
+    pub async fn wait_formats(&self) {
+        for node in self.nodes.iter().filter(|node| node.is_running()) {
+            let what = format!("{} to write release {PRESENT}", node.settings.name);
+            eventually(&what, || async {
+                holds(metrics(node).await.get("mapring_kv_written_release") == Some(&PRESENT))
             })
             .await;
         }

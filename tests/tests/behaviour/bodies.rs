@@ -19,6 +19,12 @@ const SETTINGS: [(&str, &str); 2] =
 
 const STEP: usize = 256 << 10;
 
+async fn start(settings: &[(&str, &str)]) -> Cluster {
+    let cluster = Cluster::start_with(3, settings).await;
+    cluster.wait_formats().await;
+    cluster
+}
+
 /// The bytes of a body from a place on; those of each seed are others.
 fn fill(seed: u64, offset: u64, bytes: &mut [u8]) {
     for (at, words) in (offset / 8..).zip(bytes.chunks_mut(8)) {
@@ -128,7 +134,7 @@ async fn blocks(cluster: &Cluster) -> f64 {
 
 #[tokio::test]
 async fn large_bodies_go_through_in_bounded_memory() {
-    let cluster = Cluster::start_with(3, &SETTINGS).await;
+    let cluster = start(&SETTINGS).await;
     upload(&cluster.nodes[0], "told", 1, false).await;
     for node in &cluster.nodes {
         read_all(node, "told", 1).await;
@@ -166,7 +172,7 @@ async fn large_bodies_go_through_in_bounded_memory() {
 
 #[tokio::test]
 async fn an_upload_whose_node_is_killed_leaves_what_was_there() {
-    let mut cluster = Cluster::start_with(3, &SETTINGS).await;
+    let mut cluster = start(&SETTINGS).await;
     upload(&cluster.nodes[0], "k", 1, false).await;
     let mut broken = Upload::begin(&cluster.nodes[1], "k", 2, false).await;
     assert!(broken.send_to(BYTES / 2).await);
@@ -199,7 +205,7 @@ async fn an_upload_whose_node_is_killed_leaves_what_was_there() {
 
 #[tokio::test]
 async fn a_download_goes_on_when_another_node_is_killed() {
-    let mut cluster = Cluster::start_with(3, &SETTINGS).await;
+    let mut cluster = start(&SETTINGS).await;
     upload(&cluster.nodes[0], "k", 1, false).await;
     let (serving, other) = cluster.nodes.split_at_mut(1);
     let read = download(&serving[0], "k", 1, BYTES / 4, async || other[1].kill().await).await;
@@ -222,7 +228,7 @@ async fn a_download_goes_on_when_another_node_is_killed() {
 #[tokio::test]
 async fn blocks_of_replaced_and_broken_bodies_are_removed() {
     let settings = [SETTINGS[1], ("MAPRING__OBJECTS__BODY_TIME", "10s")];
-    let cluster = Cluster::start_with(3, &settings).await;
+    let cluster = start(&settings).await;
     let small = "v".repeat(5 << 20);
     let put = async |key: &str| {
         let path = format!("/buckets/small/keys/{key}");

@@ -102,6 +102,7 @@ async fn run(block: &Block, cluster: &Cluster) -> Result<(), String> {
 #[tokio::test]
 async fn curl_lines_work_in_order() {
     let cluster = Cluster::start(3).await;
+    cluster.wait_formats().await;
     let (mut counts, mut failures) = (BTreeMap::new(), Vec::new());
     let mut compared = 0;
     for path in documents() {
