@@ -22,6 +22,12 @@ pub struct MapredConfig {
     /// A unit sends its results at the latest after so many inputs (at least 1): what a lost node
     /// costs to be run again.
     pub page_inputs: usize,
+    /// Pairs that are to be grouped are kept in so many bytes of memory, for all queries together, …
+    pub shuffle_memory_bytes: u64,
+    /// … then in unlinked temporary files. A query that would need more than this fails.
+    pub shuffle_disk_bytes: u64,
+    /// A unit stores its pairs at the latest when they are so many bytes.
+    pub page_pairs_bytes: usize,
 }
 
 impl Default for MapredConfig {
@@ -33,6 +39,9 @@ impl Default for MapredConfig {
             concurrent_queries: 256,
             units_at_once: 4,
             page_inputs: limits::PAGE_INPUTS,
+            shuffle_memory_bytes: 256 << 20,
+            shuffle_disk_bytes: 64 << 30,
+            page_pairs_bytes: limits::PAIRS_BYTES,
         }
     }
 }

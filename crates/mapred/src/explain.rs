@@ -210,6 +210,15 @@ fn kind(phase: &Phase, query: &Query, stage: &StageSpec) -> Map<String, Value> {
             shown.insert("runs".into(), format!("{}, beside the data", engine(code, query)).into());
             shown.insert("prereduce".into(), prereduce(stage));
         }
+        PhaseKind::Group(group) => {
+            shown.insert("function".into(), stage.function.clone().into());
+            let runs = format!("{}, at the owners of the groups", engine(&group.code, query));
+            shown.insert("runs".into(), runs.into());
+            shown.insert("group".into(), true.into());
+            let combine = group.combine.as_ref().map(|combine| engine(&combine.code, query));
+            shown.insert("combine".into(), combine.into());
+            shown.insert("partitions".into(), group.partitions.into());
+        }
         PhaseKind::Reduce(code) => {
             shown.insert("function".into(), stage.function.clone().into());
             let runs = format!("{}, at the coordinator", engine(code, query));

@@ -46,6 +46,8 @@ pub enum FailureKind {
     BadInput,
     /// An object that it was to write is there already.
     Exists,
+    /// Its pairs, or those of one of its groups, are more than may be.
+    GroupSize,
     /// Its plain answer is larger than what may be put aside.
     AnswerSize,
     /// Nodes could not do their part, for this reason.

@@ -43,6 +43,7 @@ fn request(work: Work, source: Units) -> LaneRequest {
             timing: ReduceTiming::Every(20),
         }),
         shuffle: None,
+        context: CallContext::default(),
         results: true,
         options: UnitOptions {
             tombstones: true,
@@ -135,7 +136,9 @@ fn frames() -> Vec<Frame> {
             made_bytes: 6,
             skipped: vec![broken.clone()],
             cost,
+            effects: Effects::default(),
             run: None,
+            groups: Vec::new(),
         }))
     };
     vec![

@@ -1,6 +1,7 @@
 //! The stages of a query, and which feeds which: made once, when the query is read, from its phases.
 //!
-//! Today's queries are chains. Whoever looks at the shape asks the [`StageGraph`] (routing, reduces,
+//! A phase is one stage, but for a grouped reduce, which is two: the pairs are gathered where their groups
+//! belong, then these are reduced. Today's queries are chains. Whoever looks at the shape asks the [`StageGraph`] (routing, reduces,
 //! kept results, progress, the plan that is shown), so that another shape is another way to make one.
 
 use mapring_script::{Function, ReduceTiming};
@@ -55,6 +56,13 @@ pub(crate) enum Role {
     Link,
     /// Calls a function with many values.
     Reduce(ReduceTiming),
+    /// Brings pairs to the owners of their partitions.
+    Gather {
+        /// How many there are; `None` for what suits the cluster.
+        partitions: Option<u32>,
+    },
+    /// Calls a function with each group of pairs.
+    Groups,
 }
 
 impl Role {
@@ -64,7 +72,8 @@ impl Role {
             Self::Echo | Self::Keys { .. } => "keys",
             Self::Map => "map",
             Self::Link => "link",
-            Self::Reduce(_) => "reduce",
+            Self::Gather { .. } => "gather",
+            Self::Reduce(_) | Self::Groups => "reduce",
         }
     }
 }
@@ -76,7 +85,9 @@ impl StageGraph {
         let phases = spec.phases.as_slice();
         let first = phases.first().map(|phase| &phase.kind);
         let lead = match (&spec.inputs, first) {
-            (Inputs::Scan(_), None | Some(PhaseKind::Reduce(_))) => Some(listing(first)),
+            (Inputs::Scan(_), None | Some(PhaseKind::Reduce(_) | PhaseKind::Group(_))) => {
+                Some(listing(first))
+            }
             (_, None) => Some(Role::Echo),
             _ => None,
         };
@@ -88,9 +99,9 @@ impl StageGraph {
             feeds: Vec::new(),
             prereduce: prereduce(0, first, Wanted::IfSmaller),
         });
-        let phases = phases.iter().enumerate().map(|(at, phase)| {
+        let phases = phases.iter().enumerate().flat_map(|(at, phase)| {
             let next = phases.get(at + 1).map(|next| &next.kind);
-            stage(at, phase, next)
+            gather(at, phase).into_iter().chain([stage(at, phase, next)])
         });
         let mut stages: Vec<StageSpec> = lead.into_iter().chain(phases).collect();
         let last = stages.len().saturating_sub(1);
@@ -132,6 +143,12 @@ impl StageGraph {
     /// The stage of a phase.
     pub(crate) fn of_phase(&self, phase: usize) -> Option<&StageSpec> {
         self.stages.iter().rev().find(|stage| stage.phase == phase)
+    }
+
+    /// The gathering stage that takes a stage's results, if they are pairs to be grouped.
+    pub(crate) fn gather(&self, stage: StageId) -> Option<StageId> {
+        let is_gather = |fed: &StageId| matches!(self.get(*fed).role, Role::Gather { .. });
+        self.get(stage).feeds.iter().copied().find(is_gather)
     }
 
     /// The stages that feed one.
@@ -209,11 +226,25 @@ impl<T> ByStage<T> {
     }
 }
 
+/// The stage before a grouped reduce.
+fn gather(at: usize, phase: &Phase) -> Option<StageSpec> {
+    let PhaseKind::Group(group) = &phase.kind else { return None };
+    Some(StageSpec {
+        phase: at,
+        role: Role::Gather { partitions: group.partitions },
+        function: String::new(),
+        keep: false,
+        feeds: Vec::new(),
+        prereduce: None,
+    })
+}
+
 fn stage(at: usize, phase: &Phase, next: Option<&PhaseKind>) -> StageSpec {
     let (role, wanted) = match &phase.kind {
         PhaseKind::Map(code) => (Role::Map, Wanted::of_map(code.wants_prereduce(), phase.keep)),
         PhaseKind::Link(_) => (Role::Link, Wanted::of(phase.keep)),
         PhaseKind::Reduce(code) => (Role::Reduce(code.timing()), Wanted::Not),
+        PhaseKind::Group(_) => (Role::Groups, Wanted::Not),
     };
     StageSpec {
         phase: at,
@@ -329,6 +360,13 @@ mod tests {
         check(&body, &[(0, "reduce", &[])]);
         let body = format!(r#"{{"inputs":"b","query":[{map},{{"link":{{}}}},{reduce}]}}"#);
         check(&body, &[(0, "map", &[1]), (1, "link", &[2]), (2, "reduce", &[])]);
+        let group = r#"{"reduce":{"language":"javascript","name":"r","group":true}}"#;
+        let body = format!(r#"{{"inputs":"b","query":[{map},{group},{reduce}]}}"#);
+        let expect: [(usize, &str, &[usize]); 4] =
+            [(0, "map", &[1]), (1, "gather", &[2]), (1, "reduce", &[3]), (2, "reduce", &[])];
+        check(&body, &expect);
+        let body = format!(r#"{{"inputs":"b","query":[{group}]}}"#);
+        check(&body, &[(0, "keys", &[1]), (0, "gather", &[2]), (0, "reduce", &[])]);
     }
 
     #[test]

@@ -33,7 +33,6 @@ pub struct QueryHandle {
     /// What was counted, by name.
     counters: Mutex<BTreeMap<String, i64>>,
     /// Lines of the log that its functions have written.
-    #[allow(dead_code, reason = "for pages that bring effects")]
     logged: AtomicU64,
     /// By stage and node.
     profile: Mutex<BTreeMap<(StageId, String), ProfileEntry>>,
@@ -233,9 +232,9 @@ impl QueryHandle {
         &self.graph
     }
 
-    /// The first stage is to work through so many partitions.
-    pub(crate) fn set_partitions(&self, partitions: u64) {
-        self.stages.get(self.graph.entry()).partitions.store(partitions, Ordering::Relaxed);
+    /// A stage is to work through so many partitions.
+    pub(crate) fn set_partitions(&self, stage: StageId, partitions: u64) {
+        self.stages.get(stage).partitions.store(partitions, Ordering::Relaxed);
     }
 
     /// A stage has done something on a node.
@@ -276,7 +275,6 @@ impl QueryHandle {
     ///
     /// # Errors
     /// When they count more things than a query may.
-    #[allow(dead_code, reason = "for pages that bring effects")]
     pub(crate) fn count(&self, counts: BTreeMap<String, i64>) -> Result<(), Failure> {
         let mut counters = self.counters.lock();
         for (name, by) in counts {
@@ -292,7 +290,6 @@ impl QueryHandle {
     }
 
     /// Writes lines of functions to the node's log, as long as there are few.
-    #[allow(dead_code, reason = "for pages that bring effects")]
     pub(crate) fn log(&self, lines: Vec<LogLine>, dropped: u64) {
         let id = &self.id;
         let all = lines.len() as u64 + dropped;
@@ -377,7 +374,7 @@ mod tests {
             1,
             r#"{"inputs":"b","query":[{"link":{}},{"map":{"language":"javascript","name":"f"}}],"profile":true}"#,
         );
-        query.set_partitions(64);
+        query.set_partitions(query.graph().entry(), 64);
         let stats = PageStats { inputs: 3, results: 2, partitions: 1, ..PageStats::default() };
         let stages: Vec<StageId> = query.graph().stages().map(|(id, _)| id).collect();
         query.record(stages[0], "n1", &stats);

@@ -183,6 +183,60 @@ pub const CALL_TIME: Duration = Duration::from_millis(100);
 /// A node says so often that it still works on a stream, when it has nothing else to say.
 pub const RENEW: Duration = Duration::from_secs(1);
 
+/// Most partitions of a grouped reduce. More: refused with 400. Each costs its owner the merge of a
+/// segment a page.
+pub const PARTITIONS: u32 = 1_024;
+
+/// Fewest partitions of a grouped reduce that does not say: a partition is what one worker reduces at
+/// once.
+pub const FEW_PARTITIONS: u32 = 8;
+
+/// Most runs of pairs of a grouped reduce, each the pairs of a page: more, and it fails. A partition's
+/// owner is told of all of them in one message.
+pub const RUNS: usize = 8_192;
+
+/// A run of pairs that come by the coordinator is made of so many bytes.
+pub const LOCAL_RUN_BYTES: usize = 8 << 20;
+
+/// Values that are taken at once from sorted pairs, to be combined or reduced in one call.
+pub const GROUP_VALUES: usize = 20_000;
+
+/// See [`GROUP_VALUES`]: bytes of keys and values.
+pub const GROUP_BYTES: usize = 1 << 20;
+
+/// A page of pairs ends at so many bytes of memory.
+pub const PAIRS_BYTES: usize = 16 << 20;
+
+/// Bytes of pairs that the pages of a node hold together, after which each ends with a little of its own.
+pub const PAIRS_HELD_BYTES: usize = 96 << 20;
+
+/// … or after so long: what a lost node costs, and how often progress shows.
+pub const PAIRS_TIME: Duration = Duration::from_secs(2);
+
+/// A page of groups has so many more of them than other pages have inputs.
+pub const PAGE_GROUPS: u64 = 20;
+
+/// Segments that a node fetches from others at once for one partition.
+pub const FETCHES: usize = 4;
+
+/// Largest group, in bytes of its values, that a function gets as a list.
+pub const WHOLE_GROUP_BYTES: usize = 64 << 20;
+
+/// How often the nodes that have pairs of a query are told that it still runs.
+pub const KEEP_PAIRS: Duration = Duration::from_secs(10);
+
+/// Pairs of a query of which nothing was heard for so long are forgotten.
+pub const PAIRS_IDLE: Duration = Duration::from_secs(60);
+
+/// What the merge of a partition may take of memory for what it reads: several run at once.
+pub const GROUP_MERGE_BYTES: u64 = 8 << 20;
+
+/// How long a node may take to store the segments of a run, beside the time for their way.
+pub const STORE_PATIENCE: Duration = limits::LEASE;
+
+/// New values that a combiner gets at once when the query does not say.
+pub const COMBINE_BATCH: u32 = 1_000;
+
 /// How often a unit is tried without any progress in between before the query fails.
 pub const TRIES: u32 = 8;
 
@@ -225,3 +279,11 @@ const _: () = assert!(BATCH_BYTES > 2 * limits::KEY_BYTES - 4_096);
 /// Slices of the lease in which a lane is listened to: as many of them in a row without a frame, and its
 /// node has fallen silent.
 pub const LEASE_SLICES: u32 = 4;
+
+// One word that is lost does not cost a query its pairs.
+const _: () = assert!(PAIRS_IDLE.as_secs() >= 3 * KEEP_PAIRS.as_secs());
+
+/// How much longer something may take that carries so many bytes: a megabyte a second is slow.
+pub(crate) fn transfer(bytes: usize) -> Duration {
+    Duration::from_micros(bytes as u64)
+}

@@ -15,6 +15,7 @@ pub(crate) fn check(query: &Query) -> Result<(), Rejection> {
         let (code, kind, arity) = match &phase.kind {
             PhaseKind::Map(code) => (code, Kind::Map, 3),
             PhaseKind::Reduce(code) => (code, Kind::Reduce, 2),
+            PhaseKind::Group(group) => (&group.code, Kind::Reduce, 2),
             PhaseKind::Link(_) => continue,
         };
         if let Callee::Given(Function::Erlang { module, function }) = &code.callee

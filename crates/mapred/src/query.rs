@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -10,7 +10,8 @@ use futures::{StreamExt, stream};
 use mapring_cluster::{Cluster, View};
 use mapring_kv::{Executor, executor};
 use mapring_net::{Call, Class, Service, Transport};
-use mapring_script::{JsonText, Row};
+use mapring_script::{CallContext, JsonText, Row};
+use mapring_shuffle::{Store, StoreConfig};
 use mapring_types::{Entropy, Error, NodeId, Result as KvResult};
 use mapring_workers::Workers;
 use parking_lot::Mutex;
@@ -64,10 +65,27 @@ impl Engine {
     ) -> Self {
         metered::describe();
         let (units_at_once, page_inputs) = (config.units_at_once, config.page_inputs as u64);
-        let (units, lanes) = (Arc::default(), Arc::default());
-        let permits = NodePermits::default();
-        let node =
-            Node { objects, cluster, workers, units_at_once, permits, page_inputs, units, lanes };
+        let pairs = Store::new(StoreConfig {
+            memory_bytes: config.shuffle_memory_bytes,
+            disk_bytes: config.shuffle_disk_bytes,
+            directory: config.spill_dir.clone(),
+        });
+        let node = Node {
+            objects,
+            cluster,
+            workers,
+            units_at_once,
+            permits: NodePermits::default(),
+            page_inputs,
+            page_pairs_bytes: config.page_pairs_bytes,
+            pairs_held: AtomicUsize::default(),
+            pairs,
+            begun: Instant::now(),
+            transport: transport.clone(),
+            executor: executor.clone(),
+            units: Arc::default(),
+            lanes: Arc::default(),
+        };
         let admission = Admission::new(config.concurrent_queries);
         let (node, running, registry) = (Arc::new(node), Arc::default(), Arc::default());
         let spill = Spill::new(config, executor.clone());
@@ -177,6 +195,14 @@ impl Engine {
             transport: self.transport.clone(),
             workers: self.node.workers.clone(),
             objects: self.node.objects.clone(),
+            context: CallContext {
+                job: handle.id.to_string(),
+                seed: handle.id.number,
+                name: query.spec().name.clone(),
+                params: query.spec().params.clone(),
+                ..CallContext::default()
+            },
+            node: self.node.clone(),
             handle,
         };
         let Target::Objects(spec) = &query.output().target else {

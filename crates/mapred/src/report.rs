@@ -93,7 +93,11 @@ pub struct PhaseReport {
 
 /// What a phase calls, in short.
 pub(crate) fn function(kind: &PhaseKind) -> String {
-    let (PhaseKind::Map(code) | PhaseKind::Reduce(code)) = kind else { return String::new() };
+    let code = match kind {
+        PhaseKind::Map(code) | PhaseKind::Reduce(code) => code,
+        PhaseKind::Group(group) => &group.code,
+        PhaseKind::Link(_) => return String::new(),
+    };
     match &code.callee {
         Callee::Given(Function::Source(_) | Function::Stored { .. }) => "javascript".to_owned(),
         Callee::Given(Function::Named(name)) => quote(name),

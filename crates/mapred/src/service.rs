@@ -10,9 +10,10 @@ use mapring_types::{Error, ErrorKind, NodeId, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::limits;
-use crate::node::{Node, serve};
+use crate::node::{Node, fetch, keep, serve};
 use crate::registry::{Registry, Shutdown};
 use crate::report::QueryReport;
+use crate::segments::{FetchSegment, ForgetPairs, KeepPairs, StoreSegments};
 use crate::unit::{Frame, LaneRequest, SERVICE};
 use crate::wire::{self, Sent};
 
@@ -51,6 +52,21 @@ impl Service for MapReduceService {
             List::OPERATION => answer(&body, |_: List| self.registry.reports()),
             Show::OPERATION => answer(&body, |call: Show| self.registry.report(call.0)),
             End::OPERATION => answer(&body, |call: End| self.registry.end(call.0)),
+            StoreSegments::OPERATION => {
+                let (version, call) = wire::decode_request::<StoreSegments>(&body)?;
+                keep(&self.node, call).await?;
+                wire::encode(version, &())
+            }
+            FetchSegment::OPERATION => {
+                let (version, call) = wire::decode_request::<FetchSegment>(&body)?;
+                wire::encode(version, &fetch(&self.node, call).await?)
+            }
+            KeepPairs::OPERATION => answer(&body, |call: KeepPairs| {
+                self.node.pairs.touch(call.0, self.node.age());
+            }),
+            ForgetPairs::OPERATION => answer(&body, |call: ForgetPairs| {
+                self.node.pairs.remove_query(call.0);
+            }),
             _ => Err(Error::invalid(format!("mapreduce has no operation {operation}"))),
         }
     }

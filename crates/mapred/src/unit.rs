@@ -10,7 +10,10 @@ use bytes::Bytes;
 use mapring_kv::Cursor;
 use mapring_net::ServiceId;
 use mapring_ring::Partition;
-use mapring_script::{JsonText, PhaseFunction, QueryTag, ReduceTiming, Row, ScriptError};
+use mapring_script::{
+    CallContext, Combiner, Effects, Grouping, JsonText, PhaseFunction, QueryTag, ReduceTiming, Row,
+    ScriptError,
+};
 use mapring_types::error::WireError;
 use mapring_types::{NodeId, ObjectId, Result};
 use serde::{Deserialize, Serialize};
@@ -43,6 +46,8 @@ pub(crate) struct LaneRequest {
     pub(crate) results: bool,
     /// How inputs are read and failures taken.
     pub(crate) options: UnitOptions,
+    /// What functions are told of the query.
+    pub(crate) context: CallContext,
     /// The units.
     pub(crate) units: Units,
 }
@@ -73,6 +78,21 @@ pub(crate) enum Work {
         /// Whether as a pair, which Erlang's functions get, or as a list.
         pairs: bool,
     },
+    /// A function is called with each group of pairs.
+    Groups(GroupWork),
+}
+
+/// How groups are reduced.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct GroupWork {
+    /// The function.
+    pub(crate) function: PhaseFunction,
+    /// What makes fewer of the values first.
+    pub(crate) combine: Option<Combiner>,
+    /// Whether the values come sorted, and then whether the largest come first.
+    pub(crate) descending: Option<bool>,
+    /// Whether the function gets its values one after another.
+    pub(crate) stream: bool,
 }
 
 /// A reduce beside the data. Its state ends with each page.
@@ -91,8 +111,10 @@ pub(crate) struct Prereduce {
 pub(crate) struct Shuffle {
     /// The number of the gathering stage within its query.
     pub(crate) stage: u32,
-    /// Whether keys become text.
-    pub(crate) string_keys: bool,
+    /// The phase of the reduce, to which the combiner belongs.
+    pub(crate) phase: u32,
+    /// Whether keys become text, and what makes fewer of the values of a key before they leave.
+    pub(crate) grouping: Grouping,
     /// Who keeps each partition, in the order of their numbers.
     pub(crate) holders: Vec<Holders>,
 }
@@ -136,6 +158,45 @@ pub(crate) enum Units {
     },
     /// Named objects.
     Batch(BatchUnit),
+    /// The groups of a partition.
+    Groups(GroupUnit),
+}
+
+/// The groups of a partition of pairs, from a key on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct GroupUnit {
+    /// The number of the gathering stage within its query.
+    pub(crate) stage: u32,
+    /// The partition, which is the unit's number as well.
+    pub(crate) unit: u32,
+    /// As [`PartitionUnit::attempt`].
+    pub(crate) attempt: u32,
+    /// Start strictly after this key, in its canonical bytes.
+    pub(crate) after: Option<Bytes>,
+    /// As [`PartitionUnit::page`].
+    pub(crate) page: u32,
+    /// The runs that have pairs for it.
+    pub(crate) runs: Vec<RunPlace>,
+}
+
+/// A run, and where its segment for a partition lies.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RunPlace {
+    /// Which.
+    pub(crate) run: RunId,
+    /// The nodes that have the segment.
+    pub(crate) nodes: Vec<NodeId>,
+}
+
+/// Names a run within its gathering stage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub(crate) struct RunId {
+    /// The unit that made it.
+    pub(crate) unit: u32,
+    /// The unit's attempt.
+    pub(crate) attempt: u32,
+    /// The page.
+    pub(crate) page: u32,
 }
 
 /// The objects of a bucket in one home partition, from a cursor on.
@@ -197,6 +258,17 @@ pub(crate) enum Frame {
     },
     /// A function failed: so does the query.
     Failed(Broken),
+    /// A unit's pairs cannot be stored at a node that is to keep them; another may.
+    HolderLost {
+        /// The unit.
+        unit: u32,
+        /// Its attempt.
+        attempt: u32,
+        /// The node.
+        holder: NodeId,
+        /// Why.
+        error: WireError,
+    },
 }
 
 /// Part of a unit.
@@ -222,8 +294,12 @@ pub(crate) struct Page {
     pub(crate) skipped: Vec<Broken>,
     /// What the page cost.
     pub(crate) cost: Cost,
+    /// What its functions asked for: done when the page is accepted.
+    pub(crate) effects: Effects,
     /// Its pairs, when they are grouped.
     pub(crate) run: Option<Run>,
+    /// Of groups whose results come in their order: each key, and how many results it gave.
+    pub(crate) groups: Vec<(Bytes, u32)>,
 }
 
 /// What work cost on a node.
@@ -332,7 +408,9 @@ mod tests {
             made_bytes: 3,
             skipped: Vec::new(),
             cost: Cost { read_us: 7, ..Cost::default() },
+            effects: Effects::default(),
             run: None,
+            groups: Vec::new(),
         }));
         for frame in [Frame::Renew, page.clone()] {
             for version in [2, 3] {

@@ -11,6 +11,8 @@ use mapring_types::{Error, Release, Result, Versioned};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::segments::{FetchSegment, ForgetPairs, KeepPairs, StoreSegments};
+
 /// A message, and its shape in the version before.
 pub(crate) trait Sent: Serialize + DeserializeOwned {
     /// As version 2 has it.
@@ -43,6 +45,29 @@ macro_rules! unchanged {
     )+};
 }
 use unchanged;
+
+/// What version 2 has no message for.
+#[derive(serde::Serialize, serde::Deserialize)]
+pub(crate) enum Never {}
+
+/// Messages that are new in version 3.
+macro_rules! new {
+    ($($message:ty),+ $(,)?) => {$(
+        impl Sent for $message {
+            type Second = Never;
+
+            fn to_second(&self) -> Result<Never> {
+                Err(unsaid("grouping"))
+            }
+
+            fn from_second(second: Never) -> Self {
+                match second {}
+            }
+        }
+    )+};
+}
+
+new!(StoreSegments, FetchSegment, KeepPairs, ForgetPairs, Option<Bytes>);
 
 /// What requests, answers and frames begin with.
 struct Message<T>(T);

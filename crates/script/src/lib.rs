@@ -151,6 +151,8 @@ pub enum FailureCause {
     Worker,
     /// A result that is to be grouped is no key and value.
     NotAPair,
+    /// The values of a group are more than a function gets as a list.
+    GroupSize,
     /// The function called `fail`: nothing makes up for it, no input is left out for it.
     Failed,
     /// The function called `retry`: another attempt may do better.

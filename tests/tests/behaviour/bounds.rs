@@ -29,6 +29,7 @@ const NO_BOUNDS: &[(&str, &[&str], &str)] = &[
     ("http/src/reply.rs", &["USUAL_HEADERS"], ROOM),
     ("kv/src/peer/wire.rs", &["USUAL_BYTES"], ROOM),
     ("mapred/src/grammar/query.rs", &["DEFAULT_BATCH"], RIAK),
+    ("mapred/src/spool/runs.rs", &["HEAD_BYTES"], FORMAT),
     ("mapred/src/unit.rs", &["LENGTH_BYTES"], FORMAT),
     ("mapred/src/unit.rs", &["PAGE_HEAD_BYTES"], ROOM),
     ("net/src/tcp/handshake.rs", &["HEAD_BYTES"], FORMAT),

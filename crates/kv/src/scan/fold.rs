@@ -47,7 +47,8 @@ impl Cursor {
         Self(place.into())
     }
 
-    pub(crate) fn place(&self) -> &Bytes {
+    /// The place.
+    pub fn place(&self) -> &Bytes {
         &self.0
     }
 }

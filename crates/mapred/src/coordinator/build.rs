@@ -1,23 +1,33 @@
 //! From the planned stages of a query to those that run.
 
-use mapring_script::PhaseFunction;
+use mapring_script::{CombineMode, Combiner, Grouping, PhaseFunction};
 
+use super::gather::GatherStage;
+use super::groups::GroupStage;
 use super::lanes::{LaneStage, Task};
 use super::reduce::ReduceStage;
 use super::resolve::Resolved;
+use super::router::Router;
 use super::stage::{Stage, StageKind};
 use crate::failure::Failure;
-use crate::grammar::{OnError, Options};
+use crate::grammar::{CombineSpec, GroupSpec, OnError, Options, PhaseKind, Query};
 use crate::graph::{ByStage, Role, StageGraph, StageSpec};
-use crate::unit::{Prereduce, UnitOptions, Work};
+use crate::unit::{GroupWork, Prereduce, UnitOptions, Work};
 
 /// The stages of a query, none of which has begun.
 pub(super) fn stages(
     graph: &StageGraph,
+    query: &Query,
     phases: &[Resolved],
-    options: Options,
+    router: &Router,
 ) -> Result<ByStage<Stage>, Failure> {
-    ByStage::try_new(graph, |_, spec| {
+    let options = query.spec().options;
+    let group = |phase: usize| match query.spec().phases.get(phase).map(|phase| &phase.kind) {
+        Some(PhaseKind::Group(group)) => Ok(group),
+        _ => Err(Failure::broken_off("it groups nothing").in_phase(phase)),
+    };
+    let mut gathers = 0;
+    ByStage::try_new(graph, |id, spec| {
         let phase = spec.phase;
         let work = match (spec.role, phases.get(phase)) {
             (Role::Echo, _) => return Ok(Stage::new(StageKind::Echo)),
@@ -25,6 +35,23 @@ pub(super) fn stages(
                 let function = function(phases, phase)?;
                 let reduce = ReduceStage::new(phase, function, timing);
                 return Ok(Stage::new(StageKind::Reduce(reduce)));
+            }
+            (Role::Gather { partitions }, _) => {
+                gathers += 1;
+                let combine = combine(group(phase)?, phases, phase)?;
+                let string_keys = group(phase)?.string_keys;
+                let grouping = Grouping { string_keys, combine };
+                let gather = GatherStage::new(gathers, phase, partitions, grouping, router);
+                return Ok(Stage::new(StageKind::Gather(gather)));
+            }
+            (Role::Groups, _) => {
+                let work = group_work(group(phase)?, phases, phase)?;
+                // Results that are grouped again do not come here, unless they are kept.
+                let grouped_again = graph.gather(id).is_some();
+                let results = spec.keep || !grouped_again;
+                let options = unit_options(options, false);
+                let groups = GroupStage::new(phase, work, results, options);
+                return Ok(Stage::new(StageKind::Groups(Box::new(groups))));
             }
             (Role::Keys { pairs }, _) => Work::Keys { pairs },
             (Role::Link, Some(Resolved::Link(spec))) => Work::Link(spec.clone()),
@@ -34,7 +61,10 @@ pub(super) fn stages(
             phase,
             work,
             prereduce: prereduce(spec, phases)?,
-            results: spec.wants_results(options.limit.is_some()),
+            results: match graph.gather(id) {
+                Some(_) => spec.keep,
+                None => spec.wants_results(options.limit.is_some()),
+            },
             options: unit_options(options, spec.is_final()),
         };
         Ok(Stage::new(StageKind::Lanes(Box::new(LaneStage::new(task)))))
@@ -44,10 +74,33 @@ pub(super) fn stages(
 fn function(phases: &[Resolved], phase: usize) -> Result<PhaseFunction, Failure> {
     match phases.get(phase) {
         Some(Resolved::Function(function)) => Ok(function.clone()),
-        Some(Resolved::Link(_)) | None => {
+        Some(Resolved::Link(_) | Resolved::Group(..)) | None => {
             Err(Failure::broken_off("it has no function").in_phase(phase))
         }
     }
+}
+
+fn group_work(group: &GroupSpec, phases: &[Resolved], phase: usize) -> Result<GroupWork, Failure> {
+    let Some(Resolved::Group(function, _)) = phases.get(phase) else {
+        return Err(Failure::broken_off("it has no function").in_phase(phase));
+    };
+    let combine = combine(group, phases, phase)?;
+    let GroupSpec { descending, stream, .. } = *group;
+    Ok(GroupWork { function: function.clone(), combine, descending, stream })
+}
+
+/// What makes fewer of the values of a group, if something does.
+fn combine(
+    group: &GroupSpec,
+    phases: &[Resolved],
+    phase: usize,
+) -> Result<Option<Combiner>, Failure> {
+    let Some(CombineSpec { append, batch, .. }) = &group.combine else { return Ok(None) };
+    let Some(Resolved::Group(_, Some(function))) = phases.get(phase) else {
+        return Err(Failure::broken_off("it has no combiner").in_phase(phase));
+    };
+    let mode = if *append { CombineMode::Append } else { CombineMode::Replace };
+    Ok(Some(Combiner { function: function.clone(), mode, batch: *batch }))
 }
 
 /// The copy of the reduce that a stage feeds, if one runs beside the data.

@@ -12,9 +12,10 @@ use std::task::{Context, Poll};
 use futures::future::BoxFuture;
 use mapring_kv::Cursor;
 use mapring_ring::Partition;
-use mapring_script::{PhaseFunction, Row};
+use mapring_script::{Effects, PhaseFunction, Row};
 use mapring_types::{Error, NodeId};
 
+use super::gather::GatheredRun;
 use super::lane::Step;
 use super::router::{Replica, Router};
 use crate::failure::{FailedInput, Failure, FailureKind};
@@ -22,7 +23,7 @@ use crate::grammar::{KeyInput, Scan};
 use crate::handle::PageStats;
 use crate::limits;
 use crate::metered::count;
-use crate::unit::{Broken, Prereduce, UnitOptions, Work};
+use crate::unit::{Broken, Prereduce, Shuffle, UnitOptions, Work};
 
 /// What the units of a phase do.
 pub(super) struct Task {
@@ -41,6 +42,10 @@ pub(super) struct LaneStage {
     scans: Vec<(Scan, u32)>,
     /// Unfinished partitions of the bucket.
     partitions: BTreeMap<u32, PartitionProgress>,
+    /// Where pairs go when the results are grouped.
+    shuffle: Option<Arc<Shuffle>>,
+    /// How many inputs came.
+    places: u64,
     /// Inputs that wait for a lane, by node.
     queue: BTreeMap<NodeId, VecDeque<Waiting>>,
     /// Inputs for which no replica is known yet.
@@ -70,6 +75,8 @@ struct PartitionProgress {
     after: Option<Cursor>,
     attempt: u32,
     tries: u32,
+    /// How many pages were accepted.
+    page: u32,
     lane: Option<u64>,
 }
 
@@ -80,6 +87,8 @@ struct Waiting {
     vnode: Partition,
     n_val: u32,
     tries: u32,
+    /// Its place among all inputs.
+    place: u64,
 }
 
 /// What was given to a lane.
@@ -94,6 +103,8 @@ enum Load {
 struct Lane {
     node: NodeId,
     load: Load,
+    /// Where its pairs go.
+    shuffle: Option<Arc<Shuffle>>,
     /// What comes next. Nothing is taken from the node while this is not polled.
     next: BoxFuture<'static, Step>,
 }
@@ -107,6 +118,12 @@ pub(super) struct Accepted {
     pub(super) skipped: Vec<Broken>,
     /// What was done, and on which node; `None` for a reduce, and for what was dropped.
     pub(super) stats: Option<(NodeId, PageStats)>,
+    /// Its pairs, when they are grouped.
+    pub(super) run: Option<(GatheredRun, PageStats)>,
+    /// What its functions asked for.
+    pub(super) effects: Effects,
+    /// A node that could not keep its pairs.
+    pub(super) lost_holder: Option<NodeId>,
 }
 
 impl LaneStage {
@@ -115,6 +132,8 @@ impl LaneStage {
             task,
             scans: Vec::new(),
             partitions: BTreeMap::new(),
+            shuffle: None,
+            places: 0,
             queue: BTreeMap::new(),
             unassigned: VecDeque::new(),
             queued: 0,
@@ -141,16 +160,16 @@ impl LaneStage {
         let mut partitions = 0;
         for home in router.homes() {
             let replica = router.replica(home, n_val);
-            let (after, lane) = (None, None);
             let partition = PartitionProgress {
                 scan: number,
                 home,
                 replica,
                 n_val,
-                after,
+                after: None,
                 attempt: 1,
                 tries: 0,
-                lane,
+                page: 0,
+                lane: None,
             };
             let unit = self.number_unit();
             self.partitions.insert(unit, partition);
@@ -178,15 +197,22 @@ impl LaneStage {
     pub(super) fn function(&self) -> Option<Arc<PhaseFunction>> {
         match &self.task.work {
             Work::Map(function) => Some(Arc::new(function.clone())),
-            Work::Link(_) | Work::Keys { .. } => None,
+            Work::Link(_) | Work::Keys { .. } | Work::Groups(_) => None,
         }
+    }
+
+    /// Where its results go from now on, which are pairs to be grouped.
+    pub(super) fn set_shuffle(&mut self, shuffle: Arc<Shuffle>) {
+        self.shuffle = Some(shuffle);
     }
 
     /// Takes an input.
     pub(super) fn push(&mut self, input: KeyInput, router: &mut Router) -> Result<(), Failure> {
         let home = router.home(&input.id);
         let n_val = router.n_val(&input.id.bucket)?;
-        self.enqueue(Waiting { input, home, vnode: home, n_val, tries: 0 }, router);
+        let place = self.places;
+        self.places += 1;
+        self.enqueue(Waiting { input, home, vnode: home, n_val, tries: 0, place }, router);
         Ok(())
     }
 
@@ -264,10 +290,17 @@ impl LaneStage {
         error: &Error,
         router: &mut Router,
     ) -> Result<(), Failure> {
+        if let Some(node) = self.node(id) {
+            let name = router.name(node);
+            tracing::warn!(%error, node = name, phase = self.task.phase, "a stream of a query is lost");
+            router.failed(node);
+        }
+        self.close(id, error, router)
+    }
+
+    /// Ends a lane. Each of its unfinished units goes on from where it stood.
+    fn close(&mut self, id: u64, error: &Error, router: &mut Router) -> Result<(), Failure> {
         let Some(lane) = self.lanes.remove(&id) else { return Ok(()) };
-        let node = router.name(lane.node);
-        tracing::warn!(%error, node, phase = self.task.phase, "a stream of a query is lost");
-        router.failed(lane.node);
         match lane.load {
             Load::Partitions(units) => {
                 for unit in units {
@@ -366,6 +399,8 @@ impl Waiting {
         64 + id.bucket.name.len() + id.key.len() + keydata
     }
 }
+
+pub(super) use accept::run_of;
 
 /// What the client is told of a function that failed on a node.
 pub(super) fn broken_function(broken: Broken, node: &str) -> Failure {

@@ -8,7 +8,10 @@
 
 mod build;
 mod check;
+mod gather;
+mod groups;
 mod inputs;
+mod keeping;
 mod lane;
 mod lanes;
 mod outbox;
@@ -18,7 +21,6 @@ mod resolve;
 mod router;
 mod shared;
 mod stage;
-#[allow(dead_code, reason = "for pages that bring effects")]
 mod writes;
 
 pub(crate) use resolve::{Resolved, resolve};
@@ -30,19 +32,23 @@ use std::task::{Context, Poll};
 
 use mapring_cluster::View;
 use mapring_ring::Coverage;
-use mapring_script::{Row, ScriptError};
-use mapring_types::{ErrorKind, NodeId, Result as KvResult};
+use mapring_script::{Effects, Row, ScriptError};
+use mapring_types::{ErrorKind, NodeId, Release, Result as KvResult};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use crate::failure::Failure;
+use crate::failure::{Failure, FailureKind};
 use crate::grammar::{Inputs, OnError, Query};
 use crate::graph::{ByStage, StageGraph, StageId};
 use crate::handle::PageStats;
 use crate::metered::count;
+use crate::node::{PairsError, StoredRun};
 use crate::results::PhaseResults;
 use crate::unit::Broken;
+use gather::{GatherStage, GatheredRun};
+use groups::Reduced as GroupsReduced;
 use inputs::{Input, next_input};
+use keeping::Keeping;
 use lane::Step;
 use lanes::{Accepted, broken_function};
 use outbox::Outbox;
@@ -50,6 +56,7 @@ use planning::{Planning, plan, planned};
 use reduce::Reduced;
 use router::{PlanRequest, Router};
 use stage::{Stage, StageKind};
+use writes::Writes;
 
 /// A query under way.
 pub(crate) struct Coordinator {
@@ -67,8 +74,12 @@ pub(crate) struct Coordinator {
     /// How many more results of the last phase the client wants; `None` for all.
     left: Option<u64>,
     results: mpsc::Sender<Result<PhaseResults, Failure>>,
+    /// What functions asked to be written.
+    writes: Writes,
     changes: watch::Receiver<Arc<View>>,
     planning: Option<Planning>,
+    /// Has the pairs kept that are gathered.
+    _keeping: Option<Keeping>,
     /// When a node that is left alone may be asked again.
     wake: Option<Instant>,
 }
@@ -82,6 +93,12 @@ enum Event {
     Gone,
     Lane(StageId, u64, Step),
     Reduce(StageId, Result<Reduced, ScriptError>),
+    /// A batch of writes was made.
+    Written(Result<(), Failure>),
+    /// A run of pairs was made here.
+    Gathered(StageId, Result<StoredRun, PairsError>),
+    /// A partition of groups has gone on.
+    Groups(StageId, usize, Step),
     /// Whether a stage's function is one.
     Checked(StageId, Result<(), ScriptError>),
     Planned(PlanRequest, KvResult<Coverage>),
@@ -103,18 +120,34 @@ impl Coordinator {
         let mut router = Router::new(shared.cluster.view());
         let options = query.spec().options;
         let graph = Arc::clone(shared.handle.graph());
-        let mut stages = build::stages(&graph, phases, options)?;
+        let mut stages = build::stages(&graph, &query, phases, &router)?;
+        for (id, _) in graph.stages() {
+            if let StageKind::Gather(gather) = &stages.get(id).kind {
+                shared.handle.set_partitions(id, gather.partitions());
+            }
+        }
         let next_input_at = match &query.spec().inputs {
             Inputs::Scan(scan) => {
                 if let StageKind::Lanes(first) = &mut stages.get_mut(graph.entry()).kind {
-                    shared.handle.set_partitions(first.cover(scan, &mut router)?);
+                    let partitions = first.cover(scan, &mut router)?;
+                    shared.handle.set_partitions(graph.entry(), partitions);
                 }
                 None
             }
             Inputs::Keys(_) | Inputs::Values(_) => Some(0),
         };
         let me = router.name(shared.cluster.view().me);
-        Ok(Self {
+        let (objects, handle) = (shared.objects.clone(), shared.handle.clone());
+        let writes = Writes::new(options.write_batch, objects, handle, shared.deadline);
+        let gathers = graph.stages().any(|(id, _)| graph.gather(id).is_some());
+        if gathers && router.release() < Release::GROUPS {
+            let message = "a member of the cluster is of a release that does not know grouping";
+            return Err(Failure::new(FailureKind::Node(ErrorKind::Unavailable), message));
+        }
+        let keeping = gathers.then(|| {
+            Keeping::start(shared.cluster.clone(), shared.transport.clone(), shared.query)
+        });
+        let mut coordinator = Self {
             shared,
             me,
             query,
@@ -125,10 +158,29 @@ impl Coordinator {
             out: Outbox::default(),
             left: options.limit,
             results,
+            writes,
             changes,
             planning: None,
+            _keeping: keeping,
             wake: None,
-        })
+        };
+        coordinator.share_holders();
+        Ok(coordinator)
+    }
+
+    /// Tells stages whose results are grouped where these go now.
+    fn share_holders(&mut self) {
+        let graph = Arc::clone(&self.graph);
+        for (id, _) in graph.stages() {
+            let Some(gather) = graph.gather(id) else { continue };
+            let StageKind::Gather(gather) = &self.stages.get(gather).kind else { continue };
+            let shuffle = Arc::clone(gather.shuffle());
+            match &mut self.stages.get_mut(id).kind {
+                StageKind::Lanes(lanes) => lanes.set_shuffle(shuffle),
+                StageKind::Groups(groups) => groups.set_shuffle(shuffle),
+                _ => {}
+            }
+        }
     }
 
     /// Runs the query to its end.
@@ -149,7 +201,8 @@ impl Coordinator {
             // Dropping the lanes ends their work.
             self.stages.iter_mut().for_each(Stage::abandon);
             self.planning = None;
-            return Ok(!self.out.is_empty());
+            self.writes.advance(true);
+            return Ok(!self.out.is_empty() || !self.writes.is_idle());
         }
         self.refill()?;
         let graph = Arc::clone(&self.graph);
@@ -183,22 +236,50 @@ impl Coordinator {
                     reduce.advance(&self.shared, inputs_ended);
                     stage.over = reduce.is_over();
                 }
+                StageKind::Gather(gather) => {
+                    stage.over = gather.advance(&self.shared, inputs_ended);
+                }
+                StageKind::Groups(_) => self.advance_groups(id, inputs_ended),
                 StageKind::Echo => stage.over = inputs_ended,
                 StageKind::Dropped => {}
             }
-            all_over &= stage.over;
+            all_over &= self.stages.get(id).over;
         }
         if self.planning.is_none() {
             let request = self.router.request();
             self.planning = request.map(|request| plan(self.shared.objects.clone(), request));
         }
-        Ok(!all_over || !self.out.is_empty())
+        self.writes.advance(all_over);
+        Ok(!all_over || !self.out.is_empty() || !self.writes.is_idle())
+    }
+
+    /// Begins a grouped reduce when its pairs are gathered, and goes on with it.
+    fn advance_groups(&mut self, id: StageId, inputs_ended: bool) {
+        let phase = self.graph.get(id).phase;
+        let feeder = self.graph.feeders(id).next();
+        let gathered = match feeder.map(|feeder| &mut self.stages.get_mut(feeder).kind) {
+            Some(StageKind::Gather(gather)) if inputs_ended => Some(gather),
+            _ => None,
+        };
+        let gathered = gathered.filter(|gather| !gather.is_taken()).map(GatherStage::take);
+        let stage = self.stages.get_mut(id);
+        let StageKind::Groups(groups) = &mut stage.kind else { return };
+        stage.check.begin(&self.shared, phase, &groups.function());
+        if let Some(gathered) = gathered {
+            self.shared.handle.set_partitions(id, gathered.holders.len() as u64);
+            groups.begin(gathered);
+        }
+        let wake = groups.dispatch(&self.shared, &self.router);
+        self.wake = [self.wake, wake].into_iter().flatten().min();
+        stage.over = groups.is_over() && stage.check.is_over();
     }
 
     /// Waits for the next thing that happens.
     async fn next(&mut self) -> Event {
         let client_has_room = self.out.has_room();
-        let (graph, stages) = (&self.graph, &mut self.stages);
+        let (graph, stages, writes) = (&self.graph, &mut self.stages, &mut self.writes);
+        // Pages ask for more writes.
+        let accepts = writes.has_room();
         let (out, planning) = (&mut self.out, &mut self.planning);
         let waits = !out.is_empty();
         tokio::select! {
@@ -211,7 +292,8 @@ impl Coordinator {
                 }
                 _ => Event::Gone,
             },
-            event = poll_fn(|context| poll_stages(graph, stages, client_has_room, context)) => event,
+            event = poll_fn(|context| poll_stages(graph, stages, (client_has_room, accepts), context)) => event,
+            written = poll_fn(|context| writes.poll(context)) => Event::Written(written),
             (request, coverage) = planned(planning) => Event::Planned(request, coverage),
             changed = self.changes.changed() => match changed {
                 Ok(()) => Event::View,
@@ -240,12 +322,22 @@ impl Coordinator {
                 let StageKind::Reduce(reduce) = &mut self.stages.get_mut(id).kind else {
                     return Ok(());
                 };
-                let (results, mut stats) = reduce.apply(step, &self.me)?;
+                let (results, effects, mut stats) = reduce.apply(step, &self.me)?;
                 stats.results = results.len() as u64;
                 stats.result_bytes = results.iter().map(|row| row.bytes() as u64).sum();
                 self.shared.handle.record(id, &self.me, &stats);
-                self.deliver(id, Accepted { results, ..Accepted::default() })
+                self.deliver(id, Accepted { results, effects, ..Accepted::default() })
             }
+            Event::Written(written) => written,
+            Event::Gathered(id, made) => {
+                let StageKind::Gather(gather) = &mut self.stages.get_mut(id).kind else {
+                    return Ok(());
+                };
+                let (stats, effects) = gather.made(made, &self.shared, &mut self.router)?;
+                self.shared.handle.record(id, &self.me, &stats);
+                self.take_effects(effects)
+            }
+            Event::Groups(id, number, step) => self.apply_groups(id, number, step),
             Event::Checked(id, found) => {
                 let phase = self.graph.get(id).phase;
                 found.map_err(|error| Failure::function(&error).in_phase(phase).on(&self.me))
@@ -263,14 +355,38 @@ impl Coordinator {
             Event::View => {
                 let view = self.changes.borrow_and_update().clone();
                 self.router.set_view(view);
+                let mut moved = false;
                 for stage in self.stages.iter_mut() {
-                    if let StageKind::Lanes(lanes) = &mut stage.kind {
-                        lanes.view_changed(&mut self.router)?;
+                    match &mut stage.kind {
+                        StageKind::Lanes(lanes) => lanes.view_changed(&mut self.router)?,
+                        StageKind::Groups(groups) => groups.view_changed(&mut self.router)?,
+                        StageKind::Gather(gather) => moved |= gather.view_changed(&self.router),
+                        _ => {}
                     }
+                }
+                if moved {
+                    self.share_holders();
                 }
                 Ok(())
             }
         }
+    }
+
+    /// Takes what a partition of groups gave.
+    fn apply_groups(&mut self, id: StageId, number: usize, step: Step) -> Result<(), Failure> {
+        let StageKind::Groups(groups) = &mut self.stages.get_mut(id).kind else { return Ok(()) };
+        if let (Step::Unreachable(error), Some(node)) = (&step, groups.node(number))
+            && error.kind() == ErrorKind::Unavailable
+            && node != self.shared.cluster.view().me
+        {
+            self.shared.cluster.report(node, false);
+        }
+        let GroupsReduced { results, stats, run, effects, lost_holder } =
+            groups.apply(number, step, &mut self.router)?;
+        self.deliver(
+            id,
+            Accepted { results, stats, run, effects, lost_holder, ..Accepted::default() },
+        )
     }
 
     /// Tells the cluster of a node that refuses connections.
@@ -285,7 +401,14 @@ impl Coordinator {
 
     /// Hands results to the client and to the stages that take them.
     fn deliver(&mut self, id: StageId, accepted: Accepted) -> Result<(), Failure> {
-        let Accepted { mut results, reduced, skipped, stats } = accepted;
+        let Accepted { mut results, reduced, skipped, stats, run, effects, lost_holder } = accepted;
+        if let Some(holder) = lost_holder {
+            self.lose_holder(id, holder);
+        }
+        self.take_effects(effects)?;
+        if let Some((run, stats)) = run {
+            self.gather(id, run, &stats)?;
+        }
         if let Some((node, stats)) = stats {
             if stats.inputs > 0 {
                 self.stages.get_mut(id).check.spare();
@@ -299,7 +422,7 @@ impl Coordinator {
             *left -= results.len() as u64;
         }
         let passed_on = match reduced {
-            _ if spec.is_final() => Vec::new(),
+            _ if spec.is_final() || self.gathers_beside(id) => Vec::new(),
             Some(reduced) => reduced,
             None if spec.keep => results.clone(),
             None => std::mem::take(&mut results),
@@ -315,6 +438,12 @@ impl Coordinator {
             self.feed(fed, spec.phase, values.unwrap_or_default())?;
         }
         Ok(())
+    }
+
+    /// Whether the pairs of a stage are gathered where they are made.
+    fn gathers_beside(&self, id: StageId) -> bool {
+        let nodes = matches!(self.stages.get(id).kind, StageKind::Lanes(_) | StageKind::Groups(_));
+        nodes && self.graph.gather(id).is_some()
     }
 
     /// Takes note of what a page has done, and of the inputs that it left out.
@@ -347,14 +476,41 @@ impl Coordinator {
     fn feed(&mut self, id: StageId, from_phase: usize, values: Vec<Row>) -> Result<(), Failure> {
         match &mut self.stages.get_mut(id).kind {
             StageKind::Reduce(reduce) => reduce.push(values),
+            StageKind::Gather(gather) => gather.push(values),
             StageKind::Lanes(lanes) => {
                 for value in values {
                     lanes.push(inputs::key(from_phase, &value)?, &mut self.router)?;
                 }
             }
-            StageKind::Echo | StageKind::Dropped => {}
+            StageKind::Groups(_) | StageKind::Echo | StageKind::Dropped => {}
         }
         Ok(())
+    }
+
+    /// Does what functions asked for with what was accepted.
+    fn take_effects(&mut self, effects: Effects) -> Result<(), Failure> {
+        if effects.is_empty() { Ok(()) } else { self.writes.push(effects) }
+    }
+
+    /// A node cannot keep the pairs of a stage: others are to.
+    fn lose_holder(&mut self, id: StageId, holder: NodeId) {
+        self.router.failed(holder);
+        let Some(gather) = self.graph.gather(id) else { return };
+        if let StageKind::Gather(gather) = &mut self.stages.get_mut(gather).kind {
+            gather.view_changed(&self.router);
+        }
+        self.share_holders();
+    }
+
+    /// Takes note of the pairs of a page.
+    fn gather(&mut self, id: StageId, run: GatheredRun, stats: &PageStats) -> Result<(), Failure> {
+        let Some(gather) = self.graph.gather(id) else { return Ok(()) };
+        let name = self.router.name(run.made_by);
+        self.shared.handle.record(gather, &name, stats);
+        match &mut self.stages.get_mut(gather).kind {
+            StageKind::Gather(gather) => gather.accept(run),
+            _ => Ok(()),
+        }
     }
 
     /// Takes inputs from the query's own list while the first stage has room.
@@ -374,8 +530,9 @@ impl Coordinator {
                     let terms = reduce.takes_terms();
                     reduce.push([input.into_value(terms)?]);
                 }
+                StageKind::Gather(gather) => gather.push(vec![input.into_value(false)?]),
                 StageKind::Echo => self.echo(input)?,
-                StageKind::Dropped => {}
+                StageKind::Groups(_) | StageKind::Dropped => {}
             }
         }
         Ok(())
@@ -408,7 +565,7 @@ impl Coordinator {
 fn poll_stages(
     graph: &StageGraph,
     stages: &mut ByStage<Stage>,
-    client_has_room: bool,
+    (client_has_room, accepts): (bool, bool),
     context: &mut Context<'_>,
 ) -> Poll<Event> {
     for (id, _) in graph.stages().rev() {
@@ -418,7 +575,7 @@ fn poll_stages(
         if let Poll::Ready(found) = stage.check.poll(context) {
             return Poll::Ready(Event::Checked(id, found));
         }
-        if held_back {
+        if held_back || !accepts {
             continue;
         }
         match &mut stage.kind {
@@ -430,6 +587,16 @@ fn poll_stages(
             StageKind::Reduce(reduce) => {
                 if let Poll::Ready(step) = reduce.poll_step(context) {
                     return Poll::Ready(Event::Reduce(id, step));
+                }
+            }
+            StageKind::Gather(gather) => {
+                if let Poll::Ready(made) = gather.poll(context) {
+                    return Poll::Ready(Event::Gathered(id, made));
+                }
+            }
+            StageKind::Groups(groups) => {
+                if let Poll::Ready((number, step)) = groups.poll_step(context) {
+                    return Poll::Ready(Event::Groups(id, number, step));
                 }
             }
             StageKind::Echo | StageKind::Dropped => {}

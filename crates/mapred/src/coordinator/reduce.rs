@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures::future::BoxFuture;
-use mapring_script::{Function, PhaseFunction, ReduceTiming, Row, ScriptError};
+use mapring_script::{
+    CallContext, Effects, Function, PhaseFunction, ReduceTiming, Row, ScriptError,
+};
 use mapring_workers::Reduce;
 use tokio::time::Instant;
 
@@ -41,7 +43,7 @@ pub(super) enum Reduced {
     /// The inputs are taken.
     Pushed(Box<dyn Reduce>),
     /// The phase is over.
-    Finished(Vec<Row>),
+    Finished(Vec<Row>, Effects),
 }
 
 impl ReduceStage {
@@ -92,16 +94,21 @@ impl ReduceStage {
         let last = inputs_ended && self.queue.is_empty();
         let (workers, query) = (shared.workers.clone(), shared.query);
         let (phase, function, timing) = (self.phase, self.function.clone(), self.timing);
+        let number = u32::try_from(phase).unwrap_or(u32::MAX);
+        let context = Arc::new(CallContext { phase: number, ..shared.context.clone() });
         self.at = At::Busy(Box::pin(async move {
             let mut reduce = match reduce {
                 Some(reduce) => reduce,
-                None => workers.reduce(query, phase, &function, &Arc::default(), timing).await?,
+                None => workers.reduce(query, phase, &function, &context, timing).await?,
             };
             if !inputs.is_empty() {
                 reduce.push(inputs).await?;
             }
             if last {
-                return reduce.finish().await.map(|end| Reduced::Finished(end.results));
+                return reduce
+                    .finish()
+                    .await
+                    .map(|end| Reduced::Finished(end.results, end.effects));
             }
             Ok(Reduced::Pushed(reduce))
         }));
@@ -136,7 +143,7 @@ impl ReduceStage {
         &mut self,
         step: Result<Reduced, ScriptError>,
         me: &str,
-    ) -> Result<(Vec<Row>, PageStats), Failure> {
+    ) -> Result<(Vec<Row>, Effects, PageStats), Failure> {
         let mut stats = PageStats::default();
         if let Some((began, inputs)) = self.began.take() {
             let work_us = unit::micros(began.elapsed());
@@ -145,11 +152,11 @@ impl ReduceStage {
         match step {
             Ok(Reduced::Pushed(reduce)) => {
                 self.at = At::Rest(Some(reduce));
-                Ok((Vec::new(), stats))
+                Ok((Vec::new(), Effects::default(), stats))
             }
-            Ok(Reduced::Finished(results)) => {
+            Ok(Reduced::Finished(results, effects)) => {
                 self.at = At::Over;
-                Ok((results, stats))
+                Ok((results, effects, stats))
             }
             Err(error) => {
                 self.at = At::Over;

@@ -10,6 +10,8 @@ use crate::objects::Objects;
 /// What a phase does with its inputs, at hand.
 pub(crate) enum Resolved {
     Function(PhaseFunction),
+    /// A grouped reduce's function, and its combiner's.
+    Group(PhaseFunction, Option<PhaseFunction>),
     Link(LinkSpec),
 }
 
@@ -28,6 +30,14 @@ pub(crate) async fn resolve(
             PhaseKind::Link(spec) => Resolved::Link(spec.clone()),
             PhaseKind::Map(code) | PhaseKind::Reduce(code) => {
                 Resolved::Function(function(number, code, binary, objects).await?)
+            }
+            PhaseKind::Group(group) => {
+                let called = function(number, &group.code, binary, objects).await?;
+                let combine = match &group.combine {
+                    Some(combine) => Some(function(number, &combine.code, binary, objects).await?),
+                    None => None,
+                };
+                Resolved::Group(called, combine)
             }
         });
     }

@@ -87,6 +87,21 @@ impl Router {
         node == self.view.me || self.view.is_up(node)
     }
 
+    /// The members that are up, this node among them.
+    pub(super) fn up_nodes(&self) -> BTreeSet<NodeId> {
+        let members = self.view.state.members.keys().copied();
+        members.filter(|node| self.is_up(*node)).chain([self.view.me]).collect()
+    }
+
+    /// The nodes that can keep pairs: those that are up and have not failed this query, if there are
+    /// such.
+    pub(super) fn keepers(&self) -> BTreeSet<NodeId> {
+        let up = self.up_nodes();
+        let good: BTreeSet<NodeId> =
+            up.iter().copied().filter(|node| self.failures(*node) == 0).collect();
+        if good.is_empty() { up } else { good }
+    }
+
     /// A node's name for humans.
     pub(super) fn name(&self, node: NodeId) -> String {
         let member = self.view.state.members.get(&node);

@@ -1,6 +1,8 @@
 //! A stage under way, whatever it does.
 
 use super::check::Check;
+use super::gather::GatherStage;
+use super::groups::GroupStage;
 use super::lanes::LaneStage;
 use super::reduce::ReduceStage;
 
@@ -16,6 +18,10 @@ pub(super) enum StageKind {
     Lanes(Box<LaneStage>),
     /// A function runs in this node's workers.
     Reduce(ReduceStage),
+    /// Pairs are brought to the owners of their partitions.
+    Gather(GatherStage),
+    /// A function runs where the partitions of pairs are.
+    Groups(Box<GroupStage>),
     /// The client gets the query's inputs as they are.
     Echo,
     /// Its work was dropped, since the client has all that it wants.
@@ -37,7 +43,8 @@ impl Stage {
         match &self.kind {
             StageKind::Lanes(lanes) => lanes.has_room(),
             StageKind::Reduce(reduce) => reduce.has_room(),
-            StageKind::Echo | StageKind::Dropped => true,
+            StageKind::Gather(gather) => gather.has_room(),
+            StageKind::Groups(_) | StageKind::Echo | StageKind::Dropped => true,
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Values that functions get (`arg`, key data) stay JSON text. The words of refusals are Riak's
 //! where clients look for them; its Erlang dumps are replaced by the JSON in question.
 
+mod groups;
 mod index;
 mod inputs;
 mod lenient;
@@ -18,7 +19,8 @@ pub(crate) use options::{OnError, Options, WriteBatch};
 pub(crate) use output::{AnswerForm, Format, IndexTerm, Layout, ObjectsSpec, Output, Target};
 pub use query::Query;
 pub(crate) use query::{
-    Callee, Code, Consistency, Inputs, KeyInput, LinkSpec, Narrowing, Phase, PhaseKind, Scan, Spec,
+    Callee, Code, CombineSpec, Consistency, GroupSpec, Inputs, KeyInput, LinkSpec, Narrowing,
+    Phase, PhaseKind, Scan, Spec,
 };
 
 use std::time::Duration;

@@ -263,6 +263,7 @@ fn layout(fields: &Fields<'_>, phases: &[Phase]) -> Result<Layout, Rejection> {
 /// Whether the results come from more than one partition.
 fn has_shards(phases: &[Phase]) -> bool {
     match phases.last().map(|phase| &phase.kind) {
+        Some(PhaseKind::Group(group)) => group.partitions != Some(1),
         Some(PhaseKind::Map(_) | PhaseKind::Reduce(_) | PhaseKind::Link(_)) | None => false,
     }
 }

@@ -5,6 +5,7 @@ use mapring_script::{Function, JsonText};
 use mapring_types::{BucketId, ObjectId, quote};
 use serde_json::value::RawValue;
 
+use super::groups;
 use super::query::{BATCH_SIZE, Callee, Code, LinkSpec, ONLY_ONE, PREREDUCE, Phase, PhaseKind};
 use super::text::{Fields, Kind, each, fields, kind, string};
 use crate::limits;
@@ -39,10 +40,10 @@ fn phase(step: &RawValue, last: bool) -> Result<Phase, Rejection> {
     let name = outer.first.as_deref().filter(|_| outer.count == 1);
     let name = name.ok_or_else(|| unrecognized(""))?;
     let spec = outer.get(name).ok_or_else(|| unrecognized(""))?;
-    let fields = fields(spec, &FIELDS).ok_or_else(|| unrecognized(&format!(".{name}")))?;
+    let fields = fields(spec, &FIELDS.concat()).ok_or_else(|| unrecognized(&format!(".{name}")))?;
     let kind = match name {
         "map" => code(spec, &fields).map(PhaseKind::Map),
-        "reduce" => code(spec, &fields).map(PhaseKind::Reduce),
+        "reduce" => reduce(spec, &fields),
         _ => link(spec, &fields).map(PhaseKind::Link),
     };
     let kind = kind.map_err(|refused| refused.below(&format!(".{name}")))?;
@@ -58,12 +59,23 @@ fn phase(step: &RawValue, last: bool) -> Result<Phase, Rejection> {
     Ok(Phase { kind, keep })
 }
 
-const FIELDS: [&str; 13] = [
-    "language", "source", "name", "bucket", "key", "module", "function", "arg", "keep", "tag",
-    PREREDUCE, ONLY_ONE, BATCH_SIZE,
+const FIELDS: [&[&str]; 2] = [
+    &[
+        "language", "source", "name", "bucket", "key", "module", "function", "arg", "keep", "tag",
+        PREREDUCE, ONLY_ONE, BATCH_SIZE,
+    ],
+    &groups::FIELDS,
 ];
 
-fn code(spec: &RawValue, fields: &Fields<'_>) -> Result<Code, Rejection> {
+fn reduce(spec: &RawValue, fields: &Fields<'_>) -> Result<PhaseKind, Rejection> {
+    let code = code(spec, fields)?;
+    Ok(match groups::is_grouped(fields)? {
+        true => PhaseKind::Group(Box::new(groups::parse(code, fields)?)),
+        false => PhaseKind::Reduce(code),
+    })
+}
+
+pub(super) fn code(spec: &RawValue, fields: &Fields<'_>) -> Result<Code, Rejection> {
     let Some(language) = fields.get("language") else {
         let what = "No \"language\" was specified for the phase";
         return Err(Rejection::malformed("", what).given(spec));

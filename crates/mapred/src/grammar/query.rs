@@ -88,7 +88,6 @@ pub(crate) struct Spec {
     /// What the query is called.
     pub(crate) name: Option<String>,
     /// What its functions get beside their inputs.
-    #[allow(dead_code, reason = "for the context of functions")]
     pub(crate) params: Option<JsonText>,
     pub(crate) timeout: Duration,
     /// The beginning of the query's text, for whoever looks at what runs.
@@ -248,7 +247,35 @@ pub(crate) struct Phase {
 pub(crate) enum PhaseKind {
     Map(Code),
     Reduce(Code),
+    /// A reduce of each group of pairs.
+    Group(Box<GroupSpec>),
     Link(LinkSpec),
+}
+
+/// A reduce whose inputs are pairs, and whose function is called once for each key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct GroupSpec {
+    pub(crate) code: Code,
+    /// Whether keys become text, so that `1` and `"1"` are one.
+    pub(crate) string_keys: bool,
+    /// Whether the values of a group come sorted, and then whether the largest come first.
+    pub(crate) descending: Option<bool>,
+    /// Among how many partitions the groups are spread.
+    pub(crate) partitions: Option<u32>,
+    /// What makes fewer of the values of a key, on their way.
+    pub(crate) combine: Option<CombineSpec>,
+    /// Whether the function gets its values one after another, as a stream.
+    pub(crate) stream: bool,
+}
+
+/// A combiner.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct CombineSpec {
+    pub(crate) code: Code,
+    /// Whether what it gives is added to the values that it gave before, or replaces them.
+    pub(crate) append: bool,
+    /// How many new values it gets at once, at most.
+    pub(crate) batch: u32,
 }
 
 /// A phase's function and its argument.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use mapring_filters::{Filters, PropertyTest};
 use mapring_kv::KeyTest;
 use mapring_ring::Partition;
-use mapring_script::PhaseFunction;
+use mapring_script::{CallContext, Grouping, PhaseFunction};
 use mapring_types::{Error, ErrorKind, Result, quote};
 use tokio::sync::mpsc;
 
@@ -30,6 +30,8 @@ pub(super) struct Lane {
     pub(super) function: Option<Arc<PhaseFunction>>,
     /// The reduce that follows, when it may run here.
     pub(super) prereduce: Option<Prereduce>,
+    /// How the results are grouped, if they are.
+    pub(super) grouping: Option<Arc<Grouping>>,
     /// Which keys are wanted, when the query filters them.
     pub(super) keep: Option<KeyTest>,
     /// What becomes of objects that a scan reads, when it gives less than all of them.
@@ -49,7 +51,7 @@ impl Lane {
     ) -> (Self, Option<Error>) {
         let function = match &request.work {
             Work::Map(function) => Some(Arc::new(function.clone())),
-            Work::Link(_) | Work::Keys { .. } => None,
+            Work::Link(_) | Work::Keys { .. } | Work::Groups(_) => None,
         };
         let tests = key_test(&request.units).and_then(|keep| Ok((keep, Refining::of(&request)?)));
         let ((keep, refining), refusal) = match tests {
@@ -59,21 +61,21 @@ impl Lane {
         let permits = LanePermits::new(&node.permits);
         let size = CallSize::of(function.as_deref());
         let prereduce = request.prereduce.as_ref().map(Prereduce::new);
-        (
-            Self {
-                node,
-                version,
-                request,
-                function,
-                prereduce,
-                keep,
-                refining,
-                permits,
-                size,
-                frames,
-            },
-            refusal,
-        )
+        let grouping = request.shuffle.as_ref().map(|shuffle| Arc::new(shuffle.grouping.clone()));
+        let lane = Self {
+            node,
+            version,
+            request,
+            function,
+            prereduce,
+            grouping,
+            keep,
+            refining,
+            permits,
+            size,
+            frames,
+        };
+        (lane, refusal)
     }
 
     /// Tells the coordinator how a unit ended, unless its last page has done so.
@@ -81,6 +83,10 @@ impl Lane {
         let frame = match end {
             Ok(()) | Err(UnitEnd::Gone) => return,
             Err(UnitEnd::Broken(broken)) => Frame::Failed(*broken),
+            Err(UnitEnd::HolderLost(holder, error)) => {
+                tracing::warn!(%error, unit, %holder, "pairs of a query cannot be kept there");
+                Frame::HolderLost { unit, attempt, holder, error: error.to_wire() }
+            }
             Err(UnitEnd::Unable(error)) => {
                 tracing::warn!(%error, unit, "a unit of a query cannot be run here");
                 Frame::Unable { unit, attempt, error: error.to_wire() }
@@ -106,6 +112,13 @@ impl Lane {
             view.me
         );
         Err(Error::new(ErrorKind::WrongPlan, message))
+    }
+
+    /// What functions are told in the calls of a page.
+    pub(super) fn context(&self, unit: u32, attempt: u32, page: u32) -> Arc<CallContext> {
+        let whole = self.request.context.clone();
+        let phase = self.request.phase;
+        Arc::new(CallContext { phase, shard: unit, attempt, slice: page, ..whole })
     }
 
     /// Counts a unit while it runs.

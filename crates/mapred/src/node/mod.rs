@@ -1,9 +1,12 @@
 //! The side of MapReduce that holds the data: lanes, run beside the objects that they read.
 
 mod call_size;
+mod combine;
+mod groups;
 mod lane;
 mod outcome;
 mod page;
+mod pairs;
 mod permits;
 mod prereduce;
 mod read;
@@ -13,6 +16,7 @@ mod serve;
 mod units;
 mod work;
 
+pub(crate) use pairs::{PairsError, StoredRun, fetch, keep, run_of_rows};
 pub(crate) use permits::NodePermits;
 pub(crate) use resources::Node;
 pub(crate) use serve::{EndOnDrop, serve};

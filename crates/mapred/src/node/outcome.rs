@@ -1,7 +1,8 @@
 //! What becomes of inputs and of units.
 
-use mapring_script::{Combined, Row, ScriptError};
-use mapring_types::Error;
+use mapring_script::{Combined, Effects, Row, ScriptError};
+use mapring_shuffle::Pairs;
+use mapring_types::{Error, NodeId};
 
 use crate::unit::Broken;
 
@@ -11,8 +12,33 @@ pub(super) enum Outcome {
     Results(Vec<Row>),
     /// Of so many inputs together, what the reduce that follows has made of the results.
     Combined(Combined),
+    /// Of so many inputs together, pairs that are to be grouped.
+    Pairs(MadePairs),
     /// It is left out: the function failed for it, and the query wants to go on.
     Skipped(Box<Broken>),
+}
+
+/// Pairs that a call made.
+pub(super) struct MadePairs {
+    pub(super) inputs: usize,
+    pub(super) pairs: Pairs,
+    /// How many there were, and their bytes, before they were combined.
+    pub(super) made: u64,
+    pub(super) made_bytes: u64,
+    /// For each input, what its pairs are ordered by; empty when they come in their order.
+    pub(super) orders: Vec<Box<[u8]>>,
+}
+
+/// What became of the inputs of a call, and what the functions asked for beside.
+pub(super) struct Called {
+    pub(super) outcomes: Vec<Outcome>,
+    pub(super) effects: Effects,
+}
+
+impl From<Vec<Outcome>> for Called {
+    fn from(outcomes: Vec<Outcome>) -> Self {
+        Self { outcomes, effects: Effects::default() }
+    }
 }
 
 impl Outcome {
@@ -21,6 +47,15 @@ impl Outcome {
         match self {
             Self::Results(_) | Self::Skipped(_) => 1,
             Self::Combined(combined) => usize::try_from(combined.inputs).unwrap_or(usize::MAX),
+            Self::Pairs(made) => made.inputs,
+        }
+    }
+
+    /// Notes the places of its inputs, where pairs are ordered by these.
+    pub(super) fn order(&mut self, places: impl Iterator<Item = u64>) {
+        if let Self::Pairs(made) = self {
+            let places = places.take(made.inputs);
+            made.orders = places.map(|place| place.to_be_bytes().into()).collect();
         }
     }
 
@@ -28,6 +63,7 @@ impl Outcome {
     pub(super) fn bytes(&self) -> usize {
         let values = match self {
             Self::Results(values) | Self::Combined(Combined { values, .. }) => values,
+            Self::Pairs(made) => return made.pairs.bytes(),
             Self::Skipped(_) => return 0,
         };
         values.iter().map(Row::bytes).sum()
@@ -40,6 +76,8 @@ pub(super) enum UnitEnd {
     Gone,
     /// It cannot be run here.
     Unable(Error),
+    /// Pairs cannot be stored at a node that is to keep them.
+    HolderLost(NodeId, Error),
     /// A function failed.
     Broken(Box<Broken>),
 }

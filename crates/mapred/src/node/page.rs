@@ -1,13 +1,22 @@
 //! Gathering results into pages, and sending each page as one frame.
 
-use mapring_script::{Combined, Row};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use mapring_kv::Cursor;
+use mapring_script::{CallContext, Combined, Effects, Row, push_pair};
+use mapring_shuffle::Pairs;
+use mapring_types::Error;
 use tokio::time::Instant;
 
 use super::lane::Lane;
-use super::outcome::{Outcome, UnitEnd};
+use super::outcome::{MadePairs, Outcome, UnitEnd};
+use super::pairs::{PairsBuffer, PairsError, StoredRun};
+use super::work::Calls;
 use crate::limits;
 use crate::metered::count;
-use crate::unit::{self, Broken, Cost, Page, Progress, Work};
+use crate::unit::{self, Broken, Cost, Page, Progress, Run, RunId, Work};
 
 /// What an input that is left out takes in a page, about.
 fn skipped_bytes(broken: &Broken) -> usize {
@@ -23,7 +32,23 @@ pub(super) struct Pager<'l> {
     lane: &'l Lane,
     unit: u32,
     attempt: u32,
+    /// The number of the page among those of its unit.
+    page: u32,
+    /// What the order of the unit's pairs begins with.
+    order: Vec<u8>,
+    context: Arc<CallContext>,
     results: Vec<Row>,
+    /// Of groups, each key with the number of its results.
+    groups: Vec<(Bytes, u32)>,
+    /// What the pairs of the group that is added are ordered by, when they are grouped again.
+    group_order: Vec<Box<[u8]>>,
+    /// The pairs, when the results are grouped.
+    pairs: Option<PairsBuffer>,
+    /// What is held of the node's memory for pairs.
+    held: HeldPairs<'l>,
+    effects: Effects,
+    /// A call is under way whose effects belong to all of its inputs: no page ends in it.
+    in_call: bool,
     /// Whether some of these are what the pre-reduce has made of them.
     combined: bool,
     /// How many results there were, and their bytes, whatever became of them here.
@@ -40,12 +65,27 @@ pub(super) struct Pager<'l> {
 }
 
 impl<'l> Pager<'l> {
-    pub(super) fn new(lane: &'l Lane, unit: u32, attempt: u32) -> Self {
+    /// Of a unit in an attempt, from a page on.
+    pub(super) fn new(
+        lane: &'l Lane,
+        (unit, attempt): (u32, u32),
+        page: u32,
+        order: Vec<u8>,
+    ) -> Self {
         Self {
             lane,
             unit,
             attempt,
+            page,
+            order,
+            context: lane.context(unit, attempt, page),
             results: Vec::new(),
+            groups: Vec::new(),
+            group_order: Vec::new(),
+            pairs: None,
+            held: HeldPairs::new(&lane.node.pairs_held),
+            effects: Effects::default(),
+            in_call: false,
             combined: false,
             made: (0, 0),
             bytes: 0,
@@ -63,9 +103,23 @@ impl<'l> Pager<'l> {
         &mut self.cost
     }
 
-    /// As [`Pager::cost`], and how many inputs the next call may have.
-    pub(super) fn calls(&mut self) -> (&mut Cost, &mut usize) {
-        (&mut self.cost, &mut self.careful)
+    /// What the calls of the page have in common.
+    pub(super) fn calls(&mut self) -> Calls<'_> {
+        Calls { cost: &mut self.cost, careful: &mut self.careful, context: &self.context }
+    }
+
+    /// Takes what a call asked for beside its results, which are added next. All of them are one page's
+    /// then.
+    pub(super) fn begin_call(&mut self, effects: Effects) {
+        self.in_call = !effects.is_empty();
+        self.bytes += effects.bytes();
+        self.effects.merge(effects);
+    }
+
+    /// The results of a call have all been added.
+    pub(super) async fn end_call(&mut self) -> Result<(), UnitEnd> {
+        self.in_call = false;
+        if self.is_full() || self.is_late() { self.send().await } else { Ok(()) }
     }
 
     /// Adds what became of one input, or of some together; `reached` is where to go on after it. Ends the page when it is
@@ -78,9 +132,17 @@ impl<'l> Pager<'l> {
                 self.bytes += bytes;
                 self.made.0 += results.len() as u64;
                 self.made.1 += bytes as u64;
+                if self.lane.grouping.is_some() {
+                    self.group(&results)?;
+                }
                 if self.lane.request.results || self.lane.request.prereduce.is_some() {
                     self.results.extend(results);
                 }
+            }
+            Outcome::Pairs(MadePairs { pairs, made, made_bytes, orders, .. }) => {
+                self.made.0 += made;
+                self.made.1 += made_bytes;
+                self.add_pairs(pairs, made, orders)?;
             }
             Outcome::Combined(Combined { made, made_bytes, values, .. }) => {
                 self.bytes += values.iter().map(Row::bytes).sum::<usize>();
@@ -95,11 +157,85 @@ impl<'l> Pager<'l> {
             }
         }
         self.reached = Some(reached);
+        if self.is_full() && !self.in_call { self.send().await } else { Ok(()) }
+    }
+
+    fn is_full(&self) -> bool {
         let enough = self.lane.request.options.most_results.is_some_and(|most| self.made.0 >= most);
-        let full = enough
-            || self.bytes >= limits::PAGE_RESULT_BYTES
-            || self.inputs >= self.lane.node.page_inputs;
-        if full { self.send().await } else { Ok(()) }
+        let inputs = match self.pairs {
+            Some(_) => self.held.is_full(self.lane.node.page_pairs_bytes),
+            None if self.is_of_groups() => {
+                self.inputs >= self.lane.node.page_inputs.saturating_mul(limits::PAGE_GROUPS)
+            }
+            None => self.inputs >= self.lane.node.page_inputs,
+        };
+        enough || inputs || self.bytes >= limits::PAGE_RESULT_BYTES
+    }
+
+    fn is_of_groups(&self) -> bool {
+        matches!(self.lane.request.work, Work::Groups(_))
+    }
+
+    fn is_late(&self) -> bool {
+        let most = if self.pairs.is_some() { limits::PAIRS_TIME } else { limits::PAGE_TIME };
+        self.began.elapsed() >= most
+    }
+
+    /// Makes pairs of results.
+    fn group(&mut self, results: &[Row]) -> Result<(), UnitEnd> {
+        let string_keys = self.lane.grouping.as_ref().is_some_and(|group| group.string_keys);
+        let mut pairs = Pairs::new();
+        for row in results {
+            if let Err(error) = push_pair(&mut pairs, 0, row, string_keys) {
+                let phase = self.lane.request.phase;
+                return Err(UnitEnd::Broken(Box::new(Broken { phase, error, input: None })));
+            }
+        }
+        let orders = std::mem::take(&mut self.group_order);
+        self.add_pairs(pairs, results.len() as u64, orders)
+    }
+
+    fn add_pairs(
+        &mut self,
+        pairs: Pairs,
+        made: u64,
+        orders: Vec<Box<[u8]>>,
+    ) -> Result<(), UnitEnd> {
+        let Some(shuffle) = &self.lane.request.shuffle else {
+            return Err(Error::internal("pairs that nobody groups").into());
+        };
+        let buffer = match &mut self.pairs {
+            Some(buffer) => buffer,
+            None => {
+                let page = self.page.to_be_bytes();
+                // Units whose pairs have places of their own need no other order.
+                let order = if self.order.is_empty() {
+                    Vec::new()
+                } else {
+                    [&self.order[..], &page].concat()
+                };
+                self.pairs.insert(PairsBuffer::new(shuffle, order)?)
+            }
+        };
+        buffer.add(pairs, made, orders)?;
+        self.held.set(buffer.bytes());
+        Ok(())
+    }
+
+    /// Adds what a group gave; ends the page when it is full.
+    pub(super) async fn add_group(&mut self, key: Bytes, results: Vec<Row>) -> Result<(), UnitEnd> {
+        let reached = Progress::After(Cursor::new(key.clone()));
+        if self.lane.request.results {
+            self.bytes += key.len();
+            self.groups.push((key.clone(), u32::try_from(results.len()).unwrap_or(u32::MAX)));
+        }
+        self.group_order = vec![Box::from(&key[..])];
+        self.add(Outcome::Results(results), reached).await
+    }
+
+    /// What functions are told in the calls of the page.
+    pub(super) fn context(&self) -> &Arc<CallContext> {
+        &self.context
     }
 
     /// Everything up to a place has been looked at.
@@ -109,7 +245,7 @@ impl<'l> Pager<'l> {
 
     /// Ends the page when it has taken long.
     pub(super) async fn end_if_late(&mut self) -> Result<(), UnitEnd> {
-        if self.began.elapsed() >= limits::PAGE_TIME { self.send().await } else { Ok(()) }
+        if self.is_late() { self.send().await } else { Ok(()) }
     }
 
     /// Ends the page when it holds much: its unit gives up its permit.
@@ -137,11 +273,14 @@ impl<'l> Pager<'l> {
             Some(prereduce) => {
                 let kept = if self.lane.request.results { results.clone() } else { Vec::new() };
                 let (query, workers) = (self.lane.request.query, self.lane.node.workers.as_ref());
-                let reduced = prereduce.run(query, workers, results, combined).await?;
-                (kept, Some(reduced))
+                let context = &self.context;
+                let reduced = prereduce.run(query, workers, context, results, combined).await?;
+                self.effects.merge(reduced.effects);
+                (kept, Some(reduced.results))
             }
             None => (results, None),
         };
+        let run = self.store().await?;
         let mut cost = std::mem::take(&mut self.cost);
         if reduced.is_some() {
             cost.prereduce_us += unit::micros(began.elapsed());
@@ -161,14 +300,71 @@ impl<'l> Pager<'l> {
             made_bytes,
             skipped,
             cost,
-            run: None,
+            effects: std::mem::take(&mut self.effects),
+            run,
+            groups: std::mem::take(&mut self.groups),
         };
         let frame = unit::encode_page(self.lane.version, page)?;
         let began = Instant::now();
         let sent = self.lane.frames.send(frame).await;
         // Waiting for the coordinator to take a page is no work on the next one.
+        self.page = self.page.saturating_add(1);
+        self.context = self.lane.context(self.unit, self.attempt, self.page);
         self.began = Instant::now();
         self.cost.held_back_us = unit::micros(self.began - began);
         sent.map_err(|_| UnitEnd::Gone)
+    }
+
+    /// Stores the pairs of the page where they belong.
+    async fn store(&mut self) -> Result<Option<Run>, UnitEnd> {
+        let (Some(buffer), Some(shuffle)) = (self.pairs.take(), &self.lane.request.shuffle) else {
+            return Ok(None);
+        };
+        let id = RunId { unit: self.unit, attempt: self.attempt, page: self.page };
+        let (node, query) = (self.lane.node.as_ref(), self.lane.request.query);
+        let stored = buffer.store(node, query, shuffle, &self.context, id).await;
+        self.held.set(0);
+        match stored {
+            Ok(StoredRun { run, effects }) => {
+                self.effects.merge(effects);
+                Ok(run)
+            }
+            Err(PairsError::Node(error)) => Err(UnitEnd::Unable(error)),
+            Err(PairsError::Holder(node, error)) => Err(UnitEnd::HolderLost(node, error)),
+            Err(PairsError::Row(_, error) | PairsError::Combiner(error)) => {
+                let broken = Broken { phase: shuffle.phase, error, input: None };
+                Err(UnitEnd::Broken(Box::new(broken)))
+            }
+        }
+    }
+}
+
+/// What a page holds of the node's memory for pairs that are not stored yet.
+struct HeldPairs<'l> {
+    all: &'l AtomicUsize,
+    own: usize,
+}
+
+impl<'l> HeldPairs<'l> {
+    fn new(all: &'l AtomicUsize) -> Self {
+        Self { all, own: 0 }
+    }
+
+    fn set(&mut self, bytes: usize) {
+        self.all.fetch_add(bytes, Ordering::Relaxed);
+        self.all.fetch_sub(self.own, Ordering::Relaxed);
+        self.own = bytes;
+    }
+
+    /// Whether the page has what it may, or its share where all pages together have theirs.
+    fn is_full(&self, most: usize) -> bool {
+        let all = self.all.load(Ordering::Relaxed);
+        self.own >= most || (all >= limits::PAIRS_HELD_BYTES && self.own >= most / 16)
+    }
+}
+
+impl Drop for HeldPairs<'_> {
+    fn drop(&mut self) {
+        self.set(0);
     }
 }

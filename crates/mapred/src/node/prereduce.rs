@@ -8,7 +8,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use mapring_script::{FailureCause, PhaseFunction, QueryTag, ReduceTiming, Row, ScriptError};
+use mapring_script::{
+    CallContext, FailureCause, PhaseFunction, QueryTag, ReduceTiming, Reduced, Row, ScriptError,
+};
 use mapring_types::Result;
 use mapring_workers::Workers;
 
@@ -104,27 +106,27 @@ impl Prereduce {
         &self,
         query: QueryTag,
         workers: &dyn Workers,
+        context: &Arc<CallContext>,
         values: Vec<Row>,
         combined: bool,
-    ) -> Result<Vec<Row>, UnitEnd> {
+    ) -> Result<Reduced, UnitEnd> {
         let wanted = match self.is_asked_for() {
             true => !values.is_empty(),
             false => !combined && values.len() > limits::FEW_VALUES && self.worth.is_tried(),
         };
         if !wanted {
-            return Ok(values);
+            return Ok(Reduced { results: values, ..Reduced::default() });
         }
         let phase = usize::try_from(self.phase).unwrap_or(usize::MAX);
         let before = bytes(&values);
         let reduced = async {
-            let (function, context) = (&self.function, Arc::default());
-            let mut reducing =
-                workers.reduce(query, phase, function, &context, self.timing).await?;
+            let function = &self.function;
+            let mut reducing = workers.reduce(query, phase, function, context, self.timing).await?;
             reducing.push(values).await?;
-            reducing.finish().await.map(|reduced| reduced.results)
+            reducing.finish().await
         };
         let reduced = reduced.await.map_err(|error| self.failed(error))?;
-        self.worth.learn(before, bytes(&reduced));
+        self.worth.learn(before, bytes(&reduced.results));
         Ok(reduced)
     }
 }

@@ -1,10 +1,16 @@
 //! What the lanes of a node share.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::time::Duration;
 
 use mapring_cluster::Cluster;
+use mapring_kv::Executor;
+use mapring_net::Transport;
+use mapring_shuffle::Store;
 use mapring_workers::Workers;
+
+use tokio::time::Instant;
 
 use super::permits::NodePermits;
 use crate::objects::Objects;
@@ -20,8 +26,27 @@ pub(crate) struct Node {
     pub(crate) permits: NodePermits,
     /// Inputs after which a page ends.
     pub(crate) page_inputs: u64,
+    /// Bytes of pairs after which a page ends.
+    pub(crate) page_pairs_bytes: usize,
+    /// Bytes of pairs that pages hold now.
+    pub(crate) pairs_held: AtomicUsize,
+    /// The pairs that are gathered here.
+    pub(crate) pairs: Store,
+    /// When it began.
+    pub(crate) begun: Instant,
+    /// The way to other nodes.
+    pub(crate) transport: Arc<dyn Transport>,
+    /// Where work runs that takes long.
+    pub(crate) executor: Arc<dyn Executor>,
     /// Units that run here now.
     pub(crate) units: Arc<AtomicU64>,
     /// Lanes that are served now.
     pub(crate) lanes: Arc<AtomicU64>,
+}
+
+impl Node {
+    /// How old it is: what the store of pairs counts by.
+    pub(crate) fn age(&self) -> Duration {
+        self.begun.elapsed()
+    }
 }

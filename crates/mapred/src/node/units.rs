@@ -13,7 +13,7 @@ use mapring_types::{Error, ObjectId, Record};
 use tokio::sync::mpsc;
 
 use super::lane::Lane;
-use super::outcome::{Outcome, UnitEnd};
+use super::outcome::{Called, Outcome, UnitEnd};
 use super::page::Pager;
 use super::read::bytes;
 use super::refine::Refining;
@@ -45,6 +45,9 @@ pub(super) async fn run(
                 })
                 .await;
         }
+        Units::Groups(unit) => {
+            lane.finish(unit.unit, unit.attempt, lane.run_groups(unit).await).await;
+        }
         Units::Batch(unit) => {
             lane.finish(unit.unit, unit.attempt, lane.run_batch(unit).await).await;
         }
@@ -69,7 +72,7 @@ impl Lane {
             depth: match (&self.refining, &self.request.work) {
                 (Some(refining), _) => refining.depth(),
                 (None, Work::Map(_)) => ScanDepth::Records,
-                (None, Work::Link(_) | Work::Keys { .. }) => ScanDepth::Heads,
+                (None, Work::Link(_) | Work::Keys { .. } | Work::Groups(_)) => ScanDepth::Heads,
             },
             most,
             keep: self.keep.clone(),
@@ -80,7 +83,9 @@ impl Lane {
         };
         let batch = scan.narrowing.batch.and_then(|batch| usize::try_from(batch).ok());
         let most = batch.map_or(limits::READ_INPUTS, |batch| batch.min(limits::READ_INPUTS));
-        let mut pager = Pager::new(self, unit.unit, unit.attempt);
+        // Values come in the order of partitions, as they are numbered, and in each of keys.
+        let order = unit.unit.to_be_bytes().to_vec();
+        let mut pager = Pager::new(self, (unit.unit, unit.attempt), unit.page, order);
         let mut after = unit.after.clone();
         if mapring_types::failpoint!(PageSkipped) && after.is_some() && unit.attempt > 1 {
             let skipped = self.node.objects.fold_page(request(after.clone(), 1)).await?;
@@ -107,7 +112,7 @@ impl Lane {
                     let Some(cursor) = cursors.drain(..done).next_back() else { break };
                     pager.add(outcome, Progress::After(cursor)).await?;
                 }
-                pager.end_if_late().await?;
+                pager.end_call().await?;
             }
             if let Some(next) = &next {
                 pager.reach(Progress::After(next.clone()));
@@ -133,7 +138,8 @@ impl Lane {
         let _counted = self.begin();
         let vnodes: BTreeSet<Partition> = unit.inputs.iter().map(|input| input.vnode).collect();
         vnodes.into_iter().try_for_each(|vnode| self.check_owner(vnode))?;
-        let mut pager = Pager::new(self, unit.unit, unit.attempt);
+        // Values come in the order of the inputs' own places, whatever the batch.
+        let mut pager = Pager::new(self, (unit.unit, unit.attempt), 0, Vec::new());
         let mut rest = unit.inputs.as_slice();
         let mut taken = 0u64;
         while !rest.is_empty() {
@@ -151,12 +157,15 @@ impl Lane {
             }
             rest = rest.get(items.len()..).unwrap_or_default();
             while !items.is_empty() {
-                for outcome in self.step(&mut items, &mut pager).await? {
+                for mut outcome in self.step(&mut items, &mut pager).await? {
+                    let first = usize::try_from(taken).unwrap_or(usize::MAX);
                     taken += outcome.inputs() as u64;
                     assert!(taken <= unit.inputs.len() as u64, "an input was worked on twice");
+                    let inputs = unit.inputs.get(first..).unwrap_or_default();
+                    outcome.order(inputs.iter().map(|input| input.place));
                     pager.add(outcome, Progress::Taken(taken)).await?;
                 }
-                pager.end_if_late().await?;
+                pager.end_call().await?;
             }
             drop(permit);
         }
@@ -170,9 +179,10 @@ impl Lane {
         pager: &mut Pager<'_>,
     ) -> Result<Vec<Outcome>, UnitEnd> {
         let waiting: usize = items.iter().map(bytes).sum();
-        let outcomes = self.work(items, pager.calls()).await?;
+        let Called { outcomes, effects } = self.work(items, pager.calls()).await?;
         let made: usize = outcomes.iter().map(Outcome::bytes).sum();
-        self.permits.holds(waiting + made);
+        self.permits.holds(waiting + made + effects.bytes());
+        pager.begin_call(effects);
         Ok(outcomes)
     }
 }

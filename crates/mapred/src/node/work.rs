@@ -4,16 +4,25 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use mapring_script::{
-    CombineError, Combined, FailureCause, MapInput, PhaseFunction, Row, ScriptError,
+    CallContext, CombineError, Combined, FailureCause, Grouping, MapInput, Mapped, MappedPairs,
+    PhaseFunction, Row, ScriptError,
 };
 use mapring_types::{Error, Link, ObjectId, Record, Result};
 use tokio::time::Instant;
 
 use super::lane::Lane;
-use super::outcome::{Outcome, UnitEnd, worker_lost};
+use super::outcome::{Called, MadePairs, Outcome, UnitEnd, worker_lost};
 use crate::grammar::{KeyInput, LinkSpec};
 use crate::unit::{self, Broken, Cost, Work};
 use crate::{keys, limits};
+
+/// What the calls of a page have in common.
+pub(super) struct Calls<'p> {
+    pub(super) cost: &'p mut Cost,
+    /// The most inputs of the next call, while some fail.
+    pub(super) careful: &'p mut usize,
+    pub(super) context: &'p Arc<CallContext>,
+}
 
 impl Lane {
     /// Works on the first of `items`, as many as a call takes, at least one; gives what became of
@@ -24,24 +33,26 @@ impl Lane {
     pub(super) async fn work(
         &self,
         items: &mut VecDeque<MapInput>,
-        (cost, careful): (&mut Cost, &mut usize),
-    ) -> Result<Vec<Outcome>, UnitEnd> {
+        Calls { cost, careful, context }: Calls<'_>,
+    ) -> Result<Called, UnitEnd> {
         let mut most = self.size.next().min(*careful);
         loop {
             let call = take(items, most);
-            let broken = match self.call(&call, cost).await {
+            let broken = match self.call(&call, context, cost).await {
                 // Only a function of inputs can fail for one of them: not the reduce that follows.
                 Err(UnitEnd::Broken(broken))
-                    if self.request.options.skip && broken.phase == self.request.phase =>
+                    if self.request.options.skip
+                        && broken.phase == self.request.phase
+                        && broken.error.cause != FailureCause::Failed =>
                 {
                     broken
                 }
                 Err(other) => return Err(other),
-                Ok(outcomes) => {
+                Ok(called) => {
                     // Where results became large the call ended before its inputs did.
-                    give_back(items, call, outcomes.iter().map(Outcome::inputs).sum());
+                    give_back(items, call, called.outcomes.iter().map(Outcome::inputs).sum());
                     *careful = careful.saturating_mul(2);
-                    return Ok(outcomes);
+                    return Ok(called);
                 }
             };
             let (inputs, at) = (call.len(), broken.error.input);
@@ -49,7 +60,7 @@ impl Lane {
             *careful = 1;
             if inputs <= 1 || at == Some(0) {
                 give_back(items, call, 1);
-                return Ok(vec![Outcome::Skipped(broken)]);
+                return Ok(vec![Outcome::Skipped(broken)].into());
             }
             give_back(items, call, 0);
             let before = at.and_then(|at| usize::try_from(at).ok()).filter(|&at| at < inputs);
@@ -57,48 +68,97 @@ impl Lane {
         }
     }
 
-    async fn call(&self, call: &[MapInput], cost: &mut Cost) -> Result<Vec<Outcome>, UnitEnd> {
+    async fn call(
+        &self,
+        call: &[MapInput],
+        context: &Arc<CallContext>,
+        cost: &mut Cost,
+    ) -> Result<Called, UnitEnd> {
         let began = Instant::now();
-        let outcomes = match (&self.request.work, &self.function) {
-            (Work::Map(_), Some(function)) => self.map(function, call, cost).await,
+        let called = match (&self.request.work, &self.function) {
+            (Work::Map(_), Some(function)) => match &self.grouping {
+                Some(grouping) if !self.request.results => {
+                    self.map_pairs(function, grouping, call, context, cost).await
+                }
+                _ => self.map(function, call, context, cost).await,
+            },
             (Work::Link(spec), _) => each(call, |input| links(input, spec)),
             (Work::Keys { pairs }, _) => each(call, |input| key(input, *pairs)),
             (Work::Map(_), None) => Err(Error::internal("a map phase without a function").into()),
+            (Work::Groups(_), _) => Err(Error::internal("groups are no objects").into()),
         };
         cost.work_us += unit::micros(began.elapsed());
-        outcomes
+        called
+    }
+
+    /// Maps where the results are grouped: they stay packed.
+    async fn map_pairs(
+        &self,
+        function: &Arc<PhaseFunction>,
+        grouping: &Arc<Grouping>,
+        call: &[MapInput],
+        context: &Arc<CallContext>,
+        cost: &mut Cost,
+    ) -> Result<Called, UnitEnd> {
+        if let Some(error) = in_blocks(call)? {
+            return Err(self.failed(error, call));
+        }
+        let phase = usize::try_from(self.request.phase).unwrap_or(usize::MAX);
+        let (query, workers) = (self.request.query, &self.node.workers);
+        let inputs = call.to_vec();
+        let (mapped, took) =
+            workers.map_pairs(query, phase, function, grouping, context, inputs).await;
+        cost.function_us += unit::micros(took);
+        let mapped = mapped.map_err(|error| match error {
+            CombineError::Map(error) => self.failed(error, call),
+            CombineError::Reduce(error) => self.combiner_failed(error),
+        })?;
+        let MappedPairs { inputs, pairs, made, made_bytes, effects, .. } = mapped;
+        self.size.took(call.len(), took);
+        let inputs = usize::try_from(inputs).unwrap_or(usize::MAX);
+        self.check_inputs(inputs, call)?;
+        let outcome = MadePairs { inputs, pairs, made, made_bytes, orders: Vec::new() };
+        Ok(Called { outcomes: vec![Outcome::Pairs(outcome)], effects })
+    }
+
+    /// Of a call at least one input is worked on, and none that it does not have.
+    fn check_inputs(&self, inputs: usize, call: &[MapInput]) -> Result<(), UnitEnd> {
+        if !(1..=call.len()).contains(&inputs) {
+            let message = format!("{inputs} answers for {} inputs", call.len());
+            return Err(Error::internal(message).into());
+        }
+        if inputs < call.len() {
+            self.size.fits(inputs);
+        }
+        Ok(())
     }
 
     async fn map(
         &self,
         function: &Arc<PhaseFunction>,
         call: &[MapInput],
+        context: &Arc<CallContext>,
         cost: &mut Cost,
-    ) -> Result<Vec<Outcome>, UnitEnd> {
+    ) -> Result<Called, UnitEnd> {
         if let Some(error) = in_blocks(call)? {
             return Err(self.failed(error, call));
         }
-        if let Some(combined) = self.combine(function, call, cost).await? {
-            return Ok(vec![Outcome::Combined(combined)]);
+        if let Some(mut combined) = self.combine(function, call, context, cost).await? {
+            let effects = std::mem::take(&mut combined.effects);
+            return Ok(Called { outcomes: vec![Outcome::Combined(combined)], effects });
         }
         let phase = usize::try_from(self.request.phase).unwrap_or(usize::MAX);
         let (query, workers) = (self.request.query, &self.node.workers);
-        let context = Arc::default();
-        let (results, took) =
-            workers.map_timed(query, phase, function, &context, call.to_vec()).await;
+        let (mapped, took) =
+            workers.map_timed(query, phase, function, context, call.to_vec()).await;
         cost.function_us += unit::micros(took);
-        if results.is_ok() {
+        if mapped.is_ok() {
             self.size.took(call.len(), took);
         }
-        let results = results.map_err(|error| self.failed(error, call))?.results;
-        if !(1..=call.len()).contains(&results.len()) {
-            let message = format!("{} answers for {} inputs", results.len(), call.len());
-            return Err(Error::internal(message).into());
-        }
-        if results.len() < call.len() {
-            self.size.fits(results.len());
-        }
-        Ok(results.into_iter().map(Outcome::Results).collect())
+        let Mapped { results, effects, .. } = mapped.map_err(|error| self.failed(error, call))?;
+        self.check_inputs(results.len(), call)?;
+        let outcomes = results.into_iter().map(Outcome::Results).collect();
+        Ok(Called { outcomes, effects })
     }
 
     /// Maps and pre-reduces in one call of a worker, where that can be and is worth it.
@@ -106,6 +166,7 @@ impl Lane {
         &self,
         function: &Arc<PhaseFunction>,
         call: &[MapInput],
+        context: &Arc<CallContext>,
         cost: &mut Cost,
     ) -> Result<Option<Combined>, UnitEnd> {
         // Results that are wanted themselves must come here.
@@ -115,9 +176,8 @@ impl Lane {
         };
         let phase = usize::try_from(self.request.phase).unwrap_or(usize::MAX);
         let (query, workers) = (self.request.query, &self.node.workers);
-        let context = Arc::default();
         let reduce = &prereduce.function;
-        let done = workers.combine(query, phase, function, reduce, &context, call).await;
+        let done = workers.combine(query, phase, function, reduce, context, call).await;
         let Some((combined, took)) = done else {
             prereduce.keep_apart();
             return Ok(None);
@@ -141,11 +201,23 @@ impl Lane {
         Ok(Some(combined))
     }
 
-    /// The end of a unit whose map function failed.
-    fn failed(&self, error: ScriptError, call: &[MapInput]) -> UnitEnd {
-        // A worker that was lost may do better elsewhere; user code that fails will not.
+    /// The end of a unit whose pairs cannot be combined.
+    fn combiner_failed(&self, error: ScriptError) -> UnitEnd {
         if error.cause == FailureCause::Worker {
             return UnitEnd::Unable(worker_lost(&error));
+        }
+        let phase = self.request.shuffle.as_ref().map_or(self.request.phase, |to| to.phase);
+        UnitEnd::Broken(Box::new(Broken { phase, error, input: None }))
+    }
+
+    /// The end of a unit whose map function failed.
+    fn failed(&self, error: ScriptError, call: &[MapInput]) -> UnitEnd {
+        // A worker that was lost may do better elsewhere; user code that fails will not, unless it
+        // asks for another attempt.
+        match error.cause {
+            FailureCause::Worker => return UnitEnd::Unable(worker_lost(&error)),
+            FailureCause::Retry => return UnitEnd::Unable(Error::unavailable(error.message)),
+            _ => {}
         }
         let at = error.input.and_then(|at| usize::try_from(at).ok());
         let at = at.or((call.len() == 1).then_some(0));
@@ -180,9 +252,9 @@ fn in_blocks(call: &[MapInput]) -> Result<Option<ScriptError>> {
 fn each(
     call: &[MapInput],
     work: impl Fn(&MapInput) -> Result<Vec<Row>>,
-) -> Result<Vec<Outcome>, UnitEnd> {
+) -> Result<Called, UnitEnd> {
     let outcomes = call.iter().map(|input| work(input).map(Outcome::Results));
-    Ok(outcomes.collect::<Result<_>>()?)
+    Ok(outcomes.collect::<Result<Vec<_>>>()?.into())
 }
 
 /// Takes the inputs of the next call, at most so many: at least one, unless there is none.

@@ -3,6 +3,7 @@
 
 mod answers;
 mod faults;
+mod groups;
 mod options;
 mod outputs;
 mod shapes;

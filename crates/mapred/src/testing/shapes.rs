@@ -37,6 +37,8 @@ async fn two_stages_feed_one() {
         transport: world.network.transport(node.cluster.view().me),
         workers: node.workers.clone(),
         objects: node.objects.clone(),
+        context: mapring_script::CallContext::default(),
+        node: node.clone(),
         handle: handle.clone(),
     };
     // The first gives all to both; the second makes one of them, the third keeps them.

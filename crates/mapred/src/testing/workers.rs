@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use mapring_script::{
-    CallContext, FailureCause, Function, MapInput, Mapped, PhaseFunction, QueryTag, ReduceTiming,
-    Reduced, Row, ScriptError, ScriptLimits,
+    CallContext, CombinedGroups, Combiner, Effects, FailureCause, Function, Group, JsonText,
+    MapInput, Mapped, PhaseFunction, QueryTag, ReduceTiming, Reduced, Row, ScriptError,
+    ScriptLimits, Values,
 };
+use mapring_shuffle::key;
 use mapring_workers::{Reduce, Workers};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -23,6 +25,9 @@ pub(super) struct Watch {
     /// Calls that hang now.
     pub(super) hanging: AtomicU64,
     pub(super) hook: Mutex<Option<Hook>>,
+    /// How often a grouped reduce was called, and what is done before each time.
+    pub(super) reduced: AtomicU64,
+    pub(super) reduce_hook: Mutex<Option<Hook>>,
     /// Reduce calls: how many values each got.
     pub(super) reduces: Mutex<Vec<usize>>,
 }
@@ -69,6 +74,56 @@ impl Workers for TestWorkers {
         Ok(Mapped { results: results?, ..Mapped::default() })
     }
 
+    async fn combine_groups(
+        &self,
+        _query: QueryTag,
+        _phase: usize,
+        combiner: &Arc<Combiner>,
+        _context: &Arc<CallContext>,
+        groups: Vec<Group>,
+    ) -> Result<CombinedGroups, ScriptError> {
+        // Fewer than asked for, as the real ones may give.
+        let some = groups.iter().take(3);
+        let name = name(&combiner.function.function);
+        let values = some.map(|group| {
+            let values = [&group.old[..], &group.values[..]].concat();
+            if name == "sum" { vec![sum(&values)] } else { values }
+        });
+        Ok(CombinedGroups { values: values.collect(), effects: Effects::default() })
+    }
+
+    async fn reduce_groups(
+        &self,
+        _query: QueryTag,
+        _phase: usize,
+        function: &Arc<PhaseFunction>,
+        _values: Values,
+        _context: &Arc<CallContext>,
+        groups: Vec<Group>,
+    ) -> Result<Mapped, ScriptError> {
+        let watch = &self.0;
+        let reduced = watch.reduced.fetch_add(1, Ordering::Relaxed);
+        if let Some(hook) = watch.reduce_hook.lock().as_ref() {
+            hook(reduced);
+        }
+        let name = name(&function.function);
+        let result = |group: &Group| {
+            let key = key::decode(&group.key).unwrap();
+            let value = match name.as_str() {
+                "sum" => sum(&group.values).0,
+                _ => {
+                    let values: Vec<&str> = group.values.iter().map(|text| &text.0[..]).collect();
+                    format!("[{}]", values.join(","))
+                }
+            };
+            vec![Row::value(format!("[{key},{value}]"))]
+        };
+        let results = groups.iter().take(5).map(result).collect();
+        let mut effects = Effects::default();
+        effects.count("reduced".into(), groups.len().min(5) as i64);
+        Ok(Mapped { results, effects, handled: None })
+    }
+
     async fn reduce(
         &self,
         _query: QueryTag,
@@ -111,6 +166,11 @@ fn name(function: &Function) -> String {
     }
 }
 
+fn sum(values: &[JsonText]) -> JsonText {
+    let numbers = values.iter().map(|value| value.0.parse::<i64>().unwrap());
+    JsonText(numbers.sum::<i64>().to_string())
+}
+
 fn row(value: &Value) -> Row {
     Row::value(value.to_string())
 }
@@ -136,6 +196,11 @@ fn map(name: &str, input: &MapInput) -> Result<Vec<Row>, String> {
             let list: Vec<Value> =
                 serde_json::from_str(&body).map_err(|error| error.to_string())?;
             list.iter().map(row).collect()
+        }
+        // Every number under its remainder.
+        "remainder" => {
+            let number: u64 = body.parse().unwrap();
+            vec![row(&json!([number % 10, number]))]
         }
         "large" => vec![Row::value(format!("\"{}\"", "x".repeat(100_000)))],
         "throw" if key == "k7" => return Err("TypeError: no".into()),

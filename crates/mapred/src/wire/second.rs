@@ -84,6 +84,7 @@ impl Sent for LaneRequest {
                 replicas: *replicas,
                 units: units.iter().map(SecondPartition::of).collect(),
             },
+            Units::Groups(_) => return Err(unsaid("grouping")),
             Units::Batch(BatchUnit { unit, attempt, inputs }) => SecondUnits::Batch(SecondBatch {
                 unit: *unit,
                 attempt: *attempt,
@@ -126,6 +127,7 @@ impl Sent for LaneRequest {
             shuffle: None,
             results: second.results,
             options: second.options,
+            context: Default::default(),
             units,
         }
     }
@@ -203,6 +205,7 @@ impl Sent for Frame {
                 SecondFrame::Unable { unit: *unit, attempt: *attempt, error: error.clone() }
             }
             Self::Failed(broken) => SecondFrame::Failed(broken.clone()),
+            Self::HolderLost { .. } => return Err(unsaid("grouping")),
         })
     }
 
@@ -220,6 +223,9 @@ impl SecondPage {
     fn of(page: &Page) -> Result<Self> {
         if page.run.is_some() {
             return Err(unsaid("grouping"));
+        }
+        if !page.effects.is_empty() {
+            return Err(unsaid("put, del, count and log"));
         }
         Ok(Self {
             unit: page.unit,
@@ -247,7 +253,9 @@ impl SecondPage {
             made_bytes: self.made_bytes,
             skipped: self.skipped,
             cost: self.cost,
+            effects: Default::default(),
             run: None,
+            groups: Vec::new(),
         }
     }
 }

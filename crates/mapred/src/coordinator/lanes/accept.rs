@@ -1,15 +1,18 @@
 //! Taking what lanes give: a page whole or not at all, and only once (I4, I5).
 
+use std::sync::Arc;
+
 use mapring_net::FrameStream;
 use mapring_types::{Error, ErrorKind, NodeId, Result as KvResult};
 
 use super::{Accepted, LaneStage, Load, broken_function};
+use crate::coordinator::gather::{GatheredRun, run_stats};
 use crate::coordinator::lane::{self, Step};
 use crate::coordinator::router::Router;
 use crate::failure::{Failure, FailureKind};
 use crate::handle::PageStats;
 use crate::metered::count;
-use crate::unit::{Frame, Page, Progress};
+use crate::unit::{Frame, Page, Progress, Run, RunId, Shuffle};
 
 impl LaneStage {
     /// Takes a step of a lane. Returns the results of an accepted page.
@@ -45,6 +48,11 @@ impl LaneStage {
             Frame::Unable { unit, attempt, error } => {
                 self.unable(id, (unit, attempt), &Error::from(error), router)?;
             }
+            Frame::HolderLost { unit, attempt, holder, error } => {
+                self.again(id, (unit, attempt), &Error::from(error), router)?;
+                self.go_on(id, frames);
+                return Ok(Accepted { lost_holder: Some(holder), ..Accepted::default() });
+            }
             Frame::Failed(broken) => {
                 return Err(broken_function(broken, &router.name(node)));
             }
@@ -74,6 +82,7 @@ impl LaneStage {
     pub(super) fn accept(&mut self, id: u64, page: Page) -> KvResult<Accepted> {
         let Some(lane) = self.lanes.get_mut(&id) else { return Ok(stale()) };
         let (node, mut finished, mut ended) = (lane.node, 0, false);
+        let shuffle = lane.shuffle.clone();
         let went_back = || Error::corrupt(format!("unit {} does not go forward", page.unit));
         match &mut lane.load {
             Load::Partitions(units) => {
@@ -82,10 +91,11 @@ impl LaneStage {
                     partition.lane == Some(id) && partition.attempt == page.attempt
                 }) else {
                     if mapring_types::failpoint!(OldFrameAccepted) {
-                        return Ok(accepted(page, node, 0));
+                        return Ok(accepted(page, node, 0, None));
                     }
                     return Ok(stale());
                 };
+                partition.page = partition.page.saturating_add(1);
                 match page.progress {
                     Progress::Done => {
                         let given = units.remove(&page.unit);
@@ -125,7 +135,7 @@ impl LaneStage {
             self.end_unit();
         }
         count("mapring_mapred_pages_accepted_total", 1);
-        Ok(accepted(page, node, finished))
+        Ok(accepted(page, node, finished, shuffle.as_ref()))
     }
 
     /// A unit cannot be run where it was.
@@ -140,6 +150,20 @@ impl LaneStage {
             let failure = Failure::new(FailureKind::Node(error.kind()), error);
             return Err(failure.in_phase(self.task.phase));
         }
+        if let Some(node) = self.node(id) {
+            router.failed(node);
+        }
+        self.again(id, (unit, attempt), error, router)
+    }
+
+    /// A unit of a lane is to be begun again from where it stood.
+    fn again(
+        &mut self,
+        id: u64,
+        (unit, attempt): (u32, u32),
+        error: &Error,
+        router: &mut Router,
+    ) -> Result<(), Failure> {
         let Some(lane) = self.lanes.get_mut(&id) else { return Ok(()) };
         match &mut lane.load {
             Load::Partitions(units) => {
@@ -151,10 +175,9 @@ impl LaneStage {
                     return Ok(());
                 }
                 units.remove(&unit);
-                router.failed(lane.node);
                 self.rerun(unit, error, router)
             }
-            Load::Batch { .. } => self.lose(id, error, router),
+            Load::Batch { .. } => self.close(id, error, router),
         }
     }
 }
@@ -164,8 +187,21 @@ fn stale() -> Accepted {
     Accepted::default()
 }
 
-fn accepted(page: Page, node: NodeId, partitions: u64) -> Accepted {
-    let Page { results, reduced, inputs, made, made_bytes, skipped, cost, .. } = page;
+/// A run that a node has told of with a page, and what is shown of it.
+pub(in super::super) fn run_of(
+    node: NodeId,
+    page: &Page,
+    run: &Run,
+    shuffle: Option<&Arc<Shuffle>>,
+) -> Option<(GatheredRun, PageStats)> {
+    let id = RunId { unit: page.unit, attempt: page.attempt, page: run.page };
+    let (shuffle, partitions) = (Arc::clone(shuffle?), run.partitions.clone());
+    Some((GatheredRun { id, made_by: node, shuffle, partitions }, run_stats(run)))
+}
+
+fn accepted(page: Page, node: NodeId, partitions: u64, shuffle: Option<&Arc<Shuffle>>) -> Accepted {
+    let run = page.run.as_ref().and_then(|run| run_of(node, &page, run, shuffle));
+    let Page { results, reduced, inputs, made, made_bytes, skipped, cost, effects, .. } = page;
     let stats = PageStats {
         inputs,
         results: made,
@@ -174,5 +210,13 @@ fn accepted(page: Page, node: NodeId, partitions: u64) -> Accepted {
         partitions,
         cost,
     };
-    Accepted { results, reduced, skipped, stats: Some((node, stats)) }
+    Accepted {
+        results,
+        reduced,
+        skipped,
+        stats: Some((node, stats)),
+        run,
+        effects,
+        lost_holder: None,
+    }
 }

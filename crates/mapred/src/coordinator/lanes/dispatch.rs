@@ -71,7 +71,7 @@ impl LaneStage {
                     home: partition.home,
                     vnode: replica.vnode,
                     after: partition.after.clone(),
-                    page: 0,
+                    page: partition.page,
                 });
             }
         }
@@ -107,7 +107,7 @@ impl LaneStage {
             vnode: waiting.vnode,
             id: waiting.input.id.clone(),
             keydata: waiting.input.keydata.clone(),
-            place: 0,
+            place: waiting.place,
         });
         let batch = BatchUnit { unit, attempt: 1, inputs: listed.collect() };
         let load = Load::Batch { unit, inputs, taken: 0 };
@@ -115,22 +115,22 @@ impl LaneStage {
     }
 
     fn open(&mut self, node: NodeId, load: Load, units: Units, shared: &Shared, router: &Router) {
-        let time_left = shared.deadline.saturating_duration_since(Instant::now());
         let request = LaneRequest {
             query: shared.query,
             phase: u32::try_from(self.task.phase).unwrap_or(u32::MAX),
             plan_version: router.plan_version(),
-            time_left_ms: u64::try_from(time_left.as_millis()).unwrap_or(u64::MAX),
+            time_left_ms: shared.time_left_ms(),
             work: self.task.work.clone(),
             prereduce: self.task.prereduce.clone(),
-            shuffle: None,
+            shuffle: self.shuffle.as_deref().cloned(),
             results: self.task.results,
             options: self.task.options,
+            context: shared.context.clone(),
             units,
         };
         let (transport, release) = (shared.transport.clone(), router.release());
         let next = lane::open(transport, router.peer(node), release, &request);
-        self.lanes.insert(self.next_lane, Lane { node, load, next });
+        self.lanes.insert(self.next_lane, Lane { node, load, shuffle: self.shuffle.clone(), next });
         self.next_lane += 1;
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use mapring_cluster::fixed::FixedGroup;
 use mapring_cluster::{Cluster, View};
 use mapring_ring::{Coverage, CoverageEntry, RingSize};
+use mapring_script::Effects;
 
 use super::*;
 use mapring_types::{BucketId, ObjectId};
@@ -41,27 +42,27 @@ fn stage() -> (LaneStage, Router, Arc<View>) {
     let mut stage = LaneStage::new(task);
     let home = Partition(0);
     let replica = router.replica(home, 3).unwrap();
-    let (after, lane) = (None, Some(1));
     let partition = PartitionProgress {
         scan: 0,
         home,
         replica: Some(replica),
         n_val: 3,
-        after,
+        after: None,
         attempt: 3,
         tries: 2,
-        lane,
+        page: 0,
+        lane: Some(1),
     };
     stage.partitions.insert(1, partition);
     let waiting = |key| {
         let input = KeyInput { id: id(key), keydata: None };
-        Waiting { input, home, vnode: home, n_val: 3, tries: 0 }
+        Waiting { input, home, vnode: home, n_val: 3, tries: 0, place: 0 }
     };
     let inputs = ["a", "b", "c"].map(waiting).into();
     let loads = [Load::Partitions([1].into()), Load::Batch { unit: 9, inputs, taken: 0 }];
     for (lane, load) in (1..).zip(loads) {
         let next = Box::pin(std::future::pending());
-        stage.lanes.insert(lane, Lane { node: replica.node, load, next });
+        stage.lanes.insert(lane, Lane { node: replica.node, load, shuffle: None, next });
     }
     stage.opened = 2;
     (stage, router, view)
@@ -80,7 +81,9 @@ fn page(unit: u32, attempt: u32, progress: Progress) -> Page {
         made_bytes: 1,
         skipped: Vec::new(),
         cost: Cost::default(),
+        effects: Effects::default(),
         run: None,
+        groups: Vec::new(),
     }
 }
 
