@@ -92,8 +92,10 @@ fn kind(kind: FailureKind) -> Option<&'static str> {
             FailureCause::NotAPair => "not_a_pair",
             FailureCause::Failed => "fail",
             FailureCause::Retry => "retry",
+            FailureCause::GroupSize => "group_size",
         }),
         FailureKind::BadInput => Some("bad_input"),
+        FailureKind::GroupSize => Some("group_size"),
         FailureKind::Timeout
         | FailureKind::Stopping
         | FailureKind::Ended

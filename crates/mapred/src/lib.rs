@@ -18,6 +18,7 @@ mod config;
 mod coordinator;
 mod explain;
 mod failure;
+mod forgetting;
 #[cfg(test)]
 mod formats;
 mod grammar;
@@ -102,6 +103,11 @@ impl MapReduce {
         let objects = Arc::new(kv);
         let engine = Engine::new(objects, cluster, transport, workers, executor, entropy, config);
         Self { engine: Arc::new(engine) }
+    }
+
+    /// Has done in the background what is to be done there.
+    pub fn work_in_background(&self, workers: &mapring_background::Workers) {
+        workers.spawn(forgetting::ForgetPairs(self.engine.node.clone()));
     }
 
     /// What peers call.

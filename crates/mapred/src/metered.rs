@@ -20,6 +20,16 @@ pub(crate) fn describe() {
         Unit::Bytes,
         "JSON text of results sent to clients"
     );
+    describe_gauge!(
+        "mapring_mapred_shuffle_memory_bytes",
+        Unit::Bytes,
+        "Pairs of grouped reduces that lie in memory here"
+    );
+    describe_gauge!(
+        "mapring_mapred_shuffle_disk_bytes",
+        Unit::Bytes,
+        "Pairs of grouped reduces that lie in temporary files here"
+    );
     describe_gauge!("mapring_mapred_units_in_flight", "Units of work that this node runs now");
     describe_gauge!("mapring_mapred_lanes", "Streams of units of work that this node serves now");
     describe_counter!("mapring_mapred_units_total", "Units of work that this node has begun");

@@ -66,6 +66,7 @@ impl Service for MapReduceService {
             }),
             ForgetPairs::OPERATION => answer(&body, |call: ForgetPairs| {
                 self.node.pairs.remove_query(call.0);
+                self.node.show_pairs();
             }),
             _ => Err(Error::invalid(format!("mapreduce has no operation {operation}"))),
         }

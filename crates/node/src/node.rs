@@ -180,8 +180,9 @@ impl Build<'_> {
         let executor: Arc<dyn Executor> = Arc::new(pool);
         let engine = self.engine(&*executor, &data).await?;
         let cluster = self.cluster(transport.clone(), &data).await?;
+        let background = mapring_background::Workers::default();
         let kv = Kv::open(KvParts {
-            workers: mapring_background::Workers::default(),
+            workers: background.clone(),
             cluster: cluster.clone() as Arc<dyn Cluster>,
             engine: engine.clone(),
             transport: transport.clone() as Arc<dyn Transport>,
@@ -214,6 +215,8 @@ impl Build<'_> {
             config: MapredConfig {
                 answer_memory_bytes: config.mapred.answer_memory,
                 answer_disk_bytes: config.mapred.answer_disk,
+                shuffle_memory_bytes: config.mapred.shuffle_memory,
+                shuffle_disk_bytes: config.mapred.shuffle_disk,
                 spill_dir: data.subdirectory(SPILL)?,
                 concurrent_queries: config.mapred.concurrent_queries,
                 // One more than there are workers: its objects are read while they compute.
@@ -221,6 +224,7 @@ impl Build<'_> {
                 ..MapredConfig::default()
             },
         });
+        mapred.work_in_background(&background);
         transport.serve(Services::new([
             (mapring_cluster::SERVICE, cluster.service()),
             (mapring_kv::SERVICE, kv.service()),

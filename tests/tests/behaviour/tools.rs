@@ -67,6 +67,7 @@ async fn workers() {
         names,
         [
             "collect-blocks",
+            "forget-pairs",
             "hand-off",
             "holdings",
             "member-reports",

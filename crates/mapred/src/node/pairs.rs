@@ -193,7 +193,9 @@ pub(crate) async fn keep(node: &Node, call: StoreSegments) -> Result<()> {
         }
         Ok(())
     })
-    .await
+    .await?;
+    node.show_pairs();
+    Ok(())
 }
 
 /// Gives a segment of this node's store.

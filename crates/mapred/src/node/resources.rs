@@ -9,6 +9,7 @@ use mapring_kv::Executor;
 use mapring_net::Transport;
 use mapring_shuffle::Store;
 use mapring_workers::Workers;
+use metrics::gauge;
 
 use tokio::time::Instant;
 
@@ -48,5 +49,15 @@ impl Node {
     /// How old it is: what the store of pairs counts by.
     pub(crate) fn age(&self) -> Duration {
         self.begun.elapsed()
+    }
+
+    /// Shows what the store of pairs has.
+    pub(crate) fn show_pairs(&self) {
+        let usage = self.pairs.usage();
+        // Exact up to what no node has.
+        #[expect(clippy::cast_precision_loss)]
+        let (memory, disk) = (usage.memory_bytes as f64, usage.disk_bytes as f64);
+        gauge!("mapring_mapred_shuffle_memory_bytes").set(memory);
+        gauge!("mapring_mapred_shuffle_disk_bytes").set(disk);
     }
 }

@@ -91,6 +91,8 @@ pub const KEYS: &[Key] = &[
     key!(mapred.concurrent_queries, |raw| raw.count(1, 100_000)),
     key!(mapred.answer_memory, |raw| raw.bytes(KB)),
     key!(mapred.answer_disk, |raw| raw.bytes(0)),
+    key!(mapred.shuffle_memory, |raw| raw.bytes(16 * MB)),
+    key!(mapred.shuffle_disk, |raw| raw.bytes(0)),
     key!(script.workers, |raw| raw.count(1, 1_024)),
     key!(script.queue, |raw| raw.count(1, 1_000_000)),
     key!(script.call_time, |raw| raw.time(Duration::from_millis(10), HOUR)),

@@ -123,6 +123,10 @@ pub struct MapredConfig {
     pub answer_memory: u64,
     /// Bytes of all plain answers that are kept on disk beyond that.
     pub answer_disk: u64,
+    /// Bytes of memory for pairs that are grouped, of all queries together.
+    pub shuffle_memory: u64,
+    /// Bytes of temporary files for them; see `answer_disk`.
+    pub shuffle_disk: u64,
 }
 
 /// Section `[script]`.
@@ -209,6 +213,8 @@ impl Default for Config {
                 concurrent_queries: 256,
                 answer_memory: 8 << 20,
                 answer_disk: 16 << 30,
+                shuffle_memory: 256 << 20,
+                shuffle_disk: 64 << 30,
             },
             script: ScriptConfig {
                 workers: cores,
