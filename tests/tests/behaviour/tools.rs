@@ -80,10 +80,10 @@ async fn workers() {
     let throttled = tool.ok(&["workers", "throttle", "reap", "3"]).await;
     assert!(throttled.contains("rests 3 times as long as it works"), "{throttled}");
     let as_json: Value = serde_json::from_str(&tool.ok(&["workers", "--json"]).await).unwrap();
-    assert_eq!(as_json["workers"][5]["throttle"], 3);
+    assert_eq!(as_json["workers"][6]["throttle"], 3);
     eventually("work goes on", || async {
         let listed: Value = serde_json::from_str(&tool.ok(&["workers", "--json"]).await).unwrap();
-        holds(listed["workers"][5]["rounds"].as_u64() > as_json["workers"][5]["rounds"].as_u64())
+        holds(listed["workers"][6]["rounds"].as_u64() > as_json["workers"][6]["rounds"].as_u64())
     })
     .await;
     let (status, words) = told(&tool.run(&["workers", "throttle", "nobody", "3"]).await);
