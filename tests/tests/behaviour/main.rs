@@ -16,6 +16,7 @@ mod documents;
 mod durability;
 mod facts;
 mod faults;
+mod grouping;
 mod health;
 mod hostile;
 mod inputs;

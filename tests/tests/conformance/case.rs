@@ -30,6 +30,8 @@ pub(crate) enum Need {
     Indexes,
     /// Tombstones that stay (`delete_mode` `keep`).
     Tombstones,
+    /// Archives made by the system's `zip` and `gzip`.
+    Archives,
 }
 
 /// One row.
@@ -42,8 +44,17 @@ pub(crate) struct Case {
     pub(crate) name: String,
     pub(crate) request: Request,
     pub(crate) checks: Vec<Check>,
+    /// What is asked after it, in this order, if all was well so far.
+    pub(crate) steps: Vec<Step>,
     pub(crate) whose: Whose,
     needs: Vec<Need>,
+}
+
+/// A further request of a row.
+#[derive(Debug, Clone)]
+pub(crate) struct Step {
+    pub(crate) request: Request,
+    pub(crate) checks: Vec<Check>,
 }
 
 /// The rows of a topic.
@@ -71,6 +82,7 @@ impl Topic {
             name: name.to_owned(),
             request,
             checks: Vec::new(),
+            steps: Vec::new(),
             whose: Whose::Everyone,
             needs: Vec::new(),
         });
@@ -136,9 +148,39 @@ impl Case {
         self
     }
 
+    /// Adds a check of the last request.
     pub(crate) fn check(&mut self, check: Check) -> &mut Self {
-        self.checks.push(check);
+        let checks = match self.steps.last_mut() {
+            Some(step) => &mut step.checks,
+            None => &mut self.checks,
+        };
+        checks.push(check);
         self
+    }
+
+    /// Another request after all before it; the checks that follow are of its answer.
+    pub(crate) fn then(&mut self, request: Request) -> &mut Self {
+        self.steps.push(Step { request, checks: Vec::new() });
+        self
+    }
+
+    /// Another query after all before it.
+    pub(crate) fn then_query(&mut self, body: impl Into<Vec<u8>>) -> &mut Self {
+        self.then(Request::new("POST", "/mapred").body(JSON, body))
+    }
+
+    /// A read after all before it: 200 with exactly this text of this type.
+    pub(crate) fn then_read(&mut self, path: &str, content_type: &str, text: &str) -> &mut Self {
+        self.then(Request::new("GET", path))
+            .status(200)
+            .check(Check::HeaderStarts("Content-Type", content_type.into()))
+            .check(Check::Body(text.into()))
+    }
+
+    /// Every request in order, with its checks.
+    pub(crate) fn all_steps(&self) -> impl Iterator<Item = (&Request, &[Check])> {
+        let more = self.steps.iter().map(|step| (&step.request, step.checks.as_slice()));
+        std::iter::once((&self.request, self.checks.as_slice())).chain(more)
     }
 
     pub(crate) fn status(&mut self, status: u16) -> &mut Self {
@@ -201,7 +243,8 @@ impl Case {
     /// What the server must have: what was said, and what the query shows.
     pub(crate) fn all_needs(&self) -> Vec<Need> {
         let mut needs = self.needs.clone();
-        let body = String::from_utf8_lossy(&self.request.body);
+        let bodies = self.all_steps().map(|(request, _)| String::from_utf8_lossy(&request.body));
+        let body = bodies.collect::<String>();
         if body.contains("\"javascript\"") {
             needs.push(Need::Javascript);
         }
@@ -210,6 +253,9 @@ impl Case {
         }
         if body.contains("\"index\"") {
             needs.push(Need::Indexes);
+        }
+        if body.contains(crate::files::ZIPPED) || body.contains(crate::files::GZIPPED) {
+            needs.push(Need::Archives);
         }
         needs.sort_unstable();
         needs.dedup();

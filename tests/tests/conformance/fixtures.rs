@@ -14,13 +14,16 @@
 //! | `mrc_f*` | keys to filter: with dashes, words, integers, decimals |
 //! | `mrc_i` | index entries, also of objects that were overwritten and deleted |
 //! | `mrc_u` | names and values that are not plain ASCII |
+//!
+//! What rows of mapring's own read besides is in [`crate::files`].
 
 use futures::{StreamExt as _, stream};
 
 use crate::case::Need;
+use crate::files;
 use crate::runner::Servers;
 use crate::wire::{Request, Response, send};
-use mapring_tests::harness::{eventually, holds};
+use mapring_tests::harness::{eventually, holds, skip};
 
 /// The bucket type that must be active.
 pub(crate) const TYPE: &str = "conformance";
@@ -174,7 +177,7 @@ const HEADED: [Headed; 17] = [
     ("types/conformance/buckets/mrc_n/keys/t2", "20", &[]),
 ];
 
-fn put(path: &str, content_type: &str, value: &[u8]) -> Request {
+pub(crate) fn put(path: &str, content_type: &str, value: &[u8]) -> Request {
     Request::new("PUT", path).body(content_type, value)
 }
 
@@ -219,7 +222,9 @@ pub(crate) async fn load(servers: &mut Servers) {
         sent.buffer_unordered(16).collect::<Vec<_>>().await;
     }
     loader.siblings().await;
-    if !servers.own {
+    if servers.own {
+        loader.own(servers).await;
+    } else {
         loader.probe(servers).await;
     }
     if servers.own && std::env::var_os("MAPRING_CONFORMANCE_URL").is_none() {
@@ -233,23 +238,28 @@ pub(crate) async fn load(servers: &mut Servers) {
 async fn create_type(servers: &mut Servers) {
     let first = &servers.authorities[0];
     if servers.own {
-        let path = format!("/admin/bucket-types/{TYPE}");
-        let props = r#"{"props":{"allow_mult":false}}"#;
-        let request = Request::new("PUT", &path).body("application/json", props);
-        let answer = send(first, &request).await.unwrap();
-        assert!(answer.status == 204, "{answer}");
-        let props = Request::new("GET", &format!("/types/{TYPE}/props"));
-        for authority in &servers.authorities {
-            eventually("the bucket type to be known", || async {
-                holds(send(authority, &props).await.ok()?.status == 200)
-            })
-            .await;
-        }
+        create_named_type(&servers.authorities, TYPE).await;
         return;
     }
     let props = Request::new("GET", &format!("/types/{TYPE}/props"));
     if send(first, &props).await.unwrap().status != 200 {
         servers.lacks.insert(Need::BucketType);
+    }
+}
+
+/// Creates a bucket type through the first of mapring's nodes; then all of them know it.
+async fn create_named_type(authorities: &[String], name: &str) {
+    let path = format!("/admin/bucket-types/{name}");
+    let props = r#"{"props":{"allow_mult":false}}"#;
+    let request = Request::new("PUT", &path).body("application/json", props);
+    let answer = send(&authorities[0], &request).await.unwrap();
+    assert!(answer.status == 204, "{answer}");
+    let props = Request::new("GET", &format!("/types/{name}/props"));
+    for authority in authorities {
+        eventually("the bucket type to be known", || async {
+            holds(send(authority, &props).await.ok()?.status == 200)
+        })
+        .await;
     }
 }
 
@@ -300,6 +310,22 @@ impl Loader {
     async fn clock(&self, path: &str) -> Option<String> {
         let answer = self.ask(&Request::new("GET", path)).await;
         answer.header("X-Riak-Vclock").map(str::to_owned)
+    }
+
+    /// What only rows of mapring's own read.
+    async fn own(&self, servers: &mut Servers) {
+        for name in files::TYPES {
+            create_named_type(&self.authorities, name).await;
+        }
+        let archives = files::archives();
+        if let Err(why) = &archives {
+            skip(&format!("no archives for the table: {why}"));
+            servers.lacks.insert(Need::Archives);
+        }
+        let writes = files::writes().into_iter().chain(archives.unwrap_or_default());
+        let writes: Vec<Request> = writes.collect();
+        let sent = stream::iter(&writes).map(|request| self.done(request));
+        sent.buffer_unordered(16).collect::<Vec<_>>().await;
     }
 
     async fn probe(&self, servers: &mut Servers) {

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::{StreamExt as _, stream};
 
 use crate::case::{Case, Need, Whose};
-use crate::wire;
+use crate::check::Check;
+use crate::wire::{self, Request};
 
 /// Requests at a time.
 const AT_ONCE: usize = 8;
@@ -78,8 +79,10 @@ async fn one(servers: &Servers, number: usize, case: &Case) -> Outcome {
     }
     let count = servers.authorities.len();
     for authority in servers.authorities.iter().cycle().skip(number % count).take(count) {
-        if let Err((expected, found)) = put(authority, case).await {
-            return Outcome::Failed(case.complaint(&expected, &found, authority));
+        for (request, checks) in case.all_steps() {
+            if let Err((expected, found)) = put(authority, request, checks).await {
+                return Outcome::Failed(case.complaint(request, &expected, &found, authority));
+            }
         }
     }
     Outcome::Passed
@@ -87,10 +90,10 @@ async fn one(servers: &Servers, number: usize, case: &Case) -> Outcome {
 
 /// # Errors
 /// What was expected, and what was found.
-async fn put(authority: &str, case: &Case) -> Result<(), (String, String)> {
-    let found = wire::send(authority, &case.request).await;
+async fn put(authority: &str, request: &Request, checks: &[Check]) -> Result<(), (String, String)> {
+    let found = wire::send(authority, request).await;
     let found = found.map_err(|error| ("an answer".to_owned(), error))?;
-    for check in &case.checks {
+    for check in checks {
         check.verdict(&found).map_err(|why| {
             let found = if why.is_empty() { found.to_string() } else { format!("{why}: {found}") };
             (check.to_string(), found)
@@ -133,8 +136,7 @@ impl Case {
         format!("{}: {} ({})", self.topic, self.name, name(self.fact))
     }
 
-    fn complaint(&self, expected: &str, found: &str, authority: &str) -> String {
-        let request = &self.request;
+    fn complaint(&self, request: &Request, expected: &str, found: &str, authority: &str) -> String {
         let body = String::from_utf8_lossy(&request.body);
         format!(
             "FAILED {}\n  asked {authority}: {} {} {:?}\n  {}\n  expected {}\n  found {}\n",

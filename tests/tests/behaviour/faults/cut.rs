@@ -15,12 +15,13 @@ const LONGEST: Duration = Duration::from_secs(30);
 /// How often the node that is cut off is asked as well.
 const ASKED_ALONE: f64 = 0.4;
 
-async fn mid_query(nodes: usize, runs: u32) {
+/// A cluster whose nodes can be cut off, where that can be had.
+pub(super) async fn networked(nodes: usize) -> Option<(Network, Cluster)> {
     let network = match Network::make(nodes) {
         Ok(network) => network,
         Err(reason) => {
             skip(&format!("no network namespaces, so that nothing can be cut: {reason}"));
-            return;
+            return None;
         }
     };
     let mut cluster = Cluster::empty(&SETTINGS);
@@ -28,6 +29,11 @@ async fn mid_query(nodes: usize, runs: u32) {
         cluster.add_with(|settings| network.place(node, settings));
     }
     cluster.wait_shared().await;
+    Some((network, cluster))
+}
+
+async fn mid_query(nodes: usize, runs: u32) {
+    let Some((network, cluster)) = networked(nodes).await else { return };
     let mut rig = Rig::with(cluster, "network cut mid-query", runs).await.with_load();
     let queries = Query::all(SLOW);
     rig.measure(&queries).await;

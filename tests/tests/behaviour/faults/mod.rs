@@ -15,6 +15,7 @@ mod rig;
 mod wire;
 
 mod cut;
+mod grouped;
 mod kill;
 mod kill_all;
 mod overwrite;

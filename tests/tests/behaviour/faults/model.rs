@@ -57,6 +57,12 @@ pub(super) fn item_link(item: u32, version: u32) -> String {
 /// The index of the versions of items.
 pub(super) const VERSIONS: &str = "version_int";
 
+/// Pairs that a map makes of each item where they are grouped by key, …
+pub(super) const PAIRS: u32 = 20;
+
+/// … and how many keys they have at most.
+pub(super) const KEYS: u32 = 300;
+
 /// How many inputs a long list has.
 const THOUSAND: usize = 1_000;
 
@@ -161,6 +167,41 @@ impl Model {
                 inputs.iter().map(result).collect()
             }
             Shape::Count => vec![inputs.len().to_string()],
+            Shape::Groups | Shape::Streamed => {
+                self.groups(inputs).into_iter().map(listed).collect()
+            }
+            Shape::Combined => {
+                let total = |(key, values): (u32, Vec<u32>)| {
+                    json!([key, values.len(), values.iter().sum::<u32>()]).to_string()
+                };
+                self.groups(inputs).into_iter().map(total).collect()
+            }
+            Shape::Regrouped => {
+                let mut sizes = BTreeMap::<u32, Vec<u32>>::new();
+                for (key, values) in self.groups(inputs) {
+                    sizes.entry(u32::try_from(values.len()).unwrap()).or_default().push(key);
+                }
+                sizes.into_iter().map(listed).collect()
+            }
         }
     }
+
+    /// The pairs of inputs by their keys, the values in order.
+    fn groups(&self, inputs: &[Input]) -> BTreeMap<u32, Vec<u32>> {
+        let mut groups = BTreeMap::<u32, Vec<u32>>::new();
+        for (item, _) in inputs {
+            for pair in 0..PAIRS {
+                let key = (item * 7 + self.0[item] + pair * 13) % KEYS;
+                groups.entry(key).or_default().push(item * 100 + pair);
+            }
+        }
+        groups.values_mut().for_each(|values| values.sort_unstable());
+        groups
+    }
+}
+
+/// The result of a group whose values are listed.
+fn listed((key, values): (u32, Vec<u32>)) -> String {
+    let values: Vec<String> = values.iter().map(u32::to_string).collect();
+    json!([key, values.join(" ")]).to_string()
 }

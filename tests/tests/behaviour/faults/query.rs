@@ -5,8 +5,12 @@ use std::time::Duration;
 use mapring_client::{Client, Error};
 use serde_json::{Value, json};
 
-use super::model::{ITEM_BUCKET, TARGET_BUCKET};
+use super::model::{self, ITEM_BUCKET, TARGET_BUCKET};
 use super::wire;
+
+/// By how much a call of a map takes longer than one of a combiner or a reduce by key, of which there
+/// are more.
+const SLOWER_MAP: u128 = 4;
 
 /// What the phases of a query are. All but [`Shape::Count`] begin with a slow JavaScript map, so
 /// that a fault meets units in flight.
@@ -32,6 +36,14 @@ pub(super) enum Shape {
     MapNative,
     /// A native reduce over the bucket's keys.
     Count,
+    /// A reduce by key whose functions are slow.
+    Groups,
+    /// The same with a slow combiner.
+    Combined,
+    /// The same whose function reads its values as they come.
+    Streamed,
+    /// A reduce by key of what another one gives.
+    Regrouped,
 }
 
 /// What a query is about.
@@ -71,6 +83,10 @@ pub(super) struct Query {
 }
 
 impl Shape {
+    /// Those that group by key.
+    pub(super) const GROUPED: [Self; 4] =
+        [Self::Groups, Self::Combined, Self::Streamed, Self::Regrouped];
+
     /// Those that take their time.
     pub(super) const SLOW: [Self; 7] = [
         Self::Map,
@@ -82,6 +98,9 @@ impl Shape {
         Self::MapNative,
     ];
 }
+
+/// All of them.
+const FORMS: [Form; 3] = [Form::Plain, Form::Parts, Form::Lines];
 
 impl Query {
     /// A query that is over at once.
@@ -121,6 +140,16 @@ impl Query {
             query(Inputs::Bucket, Shape::Skip, Form::Lines),
             query(Inputs::Listed, Shape::Skip, Form::Lines),
         ]
+    }
+
+    /// Those that group by key, with either kind of inputs and each form of answer.
+    pub(super) fn grouped(slow: Duration) -> Vec<Self> {
+        let mut all = Vec::new();
+        for (shape, form) in Shape::GROUPED.into_iter().zip(FORMS.into_iter().cycle()) {
+            let inputs = [Inputs::Bucket, Inputs::Listed];
+            all.extend(inputs.map(|inputs| Self { shape, inputs, form, slow }));
+        }
+        all
     }
 
     /// What decides how long it takes.
@@ -173,6 +202,65 @@ impl Query {
                 native("reduce", "reduce_sort"),
             ]),
             Shape::Count => json!([native("reduce", "reduce_count_inputs")]),
+            Shape::Groups | Shape::Combined | Shape::Streamed | Shape::Regrouped => self.grouping(),
+        }
+    }
+
+    /// Phases that group by key: each object gives [`model::PAIRS`] pairs.
+    fn grouping(&self) -> Value {
+        let busy = |when: &str| {
+            let slow = self.slow.as_millis().div_ceil(SLOWER_MAP);
+            format!("if ({when}) {{ var end = Date.now() + {slow}; while (Date.now() < end); }}")
+        };
+        let (emit, pairs, keys) = (self.emitting(), model::PAIRS, model::KEYS);
+        let map = self.slowly(
+            &format!(
+                "if (v.values[0].metadata['X-Riak-Deleted']) return [];
+                var o = JSON.parse(v.values[0].data);
+                for (var j = 0; j < {pairs}; j++)
+                    emit((o.n * 7 + o.v + j * 13) % {keys}, {emit});"
+            ),
+            "[]",
+        );
+        let sorted = "vs.sort(function(a, b) { return a - b; })";
+        let list =
+            format!("function(k, vs) {{ {} return [[k, {sorted}.join(' ')]]; }}", busy("true"));
+        match self.shape {
+            Shape::Combined => {
+                let add = "var t = {c: 0, s: 0};
+                    all.forEach(function(x) { t.c += x.c; t.s += x.s; });";
+                let combine = format!(
+                    "function(k, fresh, old) {{ {} var all = fresh.concat(old); {add} return [t]; }}",
+                    busy("k % 8 === 0")
+                );
+                let total = format!(
+                    "function(k, all) {{ {} {add} return [[k, t.c, t.s]]; }}",
+                    busy("true")
+                );
+                let combine = json!({"language": "javascript", "source": combine});
+                json!([map, group(&total, &json!({"combine": combine}))])
+            }
+            Shape::Streamed => {
+                let list = format!(
+                    "function*(k, stream) {{ {} var vs = []; for (const n of stream) vs.push(n);
+                        yield [k, {sorted}.join(' ')]; }}",
+                    busy("true")
+                );
+                json!([map, group(&list, &json!({"values": "stream", "partitions": 7}))])
+            }
+            Shape::Regrouped => {
+                let count = format!("function(k, vs) {{ {} emit(vs.length, k); }}", busy("true"));
+                json!([map, group(&count, &json!({})), group(&list, &json!({}))])
+            }
+            _ => json!([map, group(&list, &json!({}))]),
+        }
+    }
+
+    /// What the map of pairs emits as a value, in terms of the object `o` and the pair's number `j`.
+    fn emitting(&self) -> &'static str {
+        match self.shape {
+            Shape::Combined => "{c: 1, s: o.n * 100 + j}",
+            _ => "o.n * 100 + j",
         }
     }
 
@@ -266,6 +354,15 @@ fn map(source: &str) -> Value {
 
 fn reduce(source: &str) -> Value {
     json!({"reduce": {"language": "javascript", "source": source}})
+}
+
+fn group(source: &str, members: &Value) -> Value {
+    let mut phase = reduce(source);
+    phase["reduce"]["group"] = json!(true);
+    for (name, value) in members.as_object().into_iter().flatten() {
+        phase["reduce"][name] = value.clone();
+    }
+    phase
 }
 
 fn native(kind: &str, function: &str) -> Value {

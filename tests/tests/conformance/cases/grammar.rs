@@ -54,7 +54,6 @@ fn inputs(t: &mut Topic) {
         "null",
         "true",
         "{}",
-        r#"{"bucket":"mrc_n"}"#,
         r#"[["mrc_n"]]"#,
         r#"[["mrc_n",1]]"#,
         r#"[[1,"n1"]]"#,
@@ -72,6 +71,9 @@ fn inputs(t: &mut Topic) {
         t.post(&format!("inputs that are none: {inputs}"), body(inputs))
             .refused(&[field, "Unrecognized format of "]);
     }
+    t.post("inputs that are none: a bucket as an object", body(r#"{"bucket":"mrc_n"}"#))
+        .refused(&[field, "Unrecognized format of "])
+        .riak_only("a bucket as an object is one, whose parts more members choose");
     t.fact(43);
     t.post("no filters", body(r#"{"bucket":"mrc_f","key_filters":[]}"#)).refused(&[field]);
     t.fact(39);

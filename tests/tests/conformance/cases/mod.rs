@@ -7,6 +7,7 @@ mod clients;
 mod erlang;
 mod filters;
 mod grammar;
+mod groups;
 mod indexes;
 mod inputs;
 mod javascript;
@@ -15,9 +16,12 @@ mod links;
 mod maps;
 mod objects;
 mod options;
+mod outputs;
 mod own;
 mod recipes;
 mod reduces;
+mod shuffles;
+mod sources;
 mod statuses;
 mod timeouts;
 
@@ -25,7 +29,7 @@ use crate::case::Case;
 
 /// Every row.
 pub(crate) fn all() -> Vec<Case> {
-    let topics: [fn() -> Vec<Case>; 20] = [
+    let topics: [fn() -> Vec<Case>; 24] = [
         statuses::cases,
         grammar::cases,
         inputs::cases,
@@ -46,6 +50,10 @@ pub(crate) fn all() -> Vec<Case> {
         clients::cases,
         own::cases,
         options::cases,
+        groups::cases,
+        shuffles::cases,
+        sources::cases,
+        outputs::cases,
     ];
     topics.into_iter().flat_map(|cases| cases()).collect()
 }
