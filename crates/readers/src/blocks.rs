@@ -63,6 +63,8 @@ pub(crate) struct Blocks {
     /// Whether fragments without a first one belong to a record that is none of this reader's, or has
     /// been reported.
     adrift: bool,
+    /// Whether the last fragment was one that others must follow.
+    unended: bool,
     /// Records that begin up to here belong to the piece before.
     before: Option<u64>,
     record_at: u64,
@@ -80,6 +82,7 @@ impl Blocks {
             record: Vec::new(),
             begun: None,
             adrift: false,
+            unended: false,
             before: None,
             record_at: 0,
             next_at: 0,
@@ -88,7 +91,7 @@ impl Blocks {
 
     /// Begins a document, from a place of [`Blocks::place_after`] on.
     pub(crate) fn begin(&mut self, place: u64) {
-        (self.begun, self.adrift, self.before) = (None, false, None);
+        (self.begun, self.adrift, self.unended, self.before) = (None, false, false, None);
         (self.record_at, self.next_at) = (0, 0);
         self.gathered.clear();
         if place != 0 && place != OVER {
@@ -216,7 +219,9 @@ impl Blocks {
             return stop(inner, at, "the file ends within the record that begins here");
         }
         let beyond = self.piece.is_some_and(|(_, end)| self.header_at > end);
-        if rest.iter().any(|byte| *byte != 0) && !beyond {
+        let before = self.before.is_some_and(|start| self.header_at <= start);
+        let others = beyond || before || (self.adrift && self.unended);
+        if rest.iter().any(|byte| *byte != 0) && !others {
             return stop(inner, self.header_at, "the file ends within the record that begins here");
         }
         Ok(())
@@ -238,6 +243,7 @@ impl Blocks {
         let wrong = match kind {
             FULL..=LAST if (length + HEADER) as u64 > left => "a fragment reaches beyond its block",
             FULL..=LAST => {
+                self.unended = matches!(kind, FIRST | MIDDLE);
                 self.phase = Phase::Data;
                 return Ok(());
             }

@@ -11,12 +11,31 @@ use crate::error::FormatError;
 use crate::fields::Fields;
 use crate::gzip::Gzip;
 use crate::held::Held;
+use crate::input::Input;
 use crate::limits;
 use crate::lines::Lines;
 use crate::records::Records;
+use crate::sample::{self, Sample};
 use crate::split::Piece;
 use crate::splitter::{Separator, Splitter};
 use crate::zip::{Span, Zip};
+
+/// What is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Root {
+    /// Its bytes.
+    pub length: u64,
+    /// A number that tells it from others: samples of them differ.
+    pub number: u64,
+    /// What samples follow that have no seed.
+    pub seed: u64,
+}
+
+impl Root {
+    fn seed(&self, given: Option<u64>) -> u64 {
+        given.unwrap_or(self.seed) ^ self.number
+    }
+}
 
 /// How lines are written.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -62,6 +81,13 @@ pub enum Format {
     Records,
     /// JSON objects, of which the fields are taken.
     Fields,
+    /// A part of what is below, chosen by where it is.
+    Sample {
+        /// How many of 2^64.
+        share: u64,
+        /// Which; those of the root's own seed when it is not given.
+        seed: Option<u64>,
+    },
 }
 
 impl Format {
@@ -70,8 +96,8 @@ impl Format {
     /// # Errors
     /// What is wrong with it.
     pub fn check(&self) -> Result<(), FormatError> {
-        let nothing: Box<dyn Documents> = Box::new(crate::input::Input::new(0));
-        self.over(nothing, &Piece::Whole).map(|_| ())
+        let nothing: Box<dyn Documents> = Box::new(Input::new(0));
+        self.over(nothing, &Piece::Whole, &Root::default()).map(|_| ())
     }
 
     /// Whether a root can be read in pieces of bytes when this is the lowest layer.
@@ -79,7 +105,34 @@ impl Format {
         match self {
             Self::Lines(lines) => lines.separator().is_ok_and(|separator| separator.splits()),
             Self::Records => true,
-            Self::Gzip | Self::Zip | Self::Base64 | Self::Csv { .. } | Self::Fields => false,
+            Self::Gzip
+            | Self::Zip
+            | Self::Base64
+            | Self::Csv { .. }
+            | Self::Fields
+            | Self::Sample { .. } => false,
+        }
+    }
+
+    /// What it is called.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Gzip => "gzip",
+            Self::Zip => "zip",
+            Self::Base64 => "base64",
+            Self::Lines(_) => "lines",
+            Self::Csv { .. } => "csv",
+            Self::Records => "records",
+            Self::Fields => "fields",
+            Self::Sample { .. } => "sample",
+        }
+    }
+
+    /// Whether it leaves a root out: only a sample does.
+    pub fn leaves_out(&self, root: &Root) -> bool {
+        match self {
+            Self::Sample { share, seed } => !sample::chosen(*share, root.seed(*seed), &[0]),
+            _ => false,
         }
     }
 
@@ -88,6 +141,7 @@ impl Format {
         &self,
         inner: Box<dyn Documents>,
         piece: &Piece,
+        root: &Root,
     ) -> Result<Box<dyn Documents>, FormatError> {
         let no_piece = || FormatError::new("piece", "the format is not read in such pieces");
         let bytes = match piece {
@@ -123,6 +177,7 @@ impl Format {
                 Box::new(Records::new(inner, lines, Blocks::new(bytes)))
             }
             Self::Fields => Box::new(Fields::new(inner)),
+            Self::Sample { share, seed } => Box::new(Sample::new(inner, *share, root.seed(*seed))),
         })
     }
 }

@@ -16,8 +16,8 @@ pub enum Generator {
         count: u64,
         /// Their length.
         length: u32,
-        /// Of what they follow.
-        seed: u64,
+        /// What they follow from; from the seed that a caller has when it is not given.
+        seed: Option<u64>,
     },
     /// Whole numbers from `min` to `max`: number i is output number i of SplitMix64 under `seed`, modulo
     /// how many there are.
@@ -28,8 +28,8 @@ pub enum Generator {
         min: i64,
         /// The largest.
         max: i64,
-        /// Of what they follow.
-        seed: u64,
+        /// What they follow from; from the seed that a caller has when it is not given.
+        seed: Option<u64>,
     },
     /// `start`, `start + step`, … as far as they lie before `end`.
     Range {
@@ -105,8 +105,8 @@ impl Generator {
         }
     }
 
-    /// An item, by its number below the count; `None` beyond.
-    pub fn item(&self, number: u64) -> Option<Generated> {
+    /// An item, by its number below the count; `None` beyond. Where no seed is given, `own` is one.
+    pub fn item(&self, number: u64, own: u64) -> Option<Generated> {
         if number >= self.count() {
             return None;
         }
@@ -114,7 +114,7 @@ impl Generator {
             Self::Texts { length, seed, .. } => {
                 let first = number.wrapping_mul(u64::from(*length));
                 let letter = |at: u32| {
-                    let output = splitmix(*seed, first.wrapping_add(u64::from(at)));
+                    let output = splitmix(seed.unwrap_or(own), first.wrapping_add(u64::from(at)));
                     // Below 26.
                     char::from(b'a' + u8::try_from(output % 26).unwrap_or(0))
                 };
@@ -122,7 +122,7 @@ impl Generator {
             }
             Self::Numbers { min, max, seed, .. } => {
                 let width = u128::from(max.abs_diff(*min)) + 1;
-                let off = u128::from(splitmix(*seed, number)) % width;
+                let off = u128::from(splitmix(seed.unwrap_or(own), number)) % width;
                 let value = i128::from(*min) + i128::try_from(off).unwrap_or(0);
                 Generated::json(value.to_string())
             }
@@ -167,7 +167,7 @@ mod tests {
 
     #[track_caller]
     fn check(generator: &Generator, expect: &[&str]) {
-        let items = (0..).map_while(|number| generator.item(number));
+        let items = (0..).map_while(|number| generator.item(number, 1));
         let items: Vec<String> = items.map(|item| item.text).collect();
         assert_eq!(items, expect);
         assert_eq!(generator.count(), expect.len() as u64);
@@ -180,19 +180,19 @@ mod tests {
 
     #[test]
     fn random_texts_follow_from_their_seed() {
-        let texts = Generator::Texts { count: 5, length: 3, seed: 1 };
+        let texts = Generator::Texts { count: 5, length: 3, seed: None };
         check(&texts, &["tto", "dfc", "rly", "she", "yyi"]);
     }
 
     #[test]
     fn random_numbers_stay_within_their_bounds() {
         let (min, max) = (-2, 2);
-        let numbers = Generator::Numbers { count: 200, min, max, seed: 7 };
-        let value = |number| numbers.item(number).unwrap().text.parse::<i64>().unwrap();
+        let numbers = Generator::Numbers { count: 200, min, max, seed: Some(7) };
+        let value = |number| numbers.item(number, 0).unwrap().text.parse::<i64>().unwrap();
         let found: std::collections::BTreeSet<i64> = (0..200).map(value).collect();
         assert_eq!(found.into_iter().collect::<Vec<_>>(), [-2, -1, 0, 1, 2]);
-        let all = Generator::Numbers { count: 3, min: i64::MIN, max: i64::MAX, seed: 7 };
-        assert!((0..3).all(|number| all.item(number).is_some()));
+        let all = Generator::Numbers { count: 3, min: i64::MIN, max: i64::MAX, seed: Some(7) };
+        assert!((0..3).all(|number| all.item(number, 0).is_some()));
     }
 
     #[test]

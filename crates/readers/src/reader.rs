@@ -5,7 +5,7 @@ use bytes::Bytes;
 use crate::cursor::{Cursor, Places};
 use crate::documents::{Documents, Position, stop};
 use crate::error::{FormatError, Pull, ReadError, Stop};
-use crate::format::{self, Format};
+use crate::format::{self, Format, Root};
 use crate::input::Input;
 use crate::limits;
 use crate::split::Piece;
@@ -54,27 +54,28 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// For a root of `length` bytes: the lowest layer first.
+    /// Over a root, the lowest layer first.
     ///
     /// # Errors
     /// When there can be no such stack, or the piece or the cursor is none of it.
     pub fn new(
         formats: &[Format],
-        length: u64,
+        root: &Root,
         piece: &Piece,
         cursor: Option<&Cursor>,
     ) -> Result<Self, FormatError> {
         format::check(formats)?;
-        let mut top: Box<dyn Documents> = Box::new(Input::new(length));
+        let mut top: Box<dyn Documents> = Box::new(Input::new(root.length));
         let mut piece = Some(piece);
         for format in formats {
-            top = format.over(top, piece.take().unwrap_or(&Piece::Whole))?;
+            top = format.over(top, piece.take().unwrap_or(&Piece::Whole), root)?;
         }
         if let Some(cursor) = cursor {
             let mut places: Places = cursor.places()?;
             top.resume(&mut places);
         }
-        let kind = match formats.last() {
+        let last = formats.iter().rev().find(|format| !matches!(format, Format::Sample { .. }));
+        let kind = match last {
             Some(Format::Lines(_)) => ItemKind::Text,
             Some(Format::Csv { .. } | Format::Records) => ItemKind::Json,
             _ => ItemKind::Bytes,

@@ -2,7 +2,7 @@
 
 use mapring_readers::{Format, LineFormat, Piece, Reader, split};
 
-use crate::support::{Given, Random, lines, read, read_from, read_piece, shown};
+use crate::support::{Given, Random, lines, of, read, read_from, read_piece, shown};
 
 #[track_caller]
 fn check(format: LineFormat, text: &[u8], expect: &[&str]) {
@@ -142,7 +142,7 @@ fn what_cannot_be_found_from_the_middle_is_not_split() {
     }
     let piece = Piece::Bytes { start: 1, end: 2 };
     for format in [Format::Gzip, Format::Lines(separated("aa")), Format::Fields] {
-        assert!(Reader::new(&[format], 3, &piece, None).is_err());
+        assert!(Reader::new(&[format], &of(3), &piece, None).is_err());
     }
 }
 
@@ -157,7 +157,7 @@ fn formats_that_cannot_be() {
         assert_eq!(Format::Lines(format).check().unwrap_err().field, field);
     }
     let deep = vec![Format::Gzip; 9];
-    assert!(Reader::new(&deep, 0, &Piece::Whole, None).is_err());
+    assert!(Reader::new(&deep, &of(0), &Piece::Whole, None).is_err());
 }
 
 #[test]

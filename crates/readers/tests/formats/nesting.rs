@@ -56,3 +56,18 @@ fn records_of_lines_and_lines_of_fields() {
         damaged[1]
     );
 }
+
+#[test]
+fn samples_are_the_same_in_pieces() {
+    let text: String = (0..2_000).map(|number| format!("{number}\n")).collect();
+    let formats = [lines(), Format::Sample { share: u64::MAX / 10, seed: Some(3) }];
+    let whole = read(&formats, text.as_bytes());
+    assert!((120..280).contains(&whole.len()), "{} of 2000", whole.len());
+    let mut found = Vec::new();
+    for piece in mapring_readers::split(text.len() as u64, 7) {
+        found.extend(crate::support::read_piece(&formats, text.as_bytes(), &piece));
+    }
+    assert_eq!(found, whole);
+    let other = [lines(), Format::Sample { share: u64::MAX / 10, seed: None }];
+    assert_ne!(read(&other, text.as_bytes()), whole);
+}

@@ -13,7 +13,7 @@ pub(crate) struct Writer(pub(crate) Vec<u8>);
 impl Writer {
     fn fragment(&mut self, kind: u8, data: &[u8]) {
         let checksum = crc32c::crc32c_append(crc32c::crc32c(&[kind]), data);
-        let masked = ((checksum >> 15) | (checksum << 17)).wrapping_add(0xa282_ead8);
+        let masked = checksum.rotate_right(15).wrapping_add(0xa282_ead8);
         self.0.extend_from_slice(&masked.to_le_bytes());
         self.0.extend_from_slice(&u16::try_from(data.len()).unwrap().to_le_bytes());
         self.0.push(kind);

@@ -5,10 +5,15 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use bytes::Bytes;
-use mapring_readers::{Cursor, Format, Item, LineFormat, Piece, Pulled, Reader};
+use mapring_readers::{Cursor, Format, Item, LineFormat, Piece, Pulled, Reader, Root};
 
 /// What a reader gives: an item, or an error as text.
 pub(crate) type Given = Result<Item, String>;
+
+/// A root of so many bytes.
+pub(crate) fn of(length: usize) -> Root {
+    Root { length: length as u64, number: 7, seed: 1 }
+}
 
 pub(crate) fn lines() -> Format {
     Format::Lines(LineFormat::default())
@@ -23,7 +28,7 @@ pub(crate) fn read_from(
     chunk: usize,
 ) -> Vec<(Given, Cursor)> {
     let root = Bytes::copy_from_slice(root);
-    let mut reader = Reader::new(formats, root.len() as u64, piece, cursor).unwrap();
+    let mut reader = Reader::new(formats, &of(root.len()), piece, cursor).unwrap();
     let mut given = Vec::new();
     loop {
         match reader.pull() {
