@@ -179,7 +179,7 @@ mod tests {
 
     fn result(phase: usize, values: &[&str]) -> Result<PhaseResults, Failure> {
         let values = values.iter().map(|&value| Row::value(value)).collect();
-        Ok(PhaseResults { phase, values })
+        Ok(PhaseResults { phase, partition: 0, values })
     }
 
     async fn told(

@@ -301,7 +301,7 @@ mod tests {
 
     fn result(phase: usize, values: &[&str]) -> Result<PhaseResults, Failure> {
         let values = values.iter().map(|&value| Row::value(value)).collect();
-        Ok(PhaseResults { phase, values })
+        Ok(PhaseResults { phase, partition: 0, values })
     }
 
     async fn pieces(results: Vec<Result<PhaseResults, Failure>>) -> Vec<String> {
@@ -353,7 +353,11 @@ mod tests {
         let pair = |name: &str, value: &str| Row::pair(&format!("\"{name}\""), value);
         let (one, two) = (pair("a", "1"), pair("b", "[2]"));
         let result = |rows: &[&Row]| {
-            Ok(PhaseResults { phase: 0, values: rows.iter().copied().cloned().collect() })
+            Ok(PhaseResults {
+                phase: 0,
+                partition: 0,
+                values: rows.iter().copied().cloned().collect(),
+            })
         };
         let results = vec![result(&[&one, &two, &Row::value("3")]), result(&[&two])];
         let expect = part(r#"{"phase":0,"data":{"a":1,"b":[2]}}"#)

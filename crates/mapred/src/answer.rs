@@ -391,7 +391,7 @@ mod tests {
             .iter()
             .map(|(phase, values)| {
                 let values = values.iter().map(|text| row(text)).collect();
-                Ok(PhaseResults { phase: *phase, values })
+                Ok(PhaseResults { phase: *phase, partition: 0, values })
             })
             .collect();
         stream::iter(items).boxed()
@@ -558,7 +558,7 @@ mod tests {
     #[test]
     fn a_failure_is_the_answer() {
         let failed: Results = stream::iter([
-            Ok(PhaseResults { phase: 0, values: vec![Row::value("1")] }),
+            Ok(PhaseResults { phase: 0, partition: 0, values: vec![Row::value("1")] }),
             Err(Failure::timeout()),
         ])
         .boxed();

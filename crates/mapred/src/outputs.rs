@@ -95,10 +95,10 @@ impl Outputs {
         let text_values = self.query.output().text_values;
         let recorder = Recorder { spec: &self.spec };
         while let Some(results) = results.recv().await {
-            let PhaseResults { phase, values } = results?;
+            let PhaseResults { phase, partition, values } = results?;
             for row in values {
                 let row = if text_values { pair::with_text_value(row) } else { row };
-                if let Err(why) = recorder.put(&row, &mut self.spool)? {
+                if let Err(why) = recorder.put(&row, partition, &mut self.spool)? {
                     let failure = Failure::new(FailureKind::BadInput, why).in_phase(phase);
                     return Err(failure.of(FailedInput::Row(row)));
                 }
@@ -261,7 +261,7 @@ impl Writer {
                 outcome.map_err(|(id, error)| failed(id, &error, written))?;
                 written += 1;
             }
-            let names = PhaseResults { phase: self.phase, values: names };
+            let names = PhaseResults { phase: self.phase, partition: 0, values: names };
             if results.send(Ok(names)).await.is_err() {
                 // The client has gone; whoever reads the objects wants all of them.
                 tracing::debug!(query = %self.handle.id, "nobody waits for the names of an output");

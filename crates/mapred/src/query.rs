@@ -144,8 +144,12 @@ impl Engine {
         let encoded = results.then(move |results| {
             let executor = executor.clone();
             async move {
-                let PhaseResults { phase, values } = results?;
-                Ok(PhaseResults { phase, values: encode(&executor, values, as_text).await? })
+                let PhaseResults { phase, partition, values } = results?;
+                Ok(PhaseResults {
+                    phase,
+                    partition,
+                    values: encode(&executor, values, as_text).await?,
+                })
             }
         });
         Ok(Started { results: encoded.boxed(), handle })

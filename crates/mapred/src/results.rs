@@ -13,6 +13,8 @@ use crate::handle::QueryHandle;
 pub struct PhaseResults {
     /// The phase, from 0.
     pub phase: usize,
+    /// Of groups whose partitions are told apart, their partition; else 0.
+    pub partition: u32,
     /// The values, in Riak's JSON (non-ASCII escaped).
     pub values: Vec<Row>,
 }

@@ -379,7 +379,7 @@ async fn replicas_that_lack_writes_are_shown() {
 
 fn values(phase: usize, values: &[&str]) -> Result<PhaseResults, Failure> {
     let values = values.iter().map(|&value| Row::value(value)).collect();
-    Ok(PhaseResults { phase, values })
+    Ok(PhaseResults { phase, partition: 0, values })
 }
 
 fn failure() -> Result<PhaseResults, Failure> {

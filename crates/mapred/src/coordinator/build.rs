@@ -50,7 +50,8 @@ pub(super) fn stages(
                 let grouped_again = graph.gather(id).is_some();
                 let results = spec.keep || !grouped_again;
                 let options = unit_options(options, false);
-                let groups = GroupStage::new(phase, work, results, options);
+                let tells = spec.is_final() && query.output().tells_partitions();
+                let groups = GroupStage::new(phase, work, results, tells, options);
                 return Ok(Stage::new(StageKind::Groups(Box::new(groups))));
             }
             (Role::Keys { pairs }, _) => Work::Keys { pairs },

@@ -38,6 +38,8 @@ pub(super) struct GroupStage {
     /// Whether the results themselves come here, and then in the order of the keys.
     results: bool,
     options: UnitOptions,
+    /// Whether it matters of which partition a result is.
+    tells_partitions: bool,
     /// Where the results go when they are grouped again.
     shuffle: Option<Arc<Shuffle>>,
     gathered: Option<Gathered>,
@@ -73,6 +75,8 @@ enum Lane {
 pub(super) struct Reduced {
     /// Results whose turn has come.
     pub(super) results: Vec<Row>,
+    /// The partitions of these, where they are told apart.
+    pub(super) partitions: Vec<u32>,
     /// What was done, and where.
     pub(super) stats: Option<(NodeId, PageStats)>,
     /// Its pairs, when they are grouped again.
@@ -84,12 +88,19 @@ pub(super) struct Reduced {
 }
 
 impl GroupStage {
-    pub(super) fn new(phase: usize, work: GroupWork, results: bool, options: UnitOptions) -> Self {
+    pub(super) fn new(
+        phase: usize,
+        work: GroupWork,
+        results: bool,
+        tells_partitions: bool,
+        options: UnitOptions,
+    ) -> Self {
         Self {
             phase,
             work,
             results,
             options,
+            tells_partitions,
             shuffle: None,
             gathered: None,
             partitions: Vec::new(),
@@ -296,8 +307,13 @@ impl GroupStage {
         if ended {
             self.merge.end(number);
         }
+        let (mut partitions, results) = self.merge.ready();
+        if !self.tells_partitions {
+            partitions.clear();
+        }
         Ok(Reduced {
-            results: self.merge.ready(),
+            results,
+            partitions,
             stats: Some((node, stats)),
             run,
             effects,

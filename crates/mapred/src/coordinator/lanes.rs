@@ -113,6 +113,8 @@ struct Lane {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Accepted {
     pub(super) results: Vec<Row>,
+    /// The partitions of these, where they are told apart.
+    pub(super) partitions: Vec<u32>,
     pub(super) reduced: Option<Vec<Row>>,
     /// Inputs that were left out.
     pub(super) skipped: Vec<Broken>,

@@ -381,11 +381,19 @@ impl Coordinator {
         {
             self.shared.cluster.report(node, false);
         }
-        let GroupsReduced { results, stats, run, effects, lost_holder } =
+        let GroupsReduced { results, partitions, stats, run, effects, lost_holder } =
             groups.apply(number, step, &mut self.router)?;
         self.deliver(
             id,
-            Accepted { results, stats, run, effects, lost_holder, ..Accepted::default() },
+            Accepted {
+                results,
+                partitions,
+                stats,
+                run,
+                effects,
+                lost_holder,
+                ..Accepted::default()
+            },
         )
     }
 
@@ -401,7 +409,16 @@ impl Coordinator {
 
     /// Hands results to the client and to the stages that take them.
     fn deliver(&mut self, id: StageId, accepted: Accepted) -> Result<(), Failure> {
-        let Accepted { mut results, reduced, skipped, stats, run, effects, lost_holder } = accepted;
+        let Accepted {
+            mut results,
+            partitions,
+            reduced,
+            skipped,
+            stats,
+            run,
+            effects,
+            lost_holder,
+        } = accepted;
         if let Some(holder) = lost_holder {
             self.lose_holder(id, holder);
         }
@@ -428,7 +445,15 @@ impl Coordinator {
             None => std::mem::take(&mut results),
         };
         if spec.keep && !results.is_empty() {
-            self.out.push(spec.phase, results);
+            if partitions.is_empty() {
+                self.out.push(spec.phase, results);
+            } else {
+                let rows = partitions.into_iter().zip(results).collect::<Vec<_>>();
+                for rows in rows.chunk_by(|(one, _), (next, _)| one == next) {
+                    let values = rows.iter().map(|(_, row)| row.clone()).collect();
+                    self.out.push_of(spec.phase, rows[0].0, values);
+                }
+            }
         }
         let mut left = spec.feeds.len();
         let mut passed_on = Some(passed_on);

@@ -27,14 +27,20 @@ impl Outbox {
 
     /// Takes results, in batches of [`limits::RESULTS_BYTES`].
     pub(super) fn push(&mut self, phase: usize, values: Vec<Row>) {
+        self.push_of(phase, 0, values);
+    }
+
+    /// As [`Outbox::push`], of a partition that is told apart from others.
+    pub(super) fn push_of(&mut self, phase: usize, partition: u32, values: Vec<Row>) {
         count("mapring_mapred_results_total", values.len() as u64);
-        let mut batch = PhaseResults { phase, values: Vec::new() };
+        let mut batch = PhaseResults { phase, partition, values: Vec::new() };
         let mut bytes = 0;
         for value in values {
             bytes += value.bytes();
             batch.values.push(value);
             if bytes >= limits::RESULTS_BYTES {
-                let full = PhaseResults { phase, values: std::mem::take(&mut batch.values) };
+                let values = std::mem::take(&mut batch.values);
+                let full = PhaseResults { phase, partition, values };
                 self.push_batch(full, bytes);
                 bytes = 0;
             }

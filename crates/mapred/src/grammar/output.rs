@@ -20,6 +20,16 @@ pub(crate) struct Output {
     pub(crate) target: Target,
 }
 
+impl Output {
+    /// Whether it matters of which partition a result is.
+    pub(crate) fn tells_partitions(&self) -> bool {
+        match &self.target {
+            Target::Answer(_) => false,
+            Target::Objects(spec) => matches!(spec.layout, Layout::PerShard(_)),
+        }
+    }
+}
+
 /// Where results go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Target {

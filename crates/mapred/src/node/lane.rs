@@ -6,7 +6,7 @@ use bytes::Bytes;
 use mapring_filters::{Filters, PropertyTest};
 use mapring_kv::KeyTest;
 use mapring_ring::Partition;
-use mapring_script::{CallContext, Grouping, PhaseFunction};
+use mapring_script::{CallContext, Grouping, PhaseFunction, native};
 use mapring_types::{Error, ErrorKind, Result, quote};
 use tokio::sync::mpsc;
 
@@ -46,9 +46,16 @@ impl Lane {
     pub(super) fn new(
         node: Arc<Node>,
         version: u8,
-        request: LaneRequest,
+        mut request: LaneRequest,
         frames: mpsc::Sender<Bytes>,
     ) -> (Self, Option<Error>) {
+        // Where others have inputs between those of this lane, values are combined when all have come
+        // and stand in their order; only what cannot tell an order is combined before.
+        let scattered = !matches!(request.units, Units::Partitions { .. });
+        if let Some(shuffle) = request.shuffle.as_mut().filter(|_| scattered) {
+            let combine = &mut shuffle.grouping.combine;
+            *combine = combine.take().filter(|combiner| native::is_job(&combiner.function));
+        }
         let function = match &request.work {
             Work::Map(function) => Some(Arc::new(function.clone())),
             Work::Link(_) | Work::Keys { .. } | Work::Groups(_) => None,

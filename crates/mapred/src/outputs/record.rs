@@ -15,11 +15,16 @@ pub(super) struct Recorder<'s> {
 }
 
 impl Recorder<'_> {
-    /// Puts a result aside; says why where it does not fit.
+    /// Puts a result of a partition aside; says why where it does not fit.
     ///
     /// # Errors
     /// When there is no room.
-    pub(super) fn put(&self, row: &Row, spool: &mut Spool) -> Result<Result<(), String>, Failure> {
+    pub(super) fn put(
+        &self,
+        row: &Row,
+        partition: u32,
+        spool: &mut Spool,
+    ) -> Result<Result<(), String>, Failure> {
         match self.spec.layout {
             Layout::PerKey => {
                 let Some(Pair { key, value }) = Pair::of(row) else {
@@ -33,7 +38,7 @@ impl Recorder<'_> {
                 self.push(name.as_bytes(), value, spool)?;
             }
             Layout::Single(_) => self.push(b"", row.text(), spool)?,
-            Layout::PerShard(_) => self.push(&0_u32.to_be_bytes(), row.text(), spool)?,
+            Layout::PerShard(_) => self.push(&partition.to_be_bytes(), row.text(), spool)?,
         }
         Ok(Ok(()))
     }

@@ -48,7 +48,7 @@ async fn two_stages_feed_one() {
     let task = tokio::spawn(coordinator.run());
     let mut found: BTreeMap<usize, Vec<String>> = BTreeMap::new();
     while let Some(results) = receiver.recv().await {
-        let PhaseResults { phase, values } = results.unwrap();
+        let PhaseResults { phase, values, .. } = results.unwrap();
         found.entry(phase).or_default().extend(values.iter().map(|row| row.text().to_owned()));
     }
     task.await.unwrap().unwrap();

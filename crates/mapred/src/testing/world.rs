@@ -202,7 +202,7 @@ impl World {
 pub(super) async fn gather(mut results: Results) -> Result<BTreeMap<usize, Vec<String>>, Failure> {
     let mut found: BTreeMap<usize, Vec<String>> = BTreeMap::new();
     while let Some(results) = results.next().await {
-        let PhaseResults { phase, values } = results?;
+        let PhaseResults { phase, values, .. } = results?;
         assert!(!values.is_empty());
         found.entry(phase).or_default().extend(values.into_iter().map(Row::into_text));
     }

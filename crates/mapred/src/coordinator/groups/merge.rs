@@ -70,10 +70,10 @@ impl Merge {
         Ok(())
     }
 
-    /// The results whose turn has come: of all keys up to the first of which a partition has not
+    /// The results whose turn has come, and the partition of each: of all keys up to the first of which a partition has not
     /// told its next.
-    pub(super) fn ready(&mut self) -> Vec<Row> {
-        let mut rows = Vec::new();
+    pub(super) fn ready(&mut self) -> (Vec<u32>, Vec<Row>) {
+        let (mut partitions, mut rows) = (Vec::new(), Vec::new());
         loop {
             let mut first: Option<(usize, &Bytes)> = None;
             for (number, partition) in self.partitions.iter().enumerate() {
@@ -81,13 +81,14 @@ impl Merge {
                     Some((key, _)) if first.is_none_or(|(_, least)| key < least) => {
                         first = Some((number, key));
                     }
-                    None if !partition.ended => return rows,
+                    None if !partition.ended => return (partitions, rows),
                     Some(_) | None => {}
                 }
             }
-            let Some((number, _)) = first else { return rows };
+            let Some((number, _)) = first else { return (partitions, rows) };
             let group = self.partitions[number].groups.pop_front();
             rows.extend(group.into_iter().flat_map(|(_, rows)| rows));
+            partitions.resize(rows.len(), u32::try_from(number).unwrap_or(u32::MAX));
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::*;
 
 fn merged(merge: &mut Merge) -> Vec<String> {
-    merge.ready().into_iter().map(Row::into_text).collect()
+    merge.ready().1.into_iter().map(Row::into_text).collect()
 }
 
 fn push(merge: &mut Merge, partition: usize, keys: &str) {
@@ -17,7 +17,7 @@ fn results_come_in_the_order_of_all_keys() {
     let mut merge = Merge::new(3);
     push(&mut merge, 0, "adg");
     push(&mut merge, 1, "be");
-    assert!(merge.ready().is_empty() && merge.wants(2) && !merge.wants(0));
+    assert!(merge.ready().1.is_empty() && merge.wants(2) && !merge.wants(0));
     push(&mut merge, 2, "c");
     assert_eq!(merged(&mut merge), ["a", "b", "c"]);
     assert!(merge.wants(2));
@@ -26,7 +26,7 @@ fn results_come_in_the_order_of_all_keys() {
     merge.end(1);
     assert_eq!(merged(&mut merge), ["g"]);
     merge.end(0);
-    assert!(merge.is_empty() && merge.ready().is_empty());
+    assert!(merge.is_empty() && merge.ready().1.is_empty());
 }
 
 #[test]

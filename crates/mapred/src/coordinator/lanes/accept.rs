@@ -212,6 +212,7 @@ fn accepted(page: Page, node: NodeId, partitions: u64, shuffle: Option<&Arc<Shuf
     };
     Accepted {
         results,
+        partitions: Vec::new(),
         reduced,
         skipped,
         stats: Some((node, stats)),
