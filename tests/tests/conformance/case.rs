@@ -32,6 +32,8 @@ pub(crate) enum Need {
     Tombstones,
     /// Archives made by the system's `zip` and `gzip`.
     Archives,
+    /// Inputs that lie inside objects, or in none: lines, archives, records, made items.
+    Sources,
 }
 
 /// One row.
@@ -240,6 +242,16 @@ impl Case {
         self.status(200).check(Check::PartsThenFailure { phase, words, most })
     }
 
+    /// Whether one of its queries has inputs of other sources than objects as they are.
+    fn has_sources(&self) -> bool {
+        let requests =
+            std::iter::once(&self.request).chain(self.steps.iter().map(|step| &step.request));
+        requests.filter(|request| request.path.starts_with("/mapred")).any(|request| {
+            let body = String::from_utf8_lossy(&request.body);
+            SOURCES.iter().any(|form| body.contains(form))
+        })
+    }
+
     /// What the server must have: what was said, and what the query shows.
     pub(crate) fn all_needs(&self) -> Vec<Need> {
         let mut needs = self.needs.clone();
@@ -257,6 +269,9 @@ impl Case {
         if body.contains(crate::files::ZIPPED) || body.contains(crate::files::GZIPPED) {
             needs.push(Need::Archives);
         }
+        if self.has_sources() {
+            needs.push(Need::Sources);
+        }
         needs.sort_unstable();
         needs.dedup();
         needs
@@ -270,3 +285,19 @@ pub(crate) fn value(json: &str) -> Value {
 fn values(json: &str) -> Vec<Value> {
     value(json).as_array().unwrap_or_else(|| panic!("no array: {json}")).clone()
 }
+
+/// What inputs of other sources begin with.
+const SOURCES: [&str; 12] = [
+    r#"{"items":"#,
+    r#"{"range":"#,
+    r#"{"random":"#,
+    r#"{"concat":"#,
+    r#"{"lines":"#,
+    r#"{"gzip":"#,
+    r#"{"zip":"#,
+    r#"{"base64":"#,
+    r#"{"csv":"#,
+    r#"{"records":"#,
+    r#"{"fields":"#,
+    r#"{"sample":"#,
+];

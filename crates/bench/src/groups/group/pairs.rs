@@ -20,10 +20,12 @@ const PAIRS: u64 = 1_000;
 pub(super) async fn run(plan: &Plan, tool: &Tool) -> Outcome<Vec<Row>> {
     let nodes = Nodes::start(tool, 3).await?;
     let (pairs, keys) = (plan.group.pairs, plan.group.keys);
-    let inputs = format!(r#"{{"range":{{"start":0,"end":{}}}}}"#, pairs / PAIRS);
+    // Names of objects that are not there are enough: what is mapped stands beside them.
+    let numbers = (0..pairs / PAIRS).map(|number| format!(r#"["none","{number}",{number}]"#));
+    let inputs = format!("[{}]", numbers.collect::<Vec<_>>().join(","));
     // Odd and no multiple of five, so that each key comes as often as any other.
     let map = format!(
-        "function(v) {{ var n = Number(v.values[0].data) * {PAIRS}; \
+        "function(v, n) {{ n *= {PAIRS}; \
          for (var i = 0; i < {PAIRS}; i++) emit((n + i) * 7919 % {keys}, 1); }}"
     );
     forget_peaks(&nodes);
