@@ -242,16 +242,6 @@ impl Case {
         self.status(200).check(Check::PartsThenFailure { phase, words, most })
     }
 
-    /// Whether one of its queries has inputs of other sources than objects as they are.
-    fn has_sources(&self) -> bool {
-        let requests =
-            std::iter::once(&self.request).chain(self.steps.iter().map(|step| &step.request));
-        requests.filter(|request| request.path.starts_with("/mapred")).any(|request| {
-            let body = String::from_utf8_lossy(&request.body);
-            SOURCES.iter().any(|form| body.contains(form))
-        })
-    }
-
     /// What the server must have: what was said, and what the query shows.
     pub(crate) fn all_needs(&self) -> Vec<Need> {
         let mut needs = self.needs.clone();
@@ -269,7 +259,7 @@ impl Case {
         if body.contains(crate::files::ZIPPED) || body.contains(crate::files::GZIPPED) {
             needs.push(Need::Archives);
         }
-        if self.has_sources() {
+        if SOURCES.iter().any(|form| body.contains(form)) {
             needs.push(Need::Sources);
         }
         needs.sort_unstable();
