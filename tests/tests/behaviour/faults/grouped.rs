@@ -10,7 +10,7 @@ use super::cut::networked;
 use super::network::{Cut, Network};
 use super::query::Query;
 use super::rig::{Asked, Rig};
-use super::{PROMISED, RUNS, RUNS_OF_FIVE, SLACK, SLOW};
+use super::{PROMISED, RUNS_OF_FIVE, SLACK, SLOW};
 use mapring_tests::harness::{eventually, holds};
 
 /// How far a query that groups by key is.
@@ -94,9 +94,9 @@ async fn during(fault: Fault, stage: Stage) {
     let (network, mut rig) = match fault {
         Fault::Cut => {
             let Some((network, cluster)) = networked(3).await else { return };
-            (Some(network), Rig::with(cluster, &kind, RUNS).await)
+            (Some(network), Rig::with(cluster, &kind, RUNS_OF_FIVE).await)
         }
-        Fault::Kill | Fault::Pause => (None, Rig::start(&kind, 3, RUNS).await),
+        Fault::Kill | Fault::Pause => (None, Rig::start(&kind, 3, RUNS_OF_FIVE).await),
     };
     let network = network.as_ref();
     let queries = Query::grouped(SLOW);
