@@ -295,7 +295,8 @@ mod tests {
             "7",
             "Unrecognized format of \"inputs\" field:\n   7\nInputs are \"bucket\", \
              [\"type\",\"bucket\"], a list of keys such as [[\"bucket\",\"key\"]], or an object with \
-             \"bucket\" and \"index\" or \"key_filters\".\nFound at inputs.\n",
+             \"bucket\" and perhaps \"index\", \"key_filters\" or \"filters\".\nFound at \
+             inputs.\n",
         );
         inputs_refused("[]", "No inputs were given.\nFound at inputs.\n");
         inputs_refused(

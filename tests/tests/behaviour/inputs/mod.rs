@@ -308,7 +308,6 @@ async fn inputs_that_are_refused_or_fail() {
         (index("n_int", json!({"start": 1})), 400, "Unrecognized format of"),
         (index("n_int", json!({})), 400, "Unrecognized format of"),
         (json!({"index": "n_int", "key": 1}), 400, "Unrecognized format of"),
-        (json!({"bucket": "b"}), 400, "Unrecognized format of"),
         (json!({"bucket": "b", "query": "a:b"}), 400, "search"),
         (json!({"module": "m", "function": "f", "arg": 1}), 400, "m:f"),
         (json!([["b"]]), 400, "Unrecognized format of"),

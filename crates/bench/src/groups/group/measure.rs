@@ -12,7 +12,7 @@ use crate::report::Row;
 use crate::table::digits;
 use crate::tool::median;
 
-use super::GROUP;
+use super::queries::GROUP;
 
 /// What was aimed at for a node with its workers, in megabytes.
 const MEMORY: f64 = 400.0;

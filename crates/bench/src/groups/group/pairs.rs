@@ -12,7 +12,7 @@ use crate::table::digits;
 use crate::tool::Tool;
 
 use super::measure::{cpu_seconds, forget_peaks, memory_row, peak};
-use super::{GROUP, sum_by_key};
+use super::queries::{GROUP, sum_by_key};
 
 /// Pairs that a call of the map makes.
 const PAIRS: u64 = 1_000;

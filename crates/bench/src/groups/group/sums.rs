@@ -9,8 +9,8 @@ use crate::table::digits;
 use crate::tool::{Tool, median};
 
 use super::measure::{Turns, in_turns, memory_row};
+use super::queries::{GROUP, OF_MAP, OF_ONE_NODE, map_alone, sum_by_key, sum_of};
 use super::spark::{Spark, Task};
-use super::{GROUP, OF_MAP, OF_ONE_NODE, map_alone, sum_by_key, sum_of};
 
 const BUCKET: &str = "documents";
 

@@ -9,9 +9,9 @@ use crate::table::digits;
 use crate::tool::{Tool, median};
 
 use super::measure::{Turns, in_turns, memory_row};
+use super::queries::{GROUP, OF_MAP, OF_ONE_NODE, map_alone, sum_by_key};
 use super::redis::Redis;
 use super::spark::{Spark, Task};
-use super::{GROUP, OF_MAP, OF_ONE_NODE, map_alone, sum_by_key};
 use crate::groups::javascript::words_query;
 
 /// What was aimed at: times the speed of a query without keys.
