@@ -15,12 +15,12 @@ mod query;
 mod scan;
 mod text;
 
-pub(crate) use options::{OnError, Options, WriteBatch};
+pub(crate) use options::{Consistency, OnError, Options, WriteBatch};
 pub(crate) use output::{AnswerForm, Format, IndexTerm, Layout, ObjectsSpec, Output, Target};
 pub use query::Query;
 pub(crate) use query::{
-    Callee, Code, CombineSpec, Consistency, GroupSpec, Inputs, KeyInput, LinkSpec, Narrowing,
-    Phase, PhaseKind, Scan, Spec,
+    Callee, Code, CombineSpec, GroupSpec, Inputs, KeyInput, LinkSpec, Narrowing, Phase, PhaseKind,
+    Scan, Spec,
 };
 
 use std::time::Duration;

@@ -2,9 +2,9 @@
 //! stop. Riak's grammar ignores such members, so a query that has them runs there too.
 
 use mapring_script::Binary;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::query::Consistency;
 use super::text::{Fields, Kind, fields, kind, string};
 use crate::limits;
 use crate::rejection::{Rejection, RejectionKind};
@@ -39,6 +39,40 @@ pub(crate) struct WriteBatch {
 impl Default for WriteBatch {
     fn default() -> Self {
         Self { count: limits::WRITE_BATCH.0, bytes: limits::WRITE_BATCH.1 }
+    }
+}
+
+/// How many replicas of what is read are merged. It is sent, and was once a truth value: `One` is
+/// written as `false` was, `Quorum` as `true`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) enum Consistency {
+    /// One that is known to be complete.
+    #[default]
+    One,
+    /// A majority.
+    Quorum,
+    /// All.
+    All,
+}
+
+impl Consistency {
+    /// What a query calls it.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::One => "one",
+            Self::Quorum => "quorum",
+            Self::All => "all",
+        }
+    }
+
+    /// What a word of a query means.
+    pub(crate) fn of(word: &str) -> Option<Self> {
+        [Self::One, Self::Quorum, Self::All].into_iter().find(|known| known.word() == word)
+    }
+
+    /// Whether more than one replica is read.
+    pub(crate) fn merges(self) -> bool {
+        self != Self::One
     }
 }
 

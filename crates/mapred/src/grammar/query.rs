@@ -12,7 +12,7 @@ use mapring_types::{BucketId, ObjectId, limits as common};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::options::Options;
+use super::options::{Consistency, Options};
 use super::output::Output;
 use crate::limits;
 
@@ -133,19 +133,6 @@ pub(crate) struct Narrowing {
     pub(crate) batch: Option<u32>,
 }
 
-/// How many replicas of what is read are merged. It is sent, and was once a truth value: `One` is
-/// written as `false` was, `Quorum` as `true`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub(crate) enum Consistency {
-    /// One that is known to be complete.
-    #[default]
-    One,
-    /// A majority.
-    Quorum,
-    /// All.
-    All,
-}
-
 impl Scan {
     /// Everything in a bucket.
     pub(crate) fn whole(bucket: BucketId) -> Self {
@@ -177,27 +164,6 @@ impl Narrowing {
     /// Whether everything is given as it is.
     pub(crate) fn is_none(&self) -> bool {
         *self == Self::default()
-    }
-}
-
-impl Consistency {
-    /// What a query calls it.
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Self::One => "one",
-            Self::Quorum => "quorum",
-            Self::All => "all",
-        }
-    }
-
-    /// What a word of a query means.
-    pub(crate) fn of(word: &str) -> Option<Self> {
-        [Self::One, Self::Quorum, Self::All].into_iter().find(|known| known.word() == word)
-    }
-
-    /// Whether more than one replica is read.
-    pub(crate) fn merges(self) -> bool {
-        self != Self::One
     }
 }
 

@@ -5,7 +5,8 @@ use mapring_kv::Selection;
 use mapring_types::BucketId;
 use serde_json::value::RawValue;
 
-use super::query::{Consistency, Narrowing, Scan};
+use super::options::Consistency;
+use super::query::{Narrowing, Scan};
 use super::text::{Kind, elements, fields, kind, string};
 use crate::rejection::{Rejection, UNRECOGNIZED};
 
