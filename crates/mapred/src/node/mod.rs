@@ -4,6 +4,7 @@ mod call_size;
 mod combine;
 mod groups;
 mod lane;
+mod living;
 mod outcome;
 mod page;
 mod pairs;

@@ -12,9 +12,9 @@ use mapring_types::{ObjectId, Record, Result};
 use tokio::time::Instant;
 
 use super::lane::Lane;
+use super::living::living;
 use super::page::Pager;
 use super::refine::Refining;
-use super::work::living;
 use crate::grammar::Consistency;
 use crate::limits;
 use crate::unit::{self, BatchInput, Work};

@@ -10,7 +10,7 @@ use mapring_filters::PropertyTest;
 use mapring_kv::{Refine, Selection};
 use mapring_types::{Error, IndexValue, Object, ObjectId, Record, Result};
 
-use super::work::living;
+use super::living::living;
 use crate::unit::{LaneRequest, Units, Work};
 
 /// See the module.

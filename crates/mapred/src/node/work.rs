@@ -7,7 +7,7 @@ use mapring_script::{
     CallContext, CombineError, Combined, FailureCause, Grouping, MapInput, Mapped, MappedPairs,
     PhaseFunction, Row, ScriptError,
 };
-use mapring_types::{Error, Link, ObjectId, Record, Result};
+use mapring_types::{Error, Link, Record, Result};
 use tokio::time::Instant;
 
 use super::lane::Lane;
@@ -302,40 +302,16 @@ fn key(input: &MapInput, pairs: bool) -> Result<Vec<Row>> {
     Ok(vec![if pairs { keys::to_term(&input)? } else { keys::to_row(&input)? }])
 }
 
-/// What a phase gets of an object where the query does not want tombstones: the object without those
-/// of its values that mark a deletion; `None` when there are no others. Of an object that was read
-/// without its bytes (not `whole`) all values are left: deletions carry neither links nor entries.
-pub(super) fn living(id: &ObjectId, record: Record, whole: bool) -> Result<Option<Record>> {
-    let named = |error: Error| error.context(format!("the object {id}"));
-    if !record.body.is_empty()
-        && (!whole || Record::sibling_count(&record.head).map_err(named)? < 2)
-    {
-        return Ok(Some(record));
-    }
-    let object = match whole {
-        true => record.decode(),
-        false => Record::decode_without_bodies(&record.head),
-    };
-    let mut object = object.map_err(named)?;
-    if object.is_tombstone() {
-        return Ok(None);
-    }
-    if !whole || !object.siblings.iter().any(|sibling| sibling.deleted) {
-        return Ok(Some(record));
-    }
-    object.siblings.retain(|sibling| !sibling.deleted);
-    Ok(Some(Record::encode(&object)))
-}
-
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
     use mapring_types::clock::{ActorId, Dot};
-    use mapring_types::{BucketId, Metadata, Object, Sibling, VersionVector};
+    use mapring_types::{BucketId, Metadata, Object, ObjectId, Sibling, VersionVector};
 
     use std::time::Duration;
 
     use super::super::call_size::CallSize;
+    use super::super::living::living;
     use super::*;
 
     /// Links, and whether it is deleted.

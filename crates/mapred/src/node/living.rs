@@ -1,0 +1,28 @@
+//! Objects without what was deleted of them.
+
+use mapring_types::{Error, ObjectId, Record, Result};
+
+/// What a phase gets of an object where the query does not want tombstones: the object without those
+/// of its values that mark a deletion; `None` when there are no others. Of an object that was read
+/// without its bytes (not `whole`) all values are left: deletions carry neither links nor entries.
+pub(super) fn living(id: &ObjectId, record: Record, whole: bool) -> Result<Option<Record>> {
+    let named = |error: Error| error.context(format!("the object {id}"));
+    if !record.body.is_empty()
+        && (!whole || Record::sibling_count(&record.head).map_err(named)? < 2)
+    {
+        return Ok(Some(record));
+    }
+    let object = match whole {
+        true => record.decode(),
+        false => Record::decode_without_bodies(&record.head),
+    };
+    let mut object = object.map_err(named)?;
+    if object.is_tombstone() {
+        return Ok(None);
+    }
+    if !whole || !object.siblings.iter().any(|sibling| sibling.deleted) {
+        return Ok(Some(record));
+    }
+    object.siblings.retain(|sibling| !sibling.deleted);
+    Ok(Some(Record::encode(&object)))
+}
