@@ -16,6 +16,8 @@ calls!(SERVICE;
     ForgetPairs = 8 => (),
 );
 
+crate::wire::new!(StoreSegments, FetchSegment, KeepPairs, ForgetPairs);
+
 /// The segments of a run for partitions that a node keeps.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct StoreSegments {

@@ -11,8 +11,6 @@ use mapring_types::{Error, Release, Result, Versioned};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::segments::{FetchSegment, ForgetPairs, KeepPairs, StoreSegments};
-
 /// A message, and its shape in the version before.
 pub(crate) trait Sent: Serialize + DeserializeOwned {
     /// As version 2 has it.
@@ -53,21 +51,22 @@ pub(crate) enum Never {}
 /// Messages that are new in version 3.
 macro_rules! new {
     ($($message:ty),+ $(,)?) => {$(
-        impl Sent for $message {
-            type Second = Never;
+        impl $crate::wire::Sent for $message {
+            type Second = $crate::wire::Never;
 
-            fn to_second(&self) -> Result<Never> {
-                Err(unsaid("grouping"))
+            fn to_second(&self) -> mapring_types::Result<$crate::wire::Never> {
+                Err($crate::wire::unsaid("grouping"))
             }
 
-            fn from_second(second: Never) -> Self {
+            fn from_second(second: $crate::wire::Never) -> Self {
                 match second {}
             }
         }
     )+};
 }
 
-new!(StoreSegments, FetchSegment, KeepPairs, ForgetPairs, Option<Bytes>);
+new!(Option<Bytes>);
+pub(crate) use new;
 
 /// What requests, answers and frames begin with.
 struct Message<T>(T);
@@ -154,7 +153,7 @@ pub(crate) fn decode_request<T: Sent>(bytes: &[u8]) -> Result<(u8, T)> {
 }
 
 /// What version 2 has no words for.
-fn unsaid(what: &str) -> Error {
+pub(crate) fn unsaid(what: &str) -> Error {
     let message = format!("{what} can be used when all nodes are of a release that knows it");
     Error::unavailable(message)
 }
