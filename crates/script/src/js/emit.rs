@@ -8,10 +8,10 @@ use boa_engine::{
 };
 use mapring_shuffle::key;
 
+use super::arguments::{json, thrown};
 use super::batch::{self, Way};
-use super::functions::{json, thrown};
 use super::plain::Plain;
-use super::results::ItemError;
+use super::returned::ItemError;
 use super::write::WriteError;
 use crate::groups::no_pair;
 use crate::json::write_js_number;

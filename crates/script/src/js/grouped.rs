@@ -7,7 +7,7 @@ use mapring_shuffle::key;
 use mapring_types::Object;
 
 use super::query::{Callable, QueryContext};
-use super::results::{ItemError, Returned, kind};
+use super::returned::{Returned, kind};
 use super::write::{WriteError, Writer};
 use super::{batch, emit, errors, stream};
 use crate::groups::unfit;
@@ -123,7 +123,7 @@ impl QueryContext {
         let mut writer = Writer::new(context, stringify, *result_bytes);
         let texts = values
             .iter()
-            .map(|value| Ok(JsonText(writer.text(value)?.unwrap_or_else(super::results::null))));
+            .map(|value| Ok(JsonText(writer.text(value)?.unwrap_or_else(super::returned::null))));
         let texts: Result<Vec<_>, WriteError> = texts.collect();
         texts.map_err(|error| errors::writing(error, self.result_bytes, &mut self.context))
     }
@@ -179,10 +179,4 @@ pub(super) enum GroupValues {
     Read(Vec<JsValue>),
     /// As an iterator over what [`stream`] has.
     Streamed,
-}
-
-impl From<ScriptError> for ItemError {
-    fn from(error: ScriptError) -> Self {
-        Self::Other(error)
-    }
 }

@@ -5,7 +5,7 @@ use boa_engine::{JsObject, JsString, js_string};
 
 use super::batch::{self, Way};
 use super::query::{Callable, QueryContext, Role};
-use super::results::null;
+use super::returned::null;
 use super::write::{WriteError, Writer};
 use super::{build, errors};
 use crate::{Handled, JsonText, Row, ScriptError, Span};

@@ -4,6 +4,7 @@
 //! globals. Functions are compiled once. Nothing here bounds time or memory: that is the business
 //! of the process that this runs in ([`crate::worker`]) and of its parent.
 
+mod arguments;
 mod batch;
 mod blame;
 mod build;
@@ -26,6 +27,7 @@ mod puts;
 mod query;
 mod regexp;
 mod results;
+mod returned;
 mod stream;
 mod waiting;
 mod write;

@@ -5,8 +5,8 @@ use boa_engine::{Context, JsArgs, JsObject, JsResult, JsString, JsValue};
 use bytes::Bytes;
 use mapring_types::{BucketId, IndexValue, Link, Metadata, ObjectId, Quorum};
 
+use super::arguments::{items, json, text, thrown};
 use super::batch;
-use super::functions::{items, json, text, thrown};
 use crate::WriteOp;
 
 /// What `put` knows beside bucket, key and value.

@@ -17,7 +17,7 @@ use super::globals::Globals;
 use super::old::{Mended, Place};
 use super::places::{first, sharpen, unmended};
 use super::plain::{Item, Plain, Weighed};
-use super::results::{kind, null};
+use super::returned::{kind, null};
 use super::write::{WriteError, Writer};
 use super::{batch, blame, build, functions, globals};
 use crate::json::ReadError;

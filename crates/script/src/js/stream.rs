@@ -8,8 +8,8 @@ use boa_engine::{
     Context, JsObject, JsResult, JsString, JsSymbol, JsValue, NativeFunction, js_string,
 };
 
+use super::arguments::thrown;
 use super::build;
-use super::functions::thrown;
 use super::method::put_method;
 use crate::{JsonText, limits};
 

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use mapring_types::{Error, ErrorKind, Result};
 
 use super::budget::Budget;
+use super::name::{Name, SegmentId};
 use super::space::Space;
-use super::{Name, SegmentId};
 use crate::limits::{PART_BYTES, SEGMENT_BYTES};
 use crate::segment::Summary;
 

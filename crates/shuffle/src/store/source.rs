@@ -6,8 +6,9 @@ use std::sync::{Arc, Weak};
 use mapring_types::{Error, ErrorKind, Result};
 use parking_lot::Mutex;
 
+use super::Store;
 use super::content::{Contents, Found};
-use super::{Name, Store};
+use super::name::Name;
 use crate::segment::{Sink, Source};
 
 /// A segment of a store, to be read: it is gone when it, or its query, is removed.

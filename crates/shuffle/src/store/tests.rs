@@ -38,7 +38,7 @@ fn bytes_of(store: &Store, id: SegmentId) -> Vec<u8> {
 }
 
 #[track_caller]
-fn refused<T: fmt::Debug>(result: Result<T>, kind: ErrorKind, words: &str) {
+fn refused<T: std::fmt::Debug>(result: Result<T>, kind: ErrorKind, words: &str) {
     let error = result.unwrap_err();
     assert_eq!(error.kind(), kind, "{error}");
     assert!(error.to_string().contains(words), "{error}");
