@@ -12,6 +12,8 @@ pub(super) struct Budget {
     pub(super) memory_limit: u64,
     pub(super) disk_limit: u64,
     memory: AtomicU64,
+    /// Memory that was taken for bytes which are just being put where they can be seen.
+    underway: AtomicU64,
     disk: AtomicU64,
     segments: AtomicU64,
     spilled: AtomicU64,
@@ -19,14 +21,35 @@ pub(super) struct Budget {
 
 impl Budget {
     pub(super) fn new(memory_limit: u64, disk_limit: u64) -> Self {
-        let (memory, disk) = (AtomicU64::new(0), AtomicU64::new(0));
-        let (segments, spilled) = (AtomicU64::new(0), AtomicU64::new(0));
-        Self { memory_limit, disk_limit, memory, disk, segments, spilled }
+        let (memory, underway, disk) = Default::default();
+        let (segments, spilled) = Default::default();
+        Self { memory_limit, disk_limit, memory, underway, disk, segments, spilled }
     }
 
     /// Takes memory, be there as much or not; [`Budget::excess`] says what is to be freed then.
     pub(super) fn take_memory(&self, bytes: u64) {
         self.memory.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Takes memory for bytes that are put away at once, if there is as much; returns whether.
+    pub(super) fn begin_put(&self, bytes: u64) -> bool {
+        self.underway.fetch_add(bytes, Ordering::AcqRel);
+        let room = |used: u64| used.checked_add(bytes).filter(|used| *used <= self.memory_limit);
+        let taken = self.memory.fetch_update(Ordering::AcqRel, Ordering::Relaxed, room).is_ok();
+        if !taken {
+            self.end_put(bytes);
+        }
+        taken
+    }
+
+    /// They are put away.
+    pub(super) fn end_put(&self, bytes: u64) {
+        self.underway.fetch_sub(bytes, Ordering::AcqRel);
+    }
+
+    /// Whether somebody is just putting bytes away.
+    pub(super) fn is_put_underway(&self) -> bool {
+        self.underway.load(Ordering::Acquire) > 0
     }
 
     pub(super) fn give_memory(&self, bytes: u64) {

@@ -76,6 +76,8 @@ struct Inner {
     directory: PathBuf,
     budget: Arc<Budget>,
     queries: Mutex<BTreeMap<u64, Query>>,
+    /// Held by who makes room.
+    relieving: Mutex<()>,
     /// The next number of a temporary segment.
     number: AtomicU64,
 }
@@ -92,8 +94,8 @@ impl Store {
     pub fn new(config: StoreConfig) -> Self {
         let StoreConfig { memory_bytes, disk_bytes, directory } = config;
         let budget = Arc::new(Budget::new(memory_bytes, disk_bytes));
-        let (queries, number) = (Mutex::default(), AtomicU64::new(0));
-        Self(Arc::new(Inner { directory, budget, queries, number }))
+        let (queries, relieving, number) = Default::default();
+        Self(Arc::new(Inner { directory, budget, queries, relieving, number }))
     }
 
     /// Puts a piece of a segment that stands there from byte `at` on. Pieces come one after the other;
@@ -253,10 +255,26 @@ impl Store {
     fn append(&self, contents: &Mutex<Contents>, name: Name, at: u64, bytes: &[u8]) -> Result<()> {
         let budget = &self.0.budget;
         let length = bytes.len() as u64;
+        let put = || {
+            let added = contents.lock().append(name, at, bytes);
+            budget.give_memory(length - added.as_ref().map_or(0, |new| *new as u64));
+            added.map(|_| ())
+        };
+        if budget.begin_put(length) {
+            let done = put();
+            budget.end_put(length);
+            return done;
+        }
+        // One at a time makes room: who waited for others that wait as well would wait for ever.
+        let _alone = self.0.relieving.lock();
         budget.take_memory(length);
-        let added = self.relieve().and_then(|()| contents.lock().append(name, at, bytes));
-        budget.give_memory(length - added.as_ref().map_or(0, |new| *new as u64));
-        added.map(|_| ())
+        match self.relieve() {
+            Ok(()) => put(),
+            Err(error) => {
+                budget.give_memory(length);
+                Err(error)
+            }
+        }
     }
 
     /// Has those who have most in memory write some of it to their files, until all is within the
@@ -272,7 +290,13 @@ impl Store {
                 Some(most) => most.lock().spill(bytes, &self.0.directory)?,
                 None => 0,
             };
-            if spilled == 0 && budget.excess() > 0 {
+            if spilled == 0 && budget.is_put_underway() {
+                // It was counted, and cannot be found yet.
+                std::thread::yield_now();
+                continue;
+            }
+            let none = || all.iter().all(|contents| contents.lock().memory() == 0);
+            if spilled == 0 && budget.excess() > 0 && none() {
                 let words = format!(
                     "segments of groups need more than the {} bytes of memory that this node has \
                      for them",
