@@ -228,6 +228,10 @@ pub const KEEP_PAIRS: Duration = Duration::from_secs(10);
 /// Pairs of a query of which nothing was heard for so long are forgotten.
 pub const PAIRS_IDLE: Duration = Duration::from_secs(60);
 
+/// Queries of which a node remembers that it has forgotten their pairs: a piece on its way comes within
+/// seconds.
+pub const FORGOTTEN_QUERIES: usize = 1_000;
+
 /// What the merge of a partition may take of memory for what it reads: several run at once.
 pub const GROUP_MERGE_BYTES: u64 = 8 << 20;
 

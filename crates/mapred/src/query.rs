@@ -80,6 +80,7 @@ impl Engine {
             page_pairs_bytes: config.page_pairs_bytes,
             pairs_held: AtomicUsize::default(),
             pairs,
+            forgotten: Mutex::default(),
             begun: Instant::now(),
             transport: transport.clone(),
             executor: executor.clone(),

@@ -65,8 +65,7 @@ impl Service for MapReduceService {
                 self.node.pairs.touch(call.0, self.node.age());
             }),
             ForgetPairs::OPERATION => answer(&body, |call: ForgetPairs| {
-                self.node.pairs.remove_query(call.0);
-                self.node.show_pairs();
+                self.node.forget_pairs(call.0);
             }),
             _ => Err(Error::invalid(format!("mapreduce has no operation {operation}"))),
         }

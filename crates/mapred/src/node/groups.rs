@@ -19,9 +19,9 @@ use super::combine::{Combine, Part, parts};
 use super::lane::Lane;
 use super::outcome::{UnitEnd, worker_lost};
 use super::page::Pager;
-use super::pairs::{name, off_reactor};
+use super::pairs::{keep, name, off_reactor};
 use crate::limits;
-use crate::segments::FetchSegment;
+use crate::segments::{FetchSegment, StoreSegments};
 use crate::unit::{self, Broken, GroupUnit, GroupWork, Progress, RunPlace, Work};
 use crate::wire;
 
@@ -128,9 +128,8 @@ impl Lane {
             let answer = self.node.transport.call(&peer, class, method, body, patience).await;
             match answer.and_then(|answer| wire::decode::<Option<Bytes>>(&answer)) {
                 Ok(Some(bytes)) => {
-                    let (store, now) = (self.node.pairs.clone(), self.node.age());
-                    let write = move || store.write(segment, &bytes, now).map(drop);
-                    return off_reactor(&self.node, write).await;
+                    let segments = vec![(partition, bytes)];
+                    return keep(&self.node, StoreSegments { query, stage, run, segments }).await;
                 }
                 Ok(None) => {}
                 Err(error) => last = error,

@@ -185,7 +185,7 @@ async fn place(
 
 /// Stores segments in this node's store.
 pub(crate) async fn keep(node: &Node, call: StoreSegments) -> Result<()> {
-    let (store, now) = (node.pairs.clone(), node.age());
+    let (store, now, of) = (node.pairs.clone(), node.age(), call.query);
     off_reactor(node, move || {
         let StoreSegments { query, stage, run, segments } = call;
         for (partition, segment) in segments {
@@ -194,6 +194,11 @@ pub(crate) async fn keep(node: &Node, call: StoreSegments) -> Result<()> {
         Ok(())
     })
     .await?;
+    if node.has_forgotten(of) {
+        // It came after the word that the query is over.
+        node.pairs.remove_query(of);
+        return Err(Error::new(ErrorKind::Cancelled, "the query is over"));
+    }
     node.show_pairs();
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! What the lanes of a node share.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::time::Duration;
@@ -7,13 +8,16 @@ use std::time::Duration;
 use mapring_cluster::Cluster;
 use mapring_kv::Executor;
 use mapring_net::Transport;
+use mapring_script::QueryTag;
 use mapring_shuffle::Store;
 use mapring_workers::Workers;
 use metrics::gauge;
+use parking_lot::Mutex;
 
 use tokio::time::Instant;
 
 use super::permits::NodePermits;
+use crate::limits;
 use crate::objects::Objects;
 
 /// What lanes are run with.
@@ -33,6 +37,9 @@ pub(crate) struct Node {
     pub(crate) pairs_held: AtomicUsize,
     /// The pairs that are gathered here.
     pub(crate) pairs: Store,
+    /// Queries whose pairs were forgotten lately, the last ones at the end: what still comes of them is
+    /// not kept.
+    pub(crate) forgotten: Mutex<VecDeque<QueryTag>>,
     /// When it began.
     pub(crate) begun: Instant,
     /// The way to other nodes.
@@ -49,6 +56,24 @@ impl Node {
     /// How old it is: what the store of pairs counts by.
     pub(crate) fn age(&self) -> Duration {
         self.begun.elapsed()
+    }
+
+    /// Forgets the pairs of a query.
+    pub(crate) fn forget_pairs(&self, query: QueryTag) {
+        {
+            let mut forgotten = self.forgotten.lock();
+            if forgotten.len() >= limits::FORGOTTEN_QUERIES {
+                forgotten.pop_front();
+            }
+            forgotten.push_back(query);
+        }
+        self.pairs.remove_query(query);
+        self.show_pairs();
+    }
+
+    /// Whether the pairs of a query were forgotten.
+    pub(crate) fn has_forgotten(&self, query: QueryTag) -> bool {
+        self.forgotten.lock().contains(&query)
     }
 
     /// Shows what the store of pairs has.

@@ -3,12 +3,17 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use mapring_net::simulated::Fate;
-use mapring_types::{BucketId, NodeId};
+use mapring_shuffle::{RunWriter, key};
+use mapring_types::{BucketId, ErrorKind, NodeId};
 
 use super::world::{World, gather};
 use crate::config::MapredConfig;
 use crate::failure::{Failure, FailureKind};
+use crate::node::keep;
+use crate::segments::StoreSegments;
+use crate::unit::RunId;
 
 /// Sums by remainder, and what combines the pairs on their way.
 fn sums(members: &str) -> String {
@@ -104,6 +109,27 @@ async fn what_the_query_itself_has_is_grouped() {
     let wrong = r#"{"module":"mapring","function":"list","arg":[["b",1],7]}"#;
     let failure: Failure = world.run(0, wrong, query).await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::BadInput);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_late_is_not_kept() {
+    let world = World::new();
+    let node = &world.engines[0].node;
+    let mut writer = RunWriter::new(b"");
+    let mut key = Vec::new();
+    key::encode("1", &mut key).unwrap();
+    writer.push(0, &key, b"", b"2").unwrap();
+    let segment = Bytes::from(writer.finish().unwrap().remove(0).bytes);
+    let run = RunId { unit: 1, attempt: 1, page: 0 };
+    let piece =
+        |query| StoreSegments { query, stage: 1, run, segments: vec![(0, segment.clone())] };
+    keep(node, piece(7)).await.unwrap();
+    assert_eq!(node.pairs.usage().segments, 1);
+    node.forget_pairs(7);
+    assert_eq!(keep(node, piece(7)).await.unwrap_err().kind(), ErrorKind::Cancelled);
+    assert_eq!(node.pairs.usage().memory_bytes, 0);
+    keep(node, piece(8)).await.unwrap();
+    assert_eq!(node.pairs.usage().segments, 1);
 }
 
 /// Does something to node 2 once, when so many inputs were mapped or so many calls of the reduce made.
