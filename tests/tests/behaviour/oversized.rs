@@ -87,6 +87,14 @@ async fn the_settings_hold() {
     let cluster = Cluster::start_with(3, &settings).await;
     let place = Place::new("many", "k");
     allow_siblings(cluster.client(0), &place).await;
+    for node in &cluster.nodes {
+        // Who does not know it yet lets the last write win.
+        eventually("all to know that siblings are kept", || async {
+            let (_, props) = Exchange::get(node, "/buckets/many/props").await.answer().await;
+            holds(props.contains(r#""allow_mult":true"#))
+        })
+        .await;
+    }
     let writes = (0..30).map(|number| {
         let (client, place) = (cluster.client(number % 3).clone(), place.clone());
         let object = NewObject {
