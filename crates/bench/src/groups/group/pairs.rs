@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use serde_json::Value;
 
+use crate::data;
 use crate::nodes::Nodes;
 use crate::outcome::Outcome;
 use crate::plan::Plan;
@@ -14,14 +15,18 @@ use crate::tool::Tool;
 use super::measure::{cpu_seconds, forget_peaks, memory_row, peak};
 use super::queries::{GROUP, sum_by_key};
 
+const BUCKET: &str = "pairs";
+
 /// Pairs that a call of the map makes.
 const PAIRS: u64 = 1_000;
 
 pub(super) async fn run(plan: &Plan, tool: &Tool) -> Outcome<Vec<Row>> {
     let nodes = Nodes::start(tool, 3).await?;
     let (pairs, keys) = (plan.group.pairs, plan.group.keys);
-    // Names of objects that are not there are enough: what is mapped stands beside them.
-    let numbers = (0..pairs / PAIRS).map(|number| format!(r#"["none","{number}",{number}]"#));
+    // One object, many times: what is mapped stands beside its name.
+    data::store(nodes.client()?, BUCKET, "text/plain", 1, |_| "seed".to_owned()).await?;
+    let key = data::key(0);
+    let numbers = (0..pairs / PAIRS).map(|number| format!(r#"["{BUCKET}","{key}",{number}]"#));
     let inputs = format!("[{}]", numbers.collect::<Vec<_>>().join(","));
     // Odd and no multiple of five, so that each key comes as often as any other.
     let map = format!(
