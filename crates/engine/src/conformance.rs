@@ -263,7 +263,7 @@ fn scan_writes(engine: &dyn Engine) {
 
 fn racing_readers(engine: &dyn Engine) {
     let key = at(0, object("b", "k"));
-    let sizes = [100, 70_000, 40_000, 200_000];
+    let sizes = [100, 70_000, 300_000, 400_000];
     engine.put(0, &key, &record(10, sizes[0], 0), &IndexChange::NONE).unwrap();
     let over = AtomicBool::new(false);
     let consistent = |read: &Record| {
@@ -288,6 +288,10 @@ fn racing_readers(engine: &dyn Engine) {
             engine
                 .put(0, &key, &record(10, sizes[usize::from(fill) % 4], fill), &IndexChange::NONE)
                 .unwrap();
+            // What is not needed any more goes while others read it.
+            if fill % 8 == 0 {
+                engine.sync().unwrap();
+            }
         }
         over.store(true, Ordering::Relaxed);
     });
@@ -394,7 +398,8 @@ fn some_key() -> impl Strategy<Value = StoreKey> {
 
 fn operation() -> impl Strategy<Value = Operation> {
     let head = prop_oneof![4 => 0..200_usize, 1 => 8_000..70_000_usize];
-    let body = prop_oneof![4 => 0..400_usize, 1 => 30_000..140_000_usize];
+    let body =
+        prop_oneof![8 => 0..400_usize, 2 => 30_000..140_000_usize, 1 => 250_000..400_000_usize];
     let range = (some_key(), any::<bool>(), prop::option::of(some_key())).prop_map(
         |(place, bucket, after)| ScanRange {
             bucket: bucket.then_some(place.id.bucket),

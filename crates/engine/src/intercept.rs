@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use mapring_types::{Record, Result};
+use mapring_types::{Record, Release, Result};
 
 use crate::{
     Engine, EngineStats, IndexChange, IndexEntry, Loss, ScanDepth, ScanRange, StoreKey, TermPlace,
@@ -213,6 +213,10 @@ impl<I: Intercept> Engine for Intercepted<I> {
 
     fn position(&self) -> u64 {
         self.hooks.position().unwrap_or_else(|| self.engine.position())
+    }
+
+    fn raise_release(&self, release: Release) -> Result<()> {
+        self.engine.raise_release(release)
     }
 }
 

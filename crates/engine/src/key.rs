@@ -20,6 +20,8 @@ const CHUNKS: u8 = 2;
 pub(crate) const NOTES: u8 = 3;
 /// Entries of secondary indexes.
 pub(crate) const TERMS: u8 = 4;
+/// Which files belong to an object: the name and the file's number.
+const FILES: u8 = 5;
 
 const END: u8 = 0;
 const ESCAPE: u8 = 1;
@@ -63,6 +65,29 @@ pub(crate) fn chunk(head: &[u8], generation: u64, number: u32) -> Vec<u8> {
 pub(crate) fn generation_of_chunk(chunk: &[u8]) -> Option<u64> {
     let at = chunk.len().checked_sub(12)?;
     Some(u64::from_be_bytes(chunk.get(at..at + 8)?.try_into().ok()?))
+}
+
+/// The beginning of the keys of all files of an object.
+pub(crate) fn files(head: &[u8]) -> Vec<u8> {
+    in_space(FILES, head)
+}
+
+/// The key of the entry of a file.
+pub(crate) fn file(head: &[u8], number: u64) -> Vec<u8> {
+    let mut out = files(head);
+    out.extend_from_slice(&number.to_be_bytes());
+    out
+}
+
+/// The object's head record's key, and the number of the file, that the key of a file's entry names.
+pub(crate) fn of_file(file: &[u8]) -> Option<(Vec<u8>, u64)> {
+    let (name, number) = file.split_last_chunk::<8>()?;
+    Some((in_space(HEADS, name), u64::from_be_bytes(*number)))
+}
+
+/// All keys of entries of files.
+pub(crate) fn all_files() -> [u8; 1] {
+    [FILES]
 }
 
 /// All keys of chunks.
@@ -274,5 +299,9 @@ mod tests {
         assert!(chunk.starts_with(&chunks(&head)) && chunk.starts_with(&all_chunks()));
         assert_eq!(generation_of_chunk(&chunk), Some(7));
         assert_eq!(generation_of_chunk(b"short"), None);
+        let file = file(&head, 9);
+        assert!(file.starts_with(&files(&head)) && file.starts_with(&all_files()));
+        assert_eq!(of_file(&file), Some((head, 9)));
+        assert_eq!(of_file(b"short"), None);
     }
 }

@@ -15,6 +15,7 @@ pub mod limits;
 mod loss;
 pub mod memory;
 mod meta;
+mod record_files;
 pub mod sled;
 mod term;
 mod value;
@@ -22,7 +23,7 @@ mod value;
 use std::ops::ControlFlow;
 
 use bytes::Bytes;
-use mapring_types::{BucketId, ObjectId, Record, Result};
+use mapring_types::{BucketId, ObjectId, Record, Release, Result};
 
 pub use self::loss::{Loss, LossKind};
 pub use self::memory::MemoryEngine;
@@ -270,6 +271,15 @@ pub trait Engine: Send + Sync + 'static {
     /// has a [`Engine::loss`]; an older copy of it does. 0 where the engine does not know.
     fn position(&self) -> u64 {
         0
+    }
+
+    /// What is written from now on may be of the formats of `release`: no program that does not know
+    /// them is to open the store any more. Until then, and over restarts, it is of those of before.
+    ///
+    /// # Errors
+    /// `Storage`: then the former formats are still written.
+    fn raise_release(&self, _release: Release) -> Result<()> {
+        Ok(())
     }
 }
 

@@ -3,6 +3,8 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use mapring_types::Release;
+
 /// Records up to this size, in bytes, are stored in one piece; larger ones as chunks of at most
 /// this size beside a small head record. sled rewrites a whole leaf of up to 16 items at a time.
 pub const CHUNK_BYTES: usize = 28 << 10;
@@ -10,6 +12,23 @@ pub const CHUNK_BYTES: usize = 28 << 10;
 /// A chunked record's head stays in its head record up to this size, in bytes; a longer one leads
 /// its chunks.
 pub const INLINE_HEAD_BYTES: usize = 8 << 10;
+
+/// Records up to this size, in bytes, lie in the tree; larger ones have a file of their own. sled's
+/// cache keeps 256 leaves of chunks whatever its size is, and a file of less is not worth its making:
+/// so much is written as ten chunks.
+pub const WITHOUT_FILE_BYTES: usize = 256 << 10;
+
+/// The release of the formats that reads records in files.
+pub const FILES_SINCE: Release = Release::JOBS;
+
+/// So many files with consecutive numbers share a directory, and there are so many directories: in
+/// one of a million files each look would be slow, and all in one are synced together.
+pub const FILES_IN_A_ROW: u64 = 1 << 10;
+/// See [`FILES_IN_A_ROW`].
+pub const FILE_DIRECTORIES: u64 = 1 << 8;
+
+/// Where nobody waits for a flush: with so many files to be removed the tree is flushed for them.
+pub const UNNAMED_FILES: usize = 64;
 
 /// Bytes of a segment of sled's log. Pages above a quarter of it become files of their own, which
 /// sled never fsyncs; a leaf of 16 chunks must stay below that. The larger the segments, the more
@@ -78,6 +97,7 @@ pub const SHOWN_NAME_CHARS: usize = 200;
 // A leaf splits above 16 items: with 17 chunks and their keys it must be no file of its own.
 const _: () = assert!(18 * CHUNK_BYTES < SEGMENT_BYTES / 4);
 const _: () = assert!(INLINE_HEAD_BYTES < CHUNK_BYTES);
+const _: () = assert!(CHUNK_BYTES < WITHOUT_FILE_BYTES);
 
 /// The smallest cache that sled works with, in bytes.
 pub const LEAST_CACHE_BYTES: u64 = 1 << 20;

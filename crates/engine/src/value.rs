@@ -4,38 +4,47 @@
 //! head record:  version, form, crc of key and all up to the body, then
 //!   whole:      bytes of head (u32), crc of the body (u32), head, body
 //!   chunked:    generation (u64), bytes of head (u32), bytes of body (u64), head if it is short
+//!   in a file:  as chunked, in the second version
 //! chunk:        version, crc of key and data, data
 //! ```
 //!
-//! Numbers are little-endian. The chunks of a record hold its head, if that is long, and its body.
+//! Numbers are little-endian. The chunks of a record, or its file (see [`crate::record_files`]), hold
+//! its head, if that is long, and its body.
 
 use bytes::Bytes;
-use mapring_types::versioned::Nothing;
-use mapring_types::{Record, Result, Versioned};
+use mapring_types::{Record, Release, Result, Versioned};
 
 use crate::{ScanDepth, limits};
 
 /// The format of what lies under a key. What follows the version is read with the key: see [`parse`]
-/// and [`parse_chunk`].
+/// and [`parse_chunk`]. Records that do not lie in files are written in the first version.
 struct Value;
 
 impl Versioned for Value {
     const WHAT: &'static str = "a value of the store";
-    const VERSION: u8 = 1;
-    type Previous = Nothing;
+    const VERSION: u8 = 2;
+    const SINCE: Release = limits::FILES_SINCE;
+    type Previous = FirstValue;
 
     fn read(_: &[u8]) -> Result<Self> {
         Ok(Self)
     }
 
-    fn migrate(previous: Nothing) -> Result<Self> {
-        match previous {}
+    fn migrate(_: FirstValue) -> Result<Self> {
+        Ok(Self)
     }
 }
 
-const VERSION: u8 = Value::VERSION;
+/// Of the programs that had no files.
+struct FirstValue;
+
+mapring_types::first_version!(FirstValue, 1, "a value of the store", FirstValue);
+
+const FIRST: u8 = FirstValue::VERSION;
+const SECOND: u8 = Value::VERSION;
 const WHOLE: u8 = 0;
 const CHUNKED: u8 = 1;
+const FILED: u8 = 2;
 
 /// Bytes before the data of a chunk.
 const CHUNK_FRAME: usize = 5;
@@ -50,13 +59,16 @@ pub(crate) enum Stored {
     /// All there is; without the body if only heads are wanted.
     Whole(Record),
     /// The rest lies in chunks.
-    Chunked(Chunked),
+    Chunked(Outline),
+    /// The rest lies in a file.
+    Filed(Outline),
 }
 
-/// A record whose bytes lie in chunks.
+/// A record whose bytes lie in chunks or in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Chunked {
-    /// Tells the chunks of this record from those of an earlier one under the same key.
+pub(crate) struct Outline {
+    /// Tells the chunks of this record from those of an earlier one under the same key; the number of
+    /// its file.
     pub(crate) generation: u64,
     head_bytes: usize,
     body_bytes: usize,
@@ -64,7 +76,7 @@ pub(crate) struct Chunked {
     head: Option<Bytes>,
 }
 
-impl Chunked {
+impl Outline {
     /// Describes a record that is too large for one piece.
     pub(crate) fn new(record: &Record, generation: u64) -> Self {
         let short = record.head.len() <= limits::INLINE_HEAD_BYTES;
@@ -76,9 +88,20 @@ impl Chunked {
         }
     }
 
+    /// The head, where it is no part of the chunks or the file.
+    pub(crate) fn inline_head(&self) -> Option<&Bytes> {
+        self.head.as_ref()
+    }
+
+    /// Bytes of the head and of the body that lie in the chunks or in the file.
+    pub(crate) fn apart(&self) -> (usize, usize) {
+        (if self.head.is_some() { 0 } else { self.head_bytes }, self.body_bytes)
+    }
+
     /// How many chunks there are.
     pub(crate) fn count(&self) -> u32 {
-        Self::chunks_of(self.chunked_bytes())
+        let (head, body) = self.apart();
+        Self::chunks_of(body.saturating_add(head))
     }
 
     /// How many chunks have to be read.
@@ -117,11 +140,6 @@ impl Chunked {
         }
     }
 
-    fn chunked_bytes(&self) -> usize {
-        let head = if self.head.is_some() { 0 } else { self.head_bytes };
-        self.body_bytes.saturating_add(head)
-    }
-
     fn chunks_of(bytes: usize) -> u32 {
         u32::try_from(bytes.div_ceil(CHUNK_DATA)).unwrap_or(u32::MAX)
     }
@@ -132,11 +150,16 @@ pub(crate) fn fits(record: &Record) -> bool {
     record.len() <= limits::CHUNK_BYTES
 }
 
+/// Whether a record has a file of its own, where there may be files.
+pub(crate) fn is_for_file(record: &Record) -> bool {
+    record.len() > limits::WITHOUT_FILE_BYTES
+}
+
 /// The head record of a record that [`fits`].
 pub(crate) fn whole(key: &[u8], record: &Record) -> Vec<u8> {
     assert!(fits(record), "{} bytes in one piece", record.len());
     let mut rest = Vec::with_capacity(FRAME + 8 + record.len());
-    rest.extend_from_slice(&[VERSION, WHOLE, 0, 0, 0, 0]);
+    rest.extend_from_slice(&[FIRST, WHOLE, 0, 0, 0, 0]);
     // A record that fits is shorter than 4 GiB.
     let head_bytes = u32::try_from(record.head.len()).unwrap_or(u32::MAX);
     rest.extend_from_slice(&head_bytes.to_le_bytes());
@@ -148,13 +171,22 @@ pub(crate) fn whole(key: &[u8], record: &Record) -> Vec<u8> {
 }
 
 /// The head record of a record in chunks.
-pub(crate) fn chunked(key: &[u8], chunked: &Chunked) -> Vec<u8> {
-    let mut rest = vec![VERSION, CHUNKED, 0, 0, 0, 0];
-    rest.extend_from_slice(&chunked.generation.to_le_bytes());
-    let head_bytes = u32::try_from(chunked.head_bytes).unwrap_or(u32::MAX);
+pub(crate) fn chunked(key: &[u8], outline: &Outline) -> Vec<u8> {
+    outlined(key, [FIRST, CHUNKED], outline)
+}
+
+/// The head record of a record in a file.
+pub(crate) fn filed(key: &[u8], outline: &Outline) -> Vec<u8> {
+    outlined(key, [SECOND, FILED], outline)
+}
+
+fn outlined(key: &[u8], [version, form]: [u8; 2], outline: &Outline) -> Vec<u8> {
+    let mut rest = vec![version, form, 0, 0, 0, 0];
+    rest.extend_from_slice(&outline.generation.to_le_bytes());
+    let head_bytes = u32::try_from(outline.head_bytes).unwrap_or(u32::MAX);
     rest.extend_from_slice(&head_bytes.to_le_bytes());
-    rest.extend_from_slice(&(chunked.body_bytes as u64).to_le_bytes());
-    rest.extend_from_slice(chunked.head.as_deref().unwrap_or_default());
+    rest.extend_from_slice(&(outline.body_bytes as u64).to_le_bytes());
+    rest.extend_from_slice(outline.head.as_deref().unwrap_or_default());
     seal(key, &mut rest);
     rest
 }
@@ -167,8 +199,8 @@ pub(crate) fn parse(key: &[u8], value: &[u8], depth: ScanDepth) -> Option<Stored
         return None;
     }
     let sealed = u32::from_le_bytes([a, b, c, d]);
-    match form {
-        WHOLE => {
+    match (version, form) {
+        (FIRST, WHOLE) => {
             let (head_bytes, after) = take_u32(rest)?;
             let (body_crc, after) = take_u32(after)?;
             let head_bytes = usize::try_from(head_bytes).ok()?;
@@ -187,29 +219,36 @@ pub(crate) fn parse(key: &[u8], value: &[u8], depth: ScanDepth) -> Option<Stored
                 Record { head: bytes.slice(..head_bytes), body: bytes.slice(head_bytes..) };
             intact.then_some(Stored::Whole(record))
         }
-        CHUNKED if sealed == checksum(key, form, rest) => {
-            let (generation, rest) = rest.split_first_chunk::<8>()?;
-            let (head_bytes, rest) = take_u32(rest)?;
-            let (body_bytes, head) = rest.split_first_chunk::<8>()?;
-            let head_bytes = usize::try_from(head_bytes).ok()?;
-            let short = head_bytes <= limits::INLINE_HEAD_BYTES;
-            let chunked = Chunked {
-                generation: u64::from_le_bytes(*generation),
-                head_bytes,
-                body_bytes: usize::try_from(u64::from_le_bytes(*body_bytes)).ok()?,
-                head: short.then(|| Bytes::copy_from_slice(head)),
-            };
-            (head.len() == if short { head_bytes } else { 0 }).then_some(Stored::Chunked(chunked))
+        (FIRST, CHUNKED) if sealed == checksum(key, form, rest) => {
+            parse_outline(rest).map(Stored::Chunked)
+        }
+        (SECOND, FILED) if sealed == checksum(key, form, rest) => {
+            parse_outline(rest).map(Stored::Filed)
         }
         _ => None,
     }
 }
 
+fn parse_outline(bytes: &[u8]) -> Option<Outline> {
+    let (generation, rest) = bytes.split_first_chunk::<8>()?;
+    let (head_bytes, rest) = take_u32(rest)?;
+    let (body_bytes, head) = rest.split_first_chunk::<8>()?;
+    let head_bytes = usize::try_from(head_bytes).ok()?;
+    let short = head_bytes <= limits::INLINE_HEAD_BYTES;
+    let outline = Outline {
+        generation: u64::from_le_bytes(*generation),
+        head_bytes,
+        body_bytes: usize::try_from(u64::from_le_bytes(*body_bytes)).ok()?,
+        head: short.then(|| Bytes::copy_from_slice(head)),
+    };
+    (head.len() == if short { head_bytes } else { 0 }).then_some(outline)
+}
+
 /// The chunk with `data`.
 pub(crate) fn chunk(key: &[u8], data: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(CHUNK_FRAME + data.len());
-    out.push(VERSION);
-    out.extend_from_slice(&checksum(key, VERSION, data).to_le_bytes());
+    out.push(FIRST);
+    out.extend_from_slice(&checksum(key, FIRST, data).to_le_bytes());
     out.extend_from_slice(data);
     out
 }
@@ -217,8 +256,8 @@ pub(crate) fn chunk(key: &[u8], data: &[u8]) -> Vec<u8> {
 /// The data of a chunk; `None` when it is damaged.
 pub(crate) fn parse_chunk(key: &[u8], value: &[u8]) -> Option<Bytes> {
     let (&[version, a, b, c, d], data) = value.split_first_chunk::<CHUNK_FRAME>()?;
-    let intact = u32::from_le_bytes([a, b, c, d]) == checksum(key, VERSION, data);
-    (Value::knows(version) && intact).then(|| Bytes::copy_from_slice(data))
+    let intact = u32::from_le_bytes([a, b, c, d]) == checksum(key, FIRST, data);
+    (version == FIRST && intact).then(|| Bytes::copy_from_slice(data))
 }
 
 fn take_u32(bytes: &[u8]) -> Option<(u32, &[u8])> {
@@ -279,22 +318,34 @@ mod tests {
             ("value-1-chunked", record(20, 70_000)),
             ("value-1-chunked-long-head", record(5_000, 70_000)),
         ] {
-            let (value, described) = (kept(name), Chunked::new(&record, 9));
+            let (value, described) = (kept(name), Outline::new(&record, 9));
             assert_eq!(chunked(b"key", &described), value, "{name}");
             let stored = parse(b"key", &value, ScanDepth::Records);
             assert_eq!(stored, Some(Stored::Chunked(described)), "{name}");
         }
         let record = record(20, 70_000);
-        let data = Chunked::new(&record, 9).split(&record);
+        let data = Outline::new(&record, 9).split(&record);
         let value = kept("value-1-chunk");
         assert_eq!(chunk(b"chunk key", &data[2]), value);
         assert_eq!(parse_chunk(b"chunk key", &value).as_ref(), Some(&data[2]));
     }
 
+    #[test]
+    fn records_in_files_come_back() {
+        for (head, body) in [(20, 1 << 20), (limits::INLINE_HEAD_BYTES + 1, 300_000)] {
+            let outline = Outline::new(&record(head, body), 77);
+            let value = filed(b"key", &outline);
+            let short = head <= limits::INLINE_HEAD_BYTES;
+            assert_eq!(outline.inline_head().is_some(), short);
+            assert_eq!(outline.apart(), (if short { 0 } else { head }, body));
+            assert_eq!(parse(b"key", &value, ScanDepth::Heads), Some(Stored::Filed(outline)));
+        }
+    }
+
     #[track_caller]
     fn check_chunked(head: usize, body: usize, count: u32, count_for_heads: u32) {
         let record = record(head, body);
-        let chunked_record = Chunked::new(&record, 9);
+        let chunked_record = Outline::new(&record, 9);
         let value = chunked(b"key", &chunked_record);
         assert!(value.len() <= limits::CHUNK_BYTES);
         let stored = parse(b"key", &value, ScanDepth::Records);
@@ -331,8 +382,13 @@ mod tests {
     #[test]
     fn damage_is_noticed() {
         let whole_record = record(20, 30);
-        let chunked_record = Chunked::new(&record(20, 70_000), 1);
-        for value in [whole(b"key", &whole_record), chunked(b"key", &chunked_record)] {
+        let chunked_record = Outline::new(&record(20, 70_000), 1);
+        let values = [
+            whole(b"key", &whole_record),
+            chunked(b"key", &chunked_record),
+            filed(b"key", &chunked_record),
+        ];
+        for value in values {
             assert!(parse(b"key", &value, ScanDepth::Records).is_some());
             assert_eq!(parse(b"kez", &value, ScanDepth::Records), None);
             for at in 0..value.len() {

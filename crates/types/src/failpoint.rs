@@ -65,11 +65,29 @@ mod enabled {
         /// What is held for a vnode is forgotten when it turns out to have another owner, which has been
         /// filled already.
         FilledNeedsNothing,
+        /// A record is stored before the file that it lies in is synced.
+        FileNamedTooSoon,
+        /// The file of a record that was replaced goes before that is durable.
+        FileRemovedTooSoon,
+        /// A job that goes on from a checkpoint does all of its inputs again, behind the results that it had.
+        ResumedAnew,
+        /// A job that goes on from a checkpoint has forgotten what accepted pages had counted before.
+        CountsForgotten,
+        /// An owner does not look whether it may still go on before it stores.
+        LeaseIgnored,
+        /// Who takes a job over goes on in the epoch of its owner.
+        EpochKept,
+        /// A run of a schedule is started without a decision about that run.
+        RunUndecided,
+        /// The jobs of a node that is gone are left to it.
+        OwnerAwaited,
+        /// What a job went on from stays when it has ended.
+        CheckpointLeft,
     }
 
     impl Failpoint {
         /// All of them.
-        pub const ALL: [Self; 14] = [
+        pub const ALL: [Self; 23] = [
             Self::LostHint,
             Self::ReusedDot,
             Self::OldFrameAccepted,
@@ -84,7 +102,30 @@ mod enabled {
             Self::OldCopyTrusted,
             Self::RefusalIsMissing,
             Self::FilledNeedsNothing,
+            Self::FileNamedTooSoon,
+            Self::FileRemovedTooSoon,
+            Self::ResumedAnew,
+            Self::CountsForgotten,
+            Self::LeaseIgnored,
+            Self::EpochKept,
+            Self::RunUndecided,
+            Self::OwnerAwaited,
+            Self::CheckpointLeft,
         ];
+
+        /// Whether only jobs can show it.
+        pub fn is_of_jobs(self) -> bool {
+            matches!(
+                self,
+                Self::ResumedAnew
+                    | Self::CountsForgotten
+                    | Self::LeaseIgnored
+                    | Self::EpochKept
+                    | Self::RunUndecided
+                    | Self::OwnerAwaited
+                    | Self::CheckpointLeft
+            )
+        }
 
         /// Its name, as on a command line.
         pub fn name(self) -> &'static str {
@@ -103,6 +144,15 @@ mod enabled {
                 Self::OldCopyTrusted => "old-copy-trusted",
                 Self::RefusalIsMissing => "refusal-is-missing",
                 Self::FilledNeedsNothing => "filled-needs-nothing",
+                Self::FileNamedTooSoon => "file-named-too-soon",
+                Self::FileRemovedTooSoon => "file-removed-too-soon",
+                Self::ResumedAnew => "resumed-anew",
+                Self::CountsForgotten => "counts-forgotten",
+                Self::LeaseIgnored => "lease-ignored",
+                Self::EpochKept => "epoch-kept",
+                Self::RunUndecided => "run-undecided",
+                Self::OwnerAwaited => "owner-awaited",
+                Self::CheckpointLeft => "checkpoint-left",
             }
         }
     }

@@ -56,6 +56,15 @@ impl Object {
         Piece { part: Object { clock, siblings }, before, left: rest.len() }
     }
 
+    /// What this object says of the writes that its clock covers, without any value: of those that
+    /// another replica has, only this object's own live on. It is a last piece, for whom these are
+    /// known.
+    pub fn verdict(&self) -> Piece {
+        let before = self.siblings.iter().map(|sibling| sibling.dot).collect();
+        let part = Object { clock: self.clock.clone(), siblings: Vec::new() };
+        Piece { part, before, left: 0 }
+    }
+
     /// Joins a piece of another replica's object.
     ///
     /// # Errors
@@ -185,6 +194,23 @@ mod tests {
                     break;
                 }
             }
+            prop_assert_eq!(there, expected);
+        }
+
+        /// It is as good as the whole object where its values are known, and changes nothing where one
+        /// of them is not.
+        #[test]
+        fn a_verdict_is_a_merge_where_the_values_are_known(steps in steps()) {
+            let (replicas, _) = replay(&steps);
+            let [from, at, _] = &replicas[..] else { unreachable!() };
+            let (mut there, mut expected) = (at.clone(), at.clone());
+            if dots(from).all(|dot| at.clock.covers(dot)) {
+                there.join_piece(from.verdict()).unwrap();
+                expected.merge(from);
+            } else {
+                there.join_piece(from.verdict()).unwrap_err();
+            }
+            check(&there);
             prop_assert_eq!(there, expected);
         }
 

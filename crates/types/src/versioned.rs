@@ -29,10 +29,13 @@ impl Release {
     /// Pairs are grouped by key, and objects larger than a message have their bodies in blocks.
     pub const GROUPS: Self = Self(3);
 
+    /// The metadata has jobs, and their objects lie in a bucket type that no client has.
+    pub const JOBS: Self = Self(4);
+
     /// The last release that this program knows.
     #[cfg(not(feature = "next-version"))]
     pub const fn current() -> Self {
-        Self::GROUPS
+        Self::JOBS
     }
 
     /// The last release that this program knows: where the environment says so, one that no program
@@ -41,12 +44,12 @@ impl Release {
     pub fn current() -> Self {
         static NEXT: std::sync::LazyLock<bool> =
             std::sync::LazyLock::new(|| std::env::var_os(NEXT_VERSION).is_some());
-        if *NEXT { Self::NEXT } else { Self::GROUPS }
+        if *NEXT { Self::NEXT } else { Self::JOBS }
     }
 
     /// The release that no program has yet.
     #[cfg(feature = "next-version")]
-    pub const NEXT: Self = Self(4);
+    pub const NEXT: Self = Self(5);
 
     /// The release of a number, as it was stored or sent.
     pub const fn new(number: u16) -> Self {
@@ -200,6 +203,34 @@ pub trait Versioned: Sized {
         }
         Self::migrate(Self::Previous::read_version(version, body)?)
     }
+}
+
+/// Makes a type a format in the first version that is read here: `first_version!(Grave, 1, "a grave")` one
+/// whose bytes are postcard, `first_version!(Mark, 1, "a mark", Mark)` one of which only the version is
+/// read.
+#[macro_export]
+macro_rules! first_version {
+    ($format:ty, $version:literal, $what:literal) => {
+        $crate::first_version!(@read $format, $version, $what, $crate::versioned::from_postcard);
+    };
+    ($format:ty, $version:literal, $what:literal, $mark:expr) => {
+        $crate::first_version!(@read $format, $version, $what, |_| Ok($mark));
+    };
+    (@read $format:ty, $version:literal, $what:literal, $read:expr) => {
+        impl $crate::versioned::Versioned for $format {
+            const WHAT: &'static str = $what;
+            const VERSION: u8 = $version;
+            type Previous = $crate::versioned::Nothing;
+
+            fn read(body: &[u8]) -> $crate::Result<Self> {
+                ($read)(body)
+            }
+
+            fn migrate(previous: $crate::versioned::Nothing) -> $crate::Result<Self> {
+                match previous {}
+            }
+        }
+    };
 }
 
 /// What is before the first version of a format: no bytes say it.

@@ -10,6 +10,7 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::journal::Journal;
 use crate::limits;
+use crate::record_files::RecordFiles;
 
 use super::files::Files;
 use super::health::Health;
@@ -26,6 +27,7 @@ struct Shared {
     journal: Arc<Journal>,
     health: Arc<Health>,
     end: LogEnd,
+    records: Arc<RecordFiles>,
     tickets: Mutex<Tickets>,
     /// Somebody wants a flush.
     wanted: Condvar,
@@ -50,12 +52,14 @@ impl GroupCommit {
         files: Option<Files>,
         health: &Arc<Health>,
         end: &LogEnd,
+        records: &Arc<RecordFiles>,
     ) -> Result<Self> {
         let shared = Arc::new(Shared {
             db: db.clone(),
             journal: Arc::clone(journal),
             health: Arc::clone(health),
             end: end.clone(),
+            records: Arc::clone(records),
             tickets: Mutex::default(),
             wanted: Condvar::new(),
             over: Condvar::new(),
@@ -150,6 +154,7 @@ impl Shared {
             drop(tickets);
 
             let begun = Instant::now();
+            let left = self.records.take_left();
             // The journal first: it says of the writes that follow it what is not certain of them.
             let flushed = self
                 .journal
@@ -164,6 +169,7 @@ impl Shared {
             metrics::histogram!("mapring_engine_flush_duration_seconds").record(begun.elapsed());
 
             let mut tickets = self.tickets.lock();
+            let durable = flushed.is_ok();
             match flushed {
                 Ok(()) => {
                     let Tickets { taken, served, .. } = *tickets;
@@ -180,6 +186,10 @@ impl Shared {
                 }
             }
             self.over.notify_all();
+            drop(tickets);
+            if durable {
+                self.records.remove(&left);
+            }
         }
     }
 }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
+use super::tests::copy_dir;
 use super::*;
 use crate::conformance::{at, object, record};
 
@@ -26,7 +27,12 @@ fn place(number: u32) -> (u16, StoreKey) {
 }
 
 fn size(number: u32) -> usize {
-    if number.is_multiple_of(500) { 70_000 } else { 700 + (number % 13) as usize * 40 }
+    match number {
+        // In files.
+        5_990..5_994 => 300_000,
+        _ if number.is_multiple_of(500) => 70_000,
+        _ => 700 + (number % 13) as usize * 40,
+    }
 }
 
 /// A store with several segments, some of them old, some written since the last start, and what each
@@ -44,6 +50,7 @@ fn template(root: &Path, clean: bool) -> Template {
     let mut rounds = BTreeMap::new();
     for round in 0..4_u8 {
         let engine = SledEngine::open(&live, config(false)).unwrap();
+        engine.raise_release(Release::current()).unwrap();
         assert!(round == 0 || engine.loss().is_none(), "{:?}", engine.loss());
         if let Some(loss) = engine.loss() {
             assert_eq!(loss.kind, LossKind::Empty);
@@ -57,26 +64,13 @@ fn template(root: &Path, clean: bool) -> Template {
         }
         engine.sync().unwrap();
         if round == 3 && !clean {
-            copy(&live, &dir);
+            copy_dir(&live, &dir);
         }
     }
     if clean {
-        copy(&live, &dir);
+        copy_dir(&live, &dir);
     }
     Template { dir, rounds }
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).unwrap();
-        }
-    }
 }
 
 /// What was seen of a damaged store.
@@ -141,6 +135,17 @@ fn check(what: &str, seen: &Seen) {
 
 fn log_of(dir: &Path) -> PathBuf {
     dir.join("sled/db")
+}
+
+/// One of the files of large records.
+fn record_file(dir: &Path, random: &mut StdRng) -> PathBuf {
+    let mut files: Vec<PathBuf> = Vec::new();
+    for directory in fs::read_dir(dir.join("sled/records")).unwrap() {
+        let entries = fs::read_dir(directory.unwrap().path()).unwrap();
+        files.extend(entries.map(|entry| entry.unwrap().path()));
+    }
+    files.sort();
+    files.swap_remove(random.random_range(0..files.len()))
 }
 
 fn snapshot_of(dir: &Path) -> PathBuf {
@@ -210,6 +215,21 @@ const DAMAGES: &[(&str, Damage)] = &[
     ("a lost conf", |dir, _| fs::remove_file(dir.join("sled/conf")).unwrap()),
     ("a damaged conf", |dir, _| change(&dir.join("sled/conf"), |bytes| bytes[0] ^= 1)),
     ("a lost mark", |dir, _| fs::remove_file(dir.join("mark")).unwrap()),
+    ("a lost record file", |dir, random| fs::remove_file(record_file(dir, random)).unwrap()),
+    ("all record files lost", |dir, _| {
+        fs::remove_dir_all(dir.join("sled/records")).unwrap();
+    }),
+    ("a cut record file", |dir, random| {
+        change(&record_file(dir, random), |bytes| {
+            bytes.truncate(random.random_range(0..bytes.len()));
+        });
+    }),
+    ("a flipped bit in a record file", |dir, random| {
+        change(&record_file(dir, random), |bytes| {
+            let at = random.random_range(0..bytes.len());
+            bytes[at] ^= 1 << random.random_range(0..8);
+        });
+    }),
     ("an emptied directory", |dir, _| {
         fs::remove_dir_all(dir.join("sled")).unwrap();
     }),
@@ -257,11 +277,11 @@ fn a_sound_store_gives_no_alarm() {
                     .put(vnode, &key, &record(20, size(number), life), &IndexChange::NONE)
                     .unwrap();
             }
-            copy(&dir, &next);
+            copy_dir(&dir, &next);
         }
         drop(engine);
         if !killed {
-            copy(&dir, &next);
+            copy_dir(&dir, &next);
         }
         fs::remove_dir_all(&dir).unwrap();
         dir = next;
@@ -275,7 +295,7 @@ fn a_store_that_cannot_be_opened_is_moved_aside_when_that_is_wanted() {
     let hopeless = ["a lost file", "a damaged snapshot", "a damaged conf"];
     for (what, damage) in DAMAGES.iter().filter(|(what, _)| hopeless.contains(what)) {
         let dir = root.path().join(what);
-        copy(&template.dir, &dir);
+        copy_dir(&template.dir, &dir);
         damage(&dir, &mut random().0);
         assert!(look(&dir, &template).refused.is_some());
         let engine = SledEngine::open(&dir, config(true)).unwrap();
@@ -331,7 +351,7 @@ fn no_loss_goes_unnoticed() {
         for (what, damage) in DAMAGES {
             for _ in 0..rounds {
                 let dir = root.join("damaged");
-                copy(&template.dir, &dir);
+                copy_dir(&template.dir, &dir);
                 damage(&dir, &mut random);
                 let seen = look(&dir, &template);
                 check(what, &seen);
@@ -408,6 +428,7 @@ fn a_disk_that_fills_up_ends_writes_not_reads_and_not_for_good() {
     let ballast = disk.0.path().join("ballast");
     fs::write(&ballast, vec![1; 30 << 20]).unwrap();
     let engine = SledEngine::open(&disk.0.path().join("store"), config(false)).unwrap();
+    engine.raise_release(Release::current()).unwrap();
     engine.clear_loss(&engine.loss().unwrap()).unwrap();
     let (written, error) = fill(&engine, 0);
     assert_eq!(error.kind(), ErrorKind::Storage);

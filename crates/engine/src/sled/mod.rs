@@ -8,7 +8,8 @@
 //! (damage that its checksums miss, internal assertions), the panic is caught here and the engine
 //! refuses all further work.
 //!
-//! `log` and `mark` notice what sled loses silently; see `docs/adr/007`.
+//! `log` and `mark` notice what sled loses silently; see `docs/adr/007`. Large records lie in files
+//! beside sled's, in its directory; see `docs/adr/023`.
 
 mod commit;
 mod files;
@@ -24,18 +25,19 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 use ::sled as db;
 use bytes::Bytes;
-use mapring_types::{Error, ErrorKind, Record, Result};
+use mapring_types::{Error, ErrorKind, Record, Release, Result};
 use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
 
 use crate::journal::Journal;
 use crate::loss::{Loss, LossKind, Losses};
 use crate::meta::{self, MetaFiles};
+use crate::record_files::RecordFiles;
 use crate::{
     Engine, EngineStats, IndexChange, IndexEntry, ScanDepth, ScanRange, StoreKey, TermPlace,
     TermRange, Visitor, limits,
@@ -88,8 +90,9 @@ impl Default for SledConfig {
 
 /// The name of the meta value that says how the files are laid out.
 const FORMAT_NAME: &str = "engine-format";
-/// Its value: the engine, and the version of keys and values.
-const FORMAT: &[u8] = b"sled 1";
+/// Its values: the engine, and the version of keys and values. In the first no record lies in a file.
+const FORMATS: [&[u8]; 2] = [b"sled 1", b"sled 2"];
+
 /// The engine that keeps a node's objects on disk.
 pub struct SledEngine {
     dir: PathBuf,
@@ -102,6 +105,8 @@ pub struct SledEngine {
     journal: Arc<Journal>,
     losses: Losses,
     space: Space,
+    /// Whether records may be written into files.
+    files: AtomicBool,
     /// Let go last, when the database is closed.
     _lock: StoreLock,
 }
@@ -118,17 +123,7 @@ impl SledEngine {
         std::fs::create_dir_all(dir).map_err(|error| meta::failed("make", dir, error))?;
         let lock = StoreLock::take(dir)?;
         let meta = Arc::new(MetaFiles::open(dir.join("meta"))?);
-        match meta.get(FORMAT_NAME)? {
-            Some(format) if format != FORMAT => {
-                let (there, here) = (format.escape_ascii(), FORMAT.escape_ascii());
-                return Err(Error::corrupt(format!(
-                    "the store in {} has format {there}, and {here} is understood here",
-                    dir.display()
-                )));
-            }
-            Some(_) => {}
-            None => meta.set(FORMAT_NAME, FORMAT)?,
-        }
+        let files = AtomicBool::new(format(&meta, dir)? == FORMATS[1]);
         let losses = Losses::open(&meta);
         let journal = Arc::new(Journal::open(dir.join("journal"))?);
         let space = Space::new(dir);
@@ -150,6 +145,7 @@ impl SledEngine {
             journal,
             losses,
             space,
+            files,
             _lock: lock,
         })
     }
@@ -203,8 +199,9 @@ impl Engine for SledEngine {
     }
 
     fn put(&self, vnode: u16, key: &StoreKey, record: &Record, change: &IndexChange) -> Result<()> {
+        let files = self.files.load(Ordering::Acquire);
         self.space.take(record.len() + change.added_bytes())?;
-        self.heed(self.store()?.put(vnode, key, record, change))
+        self.heed(self.store()?.put(vnode, key, record, change, files))
     }
 
     fn delete(&self, vnode: u16, key: &StoreKey, entries: &[IndexEntry]) -> Result<()> {
@@ -313,6 +310,31 @@ impl Engine for SledEngine {
     fn position(&self) -> u64 {
         self.store().map_or(0, |store| store.position())
     }
+
+    fn raise_release(&self, release: Release) -> Result<()> {
+        if release >= limits::FILES_SINCE && !self.files.load(Ordering::Acquire) {
+            // Before there is any: a program that does not know them is to say so at its start.
+            self.meta.set(FORMAT_NAME, FORMATS[1])?;
+            self.files.store(true, Ordering::Release);
+        }
+        Ok(())
+    }
+}
+
+/// The format of the store in `dir`: noted here, where it is new, for the programs of before.
+fn format(meta: &MetaFiles, dir: &Path) -> Result<&'static [u8]> {
+    let [first, second] = FORMATS;
+    let Some(there) = meta.get(FORMAT_NAME)? else {
+        meta.set(FORMAT_NAME, first)?;
+        return Ok(first);
+    };
+    FORMATS.into_iter().find(|known| there == *known).ok_or_else(|| {
+        let [there, first, second] = [&there, first, second].map(<[u8]>::escape_ascii);
+        let dir = dir.display();
+        Error::corrupt(format!(
+            "the store in {dir} has format {there}, and {first} and {second} are understood here"
+        ))
+    })
 }
 
 fn open_db(path: &Path, config: &SledConfig, health: &Health) -> Result<db::Db> {
@@ -336,9 +358,14 @@ fn open_db(path: &Path, config: &SledConfig, health: &Health) -> Result<db::Db> 
     }
 }
 
-fn open_trees(db: &db::Db, health: &Arc<Health>) -> Result<BTreeMap<u16, Arc<VnodeTree>>> {
+fn open_trees(
+    db: &db::Db,
+    health: &Arc<Health>,
+    files: &Arc<RecordFiles>,
+) -> Result<BTreeMap<u16, Arc<VnodeTree>>> {
     let vnodes = db.tree_names().into_iter().filter_map(|name| tree::vnode_of(&name));
-    vnodes.map(|vnode| Ok((vnode, Arc::new(VnodeTree::open(db, vnode, health)?)))).collect()
+    let open = |vnode| Ok((vnode, Arc::new(VnodeTree::open(db, vnode, health, files)?)));
+    vnodes.map(open).collect()
 }
 
 fn describe_metrics() {
@@ -352,6 +379,15 @@ fn describe_metrics() {
         "mapring_engine_disk_full",
         "1 while writes are refused because the disk is nearly full"
     );
+    metrics::describe_gauge!(
+        "mapring_engine_record_files",
+        "Large records that lie in files of their own"
+    );
+    metrics::describe_gauge!(
+        "mapring_engine_record_file_bytes",
+        metrics::Unit::Bytes,
+        "Bytes of these files"
+    );
     metrics::describe_histogram!(
         "mapring_engine_flush_duration_seconds",
         metrics::Unit::Seconds,
@@ -361,6 +397,8 @@ fn describe_metrics() {
 
 #[cfg(test)]
 mod damage;
+#[cfg(test)]
+mod filed;
 #[cfg(test)]
 mod indexes;
 #[cfg(test)]

@@ -46,14 +46,22 @@ impl Space {
         if due || written >= limits::SPACE_LOOK_BYTES {
             self.look();
         }
-        if !self.full.load(Ordering::Relaxed) {
-            return Ok(());
+        let nearly = |what: &str| {
+            let message = format!(
+                "the disk of {} is nearly full: no writes{what} until space is freed",
+                self.dir.display()
+            );
+            Err(Error::new(ErrorKind::Storage, message))
+        };
+        if self.full.load(Ordering::Relaxed) {
+            return nearly("");
         }
-        let message = format!(
-            "the disk of {} is nearly full: no writes until space is freed",
-            self.dir.display()
-        );
-        Err(Error::new(ErrorKind::Storage, message))
+        let bytes = bytes as u64;
+        let large = bytes >= limits::SPACE_LOOK_BYTES;
+        if large && self.room().is_some_and(|(free, kept)| free < kept.saturating_add(bytes)) {
+            return nearly(&format!(" of {bytes} bytes"));
+        }
+        Ok(())
     }
 
     /// Looks how much is free.

@@ -4,8 +4,10 @@ use super::commit::GroupCommit;
 use super::files::{self, Files};
 use super::log_end::LogEnd;
 use super::mark::Position;
+use super::tree::Apart;
 use super::{log, mark, *};
-use crate::key;
+use crate::record_files::{Directory, RecordFiles, Stock};
+use crate::{key, value};
 
 /// See the module.
 pub(super) struct Store {
@@ -15,9 +17,18 @@ pub(super) struct Store {
     pub(super) db: db::Db,
     health: Arc<Health>,
     end: LogEnd,
+    files: Arc<RecordFiles>,
 }
 
-type Opened = (db::Db, BTreeMap<u16, Arc<VnodeTree>>, Arc<Health>);
+struct Opened {
+    db: db::Db,
+    trees: BTreeMap<u16, Arc<VnodeTree>>,
+    health: Arc<Health>,
+    files: Arc<RecordFiles>,
+    /// The files that are named, and what is wrong with them.
+    stock: Stock,
+    wrong: Option<Error>,
+}
 
 impl Store {
     /// Opens, or makes, the store in `dir`. What it lacks is noted in `losses` before anything is
@@ -36,7 +47,7 @@ impl Store {
             Some(loss) => Err(Error::corrupt(&loss.what)),
             None => open_all(dir, config),
         };
-        let (db, trees, health) = match opened {
+        let Opened { db, trees, health, files: record_files, stock, wrong } = match opened {
             Err(error) if error.kind() == ErrorKind::Corrupt && config.set_aside => {
                 let aside = files::set_aside(dir)?;
                 let what = format!("{error}; what was there is now in {}", aside.display());
@@ -59,15 +70,22 @@ impl Store {
             }
         };
         let files = Files::open(dir, &dir.join("sled"))?;
+        if let Some(error) = wrong {
+            losses.note(Loss::new(LossKind::Damaged, error.to_string()));
+        }
+        // What the trees say is durable now. What they lack may be what names files: nothing is
+        // removed on doubt.
+        let doubt = losses.get().is_some_and(|loss| loss.kind != LossKind::Empty);
+        stock.finish(doubt)?;
         let fsync = config.durability == Durability::Disk;
         let end = LogEnd::start(dir, &db, fsync, before)?;
-        let start = |files| GroupCommit::start(&db, journal, files, &health, &end);
+        let start = |files| GroupCommit::start(&db, journal, files, &health, &end, &record_files);
         let commit = match config.durability {
             Durability::None => None,
             Durability::Process => Some(start(None)?),
             Durability::Disk => Some(start(Some(files))?),
         };
-        Ok(Self { commit, trees: RwLock::new(trees), db, health, end })
+        Ok(Self { commit, trees: RwLock::new(trees), db, health, end, files: record_files })
     }
 
     pub(super) fn check_writes(&self) -> Result<()> {
@@ -86,7 +104,7 @@ impl Store {
         if let Some(tree) = trees.get(&vnode) {
             return Ok(Arc::clone(tree));
         }
-        let tree = Arc::new(VnodeTree::open(&self.db, vnode, &self.health)?);
+        let tree = Arc::new(VnodeTree::open(&self.db, vnode, &self.health, &self.files)?);
         trees.insert(vnode, Arc::clone(&tree));
         Ok(tree)
     }
@@ -109,18 +127,36 @@ impl Store {
         key: &StoreKey,
         record: &Record,
         change: &IndexChange,
+        files: bool,
     ) -> Result<()> {
         self.check_writes()?;
-        let generation = || self.health.call("number a write", || self.db.generate_id());
-        self.tree_or_new(vnode)?.put(key, record, change, generation)
+        let apart = || {
+            if files && value::is_for_file(record) {
+                return Ok(Apart::File);
+            }
+            self.health.call("number a write", || self.db.generate_id()).map(Apart::Chunks)
+        };
+        self.tree_or_new(vnode)?.put(key, record, change, apart)?;
+        self.tidy()
     }
 
     pub(super) fn delete(&self, vnode: u16, key: &StoreKey, entries: &[IndexEntry]) -> Result<()> {
         self.check_writes()?;
         match self.tree(vnode) {
-            Some(tree) => tree.delete(key, entries),
+            Some(tree) => tree.delete(key, entries).and_then(|()| self.tidy()),
             None => Ok(()),
         }
+    }
+
+    /// Removes files where there are many to be removed and no flush that would do it.
+    fn tidy(&self) -> Result<()> {
+        if self.commit.is_some() || self.files.left() < limits::UNNAMED_FILES {
+            return Ok(());
+        }
+        let left = self.files.take_left();
+        self.health.call("flush", || self.db.flush())?;
+        self.files.remove(&left);
+        Ok(())
     }
 
     pub(super) fn change_index(
@@ -173,7 +209,8 @@ impl Store {
     }
 
     pub(super) fn disk_bytes(&self) -> u64 {
-        self.health.call("measure the store", || self.db.size_on_disk()).unwrap_or(0)
+        let tree = self.health.call("measure the store", || self.db.size_on_disk()).unwrap_or(0);
+        tree + self.files.bytes()
     }
 }
 
@@ -183,19 +220,41 @@ impl Drop for Store {
         if self.check_writes().is_err() {
             return;
         }
+        let left = self.files.take_left();
         let flushed = self.health.call("flush", || self.db.flush());
-        if let Err(error) = flushed.and_then(|_| self.end.close()) {
-            tracing::warn!(%error, "the store was not closed cleanly");
+        match flushed.and_then(|_| self.end.close()) {
+            Ok(()) => self.files.remove(&left),
+            Err(error) => tracing::warn!(%error, "the store was not closed cleanly"),
         }
     }
 }
 
+/// Compares the files of records with what the trees name; gives what is wrong, too.
+fn take_stock(
+    trees: &BTreeMap<u16, Arc<VnodeTree>>,
+    files: &Arc<RecordFiles>,
+) -> Result<(Stock, Option<Error>)> {
+    let (mut stock, mut wrong) = (files.take_stock()?, None);
+    for tree in trees.values() {
+        wrong = wrong.or(match tree.name_files(&mut stock) {
+            // What can be read is read.
+            Err(error) if error.kind() == ErrorKind::Corrupt => Some(error),
+            other => other?,
+        });
+    }
+    Ok((stock, wrong))
+}
+
 fn open_all(dir: &Path, config: &SledConfig) -> Result<Opened> {
     let health = Arc::new(Health::default());
+    let fsync = config.durability == Durability::Disk;
+    let files = Directory::open(dir.join("sled/records"), fsync)?;
+    let files = Arc::new(RecordFiles::new(files));
     let opened = open_db(&dir.join("sled"), config, &health)
-        .and_then(|db| Ok((open_trees(&db, &health)?, db)));
+        .and_then(|db| Ok((open_trees(&db, &health, &files)?, db)))
+        .and_then(|(trees, db)| Ok((take_stock(&trees, &files)?, trees, db)));
     match opened {
-        Ok((trees, db)) => Ok((db, trees, health)),
+        Ok(((stock, wrong), trees, db)) => Ok(Opened { db, trees, health, files, stock, wrong }),
         // sled asserts what damage can contradict.
         Err(error) if health.has_panicked() => Err(Error::corrupt(error.to_string())),
         Err(error) => Err(error),

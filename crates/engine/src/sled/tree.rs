@@ -1,8 +1,13 @@
-//! One vnode's tree: head records, chunks, notes about chunks that are being changed, index entries.
+//! One vnode's tree: head records, chunks, entries of files, notes about objects whose chunks or files
+//! are being changed, index entries.
 //!
 //! A large record is written in the order note, chunks, head record; then the old chunks go, then
 //! the note. sled recovers a prefix of its log, so after a crash chunks without a head record
 //! always have a note, and opening a tree sweeps only what the notes name.
+//!
+//! A record that is larger still lies in a file ([`crate::record_files`]), which is there before anything
+//! of it is in the tree. Beside the head record that names the file lies an entry that does so too,
+//! written and swept as a chunk is: by these alone it is known which files are needed.
 //!
 //! A record's index entries are written before its head record, and those that it loses are removed
 //! after it. So after a crash an entry may be stale, and none is missing.
@@ -14,7 +19,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use ::sled as db;
 use mapring_types::{Error, ErrorKind, Record, Result};
 
-use crate::value::{self, Chunked, Stored};
+use crate::record_files::{self, Found, RecordFiles, Stock};
+use crate::value::{self, Outline, Stored};
 use crate::{
     IndexChange, IndexEntry, ScanDepth, ScanRange, StoreKey, TermPlace, TermRange, Visitor, key,
     limits, term,
@@ -34,30 +40,54 @@ pub(super) fn vnode_of(name: &[u8]) -> Option<u16> {
 pub(super) struct VnodeTree {
     tree: db::Tree,
     vnode: u16,
-    /// Whether there ever was a chunk. While not, writes need not look for chunks to remove.
-    chunks: AtomicBool,
+    /// Whether there ever was a chunk or a file. While not, writes need not look for any to remove.
+    apart: AtomicBool,
     health: Arc<Health>,
+    files: Arc<RecordFiles>,
 }
 
-/// The chunks of the record that a write replaces.
+/// What lies apart of the record that a write replaces.
 enum Old {
     None,
-    Chunks(Chunked),
+    Chunks(Outline),
+    File(Outline),
     /// The head record is damaged: whatever is there.
     Unknown,
 }
 
+/// What lies apart of the record that is in force.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kept {
+    Nothing,
+    Chunks(u64),
+    File(u64),
+}
+
+/// Where a record is to be stored that is too large for one piece.
+pub(super) enum Apart {
+    /// In chunks with a generation.
+    Chunks(u64),
+    File,
+}
+
 impl VnodeTree {
     /// Opens, or makes, the tree of `vnode`, and removes what interrupted writes left.
-    pub(super) fn open(db: &db::Db, vnode: u16, health: &Arc<Health>) -> Result<Self> {
+    pub(super) fn open(
+        db: &db::Db,
+        vnode: u16,
+        health: &Arc<Health>,
+        files: &Arc<RecordFiles>,
+    ) -> Result<Self> {
         let name = [NAME, &vnode.to_be_bytes()].concat();
         let tree = health
             .call("open a tree", || db.open_tree(&name))
             .map_err(|error| error.context(format!("vnode {vnode}")))?;
-        let chunks = AtomicBool::new(false);
-        let tree = Self { tree, vnode, chunks, health: Arc::clone(health) };
-        let any = tree.call("look for chunks", |tree| first(tree, &key::all_chunks()))?;
-        tree.chunks.store(any, Ordering::Release);
+        let (apart, health, files) = (AtomicBool::new(false), health.clone(), files.clone());
+        let tree = Self { tree, vnode, apart, health, files };
+        let any = tree.call("look for chunks", |tree| {
+            Ok(first(tree, &key::all_chunks())? || first(tree, &key::all_files())?)
+        })?;
+        tree.apart.store(any, Ordering::Release);
         tree.sweep_all()?;
         Ok(tree)
     }
@@ -76,13 +106,13 @@ impl VnodeTree {
         }
     }
 
-    /// Writes a record and its index entries; a large one takes a number from `generation`.
+    /// Writes a record and its index entries; `apart` says where, if it is too large for one piece.
     pub(super) fn put(
         &self,
         place: &StoreKey,
         record: &Record,
         change: &IndexChange,
-        generation: impl FnOnce() -> Result<u64>,
+        apart: impl FnOnce() -> Result<Apart>,
     ) -> Result<()> {
         let head = &key::head(place);
         self.add_entries(place, &change.add)?;
@@ -92,7 +122,10 @@ impl VnodeTree {
                 Ok(())
             })?;
         } else {
-            self.put_chunked(head, record, generation()?)?;
+            match apart()? {
+                Apart::Chunks(generation) => self.put_chunked(head, record, generation)?,
+                Apart::File => self.put_filed(head, record)?,
+            }
         }
         self.remove_entries(place, &change.remove)
     }
@@ -171,7 +204,30 @@ impl VnodeTree {
         Ok(())
     }
 
-    /// Puts a record without chunks, or nothing, in place of what is there.
+    /// Names the files of all records; gives what is wrong with the first of which it is not there.
+    pub(super) fn name_files(&self, stock: &mut Stock) -> Result<Option<Error>> {
+        let mut wrong = None;
+        let mut entries = self.tree.scan_prefix(key::all_files());
+        while let Some((entry, value)) = self.call("scan", |_| entries.next().transpose())? {
+            let bytes = value::parse_chunk(&entry, &value);
+            let bytes = bytes.and_then(|bytes| Some(u64::from_le_bytes(*bytes.first_chunk()?)));
+            match (key::of_file(&entry), bytes) {
+                (Some((_, number)), Some(bytes)) if stock.name(number, bytes) => {}
+                _ if wrong.is_some() => {}
+                (Some((head, number)), Some(_)) => {
+                    let lacks = format!("lacks its file {}", self.files.place(number));
+                    wrong = Some(self.corrupt(&head, &lacks));
+                }
+                _ => {
+                    let what = format!("vnode {}: the entry of a file is damaged", self.vnode);
+                    wrong = Some(Error::corrupt(what));
+                }
+            }
+        }
+        Ok(wrong)
+    }
+
+    /// Puts a record in one piece, or nothing, in place of what is there.
     fn replace(&self, head: &[u8], write: impl FnOnce(&db::Tree) -> db::Result<()>) -> Result<()> {
         let old = self.old(head)?;
         if matches!(old, Old::None) {
@@ -179,14 +235,31 @@ impl VnodeTree {
         }
         let unclean = self.begin(head)?;
         self.call("write", write)?;
-        self.finish(head, old, None, unclean)
+        self.finish(head, old, Kept::Nothing, unclean)
+    }
+
+    fn put_filed(&self, head: &[u8], record: &Record) -> Result<()> {
+        let old = self.old(head)?;
+        self.apart.store(true, Ordering::Release);
+        let unclean = self.begin(head)?;
+        let outline = self.files.write(head, record)?;
+        let number = outline.generation;
+        let entry = key::file(head, number);
+        let value = value::chunk(&entry, &record_files::bytes_of(&outline).to_le_bytes());
+        self.call("write the entry of a file", |tree| tree.insert(entry, value))?;
+        #[cfg(test)]
+        record_files::steps::reached();
+        self.call("write", |tree| tree.insert(head, value::filed(head, &outline)))?;
+        #[cfg(test)]
+        record_files::steps::reached();
+        self.finish(head, old, Kept::File(number), unclean)
     }
 
     fn put_chunked(&self, head: &[u8], record: &Record, generation: u64) -> Result<()> {
         let old = self.old(head)?;
-        self.chunks.store(true, Ordering::Release);
+        self.apart.store(true, Ordering::Release);
         let unclean = self.begin(head)?;
-        let chunked = Chunked::new(record, generation);
+        let chunked = Outline::new(record, generation);
         let pieces = chunked.split(record);
         let (made, told) = (pieces.len(), chunked.count());
         assert!(made == told as usize, "{made} chunks of which the head record says {told}");
@@ -196,35 +269,42 @@ impl VnodeTree {
             self.call("write a chunk", |tree| tree.insert(key, value))?;
         }
         self.call("write", |tree| tree.insert(head, value::chunked(head, &chunked)))?;
-        self.finish(head, old, Some(generation), unclean)
+        self.finish(head, old, Kept::Chunks(generation), unclean)
     }
 
     fn old(&self, head: &[u8]) -> Result<Old> {
-        if !self.chunks.load(Ordering::Acquire) {
+        if !self.apart.load(Ordering::Acquire) {
             return Ok(Old::None);
         }
         let Some(value) = self.call("read", |tree| tree.get(head))? else { return Ok(Old::None) };
         Ok(match value::parse(head, &value, ScanDepth::Heads) {
             Some(Stored::Whole(_)) => Old::None,
-            Some(Stored::Chunked(chunked)) => Old::Chunks(chunked),
+            Some(Stored::Chunked(outline)) => Old::Chunks(outline),
+            Some(Stored::Filed(outline)) => Old::File(outline),
             None => Old::Unknown,
         })
     }
 
-    /// Notes that the object's chunks change; true when an earlier change was not finished.
+    /// Notes that what lies apart of the object changes; true when an earlier change was not finished.
     fn begin(&self, head: &[u8]) -> Result<bool> {
         let note = key::note(head);
         Ok(self.call("write a note", |tree| tree.insert(note, &[1]))?.is_some())
     }
 
-    /// Removes the chunks that the new record does not have, and the note.
-    fn finish(&self, head: &[u8], old: Old, keep: Option<u64>, unclean: bool) -> Result<()> {
+    /// Removes the chunks that the new record does not have, or leaves their file to be removed, and
+    /// removes the note.
+    fn finish(&self, head: &[u8], old: Old, keep: Kept, unclean: bool) -> Result<()> {
         match old {
             Old::Chunks(old) if !unclean => {
                 for number in 0..old.count() {
                     let key = key::chunk(head, old.generation, number);
                     self.call("remove a chunk", |tree| tree.remove(key))?;
                 }
+            }
+            Old::File(old) if !unclean => {
+                let entry = key::file(head, old.generation);
+                self.call("remove the entry of a file", |tree| tree.remove(entry))?;
+                self.files.leave(old.generation, record_files::bytes_of(&old));
             }
             Old::None if !unclean => {}
             _ => self.sweep(head, keep)?,
@@ -233,13 +313,23 @@ impl VnodeTree {
         self.call("remove a note", |tree| tree.remove(note)).map(drop)
     }
 
-    /// Removes all chunks of an object but those of one generation.
-    fn sweep(&self, head: &[u8], keep: Option<u64>) -> Result<()> {
+    /// Removes all that lies apart of an object but what is in force.
+    fn sweep(&self, head: &[u8], keep: Kept) -> Result<()> {
         let mut chunks = self.tree.scan_prefix(key::chunks(head));
         while let Some((chunk, _)) = self.call("sweep", |_| chunks.next().transpose())? {
             let generation = key::generation_of_chunk(&chunk);
-            if generation.is_none() || generation != keep {
+            if generation.map(Kept::Chunks) != Some(keep) {
                 self.call("sweep", |tree| tree.remove(chunk))?;
+            }
+        }
+        let mut files = self.tree.scan_prefix(key::files(head));
+        while let Some((entry, value)) = self.call("sweep", |_| files.next().transpose())? {
+            let Some((_, number)) = key::of_file(&entry) else { continue };
+            if keep != Kept::File(number) {
+                let bytes = value::parse_chunk(&entry, &value);
+                let bytes = bytes.and_then(|bytes| Some(u64::from_le_bytes(*bytes.first_chunk()?)));
+                self.call("sweep", |tree| tree.remove(entry))?;
+                self.files.leave(number, bytes.unwrap_or_default());
             }
         }
         Ok(())
@@ -252,37 +342,44 @@ impl VnodeTree {
             let head = key::head_of_note(&note);
             let value = self.call("read", |tree| tree.get(&head))?;
             match value.map(|value| value::parse(&head, &value, ScanDepth::Heads)) {
-                // Damaged: its chunks are left for whoever looks at the damage.
+                // Damaged: what lies apart is left for whoever looks at the damage.
                 Some(None) => continue,
-                Some(Some(Stored::Chunked(chunked))) => {
-                    self.sweep(&head, Some(chunked.generation))?;
+                Some(Some(Stored::Chunked(outline))) => {
+                    self.sweep(&head, Kept::Chunks(outline.generation))?;
                 }
-                Some(Some(Stored::Whole(_))) | None => self.sweep(&head, None)?,
+                Some(Some(Stored::Filed(outline))) => {
+                    self.sweep(&head, Kept::File(outline.generation))?;
+                }
+                Some(Some(Stored::Whole(_))) | None => self.sweep(&head, Kept::Nothing)?,
             }
             self.call("sweep", |tree| tree.remove(note))?;
         }
         Ok(())
     }
 
-    /// Makes a record of a head record, reading its chunks where they are wanted. `None` when the
-    /// object was removed meanwhile.
+    /// Makes a record of a head record, reading its chunks or its file where they are wanted. `None`
+    /// when the object was removed meanwhile.
     fn load(&self, head: &[u8], value: db::IVec, depth: ScanDepth) -> Result<Option<Record>> {
         let mut value = value;
         for _ in 0..limits::READ_ATTEMPTS {
             let stored = value::parse(head, &value, depth);
-            let chunked = match stored.ok_or_else(|| self.corrupt(head, "is damaged"))? {
+            let (found, lacks) = match stored.ok_or_else(|| self.corrupt(head, "is damaged"))? {
                 Stored::Whole(record) => return Ok(Some(record)),
-                Stored::Chunked(chunked) => chunked,
+                Stored::Chunked(chunked) => {
+                    (self.join(head, &chunked, depth)?, "lacks a part of its body".to_owned())
+                }
+                Stored::Filed(filed) => {
+                    let place = self.files.place(filed.generation);
+                    (self.read_file(head, &filed, depth)?, format!("lacks its file {place}"))
+                }
             };
-            if let Some(record) = self.join(head, &chunked, depth)? {
-                return Ok(Some(record));
+            if found.is_some() {
+                return Ok(found);
             }
-            // Whoever replaced the record has removed its chunks.
+            // Whoever replaced the record has removed its chunks, or its file.
             match self.call("read", |tree| tree.get(head))? {
                 None => return Ok(None),
-                Some(same) if same == value => {
-                    return Err(self.corrupt(head, "lacks a part of its body"));
-                }
+                Some(same) if same == value => return Err(self.corrupt(head, &lacks)),
                 Some(newer) => value = newer,
             }
         }
@@ -290,8 +387,21 @@ impl VnodeTree {
         Err(Error::new(ErrorKind::Unavailable, message))
     }
 
+    /// Reads a record's file; `None` when there is none.
+    fn read_file(&self, head: &[u8], filed: &Outline, depth: ScanDepth) -> Result<Option<Record>> {
+        match self.files.read(head, filed, depth) {
+            Ok(Found::Record(record)) => Ok(Some(record)),
+            Ok(Found::Gone) => Ok(None),
+            Ok(Found::Damaged) => {
+                let place = self.files.place(filed.generation);
+                Err(self.corrupt(head, &format!("has a damaged file {place}")))
+            }
+            Err(error) => Err(error.context(self.place(head))),
+        }
+    }
+
     /// Reads a record's chunks; `None` when one is not there.
-    fn join(&self, head: &[u8], chunked: &Chunked, depth: ScanDepth) -> Result<Option<Record>> {
+    fn join(&self, head: &[u8], chunked: &Outline, depth: ScanDepth) -> Result<Option<Record>> {
         let mut chunks = Vec::new();
         for number in 0..chunked.count_for(depth) {
             let key = key::chunk(head, chunked.generation, number);
