@@ -61,10 +61,20 @@ impl FixedGroup {
 
     /// The same, with another way in which changes spread.
     pub fn start_with(nodes: u64, ring_size: RingSize, spread: Spread) -> Vec<Arc<FixedCluster>> {
+        Self::start_told(nodes, ring_size, spread, Some(Releases::own()))
+    }
+
+    /// The same, with the releases that all members are to tell that they know; `None`: they are of a
+    /// time when members did not tell.
+    pub fn start_told(
+        nodes: u64,
+        ring_size: RingSize,
+        spread: Spread,
+        releases: Option<Releases>,
+    ) -> Vec<Arc<FixedCluster>> {
         let mut state = ClusterState::new("fixed", ring_size);
         for id in 1..=nodes {
             let name = format!("n{id}");
-            let releases = Some(Releases::own());
             let member = Member { releases, ..Self::member(&name, NodeId(id)) };
             state.apply(&Change::Join { id: NodeId(id), member, replaces: None });
         }
@@ -191,6 +201,7 @@ impl Cluster for FixedCluster {
     }
 
     async fn propose(&self, change: Change) -> Result<Outcome> {
+        self.view().check_read(&change)?;
         match &self.group.spread {
             Spread::AtOnce => {
                 let outcome = self.group.decide(&change);

@@ -26,7 +26,10 @@ use mapring_ring::{OwnershipPlan, PreferenceList};
 use mapring_types::{BucketId, BucketProps, Error, NodeId, Result};
 use tokio::sync::watch;
 
-pub use state::{Change, ClusterState, Member, MemberStatus, Outcome};
+pub use state::{
+    Change, ClusterState, EndedJob, JobKind, JobRecord, JobResult, JobState, Member, MemberStatus,
+    Outcome, ScheduleRun,
+};
 pub use status::{Chosen, ClusterStatus, MetadataStatus};
 pub use wire::SERVICE;
 
@@ -62,6 +65,25 @@ impl View {
     /// bucket type does not exist.
     pub fn props(&self, bucket: &BucketId) -> Option<BucketProps> {
         self.state.props(bucket)
+    }
+
+    /// Whether all members read a change, so that it may be decided.
+    ///
+    /// # Errors
+    /// `Unavailable`, naming a member that does not.
+    pub fn check_read(&self, change: &Change) -> Result<()> {
+        let (since, known) = (change.since(), self.state.release());
+        if since <= known {
+            return Ok(());
+        }
+        let mut members = self.state.members.iter();
+        let older = members.find(|(_, member)| member.release() < since);
+        let older = older.map_or_else(String::new, |(id, _)| {
+            format!("; {} does not, or has not said so yet", self.state.named(*id))
+        });
+        Err(Error::unavailable(format!(
+            "jobs need every member to know release {since} of the formats{older}"
+        )))
     }
 
     /// How many replicas every object of a bucket has at least; `None` when the bucket type does not

@@ -50,6 +50,25 @@ pub const BUCKET_TYPES: usize = 1_000;
 /// See [`BUCKETS`].
 pub const MEMBERS: usize = 1_000;
 
+/// Most unfinished jobs and pipelines: the metadata is held in memory and copied with every change. What
+/// would be more is refused, and can be asked for again. All nodes must agree on it and the next ones.
+pub const JOBS: usize = 10_000;
+
+/// Most schedules: the clock looks at all of them.
+pub const SCHEDULES: usize = 1_000;
+
+/// Jobs that are remembered after their end: a decision to start one arrives again within [`PROPOSE`] or
+/// never, and no cluster ends more jobs in that time, since each is several decisions on disks.
+pub const ENDED_JOBS: usize = 2_000;
+
+/// The longest id of a job and name of a schedule, in bytes: they are keys of objects and parts of
+/// paths.
+pub const JOB_ID_BYTES: usize = 256;
+
+/// The longest message with which a job is aborted, in bytes: a few sentences. It is kept in memory by
+/// all nodes.
+pub const ABORT_BYTES: usize = 1_024;
+
 /// How long the leader considers a node that asks to join, a look after the holder of its name
 /// included. Then it is told to come again.
 pub const ADMIT: Duration = Duration::from_secs(8);

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use mapring_net::{Call, ServiceId, calls};
-use mapring_types::versioned::Nothing;
 use mapring_types::{Error, NodeId, Release, Releases, Result, Versioned};
 use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, VoteRequest, VoteResponse,
@@ -66,21 +65,9 @@ pub(crate) struct Forget(pub(crate) NodeId);
 /// What begins every message.
 struct Message;
 
-impl Versioned for Message {
-    const WHAT: &'static str = "a cluster message";
-    /// Since version 2 raft's messages tell what nodes remember of each other. All nodes of a cluster
-    /// must know it: one that does not tell could have forgotten what the others rely on.
-    const VERSION: u8 = 2;
-    type Previous = Nothing;
-
-    fn read(_: &[u8]) -> Result<Self> {
-        Ok(Self)
-    }
-
-    fn migrate(previous: Nothing) -> Result<Self> {
-        match previous {}
-    }
-}
+// Since version 2 raft's messages tell what nodes remember of each other. All nodes of a cluster must know
+// it: one that does not tell could have forgotten what the others rely on.
+mapring_types::first_version!(Message, 2, "a cluster message", Message);
 
 /// A node asks to be a member, or tells its present addresses.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -315,16 +315,15 @@ impl Transport for SimulatedTransport {
         let exchange = self.exchange(to, method)?;
         let target = exchange.target;
         let opening = exchange.clone();
-        let asked = Errand::send(exchange.clone(), async move {
+        let asked = Errand::send(exchange, async move {
             opening.travel(Leg::Open, &body).await?;
             let (services, gate) = opening.network.services(target)?;
             let service = services.get(method.service)?;
             let frames = gate.run(service.open(opening.me, method.operation, body.clone())).await?;
-            Ok((frames, gate))
+            // Here, so that it ends with who has asked also where that one never takes it.
+            Ok(pumped(opening, frames, gate))
         });
-        let opened = tokio::time::timeout(timeout, asked.done()).await;
-        let (frames, gate) = opened.unwrap_or_else(|_| Err(late(target)))?;
-        Ok(pumped(exchange, frames, gate))
+        tokio::time::timeout(timeout, asked.done()).await.unwrap_or_else(|_| Err(late(target)))
     }
 
     fn releases(&self, node: NodeId) -> Option<Releases> {
@@ -397,7 +396,10 @@ fn pumped(exchange: Exchange, mut frames: FrameStream, gate: Arc<Gate>) -> Frame
             let _ = sender.send(None).await;
             Ok(())
         };
-        if let Err(error) = exchange.unless_gone(moving).await {
+        let moved = exchange.unless_gone(moving).await;
+        // Who is gone may never read how it ended, and keeps no producer by that.
+        drop(frames);
+        if let Err(error) = moved {
             let _ = sender.send(Some(Err(error))).await;
         }
     });
@@ -514,6 +516,40 @@ mod tests {
             let produced = probe.0.load(Ordering::SeqCst);
             assert!(produced <= taken + limits::LOCAL_FRAMES + 1, "{produced} of {taken}");
         }
+    }
+
+    #[tokio::test]
+    async fn who_crashes_keeps_no_producer_of_what_it_has_not_read() {
+        let (network, probe) = network();
+        let unread = open(&network.transport(NodeId(1))).await;
+        while probe.0.load(Ordering::SeqCst) <= limits::LOCAL_FRAMES {
+            tokio::task::yield_now().await;
+        }
+        network.crash(NodeId(1));
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(Arc::strong_count(&probe.0), 1, "the stream is still produced");
+        drop(unread);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_crashes_standing_still_keeps_no_producer_of_what_it_has_opened() {
+        let (network, probe) = network();
+        network.set_weather(Box::new(|_, _| Fate::Deliver(Duration::from_millis(5))));
+        let (gate, one) = (Gate::new(), network.transport(NodeId(1)));
+        let closed = gate.clone();
+        let opening = tokio::spawn(async move { gate.run(open(&one)).await });
+        let soon = || tokio::time::sleep(Duration::from_millis(2));
+        soon().await;
+        closed.close();
+        while probe.0.load(Ordering::SeqCst) == 0 {
+            soon().await;
+        }
+        assert!(!opening.is_finished() && Arc::strong_count(&probe.0) > 1);
+        network.crash(NodeId(1));
+        soon().await;
+        assert_eq!(Arc::strong_count(&probe.0), 1, "the stream is still produced");
     }
 
     #[tokio::test(start_paused = true)]

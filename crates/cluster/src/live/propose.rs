@@ -18,6 +18,7 @@ impl LiveCluster {
     /// Has a change decided and applied here. It may be decided twice, which is the same as once
     /// and late: every change only sets something.
     pub(super) async fn decide(&self, change: Change) -> Result<Outcome> {
+        self.hub.view().check_read(&change)?;
         let deadline = Instant::now() + self.tuning.propose;
         let decided = timeout_at(deadline, self.decide_until(&change, deadline)).await;
         let result = decided.unwrap_or_else(|_| {

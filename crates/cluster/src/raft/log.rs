@@ -12,7 +12,6 @@ use std::ops::RangeBounds;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use mapring_types::versioned::Nothing;
 use mapring_types::{Error, Result, Versioned};
 use openraft::storage::{LogFlushed, RaftLogStorage};
 use openraft::{AnyError, LogState, OptionalSend, RaftLogReader};
@@ -36,19 +35,7 @@ const RECORD_HEADER: usize = 8;
 /// The log's file as a whole: records follow the version, see [`decode`].
 struct LogFile;
 
-impl Versioned for LogFile {
-    const WHAT: &'static str = "the log of the metadata";
-    const VERSION: u8 = 1;
-    type Previous = Nothing;
-
-    fn read(_: &[u8]) -> Result<Self> {
-        Ok(Self)
-    }
-
-    fn migrate(previous: Nothing) -> Result<Self> {
-        match previous {}
-    }
-}
+mapring_types::first_version!(LogFile, 1, "the log of the metadata", LogFile);
 
 /// One record of the log file.
 #[derive(Debug, Serialize, Deserialize)]

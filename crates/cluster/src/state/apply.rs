@@ -3,6 +3,8 @@
 use mapring_types::{Error, Result};
 
 use super::change::{Change, Outcome};
+use super::job::{JobRecord, JobState};
+use super::jobs::JobsEssence;
 use super::member::MemberStatus;
 use super::metadata::ClusterState;
 use crate::limits;
@@ -14,12 +16,12 @@ impl ClusterState {
     /// When the state is not sound afterwards: a defect of a change, which no other node would survive
     /// either.
     pub fn apply(&mut self, change: &Change) -> Outcome {
-        let before = Essence::of(self);
+        let before = Essence::of(self, change);
         let outcome = match self.try_apply(change) {
             Ok(()) => Outcome::Applied,
             Err(refusal) => Outcome::Refused(refusal.to_string()),
         };
-        before.check_successor(&Essence::of(self), &outcome);
+        before.check_successor(&Essence::of(self, change), &outcome);
         let sound = self.check_sound();
         assert!(sound.is_ok(), "the metadata are not sound after {change:?}: {sound:?}");
         outcome
@@ -50,6 +52,21 @@ impl ClusterState {
                 Ok(())
             }
             Change::SetBucketType { name, changes } => self.set_bucket_type(name, changes),
+            Change::StartJob { id, kind, owner, digest, now_ms, run, after_epoch } => {
+                let (kind, owner, digest, since_ms) = (*kind, *owner, *digest, *now_ms);
+                let state = JobState::Active;
+                let new = JobRecord { kind, owner, epoch: 1, digest, since_ms, state };
+                self.start_job(id, &new, run.as_ref(), *after_epoch)
+            }
+            Change::SkipRun { run } => self.skip_run(run),
+            Change::ForgetRuns { schedule } => {
+                self.schedule_runs.remove(schedule);
+                Ok(())
+            }
+            Change::TakeJob { id, epoch, owner } => self.take_job(id, *epoch, *owner),
+            Change::AbortJob { id, message } => self.abort_job(id, message),
+            Change::DecideJob { id, epoch, result } => self.decide_job(id, *epoch, *result),
+            Change::ForgetJob { id, epoch } => self.forget_job(id, *epoch),
         }
     }
 
@@ -80,7 +97,7 @@ impl ClusterState {
         if self.members.len() > limits::MEMBERS {
             return unsound(format!("there are {} members", self.members.len()));
         }
-        Ok(())
+        self.check_jobs()
     }
 }
 
@@ -92,16 +109,18 @@ struct Essence {
     plan: u64,
     members: usize,
     losses: u64,
+    jobs: JobsEssence,
 }
 
 impl Essence {
-    fn of(state: &ClusterState) -> Self {
+    fn of(state: &ClusterState, change: &Change) -> Self {
         Self {
             id: state.id,
             sealed: state.sealed,
             plan: state.plan.version(),
             members: state.members.len(),
             losses: state.members.values().fold(0, |sum, member| sum.saturating_add(member.losses)),
+            jobs: JobsEssence::of(state, change.job(), change.schedule()),
         }
     }
 
@@ -116,5 +135,6 @@ impl Essence {
             "plans follow each other"
         );
         assert!(self.members.abs_diff(next.members) <= 1, "members come and go one by one");
+        self.jobs.check_successor(&next.jobs);
     }
 }

@@ -1,12 +1,13 @@
 //! The metadata of a cluster, and what is read of it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use mapring_ring::{OwnershipPlan, RingSize};
 use mapring_types::props::PropChanges;
 use mapring_types::{BucketId, Error, NodeId, Result};
 use serde::{Deserialize, Serialize};
 
+use super::job::{EndedJob, JobRecord};
 use super::member::Member;
 
 /// The metadata of a cluster.
@@ -38,6 +39,19 @@ pub struct ClusterState {
     /// The last run of each member that was found to have begun with an older state of its data.
     #[serde(default)]
     pub went_back: BTreeMap<NodeId, u64>,
+    /// The jobs and pipelines that are unfinished, by their ids.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub jobs: BTreeMap<String, JobRecord>,
+    /// How often jobs were taken over: who knows of fewer does not know yet whose they are.
+    #[serde(default, skip_serializing_if = "is_none_yet")]
+    pub job_takes: u64,
+    /// The jobs that were finished last, in that order.
+    #[serde(default, skip_serializing_if = "VecDeque::is_empty")]
+    pub ended_jobs: VecDeque<EndedJob>,
+    /// The planned time of the last run of each schedule that was started or skipped, in milliseconds
+    /// since 1970.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub schedule_runs: BTreeMap<String, u64>,
 }
 
 impl ClusterState {
@@ -54,6 +68,10 @@ impl ClusterState {
             least_n_vals: BTreeMap::new(),
             least_type_n_vals: BTreeMap::new(),
             went_back: BTreeMap::new(),
+            jobs: BTreeMap::new(),
+            job_takes: 0,
+            ended_jobs: VecDeque::new(),
+            schedule_runs: BTreeMap::new(),
         }
     }
 
@@ -75,6 +93,12 @@ impl ClusterState {
     pub fn holder(&self, name: &str) -> Option<NodeId> {
         self.members.iter().find(|(_, member)| member.name == name).map(|(id, _)| *id)
     }
+}
+
+/// What former releases do not know is not written before there is any of it.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_none_yet(count: &u64) -> bool {
+    *count == 0
 }
 
 /// Refuses a new entry where there are enough.

@@ -4,6 +4,10 @@
 
 mod apply;
 mod change;
+mod job;
+mod jobs;
+#[cfg(test)]
+mod jobs_tests;
 mod member;
 mod membership;
 mod metadata;
@@ -12,5 +16,6 @@ mod properties;
 mod tests;
 
 pub use change::{Change, Outcome};
+pub use job::{EndedJob, JobKind, JobRecord, JobResult, JobState, ScheduleRun};
 pub use member::{Member, MemberStatus};
 pub use metadata::ClusterState;

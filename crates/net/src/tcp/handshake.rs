@@ -399,7 +399,7 @@ mod tests {
             (
                 change(later),
                 forbidden,
-                "the releases 1 to 3 of the formats are known here, not 8 to 9",
+                "the releases 1 to 4 of the formats are known here, not 8 to 9",
             ),
             (change(|i| i.secret = b"sesame".to_vec()), forbidden, "the shared secret differs"),
             (change(|i| i.secret = Vec::new()), forbidden, "the shared secret differs"),

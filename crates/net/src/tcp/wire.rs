@@ -3,8 +3,7 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 use mapring_types::error::WireError;
-use mapring_types::versioned::{self, Nothing};
-use mapring_types::{Error, Result, Versioned};
+use mapring_types::{Error, Result, Versioned, versioned};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
@@ -32,19 +31,7 @@ pub(super) enum Header {
     Pong,
 }
 
-impl Versioned for Header {
-    const WHAT: &'static str = "a frame";
-    const VERSION: u8 = 1;
-    type Previous = Nothing;
-
-    fn read(body: &[u8]) -> Result<Self> {
-        versioned::from_postcard(body)
-    }
-
-    fn migrate(previous: Nothing) -> Result<Self> {
-        match previous {}
-    }
-}
+mapring_types::first_version!(Header, 1, "a frame");
 
 /// A frame on its way out: its encoded head, and its body untouched.
 #[derive(Debug)]

@@ -4,10 +4,18 @@ use mapring_types::{ErrorKind, Release, Releases};
 
 use super::*;
 use crate::wire::Verdict;
+use crate::{JobKind, ScheduleRun};
 
 /// What each of the nodes 1 to 3 is known to read, as `cluster` has it.
 fn told(cluster: &Arc<LiveCluster>) -> Vec<Option<Releases>> {
     cluster.view().state.members.values().map(|member| member.releases).collect()
+}
+
+fn start_job() -> Change {
+    let (kind, owner) = (JobKind::Job, NodeId(1));
+    let run = Some(ScheduleRun { schedule: "s".to_owned(), planned_ms: 5 });
+    let (id, after_epoch) = ("a".to_owned(), Some(0));
+    Change::StartJob { id, kind, owner, digest: 1, now_ms: 1, run, after_epoch }
 }
 
 #[tokio::test]
@@ -36,12 +44,18 @@ async fn what_the_oldest_member_reads_is_written() {
             assert_eq!(verdict, Verdict::Accepted);
             assert_eq!(told(node), [None; 3]);
             assert_eq!(node.view().state.release(), Release::FIRST);
+            let error = node.propose(start_job()).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Unavailable);
+            let words = "jobs need every member to know release 4 of the formats; n1 (";
+            assert!(error.message().starts_with(words), "{error}");
         }
     }
     for node in &nodes {
         until("all is told", || told(node) == [Some(Releases::own()); 3]).await;
         assert_eq!(node.view().state.release(), Release::current());
         assert!(node.guard.status().differs.is_empty());
+        assert_eq!(node.propose(start_job()).await.unwrap(), Outcome::Applied);
+        assert_eq!(node.view().state.jobs.len(), 1);
     }
 
     // Who does not read what is written by now is not let in, neither back nor anew.
