@@ -6,9 +6,7 @@
 //! never again, so there is nothing to resolve. With each lies whose body it is part of.
 
 use bytes::Bytes;
-use mapring_types::{
-    Blocks, BucketId, BucketProps, Error, ErrorKind, Metadata, ObjectId, Result, UploadId,
-};
+use mapring_types::{Blocks, BucketId, BucketProps, Metadata, ObjectId, UploadId};
 
 /// The bucket type of blocks, and of nothing else.
 pub(crate) const BLOCK_TYPE: &[u8] = b"\xffblocks";
@@ -30,19 +28,9 @@ pub(crate) fn is_block(id: &ObjectId) -> bool {
     is_reserved(&id.bucket)
 }
 
-fn is_reserved(bucket: &BucketId) -> bool {
+/// Whether a bucket is one of blocks.
+pub(crate) fn is_reserved(bucket: &BucketId) -> bool {
     bucket.bucket_type == BLOCK_TYPE
-}
-
-/// Refuses what a client asks of a bucket that only this program uses.
-///
-/// # Errors
-/// `NotFound`, as for any unknown bucket type.
-pub(crate) fn refuse(bucket: &BucketId) -> Result<()> {
-    if is_reserved(bucket) {
-        return Err(Error::new(ErrorKind::NotFound, "unknown bucket type"));
-    }
-    Ok(())
 }
 
 /// The properties of a bucket of blocks; `None` of any other.
@@ -88,10 +76,10 @@ mod tests {
         let name = id(&blocks, 2);
         assert_eq!(owner(&name, &metadata(&owner_id)), Some((upload, owner_id.clone())));
         assert_eq!(props(&name.bucket).unwrap().n_val, 5);
-        assert!(id(&blocks, 1) < name && is_block(&name) && refuse(&name.bucket).is_err());
+        assert!(id(&blocks, 1) < name && is_block(&name) && is_reserved(&name.bucket));
         assert_eq!(owner(&owner_id, &metadata(&owner_id)), None);
         assert_eq!(owner(&name, &Metadata::default()), None);
-        assert!(!is_block(&owner_id) && refuse(&owner_id.bucket).is_ok());
+        assert!(!is_block(&owner_id) && !is_reserved(&owner_id.bucket));
     }
 
     #[test]

@@ -104,6 +104,11 @@ impl Body {
         self.1.as_ref().map_or(self.0.len() as u64, |inner| inner.blocks.bytes)
     }
 
+    /// Whether they lie in blocks, which are read one by one.
+    pub fn is_in_blocks(&self) -> bool {
+        self.1.is_some()
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -13,7 +13,6 @@ use mapring_ring::{Coverage, Partition, PreferenceList};
 use mapring_types::{BucketId, NodeId, Object, ObjectId, Record, Result, Sibling, VersionVector};
 use tokio::time::Instant;
 
-use crate::blocks;
 use crate::body::{BlockSource, Body, OpenObject};
 use crate::executor;
 use crate::limits;
@@ -28,10 +27,12 @@ use crate::repair::watch::{self, RepairWorker};
 use crate::request::collect::CollectWorker;
 use crate::request::download::BlockReader;
 use crate::request::options::{DeleteOptions, GetOptions, ObjectPart, PutOptions};
+use crate::request::own::ReservedObjects;
 use crate::request::reap::ReapWorker;
 use crate::request::requests::{Backlog, Requests};
 use crate::request::upload::Upload;
 use crate::request::{delete, get, other_primaries, put};
+use crate::reserved;
 use crate::scan::coverage::coverage;
 use crate::scan::fold::{FoldRequest, Page};
 use crate::scan::list;
@@ -181,7 +182,7 @@ impl Kv {
     /// `Unavailable` once the store is being shut down; `NotFound` for what is no client's.
     fn admit(&self, id: &ObjectId) -> Result<()> {
         self.requests.node.running()?;
-        blocks::refuse(&id.bucket)
+        reserved::refuse(&id.bucket)
     }
 
     /// The preference list of an object as this node sees it now.
@@ -254,6 +255,11 @@ impl Kv {
         Body::new(sibling, &self.blocks)
     }
 
+    /// What the program keeps for itself of jobs.
+    pub fn reserved(&self) -> ReservedObjects {
+        ReservedObjects::new(self.requests.clone())
+    }
+
     /// How large bodies may be.
     pub fn body_sizes(&self) -> BodySizes {
         self.requests.node.parts.config.bodies
@@ -266,7 +272,7 @@ impl Kv {
     /// while a member runs a release that knows no such bodies.
     pub fn upload(&self, id: &ObjectId, options: &PutOptions) -> Result<Upload> {
         self.requests.node.running()?;
-        blocks::refuse(&id.bucket)?;
+        reserved::refuse(&id.bucket)?;
         Upload::begin(&self.requests, id, options)
     }
 

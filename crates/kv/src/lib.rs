@@ -3,9 +3,9 @@
 //! Bottom-up, and no file uses one of a later part:
 //!
 //! 1. [`limits`], `stats`, `sizes`, [`executor`], `parts`, `resolution`, `write`, `body`, `blocks`,
-//!    `view`: bounds, figures, where blocking work runs, settings, what becomes of concurrent values, a
-//!    write on its way, the bytes of a value and where they lie if they are many, what follows from a
-//!    view of the cluster;
+//!    `reserved`, `view`: bounds, figures, where blocking work runs, settings, what becomes of
+//!    concurrent values, a write on its way, the bytes of a value and where they lie if they are many,
+//!    names that no client has, what follows from a view of the cluster;
 //! 2. `storage`: what lies on this node;
 //! 3. `peer`: the other members, and asking them;
 //! 4. `staleness`: which replicas lack writes, and what brings these there;
@@ -25,6 +25,7 @@ mod parts;
 mod peer;
 mod repair;
 mod request;
+mod reserved;
 mod resolution;
 mod scan;
 mod service;
@@ -41,6 +42,7 @@ pub use kv::Kv;
 pub use parts::{KvConfig, KvParts};
 pub use peer::wire::SERVICE;
 pub use request::options::{DeleteOptions, GetOptions, ObjectPart, PutOptions};
+pub use request::own::ReservedObjects;
 pub use request::requests::Backlog;
 pub use request::upload::Upload;
 pub use scan::fold::{Cursor, FoldRequest, Item, KeyTest, Page, Refine, Selection};

@@ -9,8 +9,8 @@ use mapring_types::{BucketId, BucketProps, Error, ErrorKind, NodeId, ObjectId, R
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use crate::blocks;
 use crate::limits;
+use crate::reserved;
 use crate::resolution::Resolution;
 
 /// The properties of a bucket.
@@ -26,7 +26,7 @@ pub(crate) fn props(view: &View, bucket: &BucketId) -> Result<BucketProps> {
 
 /// As [`props`]; `None` for an unknown bucket type.
 pub(crate) fn known_props(view: &View, bucket: &BucketId) -> Option<BucketProps> {
-    blocks::props(bucket).or_else(|| view.props(bucket))
+    reserved::props(bucket).or_else(|| view.props(bucket))
 }
 
 /// How concurrent values of a bucket's objects are resolved.

@@ -11,8 +11,9 @@ use std::ops::ControlFlow;
 
 use bytes::Bytes;
 use mapring_engine::{Engine, IndexChange, LossKind, ScanDepth, ScanRange, StoreKey};
-use mapring_types::versioned::{self, Nothing};
-use mapring_types::{BucketId, Entropy, Error, NodeId, ObjectId, Record, Result, Versioned};
+use mapring_types::{
+    BucketId, Entropy, Error, NodeId, ObjectId, Record, Result, Versioned, versioned,
+};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
@@ -72,19 +73,7 @@ const STORE: &str = "kv-store";
 /// The engine's meta value with the position at the first start that not all others have answered for.
 const UNPROVEN: &str = "kv-unproven";
 
-impl Versioned for Extent {
-    const WHAT: &'static str = "an extent";
-    const VERSION: u8 = 1;
-    type Previous = Nothing;
-
-    fn read(body: &[u8]) -> Result<Self> {
-        versioned::from_postcard(body)
-    }
-
-    fn migrate(previous: Nothing) -> Result<Self> {
-        match previous {}
-    }
-}
+mapring_types::first_version!(Extent, 1, "an extent");
 
 impl Extents {
     /// Reads what is remembered. Blocks.

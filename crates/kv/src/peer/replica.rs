@@ -43,6 +43,26 @@ impl Peers {
         self.ask(entry.node, class, &request, patience).await.flat()
     }
 
+    /// Has a replica let go of the values that a verdict does not name.
+    ///
+    /// # Errors
+    /// `Precondition` where the replica does not know those that it names, and as [`Peers::merge_at`].
+    pub(crate) async fn judge_at(
+        &self,
+        entry: PreferenceEntry,
+        id: ObjectId,
+        verdict: Piece,
+        patience: Duration,
+    ) -> Result<()> {
+        if entry.node == self.node.me {
+            let judged = self.node.vnodes.merge_piece(entry.vnode, id, verdict, None);
+            return within(patience, judged).await;
+        }
+        let piece = wire::Piece::encode(&verdict, self.node.vnodes.release());
+        let request = wire::MergePiece { replica: replica(entry), id, piece, mark: None };
+        self.ask(entry.node, Class::Background, &request, patience).await.flat()
+    }
+
     /// Removes a tombstone from a replica if its clock is the given one.
     pub(crate) async fn remove_at(
         &self,

@@ -12,6 +12,11 @@
 //!
 //! This is found twice, as long apart as a body may be read for after it was replaced. Each node removes
 //! its own replicas, so nothing has to be agreed on. Whatever cannot be asked keeps everything.
+//!
+//! Two kinds of values would name an upload for ever and are never read: what a replica has that missed a
+//! later write, and, where the last write wins, what was written at the same time as the winner. Whoever
+//! finds that only such values name an upload brings the replicas together, and rids them of the losers:
+//! else they came to light, without their blocks, when siblings were allowed later on.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
@@ -23,14 +28,16 @@ use futures::future::join_all;
 use mapring_background::{Context, Next, Worker};
 use mapring_engine::{ScanDepth, ScanRange};
 use mapring_net::Class;
-use mapring_ring::Partition;
-use mapring_types::{BucketId, ObjectId, Record, Result, UploadId, VersionVector};
+use mapring_ring::{Partition, PreferenceEntry};
+use mapring_types::{BucketId, Object, ObjectId, Record, Result, Sibling, UploadId, VersionVector};
 use tokio::time::{Instant, sleep};
 
 use crate::blocks::{self, BLOCK_TYPE};
 use crate::limits;
-use crate::request::reap;
+use crate::request::options::GetOptions;
 use crate::request::requests::Requests;
+use crate::request::{get, reap};
+use crate::resolution::Resolution;
 use crate::storage::objects::Core;
 use crate::view;
 
@@ -51,6 +58,9 @@ struct Block {
     /// In microseconds.
     written_at: u64,
 }
+
+/// Blocks of a vnode, and where in it to go on: a home partition, and an object of it.
+type Page = (Vec<Block>, Option<(Partition, Option<ObjectId>)>);
 
 /// What a round has found.
 #[derive(Default)]
@@ -83,13 +93,8 @@ impl Worker for CollectWorker {
         let Some(requests) = self.requests.upgrade() else { return Ok(Next::End) };
         let mut round = Round::default();
         let view = requests.node.view();
-        let longest = u32::from(view::n_vals(&view).last().copied().unwrap_or(0));
-        let me = requests.node.me;
-        let slices = view.plan().owned_by(me).flat_map(|vnode| {
-            view.plan().homes(vnode, longest).map(move |(home, _)| (vnode, home))
-        });
-        for (vnode, home) in slices.collect::<Vec<_>>() {
-            self.slice(&requests, context, &mut round, (vnode, home)).await?;
+        for vnode in view.plan().owned_by(requests.node.me) {
+            self.vnode(&requests, context, &mut round, vnode).await?;
             if context.is_stopping() {
                 return Ok(Next::Wait);
             }
@@ -112,28 +117,28 @@ impl Worker for CollectWorker {
 }
 
 impl CollectWorker {
-    /// Looks through the blocks of one home partition in one vnode.
-    async fn slice(
+    /// Looks through the blocks of a vnode, in every home partition: also those that lie here because
+    /// their bucket had more replicas once.
+    async fn vnode(
         &mut self,
         requests: &Arc<Requests>,
         context: &Context,
         round: &mut Round,
-        (vnode, home): (Partition, Partition),
+        vnode: Partition,
     ) -> Result<()> {
-        let mut after = None;
-        loop {
+        let mut from = Some((Partition(0), None));
+        while let Some(at) = from.take() {
             let began = Instant::now();
-            let from = after.take();
-            let page = requests.node.vnodes.run(move |core| page(core, vnode, home, from)).await?;
-            let next = page.last().filter(|_| page.len() >= limits::COLLECT_PAGE);
-            after = next.map(|block| block.id.clone());
-            round.blocks += page.len() as u64;
-            self.look(requests, round, vnode, page).await?;
-            if after.is_none() {
-                return Ok(());
+            let (blocks, next) =
+                requests.node.vnodes.run(move |core| page(core, vnode, at)).await?;
+            from = next;
+            round.blocks += blocks.len() as u64;
+            self.look(requests, round, vnode, blocks).await?;
+            if from.is_some() {
+                context.rest(began.elapsed()).await;
             }
-            context.rest(began.elapsed()).await;
         }
+        Ok(())
     }
 
     /// Looks at blocks of a vnode: removes those that may go.
@@ -199,14 +204,19 @@ impl CollectWorker {
 
 /// Whether a value of the object that a block was written for names its upload, or may come to;
 /// `None` where that is not known.
-async fn is_named(requests: &Requests, held: &BTreeSet<Partition>, block: &Block) -> Option<bool> {
+async fn is_named(
+    requests: &Arc<Requests>,
+    held: &BTreeSet<Partition>,
+    block: &Block,
+) -> Option<bool> {
     let view = requests.node.view();
     if !view.state.members.keys().all(|&node| view.is_up(node)) {
         return None;
     }
-    let n_val = view::known_props(&view, &block.owner.bucket)?.n_val;
-    let primaries = view.preference_list(&block.owner.bucket, &block.owner.key, n_val).primaries;
-    let is_up = |entry: &mapring_ring::PreferenceEntry| view.is_up(entry.node);
+    let props = view::known_props(&view, &block.owner.bucket)?;
+    let list = view.preference_list(&block.owner.bucket, &block.owner.key, props.n_val);
+    let primaries = list.primaries;
+    let is_up = |entry: &PreferenceEntry| view.is_up(entry.node);
     if !primaries.iter().all(is_up) || primaries.iter().any(|one| held.contains(&one.vnode)) {
         return None;
     }
@@ -214,42 +224,86 @@ async fn is_named(requests: &Requests, held: &BTreeSet<Partition>, block: &Block
         let (class, patience) = (Class::Background, limits::REPLICA_PATIENCE);
         requests.read_slim_at(entry, block.owner.clone(), None, class, patience)
     });
+    let mut replicas = Vec::new();
     for read in join_all(reads).await {
-        let Some(slim) = read.ok()? else { continue };
-        let object = Record::decode_without_bodies(&slim.record.head).ok()?;
-        let uploads = object.siblings.iter().filter_map(|sibling| sibling.metadata.blocks.as_ref());
-        if uploads.into_iter().any(|blocks| blocks.upload == block.upload) {
-            return Some(true);
-        }
+        let object = read.ok()?.map(|slim| Record::decode_without_bodies(&slim.record.head));
+        replicas.push(object.transpose().ok()?.unwrap_or_default());
     }
-    Some(false)
+    let names = |value: &Sibling| {
+        value.metadata.blocks.as_ref().is_some_and(|blocks| blocks.upload == block.upload)
+    };
+    if !replicas.iter().any(|replica| replica.siblings.iter().any(names)) {
+        return Some(false);
+    }
+    let resolution = Resolution::of(&props);
+    if let Err(error) =
+        bring_together(requests, &block.owner, resolution, &primaries, replicas).await
+    {
+        tracing::debug!(id = %block.owner, %error, "values that nobody reads are removed later");
+    }
+    // What it came to is seen when it is looked at again.
+    Some(true)
 }
 
-/// The next blocks of a home partition in a vnode. Blocks the thread.
+/// Has all replicas of an object hold the same, and none of them a value that its readers never see.
+/// They are given without their bytes, in the order of the primaries.
+async fn bring_together(
+    requests: &Arc<Requests>,
+    id: &ObjectId,
+    resolution: Resolution,
+    primaries: &[PreferenceEntry],
+    replicas: Vec<Object>,
+) -> Result<()> {
+    let mut all = Object::default();
+    replicas.iter().for_each(|replica| all.merge(replica));
+    if replicas.iter().any(|replica| replica.clock != all.clock) {
+        // The read repairs what differs.
+        return get::get(requests, id, &GetOptions::default()).await.map(drop);
+    }
+    let mut seen = all.clone();
+    resolution.resolve(&mut seen);
+    if seen.siblings.len() == all.siblings.len() {
+        return Ok(());
+    }
+    let verdict = seen.verdict();
+    let told = primaries.iter().map(|&entry| {
+        let (id, verdict) = (id.clone(), verdict.clone());
+        requests.peers.judge_at(entry, id, verdict, limits::REPLICA_PATIENCE)
+    });
+    join_all(told).await.into_iter().collect()
+}
+
+/// The next blocks of a vnode. Blocks the thread.
 fn page(
     core: &Core,
     vnode: Partition,
-    home: Partition,
-    after: Option<ObjectId>,
-) -> Result<Vec<Block>> {
-    let first = || ObjectId::new(BucketId::typed(BLOCK_TYPE, ""), "");
-    let range = ScanRange::home(home.0).after(Some(after.unwrap_or_else(first)));
+    (first, mut after): (Partition, Option<ObjectId>),
+) -> Result<Page> {
     let (mut found, mut failure) = (Vec::new(), None);
-    core.engine.scan(vnode.0, &range, ScanDepth::Heads, &mut |place, record| {
-        if !blocks::is_block(&place.id) {
-            return ControlFlow::Break(());
-        }
-        match read(place.id, &record) {
-            Ok(block) => found.extend(block),
-            Err(error) => {
-                failure = Some(error);
+    for home in core.ring_size.partitions().filter(|home| *home >= first) {
+        let begin = || ObjectId::new(BucketId::typed(BLOCK_TYPE, ""), "");
+        let range = ScanRange::home(home.0).after(Some(after.take().unwrap_or_else(begin)));
+        let mut last = None;
+        core.engine.scan(vnode.0, &range, ScanDepth::Heads, &mut |place, record| {
+            if !blocks::is_block(&place.id) {
                 return ControlFlow::Break(());
             }
+            last = Some(place.id.clone());
+            match read(place.id, &record) {
+                Ok(block) => found.extend(block),
+                Err(error) => failure = Some(error),
+            }
+            let full = found.len() >= limits::COLLECT_PAGE || failure.is_some();
+            if full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        if let Some(failure) = failure {
+            return Err(failure);
         }
-        let full = found.len() >= limits::COLLECT_PAGE;
-        if full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    })?;
-    failure.map_or(Ok(found), Err)
+        if found.len() >= limits::COLLECT_PAGE {
+            return Ok((found, Some((home, last))));
+        }
+    }
+    Ok((found, None))
 }
 
 /// A block by its head; `None` of what does not say whose it is.

@@ -5,7 +5,8 @@
 //! with `sole`, who decides near a bound. `absence` knows whether what was not found does not exist,
 //! from what is known `around`; `other_primaries` looks for what a replica lacks; `reap` removes the
 //! deleted objects that `reaper` has noted. Large bodies are written by `upload`, read by `download`, and
-//! `collect` removes what of them no object names. `requests` is what all of them stand on.
+//! `collect` removes what of them no object names. `own` is for what the program keeps for itself.
+//! `requests` is what all of them stand on.
 
 pub(crate) mod absence;
 pub(crate) mod around;
@@ -16,6 +17,7 @@ pub(crate) mod download;
 pub(crate) mod get;
 pub(crate) mod options;
 pub(crate) mod other_primaries;
+pub(crate) mod own;
 pub(crate) mod pending;
 pub(crate) mod pieces;
 pub(crate) mod put;

@@ -10,8 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use mapring_engine::Engine;
 use mapring_net::calls;
 use mapring_ring::Partition;
-use mapring_types::versioned::{self, Nothing};
-use mapring_types::{NodeId, Result, Versioned};
+use mapring_types::{NodeId, Result, Versioned, versioned};
 use parking_lot::{Mutex, MutexGuard};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
@@ -52,19 +51,7 @@ pub(crate) struct StatusV2 {
     held: Vec<Partition>,
 }
 
-impl Versioned for StatusV2 {
-    const WHAT: &'static str = "a replication status";
-    const VERSION: u8 = 2;
-    type Previous = Nothing;
-
-    fn read(body: &[u8]) -> Result<Self> {
-        versioned::from_postcard(body)
-    }
-
-    fn migrate(previous: Nothing) -> Result<Self> {
-        match previous {}
-    }
-}
+mapring_types::first_version!(StatusV2, 2, "a replication status");
 
 impl Versioned for ReplicationStatus {
     const WHAT: &'static str = "a replication status";

@@ -63,19 +63,7 @@ pub(crate) struct Stored {
     pub(crate) seal: Option<u64>,
 }
 
-impl Versioned for Stored {
-    const WHAT: &'static str = "an actor";
-    const VERSION: u8 = 1;
-    type Previous = Nothing;
-
-    fn read(body: &[u8]) -> Result<Self> {
-        versioned::from_postcard(body)
-    }
-
-    fn migrate(previous: Nothing) -> Result<Self> {
-        match previous {}
-    }
-}
+mapring_types::first_version!(Stored, 1, "an actor");
 
 /// The record inside the data.
 #[derive(PartialEq, Eq)]

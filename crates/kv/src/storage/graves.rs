@@ -13,8 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use mapring_engine::{Engine, IndexChange, ScanDepth, ScanRange, StoreKey};
 use mapring_ring::{Partition, RingSize};
-use mapring_types::versioned::{self, Nothing};
-use mapring_types::{Object, ObjectId, Record, Result, VersionVector, Versioned};
+use mapring_types::{Object, ObjectId, Record, Result, VersionVector, Versioned, versioned};
 use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
 
@@ -31,19 +30,7 @@ pub(crate) struct Grave {
     pub(crate) at: u64,
 }
 
-impl Versioned for Grave {
-    const WHAT: &'static str = "a grave";
-    const VERSION: u8 = 1;
-    type Previous = Nothing;
-
-    fn read(body: &[u8]) -> Result<Self> {
-        versioned::from_postcard(body)
-    }
-
-    fn migrate(previous: Nothing) -> Result<Self> {
-        match previous {}
-    }
-}
+mapring_types::first_version!(Grave, 1, "a grave");
 
 impl Grave {
     pub(crate) fn encode(&self) -> Result<Record> {

@@ -10,7 +10,6 @@ use std::ops::ControlFlow;
 
 use mapring_engine::{Engine, IndexChange, IndexEntry, ScanDepth, ScanRange, StoreKey};
 use mapring_ring::{Partition, RingSize};
-use mapring_types::versioned::Nothing;
 use mapring_types::{ErrorKind, Object, Record, Result, Versioned};
 
 use crate::storage::observe::{Batch, Change, Observer};
@@ -20,19 +19,7 @@ const NAME: &str = "kv-indexes";
 /// Its value: that all objects have entries of this version.
 struct Complete;
 
-impl Versioned for Complete {
-    const WHAT: &'static str = "the mark of the indexes";
-    const VERSION: u8 = 1;
-    type Previous = Nothing;
-
-    fn read(_: &[u8]) -> Result<Self> {
-        Ok(Self)
-    }
-
-    fn migrate(previous: Nothing) -> Result<Self> {
-        match previous {}
-    }
-}
+mapring_types::first_version!(Complete, 1, "the mark of the indexes", Complete);
 
 /// Gives all stored objects their entries, once for a data directory. Blocks, and for minutes where
 /// there are millions of objects with terms from before.

@@ -14,8 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use mapring_engine::Engine;
-use mapring_types::versioned::{self, Nothing};
-use mapring_types::{Error, ErrorKind, NodeId, ObjectId, Result, Versioned};
+use mapring_types::{Error, ErrorKind, NodeId, ObjectId, Result, Versioned, versioned};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
@@ -84,19 +83,7 @@ pub(crate) enum Entry {
     },
 }
 
-impl Versioned for Entry {
-    const WHAT: &'static str = "an entry of the journal";
-    const VERSION: u8 = 1;
-    type Previous = Nothing;
-
-    fn read(body: &[u8]) -> Result<Self> {
-        versioned::from_postcard(body)
-    }
-
-    fn migrate(previous: Nothing) -> Result<Self> {
-        match previous {}
-    }
-}
+mapring_types::first_version!(Entry, 1, "an entry of the journal");
 
 impl InFlightLog {
     /// Reads the journal: what it holds was under way when the node stopped. Blocks.

@@ -42,6 +42,7 @@ impl Written {
             )));
         }
         show(noted);
+        engine.raise_release(noted)?;
         Ok(Self { release: AtomicU16::new(noted.number()), raising: Mutex::default() })
     }
 
@@ -60,6 +61,7 @@ impl Written {
             return Ok(());
         }
         engine.set_meta(NAME, &release.number().to_be_bytes())?;
+        engine.raise_release(release)?;
         let before = self.release.swap(release.number(), Ordering::AcqRel);
         assert!(before < release.number(), "release {before} goes on to {release}");
         show(release);

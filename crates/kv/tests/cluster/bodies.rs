@@ -5,16 +5,16 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use bytes::Bytes;
-use mapring_cluster::fixed::FixedGroup;
-use mapring_cluster::{Change, Cluster};
 use mapring_engine::{Engine, ScanDepth, ScanRange};
 use mapring_kv::{
     BodySizes, DeleteOptions, GetOptions, KvConfig, NewValue, OpenObject, PutOptions,
 };
 use mapring_types::{
-    BucketId, Error, ErrorKind, Metadata, Object, ObjectId, Quorum, Releases, Result, VersionVector,
+    BucketId, Error, ErrorKind, Metadata, Object, ObjectId, Quorum, Release, Releases, Result,
+    VersionVector,
 };
 use proptest::prelude::*;
+use serde_json::json;
 
 use crate::support::*;
 
@@ -26,25 +26,13 @@ async fn start(nodes: u64) -> TestCluster {
     let reap_after = Some(Duration::from_secs(3));
     let config = KvConfig { reap_after, bodies, ..KvConfig::default() };
     let cluster = TestCluster::start_with(nodes, 64, 1, config).await;
-    tell_releases(&cluster).await;
-    cluster
-}
-
-/// Has all members tell that they know the present formats, and waits until all write these.
-async fn tell_releases(cluster: &TestCluster) {
-    for node in &cluster.nodes {
-        let member = FixedGroup::member(&format!("n{}", node.id), node.id);
-        let known = node.cluster.view().state.members[&node.id].name.clone();
-        let releases = Some(Releases::own());
-        let member = mapring_cluster::Member { name: known, releases, ..member };
-        let change = Change::Join { id: node.id, member, replaces: None };
-        cluster.nodes[0].cluster.propose(change).await.unwrap();
-    }
+    // Each goes on to the present formats by itself.
     let ready = || {
         (0..cluster.nodes.len())
             .all(|at| cluster.kv(at).upload(&key("k"), &PutOptions::default()).is_ok())
     };
     eventually("the release of blocks", ready).await;
+    cluster
 }
 
 fn text(bytes: usize, seed: usize) -> Bytes {
@@ -298,6 +286,69 @@ async fn a_value_that_is_written_back_has_no_part_in_the_blocks_of_another() {
     assert_eq!(get(cluster.kv(2), &two).await, ["bytes"]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn members_of_former_releases_get_no_blocks() {
+    let of = |release| Releases { reads: Release::FIRST, writes: release };
+    for releases in [None, Some(of(Release::MEMBERS_TELL))] {
+        let cluster = TestCluster::start_told(3, releases).await;
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let error = cluster.kv(0).upload(&key("k"), &PutOptions::default()).err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::TooLarge, "{error}");
+        assert!(error.message().contains("an earlier release"), "{error}");
+        put(cluster.kv(1), &key("k"), "small").await;
+        assert_eq!(get(cluster.kv(2), &key("k")).await, ["small"]);
+        assert_eq!(all_blocks(&cluster), 0);
+    }
+}
+
+/// Of two that write at the same time where the last write wins, each knows only its own.
+async fn write_apart(cluster: &mut TestCluster, id: &ObjectId) {
+    cluster.kill(2);
+    upload(cluster, 0, id, &text(50, 1), 10, None).await.unwrap();
+    cluster.partition(&[0], &[1, 2]);
+    cluster.restart(2).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    put(cluster.kv(2), id, "later").await;
+    cluster.heal();
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_blocks_of_a_value_that_lost_go_and_it_never_comes_to_light() {
+    let mut cluster = start(3).await;
+    let id = key("k");
+    write_apart(&mut cluster, &id).await;
+    let values = |object: &Object| object.siblings.len();
+    let both = || cluster.stored(&id).iter().all(|one| one.as_ref().map_or(0, values) == 2);
+    eventually("that all have both", both).await;
+    left(&cluster, 0).await;
+    assert_eq!(read(&cluster, 0, &id, 10).await.unwrap(), ["later"]);
+    cluster.set_props(&bucket(), siblings()).await;
+    for at in 0..3 {
+        assert_eq!(read(&cluster, at, &id, 10).await.unwrap(), ["later"]);
+    }
+    // Where both are to be kept they are.
+    let id = key("both");
+    write_apart(&mut cluster, &id).await;
+    tokio::time::sleep(20 * TIME).await;
+    assert_eq!(all_blocks(&cluster), 15);
+    assert_eq!(read(&cluster, 2, &id, 10).await.unwrap().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn blocks_of_more_replicas_than_there_are_now_go_too() {
+    let cluster = start(5).await;
+    cluster.set_props(&bucket(), json!({"n_val": 5})).await;
+    let (gone, kept) = (key("gone"), key("kept"));
+    for id in [&gone, &kept] {
+        upload(&cluster, 0, id, &text(50, 1), 10, None).await.unwrap();
+    }
+    eventually("every replica", || all_blocks(&cluster) == 2 * 5 * 5).await;
+    cluster.set_props(&bucket(), json!({"n_val": 2})).await;
+    assert!(delete(cluster.kv(2), &gone).await);
+    left(&cluster, 5 * 5).await;
+    assert_eq!(read(&cluster, 3, &kept, 10).await.unwrap(), [text(50, 1)]);
+}
+
 /// What may happen: who does it, and to which object.
 #[derive(Debug, Clone, Copy)]
 enum Step {
@@ -327,8 +378,8 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Whatever happens: what can be read is whole and was written, and no block is lost that an object
-/// names.
+/// Whatever happens: what can be read is whole and was written, and in the end exactly the
+/// blocks are left that objects name.
 async fn history(steps: Vec<Step>, keep: bool) {
     let mut cluster = start(3).await;
     if keep {
@@ -389,24 +440,31 @@ async fn history(steps: Vec<Step>, keep: bool) {
     tokio::time::sleep(20 * TIME).await;
     let mut named = 0;
     for id in written.keys() {
-        // The read brings the replicas together.
-        let all = GetOptions { r: Quorum::All, ..GetOptions::default() };
-        let Some(object) = cluster.kv(0).get(id, &all).await.unwrap() else { continue };
+        let Some(object) = cluster.kv(0).get(id, &GetOptions::default()).await.unwrap() else {
+            continue;
+        };
         let values = read(&cluster, 1, id, 10).await.unwrap();
         assert!(values.iter().all(|value| written[id].contains(value)), "{values:?}");
         let uploads = object.siblings.iter().filter_map(|sibling| sibling.metadata.blocks.as_ref());
         named += uploads.map(|blocks| blocks.count() as usize).sum::<usize>();
     }
-    tokio::time::sleep(20 * TIME).await;
-    // What nobody names may stay for long where nodes were away: it goes on the safe side.
-    assert!(all_blocks(&cluster) >= 3 * named, "blocks are lost");
+    left(&cluster, 3 * named).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_replaced_while_its_node_was_away_goes() {
+    for keep in [false, true] {
+        use Step::*;
+        let steps = vec![Kill(2), Upload(0, 0), Cut(0), Restart(2), Small(2, 0)];
+        history(steps, keep).await;
+    }
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
-    fn no_history_loses_a_block(
+    fn no_history_loses_a_block_or_leaves_one(
         steps in proptest::collection::vec(step(), 1..40),
         keep: bool,
     ) {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::TryStreamExt;
-use mapring_cluster::fixed::{FixedCluster, FixedGroup};
+use mapring_cluster::fixed::{FixedCluster, FixedGroup, Spread};
 use mapring_cluster::{Change, Cluster};
 use mapring_engine::intercept::{Call, Intercept, Intercepted};
 use mapring_engine::memory::MemoryEngine;
@@ -23,7 +23,7 @@ use mapring_types::env::{SystemClock, SystemEntropy};
 use mapring_types::props::PropChanges;
 use mapring_types::{
     BucketId, Clock, Entropy, Error, ErrorKind, Metadata, NodeId, Object, ObjectId, Quorum, Record,
-    Result, VersionVector,
+    Releases, Result, VersionVector,
 };
 use parking_lot::{Condvar, Mutex};
 use rand::rngs::StdRng;
@@ -191,6 +191,18 @@ impl TestCluster {
         seed: u64,
         config: KvConfig,
     ) -> Self {
+        let ring = RingSize::new(partitions).unwrap();
+        Self::start_on(FixedGroup::start(nodes, ring), seed, config).await
+    }
+
+    /// A cluster whose members tell that they know these releases.
+    pub(crate) async fn start_told(nodes: u64, releases: Option<Releases>) -> Self {
+        let ring = RingSize::new(16).unwrap();
+        let handles = FixedGroup::start_told(nodes, ring, Spread::AtOnce, releases);
+        Self::start_on(handles, 1, KvConfig::default()).await
+    }
+
+    async fn start_on(handles: Vec<Arc<FixedCluster>>, seed: u64, config: KvConfig) -> Self {
         let network = Network::new();
         let cut: Arc<Mutex<BTreeSet<(NodeId, NodeId)>>> = Arc::default();
         let silent: Arc<Mutex<BTreeSet<NodeId>>> = Arc::default();
@@ -206,7 +218,6 @@ impl TestCluster {
                 Fate::Deliver(Duration::from_micros(100))
             }
         }));
-        let handles = FixedGroup::start(nodes, RingSize::new(partitions).unwrap());
         let nodes = handles.into_iter().map(|cluster| TestNode {
             id: cluster.view().me,
             cluster,
@@ -379,7 +390,7 @@ impl TestCluster {
 
     /// What a node has stored, as a copy of its files would have it.
     pub(crate) fn copy(&self, at: usize) -> MemoryEngine {
-        self.nodes[at].engine.copy()
+        self.nodes[at].engine.copy().unwrap()
     }
 
     /// Puts a copy in place of what a killed node has stored.
