@@ -1,14 +1,11 @@
 //! base64 (RFC 4648), in either alphabet, with or without padding, broken into lines or not.
 
+use crate::documents::{Documents, stop};
+use crate::error::Pull;
+use crate::limits;
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use bytes::Bytes;
-
-use crate::cursor::Places;
-use crate::documents::{Documents, Position, stop};
-use crate::error::Pull;
-use crate::limits;
 
 const ENGINE: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
@@ -94,6 +91,14 @@ impl Base64 {
 }
 
 impl Documents for Base64 {
+    fn below(&self) -> Option<&dyn Documents> {
+        Some(self.inner.as_ref())
+    }
+
+    fn below_mut(&mut self) -> Option<&mut dyn Documents> {
+        Some(self.inner.as_mut())
+    }
+
     fn next(&mut self) -> Pull<bool> {
         self.digits.clear();
         self.decoded.clear();
@@ -132,32 +137,8 @@ impl Documents for Base64 {
         self.at
     }
 
-    fn feed(&mut self, at: u64, bytes: Bytes) {
-        self.inner.feed(at, bytes);
-    }
-
     fn names(&self, within: &mut Vec<String>) {
         self.inner.names(within);
         within.push("decoded".to_owned());
-    }
-
-    fn position(&self, position: &mut Position) {
-        self.inner.position(position);
-    }
-
-    fn key(&self) -> Option<&str> {
-        self.inner.key()
-    }
-
-    fn place(&self, places: &mut Vec<u64>) {
-        self.inner.place(places);
-    }
-
-    fn place_after(&self, places: &mut Vec<u64>) {
-        self.inner.place_after(places);
-    }
-
-    fn resume(&mut self, places: &mut Places) {
-        self.inner.resume(places);
     }
 }

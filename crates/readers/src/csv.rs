@@ -5,7 +5,6 @@
 //! rows that are empty lines, which in a table of one column are rows (it leaves them out), and whether
 //! the last row's quotes are closed.
 
-use bytes::Bytes;
 use csv_core::ReadRecordResult;
 
 use crate::cursor::{OVER, Places};
@@ -393,6 +392,14 @@ impl Csv {
 }
 
 impl Documents for Csv {
+    fn below(&self) -> Option<&dyn Documents> {
+        Some(self.inner.as_ref())
+    }
+
+    fn below_mut(&mut self) -> Option<&mut dyn Documents> {
+        Some(self.inner.as_mut())
+    }
+
     fn next(&mut self) -> Pull<bool> {
         self.taken = 0;
         loop {
@@ -426,10 +433,6 @@ impl Documents for Csv {
         self.taken as u64
     }
 
-    fn feed(&mut self, at: u64, bytes: Bytes) {
-        self.inner.feed(at, bytes);
-    }
-
     fn names(&self, within: &mut Vec<String>) {
         self.inner.names(within);
         within.push(format!("the row at byte {}", self.row_at));
@@ -439,10 +442,6 @@ impl Documents for Csv {
         self.inner.position(position);
         position.number("offset", self.row_at);
         position.number("line", self.row_line);
-    }
-
-    fn key(&self) -> Option<&str> {
-        self.inner.key()
     }
 
     fn place(&self, places: &mut Vec<u64>) {

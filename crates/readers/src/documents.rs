@@ -13,6 +13,12 @@ use crate::error::{Pull, ReadError, Stop};
 /// After [`Stop::Broken`] the layer goes on behind the damage: [`Documents::next`] gives the next
 /// document of which something can be known.
 pub(crate) trait Documents: Send {
+    /// The layer below, to which goes what this one does not answer itself; `None` of the lowest.
+    fn below(&self) -> Option<&dyn Documents>;
+
+    /// As [`Documents::below`].
+    fn below_mut(&mut self) -> Option<&mut dyn Documents>;
+
     /// Goes to the next document, whatever is left of the present one; `false` when there is none.
     fn next(&mut self) -> Pull<bool>;
 
@@ -45,25 +51,51 @@ pub(crate) trait Documents: Send {
     }
 
     /// Takes bytes of the root.
-    fn feed(&mut self, at: u64, bytes: Bytes);
+    fn feed(&mut self, at: u64, bytes: Bytes) {
+        if let Some(below) = self.below_mut() {
+            below.feed(at, bytes);
+        }
+    }
 
     /// Puts down what the present document is called.
-    fn names(&self, within: &mut Vec<String>);
+    fn names(&self, within: &mut Vec<String>) {
+        if let Some(below) = self.below() {
+            below.names(within);
+        }
+    }
 
     /// Puts down where the present document is, for functions.
-    fn position(&self, position: &mut Position);
+    fn position(&self, position: &mut Position) {
+        if let Some(below) = self.below() {
+            below.position(position);
+        }
+    }
 
     /// The key of the present document, where it has one of its own.
-    fn key(&self) -> Option<&str>;
+    fn key(&self) -> Option<&str> {
+        self.below()?.key()
+    }
 
     /// Puts down the place at which the present document is met again.
-    fn place(&self, places: &mut Vec<u64>);
+    fn place(&self, places: &mut Vec<u64>) {
+        if let Some(below) = self.below() {
+            below.place(places);
+        }
+    }
 
     /// Puts down the place behind the present document.
-    fn place_after(&self, places: &mut Vec<u64>);
+    fn place_after(&self, places: &mut Vec<u64>) {
+        if let Some(below) = self.below() {
+            below.place_after(places);
+        }
+    }
 
     /// Goes on from a place: before anything else is called.
-    fn resume(&mut self, places: &mut Places);
+    fn resume(&mut self, places: &mut Places) {
+        if let Some(below) = self.below_mut() {
+            below.resume(places);
+        }
+    }
 }
 
 /// An error at a byte of the present document of a layer.

@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use bytes::Bytes;
 use serde::de::{Deserializer as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
@@ -63,6 +62,14 @@ impl Fields {
 }
 
 impl Documents for Fields {
+    fn below(&self) -> Option<&dyn Documents> {
+        Some(&self.inner)
+    }
+
+    fn below_mut(&mut self) -> Option<&mut dyn Documents> {
+        Some(&mut self.inner)
+    }
+
     fn next(&mut self) -> Pull<bool> {
         self.taken = 0;
         loop {
@@ -91,10 +98,6 @@ impl Documents for Fields {
 
     fn at(&self) -> u64 {
         self.taken as u64
-    }
-
-    fn feed(&mut self, at: u64, bytes: Bytes) {
-        self.inner.feed(at, bytes);
     }
 
     fn names(&self, within: &mut Vec<String>) {

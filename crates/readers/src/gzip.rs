@@ -3,10 +3,7 @@
 //! Zeros between and behind members are padding, as tape and `gzip` itself have it. Anything else there
 //! is an error: readers differ in what they make of it, and some lose the rest in silence.
 
-use bytes::Bytes;
-
-use crate::cursor::Places;
-use crate::documents::{Documents, Position, gather, stop};
+use crate::documents::{Documents, gather, stop};
 use crate::error::Pull;
 use crate::inflate::Inflate;
 
@@ -230,6 +227,14 @@ impl Gzip {
 }
 
 impl Documents for Gzip {
+    fn below(&self) -> Option<&dyn Documents> {
+        Some(self.inner.as_ref())
+    }
+
+    fn below_mut(&mut self) -> Option<&mut dyn Documents> {
+        Some(self.inner.as_mut())
+    }
+
     fn next(&mut self) -> Pull<bool> {
         self.body.reset();
         self.gathered.clear();
@@ -265,32 +270,8 @@ impl Documents for Gzip {
         self.at
     }
 
-    fn feed(&mut self, at: u64, bytes: Bytes) {
-        self.inner.feed(at, bytes);
-    }
-
     fn names(&self, within: &mut Vec<String>) {
         self.inner.names(within);
         within.push("decompressed".to_owned());
-    }
-
-    fn position(&self, position: &mut Position) {
-        self.inner.position(position);
-    }
-
-    fn key(&self) -> Option<&str> {
-        self.inner.key()
-    }
-
-    fn place(&self, places: &mut Vec<u64>) {
-        self.inner.place(places);
-    }
-
-    fn place_after(&self, places: &mut Vec<u64>) {
-        self.inner.place_after(places);
-    }
-
-    fn resume(&mut self, places: &mut Places) {
-        self.inner.resume(places);
     }
 }

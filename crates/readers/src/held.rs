@@ -1,9 +1,6 @@
 //! A document in memory, so that any byte of it can be gone to.
 
-use bytes::Bytes;
-
-use crate::cursor::Places;
-use crate::documents::{Documents, Position, stop};
+use crate::documents::{Documents, stop};
 use crate::error::Pull;
 use crate::limits;
 
@@ -40,6 +37,14 @@ impl Held {
 }
 
 impl Documents for Held {
+    fn below(&self) -> Option<&dyn Documents> {
+        Some(self.inner.as_ref())
+    }
+
+    fn below_mut(&mut self) -> Option<&mut dyn Documents> {
+        Some(self.inner.as_mut())
+    }
+
     fn next(&mut self) -> Pull<bool> {
         if self.whole {
             (self.bytes, self.at) = (Vec::new(), 0);
@@ -76,33 +81,5 @@ impl Documents for Held {
 
     fn length(&self) -> Option<u64> {
         Some(self.bytes.len() as u64)
-    }
-
-    fn feed(&mut self, at: u64, bytes: Bytes) {
-        self.inner.feed(at, bytes);
-    }
-
-    fn names(&self, within: &mut Vec<String>) {
-        self.inner.names(within);
-    }
-
-    fn position(&self, position: &mut Position) {
-        self.inner.position(position);
-    }
-
-    fn key(&self) -> Option<&str> {
-        self.inner.key()
-    }
-
-    fn place(&self, places: &mut Vec<u64>) {
-        self.inner.place(places);
-    }
-
-    fn place_after(&self, places: &mut Vec<u64>) {
-        self.inner.place_after(places);
-    }
-
-    fn resume(&mut self, places: &mut Places) {
-        self.inner.resume(places);
     }
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::cursor::Places;
-use crate::documents::{Documents, Position};
+use crate::documents::Documents;
 use crate::error::{Pull, Stop};
 
 /// The root: of an object one chunk is held.
@@ -29,6 +29,14 @@ impl Input {
 }
 
 impl Documents for Input {
+    fn below(&self) -> Option<&dyn Documents> {
+        None
+    }
+
+    fn below_mut(&mut self) -> Option<&mut dyn Documents> {
+        None
+    }
+
     fn next(&mut self) -> Pull<bool> {
         Ok(!std::mem::replace(&mut self.given, true))
     }
@@ -65,14 +73,6 @@ impl Documents for Input {
         let rest = self.length.saturating_sub(at);
         let most = usize::try_from(rest).unwrap_or(usize::MAX).min(bytes.len());
         (self.chunk_at, self.chunk) = (at, bytes.slice(..most));
-    }
-
-    fn names(&self, _within: &mut Vec<String>) {}
-
-    fn position(&self, _position: &mut Position) {}
-
-    fn key(&self) -> Option<&str> {
-        None
     }
 
     fn place(&self, places: &mut Vec<u64>) {

@@ -1,7 +1,5 @@
 //! Each line of a document as a document.
 
-use bytes::Bytes;
-
 use crate::cursor::Places;
 use crate::documents::{Documents, Position};
 use crate::error::Pull;
@@ -25,6 +23,14 @@ impl Lines {
 }
 
 impl Documents for Lines {
+    fn below(&self) -> Option<&dyn Documents> {
+        Some(self.inner.as_ref())
+    }
+
+    fn below_mut(&mut self) -> Option<&mut dyn Documents> {
+        Some(self.inner.as_mut())
+    }
+
     fn next(&mut self) -> Pull<bool> {
         loop {
             if !self.open {
@@ -58,10 +64,6 @@ impl Documents for Lines {
         self.taken as u64
     }
 
-    fn feed(&mut self, at: u64, bytes: Bytes) {
-        self.inner.feed(at, bytes);
-    }
-
     fn names(&self, within: &mut Vec<String>) {
         self.inner.names(within);
         within.push(format!("the line at byte {}", self.splitter.at()));
@@ -70,10 +72,6 @@ impl Documents for Lines {
     fn position(&self, position: &mut Position) {
         self.inner.position(position);
         position.number("offset", self.splitter.at());
-    }
-
-    fn key(&self) -> Option<&str> {
-        self.inner.key()
     }
 
     fn place(&self, places: &mut Vec<u64>) {

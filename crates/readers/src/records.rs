@@ -1,13 +1,16 @@
 //! Records: lines of JSON, or the blocks of [`crate::blocks`], as the document begins.
 
-use bytes::Bytes;
 use serde_json::value::RawValue;
 
 use crate::blocks::{self, Blocks};
 use crate::cursor::Places;
-use crate::documents::{Documents, Position, gather, stop};
+use crate::documents::{Documents, Position, stop};
 use crate::error::{Pull, Stop};
+use crate::peek::Peek;
 use crate::splitter::Splitter;
+
+/// What may stand before a text that is UTF-8, and is no JSON.
+const MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// What the present document is.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -22,10 +25,9 @@ enum Kind {
 
 /// The layer.
 pub(crate) struct Records {
-    inner: Box<dyn Documents>,
+    inner: Peek,
     kind: Kind,
     from: u64,
-    start: Vec<u8>,
     lines: Splitter,
     blocks: Blocks,
     key: Option<String>,
@@ -36,10 +38,9 @@ pub(crate) struct Records {
 impl Records {
     pub(crate) fn new(inner: Box<dyn Documents>, lines: Splitter, blocks: Blocks) -> Self {
         Self {
-            inner,
+            inner: Peek::new(inner),
             kind: Kind::Closed,
             from: 0,
-            start: Vec::new(),
             lines,
             blocks,
             key: None,
@@ -54,9 +55,9 @@ impl Records {
     }
 
     fn recognise(&mut self) -> Pull<()> {
-        gather(self.inner.as_mut(), &mut self.start, blocks::START)?;
+        let are_blocks = blocks::are_blocks(self.inner.look(blocks::START)?);
         let from = std::mem::take(&mut self.from);
-        if blocks::are_blocks(&self.start) {
+        if are_blocks {
             self.kind = Kind::Blocks;
             self.blocks.begin(from);
         } else {
@@ -68,7 +69,10 @@ impl Records {
 
     /// Reads the line; `false` when there is nothing in it.
     fn read_line(&mut self) -> Pull<bool> {
-        let text = self.lines.text();
+        let mut text = self.lines.text();
+        if self.lines.at() == 0 {
+            text = text.strip_prefix(MARK).unwrap_or(text);
+        }
         if text.iter().all(u8::is_ascii_whitespace) {
             return Ok(false);
         }
@@ -77,7 +81,7 @@ impl Records {
                 (self.key, self.value) = (key, Some(value));
                 Ok(true)
             }
-            Err(why) => stop(self.inner.as_ref(), self.lines.at(), why),
+            Err(why) => stop(&self.inner, self.lines.at(), why),
         }
     }
 
@@ -87,7 +91,6 @@ impl Records {
                 if !self.inner.next()? {
                     return Ok(false);
                 }
-                self.start.clear();
                 self.kind = Kind::New;
             }
             Kind::New => {
@@ -104,6 +107,14 @@ impl Records {
 }
 
 impl Documents for Records {
+    fn below(&self) -> Option<&dyn Documents> {
+        Some(&self.inner)
+    }
+
+    fn below_mut(&mut self) -> Option<&mut dyn Documents> {
+        Some(&mut self.inner)
+    }
+
     fn next(&mut self) -> Pull<bool> {
         (self.key, self.value) = (None, None);
         self.taken = 0;
@@ -112,13 +123,13 @@ impl Documents for Records {
                 return Ok(false);
             }
             match self.kind {
-                Kind::Lines if !self.lines.next(self.inner.as_mut())? => self.kind = Kind::Closed,
+                Kind::Lines if !self.lines.next(&mut self.inner)? => self.kind = Kind::Closed,
                 Kind::Lines => {
                     if self.read_line()? {
                         return Ok(true);
                     }
                 }
-                Kind::Blocks if self.blocks.next(self.inner.as_mut())? => return Ok(true),
+                Kind::Blocks if self.blocks.next(&mut self.inner)? => return Ok(true),
                 Kind::Blocks => self.kind = Kind::Closed,
                 Kind::Closed | Kind::New => {}
             }
@@ -143,10 +154,6 @@ impl Documents for Records {
 
     fn at(&self) -> u64 {
         self.taken as u64
-    }
-
-    fn feed(&mut self, at: u64, bytes: Bytes) {
-        self.inner.feed(at, bytes);
     }
 
     fn names(&self, within: &mut Vec<String>) {

@@ -1,15 +1,42 @@
 //! A part of the documents, chosen by where they are: the same however the root is split.
 
-use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
-use crate::cursor::Places;
-use crate::documents::{Documents, Position};
+use crate::documents::Documents;
 use crate::error::Pull;
 use crate::generate::splitmix;
 
 /// Whether something at a place is chosen, when so many of 2^64 are.
 pub(crate) fn chosen(share: u64, seed: u64, places: &[u64]) -> bool {
     places.iter().fold(seed, |hash, place| splitmix(hash, *place)) < share
+}
+
+/// A part of named objects, chosen by their names: the same whoever looks at them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeySample {
+    /// How many of 2^64.
+    pub share: u64,
+    /// Which.
+    pub seed: u64,
+}
+
+impl KeySample {
+    /// Whether an object of this key is in it. A whole root of that number is in the sample of the same
+    /// share and seed then, and only then.
+    pub fn keeps(&self, key: &[u8]) -> bool {
+        chosen(self.share, self.seed ^ key_number(key), &[0])
+    }
+}
+
+/// A number for a key, by which roots are told apart.
+pub fn key_number(key: &[u8]) -> u64 {
+    let mut number = key.len() as u64;
+    for chunk in key.chunks(8) {
+        let mut word = [0; 8];
+        word[..chunk.len()].copy_from_slice(chunk);
+        number = splitmix(number, u64::from_be_bytes(word));
+    }
+    number
 }
 
 /// The layer.
@@ -26,6 +53,14 @@ impl Sample {
 }
 
 impl Documents for Sample {
+    fn below(&self) -> Option<&dyn Documents> {
+        Some(self.inner.as_ref())
+    }
+
+    fn below_mut(&mut self) -> Option<&mut dyn Documents> {
+        Some(self.inner.as_mut())
+    }
+
     fn next(&mut self) -> Pull<bool> {
         while self.inner.next()? {
             let mut places = Vec::new();
@@ -60,32 +95,26 @@ impl Documents for Sample {
     fn length(&self) -> Option<u64> {
         self.inner.length()
     }
+}
 
-    fn feed(&mut self, at: u64, bytes: Bytes) {
-        self.inner.feed(at, bytes);
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::{Format, Root};
 
-    fn names(&self, within: &mut Vec<String>) {
-        self.inner.names(within);
-    }
-
-    fn position(&self, position: &mut Position) {
-        self.inner.position(position);
-    }
-
-    fn key(&self) -> Option<&str> {
-        self.inner.key()
-    }
-
-    fn place(&self, places: &mut Vec<u64>) {
-        self.inner.place(places);
-    }
-
-    fn place_after(&self, places: &mut Vec<u64>) {
-        self.inner.place_after(places);
-    }
-
-    fn resume(&mut self, places: &mut Places) {
-        self.inner.resume(places);
+    #[test]
+    fn keys_are_sampled_as_roots_are() {
+        let sample = KeySample { share: u64::MAX / 10, seed: 7 };
+        let format = Format::Sample { share: sample.share, seed: Some(sample.seed) };
+        let keys: Vec<String> = (0..10_000).map(|number| format!("k{number}")).collect();
+        let kept = keys.iter().filter(|key| {
+            let number = key_number(key.as_bytes());
+            let kept = sample.keeps(key.as_bytes());
+            assert_eq!(kept, !format.leaves_out(&Root { length: 1, number, seed: 0 }), "{key}");
+            kept
+        });
+        let kept = kept.count();
+        assert!((850..1_150).contains(&kept), "{kept}");
+        assert_ne!(key_number(b"a"), key_number(b"a\0"));
     }
 }

@@ -7,7 +7,10 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
+use serde::Deserializer as _;
+use serde::de::{self, Visitor};
 use serde_json::value::RawValue;
 
 use super::decimal::Decimal;
@@ -46,14 +49,31 @@ fn kind(text: &str) -> Kind {
     }
 }
 
-/// The characters of a JSON string; `None` for anything else, and where half a surrogate stands
-/// alone in it.
-pub(super) fn text(json: &str) -> Option<Cow<'_, str>> {
+/// The characters of a JSON string in UTF-8, half of a surrogate pair in the three bytes that a code
+/// point of its number has: equal to no text of a query, and in its place in the order. `None` for
+/// anything else.
+pub(super) fn text(json: &str) -> Option<Cow<'_, [u8]>> {
     let inner = json.strip_prefix('"')?.strip_suffix('"')?;
     if !inner.as_bytes().contains(&b'\\') {
-        return Some(Cow::Borrowed(inner));
+        return Some(Cow::Borrowed(inner.as_bytes()));
     }
-    serde_json::from_str::<String>(json).ok().map(Cow::Owned)
+    let mut reader = serde_json::Deserializer::from_str(json);
+    reader.deserialize_bytes(Escaped).ok().map(Cow::Owned)
+}
+
+/// A JSON string read as bytes, which `serde_json` has for those that are no text as well.
+struct Escaped;
+
+impl Visitor<'_> for Escaped {
+    type Value = Vec<u8>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Self::Value, E> {
+        Ok(bytes.to_vec())
+    }
 }
 
 /// Numbers that need no digits to be compared: so many characters cannot overflow.
@@ -70,7 +90,7 @@ impl Constant {
             Kind::Null => Self::Null,
             Kind::Truth => Self::Truth(json == "true"),
             Kind::Number => Self::Number(Decimal::new(json), small(json)),
-            Kind::Text => Self::Text(text(json)?.into_owned()),
+            Kind::Text => Self::Text(String::from_utf8(text(json)?.into_owned()).ok()?),
             Kind::List => {
                 let elements: Vec<&RawValue> = serde_json::from_str(json).ok()?;
                 let elements = elements.into_iter().map(|element| Self::new(element.get()));
@@ -101,7 +121,7 @@ impl Constant {
                     None => Decimal::new(json).cmp(own),
                 })
             }
-            (Self::Text(own), Kind::Text) => Some(text(json)?.as_ref().cmp(own.as_str())),
+            (Self::Text(own), Kind::Text) => Some(text(json)?.as_ref().cmp(own.as_bytes())),
             (Self::List(own), Kind::List) => {
                 let elements: Vec<&RawValue> = serde_json::from_str(json).ok()?;
                 let same = own.len() == elements.len()
@@ -128,7 +148,7 @@ impl Constant {
 /// The members of an `in`, so that many of them cost little more than one.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Constants {
-    texts: BTreeSet<String>,
+    texts: BTreeSet<Vec<u8>>,
     numbers: BTreeSet<Decimal>,
     others: Vec<Constant>,
 }
@@ -138,7 +158,7 @@ impl FromIterator<Constant> for Constants {
         let mut all = Self::default();
         for constant in constants {
             match constant {
-                Constant::Text(text) => drop(all.texts.insert(text)),
+                Constant::Text(text) => drop(all.texts.insert(text.into_bytes())),
                 Constant::Number(number, _) => drop(all.numbers.insert(number)),
                 other => all.others.push(other),
             }

@@ -97,7 +97,7 @@ impl<'de> Visitor<'de> for Parts<'_> {
         while let Some(name) = map.next_key::<&RawValue>()? {
             // A name with half a surrogate is none that a query has.
             let name = constant::text(name.get());
-            let wanted = |step: &Step| name.as_deref() == Some(step.name.as_str());
+            let wanted = |step: &Step| name.as_deref() == Some(step.name.as_bytes());
             match parts.get_mut(self.0.iter().position(wanted).unwrap_or(usize::MAX)) {
                 Some(part) => *part = Some(map.next_value::<&RawValue>()?.get()),
                 None => drop(map.next_value::<IgnoredAny>()?),

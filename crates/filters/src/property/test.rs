@@ -133,9 +133,22 @@ impl PropertyTest {
         self.keys.iter().all(|test| test.holds(key))
     }
 
-    /// Whether a value of the object meets all conditions but those on the key.
+    /// Whether a value of the object meets all conditions but those on the key. What a value in blocks
+    /// holds is not known here: see [`PropertyTest::unread`].
     pub fn keeps(&self, object: &Object) -> bool {
-        object.siblings.iter().any(|value| self.keeps_head(value) && self.keeps_parts(&value.body))
+        let is_read = |value: &Sibling| value.metadata.blocks.is_none() || !self.tests_bodies();
+        let keeps = |value: &Sibling| self.keeps_head(value) && self.keeps_parts(&value.body);
+        object.siblings.iter().any(|value| is_read(value) && keeps(value))
+    }
+
+    /// The bytes of a value, in blocks, that meets all conditions but those on what it holds, where it
+    /// depends on that alone whether the object is kept.
+    pub fn unread(&self, object: &Object) -> Option<u64> {
+        if !self.tests_bodies() || self.keeps(object) {
+            return None;
+        }
+        let met = object.siblings.iter().filter(|value| self.keeps_head(value));
+        met.filter_map(|value| value.metadata.blocks.as_ref()).map(|blocks| blocks.bytes).next()
     }
 
     /// As [`PropertyTest::keeps`], of an object whose only value has these bytes; `None` where that
@@ -314,7 +327,7 @@ impl PartTest {
             Self::Compare(comparison, with) => comparison.holds(with.order(json)),
             Self::In(constants) => constants.contain(json),
             Self::Prefix(prefix) => {
-                super::constant::text(json).is_some_and(|text| text.starts_with(prefix.as_str()))
+                super::constant::text(json).is_some_and(|text| text.starts_with(prefix.as_bytes()))
             }
             Self::Exists(wanted) => *wanted,
         }

@@ -3,7 +3,9 @@
 mod oracles;
 
 use bytes::Bytes;
-use mapring_types::{ActorId, Dot, IndexValue, Metadata, Object, Sibling, VersionVector};
+use mapring_types::{
+    ActorId, Blocks, Dot, IndexValue, Metadata, Object, Sibling, UploadId, VersionVector,
+};
 use serde_json::value::RawValue;
 
 use super::{Access, PropertyError, PropertyFilters};
@@ -158,10 +160,16 @@ fn paths() {
     // The last of several members of one name, as functions have it.
     check(r#"["a","=",1]"#, &[r#"{"a":2,"a":1}"#], &[r#"{"a":1,"a":2}"#]);
     check(r#"["a.b","=",1]"#, &[r#"{"a":7,"a":{"b":1}}"#], &[r#"{"a":{"b":1},"a":7}"#]);
-    // Half a surrogate is no name and no text of a query, and still JSON.
+    // Half a surrogate is no name and no text of a query, and still JSON, and has its place in the
+    // order of texts.
     check(r#"["a","=",1]"#, &[r#"{"\ud800":0,"a":1}"#], &[]);
     check(r#"["a","=","x"]"#, &[], &[r#"{"a":"\ud800"}"#]);
     check(r#"["a","!=","x"]"#, &[r#"{"a":"\ud800"}"#], &[]);
+    check(r#"["a",">","x"]"#, &[r#"{"a":"\ud800"}"#, r#"{"a":"\udfff\ud800y"}"#], &[]);
+    check(r#"["a","<","\ue000"]"#, &[r#"{"a":"\ud800"}"#, r#"{"a":"\udfff\\"}"#], &[]);
+    check(r#"["a",">","\ud7ff"]"#, &[r#"{"a":"\ud800"}"#, r#"{"a":"\ud83d\ude00"}"#], &[]);
+    check(r#"["a","prefix","x\\"]"#, &[r#"{"a":"x\\\ud800"}"#], &[r#"{"a":"\ud800x\\"}"#]);
+    check(r#"["a","in",["x","y"]]"#, &[], &[r#"{"a":"\ud800"}"#, r#"{"a":"x\ud800"}"#]);
 }
 
 #[test]
@@ -180,6 +188,26 @@ fn what_is_no_json_meets_only_what_nothing_meets() {
     check(r#"["a","exists",false]"#, &NO_JSON, &[]);
     assert!(!keeps(r#"[["a","=",1]]"#, b"{\"a\":1,\"b\":\"\xff\"}"));
     assert!(keeps(r#"[["a","!=",2]]"#, b"{\"a\":2,\"b\":\"\xff\"}"));
+}
+
+#[test]
+fn what_lies_in_blocks_is_neither_kept_nor_left_out() {
+    let json = || Metadata { content_type: "application/json".into(), ..Metadata::default() };
+    let blocks = Blocks { upload: UploadId(1), bytes: 1 << 30, block_bytes: 1 << 20, n_val: 3 };
+    let in_blocks = || Metadata { blocks: Some(Box::new(blocks)), ..json() };
+    let large = object([sibling(1, b"", in_blocks())]);
+    let both = object([sibling(1, br#"{"a":1}"#, json()), sibling(2, b"", in_blocks())]);
+    for (filters, of_large, of_both) in [
+        (r#"[["a","=",1]]"#, (false, Some(1 << 30)), (true, None)),
+        (r#"[["a","!=",1]]"#, (false, Some(1 << 30)), (false, Some(1 << 30))),
+        (r#"[["b","exists",false]]"#, (false, Some(1 << 30)), (true, None)),
+        (r#"[["a","=",2],["@content_type","=","text/plain"]]"#, (false, None), (false, None)),
+        (r#"[["@content_type","=","application/json"]]"#, (true, None), (true, None)),
+    ] {
+        let test = parsed(filters).compile().unwrap();
+        let found = |object: &Object| (test.keeps(object), test.unread(object));
+        assert_eq!((found(&large), found(&both)), (of_large, of_both), "{filters}");
+    }
 }
 
 #[test]

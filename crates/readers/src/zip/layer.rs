@@ -1,7 +1,5 @@
 //! Members as documents.
 
-use bytes::Bytes;
-
 use super::Span;
 use super::directory::{Directory, Entry, Record};
 use crate::cursor::{OVER, Places};
@@ -241,6 +239,14 @@ impl Zip {
 }
 
 impl Documents for Zip {
+    fn below(&self) -> Option<&dyn Documents> {
+        Some(self.inner.as_ref())
+    }
+
+    fn below_mut(&mut self) -> Option<&mut dyn Documents> {
+        Some(self.inner.as_mut())
+    }
+
     fn next(&mut self) -> Pull<bool> {
         loop {
             if self.phase == Phase::Closed {
@@ -281,10 +287,6 @@ impl Documents for Zip {
         self.at
     }
 
-    fn feed(&mut self, at: u64, bytes: Bytes) {
-        self.inner.feed(at, bytes);
-    }
-
     fn names(&self, within: &mut Vec<String>) {
         self.inner.names(within);
         within.extend(self.entry.as_ref().map(Entry::shown));
@@ -297,10 +299,6 @@ impl Documents for Zip {
             position.number("index", entry.index);
             position.number("size", entry.size);
         }
-    }
-
-    fn key(&self) -> Option<&str> {
-        self.inner.key()
     }
 
     fn place(&self, places: &mut Vec<u64>) {

@@ -58,6 +58,24 @@ fn records_of_lines_and_lines_of_fields() {
 }
 
 #[test]
+fn records_within_other_documents_begin_at_their_first_byte() {
+    let text = b"[\"a\",1]\n[\"b\",2]\n12345678901\n";
+    let expect = [r#"{"offset":0} a=1"#, r#"{"offset":8} b=2"#, r#"{"offset":16} 12345678901"#];
+    assert_eq!(shown(read(&[Format::Records], text)), expect);
+    let Some(encoded) = run("base64", &[], text) else { return };
+    assert_eq!(shown(read(&[Format::Base64, Format::Records], &encoded)), expect);
+    let Some(packed) = run("gzip", &["-c"], text) else { return };
+    assert_eq!(shown(read(&[Format::Gzip, Format::Records], &packed)), expect);
+    // Lines are documents of their own, however short.
+    let each = shown(read(&[lines(), Format::Records], text));
+    let values: Vec<&str> = each.iter().filter_map(|item| item.split(' ').nth(1)).collect();
+    assert_eq!(values, ["a=1", "b=2", "12345678901"]);
+    let damaged = shown(read(&[lines(), Format::Records], b"[\"a\",1]\nbroken\n7\n"));
+    assert_eq!(damaged.len(), 3);
+    assert!(damaged[1].starts_with("!the line at byte 8"), "{}", damaged[1]);
+}
+
+#[test]
 fn samples_are_the_same_in_pieces() {
     let text: String = (0..2_000).map(|number| format!("{number}\n")).collect();
     let formats = [lines(), Format::Sample { share: u64::MAX / 10, seed: Some(3) }];

@@ -193,6 +193,11 @@ fn lines_of_json() {
     let text = b"[\"a\",1]\n[\"b\",[2]]\n\n[\"a\",3,4]\n\n[[1],{\"x\":\"y\"}]\n[\"a\"\n\"text\"";
     assert_eq!(shown(read(&[Format::Records], text)), expect);
     assert_eq!(shown(read(&[Format::Records], b"")), [""; 0]);
+    // A mark of UTF-8 is no part of the first line, but of the file; elsewhere it is no JSON.
+    let marked = b"\xef\xbb\xbf[\"a\",1]\n2\n\xef\xbb\xbf3";
+    let wrong = "!byte 13: the line is no JSON: expected value at line 1 column 1 of it";
+    check(marked, &[r#"{"offset":0} a=1"#, r#"{"offset":11} 2"#, wrong]);
+    assert_eq!(shown(read(&[Format::Records], b"\xef\xbb\xbf")), [""; 0]);
     assert_eq!(shown(read(&[Format::Records], b"1")), [r#"{"offset":0} 1"#]);
 }
 
