@@ -4,13 +4,12 @@ use std::fmt;
 
 use mapring_types::versioned::{Nothing, Versioned};
 use mapring_types::{Error, Result};
-use serde::de::{Deserialize, Deserializer, Visitor};
+use serde::de::{Deserialize, Deserializer};
 use serde::ser::{Serialize, Serializer};
 
+use crate::packed::{self, Packed};
 use crate::varint;
 
-/// Bytes before the groups: the version, and how many there are (four bytes, little endian).
-const HEAD_BYTES: usize = 5;
 /// Bytes before a group: its flags, how many values it has and how many bytes these take.
 const GROUP_BYTES: usize = 9;
 /// The group begins here, and not in a batch before.
@@ -20,10 +19,7 @@ const LAST: u8 = 2;
 
 /// A batch of groups. Of a group that is larger than a batch, it has a part.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct Groups {
-    /// Empty, or with its head.
-    bytes: Vec<u8>,
-}
+pub struct Groups(Packed);
 
 /// A group, or a part of one.
 #[derive(Debug, Clone)]
@@ -45,8 +41,7 @@ pub struct Group<'a> {
 impl Groups {
     /// How many groups there are, parts among them.
     pub fn count(&self) -> u32 {
-        let count = self.bytes.get(1..HEAD_BYTES).and_then(|bytes| bytes.try_into().ok());
-        count.map_or(0, u32::from_le_bytes)
+        self.0.count()
     }
 
     /// Whether there are none.
@@ -56,13 +51,12 @@ impl Groups {
 
     /// Bytes of the packed form.
     pub fn bytes(&self) -> usize {
-        self.bytes.len()
+        self.0.bytes().len()
     }
 
     /// The groups in their order.
     pub fn iter(&self) -> Iter<'_> {
-        let rest = self.bytes.get(HEAD_BYTES..).unwrap_or_default();
-        Iter { rest, left: self.count(), before: 0 }
+        Iter { rest: self.0.things(), left: self.count(), before: 0 }
     }
 }
 
@@ -72,10 +66,7 @@ impl Versioned for Groups {
     type Previous = Nothing;
 
     fn read(body: &[u8]) -> Result<Self> {
-        if body.len() + 1 < HEAD_BYTES {
-            return Err(Error::corrupt("a batch of groups is cut off"));
-        }
-        Ok(Self { bytes: [&[Self::VERSION], body].concat() })
+        Packed::read::<Self>(body).map(Self)
     }
 
     fn migrate(previous: Nothing) -> Result<Self> {
@@ -179,37 +170,20 @@ impl<'a> Values<'a> {
 
 impl Serialize for Groups {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(&self.bytes)
+        self.0.serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for Groups {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_byte_buf(GroupsVisitor)
-    }
-}
-
-struct GroupsVisitor;
-
-impl Visitor<'_> for GroupsVisitor {
-    type Value = Groups;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(Groups::WHAT)
-    }
-
-    fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<Groups, E> {
-        if bytes.is_empty() {
-            return Ok(Groups::default());
-        }
-        Groups::decode(bytes).map_err(E::custom)
+        packed::deserialize(deserializer)
     }
 }
 
 /// Packs groups.
 #[derive(Debug, Default)]
 pub struct Builder {
-    bytes: Vec<u8>,
+    packed: Packed,
     groups: u32,
     /// The group that is open, if any: where its head is, where its values are, how many they are.
     open: Option<(usize, usize, u32)>,
@@ -220,15 +194,13 @@ impl Builder {
     /// Begins a group, or the next part of one.
     pub fn begin(&mut self, key: &[u8], order: &[u8], first: bool) {
         assert!(self.open.is_none(), "a group ends before the next");
-        if self.bytes.is_empty() {
-            self.bytes.extend([Groups::VERSION, 0, 0, 0, 0]);
-        }
-        let head = self.bytes.len();
-        self.bytes.extend([0; GROUP_BYTES]);
-        self.bytes[head] = if first { FIRST } else { 0 };
-        varint::write_bytes(key, &mut self.bytes);
-        varint::write_bytes(order, &mut self.bytes);
-        self.open = Some((head, self.bytes.len(), 0));
+        let bytes = self.packed.open(Groups::VERSION);
+        let head = bytes.len();
+        bytes.extend([0; GROUP_BYTES]);
+        bytes[head] = if first { FIRST } else { 0 };
+        varint::write_bytes(key, bytes);
+        varint::write_bytes(order, bytes);
+        self.open = Some((head, bytes.len(), 0));
         self.groups += 1;
     }
 
@@ -237,14 +209,15 @@ impl Builder {
         let open = self.open.as_mut().expect("values belong to a group");
         open.2 += 1;
         self.values += 1;
-        varint::write_bytes(value, &mut self.bytes);
+        varint::write_bytes(value, self.packed.open(Groups::VERSION));
     }
 
     /// Ends the group, or this part of it.
     pub fn end(&mut self, last: bool) {
         let (head, values, count) = self.open.take().expect("a group has begun");
-        let length = u32::try_from(self.bytes.len() - values).expect("batches are bounded");
-        let head = &mut self.bytes[head..head + GROUP_BYTES];
+        let bytes = self.packed.open(Groups::VERSION);
+        let length = u32::try_from(bytes.len() - values).expect("batches are bounded");
+        let head = &mut bytes[head..head + GROUP_BYTES];
         head[0] |= if last { LAST } else { 0 };
         head[1..5].copy_from_slice(&count.to_le_bytes());
         head[5..].copy_from_slice(&length.to_le_bytes());
@@ -252,16 +225,14 @@ impl Builder {
 
     /// Whether a batch of so many values or bytes is full.
     pub fn is_full(&self, max_values: usize, max_bytes: usize) -> bool {
-        self.values > 0 && (self.values >= max_values || self.bytes.len() >= max_bytes)
+        self.values > 0 && (self.values >= max_values || self.packed.bytes().len() >= max_bytes)
     }
 
     /// The batch.
     pub fn finish(mut self) -> Groups {
         assert!(self.open.is_none(), "a group ends before its batch");
-        if let Some(count) = self.bytes.get_mut(1..HEAD_BYTES) {
-            count.copy_from_slice(&self.groups.to_le_bytes());
-        }
-        Groups { bytes: self.bytes }
+        self.packed.set_count(self.groups);
+        Groups(self.packed)
     }
 }
 
@@ -314,7 +285,7 @@ mod tests {
             }
             Ok(values)
         };
-        let good = some().bytes;
+        let good = some().0.bytes().to_vec();
         assert_eq!(whole(&good).unwrap(), 5);
         for cut in 0..good.len() {
             assert!(whole(&good[..cut]).is_err(), "cut to {cut}");

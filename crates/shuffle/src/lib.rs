@@ -17,6 +17,7 @@ pub mod run;
 pub mod segment;
 pub mod store;
 
+mod packed;
 mod varint;
 
 pub use groups::{Group, Groups};

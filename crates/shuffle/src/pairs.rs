@@ -5,14 +5,12 @@ use std::fmt;
 
 use mapring_types::versioned::{Nothing, Versioned};
 use mapring_types::{Error, ErrorKind, Result};
-use serde::de::{Deserialize, Deserializer, Visitor};
+use serde::de::{Deserialize, Deserializer};
 use serde::ser::{Serialize, Serializer};
 
 use crate::limits::VALUE_BYTES;
+use crate::packed::{self, Packed};
 use crate::{key, varint};
-
-/// Bytes before the pairs: the version, and how many there are (four bytes, little endian).
-const HEAD_BYTES: usize = 5;
 
 /// A pair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,10 +26,7 @@ pub struct Pair<'a> {
 /// Pairs, packed: for each the number of its input, the length of the key and the key, the length of
 /// the value and its text. What comes from elsewhere is looked at as it is read.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct Pairs {
-    /// Empty, or with its head.
-    bytes: Vec<u8>,
-}
+pub struct Pairs(Packed);
 
 impl Pairs {
     /// No pairs.
@@ -51,20 +46,17 @@ impl Pairs {
         let count = self.count().checked_add(1).ok_or_else(|| {
             Error::new(ErrorKind::TooLarge, "a list of pairs has more than a number can say")
         })?;
-        if self.bytes.is_empty() {
-            self.bytes.extend([Self::VERSION, 0, 0, 0, 0]);
-        }
-        self.bytes[1..HEAD_BYTES].copy_from_slice(&count.to_le_bytes());
-        varint::write(u64::from(input), &mut self.bytes);
-        varint::write_bytes(key, &mut self.bytes);
-        varint::write_bytes(value.as_bytes(), &mut self.bytes);
+        let bytes = self.0.open(Self::VERSION);
+        varint::write(u64::from(input), bytes);
+        varint::write_bytes(key, bytes);
+        varint::write_bytes(value.as_bytes(), bytes);
+        self.0.set_count(count);
         Ok(())
     }
 
     /// How many pairs there are.
     pub fn count(&self) -> u32 {
-        let count = self.bytes.get(1..HEAD_BYTES).and_then(|bytes| bytes.try_into().ok());
-        count.map_or(0, u32::from_le_bytes)
+        self.0.count()
     }
 
     /// Whether there are none.
@@ -74,20 +66,19 @@ impl Pairs {
 
     /// Bytes of the packed form.
     pub fn bytes(&self) -> usize {
-        self.bytes.len()
+        self.0.bytes().len()
     }
 
     /// The pair at a place where [`Iter`] has read one; its value as bytes.
     pub(crate) fn at(&self, place: u32) -> (u32, &[u8], &[u8]) {
-        let fields = self.bytes.get(place as usize..).and_then(fields);
+        let fields = self.0.bytes().get(place as usize..).and_then(fields);
         let (input, [key, value, _]) = fields.expect("a pair that was read is there");
         (input as u32, key, value)
     }
 
     /// The pairs in their order.
     pub fn iter(&self) -> Iter<'_> {
-        let rest = self.bytes.get(HEAD_BYTES..).unwrap_or_default();
-        Iter { rest, left: self.count(), before: 0 }
+        Iter { rest: self.0.things(), left: self.count(), before: 0 }
     }
 }
 
@@ -97,10 +88,7 @@ impl Versioned for Pairs {
     type Previous = Nothing;
 
     fn read(body: &[u8]) -> Result<Self> {
-        if body.len() + 1 < HEAD_BYTES {
-            return Err(Error::corrupt("a list of pairs is cut off"));
-        }
-        Ok(Self { bytes: [&[Self::VERSION], body].concat() })
+        Packed::read::<Self>(body).map(Self)
     }
 
     fn migrate(previous: Nothing) -> Result<Self> {
@@ -192,31 +180,13 @@ fn too_large() -> Error {
 
 impl Serialize for Pairs {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(&self.bytes)
+        self.0.serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for Pairs {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_byte_buf(PairsVisitor)
-    }
-}
-
-struct PairsVisitor;
-
-impl Visitor<'_> for PairsVisitor {
-    type Value = Pairs;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(Pairs::WHAT)
-    }
-
-    fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<Pairs, E> {
-        self.visit_byte_buf(bytes.to_vec())
-    }
-
-    fn visit_byte_buf<E: serde::de::Error>(self, bytes: Vec<u8>) -> Result<Pairs, E> {
-        if bytes.is_empty() { Ok(Pairs::new()) } else { Pairs::decode(&bytes).map_err(E::custom) }
+        packed::deserialize(deserializer)
     }
 }
 
@@ -274,7 +244,7 @@ mod tests {
 
     #[test]
     fn what_is_no_list_of_pairs_is_refused() {
-        let good = some().bytes;
+        let good = some().0.bytes().to_vec();
         for cut in 1..good.len() {
             refused(good[..cut].to_vec(), "");
         }

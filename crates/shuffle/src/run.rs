@@ -166,6 +166,67 @@ pub struct RunGroups {
 }
 
 impl Sorted {
+    /// How many pairs there are.
+    pub fn pairs(&self) -> usize {
+        self.run.pairs()
+    }
+
+    /// How many keys they have.
+    pub fn keys(&self) -> usize {
+        let new = |pair: &&[Place]| {
+            pair[0].head != pair[1].head || self.run.rest(&pair[0], &pair[1]).is_ne()
+        };
+        let more = self.run.places.windows(2).filter(new).count();
+        more + usize::from(self.run.pairs() > 0)
+    }
+
+    /// The keys from the pair of a number on, each once, in the order of the pairs: about so many, or so
+    /// many bytes of them. And the number of the pair behind them, which is that of all pairs at the end.
+    pub fn keys_from(&self, pair: usize, max_keys: usize, max_bytes: usize) -> (Vec<&[u8]>, usize) {
+        let (mut keys, mut bytes, mut next) = (Vec::new(), 0, pair);
+        while let Some(place) = self.run.places.get(next)
+            && keys.len() < max_keys
+            && bytes < max_bytes
+        {
+            let (key, _) = self.run.pair(place);
+            bytes += key.len();
+            keys.push(key);
+            let same =
+                |other: &&Place| place.head == other.head && self.run.rest(place, other).is_eq();
+            next += self.run.places[next..].iter().take_while(same).count();
+        }
+        (keys, next)
+    }
+
+    /// The same pairs in the partitions that are given, one for each key in the order of
+    /// [`Sorted::keys_from`].
+    ///
+    /// # Errors
+    /// `Internal` when these are not as many as keys, or one is none of the run's.
+    pub fn spread(self, partitions: &[u32]) -> Result<Self> {
+        let Self { mut run, .. } = self;
+        let mut places = std::mem::take(&mut run.places);
+        let (mut given, mut at) = (partitions.iter(), 0);
+        while at < places.len() {
+            let Some(&partition) = given.next().filter(|given| **given < run.partitions.get())
+            else {
+                return Err(Error::internal(
+                    "the partitions of a run's keys are not as they must be",
+                ));
+            };
+            let first = places[at];
+            let same = |other: &&Place| first.head == other.head && run.rest(&first, other).is_eq();
+            let count = places[at..].iter().take_while(same).count();
+            places[at..at + count].iter_mut().for_each(|place| place.partition = partition);
+            at += count;
+        }
+        if given.next().is_some() {
+            return Err(Error::internal("there are more partitions than keys of a run"));
+        }
+        run.places = places;
+        Ok(run.sort())
+    }
+
     /// The next groups, by partition and key, with up to about so many values and bytes; `None` when
     /// there are no more. The last group may go on in the next batch.
     pub fn next_groups(&mut self, max_values: usize, max_bytes: usize) -> Option<RunGroups> {
@@ -299,6 +360,54 @@ mod tests {
 
     fn run(partitions: u32) -> Run {
         Run::new(NonZeroU32::new(partitions).unwrap())
+    }
+
+    #[test]
+    fn keys_are_spread_as_given() {
+        let mut run = run(4);
+        for number in 0..200 {
+            let (key, value) = (format!("\"key {}\"", number % 17), number.to_string());
+            run.push(pairs(&[(0, &key, &value)]), Vec::new()).unwrap();
+        }
+        let sorted = run.sort();
+        let (mut chosen, mut at) = (Vec::new(), 0);
+        while at < sorted.pairs() {
+            let (keys, next) = sorted.keys_from(at, 5, 1 << 20);
+            assert!((1..=5).contains(&keys.len()) && next > at);
+            let length = |key: &&[u8]| key::decode(key).unwrap().len() as u32 % 4;
+            chosen.extend(keys.iter().map(length));
+            at = next;
+        }
+        assert_eq!(chosen.len(), 17);
+        let mut spread = sorted.spread(&chosen).unwrap();
+        let (mut seen, mut values, mut last) = (0, 0, None);
+        while let Some(batch) = spread.next_groups(7, 1 << 20) {
+            for (group, partition) in batch.groups.iter().zip(&batch.partitions) {
+                let group = group.unwrap();
+                let key = key::decode(group.key).unwrap();
+                assert_eq!(*partition, key.len() as u32 % 4, "{key}");
+                if group.first {
+                    let here = Some((*partition, group.key.to_vec()));
+                    assert!(last < here);
+                    (seen, last) = (seen + 1, here);
+                }
+                values += group.count;
+            }
+        }
+        assert_eq!((seen, values), (17, 200));
+    }
+
+    #[test]
+    fn partitions_are_those_of_the_keys() {
+        let sorted = || {
+            let mut run = run(2);
+            run.push(pairs(&[(0, "1", "1"), (0, "2", "2"), (0, "1", "3")]), Vec::new()).unwrap();
+            run.sort()
+        };
+        assert!(sorted().spread(&[1, 0]).is_ok());
+        for wrong in [&[][..], &[1], &[1, 0, 1], &[1, 2]] {
+            assert!(sorted().spread(wrong).is_err(), "{wrong:?}");
+        }
     }
 
     /// Each part of a group: its partition, key, order, whether it begins and ends, its values.
@@ -452,6 +561,8 @@ mod tests {
                 found.extend(part.5.into_iter().map(|value| (part.0, key.clone(), value)));
             }
             prop_assert_eq!(&found, &expect);
+            let keys: std::collections::BTreeSet<_> = expect.iter().map(|pair| &pair.1).collect();
+            prop_assert_eq!((build().keys(), build().pairs()), (keys.len(), expect.len()));
 
             let mut writer = RunWriter::new(b"");
             build().write(&mut writer).unwrap();
