@@ -28,6 +28,29 @@ pub struct CallContext {
     pub stage: Stage,
 }
 
+/// What the calls of one query are held to, within the limits of the worker itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallBounds {
+    /// Longest call, in milliseconds: it counts in place of the worker's own limit.
+    pub call_ms: u64,
+    /// How much the worker may grow while it works for the query, in bytes.
+    pub memory_bytes: u64,
+}
+
+/// The class in which calls of a query have their turn.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+pub enum Priority {
+    /// After all others, but for a small share.
+    Low,
+    /// As most jobs: queries that somebody waits for have more.
+    #[default]
+    Normal,
+    /// As queries that somebody waits for.
+    High,
+}
+
 /// Where in the life of a shard a call stands. Only functions that are objects with `begin_shard`,
 /// `begin_slice`, `end_slice` or `end_shard` look at it.
 ///

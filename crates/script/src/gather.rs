@@ -64,15 +64,19 @@ impl Gather {
 
     /// What so many inputs gave.
     pub(crate) fn finish(self, inputs: usize) -> Result<MappedPairs, ScriptError> {
-        let pairs = match self.into {
-            Into::Pairs(pairs) => pairs,
-            Into::Folded(folded) => folded.finish()?,
+        let (pairs, combined) = match self.into {
+            Into::Pairs(pairs) => (pairs, 0),
+            Into::Folded(folded) => {
+                let keys = folded.keys() as u64;
+                (folded.finish()?, keys)
+            }
         };
         Ok(MappedPairs {
             inputs: u32::try_from(inputs).unwrap_or(u32::MAX),
             pairs,
             made: self.made,
             made_bytes: self.made_bytes,
+            combined,
             ..MappedPairs::default()
         })
     }

@@ -26,6 +26,9 @@ pub struct Combiner {
     pub mode: CombineMode,
     /// Most fresh values of a call, at least 1.
     pub batch: u32,
+    /// Whether a function of `Job` leaves values that it cannot take as they are, so that the reduce
+    /// fails for them: one that nobody asked for changes no failure.
+    pub lenient: bool,
 }
 
 /// What the result of a combiner does with the values that it gave before.
@@ -44,7 +47,7 @@ impl Combiner {
 
     /// A combiner whose results take the place of `old`.
     pub fn new(function: PhaseFunction) -> Self {
-        Self { function, mode: CombineMode::Replace, batch: Self::BATCH }
+        Self { function, mode: CombineMode::Replace, batch: Self::BATCH, lenient: false }
     }
 }
 
@@ -89,6 +92,8 @@ pub struct MappedPairs {
     pub made: u64,
     /// About their bytes.
     pub made_bytes: u64,
+    /// How often the combiner was called; one that runs in the node once for each key.
+    pub combined: u64,
     /// What the calls asked for.
     pub effects: Effects,
     /// Of a function that is an object with methods for shards and slices.
@@ -101,6 +106,8 @@ pub struct CombinedGroups {
     /// The values that stand for those of each group, one by one: it may be shorter than the groups,
     /// but not empty.
     pub values: Vec<Vec<JsonText>>,
+    /// As [`MappedPairs::combined`].
+    pub combined: u64,
     /// What the calls asked for.
     pub effects: Effects,
 }

@@ -6,6 +6,7 @@
 //! Erlang-named built-ins, and the named JavaScript ones where that gives the same, in the node.
 
 mod calls;
+mod counters;
 mod effects;
 mod gather;
 mod groups;
@@ -23,7 +24,8 @@ pub mod native;
 pub mod protocol;
 pub mod worker;
 
-pub use calls::{CallContext, Handled, Mapped, Reduced, Span, Stage};
+pub use calls::{CallBounds, CallContext, Handled, Mapped, Priority, Reduced, Span, Stage};
+pub use counters::Counter;
 pub use effects::{Effects, LogLevel, LogLine, WriteOp};
 pub use groups::{
     CombineMode, CombinedGroups, Combiner, Group, Grouping, MappedPairs, Values, canonical,
@@ -61,6 +63,31 @@ pub enum Function {
         /// The function.
         function: String,
     },
+    /// A part of a query that is no phase: called like a map function, whose key data says what is wanted
+    /// of it.
+    Part(Part, Box<Function>),
+}
+
+/// What of a query may be code beside the functions of its phases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Part {
+    /// An object with `split(params, shards)` and `read(state)`: inputs.
+    Reader,
+    /// A function of a key and a number of partitions that gives one of them.
+    Partition,
+    /// An object with `write(record)`, and perhaps `open(name)` and `close(name)`: texts for named objects.
+    Writer,
+}
+
+impl Part {
+    /// What its source has to be.
+    pub(crate) fn forms(self) -> &'static str {
+        match self {
+            Self::Reader => "a reader, an object with split and read,",
+            Self::Partition => "a function of a key and a number of partitions",
+            Self::Writer => "a writer, an object with write,",
+        }
+    }
 }
 
 /// How a value that is not UTF-8 comes to a map function, which gets values as text.
@@ -122,6 +149,16 @@ pub struct ReduceState {
     pub started: bool,
 }
 
+/// A reduce phase as it was at some time, with what its calls had asked for: enough to go on with it
+/// elsewhere.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SavedReduce {
+    /// Where it stood.
+    pub state: ReduceState,
+    /// What takes effect with its results.
+    pub effects: Effects,
+}
+
 /// Why a function failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum FailureCause {
@@ -157,6 +194,12 @@ pub enum FailureCause {
     Failed,
     /// The function called `retry`: another attempt may do better.
     Retry,
+    /// What inputs are taken out of is damaged, and nothing is known of a part of it.
+    Damaged,
+    /// An input is not there, and the query wants that it is.
+    Missing,
+    /// What inputs are taken out of was written again while it was read.
+    Changed,
 }
 
 /// A function's failure, in words for its author.
@@ -182,6 +225,14 @@ impl ScriptError {
     #[must_use]
     pub fn at(mut self, input: usize) -> Self {
         self.input = self.input.or_else(|| u32::try_from(input).ok());
+        self
+    }
+
+    /// The failure as that of a group, with its canonical key.
+    #[must_use]
+    pub fn of_key(mut self, key: &[u8]) -> Self {
+        let shown = mapring_shuffle::key::decode(key).unwrap_or_default();
+        self.message = format!("{} (key {})", self.message, mapring_types::quote(&shown));
         self
     }
 }
@@ -316,6 +367,12 @@ pub trait Runtime {
     /// # Errors
     /// When the accumulator cannot be written as JSON.
     fn reduce_suspend(&mut self) -> Result<ReduceState, ScriptError>;
+
+    /// The reduce as it is, which goes on; `None` where that weighs more than so many bytes.
+    ///
+    /// # Errors
+    /// When the accumulator cannot be written as JSON.
+    fn reduce_save(&mut self, most: u64) -> Result<Option<ReduceState>, ScriptError>;
 
     /// Makes the last call where one is due (also the call with `[]` when there was no input) and
     /// ends the reduce with its results.

@@ -69,6 +69,9 @@ pub const SORT_ITEMS: usize = 8 << 20;
 /// threshold, so that it would come far too late.
 pub const COLLECT_BYTES: u64 = 64 << 20;
 
+/// Where a query is held to less memory, garbage is collected when there may be this part of it.
+pub const GARBAGE_SHARE: u64 = 4;
+
 /// While the values of a group come to a call, garbage is collected after so many bytes of them: the
 /// call may take hours, and nothing else looks meanwhile.
 pub const STREAM_COLLECT_BYTES: usize = 16 << 20;
@@ -129,6 +132,13 @@ pub const WORKER_BASE_BYTES: u64 = 96 << 20;
 /// A batch of map calls is broken off when its results have reached so many bytes; the caller asks
 /// again for the inputs that are left. One call's result may be larger.
 pub const BATCH_RESULT_BYTES: usize = 1 << 20;
+
+/// A fold of pairs by key lets go of its keys at so many bytes: a call that gives very many different
+/// ones takes not much more memory than without.
+pub const FOLDED_BYTES: usize = 8 << 20;
+
+/// A fold that nobody asked for is given up when so many pairs have more than half as many keys.
+pub const FOLDED_TRIED: usize = 1_024;
 
 /// Files that a worker may open: its socket, its standard streams and little else.
 pub const WORKER_FILES: u64 = 32;

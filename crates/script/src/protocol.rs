@@ -2,7 +2,7 @@
 //! (four bytes, little endian) and a postcard body.
 //!
 //! The node speaks first, with [`Request::Hello`]; the worker answers [`Response::Ready`]. Then
-//! every request but [`Request::Abandon`] has exactly one answer, with [`Response::Busy`] in
+//! every request but [`Request::Abandon`] and [`Request::Hold`] has exactly one answer, with [`Response::Busy`] in
 //! between while it takes long.
 
 use std::io::{self, Read, Write};
@@ -14,14 +14,14 @@ use serde::{Deserialize, Serialize};
 use crate::library::Library;
 use crate::limits::FRAME_BYTES;
 use crate::{
-    CallContext, Combined, CombinedGroups, Combiner, Effects, Group, Grouping, JsonText, MapInput,
-    Mapped, MappedPairs, PhaseFunction, QueryTag, ReduceState, ReduceTiming, Reduced, Row,
-    ScriptError, ScriptLimits, Values,
+    CallBounds, CallContext, Combined, CombinedGroups, Combiner, Effects, Group, Grouping,
+    JsonText, MapInput, Mapped, MappedPairs, PhaseFunction, QueryTag, ReduceState, ReduceTiming,
+    Reduced, Row, ScriptError, ScriptLimits, Values,
 };
 
 /// The version of the frames: node and worker are one program, so that they differ only when the
 /// program's file was replaced under a running node.
-pub const VERSION: u16 = 5;
+pub const VERSION: u16 = 7;
 
 /// Bytes of a frame's length.
 pub const HEADER_BYTES: usize = 4;
@@ -36,6 +36,8 @@ pub enum Request {
         /// What the worker holds itself to.
         limits: ScriptLimits,
     },
+    /// What calls are held to from now on; `None` for what the worker is. Has no answer.
+    Hold(Option<CallBounds>),
     /// The files of functions that contexts made from now on have.
     Library(Library),
     /// See [`crate::Runtime::map`].
@@ -129,6 +131,8 @@ pub enum Request {
     ReducePush(Vec<Row>),
     /// See [`crate::Runtime::reduce_suspend`].
     ReduceSuspend,
+    /// See [`crate::Runtime::reduce_save`].
+    ReduceSave(u64),
     /// See [`crate::Runtime::reduce_finish`].
     ReduceFinish,
     /// Forgets the reduce under way. Has no answer.
@@ -172,6 +176,8 @@ pub enum Response {
     Done(Effects),
     /// To `ReduceSuspend`.
     Suspended(ReduceState),
+    /// To `ReduceSave`.
+    Saved(Option<ReduceState>),
     /// To `ReduceFinish`: the results, and what the last call asked for. To `StreamOpen` and
     /// `StreamValues`: the function has ended, whether it has had all values or not.
     Reduced(Reduced),

@@ -21,6 +21,8 @@ pub(crate) struct Timer<V> {
     backlog: VecDeque<(V, u64)>,
     started: bool,
     called: bool,
+    /// What the accumulator weighs, and what the inputs since do.
+    weighs: (u64, u64),
 }
 
 /// A reduce to go on with: the accumulator with its weight, inputs since with theirs, whether there
@@ -114,7 +116,8 @@ impl<V> Timer<V> {
     pub(crate) fn new(timing: ReduceTiming, parts: Parts<V>, patience: Option<Duration>) -> Self {
         let (items, weight, pending, started) = parts;
         let due = Due::new(timing, weight, patience);
-        Self { due, items, fresh: 0, backlog: pending.into(), started, called: false }
+        let backlog = pending.into();
+        Self { due, items, fresh: 0, backlog, started, called: false, weighs: (weight, 0) }
     }
 
     /// Takes inputs, each with its [`weight`], and makes the calls that they complete. A call that
@@ -167,6 +170,22 @@ impl<V> Timer<V> {
         }
     }
 
+    /// What all that it has weighs.
+    pub(crate) fn weighs(&self) -> u64 {
+        let waiting = self.backlog.iter().map(|(_, weight)| weight);
+        waiting.chain([&self.weighs.0, &self.weighs.1]).fold(0, |all, one| all.saturating_add(*one))
+    }
+
+    /// As [`Timer::into_parts`], of one that goes on.
+    pub(crate) fn parts(&self) -> Aside<V>
+    where
+        V: Clone,
+    {
+        let (accumulator, fresh) = self.items.split_at(self.items.len().saturating_sub(self.fresh));
+        let backlog = self.backlog.iter().map(|(value, _)| value.clone());
+        (accumulator.to_vec(), fresh.iter().cloned().chain(backlog).collect(), self.started)
+    }
+
     /// Takes the reduce apart.
     pub(crate) fn into_parts(mut self) -> Aside<V> {
         let mut pending = self.items.split_off(self.items.len().saturating_sub(self.fresh));
@@ -178,6 +197,7 @@ impl<V> Timer<V> {
         match self.backlog.pop_front() {
             Some((input, weight)) => {
                 self.due.take(weight);
+                self.weighs.1 = self.weighs.1.saturating_add(weight);
                 self.items.push(input);
                 self.fresh += 1;
                 true
@@ -190,6 +210,7 @@ impl<V> Timer<V> {
         let began = self.due.is_timed().then(Instant::now);
         let (items, weight) = call(&self.items)?;
         self.due.called(weight, began.map_or(Duration::ZERO, |began| began.elapsed()));
+        self.weighs = (weight, 0);
         self.items = items;
         self.fresh = 0;
         self.called = true;
@@ -221,6 +242,8 @@ mod tests {
         let mut timer = Timer::new(timing, Parts::default(), None);
         for &size in pushes {
             timer.push(vec![(1, weight(1)); size], &mut call).unwrap();
+            let (accumulator, pending, _) = timer.parts();
+            assert_eq!(timer.weighs(), (accumulator.len() + pending.len()) as u64 * weight(1));
             // Putting it aside and going on must change nothing.
             timer = again(timing, timer);
         }

@@ -10,6 +10,7 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -21,8 +22,8 @@ use crate::memory::Resident;
 use crate::progress::Progress;
 use crate::protocol::{self, Request, Response, VERSION};
 use crate::{
-    CombineError, Combined, CombinedGroups, Effects, FailureCause, Mapped, MappedPairs, Reduced,
-    Row, Runtime, ScriptError, ScriptLimits, limits,
+    CallBounds, CombineError, Combined, CombinedGroups, Effects, FailureCause, Mapped, MappedPairs,
+    Reduced, Row, Runtime, ScriptError, ScriptLimits, limits,
 };
 
 /// What begins a line of user code on the worker's standard error.
@@ -60,21 +61,45 @@ fn start() -> io::Result<(SyncSender<Request>, UnixStream)> {
         // Nobody is there to be told when this fails; the next answer fails too.
         let _ = send(&news, &Response::Busy { input: None, call_ms: 0 });
     }));
-    // One request is worked on at a time; another may be on its way after an `Abandon`.
-    let (requests, queue) = sync_channel(2);
+    // One request is worked on at a time; another may be on its way after those without an answer.
+    let (requests, queue) = sync_channel(3);
     let (watched, answers) = (Arc::clone(&progress), Arc::clone(&writer));
+    let size = Arc::new(Size::new(limits.memory_bytes));
+    let looked_at = Arc::clone(&size);
     std::thread::Builder::new()
         .name("watch".into())
         .stack_size(256 << 10)
-        .spawn(move || watch(&watched, &answers, limits.memory_bytes))?;
+        .spawn(move || watch(&watched, &answers, &looked_at))?;
     let stack = usize::try_from(limits.stack_bytes).unwrap_or(usize::MAX);
     let answers = Arc::clone(&writer);
     std::thread::Builder::new()
         .name("script".into())
         .stack_size(stack)
-        .spawn(move || interpret(limits, queue, &answers, &progress))?;
+        .spawn(move || interpret(limits, queue, &answers, &progress, &size))?;
     send(&writer, &Response::Ready { version: VERSION })?;
     Ok((requests, reader))
+}
+
+/// How large the process is, and may be.
+struct Size {
+    resident: Resident,
+    /// What it may be in any case, …
+    own: u64,
+    /// … and now.
+    most: AtomicU64,
+}
+
+impl Size {
+    fn new(own: u64) -> Self {
+        Self { resident: Resident::default(), own, most: AtomicU64::new(own) }
+    }
+
+    /// From now on it may grow by no more than `bounds` say.
+    fn hold(&self, bounds: Option<CallBounds>) {
+        let grown = |bounds: CallBounds| self.resident.bytes().saturating_add(bounds.memory_bytes);
+        let most = bounds.map_or(self.own, |bounds| grown(bounds).min(self.own));
+        self.most.store(most, Ordering::Relaxed);
+    }
 }
 
 /// Holds this process to its limits.
@@ -117,8 +142,7 @@ fn send(writer: &Writer, response: &Response) -> io::Result<()> {
 
 /// Says what the interpreter does, as long as one call takes or many do, and ends the process when
 /// it has grown beyond its limit.
-fn watch(progress: &Progress, writer: &Writer, memory_bytes: u64) {
-    let resident = Resident::default();
+fn watch(progress: &Progress, writer: &Writer, size: &Size) {
     loop {
         std::thread::sleep(Duration::from_millis(limits::HEARTBEAT_MS));
         // Taken under the lock: after an answer no news of its request must follow.
@@ -128,9 +152,9 @@ fn watch(progress: &Progress, writer: &Writer, memory_bytes: u64) {
         if protocol::write(&mut *stream, &Response::Busy { input, call_ms }).is_err() {
             return;
         }
-        let size = resident.bytes();
-        if size > memory_bytes {
-            eprintln!("out of memory: the process has {size} bytes of {memory_bytes}");
+        let (bytes, most) = (size.resident.bytes(), size.most.load(Ordering::Relaxed));
+        if bytes > most {
+            eprintln!("out of memory: the process has {bytes} bytes of {most}");
             std::process::exit(BROKEN);
         }
     }
@@ -141,6 +165,7 @@ fn interpret(
     queue: Receiver<Request>,
     writer: &Writer,
     progress: &Arc<Progress>,
+    size: &Size,
 ) {
     let mut runtime = JsRuntime::with_progress(held_to, Arc::clone(progress));
     let link =
@@ -155,6 +180,11 @@ fn interpret(
             }
             Err(RecvTimeoutError::Disconnected) => return,
         };
+        if let Request::Hold(bounds) = request {
+            runtime.hold(bounds);
+            size.hold(bounds);
+            continue;
+        }
         let answer = catch_unwind(AssertUnwindSafe(|| answer(&mut runtime, &link, request)));
         let response = match answer {
             Ok(None) => continue,
@@ -279,9 +309,12 @@ fn answer(runtime: &mut JsRuntime, link: &Link, request: Request) -> Option<Resp
             runtime.reduce_push(inputs).map(|()| Response::Done(runtime.take_effects()))
         }
         Request::ReduceSuspend => runtime.reduce_suspend().map(Response::Suspended),
+        Request::ReduceSave(most) => runtime.reduce_save(most).map(Response::Saved),
         Request::ReduceFinish => runtime
             .reduce_finish()
             .map(|results| Response::Reduced(Reduced { results, effects: runtime.take_effects() })),
+        // These are seen to before.
+        Request::Hold(_) => return None,
         Request::Abandon => {
             runtime.abandon();
             return None;

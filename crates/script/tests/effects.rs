@@ -7,8 +7,8 @@ mod common;
 use common::{input, json, map, missing, named, reduce, rows, source, strings};
 use mapring_script::js::JsRuntime;
 use mapring_script::{
-    CallContext, Effects, FailureCause, LogLevel, ReduceTiming, Runtime, ScriptError, ScriptLimits,
-    WriteOp,
+    CallContext, Counter, Effects, FailureCause, LogLevel, ReduceTiming, Runtime, ScriptError,
+    ScriptLimits, WriteOp,
 };
 use mapring_types::{IndexValue, Quorum};
 
@@ -128,6 +128,10 @@ fn counts_and_logs() {
     fails(&body("count('x'.repeat(201))"), FailureCause::Thrown, "1 to 200 bytes");
     fails(&body("count('a', 0.5)"), FailureCause::Thrown, "not a whole number");
     fails(&body("count('a', '1')"), FailureCause::Thrown, "not a whole number");
+    for counter in Counter::ALL {
+        let counted = body(&format!("count('{counter}')"));
+        fails(&counted, FailureCause::Thrown, "is counted by the store itself");
+    }
     fails(
         &body("for (var i = 0; ; i++) count('n' + i)"),
         FailureCause::Thrown,
@@ -201,11 +205,23 @@ fn writes_that_are_none_are_refused() {
     refused("put(['b'], 'k', 1)", r#"the bucket is "b" or ["type","b"]"#);
     refused("put(null, 'k', 1)", "put: the bucket is not a string but null");
     refused("put('b', 'k', '\\ud800')", "half of a surrogate pair");
+    refused("put('b\\udfff', 'k', 1)", "put: the bucket holds half of a surrogate pair");
+    refused("del('b', '\\ud800')", "del: the key holds half of a surrogate pair");
+    refused(
+        "put('b', 'k', 1, {indexes: {'\\ud800_bin': 'x'}})",
+        "a name holds half of a surrogate",
+    );
+    refused("put('b', 'k', 1, {indexes: {x_bin: '\\ud800'}})", "x_bin holds half of a surrogate");
+    refused("put('b', 'k', 1, {links: [['b', 'k', '\\ud800']]})", "holds half of a surrogate");
     refused("put('b', 'k', 1, 'w')", "the options are not an object");
     refused(
         "put('b', 'k', 1, {ttl: 5})",
         "there is no option ttl, only content_type, indexes, links, w",
     );
+    for given in ["5", "''", r"'text/plain\r\nX-Other: 1'", r"'text/\u0000'", "' a/b'", "'a/é'"] {
+        let put = format!("put('b', 'k', 1, {{content_type: {given}}})");
+        refused(&put, "content_type is a text of 1 to 256 visible ASCII characters");
+    }
     refused("put('b', 'k', 1, {w: 0})", "w is a number of replicas");
     refused("put('b', 'k', 1, {w: 'most'})", "w is a number of replicas");
     refused("put('b', 'k', 1, {indexes: {n: 1}})", "the index n ends in neither _int nor _bin");

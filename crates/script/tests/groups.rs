@@ -24,7 +24,7 @@ fn group(key: &str, values: &[&str]) -> Group {
 }
 
 fn combiner(text: &str, mode: CombineMode, batch: u32) -> Combiner {
-    Combiner { function: source(text, None), mode, batch }
+    Combiner { function: source(text, None), mode, batch, lenient: false }
 }
 
 fn combine(combiner: Combiner) -> Grouping {
@@ -204,12 +204,24 @@ fn combiners_that_give_no_list() {
             assert_eq!(error.cause, FailureCause::NotAList);
             assert!(error.message.contains(&words), "{error:?}");
         };
-        match map_all(EMIT, &combine(bad.clone()), &["[1,2]"]) {
-            Err(CombineError::Reduce(error)) => check(error),
+        match map_all(EMIT, &combine(bad.clone()), &["[\"a\",2]"]) {
+            Err(CombineError::Reduce(error)) => {
+                assert!(error.message.ends_with(r#" (key "a")"#), "{error:?}");
+                check(error);
+            }
             other => panic!("{other:?}"),
         }
         let groups = vec![group("1", &["1"])];
         check(runtime().combine_groups(1, &bad, groups).unwrap_err());
+    }
+    // Also where a key has enough for a call before the inputs end.
+    let throws = combiner("k => { throw new Error('no') }", CombineMode::Replace, 1);
+    match map_all(EMIT, &combine(throws), &["[[7],2]", "[1,2]"]) {
+        Err(CombineError::Reduce(error)) => {
+            assert_eq!(error.cause, FailureCause::Thrown);
+            assert_eq!(error.message, "Error: no (key [7])");
+        }
+        other => panic!("{other:?}"),
     }
     let emits = combiner("(k, f) => { emit(k, 1); return f }", CombineMode::Replace, 1_000);
     let error = runtime().combine_groups(1, &emits, vec![group("1", &["1"])]).unwrap_err();
@@ -265,9 +277,21 @@ fn groups_are_reduced() {
     reduces("(k, vs) => [...vs]", old, &["0", "1", "2"]);
     // A loop that is left early.
     reduces("(k, vs) => { for (const v of vs) return v }", k(), &[r#"["k",1]"#]);
-    let parts = "(k, vs) => { try { vs.length.x } catch (e) {} return typeof vs.length }";
-    assert_eq!(reduce_all(parts, Values::List, vec![k()]).unwrap(), [[r#"["k","number"]"#]]);
-    assert_eq!(reduce_all(parts, Values::Stream, vec![k()]).unwrap(), [[r#"["k","undefined"]"#]]);
+    // What only a list has.
+    for part in ["length", "0"] {
+        let part = format!("(k, vs) => typeof vs[{part:?}]");
+        assert_eq!(reduce_all(&part, Values::List, vec![k()]).unwrap(), [[r#"["k","number"]"#]]);
+        let error = reduce_all(&part, Values::Stream, vec![k()]).unwrap_err();
+        assert_eq!(error.cause, FailureCause::Thrown);
+        assert!(error.message.starts_with("TypeError: values is a stream"), "{error:?}");
+        assert!(error.message.contains("for (const value of values)"), "{error:?}");
+    }
+    let error = reduce_all(
+        "(k, vs) => { for (var i = 0; i < vs.length; i++) return vs[i] }",
+        Values::Stream,
+        vec![k()],
+    );
+    assert!(error.unwrap_err().message.contains("has no length"));
 }
 
 #[test]

@@ -118,6 +118,13 @@ fn results_that_are_no_list() {
         let error = fails(&format!("function(){{return {value}}}"), FailureCause::NotAList, kind);
         assert!(error.message.starts_with("non_list_result"));
     }
+    let five = source("function(list){ return 5; }", None);
+    let error = reduce(&mut runtime(), &five, ReduceTiming::AtEnd, rows(&["1"])).unwrap_err();
+    assert_eq!(
+        error.message,
+        "non_list_result: the function returned a number, not a list: a reduce that is called for \
+         each key needs \"group\":true"
+    );
 }
 
 #[test]
@@ -578,7 +585,10 @@ fn a_reduce_goes_on_in_another_runtime() {
         let mut runtime = runtime();
         runtime.reduce_open(9, &function, timing, state).unwrap();
         runtime.reduce_push(vec![letter]).unwrap();
+        let saved = runtime.reduce_save(10_000).unwrap().unwrap();
+        assert_eq!(runtime.reduce_save(5).unwrap(), None);
         state = runtime.reduce_suspend().unwrap();
+        assert_eq!((saved, runtime.reduce_save(5).is_err()), (state.clone(), true));
         assert!(runtime.reduce_finish().is_err());
     }
     assert_eq!(state.pending.len(), 2);

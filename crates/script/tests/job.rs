@@ -142,6 +142,11 @@ fn objects_are_mapped() {
     maps("Job.keys", None, "\"k\"", Some(("\"k\"", "null")));
     maps("Job.values", Some(r#"{"value":"pair"}"#), "[1,2]", Some(("1", "2")));
     maps("Job.count", Some(r#"{"value":"city"}"#), "1", Some(("\"Oslo\"", "1")));
+    maps("Job.count", Some(r#"{"key":"city"}"#), "1", Some(("\"Oslo\"", "1")));
+    maps("Job.count", Some(r#"{"key":"city","value":"age"}"#), "1", Some(("\"Oslo\"", "1")));
+    // A key is written in its canonical form.
+    let key = r#"{"age":{"years":30},"city":"Oslo","pair":[1,2]}"#;
+    maps("Job.count", None, "1", Some((key, "1")));
 
     let text =
         native::map_pairs(&named("Job.identity", None), &Grouping::default(), &[input("no json")]);

@@ -291,6 +291,11 @@ fn a_failed_reduce_can_go_on_elsewhere() {
     let mut native = NativeRuntime::new();
     native.reduce_open(1, &function, ReduceTiming::Every(2), ReduceState::default()).unwrap();
     native.reduce_push(inputs[..2].to_vec()).unwrap();
+    let saved = native.reduce_save(1_000).unwrap().unwrap();
+    assert_eq!(
+        (strings(saved.accumulator), native.reduce_save(5).unwrap()),
+        (vec!["3".into()], None)
+    );
     native.reduce_push(inputs[2..4].to_vec()).unwrap_err();
     let state = native.reduce_suspend().unwrap();
     assert_eq!(strings(state.accumulator.clone()), ["3"]);

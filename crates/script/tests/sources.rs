@@ -136,8 +136,10 @@ fn results_of_modern_kinds() {
         tells(function, NotAList, &not_a_list(what), &[]);
     }
     tells("v => [1n]", NotJson, "TypeError: a BigInt has no form in JSON", &[]);
-    tells("v => {}", NotAList, "Expression returned undefined", &[]);
-    tells("function(v) { return; }", NotAList, "Expression returned undefined", &[]);
+    let nothing =
+        "Expression returned undefined: a map returns a list, or calls emit, put, del or count";
+    tells("v => {}", NotAList, nothing, &[]);
+    tells("function(v) { return; }", NotAList, nothing, &[]);
 }
 
 #[test]

@@ -22,9 +22,11 @@ mod processes;
 mod queue;
 mod reduce;
 mod stream;
+mod terms;
 mod worker;
 mod workers;
 
 pub use config::ProcessConfig;
 pub use process::ProcessWorkers;
+pub use terms::{CallTerms, Terms};
 pub use workers::{GroupStream, Reduce, Workers};

@@ -27,6 +27,16 @@ pub const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(5);
 /// query costs some 0.6 ms, a call much less.
 pub const SLICE: Duration = Duration::from_millis(10);
 
+/// The share of the workers that a query has which somebody waits for, beside others that want them
+/// all the time.
+pub const WHOLE_SHARE: u32 = 16;
+
+/// The share of a job as most are.
+pub const NORMAL_SHARE: u32 = 4;
+
+/// The share of a job that everything else comes before: it goes on, however busy the workers are.
+pub const LOW_SHARE: u32 = 1;
+
 /// Most queries that are remembered though none of their calls waits. More: what they have had beyond
 /// their share is forgotten.
 pub const REMEMBERED_QUERIES: usize = 1_000;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use mapring_script::protocol::{Request, Response};
-use mapring_script::{FailureCause, QueryTag, ScriptError, ScriptLimits};
+use mapring_script::{CallBounds, FailureCause, QueryTag, ScriptError, ScriptLimits};
 use mapring_types::{Error, Result};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
@@ -20,6 +20,7 @@ use crate::library::{self, Libraries};
 use crate::limits;
 use crate::processes::Processes;
 use crate::queue::{FairQueue, QueueKey};
+use crate::terms::CallTerms;
 use crate::worker::{Exit, StopCause, Worker};
 
 /// The processes of a node.
@@ -37,6 +38,8 @@ pub(crate) struct Pool {
 struct PoolState {
     idle: Vec<Worker>,
     waiting: FairQueue<Waiter>,
+    /// Queries that are held to terms of their own, and how often.
+    terms: BTreeMap<QueryTag, (CallTerms, usize)>,
     /// Reduces that hold a worker and do not need it now.
     parked: BTreeMap<u64, Arc<dyn Parked>>,
     next_parked: u64,
@@ -117,6 +120,30 @@ impl Pool {
 
     pub(crate) fn limits(&self) -> ScriptLimits {
         self.config.limits
+    }
+
+    /// Holds a query to terms once more.
+    pub(crate) fn hold(&self, query: QueryTag, terms: CallTerms) {
+        let mut state = self.state.lock();
+        let held = state.terms.entry(query).or_insert((terms, 0));
+        *held = (terms, held.1 + 1);
+        state.waiting.set_share(query, terms.share());
+    }
+
+    /// Holds it to terms once less.
+    pub(crate) fn release_terms(&self, query: QueryTag) {
+        let mut state = self.state.lock();
+        let Some((_, times)) = state.terms.get_mut(&query) else { return };
+        *times -= 1;
+        if *times == 0 {
+            state.terms.remove(&query);
+            state.waiting.set_share(query, limits::WHOLE_SHARE);
+        }
+    }
+
+    /// What the calls of a query are held to beside the limits of all.
+    fn bounds(&self, query: QueryTag) -> Option<CallBounds> {
+        self.state.lock().terms.get(&query).map(|(terms, _)| terms.bounds)
     }
 
     /// Waits for a worker, and sees to it that it has the present files of functions.
@@ -468,6 +495,7 @@ impl Lease {
         }
         let Some(worker) = self.worker.as_mut() else { return Err(CallFailure::Ended(gone())) };
         metrics::counter!("mapring_script_calls_total", "where" => "worker").increment(1);
+        let bounds = self.pool.bounds(self.query);
         self.calling = Some(Instant::now());
         let mut stop = self.pool.stopping.subscribe();
         let answer = tokio::select! {
@@ -476,7 +504,7 @@ impl Lease {
                 // The worker is ended with this lease.
                 return Err(CallFailure::Ended(stopping()));
             }
-            answer = worker.call(request) => answer,
+            answer = worker.call(request, bounds) => answer,
         };
         self.charge();
         match answer {

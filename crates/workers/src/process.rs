@@ -27,6 +27,7 @@ use crate::native::Natives;
 use crate::pool::Pool;
 use crate::reduce;
 use crate::stream::{NativeStream, ProcessStream};
+use crate::terms::{CallTerms, Terms};
 use crate::workers::{GroupStream, Reduce, Workers};
 
 /// The worker processes of a node. Must be used within the tokio runtime that started it.
@@ -248,6 +249,11 @@ impl Workers for ProcessWorkers {
             return Ok(Box::new(start.native().await?));
         }
         Ok(Box::new(start.process(ReduceState::default()).await?))
+    }
+
+    fn hold(&self, query: QueryTag, terms: CallTerms) -> Terms {
+        self.pool.hold(query, terms);
+        Terms::of(&self.pool, query)
     }
 
     fn limits(&self) -> ScriptLimits {

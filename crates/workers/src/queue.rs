@@ -6,7 +6,8 @@
 //! on there costs no new context. Within a query later phases come first, then first come, first
 //! served. A clock says what a query has had that always got its share, no more and no less; one that
 //! comes anew, or back, starts there: nobody saves up, and new ones cannot go before a waiting one for
-//! ever.
+//! ever. A query with a smaller share than the others is charged more for the same time, and so has its turn
+//! less often, but has it.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,6 +22,10 @@ pub(crate) struct FairQueue<T> {
     queries: BTreeMap<QueryTag, Share<T>>,
     /// The queries that wait, least served first, then the one that has waited longest.
     order: BTreeSet<Rank>,
+    /// The shares of these together.
+    shares: u64,
+    /// Queries whose share is not [`limits::WHOLE_SHARE`].
+    small: BTreeMap<QueryTag, u32>,
     clock: Duration,
     next: u64,
     length: usize,
@@ -31,6 +36,8 @@ type Rank = (Duration, u64, QueryTag);
 
 struct Share<T> {
     served: Duration,
+    /// Its share, as it was when it began to wait.
+    share: u32,
     /// The number of the call with which it began to wait.
     since: u64,
     waiting: BTreeMap<(Reverse<usize>, u64), T>,
@@ -46,8 +53,15 @@ pub(crate) struct QueueKey {
 
 impl<T> Default for FairQueue<T> {
     fn default() -> Self {
-        let (queries, order) = (BTreeMap::new(), BTreeSet::new());
-        Self { queries, order, clock: Duration::ZERO, next: 0, length: 0 }
+        Self {
+            queries: BTreeMap::new(),
+            order: BTreeSet::new(),
+            shares: 0,
+            small: BTreeMap::new(),
+            clock: Duration::ZERO,
+            next: 0,
+            length: 0,
+        }
     }
 }
 
@@ -61,19 +75,35 @@ impl<T> FairQueue<T> {
         self.length == 0
     }
 
+    /// The share that a query has from when it next begins to wait.
+    pub(crate) fn set_share(&mut self, query: QueryTag, share: u32) {
+        let share = share.max(1);
+        if share == limits::WHOLE_SHARE {
+            self.small.remove(&query);
+        } else {
+            self.small.insert(query, share);
+        }
+    }
+
+    fn share_of(&self, query: QueryTag) -> u32 {
+        self.small.get(&query).copied().unwrap_or(limits::WHOLE_SHARE)
+    }
+
     /// Queues a call of a query's phase.
     pub(crate) fn push(&mut self, query: QueryTag, phase: usize, call: T) -> QueueKey {
-        let (clock, number) = (self.clock, self.next);
+        let (clock, number, own) = (self.clock, self.next, self.share_of(query));
         let key = QueueKey { query, phase: Reverse(phase), number };
         let share = self.share(query);
         let began = share.waiting.is_empty();
         if began {
             (share.served, share.since) = (share.served.max(clock), number);
+            share.share = own;
         }
         share.waiting.insert((key.phase, key.number), call);
         let rank = (share.served, share.since, query);
         if began {
             self.order.insert(rank);
+            self.shares += u64::from(own);
         }
         self.next += 1;
         self.length += 1;
@@ -109,15 +139,16 @@ impl<T> FairQueue<T> {
     pub(crate) fn charge(&mut self, query: QueryTag, time: Duration) {
         let share = self.share(query);
         let (before, waits) = ((share.served, share.since, query), !share.waiting.is_empty());
-        share.served += time;
+        let own = u64::from(share.share);
+        share.served += scaled(time, own);
         let after = share.served;
         if waits {
             self.order.remove(&before);
             self.order.insert((after, before.1, query));
         }
         // Those that wait share the time with it.
-        let others = self.order.len().saturating_sub(usize::from(waits));
-        self.clock += time / u32::try_from(others + 1).unwrap_or(u32::MAX);
+        let others = self.shares - if waits { own } else { 0 };
+        self.clock += scaled(time, others + own);
         self.forget(query, after);
     }
 
@@ -139,7 +170,7 @@ impl<T> FairQueue<T> {
     /// Takes all calls.
     pub(crate) fn drain(&mut self) -> Vec<T> {
         self.order.clear();
-        self.length = 0;
+        (self.length, self.shares) = (0, 0);
         std::mem::take(&mut self.queries)
             .into_values()
             .flat_map(|share| share.waiting.into_values())
@@ -147,7 +178,8 @@ impl<T> FairQueue<T> {
     }
 
     fn share(&mut self, query: QueryTag) -> &mut Share<T> {
-        let new = Share { served: self.clock, since: 0, waiting: BTreeMap::new() };
+        let share = self.share_of(query);
+        let new = Share { served: self.clock, share, since: 0, waiting: BTreeMap::new() };
         self.queries.entry(query).or_insert(new)
     }
 
@@ -158,8 +190,15 @@ impl<T> FairQueue<T> {
         let Some(share) = self.queries.get(&query) else { return };
         if share.waiting.is_empty() {
             self.order.remove(&(share.served, share.since, query));
+            self.shares -= u64::from(share.share);
         }
     }
+}
+
+/// What a time counts for shares that together are so large.
+fn scaled(time: Duration, shares: u64) -> Duration {
+    let shares = u32::try_from(shares.max(1)).unwrap_or(u32::MAX);
+    time.saturating_mul(limits::WHOLE_SHARE) / shares
 }
 
 #[cfg(test)]
@@ -265,6 +304,40 @@ mod tests {
             queue.charge(query, CALL);
         }
         assert!(queue.queries.len() <= limits::REMEMBERED_QUERIES + 2, "{}", queue.queries.len());
+    }
+
+    #[test]
+    fn smaller_shares_have_their_turn_less_often_but_have_it() {
+        let mut queue = FairQueue::default();
+        for (query, share) in [(2, limits::NORMAL_SHARE), (3, limits::LOW_SHARE)] {
+            queue.set_share(query, share);
+        }
+        for query in [1, 2, 3] {
+            for _ in 0..3_000 {
+                queue.push(query, 0, query);
+            }
+        }
+        let served = serve(&mut queue, 2_100);
+        let of = |query| served.iter().filter(|&&served| served == query).count();
+        for (query, share) in [(1, 1_600), (2, 400), (3, 100)] {
+            assert!(of(query).abs_diff(share) <= 5, "{} calls of {query}", of(query));
+        }
+        let gaps = served.split(|&query| query == 3).map(<[QueryTag]>::len).max().unwrap();
+        assert!(gaps <= 30, "one waited for {gaps} others");
+        // Alone it has everything, and what it had costs nothing when another comes.
+        let mut queue = FairQueue::default();
+        queue.set_share(3, limits::LOW_SHARE);
+        for _ in 0..1_000 {
+            queue.push(3, 0, 3);
+        }
+        assert_eq!(serve(&mut queue, 500), [3; 500]);
+        for _ in 0..200 {
+            queue.push(1, 0, 1);
+        }
+        let first = serve(&mut queue, 200).iter().filter(|&&query| query == 3).count();
+        assert!((10..20).contains(&first), "{first}");
+        queue.set_share(3, limits::WHOLE_SHARE);
+        assert!(queue.small.is_empty());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use mapring_script::native::{NativeRuntime, is_only_here};
 use mapring_script::protocol::{Request, Response};
 use mapring_script::{
     CallContext, Effects, FailureCause, PhaseFunction, QueryTag, ReduceState, ReduceTiming,
-    Reduced, Row, Runtime, ScriptError,
+    Reduced, Row, Runtime, SavedReduce, ScriptError,
 };
 use tokio::sync::Mutex;
 
@@ -163,6 +163,31 @@ impl ProcessReduce {
         Ok(())
     }
 
+    /// What it has come to, if that is not more; it goes on where it is.
+    async fn look(&mut self, most: u64) -> Result<Option<SavedReduce>, ScriptError> {
+        let state =
+            self.with_worker(async |lease| match lease.call(&Request::ReduceSave(most)).await {
+                Ok(Response::Saved(state)) => Ok(state),
+                Ok(_) => Err(unexpected()),
+                Err(failure) => Err(failure.into_error()),
+            });
+        let state = state.await?;
+        Ok(state.map(|state| SavedReduce { state, effects: self.effects.clone() }))
+    }
+
+    /// Goes on with what another has come to.
+    async fn turn_to(&mut self, saved: SavedReduce) -> Result<(), ScriptError> {
+        self.unpark();
+        // What the worker has is nothing yet.
+        self.slot.put_aside().await;
+        match &mut *self.slot.lock().await {
+            Held::Aside(state) => *state = saved.state,
+            Held::Over(error) => return Err(error.clone()),
+            Held::Worker(_) => return Err(unexpected()),
+        }
+        self.keep(saved.effects)
+    }
+
     async fn end(&mut self) -> Result<Reduced, ScriptError> {
         let Reduced { results, effects } = self
             .with_worker(async |lease| match lease.call(&Request::ReduceFinish).await {
@@ -187,6 +212,14 @@ impl Drop for ProcessReduce {
 impl Reduce for ProcessReduce {
     async fn push(&mut self, inputs: Vec<Row>) -> Result<(), ScriptError> {
         self.feed(inputs).await
+    }
+
+    async fn save(&mut self, most: u64) -> Result<Option<SavedReduce>, ScriptError> {
+        self.look(most).await
+    }
+
+    async fn restore(&mut self, saved: SavedReduce) -> Result<(), ScriptError> {
+        self.turn_to(saved).await
     }
 
     async fn finish(mut self: Box<Self>) -> Result<Reduced, ScriptError> {
@@ -250,6 +283,35 @@ impl Reduce for NativeReduce {
             // An empty push makes the calls that the inputs put aside complete.
             Err(error) => self.move_on(error).await?.feed(Vec::new()).await,
         }
+    }
+
+    async fn save(&mut self, most: u64) -> Result<Option<SavedReduce>, ScriptError> {
+        if let Some(process) = &mut self.process {
+            return process.look(most).await;
+        }
+        let state = self.run(move |runtime| runtime.reduce_save(most)).await?;
+        Ok(state.map(|state| SavedReduce { state, ..SavedReduce::default() }))
+    }
+
+    async fn restore(&mut self, saved: SavedReduce) -> Result<(), ScriptError> {
+        let Start { function, query, timing, .. } = &self.start;
+        let (function, query, timing) = (Arc::clone(function), *query, *timing);
+        let state = saved.state.clone();
+        // Whatever moved the other one to a worker does so with this one.
+        if saved.effects.is_empty() || is_only_here(&function) {
+            let opened =
+                self.run(move |runtime| runtime.reduce_open(query, &function, timing, state)).await;
+            match opened {
+                Err(error) if is_only_here(&self.start.function) => return Err(error),
+                Err(_) => {}
+                Ok(()) => return Ok(()),
+            }
+        }
+        self.runtime = None;
+        let mut process = self.start.clone().process(saved.state).await?;
+        process.keep(saved.effects)?;
+        self.process = Some(process);
+        Ok(())
     }
 
     async fn finish(mut self: Box<Self>) -> Result<Reduced, ScriptError> {

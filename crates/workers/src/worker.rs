@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use mapring_script::limits::CONTEXTS;
 use mapring_script::protocol::{self, HEADER_BYTES, Request, Response, VERSION};
-use mapring_script::{FailureCause, QueryTag, ScriptError, worker::LOG_MARK};
+use mapring_script::{CallBounds, FailureCause, QueryTag, ScriptError, worker::LOG_MARK};
 use parking_lot::Mutex;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
@@ -27,6 +27,10 @@ const RESERVE: (&str, &str) = ("MIMALLOC_ARENA_RESERVE", "32M");
 pub(crate) struct Worker {
     child: Child,
     stream: UnixStream,
+    /// What calls are held to: its own limit, …
+    own_call_limit: Duration,
+    /// … what is said of the present query beside that, and what follows.
+    bounds: Option<CallBounds>,
     call_limit: Duration,
     /// The input of the call under way, and since when it runs, by the last news.
     call: (Option<u32>, Instant),
@@ -98,6 +102,8 @@ impl Worker {
         let mut worker = Self {
             child,
             stream,
+            own_call_limit: Duration::from_millis(config.limits.call_ms),
+            bounds: None,
             call_limit: Duration::from_millis(config.limits.call_ms),
             call: (None, Instant::now()),
             told: false,
@@ -119,10 +125,21 @@ impl Worker {
         }
     }
 
-    /// Sends a request and waits for its answer, as long as each call keeps to its limit.
-    pub(crate) async fn call(&mut self, request: &Request) -> Result<Response, StopCause> {
+    /// Sends a request and waits for its answer, as long as each call keeps to its limit: the worker's
+    /// own, or that of `bounds`.
+    pub(crate) async fn call(
+        &mut self,
+        request: &Request,
+        bounds: Option<CallBounds>,
+    ) -> Result<Response, StopCause> {
         if std::mem::take(&mut self.reducing) && !continues(request) {
             self.send(&Request::Abandon).await.map_err(|_| StopCause::Ended)?;
+        }
+        if self.bounds != bounds {
+            let own = self.own_call_limit;
+            self.call_limit = bounds.map_or(own, |held| Duration::from_millis(held.call_ms));
+            self.bounds = bounds;
+            self.send(&Request::Hold(bounds)).await.map_err(|_| StopCause::Ended)?;
         }
         match request {
             Request::Map { query, .. }
@@ -243,7 +260,13 @@ impl Worker {
 }
 
 fn continues(request: &Request) -> bool {
-    matches!(request, Request::ReducePush(_) | Request::ReduceSuspend | Request::ReduceFinish)
+    matches!(
+        request,
+        Request::ReducePush(_)
+            | Request::ReduceSuspend
+            | Request::ReduceSave(_)
+            | Request::ReduceFinish
+    )
 }
 
 /// Reads what a worker writes: lines of user code go to the log, others are kept.

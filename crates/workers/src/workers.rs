@@ -6,14 +6,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use mapring_script::{
-    CallContext, CombineError, Combined, CombinedGroups, Combiner, Group, Grouping, JsonText,
-    MapInput, Mapped, MappedPairs, PhaseFunction, QueryTag, ReduceTiming, Reduced, Row,
-    ScriptError, ScriptLimits, Values, native,
+    CallContext, CombineError, Combined, CombinedGroups, Combiner, FailureCause, Group, Grouping,
+    JsonText, MapInput, Mapped, MappedPairs, PhaseFunction, QueryTag, ReduceTiming, Reduced, Row,
+    SavedReduce, ScriptError, ScriptLimits, Values, native,
 };
 
 use tokio::time::Instant;
 
 use crate::stream::NativeStream;
+use crate::terms::{CallTerms, Terms};
 
 /// Runs functions for this node's queries. Calls queue rather than fail when all workers are busy,
 /// so that queries share them fairly. Dropping a future withdraws its call; a call that runs already is ended
@@ -159,6 +160,12 @@ pub trait Workers: Send + Sync + 'static {
         timing: ReduceTiming,
     ) -> Result<Box<dyn Reduce>, ScriptError>;
 
+    /// Holds the calls of a query to terms of its own, until what is returned is dropped. A query may be
+    /// held more than once; the terms that came last count. By default there are none.
+    fn hold(&self, _query: QueryTag, _terms: CallTerms) -> Terms {
+        Terms::default()
+    }
+
     /// The limits that functions run under.
     fn limits(&self) -> ScriptLimits;
 }
@@ -171,6 +178,24 @@ pub trait Reduce: Send {
     /// # Errors
     /// When a call fails; the reduce is then over.
     async fn push(&mut self, inputs: Vec<Row>) -> Result<(), ScriptError>;
+
+    /// What it has come to, if that weighs no more than so many bytes; it goes on. By default nothing can
+    /// be kept.
+    ///
+    /// # Errors
+    /// When what it has is no JSON; the reduce is then over.
+    async fn save(&mut self, _most: u64) -> Result<Option<SavedReduce>, ScriptError> {
+        Ok(None)
+    }
+
+    /// Goes on with what another one has come to, as one that has taken nothing itself.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    async fn restore(&mut self, _saved: SavedReduce) -> Result<(), ScriptError> {
+        let message = "this reduce cannot go on with another one";
+        Err(ScriptError::new(FailureCause::Worker, message))
+    }
 
     /// Makes the last call where one is due and returns the results, with what all calls asked for.
     ///

@@ -158,7 +158,7 @@ async fn groups_are_combined_and_reduced() {
         let values: Vec<_> = combined.values.iter().flatten().map(|value| &value.0).collect();
         assert_eq!(values, ["3", "3"]);
     }
-    let sum = "(k, vs) => { var n = 0; for (const v of vs) n += v; count('groups'); return n }";
+    let sum = "(k, vs) => { var n = 0; for (const v of vs) n += v; count('reduced'); return n }";
     for values in [Values::List, Values::Stream] {
         for reduce in [source(sum), job("Job.sum")] {
             let reduced = workers.reduce_groups(1, 1, &reduce, values, &context, groups()).await;

@@ -12,13 +12,13 @@ use futures::poll;
 use futures::stream::{FuturesUnordered, StreamExt};
 use mapring_script::protocol::{self, Request, Response, VERSION};
 use mapring_script::{
-    Binary, CallContext, CombineError, FailureCause, Function, MapInput, PhaseFunction,
-    ReduceTiming, Row, ScriptError, ScriptLimits,
+    Binary, CallBounds, CallContext, CombineError, FailureCause, Function, MapInput, PhaseFunction,
+    Priority, ReduceTiming, Reduced, Row, ScriptError, ScriptLimits,
 };
 use mapring_types::{
     ActorId, BucketId, Dot, Metadata, Object, ObjectId, Record, Sibling, VersionVector,
 };
-use mapring_workers::{ProcessConfig, ProcessWorkers, Reduce, Workers};
+use mapring_workers::{CallTerms, ProcessConfig, ProcessWorkers, Reduce, Workers};
 
 /// As in the program itself: how the allocator reserves memory matters for the worker's limit.
 #[global_allocator]
@@ -367,6 +367,48 @@ async fn reduces_give_up_their_worker_for_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn reduces_go_on_elsewhere_with_what_others_have_come_to() {
+    let workers = start(1).await;
+    let timing = ReduceTiming::Every(7);
+    let sum = "function(vs){count('calls'); return [vs.reduce(function(a, b){return a + b}, 0)]}";
+    for function in [source(sum), named("Riak.reduceSum"), erlang("reduce_sum")] {
+        let begin =
+            async || workers.reduce(1, 1, &function, &Arc::default(), timing).await.unwrap();
+        let mut reduce = begin().await;
+        for round in 0..6 {
+            feed(&mut reduce, round * 10, round * 10 + 10).await;
+            assert_eq!(reduce.save(3).await.unwrap(), None);
+            let saved = reduce.save(1_000).await.unwrap().unwrap();
+            let mut next = begin().await;
+            next.restore(saved).await.unwrap();
+            // The one before goes on as if nothing had been.
+            assert_eq!(reduce.save(1_000).await.unwrap(), next.save(1_000).await.unwrap());
+            reduce = next;
+            check_health(workers.as_ref()).await;
+        }
+        let Reduced { results, effects } = reduce.finish().await.unwrap();
+        assert_eq!(results, [row("1770")]);
+        let calls = effects.counts.get("calls").copied().unwrap_or_default();
+        assert_eq!(calls, if function == source(sum) { 9 } else { 0 });
+    }
+    // What a built-in left to JavaScript stays there.
+    let sums = named("Riak.reduceSum");
+    let mut reduce = workers.reduce(1, 1, &sums, &Arc::default(), timing).await.unwrap();
+    reduce.push(["1", "{\"a\":1}"].map(row).to_vec()).await.unwrap();
+    let saved = reduce.save(1_000).await.unwrap().unwrap();
+    let mut next = workers.reduce(1, 1, &sums, &Arc::default(), timing).await.unwrap();
+    next.restore(saved).await.unwrap();
+    next.push(vec![row("2")]).await.unwrap();
+    assert_eq!(next.finish().await.unwrap().results, reduce_of(reduce, "2").await);
+    workers.shutdown().await;
+}
+
+async fn reduce_of(mut reduce: Box<dyn Reduce>, more: &str) -> Vec<Row> {
+    reduce.push(vec![row(more)]).await.unwrap();
+    reduce.finish().await.unwrap().results
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn reduces_fail_with_their_cause_and_stay_failed() {
     let workers = start(1).await;
     let timing = ReduceTiming::Every(2);
@@ -552,4 +594,53 @@ async fn files_of_functions_are_in_use_and_changes_are_taken_up() {
     until(workers, "later", "cannot be read").await;
     check_health(workers).await;
     workers.shutdown().await;
+}
+
+/// Calls of a query may be held to less, or to more, than those of others in the same worker.
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_of_a_query_are_held_to_terms_of_its_own() {
+    use FailureCause::{Memory, Time};
+    let workers = start_patient(1, 3_000).await;
+    let terms = |call_ms, megabytes: u64| CallTerms {
+        bounds: CallBounds { call_ms, memory_bytes: megabytes << 20 },
+        priority: Priority::Normal,
+    };
+    let endless = source("function(v){for(;;){}}");
+    let waits = source(
+        "function(v){var until = Date.now() + 1200; while (Date.now() < until) {} return [1]}",
+    );
+    let grows =
+        source("function(v){var a = []; for (var i = 0; i < 4e6; i++) a.push({i}); return [1]}");
+    // `map` asks for the query 1.
+    let hold = workers.hold(1, terms(300, 64));
+    let began = Instant::now();
+    assert_eq!(map(workers.as_ref(), &endless, &["x"]).await.unwrap_err().cause, Time);
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    assert_eq!(map(workers.as_ref(), &waits, &["x"]).await.unwrap_err().cause, Time);
+    // Another query has the worker's own limits.
+    let other = workers.map(2, 0, &waits, &Arc::default(), vec![input("x")]).await.unwrap();
+    assert_eq!(other.results, [[row("1")]]);
+    check_health(workers.as_ref()).await;
+    // What came last counts, and all of it ends with the last one.
+    let longer = workers.hold(1, terms(60_000, 16));
+    drop(hold);
+    assert_eq!(map(workers.as_ref(), &waits, &["x"]).await.unwrap(), [[row("1")]]);
+    assert_eq!(map(workers.as_ref(), &grows, &["x"]).await.unwrap_err().cause, Memory);
+    check_health(workers.as_ref()).await;
+    drop(longer);
+    assert_eq!(map(workers.as_ref(), &endless, &["x"]).await.unwrap_err().cause, Time);
+}
+
+/// What a query leaves behind does not count against the memory that its next calls may take.
+#[tokio::test(flavor = "multi_thread")]
+async fn garbage_of_a_query_with_little_memory_is_collected_in_time() {
+    let workers = start_patient(1, 60_000).await;
+    let bounds = CallBounds { call_ms: 60_000, memory_bytes: 24 << 20 };
+    let _terms = workers.hold(1, CallTerms { bounds, priority: Priority::Low });
+    let litters =
+        source("function(v){var a = []; for (var i = 0; i < 2e4; i++) a.push({i}); return [1]}");
+    for _ in 0..30 {
+        let found = map(workers.as_ref(), &litters, &["a", "b", "c"]).await.unwrap();
+        assert_eq!(found.len(), 3);
+    }
 }

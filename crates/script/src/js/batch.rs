@@ -19,6 +19,8 @@ pub(super) struct Batch {
     bytes: usize,
     /// Most bytes that one call may give in this way.
     most: u64,
+    /// How often a combiner was called.
+    combined: u64,
     call: Call,
 }
 
@@ -132,6 +134,16 @@ pub(super) fn begin_call(seed: u64) {
     });
 }
 
+/// Counts a call of a combiner.
+pub(super) fn count_combined() {
+    BATCH.with_borrow_mut(|batch| batch.combined += 1);
+}
+
+/// How often a combiner was called.
+pub(super) fn combined() -> u64 {
+    BATCH.with_borrow(|batch| batch.combined)
+}
+
 /// Ends a call; gives what it said if it asked for the end.
 pub(super) fn end_call() -> Option<(FailureCause, String)> {
     BATCH.with_borrow_mut(|batch| batch.call.end.take())
@@ -183,7 +195,8 @@ pub(super) fn set_input(input: usize) {
 /// Adds a pair.
 pub(super) fn push_pair(key: &[u8], value: Given<'_>) -> Result<(), JsError> {
     BATCH.with_borrow_mut(|batch| {
-        batch.spend(key.len() + value.bytes())?;
+        // A number costs no more than its shortest text, so that a call may give as much either way.
+        batch.spend(key.len() + if value.is_number() { 1 } else { value.bytes() })?;
         let Target::Pairs(pairs) = &mut batch.target else { return Ok(()) };
         let PairsInto::Gather(gather) = &mut pairs.into else { return Ok(()) };
         let pushed = gather.push(pairs.input, key, value);

@@ -185,7 +185,7 @@ impl<'a> Region<'a> {
         let tokens = self.tokens;
         let mut at = first;
         while at <= last {
-            let word = tokens.word(at);
+            let (word, begun) = (tokens.word(at), at);
             // The body of another function.
             if word == "=>" {
                 at = match tokens.word(at + 1) {
@@ -208,6 +208,10 @@ impl<'a> Region<'a> {
             } else if word == "(" && at > first && is_value(tokens, at - 1) {
                 // The arguments of a call have its place.
                 at = tokens.partner(at)?;
+            }
+            // Brackets that are no pair of the language's lead back.
+            if at < begun {
+                return None;
             }
             at += 1;
         }

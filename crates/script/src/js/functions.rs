@@ -10,7 +10,7 @@ use super::arguments::{json, text, thrown, whole};
 use super::method::put_method;
 use super::{batch, build, emit, puts};
 use crate::json::write_str;
-use crate::{CallContext, FailureCause, LogLevel, LogLine, cut, limits};
+use crate::{CallContext, Counter, FailureCause, LogLevel, LogLine, cut, limits};
 
 /// Defines the functions. `stringify` is the engine's own.
 pub(super) fn install(stringify: &JsObject, context: &mut Context) {
@@ -69,6 +69,10 @@ fn count(_: &JsValue, arguments: &[JsValue], _: &JsObject, _: &mut Context) -> J
     if name.is_empty() || name.len() > limits::COUNT_NAME_BYTES {
         let most = limits::COUNT_NAME_BYTES;
         return Err(thrown(&format!("count: a name has 1 to {most} bytes")));
+    }
+    if let Some(counter) = Counter::find(&name) {
+        let why = format!("count: \"{counter}\" is counted by the store itself: take another name");
+        return Err(thrown(&why));
     }
     let delta = arguments.get_or_undefined(1);
     let delta = if delta.is_undefined() { 1 } else { whole(delta, "count: the number")? };

@@ -66,6 +66,7 @@ impl QueryContext {
                 JsArray::from_iter(std::mem::replace(&mut fresh, rest), &mut self.context);
             let old_list = JsArray::from_iter(old.iter().cloned(), &mut self.context);
             let args = [name.clone(), fresh_list.into(), old_list.into(), arg.clone()];
+            batch::count_combined();
             let combined = self.guarded(self.seed_of_key(key), |this| {
                 let value = this.call(callable, &args)?;
                 this.combined(&value, callable)

@@ -78,7 +78,7 @@ impl JsRuntime {
         let Some(combiner) = combiner else {
             return Ok((None, PairsInto::Gather(Gather::new(None))));
         };
-        if let Some(fold) = Fold::find(&combiner.function)? {
+        if let Some(fold) = Fold::of(combiner)? {
             return Ok((None, PairsInto::Gather(Gather::new(Some(fold)))));
         }
         let callable = self.context(query)?.function(&combiner.function.function, Role::Combine)?;
@@ -117,7 +117,8 @@ impl JsRuntime {
             });
             let Some((key, fresh, old)) = taken.flatten() else { continue };
             let before = fresh.len() as u64;
-            let (values, weighs) = self.combine_one(query, ready, &key, fresh, old)?;
+            let combined = self.combine_one(query, ready, &key, fresh, old);
+            let (values, weighs) = combined.map_err(|error| error.of_key(&key))?;
             batch::with_waiting(|waiting| {
                 // A value weighs so much at the least.
                 waiting.shrank(before.saturating_mul(crate::reduce::weight(0)), weighs);
@@ -168,7 +169,10 @@ impl JsRuntime {
         let mut pairs = Pairs::new();
         for WaitingGroup { key, input, fresh, old } in groups {
             let values = match (ready, fresh.is_empty()) {
-                (Some(ready), false) => self.combine_one(query, ready, &key, fresh, old)?.0,
+                (Some(ready), false) => {
+                    let combined = self.combine_one(query, ready, &key, fresh, old);
+                    combined.map_err(|error| error.of_key(&key))?.0
+                }
                 _ => old,
             };
             for value in self.context(query)?.write_values(&values)? {
@@ -176,7 +180,8 @@ impl JsRuntime {
             }
         }
         let inputs = u32::try_from(inputs).unwrap_or(u32::MAX);
-        Ok(MappedPairs { inputs, pairs, made, made_bytes, ..MappedPairs::default() })
+        let combined = batch::combined();
+        Ok(MappedPairs { inputs, pairs, made, made_bytes, combined, ..MappedPairs::default() })
     }
 
     /// Combines the values of each group. It may end before the groups do, after at least one.
@@ -208,6 +213,7 @@ impl JsRuntime {
                     break;
                 }
             }
+            out.combined = batch::combined();
             Ok(out)
         })
     }

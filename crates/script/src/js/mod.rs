@@ -44,8 +44,9 @@ use crate::library::Library;
 use crate::progress::Progress;
 use crate::reduce::{Parts, Timer};
 use crate::{
-    CallContext, CombineError, Combined, Effects, FailureCause, Handled, MapInput, PhaseFunction,
-    QueryTag, ReduceState, ReduceTiming, Row, Runtime, ScriptError, ScriptLimits, limits, object,
+    CallBounds, CallContext, CombineError, Combined, Effects, FailureCause, Handled, MapInput,
+    PhaseFunction, QueryTag, ReduceState, ReduceTiming, Row, Runtime, ScriptError, ScriptLimits,
+    limits, object,
 };
 
 pub(crate) use globals::LOG_MARK;
@@ -55,6 +56,8 @@ pub(crate) use stream::More;
 /// [`ScriptLimits::stack_bytes`].
 pub struct JsRuntime {
     limits: ScriptLimits,
+    /// The longest call now, in milliseconds.
+    call_ms: u64,
     library: Arc<Library>,
     /// Most recently used first.
     contexts: Vec<QueryContext>,
@@ -86,6 +89,7 @@ impl JsRuntime {
     pub(crate) fn with_progress(limits: ScriptLimits, progress: Arc<Progress>) -> Self {
         Self {
             limits,
+            call_ms: limits.call_ms,
             library: Arc::default(),
             contexts: Vec::new(),
             reduce: None,
@@ -95,6 +99,12 @@ impl JsRuntime {
             effects: Effects::default(),
             handled: None,
         }
+    }
+
+    /// Holds the calls that come next to these bounds; `None` for the runtime's own limits.
+    pub fn hold(&mut self, bounds: Option<CallBounds>) {
+        self.call_ms = bounds.map_or(self.limits.call_ms, |bounds| bounds.call_ms);
+        self.garbage.hold(bounds.map(|bounds| bounds.memory_bytes));
     }
 
     /// Says where the calls that come next belong.
@@ -366,7 +376,7 @@ impl JsRuntime {
     }
 
     fn timer(&self, timing: ReduceTiming, parts: Parts<Item>) -> Timer<Item> {
-        let patience = self.limits.call_ms / limits::ADAPTIVE_SHARE;
+        let patience = self.call_ms / limits::ADAPTIVE_SHARE;
         Timer::new(timing, parts, Some(Duration::from_millis(patience)))
     }
 
@@ -484,6 +494,18 @@ impl Runtime for JsRuntime {
             accumulator: context.write_many(&accumulator)?,
             pending: context.write_many(&pending)?,
             started,
+        })
+    }
+
+    fn reduce_save(&mut self, most: u64) -> Result<Option<ReduceState>, ScriptError> {
+        self.step(|reduce, context, _| {
+            if reduce.timer.weighs() > most {
+                return Ok(None);
+            }
+            let (accumulator, pending, started) = reduce.timer.parts();
+            let accumulator = context.write_many(&accumulator)?;
+            let pending = context.write_many(&pending)?;
+            Ok(Some(ReduceState { accumulator, pending, started }))
         })
     }
 

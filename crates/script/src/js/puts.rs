@@ -81,7 +81,7 @@ fn options(given: &JsValue, metadata: &mut Metadata, context: &mut Context) -> J
     for (name, value) in members(&given, context)? {
         match name.as_str() {
             _ if value.is_undefined() => {}
-            "content_type" => metadata.content_type = text(&value, "put: content_type")?,
+            "content_type" => metadata.content_type = content_type(&value)?,
             "indexes" => metadata.indexes = indexes(&value, context)?,
             "links" => metadata.links = links(&value, context)?,
             "w" => w = quorum(&value)?,
@@ -92,6 +92,19 @@ fn options(given: &JsValue, metadata: &mut Metadata, context: &mut Context) -> J
         }
     }
     Ok(w)
+}
+
+/// A content type: what may stand in a header, and so nothing that ends one.
+fn content_type(value: &JsValue) -> JsResult<String> {
+    let wrong = || thrown("put: content_type is a text of 1 to 256 visible ASCII characters");
+    if !value.is_string() {
+        return Err(wrong());
+    }
+    let given = text(value, "put: content_type")?;
+    let fits = (1..=256).contains(&given.len())
+        && given.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic())
+        && given.trim() == given;
+    if fits { Ok(given) } else { Err(wrong()) }
 }
 
 /// The terms of fields that end in `_int` or `_bin`: a value each, or a list of values.
@@ -167,7 +180,10 @@ fn members(object: &JsObject, context: &mut Context) -> JsResult<Vec<(String, Js
             PropertyKey::Index(index) => JsString::from(index.get().to_string()),
             PropertyKey::Symbol(_) => continue,
         };
-        members.push((name.to_std_string_lossy(), object.get(key, context)?));
+        let Ok(name) = name.to_std_string() else {
+            return Err(thrown("put: a name holds half of a surrogate pair"));
+        };
+        members.push((name, object.get(key, context)?));
     }
     Ok(members)
 }

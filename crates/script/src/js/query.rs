@@ -25,7 +25,7 @@ use crate::library::Library;
 use crate::object::{self, Names};
 use crate::reduce::{Called, weight};
 use crate::{
-    CallContext, FailureCause, Function, JsonText, MapInput, PhaseFunction, QueryTag, Row,
+    CallContext, FailureCause, Function, JsonText, MapInput, Part, PhaseFunction, QueryTag, Row,
     ScriptError, cut, limits,
 };
 
@@ -47,6 +47,8 @@ pub(super) enum Role {
     Combine,
     /// A reduce; or it is only looked whether there is a function.
     Reduce,
+    /// No phase's function.
+    Part(Part),
 }
 
 impl Role {
@@ -56,6 +58,7 @@ impl Role {
             Self::Map => &["map"],
             Self::Combine => &["combine"],
             Self::Reduce => &["reduce", "map", "combine"],
+            Self::Part(_) => &[],
         }
     }
 }
@@ -188,6 +191,7 @@ impl QueryContext {
             Function::Named(path) if is_path(path) => self.named(path, role),
             // Riak's call has the name where a source stands, so that it may be any expression.
             Function::Named(source) => self.evaluate(source, None, role),
+            Function::Part(part, code) => return self.function(code, Role::Part(*part)),
             Function::Erlang { module, function } => {
                 let message = format!("{module}:{function} is not a JavaScript function");
                 return Err(ScriptError::new(FailureCause::Undefined, message));
@@ -326,6 +330,9 @@ impl QueryContext {
         what: &str,
         role: Role,
     ) -> Result<Callable, ScriptError> {
+        if let Role::Part(part) = role {
+            return self.part(part, value, what);
+        }
         if let Some(function) = value.as_callable() {
             return Ok(Callable { function, this, source: None, handler: None });
         }
@@ -337,6 +344,35 @@ impl QueryContext {
         }
         let message = format!("{what} is not a function but {}", kind(value));
         Err(ScriptError::new(FailureCause::Syntax, message))
+    }
+
+    /// What calls a part of a query that is no phase. Frames of it show no more in stacks than those of the
+    /// engine: it has no path.
+    fn part(&mut self, part: Part, value: &JsValue, what: &str) -> Result<Callable, ScriptError> {
+        let makers = self.context.eval(Source::from_bytes(include_str!("parts.js")));
+        let made = makers.and_then(|makers| {
+            let maker = makers.as_object().map(|makers| makers.get(part as u32, &mut self.context));
+            let maker = maker.transpose()?.and_then(|maker| maker.as_callable());
+            maker
+                .map(|maker| {
+                    maker.call(
+                        &JsValue::undefined(),
+                        std::slice::from_ref(value),
+                        &mut self.context,
+                    )
+                })
+                .transpose()
+        });
+        let made = made.map_err(|error| compiling(&error, &mut self.context))?;
+        match made.and_then(|made| made.as_callable()) {
+            Some(function) => {
+                Ok(Callable { function, this: JsValue::undefined(), source: None, handler: None })
+            }
+            None => {
+                let message = format!("{what} is not {} but {}", part.forms(), kind(value));
+                Err(ScriptError::new(FailureCause::Syntax, message.replace(", but", " but")))
+            }
+        }
     }
 
     /// Calls a map function on a stored object; gives the results as text.

@@ -39,10 +39,7 @@ impl QueryContext {
         if value.is_undefined() {
             return match may_be_nothing || batch::is_touched() {
                 true => Ok(Returned::Nothing),
-                false => {
-                    let message = "Expression returned undefined";
-                    Err(ScriptError::new(FailureCause::NotAList, message))
-                }
+                false => Err(ScriptError::new(FailureCause::NotAList, NOTHING)),
             };
         }
         let value = self.represent(value)?;
@@ -65,7 +62,7 @@ impl QueryContext {
         callable: &Callable,
         may_be_nothing: bool,
     ) -> Result<Vec<Row>, ScriptError> {
-        let returned = self.returned(value, may_be_nothing)?;
+        let returned = self.returned(value, may_be_nothing).map_err(of_a_map)?;
         if let Returned::Other(value) = &returned {
             return Err(self.not_listed(value)?);
         }
@@ -104,7 +101,7 @@ impl QueryContext {
         value: &JsValue,
         callable: &Callable,
     ) -> Result<Vec<Weighed>, ScriptError> {
-        let returned = self.returned(value, false)?;
+        let returned = self.returned(value, false).map_err(of_a_map)?;
         self.values_of(returned, callable)
     }
 
@@ -154,7 +151,11 @@ impl QueryContext {
                 }
                 match value.as_object().filter(JsObject::is_ordinary) {
                     Some(object) => self.plain(|plain| plain.pairs(&object)),
-                    None => Err(not_a_list(&value)),
+                    None => {
+                        let error = not_a_list(&value);
+                        let message = format!("{}: {NEEDS_GROUP}", error.message);
+                        Err(ScriptError { message, ..error })
+                    }
                 }
             }
             returned => self.values_of(returned, callable),
@@ -195,6 +196,21 @@ impl QueryContext {
             Err(error) => Err(thrown(&error, context)),
         }
     }
+}
+
+/// What a function that returns nothing fails with, as in Riak (fact R73).
+const NOTHING: &str = "Expression returned undefined";
+
+/// What is likely to be missing where a reduce returns a single value.
+const NEEDS_GROUP: &str = "a reduce that is called for each key needs \"group\":true";
+
+/// The failure of a map that returned nothing, with what it might do.
+fn of_a_map(error: ScriptError) -> ScriptError {
+    if error.message != NOTHING {
+        return error;
+    }
+    let message = format!("{NOTHING}: a map returns a list, or calls emit, put, del or count");
+    ScriptError { message, ..error }
 }
 
 /// Refuses a list that is too long whatever is in it.

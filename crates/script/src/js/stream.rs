@@ -3,7 +3,8 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 
-use boa_engine::property::PropertyKey;
+use boa_engine::object::FunctionObjectBuilder;
+use boa_engine::property::{PropertyDescriptor, PropertyKey};
 use boa_engine::{
     Context, JsObject, JsResult, JsString, JsSymbol, JsValue, NativeFunction, js_string,
 };
@@ -60,8 +61,25 @@ pub(super) fn iterator(context: &mut Context) -> JsValue {
     });
     put_method(&iterator, js_string!("next").into(), ("next", 0), next, context);
     let itself = NativeFunction::from_fn_ptr(|this, _, _| Ok(this.clone()));
+    for name in ["length", "0"] {
+        put_refusal(&iterator, name, context);
+    }
     put_method(&iterator, JsSymbol::iterator().into(), ("[Symbol.iterator]", 0), itself, context);
     iterator.into()
+}
+
+/// Has a property throw that only a list has: it would be undefined, and the function would go on with
+/// nothing.
+fn put_refusal(iterator: &JsObject, name: &'static str, context: &mut Context) {
+    let refuse = NativeFunction::from_copy_closure(move |_, _, _| {
+        Err(thrown(&format!(
+            "values is a stream and has no {name}: walk through it with for (const value of values)"
+        )))
+    });
+    let get = FunctionObjectBuilder::new(context.realm(), refuse).build();
+    let property = PropertyDescriptor::builder().get(get).enumerable(false).configurable(true);
+    let key = PropertyKey::from(JsString::from(name));
+    iterator.insert_property(key, property.build());
 }
 
 fn next(number: u64, context: &mut Context) -> JsResult<Option<JsValue>> {

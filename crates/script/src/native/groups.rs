@@ -20,7 +20,7 @@ pub fn map_pairs(
     inputs: &[MapInput],
 ) -> Result<MappedPairs, ScriptError> {
     let fold = match &grouping.combine {
-        Some(combiner) => Fold::find(&combiner.function)?,
+        Some(combiner) => Fold::of(combiner)?,
         None => None,
     };
     let mut gather = Gather::new(fold);
@@ -70,7 +70,7 @@ pub fn combine_groups(
     combiner: &Combiner,
     groups: &[Group],
 ) -> Result<CombinedGroups, ScriptError> {
-    fold(&combiner.function)?.combine(groups)
+    Fold::of(combiner)?.ok_or_else(no_fold)?.combine(groups)
 }
 
 /// Reduces groups by a function of `Job`. It may end before the groups do, after at least one.
@@ -112,9 +112,10 @@ impl Folding {
 }
 
 fn fold(function: &PhaseFunction) -> Result<Fold, ScriptError> {
-    let no_fold = || {
-        let message = "the function reduces no groups: only JavaScript and functions of Job do";
-        super::bad_argument(message)
-    };
     Fold::find(function)?.ok_or_else(no_fold)
+}
+
+fn no_fold() -> ScriptError {
+    let message = "the function reduces no groups: only JavaScript and functions of Job do";
+    super::bad_argument(message)
 }

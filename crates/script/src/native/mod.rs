@@ -14,8 +14,8 @@ pub(crate) mod job;
 use crate::json::{self, ReadError, Value};
 use crate::reduce::{Called, Timer, weight};
 use crate::{
-    Binary, FailureCause, Function, JsonText, MapInput, PhaseFunction, QueryTag, ReduceState,
-    ReduceTiming, Row, Runtime, ScriptError, limits,
+    Binary, Combiner, FailureCause, Function, JsonText, MapInput, PhaseFunction, QueryTag,
+    ReduceState, ReduceTiming, Row, Runtime, ScriptError, limits,
 };
 use erlang::Erlang;
 use job::Job;
@@ -46,6 +46,42 @@ pub fn is_job(function: &PhaseFunction) -> bool {
     Job::find(function).is_some()
 }
 
+/// Whether the function may be an object with methods for shards and slices, or with a state: what is surely
+/// none need not be asked. A plain text of a function without the words of such an object is none.
+pub fn may_be_handler(function: &PhaseFunction) -> bool {
+    let text = match &function.function {
+        _ if runs(function) => return false,
+        Function::Erlang { .. } | Function::Part(..) => return false,
+        Function::Named(_) => return true,
+        Function::Source(source) | Function::Stored { source, .. } => source,
+    };
+    let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    has(&["begin_", "end_", "state"]) || !has(&["function", "=>"])
+}
+
+/// Whether the function is one of `Job` that gives the same for values in any order, some of which it
+/// may have combined before.
+pub fn is_order_free(function: &PhaseFunction) -> bool {
+    Job::find(function).is_some_and(Job::is_order_free)
+}
+
+/// The combiner that a grouped reduce is by itself: with it the results are the same to the byte, and
+/// so are failures.
+pub fn implied_combiner(function: &PhaseFunction) -> Option<Combiner> {
+    // One whose argument is wrong fails as a reduce.
+    let is_right = matches!(job::Fold::find(function), Ok(Some(_)));
+    (is_right && is_order_free(function))
+        .then(|| Combiner { lenient: true, ..Combiner::new(function.clone()) })
+}
+
+/// Values as whoever is not of `Job` sees them: what such a combiner gave becomes one plain value.
+///
+/// # Errors
+/// What it gave is damaged.
+pub fn plain(values: Vec<JsonText>) -> Result<Vec<JsonText>, ScriptError> {
+    job::plain(values)
+}
+
 #[derive(Debug, Clone, Copy)]
 enum Native {
     Erlang(Erlang),
@@ -63,6 +99,7 @@ impl Native {
                 return Erlang::find(module, function).map(Self::Erlang);
             }
             Function::Named(name) => name.as_str(),
+            Function::Part(..) => return None,
             // A source that only names a function is the same as the name.
             Function::Source(source) | Function::Stored { source, .. } => source.trim(),
         };
@@ -78,7 +115,7 @@ impl Native {
         let native = Self::find(function).ok_or_else(|| match &function.function {
             Function::Erlang { module, function } => undefined(format!("{module}:{function}")),
             Function::Named(name) => undefined(name.clone()),
-            Function::Source(_) | Function::Stored { .. } => ScriptError::new(
+            Function::Source(_) | Function::Stored { .. } | Function::Part(..) => ScriptError::new(
                 FailureCause::Undefined,
                 "JavaScript does not run in this node's own process",
             ),
@@ -261,6 +298,20 @@ impl Runtime for NativeRuntime {
             pending: pending.iter().map(write).chain(refused).collect(),
             started,
         })
+    }
+
+    fn reduce_save(&mut self, most: u64) -> Result<Option<ReduceState>, ScriptError> {
+        let Reduce { native, timer, .. } = self.reduce.as_ref().ok_or_else(no_reduce)?;
+        if timer.weighs() > most {
+            return Ok(None);
+        }
+        let (accumulator, pending, started) = timer.parts();
+        let write = |value| native.write(value);
+        Ok(Some(ReduceState {
+            accumulator: accumulator.iter().map(write).collect(),
+            pending: pending.iter().map(write).collect(),
+            started,
+        }))
     }
 
     /// After a failed call the reduce can still be put aside, with all its inputs.

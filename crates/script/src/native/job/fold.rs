@@ -7,7 +7,9 @@ use mapring_shuffle::{Pairs, key};
 use super::{Given, Job, State};
 use crate::json::{Number, Value, parse};
 use crate::native::kind::bad_argument;
-use crate::{CombinedGroups, Group, JsonText, Mapped, PhaseFunction, Row, ScriptError, limits};
+use crate::{
+    CombinedGroups, Combiner, Group, JsonText, Mapped, PhaseFunction, Row, ScriptError, limits,
+};
 
 /// A function of `Job` with its argument.
 #[derive(Debug, Clone, Copy)]
@@ -15,6 +17,8 @@ pub(crate) struct Fold {
     pub(super) job: Job,
     /// How many values `Job.top` keeps.
     pub(super) most: usize,
+    /// See [`Combiner::lenient`].
+    lenient: bool,
 }
 
 impl Fold {
@@ -28,12 +32,21 @@ impl Fold {
             (Some(JsonText(arg)), Job::Top) => top(arg)?,
             _ => limits::TOP,
         };
-        Ok(Some(Self { job, most }))
+        Ok(Some(Self { job, most, lenient: false }))
+    }
+
+    /// The fold that a combiner is; `None` for another function.
+    ///
+    /// # Errors
+    /// As [`Fold::find`].
+    pub(crate) fn of(combiner: &Combiner) -> Result<Option<Self>, ScriptError> {
+        let fold = Self::find(&combiner.function)?;
+        Ok(fold.map(|fold| Self { lenient: combiner.lenient, ..fold }))
     }
 
     /// With no argument.
     pub(super) fn plain(job: Job) -> Self {
-        Self { job, most: limits::TOP }
+        Self { job, most: limits::TOP, lenient: false }
     }
 
     fn all(self, group: &Group) -> Result<State, ScriptError> {
@@ -48,8 +61,16 @@ impl Fold {
     pub(crate) fn combine(self, groups: &[Group]) -> Result<CombinedGroups, ScriptError> {
         let mut out = CombinedGroups::default();
         for (at, group) in groups.iter().enumerate() {
-            let state = self.all(group).map_err(|error| error.at(at))?;
-            out.values.push(state.into_texts().into_iter().map(JsonText).collect());
+            let (mut state, mut left) = (State::of_nothing(self.job), Vec::new());
+            for value in group.old.iter().chain(&group.values) {
+                match state.add(Given::Text(&value.0), self) {
+                    Ok(_) => {}
+                    Err(_) if self.lenient => left.push(value.clone()),
+                    Err(error) => return Err(error.at(at)),
+                }
+            }
+            out.combined += 1;
+            out.values.push(state.into_texts().into_iter().map(JsonText).chain(left).collect());
         }
         Ok(out)
     }
@@ -124,11 +145,20 @@ pub(crate) struct FoldedPairs {
     /// The input that a key first came of, and its state: in the order in which keys came.
     groups: Vec<(u32, State)>,
     bytes: usize,
+    /// Pairs that are not folded any further: of keys that were too many, and with values that cannot
+    /// be folded.
+    left: Pairs,
+    left_keys: usize,
+    /// How many pairs came.
+    pushed: usize,
+    /// Nothing more is folded: it is not worth it.
+    plain: bool,
 }
 
 impl FoldedPairs {
     pub(crate) fn new(fold: Fold) -> Self {
-        Self { fold, places: HashMap::new(), groups: Vec::new(), bytes: 0 }
+        let (places, groups, left) = (HashMap::new(), Vec::new(), Pairs::new());
+        Self { fold, places, groups, bytes: 0, left, left_keys: 0, pushed: 0, plain: false }
     }
 
     /// Takes a pair; `made` bytes of it count for what is held.
@@ -138,6 +168,14 @@ impl FoldedPairs {
         key: &[u8],
         value: Given<'_>,
     ) -> Result<(), ScriptError> {
+        self.pushed += 1;
+        if self.plain {
+            return match value {
+                Given::Text(text) => self.left.push(input, key, text),
+                Given::Number(_) => self.left.push(input, key, &value.text()),
+            }
+            .map_err(crate::groups::unfit);
+        }
         let at = match self.places.get(key) {
             Some(&at) => at,
             None => {
@@ -148,31 +186,54 @@ impl FoldedPairs {
             }
         };
         if let Some((_, state)) = self.groups.get_mut(at) {
-            self.bytes += state.add(value, self.fold)?;
+            match state.add(value, self.fold) {
+                Ok(bytes) => self.bytes += bytes,
+                Err(_) if self.fold.lenient => {
+                    self.left.push(input, key, &value.text()).map_err(crate::groups::unfit)?;
+                }
+                Err(error) => return Err(error),
+            }
         }
+        // One that nobody asked for is to be worth it.
+        if self.fold.lenient && self.pushed == limits::FOLDED_TRIED {
+            self.plain = self.groups.len() > self.pushed / 2;
+        }
+        if self.plain || self.bytes >= limits::FOLDED_BYTES { self.leave() } else { Ok(()) }
+    }
+
+    /// Lets go of what was folded so far.
+    fn leave(&mut self) -> Result<(), ScriptError> {
+        let groups = std::mem::take(&mut self.groups);
+        self.left_keys += groups.len();
+        let mut keys = vec![Box::default(); groups.len()];
+        for (key, at) in self.places.drain() {
+            if let Some(place) = keys.get_mut(at) {
+                *place = key;
+            }
+        }
+        for (key, (input, state)) in keys.iter().zip(groups) {
+            for text in state.into_texts() {
+                self.left.push(input, key, &text).map_err(crate::groups::unfit)?;
+            }
+        }
+        self.bytes = 0;
         Ok(())
     }
 
     /// About the bytes that are held.
     pub(crate) fn bytes(&self) -> usize {
-        self.bytes
+        self.bytes + self.left.bytes()
+    }
+
+    /// How many keys there are, those that were left before twice if they came again.
+    pub(crate) fn keys(&self) -> usize {
+        self.left_keys + self.groups.len()
     }
 
     /// The pairs that are left.
-    pub(crate) fn finish(self) -> Result<Pairs, ScriptError> {
-        let mut keys = vec![Box::default(); self.groups.len()];
-        for (key, at) in self.places {
-            if let Some(place) = keys.get_mut(at) {
-                *place = key;
-            }
-        }
-        let mut pairs = Pairs::new();
-        for (key, (input, state)) in keys.iter().zip(self.groups) {
-            for text in state.into_texts() {
-                pairs.push(input, key, &text).map_err(crate::groups::unfit)?;
-            }
-        }
-        Ok(pairs)
+    pub(crate) fn finish(mut self) -> Result<Pairs, ScriptError> {
+        self.leave()?;
+        Ok(self.left)
     }
 }
 
@@ -193,5 +254,47 @@ fn top(arg: &str) -> Result<usize, ScriptError> {
             usize::try_from(*number).map_err(|_| wrong())
         }
         _ => Err(wrong()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nobody_asked_for_is_done_while_it_is_worth_it() {
+        let fold = Fold { lenient: true, ..Fold::plain(Job::Sum) };
+        for (keys, worth) in [(10, true), (limits::FOLDED_TRIED / 2, true), (10_000, false)] {
+            let mut folded = FoldedPairs::new(fold);
+            for number in 0..10_000 {
+                let mut key = Vec::new();
+                key::encode(&(number % keys).to_string(), &mut key).unwrap();
+                folded.push(0, &key, Given::Number(0.5)).unwrap();
+            }
+            let pairs = folded.finish().unwrap();
+            assert_eq!(pairs.count() as usize == keys, worth || keys == 10_000, "{keys}");
+            let texts = pairs.iter().filter(|pair| pair.as_ref().unwrap().value == "0.5").count();
+            assert_eq!(texts > 0, !worth, "{keys}");
+        }
+    }
+
+    #[test]
+    fn very_many_keys_are_let_go_of() {
+        let mut folded = FoldedPairs::new(Fold::plain(Job::Sum));
+        let keys = 120_000u32;
+        for round in 0..2 {
+            for number in 0..keys {
+                let mut key = Vec::new();
+                key::encode(&format!("\"{number:060}\""), &mut key).unwrap();
+                folded.push(round, &key, Given::Number(1.0)).unwrap();
+                assert!(folded.bytes() - folded.left.bytes() <= limits::FOLDED_BYTES);
+            }
+        }
+        let known = folded.keys();
+        let pairs = folded.finish().unwrap();
+        assert_eq!(pairs.count() as usize, known);
+        assert!((keys as usize..=2 * keys as usize).contains(&known), "{known}");
+        let sum: u32 = pairs.iter().map(|pair| pair.unwrap().value.parse::<u32>().unwrap()).sum();
+        assert_eq!(sum, 2 * keys);
     }
 }

@@ -72,6 +72,8 @@ impl MapJob {
         let Some(stored) = object::object(input)? else { return Ok(None) };
         let (key, value) = self.parts(input, &stored)?;
         Ok(Some(match self.job {
+            // What is counted: the part that is named, else the value.
+            Job::Count if self.key.is_some() => (key, "1".to_owned()),
             Job::Count => (value, "1".to_owned()),
             Job::Keys => (key, "null".to_owned()),
             Job::Values => {

@@ -52,13 +52,29 @@ impl Job {
         let name = match &function.function {
             Function::Named(name) => name.as_str(),
             Function::Source(source) | Function::Stored { source, .. } => source.trim(),
-            Function::Erlang { .. } => return None,
+            Function::Erlang { .. } | Function::Part(..) => return None,
         };
         FUNCTIONS.iter().find(|(known, _)| *known == name).map(|(_, job)| *job)
     }
 
     pub(crate) fn name(self) -> &'static str {
         FUNCTIONS.iter().find(|(_, job)| *job == self).map_or("Job", |(name, _)| name)
+    }
+
+    /// Whether it gives the same for values in any order, some of which it may have combined before.
+    pub(crate) fn is_order_free(self) -> bool {
+        match self {
+            // Sums are exact until they are rounded at the end, counts and means are made of such, and the
+            // others compare canonical values.
+            Self::Count
+            | Self::Sum
+            | Self::Min
+            | Self::Max
+            | Self::Mean
+            | Self::Distinct
+            | Self::Top => true,
+            Self::Identity | Self::Keys | Self::Values => false,
+        }
     }
 
     /// What a reduce without groups would have to be.

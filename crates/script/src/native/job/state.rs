@@ -148,7 +148,9 @@ impl State {
             Self::All(values) => return values,
             Self::First(first) => return first.into_iter().collect(),
             Self::Sum(sum) if sum.is_plain() => return vec![sum.text()],
-            Self::Best(None) => return Vec::new(),
+            // The key stays, whose value is null or no value.
+            Self::Best(None) => return vec!["null".to_owned()],
+            Self::Top(values) if values.is_empty() => return vec!["null".to_owned()],
             Self::Best(Some(key)) => return vec![json(&key)],
             Self::Distinct(values) => return values.iter().map(|key| json(key)).collect(),
             Self::Top(values) => return values.iter().map(|key| json(key)).collect(),
@@ -219,6 +221,11 @@ impl State {
 }
 
 impl Given<'_> {
+    /// Whether it is no text.
+    pub(crate) fn is_number(self) -> bool {
+        matches!(self, Self::Number(_))
+    }
+
     fn is_null(self) -> bool {
         matches!(self, Self::Text(text) if text.trim() == "null")
     }

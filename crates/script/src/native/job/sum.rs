@@ -60,8 +60,9 @@ impl Sum {
         if number.fract() == 0.0 && number.abs() <= DIGITS {
             return self.add_whole(number as i128);
         }
+        self.add_part(number)?;
         self.rounded = true;
-        self.add_part(number)
+        Ok(())
     }
 
     fn add_whole(&mut self, whole: i128) -> Result<(), SumError> {
@@ -112,9 +113,9 @@ impl Sum {
         round(&parts)
     }
 
-    /// Whether its JSON says all of it.
+    /// Whether its JSON says all of it, read as a number again.
     pub(super) fn is_plain(&self) -> bool {
-        !self.rounded
+        !self.rounded && self.whole.abs() <= WHOLE
     }
 
     /// All of it, as a text.
