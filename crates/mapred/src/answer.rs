@@ -391,7 +391,7 @@ mod tests {
             .iter()
             .map(|(phase, values)| {
                 let values = values.iter().map(|text| row(text)).collect();
-                Ok(PhaseResults { phase: *phase, partition: 0, values })
+                Ok(PhaseResults::new(*phase, values))
             })
             .collect();
         stream::iter(items).boxed()
@@ -478,7 +478,16 @@ mod tests {
         check(object, &[], "{}");
         check(object, &[(0, &[r#"["b",1]"#]), (0, &[r#"["a",[2]]"#])], r#"{"a":[2],"b":1}"#);
         check(object, &[(0, &[r#" {"b":1}"#, r#"["a\"",null]"#])], r#"{"a\"":null,"b":1}"#);
+        check(
+            object,
+            &[(0, &[r#"{"b":{"c":1}}"#, r#"{ "a" : [2] }"#])],
+            r#"{"a":[2],"b":{"c":1}}"#,
+        );
+        let text = r#"{"as":"object","values":"string"}"#;
+        check(text, &[(0, &[r#"["b","1"]"#, r#"{"a":"2"}"#])], r#"{"a":"2","b":"1"}"#);
         let keys = [r#"[10,1]"#, r#"[[1,"x"],2]"#, "[null,3]", "[2,4]"];
+        let halves = [r#"["\ud800",1]"#, r#"["\udc00",2]"#, r#"["\ufffd",3]"#];
+        check(object, &[(0, &halves)], r#"{"\ud800":1,"\udc00":2,"\ufffd":3}"#);
         check(object, &[(0, &keys)], r#"{"10":1,"2":4,"[1,\"x\"]":2,"null":3}"#);
         check(r#"{"as":"list"}"#, &[(0, &[r#"["b",1]"#])], r#"[["b",1]]"#);
     }
@@ -500,6 +509,9 @@ mod tests {
         check(&["1"], "no [key, value]");
         check(&["[1]"], "no [key, value]");
         check(&["[1,2,3]"], "no [key, value]");
+        check(&["{}"], "no [key, value]");
+        check(&[r#"{"a":1,"b":2}"#], "no [key, value]");
+        check(&[r#"{"a":1}"#, r#"["a",2]"#], "more than one result has the key \"a\"");
         check(
             &[r#"["a",1]"#, r#"["b",2]"#, r#"["a",3]"#],
             "more than one result has the key \"a\"",
@@ -558,7 +570,7 @@ mod tests {
     #[test]
     fn a_failure_is_the_answer() {
         let failed: Results = stream::iter([
-            Ok(PhaseResults { phase: 0, partition: 0, values: vec![Row::value("1")] }),
+            Ok(PhaseResults::new(0, vec![Row::value("1")])),
             Err(Failure::timeout()),
         ])
         .boxed();

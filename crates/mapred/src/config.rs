@@ -39,7 +39,7 @@ impl Default for MapredConfig {
             concurrent_queries: 256,
             units_at_once: 4,
             page_inputs: limits::PAGE_INPUTS,
-            shuffle_memory_bytes: 256 << 20,
+            shuffle_memory_bytes: 128 << 20,
             shuffle_disk_bytes: 64 << 30,
             page_pairs_bytes: limits::PAIRS_BYTES,
         }

@@ -11,7 +11,9 @@ use mapring_types::{BucketId, IndexValue, NodeId, Result as KvResult};
 use serde_json::{Map, Value, json};
 
 use crate::failure::Failure;
-use crate::grammar::{Callee, Code, Inputs, Narrowing, OnError, Phase, PhaseKind, Query, Scan};
+use crate::grammar::{
+    Callee, Code, Inputs, Layout, Narrowing, OnError, Phase, PhaseKind, Query, Scan, Target,
+};
 use crate::graph::{Role, StageGraph, StageSpec};
 use crate::limits;
 use crate::objects::Objects;
@@ -44,6 +46,7 @@ pub(crate) async fn explain(
         Some(Value::Object(shown))
     });
     plan.insert("phases".into(), phases.collect());
+    plan.insert("output".into(), output(query));
     let options = spec.options;
     let skipped = match options.on_error {
         OnError::Fail => Value::from("the query fails"),
@@ -59,6 +62,7 @@ pub(crate) async fn explain(
             "on_error": skipped,
         }),
     );
+    plan.insert("ignored".into(), spec.ignored.clone().into());
     Ok(crate::json::encode(&json!({ "explain": plan }).to_string()).into_owned())
 }
 
@@ -71,6 +75,7 @@ fn inputs(inputs: &Inputs) -> Value {
         Inputs::Scan(scan) => scanned(scan),
         Inputs::Keys(keys) => json!({ "form": "listed keys", "count": keys.len() }),
         Inputs::Values(values) => json!({ "form": "generator", "count": values.len() }),
+        Inputs::Source(source) => json!({ "form": "source", "parts": source.words() }),
     }
 }
 
@@ -105,7 +110,7 @@ fn scanned(scan: &Scan) -> Value {
         }
     };
     if let (Some(shown), false) = (shown.as_object_mut(), narrowing.is_none()) {
-        let Narrowing { conditions, keys_only, batch } = narrowing;
+        let Narrowing { conditions, keys_only, batch, samples: _ } = narrowing;
         shown.insert("conditions".into(), conditions.len().into());
         shown.insert("reads".into(), if *keys_only { "keys" } else { "objects" }.into());
         shown.extend(batch.map(|batch| ("batch_size".to_owned(), batch.into())));
@@ -137,6 +142,9 @@ async fn coverage(inputs: &Inputs, view: &View, objects: &dyn Objects) -> Result
         Inputs::Scan(scan) => {
             let mut shown = Vec::new();
             for one in scan.of_each_type(view.state.bucket_types.keys().map(String::as_str)) {
+                if view.least_n_val(&one.bucket).is_none() {
+                    return Err(Failure::no_bucket_type_of(&one));
+                }
                 let coverage = plan(&one.bucket, view, objects).await?;
                 let mut nodes: BTreeMap<NodeId, Vec<u16>> = BTreeMap::new();
                 for entry in &coverage.entries {
@@ -179,7 +187,8 @@ async fn coverage(inputs: &Inputs, view: &View, objects: &dyn Objects) -> Result
                 .map(|(node, inputs)| json!({ "node": name(view, node), "inputs": inputs }));
             Ok(shown.collect())
         }
-        Inputs::Values(_) => Ok(Value::Array(Vec::new())),
+        // Where they lie is found out when they are divided.
+        Inputs::Values(_) | Inputs::Source(_) => Ok(Value::Array(Vec::new())),
     }
 }
 
@@ -215,7 +224,11 @@ fn kind(phase: &Phase, query: &Query, stage: &StageSpec) -> Map<String, Value> {
             let runs = format!("{}, at the owners of the groups", engine(&group.code, query));
             shown.insert("runs".into(), runs.into());
             shown.insert("group".into(), true.into());
-            let combine = group.combine.as_ref().map(|combine| engine(&combine.code, query));
+            let combine = match &group.combine {
+                Some(combine) => Some(engine(&combine.code, query)),
+                None if combines_itself(&group.code, query) => Some("native, by itself"),
+                None => None,
+            };
             shown.insert("combine".into(), combine.into());
             shown.insert("partitions".into(), group.partitions.into());
         }
@@ -241,6 +254,27 @@ fn prereduce(stage: &StageSpec) -> Value {
         Some(_) => true.into(),
         None => false.into(),
     }
+}
+
+/// Whether a grouped reduce is its own combiner.
+fn combines_itself(code: &Code, query: &Query) -> bool {
+    let Callee::Given(function) = &code.callee else { return false };
+    let (function, binary) = (function.clone(), query.spec().options.binary);
+    native::implied_combiner(&PhaseFunction { function, arg: code.arg.clone(), binary }).is_some()
+}
+
+/// What becomes of the results of the last phase.
+fn output(query: &Query) -> Value {
+    let spec = match &query.output().target {
+        Target::Answer(_) => return "the answer".into(),
+        Target::Objects(spec) => spec,
+    };
+    let layout = match spec.layout {
+        Layout::PerKey => "per_key",
+        Layout::Single(_) => "single",
+        Layout::PerShard(_) => "per_shard",
+    };
+    json!({ "bucket": bucket_name(&spec.bucket), "layout": layout, "replaces": !spec.only_new })
 }
 
 /// What runs a function: the node itself, or JavaScript in a worker.

@@ -6,6 +6,9 @@ use std::ops::Deref;
 use mapring_script::{FailureCause, JsonText, Row, ScriptError};
 use mapring_types::{BucketId, Error, ErrorKind, ObjectId};
 
+use crate::grammar::Scan;
+use crate::writing::may_pass;
+
 /// Why a query failed, and where; or why one of its inputs was left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure(Box<FailureFacts>);
@@ -27,6 +30,9 @@ pub struct FailureFacts {
     pub stack: Option<String>,
     /// The name of the node on which it was.
     pub node: Option<String>,
+    /// The shard that was worked on, by its number within its stage (`ctx.shard.number`), and which attempt at
+    /// it that was, from 1.
+    pub shard: Option<(u32, u32)>,
 }
 
 /// What kind of thing ended a query.
@@ -40,6 +46,8 @@ pub enum FailureKind {
     Ended,
     /// A phase's function failed.
     Function(FailureCause),
+    /// What a function wanted written or deleted could not be, for this reason.
+    Write(ErrorKind),
     /// The function of a phase cannot be had.
     NoFunction,
     /// A result is no input for the phase that follows.
@@ -52,6 +60,55 @@ pub enum FailureKind {
     AnswerSize,
     /// Nodes could not do their part, for this reason.
     Node(ErrorKind),
+}
+
+impl FailureKind {
+    /// The `type` of a failure as users read it, where something that a phase was given had a part in
+    /// it.
+    pub fn word(self) -> Option<&'static str> {
+        match self {
+            Self::Function(cause) => Some(match cause {
+                FailureCause::Syntax => "syntax",
+                FailureCause::Thrown => "exception",
+                FailureCause::Undefined => "undefined",
+                FailureCause::Time => "timeout",
+                FailureCause::Memory => "memory",
+                FailureCause::Stack => "stack",
+                FailureCause::ResultSize => "result_size",
+                FailureCause::NotAList => "non_list_result",
+                FailureCause::NotJson => "bad_json",
+                FailureCause::NotUtf8 => "bad_utf8_character_code",
+                FailureCause::BadArgument => "badarg",
+                FailureCause::Worker => "worker",
+                FailureCause::NotAPair => "not_a_pair",
+                FailureCause::Failed => "fail",
+                FailureCause::Retry => "retry",
+                FailureCause::GroupSize => "group_size",
+                FailureCause::Damaged => "damaged_input",
+                FailureCause::Missing => "missing_input",
+                FailureCause::Changed => "changed_input",
+            }),
+            Self::Write(_) => Some("write"),
+            Self::BadInput => Some("bad_input"),
+            Self::GroupSize => Some("group_size"),
+            Self::Timeout
+            | Self::Stopping
+            | Self::Ended
+            | Self::NoFunction
+            | Self::Exists
+            | Self::AnswerSize
+            | Self::Node(_) => None,
+        }
+    }
+
+    /// Whether the same query may do better a moment later.
+    pub fn may_pass(self) -> bool {
+        match self {
+            Self::Stopping => true,
+            Self::Node(kind) | Self::Write(kind) => may_pass(kind),
+            _ => false,
+        }
+    }
 }
 
 /// What a failing phase was given.
@@ -81,6 +138,7 @@ impl Failure {
             input: None,
             stack: None,
             node: None,
+            shard: None,
         }))
     }
 
@@ -100,6 +158,21 @@ impl Failure {
         let name = bucket.bucket_type.escape_ascii();
         let kind = FailureKind::Node(ErrorKind::NotFound);
         Self::new(kind, format_args!("the bucket type {name} does not exist"))
+    }
+
+    /// As [`Failure::no_bucket_type`], for inputs: where a whole bucket is named as a pair, perhaps an
+    /// object was meant.
+    pub(crate) fn no_bucket_type_of(scan: &Scan) -> Self {
+        let bucket = &scan.bucket;
+        let mut failure = Self::no_bucket_type(bucket);
+        if !scan.is_whole() {
+            return failure;
+        }
+        let part = |part: &[u8]| crate::pair::quoted(&String::from_utf8_lossy(part));
+        let (bucket_type, name) = (part(&bucket.bucket_type), part(&bucket.name));
+        failure.0.message +=
+            &format!(": a pair of texts is [type, bucket]; one object is [[{bucket_type},{name}]]");
+        failure
     }
 
     /// The query cannot go on, by no fault of its own.
@@ -131,6 +204,20 @@ impl Failure {
     #[must_use]
     pub fn on(mut self, node: &str) -> Self {
         self.0.node = Some(node.to_owned());
+        self
+    }
+
+    /// The failure as one of an attempt at a shard.
+    #[must_use]
+    pub(crate) fn in_shard(mut self, number: u32, attempt: u32) -> Self {
+        self.0.shard = Some((number, attempt));
+        self
+    }
+
+    /// The failure in other words.
+    #[must_use]
+    pub(crate) fn saying(mut self, message: String) -> Self {
+        self.0.message = message;
         self
     }
 
@@ -217,6 +304,9 @@ mod tests {
         assert_eq!(failure.to_string(), "phase 1: TypeError: é, for t/b/k, on n2");
         assert_eq!(failure.kind, FailureKind::Function(FailureCause::Thrown));
         assert_eq!(failure.stack.as_deref(), Some("at f (1:2)"));
+        let failure = Failure::no_bucket_type_of(&Scan::whole(BucketId::typed("my\"Input", "1")));
+        let hint = r#": a pair of texts is [type, bucket]; one object is [["my\"Input","1"]]"#;
+        assert!(failure.to_string().ends_with(hint), "{failure}");
         let failure = Failure::from(Error::unavailable("nobody is there"));
         assert_eq!(failure.to_string(), "nobody is there");
         assert_eq!(failure.kind, FailureKind::Node(ErrorKind::Unavailable));

@@ -45,6 +45,7 @@ fn request(work: Work, source: Units) -> LaneRequest {
         shuffle: None,
         context: CallContext::default(),
         results: true,
+        tells_inputs: false,
         options: UnitOptions {
             tombstones: true,
             consistency: Consistency::Quorum,
@@ -67,6 +68,7 @@ fn folds(selection: Selection, filters: Option<&str>) -> Units {
         vnode: Partition(8),
         after: Some(Cursor::new(&b"place"[..])),
         page: 0,
+        state: None,
     };
     let slice = Scan { selection, filters, ..Scan::whole(BucketId::untyped("b")) };
     Units::Partitions { scan: Box::new(slice), replicas: 2, units: vec![unit] }
@@ -86,8 +88,9 @@ fn requests() -> Vec<LaneRequest> {
             vnode: Partition(3),
             id: id(),
             keydata: Some(text("7")),
-            place: 0,
+            order: Box::default(),
         }],
+        state: None,
     };
     let filters = r#"[["tokenize","-",2],["string_to_int"],["and",[["greater_than",3]],[["less_than",9.5]]]]"#;
     let stored = Function::Stored { object: "b/k".to_owned(), source: "x => x".to_owned() };
@@ -130,15 +133,18 @@ fn frames() -> Vec<Frame> {
             attempt: 2,
             progress,
             results: vec![Row::value("1.0"), Row::pair("\"b\"", "1")],
+            gave: Vec::new(),
             reduced,
             inputs: 300,
             made: 2,
             made_bytes: 6,
             skipped: vec![broken.clone()],
             cost,
+            tally: Tally { calls: 300, ..Tally::default() },
             effects: Effects::default(),
             run: None,
             groups: Vec::new(),
+            state: None,
         }))
     };
     vec![
@@ -150,6 +156,7 @@ fn frames() -> Vec<Frame> {
             unit: 1,
             attempt: 2,
             error: Error::unavailable("vnode 3 has moved").to_wire(),
+            asked: None,
         },
         Frame::Failed(broken.clone()),
     ]

@@ -13,10 +13,19 @@ use crate::report;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct StageId(usize);
 
+impl StageId {
+    /// Its number among them, from 0.
+    pub(crate) fn number(self) -> usize {
+        self.0
+    }
+}
+
 /// The stages of a query. A stage feeds only later ones, and all but the first are fed.
 #[derive(Debug)]
 pub(crate) struct StageGraph {
     stages: Vec<StageSpec>,
+    /// Whether it matters of which shard a result is.
+    tells_shards: bool,
 }
 
 /// A stage, as it is planned.
@@ -85,9 +94,10 @@ impl StageGraph {
         let phases = spec.phases.as_slice();
         let first = phases.first().map(|phase| &phase.kind);
         let lead = match (&spec.inputs, first) {
-            (Inputs::Scan(_), None | Some(PhaseKind::Reduce(_) | PhaseKind::Group(_))) => {
-                Some(listing(first))
-            }
+            (
+                Inputs::Scan(_) | Inputs::Source(_),
+                None | Some(PhaseKind::Reduce(_) | PhaseKind::Group(_)),
+            ) => Some(listing(first)),
             (_, None) => Some(Role::Echo),
             _ => None,
         };
@@ -108,7 +118,7 @@ impl StageGraph {
         for (at, stage) in stages.iter_mut().enumerate().take(last) {
             stage.feeds.push(StageId(at + 1));
         }
-        Self::new(stages)
+        Self { tells_shards: spec.output.tells_shards(), ..Self::new(stages) }
     }
 
     /// Stages of any shape.
@@ -122,7 +132,7 @@ impl StageGraph {
             let fed = stages.iter().any(|other| other.feeds.contains(&StageId(at)));
             assert!(fed == (at > 0), "the first stage, and no other, takes the query's inputs");
         }
-        Self { stages }
+        Self { stages, tells_shards: false }
     }
 
     /// All stages. Each comes before those that it feeds.
@@ -149,6 +159,32 @@ impl StageGraph {
     pub(crate) fn gather(&self, stage: StageId) -> Option<StageId> {
         let is_gather = |fed: &StageId| matches!(self.get(*fed).role, Role::Gather { .. });
         self.get(stage).feeds.iter().copied().find(is_gather)
+    }
+
+    /// Whether values of groups, or of the objects of shards, come in the order of a stage's inputs: its
+    /// results are these, or are mapped or followed first.
+    pub(crate) fn is_ordered(&self, stage: StageId) -> bool {
+        let mut fed = self.get(stage).feeds.iter();
+        self.gather(stage).is_some()
+            || (self.tells_shards && self.get(stage).is_final())
+            || fed.any(|&fed| self.is_beside(fed) && self.is_ordered(fed))
+    }
+
+    /// Whether a stage takes what another gives one by one.
+    fn is_beside(&self, stage: StageId) -> bool {
+        matches!(self.get(stage).role, Role::Map | Role::Link)
+    }
+
+    /// Where results come from that are told apart by shards, if they are: what that stage is given, or
+    /// the partitions of its groups, are the shards, and the stages behind it keep them apart.
+    pub(crate) fn sharded(&self) -> Option<StageId> {
+        let mut at = StageId(self.stages.len() - 1);
+        while self.is_beside(at)
+            && let Some(feeder) = self.feeders(at).next()
+        {
+            at = feeder;
+        }
+        self.tells_shards.then_some(at)
     }
 
     /// The stages that feed one.
@@ -219,6 +255,10 @@ impl<T> ByStage<T> {
 
     pub(crate) fn get_mut(&mut self, stage: StageId) -> &mut T {
         &mut self.0[stage.0]
+    }
+
+    pub(crate) fn all(&self) -> impl Iterator<Item = &T> {
+        self.0.iter()
     }
 
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {

@@ -5,18 +5,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use mapring_script::{LogLevel, LogLine};
+use mapring_script::{Counter, LogLevel, LogLine};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::counters::Counted;
+use crate::detail::{PhaseDetail, QueryDetail};
 use crate::failure::{Failure, FailureKind};
 use crate::grammar::Query;
-use crate::graph::{ByStage, StageGraph, StageId, StageSpec};
+use crate::graph::{ByStage, Role, StageGraph, StageId, StageSpec};
 use crate::limits;
 use crate::metered::count;
 use crate::report::{PhaseReport, QueryId, QueryReport};
-use crate::unit::Cost;
+use crate::saved::{SavedProgress, hash, wrong};
+use crate::unit::{Cost, Tally};
+use crate::watched::Watched;
 
 /// A query under way, or just ended. Cheap to share.
 #[derive(Debug)]
@@ -24,16 +28,28 @@ pub struct QueryHandle {
     pub(crate) id: QueryId,
     node: String,
     query: Query,
+    /// The job's id, when it is one, …
+    job: Option<String>,
+    /// … and what is kept of it.
+    watched: Option<Watched>,
     asked: Instant,
     admitted: AtomicBool,
     graph: Arc<StageGraph>,
     stages: ByStage<Counters>,
     skipped: Mutex<Skipped>,
     skipped_count: AtomicU64,
-    /// What was counted, by name.
+    /// What functions have counted, by name, …
     counters: Mutex<BTreeMap<String, i64>>,
+    /// … and what the store has.
+    own: Counted,
     /// Lines of the log that its functions have written.
     logged: AtomicU64,
+    /// Milliseconds that a job had run before it was gone on with here.
+    ran_ms: AtomicU64,
+    /// Whether a job can go on from a checkpoint.
+    resumable: AtomicBool,
+    /// Whether a job is not to go on from its checkpoint.
+    begins_anew: AtomicBool,
     /// By stage and node.
     profile: Mutex<BTreeMap<(StageId, String), ProfileEntry>>,
     end: watch::Sender<Option<Ending>>,
@@ -63,6 +79,17 @@ struct Counters {
     skipped: AtomicU64,
     partitions_done: AtomicU64,
     partitions: AtomicU64,
+    /// Whether the stage is over.
+    over: AtomicBool,
+}
+
+impl Counters {
+    /// The counts, in the order in which they are kept.
+    fn all(&self) -> [&AtomicU64; 6] {
+        let Self { inputs, results, result_bytes, skipped, partitions_done, partitions, over: _ } =
+            self;
+        [inputs, results, result_bytes, skipped, partitions_done, partitions]
+    }
 }
 
 /// What a phase cost on a node.
@@ -84,6 +111,7 @@ pub(crate) struct PageStats {
     pub(crate) skipped: u64,
     pub(crate) partitions: u64,
     pub(crate) cost: Cost,
+    pub(crate) tally: Tally,
 }
 
 impl QueryHandle {
@@ -94,6 +122,8 @@ impl QueryHandle {
             id,
             node,
             query,
+            job: None,
+            watched: None,
             asked: Instant::now(),
             admitted: AtomicBool::new(false),
             graph: Arc::new(graph),
@@ -101,15 +131,129 @@ impl QueryHandle {
             skipped: Mutex::default(),
             skipped_count: AtomicU64::new(0),
             counters: Mutex::default(),
+            own: Counted::default(),
             logged: AtomicU64::new(0),
+            ran_ms: AtomicU64::new(0),
+            resumable: AtomicBool::new(false),
+            begins_anew: AtomicBool::new(false),
             profile: Mutex::default(),
             end: watch::Sender::new(None),
         }
     }
 
+    /// As that of a job.
+    pub(crate) fn of_job(self, id: String) -> Self {
+        Self { job: Some(id), watched: Some(Watched::default()), ..self }
+    }
+
+    /// What functions and names of objects have as the id: a job's own, or the query's.
+    pub(crate) fn job_id(&self) -> String {
+        self.job.clone().unwrap_or_else(|| self.id.to_string())
+    }
+
+    /// What is kept of a job; `None` for other queries.
+    pub(crate) fn watched(&self) -> Option<&Watched> {
+        self.watched.as_ref()
+    }
+
+    /// What a job has done so far, in detail. Of a query that is none there is only what is of its phases.
+    pub fn detail(&self) -> QueryDetail {
+        let phase = |(id, spec)| detailed_stage(spec, self.stages.get(id));
+        let phases = self.graph.stages().map(phase).collect();
+        let (counters, running) = (self.counters(), self.running());
+        let detail = |own: &Watched| own.detail(&self.graph, counters, running, self.age());
+        let detail = self.watched.as_ref().map(detail);
+        QueryDetail { phases, ..detail.unwrap_or_default() }
+    }
+
+    /// How long it has run, here and before.
+    fn running(&self) -> Duration {
+        self.asked.elapsed() + Duration::from_millis(self.ran_ms.load(Ordering::Relaxed))
+    }
+
+    /// Whether a job that runs makes checkpoints, whenever what it has before it is not too much; else it is
+    /// begun again from the last one that it made, or from its beginning. All do but one that gives inputs
+    /// that it lists itself, and one whose results become objects and are too many to be put aside.
+    pub fn is_resumable(&self) -> bool {
+        self.resumable.load(Ordering::Relaxed)
+    }
+
+    /// Whether a job that has failed is not to go on from its checkpoint: pairs that this names are gone.
+    pub fn begins_anew(&self) -> bool {
+        self.begins_anew.load(Ordering::Relaxed)
+    }
+
+    /// They are.
+    pub(crate) fn set_begins_anew(&self) {
+        self.begins_anew.store(true, Ordering::Relaxed);
+    }
+
+    /// Says whether it makes checkpoints.
+    pub(crate) fn set_resumable(&self, resumable: bool) {
+        self.resumable.store(resumable, Ordering::Relaxed);
+    }
+
+    /// What is shown of the job, to be kept with a checkpoint.
+    pub(crate) fn save(&self) -> SavedProgress {
+        let stage = |(id, _)| self.stages.get(id).all().map(|count| count.load(Ordering::Relaxed));
+        SavedProgress {
+            stages: self.graph.stages().map(stage).collect(),
+            counters: self.counters.lock().clone(),
+            own: self.own.save(),
+            skipped: self.skipped_count(),
+            logged: self.logged.load(Ordering::Relaxed),
+            running_ms: millis(self.running()),
+        }
+    }
+
+    /// Goes on from what was kept.
+    ///
+    /// # Errors
+    /// When it makes no sense.
+    pub(crate) fn restore(&self, saved: SavedProgress) -> mapring_types::Result<()> {
+        let SavedProgress { stages, counters, own, skipped, logged, running_ms } = saved;
+        if stages.len() != self.graph.stages().count() || counters.len() > limits::COUNTERS {
+            return Err(wrong("counts other things"));
+        }
+        for ((id, _), counts) in self.graph.stages().zip(stages) {
+            let [.., partitions_done, partitions] = counts;
+            if partitions_done > partitions {
+                return Err(wrong("has done more than there was to do"));
+            }
+            for (count, saved) in self.stages.get(id).all().into_iter().zip(counts) {
+                count.store(saved, Ordering::Relaxed);
+            }
+        }
+        if !mapring_types::failpoint!(CountsForgotten) {
+            *self.counters.lock() = counters;
+        }
+        self.own.restore(&own);
+        self.skipped_count.store(skipped, Ordering::Relaxed);
+        self.logged.store(logged, Ordering::Relaxed);
+        self.ran_ms.store(running_ms, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// The lines that functions of a job have logged since the last call, of very many the last. Those of
+    /// other queries only go to the node's log.
+    pub fn take_log(&self) -> Vec<LogLine> {
+        self.watched.as_ref().map(Watched::take_log).unwrap_or_default()
+    }
+
+    /// A stage is over.
+    pub(crate) fn set_over(&self, stage: StageId) {
+        self.stages.get(stage).over.store(true, Ordering::Relaxed);
+    }
+
     /// The query's id, as in the header `X-Query-Id`.
     pub fn id(&self) -> QueryId {
         self.id
+    }
+
+    /// What chance in the query follows, where the query does not say. It has 53 bits, so that every
+    /// reader of JSON gets it whole.
+    pub(crate) fn seed(&self) -> u64 {
+        self.job.as_deref().map_or(self.id.number, hash) >> 11
     }
 
     /// Whether the client asked what the query costs.
@@ -134,7 +278,7 @@ impl QueryHandle {
                 .map(|phase| phase.inputs)
                 .sum(),
             phases,
-            counters: self.counters.lock().clone(),
+            counters: self.counters(),
             query: self.query.spec().text.clone(),
         }
     }
@@ -187,9 +331,10 @@ impl QueryHandle {
             .collect();
         let whole = serde_json::json!({
             "query": self.id.to_string(),
+            "seed": self.seed(),
             "elapsed_ms": shown(crate::unit::micros(self.asked.elapsed())),
             "phases": entries,
-            "counters": *self.counters.lock(),
+            "counters": self.counters(),
         });
         whole.to_string()
     }
@@ -252,6 +397,10 @@ impl QueryHandle {
         let done = counters.partitions_done.load(Ordering::Relaxed);
         let all = counters.partitions.load(Ordering::Relaxed);
         assert!(done <= all, "{done} of {all} partitions are done");
+        self.own.count(self.graph.get(stage).role, stats);
+        if let Some(watched) = &self.watched {
+            watched.sample(|| self.counters());
+        }
         if self.wants_profile() {
             let mut profile = self.profile.lock();
             let entry = profile.entry((stage, node.to_owned())).or_default();
@@ -263,21 +412,30 @@ impl QueryHandle {
         }
     }
 
-    /// Adds to a counter of the store's own.
-    pub(crate) fn add(&self, counter: &'static str, by: u64) {
-        let by = i64::try_from(by).unwrap_or(i64::MAX);
-        let mut counters = self.counters.lock();
-        let count = counters.entry(counter.to_owned()).or_default();
-        *count = count.saturating_add(by);
+    /// Adds to a counter of the store's own; times in microseconds.
+    pub(crate) fn add(&self, counter: Counter, by: u64) {
+        self.own.add(counter, by);
+    }
+
+    /// What was counted so far, by name.
+    fn counters(&self) -> BTreeMap<String, i64> {
+        let mut counters = self.counters.lock().clone();
+        counters.extend(self.own.shown());
+        counters
     }
 
     /// Adds what functions have counted.
     ///
     /// # Errors
-    /// When they count more things than a query may.
+    /// When they count more things than a query may, or what the store counts itself.
     pub(crate) fn count(&self, counts: BTreeMap<String, i64>) -> Result<(), Failure> {
         let mut counters = self.counters.lock();
         for (name, by) in counts {
+            if let Some(counter) = Counter::find(&name) {
+                let message =
+                    format!("a function counts \"{counter}\", which the store does itself");
+                return Err(Failure::new(FailureKind::BadInput, message));
+            }
             let count = counters.entry(name).or_default();
             *count = count.saturating_add(by);
         }
@@ -291,7 +449,10 @@ impl QueryHandle {
 
     /// Writes lines of functions to the node's log, as long as there are few.
     pub(crate) fn log(&self, lines: Vec<LogLine>, dropped: u64) {
-        let id = &self.id;
+        if let Some(watched) = &self.watched {
+            watched.log(&lines);
+        }
+        let id = self.job_id();
         let all = lines.len() as u64 + dropped;
         let before = self.logged.fetch_add(all, Ordering::Relaxed);
         let room = limits::QUERY_LOG_LINES.saturating_sub(before);
@@ -341,6 +502,27 @@ fn shown_stage(spec: &StageSpec, counters: &Counters) -> PhaseReport {
     }
 }
 
+fn detailed_stage(spec: &StageSpec, counters: &Counters) -> PhaseDetail {
+    let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    let (inputs, partitions) = (of(&counters.inputs), of(&counters.partitions));
+    let state = match counters.over.load(Ordering::Relaxed) {
+        true => "done",
+        false if inputs > 0 || of(&counters.partitions_done) > 0 => "running",
+        false => "waiting",
+    };
+    PhaseDetail {
+        phase: spec.phase,
+        kind: spec.role.word().to_owned(),
+        group: spec.role == Role::Groups,
+        state: state.to_owned(),
+        inputs,
+        results: of(&counters.results),
+        skipped: of(&counters.skipped),
+        partitions_done: of(&counters.partitions_done),
+        partitions,
+    }
+}
+
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
@@ -361,6 +543,12 @@ impl QueryHandle {
         let id = QueryId { node: mapring_types::NodeId(11), number };
         let graph = StageGraph::of(query.spec());
         Arc::new(Self::new(id, "n1".into(), query, graph))
+    }
+
+    /// The same, of a job.
+    pub(crate) fn idle_job(number: u64, body: &str, job: &str) -> Arc<Self> {
+        let handle = Arc::into_inner(Self::idle(number, body)).unwrap();
+        Arc::new(handle.of_job(job.to_owned()))
     }
 }
 
@@ -407,9 +595,16 @@ mod tests {
         let counts = |by| BTreeMap::from([("a".to_owned(), by), ("b".to_owned(), 1)]);
         query.count(counts(2)).unwrap();
         query.count(counts(-5)).unwrap();
-        query.add("writes", 7);
-        let expect = [("a", -3), ("b", 2), ("writes", 7)].map(|(name, n)| (name.to_owned(), n));
-        assert_eq!(query.report().counters, expect.into());
+        query.add(Counter::Writes, 7);
+        query.add(Counter::IoWrite, 2_999);
+        let counters = query.report().counters;
+        let expect = [("a", -3), ("b", 2), ("writes", 7), ("io-write-msec", 2), ("groups", 0)];
+        for (name, count) in expect {
+            assert_eq!(counters[name], count, "{name}");
+        }
+        let own = BTreeMap::from([("groups".to_owned(), 1)]);
+        assert_eq!(query.count(own).unwrap_err().kind, FailureKind::BadInput);
+        assert_eq!(query.report().counters["groups"], 0);
         let profile: serde_json::Value = serde_json::from_str(&query.profile()).unwrap();
         assert_eq!(profile["counters"]["a"], -3);
         let many = (0..limits::COUNTERS).map(|number| (number.to_string(), 1)).collect();

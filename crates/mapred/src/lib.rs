@@ -16,8 +16,12 @@ mod admission;
 mod answer;
 mod config;
 mod coordinator;
+mod counters;
+mod detail;
+mod earlier;
 mod explain;
 mod failure;
+mod fenced;
 mod forgetting;
 #[cfg(test)]
 mod formats;
@@ -25,6 +29,7 @@ mod grammar;
 mod graph;
 mod handle;
 mod holders;
+mod job;
 mod keys;
 mod metered;
 mod natives;
@@ -32,18 +37,23 @@ mod node;
 mod objects;
 mod outputs;
 mod pair;
+mod parts;
 mod query;
 mod registry;
 mod rejection;
 mod report;
 mod results;
+mod saved;
 mod segments;
 mod service;
+mod shard;
 mod spill;
 mod spool;
+mod stage_watch;
 #[cfg(test)]
 mod testing;
 mod unit;
+mod watched;
 mod wire;
 mod writing;
 
@@ -57,14 +67,17 @@ use mapring_workers::Workers;
 
 pub use answer::{Answer, is_one_object};
 pub use config::MapredConfig;
+pub use detail::{CounterDetail, PhaseDetail, QueryDetail, ShardDetail};
+pub use earlier::{EarlierJobs, EarlierResults};
 pub use failure::{FailedInput, Failure, FailureFacts, FailureKind};
-pub use grammar::Query;
+pub use grammar::{Query, json_text, unread_members};
 pub use handle::QueryHandle;
+pub use job::{CallLimits, Checkpoint, Checkpoints, Control, JobOptions, Retries};
 pub use keys::key_form;
-pub use mapring_script::{FailureCause, JsonText, Row};
+pub use mapring_script::{FailureCause, JsonText, LogLevel, LogLine, Priority, Row};
 pub use rejection::{Rejection, RejectionFacts, RejectionKind};
 pub use report::{PhaseReport, QueryId, QueryList, QueryReport};
-pub use results::{PhaseResults, Results, Started};
+pub use results::{PhaseResults, Place, Results, Started};
 pub use unit::SERVICE;
 
 use query::Engine;
@@ -110,6 +123,13 @@ impl MapReduce {
         workers.spawn(forgetting::ForgetPairs(self.engine.node.clone()));
     }
 
+    /// From now on what jobs have given can be the inputs of queries that this node coordinates. Only the
+    /// first who is named counts.
+    pub fn know_jobs(&self, jobs: Arc<dyn EarlierJobs>) {
+        // The others keep the same jobs.
+        let _ = self.engine.node.earlier.set(jobs);
+    }
+
     /// What peers call.
     pub fn service(&self) -> Arc<dyn Service> {
         self.engine.service()
@@ -123,6 +143,33 @@ impl MapReduce {
         self.engine.start(query)
     }
 
+    /// Starts a query as a job, at once: whoever runs jobs sees to it that few run at a time.
+    ///
+    /// # Errors
+    /// As [`MapReduce::start`].
+    pub async fn start_job(&self, query: Query, options: JobOptions) -> Result<Started, Rejection> {
+        self.engine.start_job(query, options)
+    }
+
+    /// Has the pairs forgotten that a job has gathered until a checkpoint ([`Checkpoint::bytes`]): nobody is
+    /// to go on from it any more. Those that are not told forget them by themselves.
+    pub async fn forget_pairs(&self, checkpoint: &[u8]) {
+        self.engine.forget_pairs(checkpoint).await;
+    }
+
+    /// Has these pairs kept, while the job waits to go on. Never ends.
+    pub async fn keep_pairs(&self, checkpoint: bytes::Bytes) -> std::convert::Infallible {
+        self.engine.keep_pairs(checkpoint).await
+    }
+
+    /// Whether a query could be started.
+    ///
+    /// # Errors
+    /// As [`MapReduce::start`].
+    pub fn check(&self, query: &Query) -> Result<(), Rejection> {
+        natives::check(query)
+    }
+
     /// The plan of a query as JSON: what it would do, without doing it.
     ///
     /// # Errors
@@ -132,12 +179,29 @@ impl MapReduce {
         self.engine.explain(query).await
     }
 
+    /// What each shard of a query would work on, in order, without running it.
+    ///
+    /// # Errors
+    /// A rejection when a phase names a built-in that does not exist; inside, the failure when the
+    /// inputs cannot be divided now.
+    pub async fn shards(&self, query: &Query) -> Result<Result<Vec<String>, Failure>, Rejection> {
+        self.engine.shards(query).await
+    }
+
     /// Runs a query to its end and gives the plain answer of fact R66.
     ///
     /// # Errors
     /// The failure.
     pub async fn collect(&self, query: &Query, started: Started) -> Result<Answer, Failure> {
         self.engine.collect(query, started).await
+    }
+
+    /// The plain answer that results make which a query has given, now or before.
+    ///
+    /// # Errors
+    /// That with which the results end, or that there is no room for the answer.
+    pub async fn answer(&self, query: &Query, results: Results) -> Result<Answer, Failure> {
+        self.engine.answer(query, results).await
     }
 
     /// The queries that the members of the cluster coordinate.

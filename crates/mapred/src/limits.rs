@@ -109,6 +109,72 @@ pub const BATCH_INPUTS: usize = 500;
 /// See [`BATCH_INPUTS`]: bytes of names and key data, so that a request stays one message.
 pub const BATCH_BYTES: usize = limits::UNARY_BYTES / 2;
 
+/// Most shards that a query may ask for. More: refused with 400. Each of a grouped query gives at least
+/// one of [`RUNS`].
+pub const SHARDS: u64 = 4_096;
+
+/// Shards, or partitions of groups, of which each gives an object, where the query does not say: as many
+/// as in App Engine, and the same for any number of nodes.
+pub const OUTPUT_SHARDS: u32 = 8;
+
+/// Shards of inputs that are made or lie within objects, a node, where the query does not say: enough to
+/// keep its lanes busy when some take longer than others.
+pub const SHARDS_PER_NODE: u64 = 8;
+
+/// What a shard is worth at the least, where the query does not say how many there are: so many generated
+/// items, …
+pub const SHARD_ITEMS: u64 = 250;
+
+/// … so many objects of which some are taken apart, …
+pub const SHARD_OBJECTS: u64 = 8;
+
+/// … or so many bytes of one.
+pub const SHARD_BYTES: u64 = 1 << 20;
+
+/// What a shard is worth at the most, in bytes of an object that can be divided, where the query does not
+/// say: what a lost node costs to be read again from the last page on.
+pub const LARGEST_SHARD_BYTES: u64 = 32 << 20;
+
+/// Most parts of a list of inputs (`concat`). More: refused with 400. Each is planned by itself.
+pub const SOURCE_PARTS: usize = 1_000;
+
+/// Bytes of the names of objects whose contents are taken apart, or of buckets. More: the query fails,
+/// and says so. The coordinator holds them.
+pub const LISTED_BYTES: usize = 64 << 20;
+
+/// Objects that are opened at once to learn how long they are.
+pub const OPENED_AT_ONCE: usize = 16;
+
+/// Objects that a node has open at once for shards. Others wait: one whose bytes are not in blocks is held
+/// whole.
+pub const OPEN_ROOTS: usize = 8;
+
+/// What a reader is fed at once, in bytes.
+pub const FEED_BYTES: usize = 256 << 10;
+
+/// Length of random texts, where the query does not say.
+pub const RANDOM_LENGTH: u64 = 10;
+
+/// Most objects that a query's own writer gives text for: their names go to it and back with each call.
+pub const WRITER_NAMES: usize = 1_000;
+
+/// Keys whose partitions a query's own function chooses in one call.
+pub const SPREAD_KEYS: usize = 2_000;
+
+/// Largest state of a reader, and of a writer, in characters of JSON: a reader's travels with every page.
+pub const STATE_CHARACTERS: usize = 16 << 10;
+
+/// What a reader gives in one call takes so many milliseconds at the most, unless one item alone takes
+/// longer.
+pub const READ_MS: u64 = 100;
+
+/// Readers under way that a worker keeps, each where its last call stood: as many as shards that one
+/// phase has on a node at once, and some that were given up.
+pub const READERS_KEPT: usize = 2 * LANES_PER_NODE;
+
+/// Items of a shard of a reader that are told apart by samples.
+pub const READER_ITEMS_BITS: u32 = 40;
+
 /// Streams that one phase of one query keeps open to one node at once.
 pub const LANES_PER_NODE: usize = 4;
 
@@ -162,6 +228,13 @@ pub const PAGE_RESULT_BYTES: usize = 1 << 20;
 /// and a lost node costs little.
 pub const PAGE_TIME: Duration = Duration::from_millis(250);
 
+/// What a result takes in memory beside its text: small ones are mostly this, here and where their page
+/// waits for its turn.
+pub const RESULT_PLACE_BYTES: usize = 64;
+
+/// What a group takes beside its key and its results.
+pub const GROUP_PLACE_BYTES: usize = 128;
+
 /// A unit that waits for its permit holds results of less than this.
 pub const PAGE_KEPT_BYTES: usize = 64 << 10;
 
@@ -193,28 +266,36 @@ pub const FEW_PARTITIONS: u32 = 8;
 
 /// Most runs of pairs of a grouped reduce, each the pairs of a page: more, and it fails. A partition's
 /// owner is told of all of them in one message.
-pub const RUNS: usize = 8_192;
+pub const RUNS: usize = 16_384;
 
 /// A run of pairs that come by the coordinator is made of so many bytes.
 pub const LOCAL_RUN_BYTES: usize = 8 << 20;
 
 /// Values that are taken at once from sorted pairs, to be combined or reduced in one call.
-pub const GROUP_VALUES: usize = 20_000;
+pub const GROUP_VALUES: usize = 2_000;
 
 /// See [`GROUP_VALUES`]: bytes of keys and values.
 pub const GROUP_BYTES: usize = 1 << 20;
 
 /// A page of pairs ends at so many bytes of memory.
-pub const PAIRS_BYTES: usize = 16 << 20;
+pub const PAIRS_BYTES: usize = 8 << 20;
 
 /// Bytes of pairs that the pages of a node hold together, after which each ends with a little of its own.
-pub const PAIRS_HELD_BYTES: usize = 96 << 20;
+pub const PAIRS_HELD_BYTES: usize = 48 << 20;
 
 /// … or after so long: what a lost node costs, and how often progress shows.
 pub const PAIRS_TIME: Duration = Duration::from_secs(2);
 
 /// A page of groups has so many more of them than other pages have inputs.
 pub const PAGE_GROUPS: u64 = 20;
+
+/// A combiner that the reduce is by itself runs on a page whose keys have at least so many values each:
+/// fewer are sent sooner than combined.
+pub const VALUES_OF_A_KEY: usize = 2;
+
+/// Largest state of a function that is an object, as JSON: it goes with each page, and the coordinator
+/// keeps one for each unit.
+pub const STATE_BYTES: usize = 256 << 10;
 
 /// Segments that a node fetches from others at once for one partition.
 pub const FETCHES: usize = 4;
@@ -231,6 +312,12 @@ pub const PAIRS_IDLE: Duration = Duration::from_secs(60);
 /// Queries of which a node remembers that it has forgotten their pairs: a piece on its way comes within
 /// seconds.
 pub const FORGOTTEN_QUERIES: usize = 1_000;
+
+/// In a job pages of pairs take longer and longer, by [`PAIRS_TIME`] with each so many of a unit, …
+pub const LONGER_PAGES: u32 = 8;
+
+/// … up to so long: it runs for hours, and has no more runs than others.
+pub const LONGEST_PAIRS_TIME: Duration = Duration::from_secs(15);
 
 /// What the merge of a partition may take of memory for what it reads: several run at once.
 pub const GROUP_MERGE_BYTES: u64 = 8 << 20;
@@ -279,6 +366,62 @@ const _: () = assert!(BATCH_BYTES < limits::UNARY_BYTES);
 // What is usual leaves the streams their permits.
 const _: () = assert!(PERMIT_BYTES > limits::PAGE_BYTES && PERMIT_BYTES > 2 * PAGE_RESULT_BYTES);
 const _: () = assert!(BATCH_BYTES > 2 * limits::KEY_BYTES - 4_096);
+
+/// The longest that a job may take which does not say: ten years, as long as a job can be kept.
+pub const LONGEST_JOB: Duration = Duration::from_secs(3_653 * 24 * 3_600);
+
+/// Largest checkpoint of a job, in bytes: it is one object. While there is more, none is made.
+pub const CHECKPOINT_BYTES: usize = 16 << 20;
+
+/// The longest pause before work of a job is tried again, where it does not begin with a longer one.
+pub const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
+
+/// The least that a worker may grow by in a job: a context with a page of inputs takes some of it.
+pub const LEAST_MEMORY_BYTES: u64 = 16 << 20;
+
+/// Fewest inputs a second of a job with a rate: one in a year. Fewer are as many.
+pub const LEAST_RATE: f64 = 1.0 / (366.0 * 24.0 * 3_600.0);
+
+/// The inputs of a job with a rate are given out for so much of it at a time …
+pub const RATE_QUANTUM: Duration = Duration::from_millis(100);
+
+/// … where each time leaves a run of pairs for more and more of it: for this part of the time since the
+/// job began, …
+pub const RATE_PART: u32 = 40;
+
+/// … up to so much …
+pub const LONGEST_RATE_QUANTUM: Duration = Duration::from_secs(15);
+
+/// … and what could not be given out is made up for up to so much.
+pub const RATE_CREDIT: Duration = Duration::from_secs(1);
+
+/// Calls of a job are made smaller when one took longer than this: queries that somebody waits for wait
+/// for it.
+pub const JOB_CALL_TIME: Duration = Duration::from_millis(20);
+
+/// Reads of objects for units of jobs that a node makes at once, of [`READS`].
+pub const JOB_READS: usize = READS / 2;
+
+/// Permits of units that the streams of jobs share, beside those of [`UNIT_PERMITS`] for all others.
+pub const JOB_PERMITS: usize = UNIT_PERMITS / 4;
+
+/// Most shards of a job of which it is known what becomes of them one by one.
+pub const SHARDS_WATCHED: usize = 5_000;
+
+/// Most of them that are shown at once: a page of them is one message.
+pub const SHARDS_SHOWN: usize = 1_000;
+
+/// Lines of `log` that a job keeps until whoever runs it has taken them; of more the last.
+pub const LOG_LINES_KEPT: usize = 1_000;
+
+/// What a job counts is noted so often, …
+pub const RATE_SAMPLE: Duration = Duration::from_secs(1);
+
+/// … and how fast it counts is said of so long a time.
+pub const RATE_WINDOW: Duration = Duration::from_secs(10);
+
+// All shards that a query may ask for can be watched.
+const _: () = assert!(SHARDS_WATCHED as u64 > SHARDS && SHARDS_SHOWN <= SHARDS_WATCHED);
 
 /// Slices of the lease in which a lane is listened to: as many of them in a row without a frame, and its
 /// node has fallen silent.

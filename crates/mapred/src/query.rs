@@ -1,18 +1,21 @@
 //! A query's way through its node, from `start` to the last result.
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures::future::join_all;
 use futures::{StreamExt, stream};
 use mapring_cluster::{Cluster, View};
 use mapring_kv::{Executor, executor};
 use mapring_net::{Call, Class, Service, Transport};
-use mapring_script::{CallContext, JsonText, Row};
+use mapring_script::{CallContext, JsonText, Part, QueryTag, Row};
 use mapring_shuffle::{Store, StoreConfig};
-use mapring_types::{Entropy, Error, NodeId, Result as KvResult};
+use mapring_types::{Entropy, Error, NodeId, Result as KvResult, Versioned as _};
 use mapring_workers::Workers;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
@@ -21,19 +24,22 @@ use tokio::time::Instant;
 use crate::admission::Admission;
 use crate::answer::{Answer, Answers};
 use crate::config::MapredConfig;
-use crate::coordinator::{self, Coordinator, Shared};
+use crate::coordinator::{self, Coordinator, Nodes, Shared};
 use crate::failure::Failure;
-use crate::grammar::{Output, Query, Target};
+use crate::fenced::Fenced;
+use crate::grammar::{ObjectsSpec, Output, Query, Target};
 use crate::graph::StageGraph;
 use crate::handle::QueryHandle;
+use crate::job::JobOptions;
 use crate::metered::{self, Counted, count};
-use crate::node::{EndOnDrop, Node, NodePermits};
+use crate::node::{EndOnDrop, Node, NodePermits, Roots};
 use crate::objects::Objects;
-use crate::outputs::Outputs;
+use crate::outputs::{Aside, CustomWriter, Outputs};
 use crate::registry::{Registry, Shutdown};
 use crate::rejection::Rejection;
 use crate::report::{QueryId, QueryList, QueryReport};
-use crate::results::{PhaseResults, Started};
+use crate::results::{PhaseResults, Results, Started};
+use crate::saved::{Saved, wrong};
 use crate::service::{End, List, MapReduceService, Show};
 use crate::spill::Spill;
 use crate::wire::{self, Sent};
@@ -80,10 +86,12 @@ impl Engine {
             page_pairs_bytes: config.page_pairs_bytes,
             pairs_held: AtomicUsize::default(),
             pairs,
+            roots: Roots::new(),
             forgotten: Mutex::default(),
             begun: Instant::now(),
             transport: transport.clone(),
             executor: executor.clone(),
+            earlier: OnceLock::new(),
             units: Arc::default(),
             lanes: Arc::default(),
         };
@@ -99,22 +107,43 @@ impl Engine {
     }
 
     pub(crate) fn start(self: &Arc<Self>, query: Query) -> Result<Started, Rejection> {
+        self.begin(query, None)
+    }
+
+    pub(crate) fn start_job(
+        self: &Arc<Self>,
+        query: Query,
+        options: JobOptions,
+    ) -> Result<Started, Rejection> {
+        self.begin(query, Some(Arc::new(options)))
+    }
+
+    fn begin(
+        self: &Arc<Self>,
+        query: Query,
+        job: Option<Arc<JobOptions>>,
+    ) -> Result<Started, Rejection> {
         natives::check(&query)?;
-        let deadline = Instant::now() + query.timeout();
+        let most = match &job {
+            Some(job) => job.timeout.unwrap_or(limits::LONGEST_JOB).min(limits::LONGEST_JOB),
+            None => query.timeout(),
+        };
+        let deadline = Instant::now() + most;
         // Objects have them already.
         let Output { text_values, target } = query.output();
         let as_text = *text_values && matches!(target, Target::Answer(_));
-        let handle = self.enlist(query.clone());
+        let handle = self.enlist(query.clone(), job.as_deref());
         let (sender, receiver) = mpsc::channel(1);
         let (engine, shown) = (self.clone(), handle.clone());
         let complete = Arc::new(AtomicBool::new(false));
         let completed = complete.clone();
+        // Before its id is told: whoever has the id may show the query, and end it.
+        let listed = self.registry.enter(handle.clone());
         let task = mapring_net::task::spawn(async move {
-            let listed = engine.registry.enter(shown.clone());
             let ended = tokio::select! {
                 biased;
                 failure = shown.ended() => Err(failure),
-                ended = engine.run(query, deadline, shown.clone(), sender.clone()) => ended,
+                ended = engine.run(query, job, deadline, shown.clone(), sender.clone()) => ended,
             };
             drop(listed);
             completed.store(ended.is_ok(), Ordering::Release);
@@ -145,12 +174,8 @@ impl Engine {
         let encoded = results.then(move |results| {
             let executor = executor.clone();
             async move {
-                let PhaseResults { phase, partition, values } = results?;
-                Ok(PhaseResults {
-                    phase,
-                    partition,
-                    values: encode(&executor, values, as_text).await?,
-                })
+                let PhaseResults { phase, values, .. } = results?;
+                Ok(PhaseResults::new(phase, encode(&executor, values, as_text).await?))
             }
         });
         Ok(Started { results: encoded.boxed(), handle })
@@ -167,24 +192,33 @@ impl Engine {
         Ok(in_time.unwrap_or_else(|_| Err(Failure::timeout())))
     }
 
-    fn enlist(&self, query: Query) -> Arc<QueryHandle> {
+    fn enlist(&self, query: Query, job: Option<&JobOptions>) -> Arc<QueryHandle> {
         let view = self.node.cluster.view();
         let id = QueryId { node: view.me, number: self.entropy.next_u64() };
         let member = view.state.members.get(&view.me);
         let name = member.map_or_else(|| view.me.to_string(), |member| member.name.clone());
         let graph = StageGraph::of(query.spec());
-        Arc::new(QueryHandle::new(id, name, query, graph))
+        let handle = QueryHandle::new(id, name, query, graph);
+        Arc::new(match job {
+            Some(job) => handle.of_job(job.id.clone()),
+            None => handle,
+        })
     }
 
     async fn run(
         &self,
         query: Query,
+        job: Option<Arc<JobOptions>>,
         deadline: Instant,
         handle: Arc<QueryHandle>,
         results: mpsc::Sender<Result<PhaseResults, Failure>>,
     ) -> Result<(), Failure> {
         let prepared = async {
-            let permit = self.admission.enter().await?;
+            // Jobs have had their turn when they come here.
+            let permit = match job {
+                Some(_) => None,
+                None => Some(self.admission.enter().await?),
+            };
             let phases = coordinator::resolve(&query, self.node.objects.as_ref()).await?;
             Ok((permit, phases))
         };
@@ -193,41 +227,130 @@ impl Engine {
         handle.admit();
         let _counted = Counted::new(&self.running, "mapring_mapred_queries_running");
         count("mapring_mapred_queries_total", 1);
-        let shared = Shared {
+        let shared = self.shared(&query, handle, deadline, job.as_deref());
+        // Functions are called here, too.
+        let _held = job.as_ref().map(|job| shared.workers.hold(shared.query, job.call_terms()));
+        let resume = job.as_ref().and_then(|job| job.resume.as_ref());
+        let saved = resume.map(|bytes| Saved::of_query(bytes, &query.spec().text));
+        let saved = saved.transpose()?;
+        let Target::Objects(spec) = &query.output().target else {
+            let resumes = saved.is_some();
+            let coordinator = Coordinator::new(shared, query, &phases, saved, results)?;
+            let former = resumes.then(|| coordinator.former_pairs());
+            if let Some(former) = former {
+                former.check().await?;
+            }
+            return coordinator.of_job(job).run().await.map(drop);
+        };
+        let custom = custom_writer(&query, spec, &shared).await?;
+        let (view, objects) = (shared.cluster.view(), shared.objects.clone());
+        let handle = shared.handle.clone();
+        let outputs =
+            Outputs::begin(&query, spec, &view, objects, handle, &self.spill, deadline).await;
+        let mut outputs = outputs?.by(custom);
+        let (sender, receiver) = mpsc::channel(1);
+        let (handle, before) = (shared.handle.clone(), saved.as_ref().map(|saved| saved.rows));
+        let aside = job.as_ref().and_then(|job| job.checkpoints.clone());
+        if aside.is_none() && before.is_some_and(|rows| rows > 0) {
+            return Err(wrong("counts results that were put aside, and nobody has them").into());
+        }
+        let aside = aside.map(|kept| Aside::new(kept, handle, before.unwrap_or(0)));
+        let coordinator = Coordinator::new(shared, query.clone(), &phases, saved, sender)?;
+        let former = before.map(|_| coordinator.former_pairs());
+        if let Some(former) = former {
+            former.check().await?;
+        }
+        let control = job.as_ref().map(|job| job.control.clone());
+        let running = coordinator.of_job(job).run();
+        let (shards, ()) = futures::try_join!(running, outputs.fill(receiver, aside))?;
+        outputs.store(shards, control, &results).await
+    }
+
+    /// Has the pairs forgotten that a checkpoint names.
+    pub(crate) async fn forget_pairs(&self, checkpoint: &[u8]) {
+        if let Some((nodes, queries)) = self.pairs_of(checkpoint) {
+            nodes.forget(&queries).await;
+        }
+    }
+
+    /// Has the pairs kept that a checkpoint names, for as long as this is waited for.
+    pub(crate) async fn keep_pairs(&self, checkpoint: Bytes) -> Infallible {
+        let named = self.pairs_of(&checkpoint);
+        // Very many may wait so.
+        drop(checkpoint);
+        loop {
+            match &named {
+                Some((nodes, queries)) => nodes.keep(queries).await,
+                None => std::future::pending().await,
+            }
+            tokio::time::sleep(limits::KEEP_PAIRS).await;
+        }
+    }
+
+    /// The queries whose pairs a checkpoint names, if there are some, and who may have them.
+    fn pairs_of(&self, checkpoint: &[u8]) -> Option<(Nodes, BTreeSet<QueryTag>)> {
+        let saved = Saved::decode(checkpoint);
+        let saved =
+            saved.inspect_err(|error| tracing::debug!(%error, "pairs are not looked after"));
+        let queries = saved.ok()?.queries();
+        let nodes = || Nodes::new(self.node.cluster.clone(), self.transport.clone());
+        (!queries.is_empty()).then(|| (nodes(), queries))
+    }
+
+    /// What the parts of a query's coordination use.
+    fn shared(
+        &self,
+        query: &Query,
+        handle: Arc<QueryHandle>,
+        deadline: Instant,
+        job: Option<&JobOptions>,
+    ) -> Shared {
+        let objects = self.node.objects.clone();
+        Shared {
             query: handle.id.number,
             deadline,
             cluster: self.node.cluster.clone(),
             transport: self.transport.clone(),
             workers: self.node.workers.clone(),
-            objects: self.node.objects.clone(),
+            objects: match job {
+                Some(job) => Arc::new(Fenced { objects, control: job.control.clone() }),
+                None => objects,
+            },
             context: CallContext {
-                job: handle.id.to_string(),
-                seed: handle.id.number,
+                job: handle.job_id(),
+                seed: handle.seed(),
                 name: query.spec().name.clone(),
                 params: query.spec().params.clone(),
                 ..CallContext::default()
             },
+            terms: job.map(JobOptions::lane_terms),
             node: self.node.clone(),
             handle,
-        };
-        let Target::Objects(spec) = &query.output().target else {
-            return Coordinator::new(shared, query, &phases, results)?.run().await;
-        };
-        let (view, objects) = (shared.cluster.view(), shared.objects.clone());
-        let handle = shared.handle.clone();
-        let outputs =
-            Outputs::begin(&query, spec, &view, objects, handle, &self.spill, deadline).await;
-        let mut outputs = outputs?;
-        let (sender, receiver) = mpsc::channel(1);
-        let running = Coordinator::new(shared, query.clone(), &phases, sender)?.run();
-        futures::try_join!(running, outputs.fill(receiver))?;
-        outputs.store(&results).await
+        }
+    }
+
+    /// What each shard of a query would work on.
+    pub(crate) async fn shards(
+        &self,
+        query: &Query,
+    ) -> Result<Result<Vec<String>, Failure>, Rejection> {
+        natives::check(query)?;
+        let deadline = Instant::now() + query.timeout();
+        let shared = self.shared(query, self.enlist(query.clone(), None), deadline, None);
+        let divided = coordinator::shards(shared, query.clone());
+        let in_time = tokio::time::timeout_at(deadline, divided).await;
+        Ok(in_time.unwrap_or_else(|_| Err(Failure::timeout())))
     }
 
     pub(crate) async fn collect(&self, query: &Query, started: Started) -> Result<Answer, Failure> {
         let Started { results, handle } = started;
         let answer = self.answers.collect(query, results).await?;
         Ok(if handle.wants_profile() { answer.with_profile(&handle.profile()) } else { answer })
+    }
+
+    /// The plain answer that results make.
+    pub(crate) async fn answer(&self, query: &Query, results: Results) -> Result<Answer, Failure> {
+        self.answers.collect(query, results).await
     }
 
     /// The queries of the whole cluster.
@@ -301,6 +424,19 @@ impl Engine {
     pub(crate) fn oldest(&self) -> Duration {
         self.registry.oldest()
     }
+}
+
+/// The writer that a query has for its outputs.
+async fn custom_writer(
+    query: &Query,
+    spec: &ObjectsSpec,
+    shared: &Shared,
+) -> Result<Option<CustomWriter>, Failure> {
+    let Some(code) = &spec.writer else { return Ok(None) };
+    let phase = query.spec().phases.len().saturating_sub(1);
+    let function = coordinator::part(phase, Part::Writer, code, shared.objects.as_ref()).await?;
+    let workers = shared.workers.clone();
+    Ok(Some(CustomWriter::new(workers, shared.query, phase, &shared.context, function)))
 }
 
 /// Rewrites values in Riak's form, those of pairs as texts where that is asked for; off the reactor when there is much to do.

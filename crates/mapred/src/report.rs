@@ -104,6 +104,7 @@ pub(crate) fn function(kind: &PhaseKind) -> String {
         Callee::Given(Function::Erlang { module, function }) => {
             quote(&format!("{module}:{function}"))
         }
+        Callee::Given(Function::Part(..)) => "javascript".to_owned(),
         Callee::Stored(id) => quote(&format!("javascript in {id}")),
         Callee::ErlangSource => "erlang".to_owned(),
     }

@@ -10,11 +10,11 @@ use mapring_types::{Error, ErrorKind, NodeId, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::limits;
-use crate::node::{Node, fetch, keep, serve};
+use crate::node::{Node, fetch, keep, lacks, serve};
 use crate::registry::{Registry, Shutdown};
 use crate::report::QueryReport;
-use crate::segments::{FetchSegment, ForgetPairs, KeepPairs, StoreSegments};
-use crate::unit::{Frame, LaneRequest, SERVICE};
+use crate::segments::{FetchSegment, ForgetPairs, KeepPairs, LookForSegments, StoreSegments};
+use crate::unit::{Frame, JobLane, LaneRequest, SERVICE};
 use crate::wire::{self, Sent};
 
 calls!(SERVICE;
@@ -25,7 +25,11 @@ calls!(SERVICE;
     /// Whether it was under way.
     End = 3 => bool,
     Show = 4 => Option<QueryReport>,
+    /// As a `LaneRequest`. Nodes that know no jobs are never asked.
+    JobLane = 9 => Frame,
 );
+
+crate::wire::new!("jobs": JobLane);
 
 /// Asks for the reports of the oldest queries that a node coordinates.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -61,6 +65,10 @@ impl Service for MapReduceService {
                 let (version, call) = wire::decode_request::<FetchSegment>(&body)?;
                 wire::encode(version, &fetch(&self.node, call).await?)
             }
+            LookForSegments::OPERATION => {
+                let (version, call) = wire::decode_request::<LookForSegments>(&body)?;
+                wire::encode(version, &lacks(&self.node, call).await?)
+            }
             KeepPairs::OPERATION => answer(&body, |call: KeepPairs| {
                 self.node.pairs.touch(call.0, self.node.age());
             }),
@@ -72,7 +80,7 @@ impl Service for MapReduceService {
     }
 
     async fn open(&self, _from: NodeId, operation: u8, body: Bytes) -> Result<FrameStream> {
-        if operation != LaneRequest::OPERATION {
+        if ![LaneRequest::OPERATION, JobLane::OPERATION].contains(&operation) {
             return Err(Error::invalid(format!("mapreduce has no stream {operation}")));
         }
         if self.registry.shutdown() == Shutdown::Complete {
@@ -83,8 +91,12 @@ impl Service for MapReduceService {
             let message = "this node serves as many streams of queries as it may";
             return Err(Error::new(ErrorKind::Overloaded, message));
         }
+        if operation == JobLane::OPERATION {
+            let (version, JobLane { terms, lane }) = wire::decode_request(&body)?;
+            return Ok(serve(self.node.clone(), version, lane, Some(terms)));
+        }
         let (version, request) = wire::decode_request::<LaneRequest>(&body)?;
-        Ok(serve(self.node.clone(), version, request))
+        Ok(serve(self.node.clone(), version, request, None))
     }
 }
 

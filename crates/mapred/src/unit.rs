@@ -11,14 +11,15 @@ use mapring_kv::Cursor;
 use mapring_net::ServiceId;
 use mapring_ring::Partition;
 use mapring_script::{
-    CallContext, Combiner, Effects, Grouping, JsonText, PhaseFunction, QueryTag, ReduceTiming, Row,
-    ScriptError,
+    CallBounds, CallContext, Combiner, Effects, Grouping, JsonText, PhaseFunction, Priority,
+    QueryTag, ReduceTiming, Row, ScriptError,
 };
 use mapring_types::error::WireError;
 use mapring_types::{NodeId, ObjectId, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::grammar::{Consistency, LinkSpec, Scan};
+use crate::shard::ShardUnit;
 use crate::wire;
 
 /// The number of the service for the work of queries. It is sent, and so never another service's.
@@ -44,12 +45,37 @@ pub(crate) struct LaneRequest {
     pub(crate) shuffle: Option<Shuffle>,
     /// Whether the results themselves are wanted: to be kept, or passed on without a pre-reduce.
     pub(crate) results: bool,
+    /// Whether it matters which of them are of which input.
+    pub(crate) tells_inputs: bool,
     /// How inputs are read and failures taken.
     pub(crate) options: UnitOptions,
     /// What functions are told of the query.
     pub(crate) context: CallContext,
     /// The units.
     pub(crate) units: Units,
+}
+
+/// A lane of a job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct JobLane {
+    /// What it is held to.
+    pub(crate) terms: LaneTerms,
+    /// What it is asked to do.
+    pub(crate) lane: LaneRequest,
+}
+
+/// What a lane of a job is held to. Beside that its units end with [`Frame::Again`] where those of
+/// queries end with [`Frame::Failed`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LaneTerms {
+    /// What its calls are held to.
+    pub(crate) bounds: CallBounds,
+    /// When they have their turn.
+    pub(crate) priority: Priority,
+    /// The largest group that a function gets whole, in bytes.
+    pub(crate) group_bytes: u64,
+    /// No more inputs than these are taken; the lane then ends with [`Frame::Spent`].
+    pub(crate) inputs: Option<u64>,
 }
 
 /// How inputs are read, and what becomes of those that fail: what the query's options come to on the
@@ -115,6 +141,8 @@ pub(crate) struct Shuffle {
     pub(crate) phase: u32,
     /// Whether keys become text, and what makes fewer of the values of a key before they leave.
     pub(crate) grouping: Grouping,
+    /// What chooses the partition of a key, where that is not its hash.
+    pub(crate) partition_by: Option<PhaseFunction>,
     /// Who keeps each partition, in the order of their numbers.
     pub(crate) holders: Vec<Holders>,
 }
@@ -160,6 +188,8 @@ pub(crate) enum Units {
     Batch(BatchUnit),
     /// The groups of a partition.
     Groups(GroupUnit),
+    /// What lies within objects, or is made.
+    Shard(Box<ShardUnit>),
 }
 
 /// The groups of a partition of pairs, from a key on.
@@ -184,6 +214,9 @@ pub(crate) struct GroupUnit {
 pub(crate) struct RunPlace {
     /// Which.
     pub(crate) run: RunId,
+    /// The query under which it lies, where that is another than this one: a job that goes on has been
+    /// another query before.
+    pub(crate) query: Option<QueryTag>,
     /// The nodes that have the segment.
     pub(crate) nodes: Vec<NodeId>,
 }
@@ -214,6 +247,8 @@ pub(crate) struct PartitionUnit {
     pub(crate) after: Option<Cursor>,
     /// How many pages of it have been accepted.
     pub(crate) page: u32,
+    /// The state that its function has left with the last of them, when that is an object.
+    pub(crate) state: Option<JsonText>,
 }
 
 /// A batch of named objects.
@@ -225,6 +260,8 @@ pub(crate) struct BatchUnit {
     pub(crate) attempt: u32,
     /// The objects, in the order in which they are to be worked on.
     pub(crate) inputs: Vec<BatchInput>,
+    /// The state of a batch that was lost, if this goes on with one.
+    pub(crate) state: Option<JsonText>,
 }
 
 /// One named object.
@@ -236,8 +273,8 @@ pub(crate) struct BatchInput {
     pub(crate) id: ObjectId,
     /// Key data for the map function.
     pub(crate) keydata: Option<JsonText>,
-    /// Its place among all inputs of the phase: values of a group come in this order.
-    pub(crate) place: u64,
+    /// Where it stands among all inputs of the phase, when values of a group come in their order.
+    pub(crate) order: Box<[u8]>,
 }
 
 /// What a lane answers.
@@ -255,6 +292,8 @@ pub(crate) enum Frame {
         attempt: u32,
         /// Why.
         error: WireError,
+        /// The failure of a function that asks for another attempt, where that is why.
+        asked: Option<Box<Broken>>,
     },
     /// A function failed: so does the query.
     Failed(Broken),
@@ -269,6 +308,17 @@ pub(crate) enum Frame {
         /// Why.
         error: WireError,
     },
+    /// A function of a job failed: whether the unit is tried again is the coordinator's to know.
+    Again {
+        /// The unit.
+        unit: u32,
+        /// Its attempt.
+        attempt: u32,
+        /// What failed.
+        broken: Box<Broken>,
+    },
+    /// The lane has taken as many inputs as it may.
+    Spent,
 }
 
 /// Part of a unit.
@@ -282,6 +332,8 @@ pub(crate) struct Page {
     pub(crate) progress: Progress,
     /// The results, if asked for.
     pub(crate) results: Vec<Row>,
+    /// How many of these each input gave, if asked for.
+    pub(crate) gave: Vec<u32>,
     /// The pre-reduced results, if asked for.
     pub(crate) reduced: Option<Vec<Row>>,
     /// How many inputs the page took.
@@ -294,12 +346,27 @@ pub(crate) struct Page {
     pub(crate) skipped: Vec<Broken>,
     /// What the page cost.
     pub(crate) cost: Cost,
+    /// What was called and what was missing.
+    pub(crate) tally: Tally,
     /// What its functions asked for: done when the page is accepted.
     pub(crate) effects: Effects,
     /// Its pairs, when they are grouped.
     pub(crate) run: Option<Run>,
     /// Of groups whose results come in their order: each key, and how many results it gave.
     pub(crate) groups: Vec<(Bytes, u32)>,
+    /// The state that its function has left, when that is an object.
+    pub(crate) state: Option<JsonText>,
+}
+
+/// What the counters of a query follow from, beside what else is said of a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) struct Tally {
+    /// Inputs that the function was called with.
+    pub(crate) calls: u64,
+    /// Objects that were named and are not there.
+    pub(crate) missing: u64,
+    /// How often the combiner was called.
+    pub(crate) combined: u64,
 }
 
 /// What work cost on a node.
@@ -402,15 +469,18 @@ mod tests {
             attempt: 2,
             progress: Progress::After(Cursor::new("k")),
             results: vec![Row::value("1.0"), Row::pair("\"a\"", "1")],
+            gave: Vec::new(),
             reduced: Some(Vec::new()),
             inputs: 3,
             made: 1,
             made_bytes: 3,
             skipped: Vec::new(),
             cost: Cost { read_us: 7, ..Cost::default() },
+            tally: Tally { calls: 3, ..Tally::default() },
             effects: Effects::default(),
             run: None,
             groups: Vec::new(),
+            state: None,
         }));
         for frame in [Frame::Renew, page.clone()] {
             for version in [2, 3] {

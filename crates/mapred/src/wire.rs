@@ -48,14 +48,14 @@ use unchanged;
 #[derive(serde::Serialize, serde::Deserialize)]
 pub(crate) enum Never {}
 
-/// Messages that are new in version 3.
+/// Messages that are new in version 3, and of what they are.
 macro_rules! new {
-    ($($message:ty),+ $(,)?) => {$(
+    ($what:literal: $($message:ty),+ $(,)?) => {$(
         impl $crate::wire::Sent for $message {
             type Second = $crate::wire::Never;
 
             fn to_second(&self) -> mapring_types::Result<$crate::wire::Never> {
-                Err($crate::wire::unsaid("grouping"))
+                Err($crate::wire::unsaid($what))
             }
 
             fn from_second(second: $crate::wire::Never) -> Self {
@@ -65,7 +65,7 @@ macro_rules! new {
     )+};
 }
 
-new!(Option<Bytes>);
+new!("grouping": Option<Bytes>);
 pub(crate) use new;
 
 /// What requests, answers and frames begin with.

@@ -31,7 +31,7 @@ pub(crate) async fn persistently(
         if unclear && is_there(objects, write).await? {
             return Ok(());
         }
-        if tries == limits::WRITE_RETRIES || !may_pass(error.kind()) {
+        if tries == limits::WRITE_RETRIES || !may_be_tried_again(error.kind()) {
             return Err(error);
         }
         tracing::debug!(id = %write.id, %error, "a write is tried again");
@@ -51,8 +51,14 @@ async fn is_there(objects: &dyn Objects, write: &ObjectWrite) -> Result<bool> {
     Ok(same)
 }
 
+/// Whether the same write may do better, a few times: also where a disk could not be read, which may be
+/// that of one node.
+pub(crate) fn may_be_tried_again(kind: ErrorKind) -> bool {
+    may_pass(kind) || kind == ErrorKind::Storage
+}
+
 /// Whether a reason may have gone a moment later.
-fn may_pass(kind: ErrorKind) -> bool {
+pub(crate) fn may_pass(kind: ErrorKind) -> bool {
     match kind {
         ErrorKind::Timeout
         | ErrorKind::Quorum { .. }

@@ -37,7 +37,7 @@ pub(super) async fn collect(spill: &Arc<Spill>, mut results: Results) -> Result<
             let value = [name.as_bytes(), b":", value.as_bytes()];
             length += value.iter().map(|part| part.len() as u64).sum::<u64>() + 1;
             members += 1;
-            spool.push(pair::text(key).as_bytes(), &value)?;
+            spool.push(&pair::bytes(key), &value)?;
         }
         spool.settle().await?;
     }

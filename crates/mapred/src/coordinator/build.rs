@@ -1,6 +1,6 @@
 //! From the planned stages of a query to those that run.
 
-use mapring_script::{CombineMode, Combiner, Grouping, PhaseFunction};
+use mapring_script::{CombineMode, Combiner, Grouping, PhaseFunction, native};
 
 use super::gather::GatherStage;
 use super::groups::GroupStage;
@@ -12,6 +12,7 @@ use super::stage::{Stage, StageKind};
 use crate::failure::Failure;
 use crate::grammar::{CombineSpec, GroupSpec, OnError, Options, PhaseKind, Query};
 use crate::graph::{ByStage, Role, StageGraph, StageSpec};
+use crate::limits;
 use crate::unit::{GroupWork, Prereduce, UnitOptions, Work};
 
 /// The stages of a query, none of which has begun.
@@ -34,13 +35,20 @@ pub(super) fn stages(
             (Role::Reduce(timing), _) => {
                 let function = function(phases, phase)?;
                 let reduce = ReduceStage::new(phase, function, timing);
-                return Ok(Stage::new(StageKind::Reduce(reduce)));
+                return Ok(Stage::new(StageKind::Reduce(Box::new(reduce))));
             }
             (Role::Gather { partitions }, _) => {
                 gathers += 1;
                 let combine = combine(group(phase)?, phases, phase)?;
                 let string_keys = group(phase)?.string_keys;
                 let grouping = Grouping { string_keys, combine };
+                let partition_by = match phases.get(phase) {
+                    Some(Resolved::Group { partition_by, .. }) => partition_by.clone(),
+                    _ => None,
+                };
+                let grouping = (grouping, partition_by);
+                let tells = graph.sharded().is_some_and(|told| spec.feeds.contains(&told));
+                let partitions = partitions.or(tells.then_some(limits::OUTPUT_SHARDS));
                 let gather = GatherStage::new(gathers, phase, partitions, grouping, router);
                 return Ok(Stage::new(StageKind::Gather(gather)));
             }
@@ -50,7 +58,7 @@ pub(super) fn stages(
                 let grouped_again = graph.gather(id).is_some();
                 let results = spec.keep || !grouped_again;
                 let options = unit_options(options, false);
-                let tells = spec.is_final() && query.output().tells_partitions();
+                let tells = graph.sharded() == Some(id);
                 let groups = GroupStage::new(phase, work, results, tells, options);
                 return Ok(Stage::new(StageKind::Groups(Box::new(groups))));
             }
@@ -68,40 +76,53 @@ pub(super) fn stages(
             },
             options: unit_options(options, spec.is_final()),
         };
-        Ok(Stage::new(StageKind::Lanes(Box::new(LaneStage::new(task)))))
+        let mut lanes = LaneStage::new(task);
+        if graph.is_ordered(id) {
+            lanes.keep_order(graph.gather(id).is_none());
+        }
+        Ok(Stage::new(StageKind::Lanes(Box::new(lanes))))
     })
 }
 
 fn function(phases: &[Resolved], phase: usize) -> Result<PhaseFunction, Failure> {
     match phases.get(phase) {
         Some(Resolved::Function(function)) => Ok(function.clone()),
-        Some(Resolved::Link(_) | Resolved::Group(..)) | None => {
+        Some(Resolved::Link(_) | Resolved::Group { .. }) | None => {
             Err(Failure::broken_off("it has no function").in_phase(phase))
         }
     }
 }
 
 fn group_work(group: &GroupSpec, phases: &[Resolved], phase: usize) -> Result<GroupWork, Failure> {
-    let Some(Resolved::Group(function, _)) = phases.get(phase) else {
+    let Some(Resolved::Group { function, .. }) = phases.get(phase) else {
         return Err(Failure::broken_off("it has no function").in_phase(phase));
     };
     let combine = combine(group, phases, phase)?;
     let GroupSpec { descending, stream, .. } = *group;
+    let descending = descending.filter(|_| !native::is_order_free(function));
     Ok(GroupWork { function: function.clone(), combine, descending, stream })
 }
 
-/// What makes fewer of the values of a group, if something does.
+/// What makes fewer of the values of a group, if something does: what the query says, or the reduce
+/// itself where nobody can tell.
 fn combine(
     group: &GroupSpec,
     phases: &[Resolved],
     phase: usize,
 ) -> Result<Option<Combiner>, Failure> {
-    let Some(CombineSpec { append, batch, .. }) = &group.combine else { return Ok(None) };
-    let Some(Resolved::Group(_, Some(function))) = phases.get(phase) else {
-        return Err(Failure::broken_off("it has no combiner").in_phase(phase));
+    let (reduce, function) = match (&group.combine, phases.get(phase)) {
+        (None, Some(Resolved::Group { function, combine: None, .. })) => (function, None),
+        (Some(_), Some(Resolved::Group { function, combine: Some(own), .. })) => {
+            (function, Some(own))
+        }
+        _ => return Err(Failure::broken_off("it has no combiner").in_phase(phase)),
+    };
+    let (Some(CombineSpec { append, batch, .. }), Some(function)) = (&group.combine, function)
+    else {
+        return Ok(native::implied_combiner(reduce));
     };
     let mode = if *append { CombineMode::Append } else { CombineMode::Replace };
-    Ok(Some(Combiner { function: function.clone(), mode, batch: *batch }))
+    Ok(Some(Combiner { function: function.clone(), mode, batch: *batch, lenient: false }))
 }
 
 /// The copy of the reduce that a stage feeds, if one runs beside the data.

@@ -20,10 +20,27 @@ pub(super) enum Check {
 impl Check {
     /// Begins, unless it has begun.
     pub(super) fn begin(&mut self, shared: &Shared, phase: usize, function: &Arc<PhaseFunction>) {
+        self.begin_both(shared, phase, function, None);
+    }
+
+    /// As [`Check::begin`], for a function and its combiner.
+    pub(super) fn begin_both(
+        &mut self,
+        shared: &Shared,
+        phase: usize,
+        function: &Arc<PhaseFunction>,
+        combiner: Option<Arc<PhaseFunction>>,
+    ) {
         if matches!(self, Self::Open) {
             let (workers, query) = (shared.workers.clone(), shared.query);
             let function = Arc::clone(function);
-            let check = async move { workers.check(query, phase, &function).await };
+            let check = async move {
+                workers.check(query, phase, &function).await?;
+                match combiner {
+                    Some(combiner) => workers.check(query, phase, &combiner).await,
+                    None => Ok(()),
+                }
+            };
             *self = Self::Busy(Box::pin(check));
         }
     }

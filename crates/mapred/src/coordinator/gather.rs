@@ -1,13 +1,15 @@
 //! Gathering: where the pairs of a grouped reduce lie. The pairs themselves never come here, but for
 //! those of a phase that runs at the coordinator, of which it makes runs like any other node.
 
+pub(super) mod runs;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures::future::BoxFuture;
-use mapring_script::{Effects, Grouping, Row};
-use mapring_types::NodeId;
+use mapring_script::{Effects, Grouping, PhaseFunction, QueryTag, Row};
+use mapring_types::{NodeId, Result as KvResult};
 
 use super::router::Router;
 use super::shared::Shared;
@@ -15,8 +17,9 @@ use crate::failure::{FailedInput, Failure, FailureKind};
 use crate::handle::PageStats;
 use crate::holders::{assign, reassign, second_copy};
 use crate::limits;
-use crate::node::{PairsError, StoredRun, run_of_rows};
-use crate::unit::{Holders, Run, RunId, RunPlace, Shuffle};
+use crate::node::{Beside, PairsError, StoredRun, run_of_rows};
+use crate::saved::SavedGather;
+use crate::unit::{Holders, Run, RunId, RunPlace, Shuffle, Tally};
 
 /// See the module.
 pub(super) struct GatherStage {
@@ -45,6 +48,8 @@ struct Making {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct GatheredRun {
     pub(super) id: RunId,
+    /// The query that it was made for, where the job that goes on was another one then.
+    pub(super) query: Option<QueryTag>,
     pub(super) made_by: NodeId,
     /// As they were when it was made.
     pub(super) shuffle: Arc<Shuffle>,
@@ -67,7 +72,7 @@ impl GatherStage {
         stage: u32,
         phase: usize,
         partitions: Option<u32>,
-        grouping: Grouping,
+        (grouping, partition_by): (Grouping, Option<PhaseFunction>),
         router: &Router,
     ) -> Self {
         let nodes = router.up_nodes();
@@ -78,6 +83,7 @@ impl GatherStage {
             stage,
             phase: u32::try_from(phase).unwrap_or(u32::MAX),
             grouping,
+            partition_by,
             holders,
         });
         let (runs, queue) = (Vec::new(), VecDeque::new());
@@ -97,6 +103,11 @@ impl GatherStage {
     /// Where pairs go now.
     pub(super) fn shuffle(&self) -> &Arc<Shuffle> {
         &self.shuffle
+    }
+
+    /// The runs that were accepted, until a reduce has them.
+    pub(super) fn runs(&self) -> &[GatheredRun] {
+        &self.runs
     }
 
     pub(super) fn partitions(&self) -> u64 {
@@ -179,7 +190,7 @@ impl GatherStage {
         let Some(Making { rows, tries, shuffle, .. }) = self.making.take() else {
             return Ok(Default::default());
         };
-        let StoredRun { run, effects } = match made {
+        let StoredRun { run, beside: Beside { effects, calls } } = match made {
             Ok(stored) => stored,
             Err(PairsError::Row(row, why)) => {
                 let failure = Failure::new(FailureKind::BadInput, why).in_phase(self.phase);
@@ -200,12 +211,43 @@ impl GatherStage {
                 return Err(failure.in_phase(self.phase));
             }
         };
-        let Some(run) = run else { return Ok((PageStats::default(), effects)) };
-        let stats = run_stats(&run);
+        let tally = Tally { combined: calls, ..Tally::default() };
+        let Some(run) = run else {
+            return Ok((PageStats { tally, ..PageStats::default() }, effects));
+        };
+        let stats = PageStats { tally, ..run_stats(&run) };
         let id = RunId { unit: LOCAL_UNIT, attempt: tries, page: self.page };
         let made_by = shared.cluster.view().me;
-        self.accept(GatheredRun { id, made_by, shuffle, partitions: run.partitions })?;
+        let partitions = run.partitions;
+        self.accept(GatheredRun { id, query: None, made_by, shuffle, partitions })?;
         Ok((stats, effects))
+    }
+
+    /// All that is gathered, of a job that is this query now.
+    pub(super) fn save(&self, query: QueryTag) -> SavedGather {
+        let making = self.making.iter().flat_map(|making| making.rows.iter());
+        SavedGather {
+            holders: self.shuffle.holders.clone(),
+            page: self.page,
+            rows: making.chain(&self.queue).cloned().collect(),
+            taken: self.taken,
+            runs: runs::save(&self.runs, query),
+        }
+    }
+
+    /// Goes on from what was kept, as a stage that has gathered nothing.
+    ///
+    /// # Errors
+    /// When it makes no sense.
+    pub(super) fn restore(&mut self, saved: SavedGather, router: &Router) -> KvResult<()> {
+        let SavedGather { mut holders, page, rows, taken, runs } = saved;
+        runs::check(&holders)?;
+        reassign(&mut holders, &router.keepers());
+        self.shuffle = Arc::new(Shuffle { holders, ..Shuffle::clone(&self.shuffle) });
+        self.runs = runs::restore(runs, &self.shuffle)?;
+        (self.page, self.taken) = (page, taken);
+        self.push(rows);
+        Ok(())
     }
 
     pub(super) fn is_taken(&self) -> bool {
@@ -236,7 +278,7 @@ impl Gathered {
             let held = usize::try_from(partition).ok().and_then(|at| run.shuffle.holders.get(at));
             let second = held.and_then(|held| second_copy(*held, run.made_by));
             let nodes = std::iter::once(run.made_by).chain(second).collect();
-            RunPlace { run: run.id, nodes }
+            RunPlace { run: run.id, query: run.query, nodes }
         };
         runs.map(place).collect()
     }

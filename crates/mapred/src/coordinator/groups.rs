@@ -2,6 +2,7 @@
 //! brought into the order of the keys.
 
 mod merge;
+mod save;
 #[cfg(test)]
 mod tests;
 
@@ -13,27 +14,36 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use mapring_net::FrameStream;
 use mapring_script::{Effects, PhaseFunction, Row};
+use mapring_shuffle::key;
 use mapring_types::{Error, NodeId, Result as KvResult};
 use tokio::time::Instant;
 
 use super::gather::{Gathered, GatheredRun};
 use super::lane::{self, Step};
-use super::lanes::{broken_function, run_of};
+use super::lanes::{broken_function, run_of, said};
 use super::router::Router;
 use super::shared::Shared;
 use crate::failure::{Failure, FailureKind};
 use crate::handle::PageStats;
 use crate::holders::reassign;
+use crate::job::Retries;
 use crate::limits;
 use crate::metered::count;
+use crate::stage_watch::StageWatch;
 use crate::unit::{
-    Frame, GroupUnit, GroupWork, LaneRequest, Page, Progress, Shuffle, UnitOptions, Units, Work,
+    Broken, Frame, GroupUnit, GroupWork, LaneRequest, Page, Progress, Shuffle, UnitOptions, Units,
+    Work,
 };
+use crate::watched::Done;
 use merge::Merge;
 
 /// See the module.
 pub(super) struct GroupStage {
     phase: usize,
+    /// Where it is noted what becomes of its partitions, for a job.
+    pub(super) watch: Option<StageWatch>,
+    /// How often partitions are tried at which a function fails, for a job.
+    pub(super) retries: Option<Retries>,
     work: GroupWork,
     /// Whether the results themselves come here, and then in the order of the keys.
     results: bool,
@@ -47,6 +57,8 @@ pub(super) struct GroupStage {
     merge: Merge,
     /// Partitions are listened to in turn.
     last_served: usize,
+    /// Whether nodes could not work on a partition however often they tried: perhaps its pairs are gone.
+    gave_up: bool,
 }
 
 /// A partition that is worked through, and how far.
@@ -54,7 +66,12 @@ struct PartitionProgress {
     lane: Lane,
     after: Option<Bytes>,
     attempt: u32,
+    /// Nodes that could not work on it in a row, …
     tries: u32,
+    /// … and how often a function failed.
+    failures: u32,
+    /// Nobody is to work on it before.
+    rests_until: Option<Instant>,
     page: u32,
 }
 
@@ -97,6 +114,8 @@ impl GroupStage {
     ) -> Self {
         Self {
             phase,
+            watch: None,
+            retries: None,
             work,
             results,
             options,
@@ -106,12 +125,19 @@ impl GroupStage {
             partitions: Vec::new(),
             merge: Merge::default(),
             last_served: 0,
+            gave_up: false,
         }
     }
 
     /// The function that it calls.
     pub(super) fn function(&self) -> Arc<PhaseFunction> {
         Arc::new(self.work.function.clone())
+    }
+
+    /// The function that combines its pairs.
+    pub(super) fn combiner(&self) -> Option<Arc<PhaseFunction>> {
+        let combiner = self.work.combine.as_ref()?;
+        Some(Arc::new(combiner.function.clone()))
     }
 
     /// Where its results go when they are grouped again.
@@ -122,11 +148,34 @@ impl GroupStage {
     /// Begins, when all pairs are gathered.
     pub(super) fn begin(&mut self, gathered: Gathered) {
         assert!(self.gathered.is_none(), "a grouped reduce begins once");
-        let begun =
-            |_| PartitionProgress { lane: Lane::Idle, after: None, attempt: 1, tries: 0, page: 0 };
+        let begun = |_| PartitionProgress {
+            lane: Lane::Idle,
+            after: None,
+            attempt: 1,
+            tries: 0,
+            failures: 0,
+            rests_until: None,
+            page: 0,
+        };
         self.partitions = gathered.holders.iter().map(begun).collect();
+        for unit in (0..gathered.holders.len()).filter_map(|at| u32::try_from(at).ok()) {
+            if let Some(watch) = &self.watch {
+                watch.planned(unit, format!("groups of partition {unit}"));
+            }
+        }
         self.merge = Merge::new(self.partitions.len());
         self.gathered = Some(gathered);
+    }
+
+    /// Whether nodes could not work on a partition, and the job is not to go on with its pairs.
+    pub(super) fn gave_up(&self) -> bool {
+        self.gave_up
+    }
+
+    /// The runs that it still reduces.
+    pub(super) fn runs(&self) -> &[GatheredRun] {
+        let over = self.is_over();
+        self.gathered.as_ref().filter(|_| !over).map_or(&[], |gathered| &gathered.runs)
     }
 
     pub(super) fn has_begun(&self) -> bool {
@@ -148,9 +197,16 @@ impl GroupStage {
             if !matches!(partition.lane, Lane::Idle) {
                 continue;
             }
+            if let Some(until) = partition.rests_until.filter(|until| *until > Instant::now()) {
+                wake = Some(wake.map_or(until, |earlier| earlier.min(until)));
+                continue;
+            }
             let unit = u32::try_from(number).unwrap_or(u32::MAX);
             let runs = gathered.places(unit);
             if runs.is_empty() {
+                if let Some(watch) = &self.watch {
+                    watch.ended(unit);
+                }
                 partition.lane = Lane::Over;
                 self.merge.end(number);
                 continue;
@@ -162,6 +218,9 @@ impl GroupStage {
             };
             let PartitionProgress { after, attempt, page, .. } = &*partition;
             let (after, attempt, page) = (after.clone(), *attempt, *page);
+            if let Some(watch) = &self.watch {
+                watch.given(unit, router.name(node), attempt);
+            }
             let unit = GroupUnit { stage: gathered.stage, unit, attempt, after, page, runs };
             let shuffle = self.shuffle.clone();
             let request = LaneRequest {
@@ -173,12 +232,14 @@ impl GroupStage {
                 prereduce: None,
                 shuffle: shuffle.as_deref().cloned(),
                 results: self.results,
+                tells_inputs: false,
                 options: self.options,
                 context: shared.context.clone(),
                 units: Units::Groups(unit),
             };
             let (transport, release) = (shared.transport.clone(), router.release());
-            let next = lane::open(transport, router.peer(node), release, &request);
+            let peer = router.peer(node);
+            let next = lane::open(transport, peer, release, request, shared.terms);
             partition.lane = Lane::Busy { node, shuffle, next };
         }
         wake
@@ -218,6 +279,7 @@ impl GroupStage {
     ) -> Result<Reduced, Failure> {
         let (frame, frames) = match step {
             Step::Frame(frame, frames) => (frame, frames),
+            Step::Refused(error) => return Err(Failure::from(error).in_phase(self.phase)),
             Step::Unreachable(error) | Step::Lost(error) => {
                 self.lose(number, &error, router)?;
                 return Ok(Reduced::default());
@@ -230,6 +292,7 @@ impl GroupStage {
             }
             Frame::Page(page) => match self.accept(number, *page, router) {
                 Ok(reduced) => {
+                    self.check_whole()?;
                     self.listen(number, frames);
                     Ok(reduced)
                 }
@@ -238,7 +301,15 @@ impl GroupStage {
                     Ok(Reduced::default())
                 }
             },
-            Frame::Unable { error, .. } => {
+            Frame::Unable { error, asked: Some(asked), .. } => {
+                let Some(node) = self.node(number) else { return Ok(Reduced::default()) };
+                // Another may do better.
+                router.failed(node);
+                let asked = broken_function(*asked, &router.name(node));
+                self.retry(number, &Error::from(error), Some(asked))?;
+                Ok(Reduced::default())
+            }
+            Frame::Unable { error, asked: None, .. } => {
                 let error = Error::from(error);
                 if error.kind() == mapring_types::ErrorKind::Invalid {
                     let failure = Failure::new(FailureKind::Node(error.kind()), error);
@@ -248,14 +319,37 @@ impl GroupStage {
                 Ok(Reduced::default())
             }
             Frame::HolderLost { holder, error, .. } => {
-                self.retry(number, &Error::from(error))?;
+                self.retry(number, &Error::from(error), None)?;
                 Ok(Reduced { lost_holder: Some(holder), ..Reduced::default() })
             }
             Frame::Failed(broken) => {
                 let name = self.node(number).map(|node| router.name(node)).unwrap_or_default();
                 Err(broken_function(broken, &name))
             }
+            Frame::Again { broken, .. } => {
+                let name = self.node(number).map(|node| router.name(node)).unwrap_or_default();
+                self.failed(number, *broken, &name)?;
+                Ok(Reduced::default())
+            }
+            // Groups are given out as they are.
+            Frame::Spent => {
+                let error = Error::internal("a lane of groups ends before its groups");
+                self.retry(number, &error, None)?;
+                Ok(Reduced::default())
+            }
         }
+    }
+
+    /// Whether the values of each key came to one partition.
+    fn check_whole(&self) -> Result<(), Failure> {
+        let Some(key) = self.merge.torn() else { return Ok(()) };
+        let key = mapring_shuffle::key::decode(key).unwrap_or_default();
+        let message = format!(
+            "\"partition_by\" gave different partitions for the key {}: it must give the same whenever \
+             and wherever it is called",
+            mapring_types::quote(&key)
+        );
+        Err(Failure::new(FailureKind::BadInput, message).in_phase(self.phase))
     }
 
     /// Accepts a page whole, or not at all.
@@ -285,20 +379,26 @@ impl GroupStage {
             Progress::Taken(_) => return Err(went_back()),
         };
         let run = page.run.as_ref().and_then(|run| run_of(node, &page, run, shuffle.as_ref()));
-        partition.tries = 0;
+        if let Some(watch) = &self.watch {
+            let key = partition.after.as_ref().and_then(|key| key::decode(key).ok());
+            let (inputs, results) = (page.inputs, page.made);
+            watch.accepted(page.unit, Done { inputs, results, last_input: key, ended });
+        }
+        (partition.tries, partition.failures) = (0, 0);
         partition.page = partition.page.saturating_add(1);
         if ended {
             partition.lane = Lane::Over;
         }
         router.worked(node);
         count("mapring_mapred_pages_accepted_total", 1);
-        let Page { results, groups, inputs, made, made_bytes, cost, effects, .. } = page;
+        let Page { results, groups, inputs, made, made_bytes, cost, tally, effects, .. } = page;
         let stats = PageStats {
             inputs,
             results: made,
             result_bytes: made_bytes,
             partitions: u64::from(ended),
             cost,
+            tally,
             ..PageStats::default()
         };
         if self.results {
@@ -333,22 +433,55 @@ impl GroupStage {
         let name = router.name(node);
         tracing::warn!(%error, node = name, phase = self.phase, "a partition of groups is lost");
         router.failed(node);
-        self.retry(number, error)
+        self.retry(number, error, None)
     }
 
-    /// A partition is begun again after the last accepted key.
-    fn retry(&mut self, number: usize, error: &Error) -> Result<(), Failure> {
+    /// A function has failed in a partition: it is tried again after a pause, unless it was tried often
+    /// enough.
+    fn failed(&mut self, number: usize, broken: Broken, node: &str) -> Result<(), Failure> {
+        count("mapring_mapred_units_retried_total", 1);
+        let partition = &mut self.partitions[number];
+        let attempt = partition.attempt;
+        (partition.lane, partition.attempt) = (Lane::Idle, attempt + 1);
+        partition.failures += 1;
+        let (failures, cause) = (partition.failures, broken.error.cause);
+        let pause = self.retries.and_then(|retries| retries.pause(failures, cause));
+        let unit = u32::try_from(number).unwrap_or(u32::MAX);
+        if let Some(watch) = &self.watch {
+            watch.failed(unit, said(&broken.error), pause.is_none());
+        }
+        let failure = |broken| broken_function(broken, node).in_shard(unit, attempt);
+        let Some(pause) = pause else { return Err(failure(broken)) };
+        partition.rests_until = Some(Instant::now() + pause);
+        Ok(())
+    }
+
+    /// A partition is begun again after the last accepted key, perhaps because a function has asked for
+    /// that.
+    fn retry(
+        &mut self,
+        number: usize,
+        error: &Error,
+        asked: Option<Failure>,
+    ) -> Result<(), Failure> {
         count("mapring_mapred_units_retried_total", 1);
         let partition = &mut self.partitions[number];
         partition.lane = Lane::Idle;
         partition.attempt += 1;
         partition.tries += 1;
+        if let (Some(watch), Ok(unit)) = (&self.watch, u32::try_from(number)) {
+            watch.failed(unit, error.to_string(), false);
+        }
         if partition.tries >= limits::TRIES {
+            self.gave_up |= asked.is_none();
             let message = format!(
                 "partition {number} of the groups could not be worked on in {} tries, the last: {error}",
                 limits::TRIES
             );
-            let failure = Failure::new(FailureKind::Node(error.kind()), message);
+            let failure = match asked {
+                Some(asked) => asked.saying(message),
+                None => Failure::new(FailureKind::Node(error.kind()), message),
+            };
             return Err(failure.in_phase(self.phase));
         }
         Ok(())

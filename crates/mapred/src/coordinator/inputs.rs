@@ -35,7 +35,7 @@ impl Input {
 /// The input at a place, and the place of the next one.
 pub(super) fn next_input(inputs: &Inputs, at: usize) -> Option<(Input, usize)> {
     match inputs {
-        Inputs::Scan(_) => None,
+        Inputs::Scan(_) | Inputs::Source(_) => None,
         Inputs::Keys(list) => list.read(at).map(|(input, next)| (Input::Key(input), next)),
         Inputs::Values(values) => {
             values.get(at).map(|value| (Input::Value(Row::Value(value)), at + 1))

@@ -1,6 +1,9 @@
 //! While a query runs whose pairs are gathered, the nodes that have them are told so now and then; when
 //! it is over they are told to forget them. A node that hears nothing forgets them by itself.
+//!
+//! Pairs that a checkpoint of a job names outlive the query: whoever ends the job has them forgotten.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -20,40 +23,70 @@ pub(super) struct Keeping {
     nodes: Arc<Nodes>,
     query: QueryTag,
     telling: JoinHandle<()>,
+    /// Whether a checkpoint names its pairs.
+    named: bool,
 }
 
-struct Nodes {
+/// Those that may have pairs.
+pub(crate) struct Nodes {
     cluster: Arc<dyn Cluster>,
     transport: Arc<dyn Transport>,
 }
 
 impl Keeping {
-    pub(super) fn start(
-        cluster: Arc<dyn Cluster>,
-        transport: Arc<dyn Transport>,
-        query: QueryTag,
-    ) -> Self {
-        let nodes = Arc::new(Nodes { cluster, transport });
+    /// Keeps those of a query, and of `former` ones that the job was before.
+    pub(super) fn start(nodes: Nodes, query: QueryTag, former: BTreeSet<QueryTag>) -> Self {
+        let nodes = Arc::new(nodes);
         let told = nodes.clone();
         let telling = mapring_net::task::spawn(async move {
+            let mut all = former;
+            // Those that wait have waited already.
+            told.keep(&all).await;
+            all.insert(query);
             loop {
                 tokio::time::sleep(limits::KEEP_PAIRS).await;
-                told.tell(&KeepPairs(query)).await;
+                told.keep(&all).await;
             }
         });
-        Self { nodes, query, telling }
+        Self { nodes, query, telling, named: false }
+    }
+
+    /// A checkpoint with pairs of these queries is about to be kept.
+    pub(super) fn name(&mut self, queries: &BTreeSet<QueryTag>) {
+        self.named |= queries.contains(&self.query);
     }
 }
 
 impl Drop for Keeping {
     fn drop(&mut self) {
         self.telling.abort();
+        if self.named {
+            return;
+        }
         let (nodes, query) = (self.nodes.clone(), self.query);
         mapring_net::task::spawn(async move { nodes.tell(&ForgetPairs(query)).await });
     }
 }
 
 impl Nodes {
+    pub(crate) fn new(cluster: Arc<dyn Cluster>, transport: Arc<dyn Transport>) -> Self {
+        Self { cluster, transport }
+    }
+
+    /// Has the pairs of some queries kept for a while.
+    pub(crate) async fn keep(&self, queries: &BTreeSet<QueryTag>) {
+        for query in queries {
+            self.tell(&KeepPairs(*query)).await;
+        }
+    }
+
+    /// Has the pairs of some queries forgotten.
+    pub(crate) async fn forget(&self, queries: &BTreeSet<QueryTag>) {
+        for query in queries {
+            self.tell(&ForgetPairs(*query)).await;
+        }
+    }
+
     /// Tells all members, as far as they can be reached.
     async fn tell<C: Call + Sent>(&self, call: &C) {
         let body = match wire::encode(wire::version_at(Release::GROUPS), call) {

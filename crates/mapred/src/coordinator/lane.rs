@@ -9,7 +9,7 @@ use mapring_net::{Call, Class, FrameStream, Peer, Transport};
 use mapring_types::{Error, Release, Result, limits as common};
 
 use crate::limits;
-use crate::unit::{Frame, LaneRequest};
+use crate::unit::{Frame, JobLane, LaneRequest, LaneTerms};
 use crate::wire;
 
 /// What a lane gave.
@@ -18,27 +18,35 @@ pub(super) enum Step {
     Frame(Frame, FrameStream),
     /// The node cannot be asked.
     Unreachable(Error),
+    /// The node's release has no words for what is asked: no further try is of use.
+    Refused(Error),
     /// The lane ended before its work did.
     Lost(Error),
 }
 
-/// Opens a lane, to a node that knows a release of the formats, and waits for its first frame.
+/// Opens a lane, perhaps one of a job, to a node that knows a release of the formats, and waits for its first frame.
 pub(super) fn open(
     transport: Arc<dyn Transport>,
     peer: Option<Peer>,
     release: Release,
-    request: &LaneRequest,
+    request: LaneRequest,
+    terms: Option<LaneTerms>,
 ) -> BoxFuture<'static, Step> {
-    let body = wire::encode(wire::version_at(release), request);
+    let version = wire::version_at(release);
+    let (method, body) = match terms {
+        Some(terms) => {
+            (JobLane::method(), wire::encode(version, &JobLane { terms, lane: request }))
+        }
+        None => (LaneRequest::method(), wire::encode(version, &request)),
+    };
     Box::pin(async move {
         let Some(peer) = peer else {
             return Step::Unreachable(Error::unavailable("the node is no member"));
         };
         let body = match body {
             Ok(body) => body,
-            Err(error) => return Step::Unreachable(error),
+            Err(error) => return Step::Refused(error),
         };
-        let method = LaneRequest::method();
         match transport.open(&peer, Class::Foreground, method, body, common::LEASE).await {
             Ok(frames) => step(frames).await,
             Err(error) => Step::Unreachable(error),

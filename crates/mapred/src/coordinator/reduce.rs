@@ -6,7 +6,8 @@ use std::task::{Context, Poll};
 
 use futures::future::BoxFuture;
 use mapring_script::{
-    CallContext, Effects, Function, PhaseFunction, ReduceTiming, Row, ScriptError,
+    CallContext, Effects, FailureCause, Function, PhaseFunction, ReduceTiming, Row, SavedReduce,
+    ScriptError,
 };
 use mapring_workers::Reduce;
 use tokio::time::Instant;
@@ -15,6 +16,7 @@ use super::shared::Shared;
 use crate::failure::Failure;
 use crate::handle::PageStats;
 use crate::limits;
+use crate::saved::SavedReducing;
 use crate::unit::{self, Cost};
 
 /// A reduce phase.
@@ -25,6 +27,10 @@ pub(super) struct ReduceStage {
     queue: VecDeque<Row>,
     bytes: usize,
     at: At,
+    /// What it begins with, when it has been gone on with.
+    from: Option<SavedReduce>,
+    /// What is to be kept of it, once that is known; `None` within where it is too much.
+    kept: Option<Option<SavedReduce>>,
     /// When the call under way began, and how many inputs it has.
     began: Option<(Instant, u64)>,
 }
@@ -44,13 +50,16 @@ pub(super) enum Reduced {
     Pushed(Box<dyn Reduce>),
     /// The phase is over.
     Finished(Vec<Row>, Effects),
+    /// What is to be kept of it, if that is not too much.
+    Saved(Box<dyn Reduce>, Option<SavedReduce>),
 }
 
 impl ReduceStage {
     pub(super) fn new(phase: usize, function: PhaseFunction, timing: ReduceTiming) -> Self {
         let function = Arc::new(function);
         let (queue, at) = (VecDeque::new(), At::Rest(None));
-        Self { phase, function, timing, queue, bytes: 0, at, began: None }
+        let (from, kept) = (None, None);
+        Self { phase, function, timing, queue, bytes: 0, at, from, kept, began: None }
     }
 
     /// The function that it calls.
@@ -83,6 +92,7 @@ impl ReduceStage {
     /// Starts the next call, if there is something to do and none is under way. The last one comes
     /// when there will be no more inputs.
     pub(super) fn advance(&mut self, shared: &Shared, inputs_ended: bool) {
+        self.kept = None;
         let At::Rest(reduce) = &mut self.at else { return };
         if self.queue.is_empty() && !inputs_ended {
             return;
@@ -91,6 +101,7 @@ impl ReduceStage {
         let reduce = reduce.take();
         let inputs = self.next_inputs();
         self.began = Some((Instant::now(), inputs.len() as u64));
+        let from = self.from.take();
         let last = inputs_ended && self.queue.is_empty();
         let (workers, query) = (shared.workers.clone(), shared.query);
         let (phase, function, timing) = (self.phase, self.function.clone(), self.timing);
@@ -101,6 +112,9 @@ impl ReduceStage {
                 Some(reduce) => reduce,
                 None => workers.reduce(query, phase, &function, &context, timing).await?,
             };
+            if let Some(from) = from {
+                reduce.restore(from).await?;
+            }
             if !inputs.is_empty() {
                 reduce.push(inputs).await?;
             }
@@ -112,6 +126,43 @@ impl ReduceStage {
             }
             Ok(Reduced::Pushed(reduce))
         }));
+    }
+
+    /// Finds out what is to be kept of it, and takes no inputs until then. Returns whether that is known.
+    pub(super) fn keep(&mut self) -> bool {
+        if self.kept.is_some() || self.is_over() {
+            return true;
+        }
+        match &mut self.at {
+            At::Rest(reduce) => match reduce.take() {
+                None => self.kept = Some(Some(self.from.clone().unwrap_or_default())),
+                Some(mut reduce) => {
+                    self.at = At::Busy(Box::pin(async move {
+                        let saved = reduce.save(limits::CHECKPOINT_BYTES as u64).await?;
+                        Ok(Reduced::Saved(reduce, saved))
+                    }));
+                }
+            },
+            At::Busy(_) | At::Over => {}
+        }
+        self.kept.is_some()
+    }
+
+    /// What is kept of it, which is known now; `None` where that is too much.
+    pub(super) fn save(&self) -> Option<SavedReducing> {
+        let over = self.is_over();
+        let reduce = if over { SavedReduce::default() } else { self.kept.clone()?? };
+        Some(SavedReducing { over, reduce, queue: self.queue.iter().cloned().collect() })
+    }
+
+    /// Goes on from what was kept, as a stage that has done nothing.
+    pub(super) fn restore(&mut self, saved: SavedReducing) {
+        let SavedReducing { over, reduce, queue } = saved;
+        if over {
+            self.at = At::Over;
+        }
+        self.from = Some(reduce).filter(|reduce| *reduce != SavedReduce::default());
+        self.push(queue);
     }
 
     fn next_inputs(&mut self) -> Vec<Row> {
@@ -154,14 +205,32 @@ impl ReduceStage {
                 self.at = At::Rest(Some(reduce));
                 Ok((Vec::new(), Effects::default(), stats))
             }
+            Ok(Reduced::Saved(reduce, saved)) => {
+                self.at = At::Rest(Some(reduce));
+                self.kept = Some(saved);
+                Ok((Vec::new(), Effects::default(), stats))
+            }
             Ok(Reduced::Finished(results, effects)) => {
                 self.at = At::Over;
                 Ok((results, effects, stats))
             }
             Err(error) => {
                 self.at = At::Over;
-                Err(Failure::function(&error).in_phase(self.phase).on(me))
+                Err(Failure::function(&advised(error)).in_phase(self.phase).on(me))
             }
         }
     }
+}
+
+/// The failure with the way out, where the inputs or the results were too much for a worker.
+fn advised(error: ScriptError) -> ScriptError {
+    if !matches!(error.cause, FailureCause::Memory | FailureCause::ResultSize) {
+        return error;
+    }
+    let message = format!(
+        "{}: all that comes to this reduce, or what it makes of that, is one worker's; with \
+         \"group\":true the values of each key are reduced by themselves, on all nodes",
+        error.message
+    );
+    ScriptError { message, ..error }
 }

@@ -1,6 +1,6 @@
 //! Looking up what the phases of a query call.
 
-use mapring_script::{Binary, Function, PhaseFunction};
+use mapring_script::{Binary, Function, Part, PhaseFunction};
 use mapring_types::ObjectId;
 
 use crate::failure::{FailedInput, Failure, FailureKind};
@@ -10,8 +10,13 @@ use crate::objects::Objects;
 /// What a phase does with its inputs, at hand.
 pub(crate) enum Resolved {
     Function(PhaseFunction),
-    /// A grouped reduce's function, and its combiner's.
-    Group(PhaseFunction, Option<PhaseFunction>),
+    /// A grouped reduce.
+    Group {
+        function: PhaseFunction,
+        combine: Option<PhaseFunction>,
+        /// What chooses the partition of a key.
+        partition_by: Option<PhaseFunction>,
+    },
     Link(LinkSpec),
 }
 
@@ -37,11 +42,30 @@ pub(crate) async fn resolve(
                     Some(combine) => Some(function(number, &combine.code, binary, objects).await?),
                     None => None,
                 };
-                Resolved::Group(called, combine)
+                let partition_by = match &group.partition_by {
+                    Some(code) => Some(part(number, Part::Partition, code, objects).await?),
+                    None => None,
+                };
+                Resolved::Group { function: called, combine, partition_by }
             }
         });
     }
     Ok(resolved)
+}
+
+/// Fetches code that is no phase's function; failures name the phase.
+///
+/// # Errors
+/// As [`resolve`].
+pub(crate) async fn part(
+    phase: usize,
+    part: Part,
+    code: &Code,
+    objects: &dyn Objects,
+) -> Result<PhaseFunction, Failure> {
+    let PhaseFunction { function, arg, binary } =
+        function(phase, code, Binary::default(), objects).await?;
+    Ok(PhaseFunction { function: Function::Part(part, Box::new(function)), arg, binary })
 }
 
 async fn function(

@@ -17,7 +17,7 @@ pub(super) enum StageKind {
     /// Work is done where the objects are.
     Lanes(Box<LaneStage>),
     /// A function runs in this node's workers.
-    Reduce(ReduceStage),
+    Reduce(Box<ReduceStage>),
     /// Pairs are brought to the owners of their partitions.
     Gather(GatherStage),
     /// A function runs where the partitions of pairs are.

@@ -10,12 +10,13 @@ mod tests;
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 use mapring_kv::NewValue;
-use mapring_script::{Effects, WriteOp};
+use mapring_script::{Counter, Effects, WriteOp};
 use mapring_types::{ErrorKind, ObjectId, Quorum};
 use tokio::time::Instant;
 
@@ -25,6 +26,7 @@ use crate::handle::QueryHandle;
 use crate::limits;
 use crate::metered::count;
 use crate::objects::{ObjectWrite, Objects};
+use crate::unit;
 use crate::writing::persistently;
 
 /// See the module.
@@ -33,7 +35,8 @@ pub(super) struct Writes {
     objects: Arc<dyn Objects>,
     handle: Arc<QueryHandle>,
     deadline: Instant,
-    waiting: VecDeque<WriteOp>,
+    /// With the phases whose functions want them.
+    waiting: VecDeque<(usize, WriteOp)>,
     waiting_bytes: usize,
     running: FuturesUnordered<BoxFuture<'static, Result<Written, Failure>>>,
     /// The objects that batches under way write.
@@ -47,6 +50,7 @@ struct Written {
     /// Writes that it stands for.
     writes: u64,
     bytes: u64,
+    took: Duration,
 }
 
 impl Writes {
@@ -68,18 +72,18 @@ impl Writes {
         }
     }
 
-    /// Takes what the functions of an accepted page ask for.
+    /// Takes what the functions of an accepted page of a phase ask for.
     ///
     /// # Errors
     /// When they count more things than a query may.
-    pub(super) fn push(&mut self, effects: Effects) -> Result<(), Failure> {
+    pub(super) fn push(&mut self, phase: usize, effects: Effects) -> Result<(), Failure> {
         let Effects { counts, writes, logs, logs_dropped } = effects;
         if !counts.is_empty() {
-            self.handle.count(counts)?;
+            self.handle.count(counts).map_err(|failure| failure.in_phase(phase))?;
         }
         self.handle.log(logs, logs_dropped);
         self.waiting_bytes += writes.iter().map(WriteOp::bytes).sum::<usize>();
-        self.waiting.extend(writes);
+        self.waiting.extend(writes.into_iter().map(|write| (phase, write)));
         Ok(())
     }
 
@@ -98,8 +102,8 @@ impl Writes {
         while self.running.len() < limits::WRITE_BATCHES
             && let Some(length) = self.next_batch(ended)
         {
-            let writes: Vec<WriteOp> = self.waiting.drain(..length).collect();
-            self.waiting_bytes -= writes.iter().map(WriteOp::bytes).sum::<usize>();
+            let writes: Vec<(usize, WriteOp)> = self.waiting.drain(..length).collect();
+            self.waiting_bytes -= writes.iter().map(|(_, write)| write.bytes()).sum::<usize>();
             self.begin(writes);
         }
         assert!(!self.waiting.is_empty() || self.waiting_bytes == 0, "bytes of no writes");
@@ -108,7 +112,7 @@ impl Writes {
     /// How many of the waiting writes can be begun as a batch.
     fn next_batch(&self, ended: bool) -> Option<usize> {
         let (mut length, mut bytes) = (0, 0);
-        for write in &self.waiting {
+        for (_, write) in &self.waiting {
             if self.under_way.contains(id_of(write)) {
                 return None;
             }
@@ -121,22 +125,25 @@ impl Writes {
         (ended && length > 0).then_some(length)
     }
 
-    fn begin(&mut self, writes: Vec<WriteOp>) {
+    fn begin(&mut self, writes: Vec<(usize, WriteOp)>) {
         let all = writes.len() as u64;
         let mut ids = HashSet::new();
-        let mut last: Vec<ObjectWrite> = Vec::new();
-        for write in writes.into_iter().rev() {
+        let mut last: Vec<(usize, ObjectWrite)> = Vec::new();
+        for (phase, write) in writes.into_iter().rev() {
             if ids.insert(id_of(&write).clone()) {
-                last.push(object_write(write));
+                last.push((phase, object_write(write)));
             }
         }
         self.under_way.extend(ids.iter().cloned());
         let (objects, deadline) = (self.objects.clone(), self.deadline);
         let batch = async move {
-            let made = last.into_iter().rev().map(|write| make(objects.clone(), write, deadline));
+            let began = Instant::now();
+            let made = last.into_iter().rev();
+            let made = made.map(|(phase, write)| make(objects.clone(), phase, write, deadline));
             let bytes = stream::iter(made).buffer_unordered(limits::WRITES_AT_ONCE);
             let bytes = bytes.try_fold(0, async |sum, bytes| Ok(sum + bytes)).await?;
-            Ok(Written { ids: ids.into_iter().collect(), writes: all, bytes })
+            let (ids, took) = (ids.into_iter().collect(), began.elapsed());
+            Ok(Written { ids, writes: all, bytes, took })
         };
         self.running.push(batch.boxed());
     }
@@ -146,14 +153,15 @@ impl Writes {
         let Poll::Ready(Some(batch)) = self.running.poll_next_unpin(context) else {
             return Poll::Pending;
         };
-        Poll::Ready(batch.map(|Written { ids, writes, bytes }| {
+        Poll::Ready(batch.map(|Written { ids, writes, bytes, took }| {
             for id in &ids {
                 assert!(self.under_way.remove(id), "{id} was not under way");
             }
             count("mapring_mapred_writes_total", writes);
-            self.handle.add("writes", writes);
-            self.handle.add("write-batches", 1);
-            self.handle.add("io-write-bytes", bytes);
+            self.handle.add(Counter::Writes, writes);
+            self.handle.add(Counter::WriteBatches, 1);
+            self.handle.add(Counter::IoWriteBytes, bytes);
+            self.handle.add(Counter::IoWrite, unit::micros(took));
         }))
     }
 }
@@ -175,9 +183,10 @@ fn object_write(write: WriteOp) -> ObjectWrite {
     }
 }
 
-/// Makes a write; returns its bytes.
+/// Makes a write that functions of a phase want; returns its bytes.
 async fn make(
     objects: Arc<dyn Objects>,
+    phase: usize,
     write: ObjectWrite,
     deadline: Instant,
 ) -> Result<u64, Failure> {
@@ -188,9 +197,10 @@ async fn make(
         }
         Err(error) => {
             let what = if write.value.is_some() { "put" } else { "del" };
-            let kind = FailureKind::Node(error.kind());
+            let kind = FailureKind::Write(error.kind());
             let failure = Failure::new(kind, format!("a {what} of a function failed: {error}"));
-            Err(failure.of(FailedInput::Object { id: write.id, keydata: None }))
+            let id = write.id;
+            Err(failure.in_phase(phase).of(FailedInput::Object { id, keydata: None }))
         }
     }
 }

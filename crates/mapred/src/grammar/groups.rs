@@ -1,12 +1,13 @@
 //! The members of a `reduce` that make it one of groups: `group`, `keys`, `sort_values`,
-//! `partitions`, `combine`, `values`. Riak's grammar ignores all of them, so that a query that has
+//! `partitions`, `partition_by`, `combine`, `values`. Riak's grammar ignores all of them, so that a query that has
 //! them is one for its parser too.
 
 use mapring_script::Function;
 use serde_json::value::RawValue;
 
+use super::parts;
+use super::phase::{Callee, Code, CombineSpec, GroupSpec};
 use super::phases::code;
-use super::query::{Callee, Code, CombineSpec, GroupSpec};
 use super::text::{Fields, Kind, fields, kind, string};
 use crate::limits;
 use crate::rejection::Rejection;
@@ -18,9 +19,13 @@ const GROUP: &str = "group";
 const KEYS: &str = "keys";
 const SORT: &str = "sort_values";
 const PARTITIONS: &str = "partitions";
-const COMBINE: &str = "combine";
+pub(super) const COMBINE: &str = "combine";
 const VALUES: &str = "values";
 const PARTITION_BY: &str = "partition_by";
+
+/// The members of a combiner.
+pub(super) const COMBINE_FIELDS: [&str; 10] =
+    ["language", "source", "name", "bucket", "key", "module", "function", "arg", "mode", "batch"];
 
 /// Whether a reduce is one of groups.
 pub(super) fn is_grouped(fields: &Fields<'_>) -> Result<bool, Rejection> {
@@ -54,25 +59,23 @@ pub(super) fn parse(code: Code, given: &Fields<'_>) -> Result<GroupSpec, Rejecti
             value,
         ));
     }
-    if let Some(value) = given.get(PARTITION_BY) {
-        let why =
-            "is not offered: groups are spread by a hash of their keys, and come in their order";
-        return Err(refused(PARTITION_BY, why, value));
-    }
+    let partition_by = given.given(PARTITION_BY).map(|value| {
+        parts::parse(value, "a function of keys and partitions")
+            .map_err(|refused| refused.below(&format!(".{PARTITION_BY}")))
+    });
+    let partition_by = partition_by.transpose()?;
     let most = u64::from(limits::PARTITIONS);
     let partitions =
         given.get(PARTITIONS).map(|value| count(PARTITIONS, value, most)).transpose()?;
     let combine = given.get(COMBINE).map(combine).transpose()?;
-    Ok(GroupSpec { code, string_keys, descending, partitions, combine, stream })
+    Ok(GroupSpec { code, string_keys, descending, partitions, partition_by, combine, stream })
 }
 
 /// A function like a phase's, with `mode` and `batch`.
 fn combine(value: &RawValue) -> Result<CombineSpec, Rejection> {
     let below = |rejection: Rejection| rejection.below(&format!(".{COMBINE}"));
-    let wanted = [
-        "language", "source", "name", "bucket", "key", "module", "function", "arg", "mode", "batch",
-    ];
-    let given = fields(value, &wanted).ok_or_else(|| refused(COMBINE, "is a function", value))?;
+    let given =
+        fields(value, &COMBINE_FIELDS).ok_or_else(|| refused(COMBINE, "is a function", value))?;
     let code = code(value, &given).map_err(below)?;
     check(&code, "a combiner").map_err(below)?;
     let append = match given.get("mode").map(|mode| (mode, string(mode))) {
@@ -146,6 +149,8 @@ mod tests {
         assert_eq!(group(r#","sort_values":"desc""#).descending, Some(true));
         assert_eq!(group(r#","sort_values":"asc","partitions":3"#).partitions, Some(3));
         assert!(group(r#","values":"stream""#).stream);
+        let by = group(r#","partition_by":{"source":"(k, n) => 0"}"#).partition_by.unwrap();
+        assert_eq!(by.callee, Callee::Given(Function::Source("(k, n) => 0".into())));
         let combine = group(r#","combine":{"language":"javascript","name":"Job.sum"}"#).combine;
         let combine = combine.unwrap();
         assert_eq!(combine.code.callee, Callee::Given(Function::Named("Job.sum".into())));
@@ -175,7 +180,11 @@ mod tests {
         }
         wrong(r#","group":true,"values":"all""#, "values", "stream");
         wrong(r#","group":true,"values":"stream","sort_values":"asc""#, "sort_values", "at once");
-        wrong(r#","group":true,"partition_by":{}"#, "partition_by", "not offered");
+        wrong(r#","group":true,"partition_by":{}"#, "partition_by", "an object with \"source\"");
+        let members = r#","group":true,"partition_by":{"source":5}"#;
+        wrong(members, "partition_by.source", "is a text");
+        let members = r#","group":true,"partition_by":{"source":"f","language":"erlang"}"#;
+        wrong(members, "partition_by.language", "\"javascript\"");
         wrong(r#","group":true,"combine":7"#, "combine", "a function");
         let js = r#""language":"javascript","name":"f""#;
         wrong(&format!(r#","group":true,"combine":{{{js},"mode":"x"}}"#), "combine.mode", "append");

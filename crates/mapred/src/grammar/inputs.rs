@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::query::{Inputs, PackedKeys, Scan, Values};
 use super::text::{Fields, Kind, each, elements, fields, kind, string};
-use super::{index, scan};
+use super::{index, scan, sources};
 use crate::rejection::{Rejection, RejectionKind, UNRECOGNIZED};
 
 pub(super) fn parse(value: &RawValue) -> Result<Inputs, Rejection> {
@@ -23,7 +23,9 @@ pub(super) fn parse(value: &RawValue) -> Result<Inputs, Rejection> {
 /// What inputs can be, for those that give something else.
 const FORMS: &str = "Inputs are \"bucket\", [\"type\",\"bucket\"], a list of keys such as \
     [[\"bucket\",\"key\"]], or an object with \"bucket\" and perhaps \"index\", \"key_filters\" \
-    or \"filters\".";
+    or \"filters\", or with \"lines\", \"gzip\", \"zip\", \"base64\", \"csv\", \"records\", \
+    \"fields\", \"random\", \"range\", \"items\", \"concat\", \"sample\", \"reader\", \
+    \"job\", \"buckets\" or \"bucket_types\".";
 
 /// What a key in a list can be.
 const KEY_FORMS: &str = "Keys in a list are [\"bucket\",\"key\"], [\"bucket\",\"key\",keydata] or \
@@ -125,7 +127,9 @@ fn object(value: &RawValue) -> Result<Inputs, Rejection> {
         return Err(Rejection::malformed(".query", what).given(value));
     }
     let bucket = match fields.get("bucket") {
-        None => return Err(unrecognized("", value)),
+        None => {
+            return sources::parse(value).unwrap_or_else(|| Err(unrecognized("", value)));
+        }
         Some(given) => typed_bucket(given).unwrap_or_else(|| bucket(given)),
     };
     let bucket = bucket.map_err(|refused| refused.below(".bucket"))?;

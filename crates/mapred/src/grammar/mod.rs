@@ -4,24 +4,28 @@
 //! where clients look for them; its Erlang dumps are replaced by the JSON in question.
 
 mod groups;
+mod ignored;
 mod index;
 mod inputs;
 mod lenient;
 mod naming;
 mod options;
 mod output;
+mod parts;
+mod phase;
 mod phases;
 mod query;
 mod scan;
+mod source;
+mod sources;
 mod text;
 
 pub(crate) use options::{Consistency, OnError, Options, WriteBatch};
 pub(crate) use output::{AnswerForm, Format, IndexTerm, Layout, ObjectsSpec, Output, Target};
+pub(crate) use phase::{Callee, Code, CombineSpec, GroupSpec, LinkSpec, Phase, PhaseKind};
 pub use query::Query;
-pub(crate) use query::{
-    Callee, Code, CombineSpec, GroupSpec, Inputs, KeyInput, LinkSpec, Narrowing, Phase, PhaseKind,
-    Scan, Spec,
-};
+pub(crate) use query::{Inputs, KeyInput, Narrowing, PackedKeys, Scan, Spec};
+pub(crate) use source::{Part, ReaderSpec, Roots};
 
 use std::time::Duration;
 
@@ -45,18 +49,8 @@ impl Query {
 
 /// See [`Query::parse`].
 pub(crate) fn parse(body: &[u8]) -> Result<Query, Rejection> {
-    let text = text_of(body)?;
-    let text = lenient::strict(text);
-    let mended;
-    let body = match whole_json(&text) {
-        Ok(body) => body,
-        // What is wrong with the text as it came is what its writer wants to know.
-        Err(refusal) => {
-            mended =
-                mapring_script::without_trailing_commas(&text).ok_or_else(|| refusal.clone())?;
-            whole_json(&mended).map_err(|_| refusal)?
-        }
-    };
+    let body = json_text(body)?;
+    let body = &*body;
     let fields = fields(body, &FIELDS).ok_or_else(|| Rejection::new(RejectionKind::NotAnObject))?;
     let (Some(inputs), Some(query)) = (fields.get("inputs"), fields.get("query")) else {
         return Err(Rejection::new(RejectionKind::Incomplete));
@@ -76,19 +70,30 @@ pub(crate) fn parse(body: &[u8]) -> Result<Query, Rejection> {
     let output = match fields.given("output") {
         None => Output::default(),
         Some(given) => {
-            output(given, &phases, options).map_err(|refused| refused.below("output"))?
+            let divided = inputs.as_ref().is_ok_and(|inputs| matches!(inputs, Inputs::Source(_)));
+            let is_one_shard = options.shards == Some(1) && !divided;
+            output(given, &phases, options, is_one_shard)
+                .map_err(|refused| refused.below("output"))?
         }
     };
     let name = fields.given("name").map(name).transpose()?;
     let params = fields.given("params").map(|params| JsonText(params.get().to_owned()));
     let inputs = inputs?;
     let text = quote(body.get());
-    Ok(Query::new(Spec { inputs, phases, options, output, name, params, timeout, text }))
+    // Whoever reads the plan wants to know.
+    let ignored = if options.explain { ignored::of(body, &FIELDS) } else { Vec::new() };
+    let spec = Spec { inputs, phases, options, output, name, params, timeout, text, ignored };
+    Ok(Query::new(spec))
 }
 
 /// Reads what becomes of the results of these phases.
-fn output(given: &RawValue, phases: &[Phase], options: Options) -> Result<Output, Rejection> {
-    let output = output::parse(given, phases)?;
+fn output(
+    given: &RawValue,
+    phases: &[Phase],
+    options: Options,
+    is_one_shard: bool,
+) -> Result<Output, Rejection> {
+    let output = output::parse(given, phases, is_one_shard)?;
     if options.profile && output.target == Target::Answer(AnswerForm::Lines) {
         let what = "Lines have no place for a \"profile\": ask without \"as\", or for lines by the \
                     header Accept.";
@@ -107,7 +112,7 @@ fn name(given: &RawValue) -> Result<String, Rejection> {
 }
 
 /// What is read of a query: Riak's three members, and this store's own, which Riak's grammar ignores.
-const FIELDS: [&str; 14] = [
+const FIELDS: [&str; 15] = [
     "inputs",
     "query",
     "timeout",
@@ -122,7 +127,29 @@ const FIELDS: [&str; 14] = [
     "params",
     "output",
     "write_batch",
+    "shards",
 ];
+
+/// The places of members of a query and of its phases that nobody reads, such as
+/// `query[1].reduce.partitons`; none of what is no query.
+pub fn unread_members(body: &[u8]) -> Vec<String> {
+    json_text(body).map(|body| ignored::of(&body, &FIELDS)).unwrap_or_default()
+}
+
+/// The JSON of a body as people write it: with what Riak's parser takes beside what the standard
+/// allows, such as raw line ends within texts and trailing commas.
+///
+/// # Errors
+/// Why it is no JSON, or that it is nested deeper than is read.
+pub fn json_text(body: &[u8]) -> Result<Box<RawValue>, Rejection> {
+    let text = lenient::strict(text_of(body)?);
+    whole_json(&text).or_else(|refusal| {
+        // What is wrong with the text as it came is what its writer wants to know.
+        let mended =
+            mapring_script::without_trailing_commas(&text).ok_or_else(|| refusal.clone())?;
+        whole_json(&mended).map_err(|_| refusal)
+    })
+}
 
 fn text_of(body: &[u8]) -> Result<&str, Rejection> {
     if body.iter().all(u8::is_ascii_whitespace) {
@@ -131,7 +158,7 @@ fn text_of(body: &[u8]) -> Result<&str, Rejection> {
     std::str::from_utf8(body).map_err(|error| no_json(&error))
 }
 
-fn whole_json(text: &str) -> Result<&RawValue, Rejection> {
+fn whole_json(text: &str) -> Result<Box<RawValue>, Rejection> {
     if text::nesting(text) > limits::NESTING {
         return Err(no_json(&format_args!(
             "arrays and objects are nested deeper than {}",

@@ -27,6 +27,9 @@ pub(crate) struct Options {
     pub(crate) profile: bool,
     /// How the writes of functions are put together.
     pub(crate) write_batch: WriteBatch,
+    /// Into how many shards inputs are divided that lie within objects, or are made; `None` for what
+    /// suits them.
+    pub(crate) shards: Option<u64>,
 }
 
 /// A batch of writes ends when either bound is reached.
@@ -86,6 +89,21 @@ pub(crate) enum OnError {
     Skip(u64),
 }
 
+/// A number from 0 on.
+fn whole(name: &'static str, value: &RawValue) -> Result<u64, Rejection> {
+    let number = value.get().parse().ok().filter(|_: &u64| kind(value) == Kind::Number);
+    number.ok_or_else(|| refused(name, "is a whole number from 0 on", value))
+}
+
+/// A number of shards.
+fn shards(value: &RawValue) -> Result<u64, Rejection> {
+    let most = limits::SHARDS;
+    above_zero("shards", value)
+        .ok()
+        .filter(|count| *count <= most)
+        .ok_or_else(|| refused("shards", &format!("is a whole number from 1 to {most}"), value))
+}
+
 /// Reads the options among the members of a query.
 ///
 /// # Errors
@@ -117,6 +135,7 @@ pub(super) fn parse(fields: &Fields<'_>) -> Result<Options, Rejection> {
         explain: flag("explain")?,
         profile: flag("profile")?,
         write_batch: fields.get("write_batch").map_or(Ok(WriteBatch::default()), write_batch)?,
+        shards: fields.get("shards").map(shards).transpose()?,
     })
 }
 
@@ -125,10 +144,12 @@ fn on_error(value: &RawValue) -> Result<OnError, Rejection> {
     let forms = "is {\"mode\":\"skip\",\"max\":N} or {\"mode\":\"fail\"}";
     let wrong = || refused("on_error", forms, value);
     let fields = fields(value, &["mode", "max"]).ok_or_else(wrong)?;
+    if fields.unknown.is_some() {
+        return Err(wrong());
+    }
     match fields.get("mode").and_then(string).as_deref() {
         Some("skip") => {
-            let most =
-                fields.get("max").map(|most| above_zero("on_error.max", most)).transpose()?;
+            let most = fields.get("max").map(|most| whole("on_error.max", most)).transpose()?;
             Ok(OnError::Skip(most.unwrap_or(limits::SKIPPED)))
         }
         Some("fail") => Ok(OnError::Fail),
@@ -141,6 +162,9 @@ fn write_batch(value: &RawValue) -> Result<WriteBatch, Rejection> {
     let forms = "is {\"count\":N,\"bytes\":N}";
     let fields =
         fields(value, &["count", "bytes"]).ok_or_else(|| refused("write_batch", forms, value))?;
+    if fields.unknown.is_some() {
+        return Err(refused("write_batch", forms, value));
+    }
     let bound = |name, member: &str, usual: usize, most: usize| match fields.given(member) {
         None => Ok(usual),
         Some(given) => {
@@ -190,7 +214,9 @@ mod tests {
         assert_eq!(read(r#""unknown":1"#), Ok(none));
         let skip = |most| Ok(Options { on_error: OnError::Skip(most), ..none });
         assert_eq!(read(r#""on_error":{"mode":"skip","max":7}"#), skip(7));
+        assert_eq!(read(r#""on_error":{"mode":"skip","max":0}"#), skip(0));
         assert_eq!(read(r#""on_error":{"mode":"skip"}"#), skip(limits::SKIPPED));
+        assert_eq!(read(r#""shards":16"#), Ok(Options { shards: Some(16), ..none }));
         assert_eq!(read(r#""on_error":{"mode":"fail"}"#), Ok(none));
         assert_eq!(read(r#""limit":3"#), Ok(Options { limit: Some(3), ..none }));
         for consistency in [Consistency::One, Consistency::Quorum, Consistency::All] {
@@ -213,7 +239,12 @@ mod tests {
         for (members, name) in [
             (r#""on_error":"skip""#, "on_error"),
             (r#""on_error":{"mode":"ignore"}"#, "on_error"),
-            (r#""on_error":{"mode":"skip","max":0}"#, "on_error.max"),
+            (r#""on_error":{"mode":"skip","max":-1}"#, "on_error.max"),
+            (r#""on_error":{"mode":"skip","most":1}"#, "on_error"),
+            (r#""shards":0"#, "shards"),
+            (r#""shards":-1"#, "shards"),
+            (r#""shards":1.5"#, "shards"),
+            (r#""shards":4097"#, "shards"),
             (r#""limit":0"#, "limit"),
             (r#""limit":-1"#, "limit"),
             (r#""limit":1.5"#, "limit"),
@@ -225,6 +256,8 @@ mod tests {
             (r#""explain":1"#, "explain"),
             (r#""profile":"yes""#, "profile"),
             (r#""write_batch":100"#, "write_batch"),
+            (r#""write_batch":{"foo":1}"#, "write_batch"),
+            (r#""write_batch":{"count":7,"Bytes":1}"#, "write_batch"),
             (r#""write_batch":{"count":0}"#, "write_batch.count"),
             (r#""write_batch":{"bytes":1000000000}"#, "write_batch.bytes"),
             (r#""name":7"#, "name"),

@@ -7,7 +7,8 @@ use mapring_types::{BucketId, IndexValue, Quorum, limits as common, quote};
 use serde_json::value::RawValue;
 
 use super::naming::Naming;
-use super::query::{Phase, PhaseKind};
+use super::parts;
+use super::phase::{Code, Phase, PhaseKind};
 use super::text::{Fields, Kind, elements, fields, kind, string};
 use crate::limits;
 use crate::rejection::Rejection;
@@ -21,8 +22,8 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    /// Whether it matters of which partition a result is.
-    pub(crate) fn tells_partitions(&self) -> bool {
+    /// Whether it matters of which shard a result is.
+    pub(crate) fn tells_shards(&self) -> bool {
         match &self.target {
             Target::Answer(_) => false,
             Target::Objects(spec) => matches!(spec.layout, Layout::PerShard(_)),
@@ -73,6 +74,8 @@ pub(crate) struct ObjectsSpec {
     /// Objects of one name are cut into pieces of so many bytes.
     pub(crate) max_bytes: Option<u64>,
     pub(crate) w: Quorum,
+    /// What makes of the results what goes into the objects, and says into which.
+    pub(crate) writer: Option<Code>,
 }
 
 /// Which results go into which object.
@@ -82,7 +85,7 @@ pub(crate) enum Layout {
     PerKey,
     /// All into one.
     Single(Naming),
-    /// Those of each partition of the last reduce into one, among so many.
+    /// Those of each shard into one: of a partition of the last grouped reduce, or of the inputs.
     PerShard(Naming),
 }
 
@@ -107,7 +110,7 @@ pub(crate) enum IndexTerm {
     Fixed(IndexValue),
 }
 
-const MEMBERS: [&str; 14] = [
+const MEMBERS: [&str; 15] = [
     "as",
     "values",
     "bucket",
@@ -122,13 +125,18 @@ const MEMBERS: [&str; 14] = [
     "meta",
     "indexes",
     "commit",
+    "writer",
 ];
 
-/// Reads the member `output` of a query with these phases.
+/// Reads the member `output` of a query with these phases, whose inputs are one shard or more.
 ///
 /// # Errors
 /// Names the member and what it may be.
-pub(super) fn parse(value: &RawValue, phases: &[Phase]) -> Result<Output, Rejection> {
+pub(super) fn parse(
+    value: &RawValue,
+    phases: &[Phase],
+    is_one_shard: bool,
+) -> Result<Output, Rejection> {
     let fields = fields(value, &MEMBERS)
         .ok_or_else(|| Rejection::malformed("", "\"output\" is an object, not").given(value))?;
     if let Some(unknown) = &fields.unknown {
@@ -156,12 +164,13 @@ pub(super) fn parse(value: &RawValue, phases: &[Phase]) -> Result<Output, Reject
                     none in it; not";
         return Err(Rejection::malformed(".as", what).given(given));
     }
-    let target = Target::Objects(Box::new(objects(bucket, &fields, phases)?));
+    let is_one_shard = is_one_result(phases, is_one_shard);
+    let target = Target::Objects(Box::new(objects(bucket, &fields, is_one_shard)?));
     Ok(Output { text_values, target })
 }
 
 const HINT: &str = "Members of an output are as, values, bucket, bucket_type, layout, name, format, \
-                    content_type, if_exists, max_bytes, w, meta, indexes and commit.";
+                    content_type, if_exists, max_bytes, w, meta, indexes, commit and writer.";
 
 /// Only the results of the last phase can be put out.
 fn check_kept(phases: &[Phase]) -> Result<(), Rejection> {
@@ -182,19 +191,22 @@ fn check_kept(phases: &[Phase]) -> Result<(), Rejection> {
 fn objects(
     bucket: &RawValue,
     fields: &Fields<'_>,
-    phases: &[Phase],
+    is_one_shard: bool,
 ) -> Result<ObjectsSpec, Rejection> {
     if let Some(given) = fields.given("commit").filter(|given| given.get() != "\"job\"") {
         let why =
             "is \"job\": objects are there when the query has succeeded, and none before; not";
         return Err(refused("commit", why, given));
     }
-    let layout = layout(fields, phases)?;
+    let writer = fields.given("writer").map(|given| writer(given, fields)).transpose()?;
+    let layout = layout(fields, is_one_shard)?;
     let per_key = layout == Layout::PerKey;
     let format = match choice(fields, "format", &["text", "lines", "ndjson", "json"])? {
         Some(0) => Format::Text,
         Some(1) => Format::Lines,
         Some(2) => Format::NdJson,
+        // What a writer gives is text.
+        _ if writer.is_some() => Format::Text,
         _ => Format::Json,
     };
     let (content_type, charset) = content_type(fields, format)?;
@@ -210,7 +222,20 @@ fn objects(
         only_new: choice(fields, "if_exists", &["replace", "fail"])? == Some(1),
         max_bytes,
         w: fields.given("w").map_or(Ok(Quorum::Default), quorum)?,
+        writer,
     })
+}
+
+/// The code that writes. What it decides by itself nothing else may say.
+fn writer(given: &RawValue, fields: &Fields<'_>) -> Result<Code, Rejection> {
+    let others = ["layout", "name", "format", "max_bytes", "values"];
+    if let Some((name, other)) =
+        others.into_iter().find_map(|name| Some((name, fields.given(name)?)))
+    {
+        let why = "is not said beside a \"writer\", which names the objects and gives their text;";
+        return Err(refused(name, &format!("{why} here is"), other));
+    }
+    parts::parse(given, "a writer").map_err(|refused| refused.below(".writer"))
 }
 
 fn bucket(given: &RawValue, bucket_type: Option<&RawValue>) -> Result<BucketId, Rejection> {
@@ -238,7 +263,7 @@ fn bucket(given: &RawValue, bucket_type: Option<&RawValue>) -> Result<BucketId, 
     if fits(&bucket.bucket_type) && fits(&bucket.name) { Ok(bucket) } else { Err(wrong()) }
 }
 
-fn layout(fields: &Fields<'_>, phases: &[Phase]) -> Result<Layout, Rejection> {
+fn layout(fields: &Fields<'_>, is_one_shard: bool) -> Result<Layout, Rejection> {
     let chosen = choice(fields, "layout", &["per_key", "single", "per_shard"])?.unwrap_or(0);
     let Some(given) = fields.given("name") else {
         let usual = |text| Naming::parse(text).map_err(|_| Rejection::malformed(".name", text));
@@ -251,7 +276,10 @@ fn layout(fields: &Fields<'_>, phases: &[Phase]) -> Result<Layout, Rejection> {
     let text = string(given).filter(|text| (1..=common::KEY_BYTES).contains(&text.len()));
     let text = text.ok_or_else(|| refused("name", "is the name of an object, not", given))?;
     let naming = Naming::parse(&text).map_err(|place| {
-        let why = format!("has \"{}\", and only $name, $id and $num are filled in:", quote(&place));
+        let why = format!(
+            "has \"{}\", and only $name, $id and $num are filled in ($$ is a $):",
+            quote(&place)
+        );
         refused("name", &why, given)
     })?;
     match chosen {
@@ -261,21 +289,25 @@ fn layout(fields: &Fields<'_>, phases: &[Phase]) -> Result<Layout, Rejection> {
             Err(refused("name", why, given))
         }
         1 => Ok(Layout::Single(naming)),
-        _ if naming.tells_shards() || !has_shards(phases) => Ok(Layout::PerShard(naming)),
+        _ if naming.tells_shards() || is_one_shard => Ok(Layout::PerShard(naming)),
         _ => {
-            let why = "needs $num where there are several partitions, so that each gets a name of \
-                       its own, not";
+            let why = "needs $num where there are several shards, so that each gets a name of its \
+                       own, not";
             Err(refused("name", why, given))
         }
     }
 }
 
-/// Whether the results come from more than one partition.
-fn has_shards(phases: &[Phase]) -> bool {
-    match phases.last().map(|phase| &phase.kind) {
-        Some(PhaseKind::Group(group)) => group.partitions != Some(1),
-        Some(PhaseKind::Map(_) | PhaseKind::Reduce(_) | PhaseKind::Link(_)) | None => false,
+/// Whether the results of these phases are of one shard, where the inputs are so or not.
+fn is_one_result(phases: &[Phase], are_inputs: bool) -> bool {
+    for phase in phases.iter().rev() {
+        match &phase.kind {
+            PhaseKind::Group(group) => return group.partitions == Some(1),
+            PhaseKind::Reduce(_) => return true,
+            PhaseKind::Map(_) | PhaseKind::Link(_) => {}
+        }
     }
+    are_inputs
 }
 
 fn content_type(
@@ -430,8 +462,10 @@ fn refused(name: &str, why: &str, given: &RawValue) -> Rejection {
 
 #[cfg(test)]
 mod tests {
+    use mapring_script::Function;
+
     use super::*;
-    use crate::grammar;
+    use crate::grammar::{self, Callee};
 
     const REDUCE: &str = r#"{"reduce":{"language":"javascript","name":"f"}}"#;
 
@@ -512,6 +546,59 @@ mod tests {
     #[track_caller]
     fn wrong_member(members: &str, place: &str, says: &str) {
         wrong(&format!(r#"{{"bucket":"out",{members}}}"#), place, says);
+    }
+
+    #[test]
+    fn a_writer_says_the_rest() {
+        let own = spec(r#","writer":{"source":"({})"},"w":"all""#);
+        let code = own.writer.unwrap();
+        assert_eq!(code.callee, Callee::Given(Function::Source("({})".into())));
+        assert_eq!((own.layout, own.format), (Layout::PerKey, Format::Text));
+        assert_eq!(own.content_type, "text/plain");
+        wrong_member(r#""writer":"f""#, ".writer", "The code of a writer is an object");
+        wrong_member(r#""writer":{"source":1}"#, ".writer.source", "is a text");
+        wrong_member(r#""writer":{"name":"f","arg":1}"#, ".writer.arg", "and here is");
+        for (name, value) in [
+            ("layout", r#""single""#),
+            ("name", r#""x""#),
+            ("format", r#""text""#),
+            ("max_bytes", "5000"),
+            ("values", r#""string""#),
+        ] {
+            let members = format!(r#""writer":{{"source":"f"}},"{name}":{value}"#);
+            wrong_member(&members, &format!(".{name}"), "beside a \"writer\"");
+        }
+        wrong(r#"{"writer":{"source":"f"}}"#, "", "\"writer\" is said of objects");
+    }
+
+    #[test]
+    fn names_tell_shards_where_there_are_several() {
+        let map = r#"{"map":{"language":"javascript","name":"f"}}"#;
+        let group = |more: &str| {
+            REDUCE.replace(r#""name":"f""#, &format!(r#""name":"f","group":true{more}"#))
+        };
+        let check = |inputs: &str, query: &str, more: &str, is_one: bool| {
+            let output = r#"{"bucket":"out","layout":"per_shard","name":"x"}"#;
+            let body =
+                format!(r#"{{"inputs":{inputs},"query":[{query}],"output":{output}{more}}}"#);
+            let read = grammar::parse(body.as_bytes());
+            assert_eq!(read.is_ok(), is_one, "{body}: {read:?}");
+            if let Err(refused) = read {
+                assert_eq!(refused.place, "output.name");
+                assert!(refused.message.contains("needs $num"), "{refused}");
+            }
+        };
+        let one = r#","shards":1"#;
+        for query in ["", map] {
+            check("\"b\"", query, "", false);
+            check("\"b\"", query, one, true);
+            check(r#"[["b","k"]]"#, query, r#","shards":2"#, false);
+            check(r#"{"concat":["b","c"]}"#, query, one, false);
+        }
+        check("\"b\"", REDUCE, "", true);
+        check("\"b\"", &format!("{REDUCE},{map}"), "", true);
+        check("\"b\"", &group(""), one, false);
+        check("\"b\"", &format!("{},{map}", group(r#","partitions":1"#)), "", true);
     }
 
     #[test]

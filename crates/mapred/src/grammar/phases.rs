@@ -6,7 +6,7 @@ use mapring_types::{BucketId, ObjectId, quote};
 use serde_json::value::RawValue;
 
 use super::groups;
-use super::query::{BATCH_SIZE, Callee, Code, LinkSpec, ONLY_ONE, PREREDUCE, Phase, PhaseKind};
+use super::phase::{BATCH_SIZE, Callee, Code, LinkSpec, ONLY_ONE, PREREDUCE, Phase, PhaseKind};
 use super::text::{Fields, Kind, each, fields, kind, string};
 use crate::limits;
 use crate::rejection::{Rejection, RejectionKind};
@@ -66,6 +66,18 @@ const FIELDS: [&[&str]; 2] = [
     ],
     &groups::FIELDS,
 ];
+
+/// The members that are read of a phase of a kind, by whether it is a grouped reduce.
+pub(super) fn members_of(kind: &str, grouped: bool) -> Vec<&'static str> {
+    if kind == "link" {
+        return vec!["bucket", "tag", "keep"];
+    }
+    let [code, groups] = FIELDS;
+    let own = code.iter().filter(|name| **name != "tag");
+    own.chain(if grouped { groups } else { &["group"] }.iter().filter(|_| kind == "reduce"))
+        .copied()
+        .collect()
+}
 
 fn reduce(spec: &RawValue, fields: &Fields<'_>) -> Result<PhaseKind, Rejection> {
     let code = code(spec, fields)?;

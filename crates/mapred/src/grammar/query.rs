@@ -7,13 +7,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use mapring_filters::{Filters, PropertyFilters};
 use mapring_kv::Selection;
-use mapring_script::{Function, JsonText, ReduceTiming};
+use mapring_readers::KeySample;
+use mapring_script::JsonText;
 use mapring_types::{BucketId, ObjectId, limits as common};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use super::options::{Consistency, Options};
-use super::output::Output;
+use super::options::{Consistency, OnError, Options};
+use super::output::{AnswerForm, Output, Target};
+use super::phase::Phase;
+use super::source::Source;
 use crate::limits;
 
 /// A parsed query: immutable, cheap to clone.
@@ -37,6 +39,7 @@ impl Query {
                 assert!(from <= to, "terms from {from:?} to {to:?}");
             }
             Inputs::Keys(keys) => assert!(keys.len() > 0, "a list of no keys"),
+            Inputs::Source(source) => assert!(!source.parts.is_empty(), "a source of nothing"),
             Inputs::Scan(_) | Inputs::Values(_) => {}
         }
         Self(Arc::new(spec))
@@ -56,13 +59,25 @@ impl Query {
         self.0.options.explain
     }
 
+    /// Whether its plain answer is a result a line, which may leave as they come. Where inputs may be left
+    /// out it does not: what these were is known at the end, and stands before the answer.
+    pub fn streams_lines(&self) -> bool {
+        let Spec { options, output, .. } = &*self.0;
+        output.target == Target::Answer(AnswerForm::Lines) && options.on_error == OnError::Fail
+    }
+
     /// What becomes of the results.
     pub(crate) fn output(&self) -> &Output {
         &self.0.output
     }
 
+    /// Whether its results become objects, which it names, and not its answer.
+    pub fn stores_results(&self) -> bool {
+        matches!(self.0.output.target, Target::Objects(_))
+    }
+
     /// Whether the client gets the results of a phase.
-    pub(crate) fn keeps(&self, phase: usize) -> bool {
+    pub fn keeps(&self, phase: usize) -> bool {
         match self.0.phases.as_slice() {
             [] => phase == 0,
             phases => phases.get(phase).is_some_and(|phase| phase.keep),
@@ -92,6 +107,8 @@ pub(crate) struct Spec {
     pub(crate) timeout: Duration,
     /// The beginning of the query's text, for whoever looks at what runs.
     pub(crate) text: String,
+    /// Members that nobody reads, of a query whose plan is to be shown.
+    pub(crate) ignored: Vec<String>,
 }
 
 /// What the first phase gets.
@@ -103,6 +120,8 @@ pub(crate) enum Inputs {
     Keys(PackedKeys),
     /// Values that a generator makes.
     Values(Values),
+    /// What is taken out of objects, or made.
+    Source(Source),
 }
 
 /// Some of a bucket's objects.
@@ -131,6 +150,8 @@ pub(crate) struct Narrowing {
     pub(crate) keys_only: bool,
     /// Objects that are read at once, at most.
     pub(crate) batch: Option<u32>,
+    /// Only a part of them, chosen by their keys; of several, what is in all of them.
+    pub(crate) samples: Vec<KeySample>,
 }
 
 impl Scan {
@@ -138,6 +159,11 @@ impl Scan {
     pub(crate) fn whole(bucket: BucketId) -> Self {
         let (selection, narrowing) = (Selection::All, Narrowing::default());
         Self { bucket, selection, filters: None, narrowing, every_type: false, consistency: None }
+    }
+
+    /// Whether it is of everything in a bucket, as it is.
+    pub(crate) fn is_whole(&self) -> bool {
+        *self == Self::whole(self.bucket.clone())
     }
 
     /// The scans of single buckets that it stands for, by the names of the bucket types that were
@@ -200,137 +226,6 @@ impl Values {
     }
 }
 
-/// One step of a query.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Phase {
-    pub(crate) kind: PhaseKind,
-    /// Whether the client gets its results.
-    pub(crate) keep: bool,
-}
-
-/// What a phase does.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum PhaseKind {
-    Map(Code),
-    Reduce(Code),
-    /// A reduce of each group of pairs.
-    Group(Box<GroupSpec>),
-    Link(LinkSpec),
-}
-
-/// A reduce whose inputs are pairs, and whose function is called once for each key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct GroupSpec {
-    pub(crate) code: Code,
-    /// Whether keys become text, so that `1` and `"1"` are one.
-    pub(crate) string_keys: bool,
-    /// Whether the values of a group come sorted, and then whether the largest come first.
-    pub(crate) descending: Option<bool>,
-    /// Among how many partitions the groups are spread.
-    pub(crate) partitions: Option<u32>,
-    /// What makes fewer of the values of a key, on their way.
-    pub(crate) combine: Option<CombineSpec>,
-    /// Whether the function gets its values one after another, as a stream.
-    pub(crate) stream: bool,
-}
-
-/// A combiner.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct CombineSpec {
-    pub(crate) code: Code,
-    /// Whether what it gives is added to the values that it gave before, or replaces them.
-    pub(crate) append: bool,
-    /// How many new values it gets at once, at most.
-    pub(crate) batch: u32,
-}
-
-/// A phase's function and its argument.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Code {
-    pub(crate) callee: Callee,
-    pub(crate) arg: Option<JsonText>,
-    /// Options that stand beside the argument; they count more than those within it.
-    pub(crate) beside: BTreeMap<&'static str, Value>,
-}
-
-/// A map's option: run the reduce that follows beside the data as well.
-pub(super) const PREREDUCE: &str = "do_prereduce";
-/// A reduce's option: one call, at the end.
-pub(super) const ONLY_ONE: &str = "reduce_phase_only_1";
-/// A reduce's option: a call after so many inputs.
-pub(super) const BATCH_SIZE: &str = "reduce_phase_batch_size";
-
-/// Where a function comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Callee {
-    /// It is in the query.
-    Given(Function),
-    /// It is the value of an object, read once when the query starts.
-    Stored(ObjectId),
-    /// Erlang source text: understood, and refused when the query starts, as Riak does by default.
-    ErlangSource,
-}
-
-/// Which links a link phase follows; `None` means any.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct LinkSpec {
-    pub(crate) bucket: Option<Bytes>,
-    pub(crate) tag: Option<Bytes>,
-}
-
-impl Code {
-    /// Whether a map phase with this argument wants a copy of the following reduce on its node; `None`
-    /// when it says nothing about it.
-    pub(crate) fn wants_prereduce(&self) -> Option<bool> {
-        match self.option(PREREDUCE) {
-            Some(Value::Bool(wants)) => Some(wants),
-            _ => None,
-        }
-    }
-
-    /// When a reduce phase with this argument calls its function.
-    pub(crate) fn timing(&self) -> ReduceTiming {
-        if self.option(ONLY_ONE) == Some(Value::Bool(true)) {
-            return ReduceTiming::AtEnd;
-        }
-        match self.option(BATCH_SIZE) {
-            // Who says anything about batches gets Riak's.
-            None if self.option(ONLY_ONE).is_some() => ReduceTiming::Every(DEFAULT_BATCH),
-            None => ReduceTiming::Adaptive,
-            Some(Value::Number(number)) => ReduceTiming::Every(batch(&number)),
-            // In Erlang's order of terms everything else is larger than any count.
-            Some(_) => ReduceTiming::AtEnd,
-        }
-    }
-
-    /// An option, beside the argument or a member of an argument that is an object.
-    fn option(&self, name: &str) -> Option<Value> {
-        if let Some(value) = self.beside.get(name) {
-            return Some(value.clone());
-        }
-        let arg = self.arg.as_ref().filter(|arg| arg.0.contains(name))?;
-        let members: BTreeMap<String, Value> = serde_json::from_str(&arg.0).ok()?;
-        members.get(name).cloned()
-    }
-}
-
-/// Riak's `mapred_reduce_phase_batch_size` (fact R64).
-const DEFAULT_BATCH: u32 = 20;
-
-fn batch(number: &serde_json::Number) -> u32 {
-    let size = number.as_f64().unwrap_or(f64::from(u32::MAX)).ceil();
-    if size <= 1.0 {
-        1
-    } else if size >= f64::from(u32::MAX) {
-        u32::MAX
-    } else {
-        // Within the range by the comparisons above.
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-        let size = size as u32;
-        size
-    }
-}
-
 /// One input of a map or link phase.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct KeyInput {
@@ -363,6 +258,34 @@ impl PackedKeys {
 
     pub(crate) fn len(&self) -> u64 {
         self.count
+    }
+
+    /// The bytes of those from one on, about.
+    pub(crate) fn bytes_from(&self, at: usize) -> usize {
+        self.entries.len().saturating_sub(at)
+    }
+
+    /// Those from one on, packed: the buckets, and everything else.
+    pub(crate) fn rest(&self, at: usize) -> (Vec<BucketId>, Bytes) {
+        let rest = self.entries.get(at..).unwrap_or_default();
+        (self.buckets.clone(), Bytes::copy_from_slice(rest))
+    }
+
+    /// A list to be read, of what [`PackedKeys::rest`] gave.
+    pub(crate) fn of_rest(buckets: Vec<BucketId>, entries: &[u8]) -> Self {
+        let mut keys = Self { buckets, entries: entries.to_vec(), ..Self::default() };
+        keys.count = keys.iter().count() as u64;
+        keys
+    }
+
+    /// All of them, in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = KeyInput> {
+        let mut at = 0;
+        std::iter::from_fn(move || {
+            let (input, next) = self.read(at)?;
+            at = next;
+            Some(input)
+        })
     }
 
     /// The input that starts at byte `at`, and where the next one starts.

@@ -56,6 +56,7 @@ pub(super) fn parse(value: &RawValue, bucket: BucketId) -> Result<Scan, Rejectio
             conditions,
             keys_only: given.get("keys_only").map_or(Ok(false), flag)?,
             batch: given.get("batch_size").map(batch).transpose()?,
+            samples: Vec::new(),
         },
         every_type,
         consistency: given.get("consistency").map(consistency).transpose()?,

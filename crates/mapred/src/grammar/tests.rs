@@ -6,8 +6,10 @@ use mapring_kv::Selection;
 use mapring_script::{Function, JsonText, ReduceTiming};
 use mapring_types::{BucketId, IndexValue, ObjectId};
 
-use super::query::Phase;
+use super::phase::Phase;
 use super::*;
+
+mod sources;
 
 fn good(body: &str) -> Query {
     parse(body.as_bytes()).unwrap_or_else(|refusal| panic!("{body}: {refusal}"))

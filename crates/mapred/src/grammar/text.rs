@@ -1,5 +1,6 @@
 //! Looking into JSON text without parsing more of it than is needed.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -53,6 +54,23 @@ pub(super) fn nesting(text: &str) -> usize {
     deepest
 }
 
+/// A value without the blanks between its parts.
+pub(super) fn compact(value: &RawValue) -> String {
+    let mut compact = String::with_capacity(value.get().len());
+    let (mut in_string, mut escaped) = (false, false);
+    for next in value.get().chars() {
+        match next {
+            _ if escaped => escaped = false,
+            '\\' if in_string => escaped = true,
+            '"' => in_string = !in_string,
+            ' ' | '\t' | '\n' | '\r' if !in_string => continue,
+            _ => {}
+        }
+        compact.push(next);
+    }
+    compact
+}
+
 /// The wanted fields of an object.
 pub(super) struct Fields<'a> {
     /// How many fields there are, wanted or not.
@@ -81,6 +99,12 @@ impl<'a> Fields<'a> {
 pub(super) fn fields<'a>(value: &'a RawValue, wanted: &[&'static str]) -> Option<Fields<'a>> {
     let mut reader = serde_json::Deserializer::from_str(value.get());
     reader.deserialize_map(FieldVisitor(wanted)).ok()
+}
+
+/// The names of the fields of an object; none of what is no object.
+pub(super) fn names(value: &RawValue) -> Vec<String> {
+    let map = serde_json::from_str::<BTreeMap<String, IgnoredAny>>(value.get());
+    map.map(|map| map.into_keys().collect()).unwrap_or_default()
 }
 
 struct FieldVisitor<'n>(&'n [&'static str]);

@@ -9,11 +9,15 @@ use crate::limits;
 
 /// How many inputs the next call to the workers gets: fewer while calls are slow, so that a page
 /// can end in time. All units of a lane learn from each other.
-pub(super) struct CallSize(AtomicUsize);
+pub(super) struct CallSize {
+    inputs: AtomicUsize,
+    /// How long a call may take that is not too large.
+    time: Duration,
+}
 
 impl CallSize {
     /// For a phase's function. Of the native ones it is known that they are fast.
-    pub(super) fn of(function: Option<&PhaseFunction>) -> Self {
+    pub(super) fn of(function: Option<&PhaseFunction>, time: Duration) -> Self {
         let scripted = |function: &PhaseFunction| {
             !matches!(function.function, mapring_script::Function::Erlang { .. })
         };
@@ -21,29 +25,29 @@ impl CallSize {
             true => limits::FIRST_CALL_INPUTS,
             false => limits::CALL_INPUTS,
         };
-        Self::starting(first)
+        Self { time, ..Self::starting(first) }
     }
 
     /// With so many inputs in the first call.
     pub(super) fn starting(first: usize) -> Self {
-        Self(AtomicUsize::new(first))
+        Self { inputs: AtomicUsize::new(first), time: limits::CALL_TIME }
     }
 
     pub(super) fn next(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
+        self.inputs.load(Ordering::Relaxed)
     }
 
     /// A call was broken off after so many inputs.
     pub(super) fn fits(&self, inputs: usize) {
-        self.0.fetch_min(inputs.max(1), Ordering::Relaxed);
+        self.inputs.fetch_min(inputs.max(1), Ordering::Relaxed);
     }
 
     /// A call with so many inputs took so long.
     pub(super) fn took(&self, inputs: usize, time: Duration) {
-        if time > limits::CALL_TIME {
-            self.0.fetch_min((inputs / 2).max(1), Ordering::Relaxed);
-        } else if time < limits::CALL_TIME / 4 {
-            self.0.fetch_max((inputs * 2).min(limits::CALL_INPUTS), Ordering::Relaxed);
+        if time > self.time {
+            self.inputs.fetch_min((inputs / 2).max(1), Ordering::Relaxed);
+        } else if time < self.time / 4 {
+            self.inputs.fetch_max((inputs * 2).min(limits::CALL_INPUTS), Ordering::Relaxed);
         }
     }
 }

@@ -8,7 +8,8 @@ use mapring_shuffle::run::{RunGroups, RunSegment};
 use mapring_shuffle::{Groups, RunWriter, Sorted};
 use mapring_types::{Error, Result};
 
-use super::pairs::{PairsError, off_reactor};
+use super::outcome::PairsError;
+use super::pairs::off_reactor;
 use super::resources::Node;
 use crate::limits;
 
@@ -20,6 +21,15 @@ pub(super) struct Combine<'a> {
     pub(super) phase: usize,
     pub(super) combiner: &'a Arc<Combiner>,
     pub(super) context: &'a Arc<CallContext>,
+}
+
+/// What combining gives beside values.
+#[derive(Debug, Default)]
+pub(crate) struct Beside {
+    /// What the combiner asked for.
+    pub(crate) effects: Effects,
+    /// How often it was called.
+    pub(crate) calls: u64,
 }
 
 /// A group, or a part of one, as functions get it.
@@ -49,8 +59,8 @@ impl Combine<'_> {
         &self,
         mut sorted: Sorted,
         prefix: &[u8],
-    ) -> Result<(Vec<RunSegment>, Effects), PairsError> {
-        let (mut writer, mut effects) = (RunWriter::new(prefix), Effects::default());
+    ) -> Result<(Vec<RunSegment>, Beside), PairsError> {
+        let (mut writer, mut beside) = (RunWriter::new(prefix), Beside::default());
         // A group that goes on in the next batch: the order of its first value, and what stands for
         // the values so far.
         let mut open: Option<(Vec<u8>, Vec<JsonText>)> = None;
@@ -76,7 +86,7 @@ impl Combine<'_> {
                 given.push(group);
             }
             let mut combined =
-                self.groups(given, &mut effects).await.map_err(PairsError::Combiner)?;
+                self.groups(given, &mut beside).await.map_err(PairsError::Combiner)?;
             if goes_on {
                 let order = orders.last().map(|(_, order)| order.clone()).unwrap_or_default();
                 open = combined.pop().map(|values| (order, values));
@@ -92,14 +102,14 @@ impl Combine<'_> {
         if open.is_some() {
             return Err(Error::internal("a group of a run has no end").into());
         }
-        Ok((writer.finish()?, effects))
+        Ok((writer.finish()?, beside))
     }
 
-    /// What stands for the values of each group, one by one.
+    /// What stands for the values of each group, one by one. An error names the key.
     pub(super) async fn groups(
         &self,
         mut groups: Vec<Group>,
-        effects: &mut Effects,
+        beside: &mut Beside,
     ) -> Result<Vec<Vec<JsonText>>, ScriptError> {
         let mut all = Vec::with_capacity(groups.len());
         while !groups.is_empty() {
@@ -109,6 +119,10 @@ impl Combine<'_> {
             let combined =
                 workers.combine_groups(query, phase, self.combiner, self.context, given).await;
             let combined = combined.map_err(|mut error| {
+                let at = error.input.and_then(|at| groups.get(usize::try_from(at).ok()?));
+                if let Some(group) = at.or(groups.first().filter(|_| groups.len() == 1)) {
+                    error = error.of_key(&group.key);
+                }
                 error.input = error.input.map(|at| at.saturating_add(before));
                 error
             })?;
@@ -119,7 +133,8 @@ impl Combine<'_> {
             }
             groups.drain(..done);
             all.extend(combined.values);
-            effects.merge(combined.effects);
+            beside.effects.merge(combined.effects);
+            beside.calls += combined.combined;
         }
         Ok(all)
     }

@@ -7,15 +7,15 @@ use futures::future::BoxFuture;
 use futures::{StreamExt, TryStreamExt, stream};
 use mapring_net::{Call, Class};
 use mapring_script::{
-    CallContext, Combiner, Effects, FailureCause, Group, JsonText, PhaseFunction, Reduced,
-    ScriptError, Values,
+    CallContext, Combiner, FailureCause, Group, JsonText, PhaseFunction, Reduced, ScriptError,
+    Values, native,
 };
 use mapring_shuffle::{Merge, MergeBounds, key};
-use mapring_types::{Error, Release, Result};
+use mapring_types::{Error, Release, Result, quote};
 use mapring_workers::GroupStream;
 use tokio::time::Instant;
 
-use super::combine::{Combine, Part, parts};
+use super::combine::{Beside, Combine, Part, parts};
 use super::lane::Lane;
 use super::outcome::{UnitEnd, worker_lost};
 use super::page::Pager;
@@ -67,13 +67,20 @@ impl Lane {
             lane: self,
             work,
             function: Arc::new(work.function.clone()),
-            combiner: work.combine.clone().map(Arc::new),
+            combiner: work
+                .combine
+                .clone()
+                .filter(|own| !(own.lenient && work.stream))
+                .map(Arc::new),
             phase: usize::try_from(self.request.phase).unwrap_or(usize::MAX),
             open: None,
             stream: None,
         };
+        let mut permit = None;
         loop {
-            let permit = self.permits.acquire().await?;
+            if permit.is_none() {
+                permit = Some(self.permits.acquire().await?);
+            }
             let began = Instant::now();
             let next = off_reactor(&self.node, move || {
                 let groups = merge.next_groups(limits::GROUP_VALUES, limits::GROUP_BYTES)?;
@@ -85,9 +92,13 @@ impl Lane {
             pager.cost().read_us += unit::micros(began.elapsed());
             let Some(parts) = next else { break };
             reducing.batch(parts, &mut pager).await?;
-            pager.end_call().await?;
-            pager.end_if_large().await?;
-            drop(permit);
+            // A group that is streamed has a worker for itself: nothing is waited for meanwhile that may
+            // itself wait for one, neither that the coordinator takes a page nor a permit.
+            if reducing.stream.is_none() {
+                pager.end_call().await?;
+                pager.end_if_large().await?;
+                permit = None;
+            }
         }
         if reducing.open.is_some() || reducing.stream.is_some() {
             return Err(Error::internal("a group has no end").into());
@@ -98,8 +109,14 @@ impl Lane {
     /// The segments of a partition, from the key on where it stands.
     async fn open(&self, unit: &GroupUnit) -> Result<Merge> {
         let (store, query) = (self.node.pairs.clone(), self.request.query);
-        let names: Vec<_> =
-            unit.runs.iter().map(|place| name(query, unit.stage, place.run, unit.unit)).collect();
+        let names: Vec<_> = unit
+            .runs
+            .iter()
+            .map(|place| {
+                let of = place.query.unwrap_or(query);
+                name(of, unit.stage, place.run, unit.unit)
+            })
+            .collect();
         let after = unit.after.clone();
         off_reactor(&self.node, move || {
             let sources = names.into_iter().map(|name| store.source(name));
@@ -112,7 +129,8 @@ impl Lane {
 
     /// Gets a segment that is not here from a node that has it.
     async fn fetch(&self, unit: &GroupUnit, place: &RunPlace) -> Result<()> {
-        let (query, stage, run, partition) = (self.request.query, unit.stage, place.run, unit.unit);
+        let (stage, run, partition) = (unit.stage, place.run, unit.unit);
+        let query = place.query.unwrap_or(self.request.query);
         let segment = name(query, stage, run, partition);
         if self.node.pairs.source(segment).is_ok() {
             return Ok(());
@@ -139,12 +157,13 @@ impl Lane {
     }
 }
 
-impl Reducing<'_> {
+impl<'l> Reducing<'l> {
     /// Takes a batch of groups and reduces those that are whole.
     async fn batch(&mut self, parts: Vec<Part>, pager: &mut Pager<'_>) -> Result<(), UnitEnd> {
-        let (mut effects, context) = (Effects::default(), pager.context().clone());
-        let mut groups = self.combined(parts, &context, &mut effects).await?;
-        pager.begin_call(effects);
+        let (mut beside, context) = (Beside::default(), pager.context().clone());
+        let mut groups = self.combined(parts, &context, &mut beside).await?;
+        pager.begin_call(beside.effects);
+        pager.combined(beside.calls);
         if self.stream.is_some() && !groups.is_empty() {
             let (group, last) = groups.remove(0);
             self.streamed(group, last, &context, pager).await?;
@@ -159,14 +178,18 @@ impl Reducing<'_> {
                 Some(open) => open.and(group),
                 None => Gathering::new(group),
             };
-            if group.bytes > limits::WHOLE_GROUP_BYTES {
-                return Err(self.broken(too_large(&group.group), &group.group.key));
+            let most = self.lane.whole_group_bytes();
+            if group.bytes > most {
+                return Err(self.broken(too_large(&group.group, most), &group.group.key));
             }
             if last { whole.push(group.group) } else { self.open = Some(group) }
         }
         self.reduce(whole, &context, pager).await?;
         match large {
-            Some((group, last)) => self.streamed(group, last, &context, pager).await,
+            Some((group, last)) => {
+                pager.end_now().await?;
+                self.streamed(group, last, &context, pager).await
+            }
             None => Ok(()),
         }
     }
@@ -179,7 +202,11 @@ impl Reducing<'_> {
         pager: &mut Pager<'_>,
     ) -> Result<(), UnitEnd> {
         if let Some(descending) = self.work.descending {
-            whole.iter_mut().try_for_each(|group| sort(&mut group.values, descending))?;
+            for group in &mut whole {
+                let plain = native::plain(std::mem::take(&mut group.values));
+                group.values = plain.map_err(|error| self.end(error))?;
+                sort(&mut group.values, descending)?;
+            }
         }
         let values = if self.work.stream { Values::Stream } else { Values::List };
         while !whole.is_empty() {
@@ -256,36 +283,66 @@ impl Reducing<'_> {
         &mut self,
         mut parts: Vec<Part>,
         context: &Arc<CallContext>,
-        effects: &mut Effects,
+        beside: &mut Beside,
     ) -> Result<Vec<(Group, bool)>, UnitEnd> {
-        let Some(combiner) = &self.combiner else {
+        let Some(combiner) = self.combiner.clone() else {
             return Ok(parts.into_iter().map(|part| (part.group, part.last)).collect());
         };
         if let (Some(open), Some(first)) = (self.open.take(), parts.first_mut()) {
             first.group.old = open.group.values;
         }
+        if combiner.lenient {
+            return self.shortened(&combiner, parts, context, beside).await;
+        }
         let ends: Vec<(Bytes, bool)> =
             parts.iter().map(|part| (part.group.key.clone(), part.last)).collect();
         let groups: Vec<Group> = parts.into_iter().map(|part| part.group).collect();
-        let (node, query, phase) = (&*self.lane.node, self.lane.request.query, self.phase);
-        let combine = Combine { node, query, phase, combiner, context };
-        let keys: Vec<Group> = groups
-            .iter()
-            .map(|group| Group { key: group.key.clone(), ..Group::default() })
-            .collect();
-        let combined = combine.groups(groups, effects).await;
-        let combined = combined.map_err(|error| self.failed(error, &keys))?;
+        let combine = self.combine(&combiner, context);
+        let combined = combine.groups(groups, beside).await;
+        let combined = combined.map_err(|error| self.failed(error, &[]))?;
         let group = |((key, last), values)| (Group { key, values, old: Vec::new() }, last);
         Ok(ends.into_iter().zip(combined).map(group).collect())
     }
 
+    /// As [`Self::combined`], by a combiner that the reduce is itself: it takes values as they are, and
+    /// only a group that goes on need not grow.
+    async fn shortened(
+        &mut self,
+        combiner: &Arc<Combiner>,
+        parts: Vec<Part>,
+        context: &Arc<CallContext>,
+        beside: &mut Beside,
+    ) -> Result<Vec<(Group, bool)>, UnitEnd> {
+        let mut groups = Vec::with_capacity(parts.len());
+        for Part { group: Group { key, values, old }, last, .. } in parts {
+            let mut all = old;
+            all.extend(values);
+            if !last {
+                let given = Group { key: key.clone(), values: all, old: Vec::new() };
+                let combine = self.combine(combiner, context);
+                let combined = combine.groups(vec![given], beside).await;
+                all = combined.map_err(|error| self.end(error))?.pop().unwrap_or_default();
+            }
+            groups.push((Group { key, values: all, old: Vec::new() }, last));
+        }
+        Ok(groups)
+    }
+
+    fn combine<'c>(&self, combiner: &'c Arc<Combiner>, context: &'c Arc<CallContext>) -> Combine<'c>
+    where
+        'l: 'c,
+    {
+        let lane: &'l Lane = self.lane;
+        let (query, phase) = (lane.request.query, self.phase);
+        Combine { node: &lane.node, query, phase, combiner, context }
+    }
+
     /// The end of a unit whose function failed, for one of these groups.
     fn failed(&self, error: ScriptError, groups: &[Group]) -> UnitEnd {
-        match error.cause {
-            FailureCause::Worker => return UnitEnd::Unable(worker_lost(&error)),
-            FailureCause::Retry => return UnitEnd::Unable(Error::unavailable(error.message)),
-            _ => {}
+        if error.cause == FailureCause::Worker {
+            return UnitEnd::Unable(worker_lost(&error));
         }
+        let error = self.advised(error, groups);
         let at = error.input.and_then(|at| groups.get(usize::try_from(at).ok()?));
         match at.or(groups.first().filter(|_| groups.len() == 1)) {
             Some(group) => self.broken(error, &group.key),
@@ -293,15 +350,32 @@ impl Reducing<'_> {
         }
     }
 
-    fn broken(&self, mut error: ScriptError, key: &[u8]) -> UnitEnd {
-        let shown = key::decode(key).unwrap_or_default();
-        error.message = format!("{} (key {})", error.message, mapring_types::quote(&shown));
-        self.end(error)
+    /// The failure of a function that got lists of values, with the way out where these were too much
+    /// for its worker. Which of the groups it was the worker cannot tell any more.
+    fn advised(&self, error: ScriptError, groups: &[Group]) -> ScriptError {
+        let largest = groups.iter().max_by_key(|group| group.bytes());
+        let of_lists = !self.work.stream && !native::is_job(&self.function);
+        let memory = error.cause == FailureCause::Memory && of_lists;
+        let Some(Group { key, values, .. }) = largest.filter(|_| memory) else { return error };
+        let (key, values) = (key::decode(key).unwrap_or_default(), values.len());
+        let message = format!(
+            "{}: it got lists of values, of which that of the key {} has {values}; with \
+             \"values\":\"stream\" they come one after another, and with a combiner they are fewer. The \
+             \"limits\" of a job say how much memory it has, \"memory_mb\", and from what size on a list is \
+             refused before that, \"group_mb\"",
+            error.message,
+            quote(&key)
+        );
+        ScriptError { message, ..error }
+    }
+
+    fn broken(&self, error: ScriptError, key: &[u8]) -> UnitEnd {
+        self.end(error.of_key(key))
     }
 
     fn end(&self, error: ScriptError) -> UnitEnd {
         let phase = self.lane.request.phase;
-        UnitEnd::Broken(Box::new(Broken { phase, error, input: None }))
+        UnitEnd::broken(Broken { phase, error, input: None })
     }
 }
 
@@ -319,11 +393,15 @@ impl Gathering {
     }
 }
 
-fn too_large(group: &Group) -> ScriptError {
-    let (values, most) = (group.values.len(), limits::WHOLE_GROUP_BYTES);
+fn too_large(group: &Group, most: usize) -> ScriptError {
+    let values = group.values.len();
+    let said = match most < limits::WHOLE_GROUP_BYTES {
+        true => " (the \"limits\" of the job say so: \"group_mb\")",
+        false => "",
+    };
     let message = format!(
         "a group has more than {values} values, and more than {most} bytes: a combiner makes it \
-         smaller, and with \"values\":\"stream\" its values come one after another"
+         smaller, and with \"values\":\"stream\" its values come one after another{said}"
     );
     ScriptError::new(FailureCause::GroupSize, message)
 }

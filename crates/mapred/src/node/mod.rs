@@ -1,8 +1,10 @@
 //! The side of MapReduce that holds the data: lanes, run beside the objects that they read.
 
+mod budget;
 mod call_size;
 mod combine;
 mod groups;
+mod handler;
 mod lane;
 mod living;
 mod outcome;
@@ -11,13 +13,20 @@ mod pairs;
 mod permits;
 mod prereduce;
 mod read;
+mod reading;
 mod refine;
 mod resources;
+mod roots;
 mod serve;
+mod shards;
+mod spread;
 mod units;
 mod work;
 
-pub(crate) use pairs::{PairsError, StoredRun, fetch, keep, run_of_rows};
+pub(crate) use combine::Beside;
+pub(crate) use outcome::PairsError;
+pub(crate) use pairs::{StoredRun, fetch, keep, lacks, run_of_rows};
 pub(crate) use permits::NodePermits;
 pub(crate) use resources::Node;
+pub(crate) use roots::Roots;
 pub(crate) use serve::{EndOnDrop, serve};

@@ -1,6 +1,6 @@
 //! What becomes of inputs and of units.
 
-use mapring_script::{Combined, Effects, Row, ScriptError};
+use mapring_script::{Combined, Effects, FailureCause, Handled, Row, ScriptError};
 use mapring_shuffle::Pairs;
 use mapring_types::{Error, NodeId};
 
@@ -25,19 +25,30 @@ pub(super) struct MadePairs {
     /// How many there were, and their bytes, before they were combined.
     pub(super) made: u64,
     pub(super) made_bytes: u64,
-    /// For each input, what its pairs are ordered by; empty when they come in their order.
-    pub(super) orders: Vec<Box<[u8]>>,
+    /// How often the combiner was called.
+    pub(super) combined: u64,
+}
+
+/// What the end of a slice or shard gave.
+pub(super) struct Ending {
+    /// Results, …
+    pub(super) rows: Vec<Row>,
+    /// … or pairs where they are grouped here.
+    pub(super) pairs: Option<MadePairs>,
+    pub(super) effects: Effects,
 }
 
 /// What became of the inputs of a call, and what the functions asked for beside.
 pub(super) struct Called {
     pub(super) outcomes: Vec<Outcome>,
     pub(super) effects: Effects,
+    /// Of a function that is an object with methods for shards and slices.
+    pub(super) handled: Option<Handled>,
 }
 
 impl From<Vec<Outcome>> for Called {
     fn from(outcomes: Vec<Outcome>) -> Self {
-        Self { outcomes, effects: Effects::default() }
+        Self { outcomes, effects: Effects::default(), handled: None }
     }
 }
 
@@ -48,14 +59,6 @@ impl Outcome {
             Self::Results(_) | Self::Skipped(_) => 1,
             Self::Combined(combined) => usize::try_from(combined.inputs).unwrap_or(usize::MAX),
             Self::Pairs(made) => made.inputs,
-        }
-    }
-
-    /// Notes the places of its inputs, where pairs are ordered by these.
-    pub(super) fn order(&mut self, places: impl Iterator<Item = u64>) {
-        if let Self::Pairs(made) = self {
-            let places = places.take(made.inputs);
-            made.orders = places.map(|place| place.to_be_bytes().into()).collect();
         }
     }
 
@@ -76,15 +79,47 @@ pub(super) enum UnitEnd {
     Gone,
     /// It cannot be run here.
     Unable(Error),
+    /// A function asks for another attempt, which may do better.
+    Again(Box<Broken>),
     /// Pairs cannot be stored at a node that is to keep them.
     HolderLost(NodeId, Error),
     /// A function failed.
     Broken(Box<Broken>),
+    /// The lane has taken as many inputs as it may.
+    Spent,
+}
+
+impl UnitEnd {
+    /// The end by a function that failed, or asks for another attempt.
+    pub(super) fn broken(broken: Broken) -> Self {
+        match broken.error.cause {
+            FailureCause::Retry => Self::Again(Box::new(broken)),
+            _ => Self::Broken(Box::new(broken)),
+        }
+    }
 }
 
 impl From<Error> for UnitEnd {
     fn from(error: Error) -> Self {
         Self::Unable(error)
+    }
+}
+
+/// Why pairs cannot be made a run.
+pub(crate) enum PairsError {
+    /// A row is no pair, and why.
+    Row(Row, ScriptError),
+    /// The combiner failed.
+    Combiner(ScriptError),
+    /// They cannot be stored here.
+    Node(Error),
+    /// They cannot be stored at another node that is to keep them.
+    Holder(NodeId, Error),
+}
+
+impl From<Error> for PairsError {
+    fn from(error: Error) -> Self {
+        Self::Node(error)
     }
 }
 

@@ -9,35 +9,19 @@ use bytes::Bytes;
 use futures::future::try_join_all;
 use mapring_kv::executor;
 use mapring_net::{Call, Class};
-use mapring_script::{CallContext, Effects, QueryTag, Row, ScriptError, push_pair};
+use mapring_script::{CallContext, QueryTag, Row, push_pair};
 use mapring_shuffle::{Pairs, RunWriter, SegmentId, Sorted, run::RunSegment};
 use mapring_types::{Error, ErrorKind, NodeId, Release, Result};
 
-use super::combine::Combine;
+use super::combine::{Beside, Combine};
+use super::outcome::PairsError;
 use super::resources::Node;
+use super::spread::Spread;
 use crate::holders::second_copy;
 use crate::limits;
-use crate::segments::{FetchSegment, StoreSegments};
+use crate::segments::{Bits, FetchSegment, LookForSegments, StoreSegments};
 use crate::unit::{Run, RunId, Shuffle};
 use crate::wire;
-
-/// Why pairs cannot be made a run.
-pub(crate) enum PairsError {
-    /// A row is no pair, and why.
-    Row(Row, ScriptError),
-    /// The combiner failed.
-    Combiner(ScriptError),
-    /// They cannot be stored here.
-    Node(Error),
-    /// They cannot be stored at another node that is to keep them.
-    Holder(NodeId, Error),
-}
-
-impl From<Error> for PairsError {
-    fn from(error: Error) -> Self {
-        Self::Node(error)
-    }
-}
 
 /// Pairs on their way into a run.
 pub(crate) struct PairsBuffer {
@@ -52,7 +36,7 @@ pub(crate) struct PairsBuffer {
 pub(crate) struct StoredRun {
     /// `None` of no pairs.
     pub(crate) run: Option<Run>,
-    pub(crate) effects: Effects,
+    pub(crate) beside: Beside,
 }
 
 impl PairsBuffer {
@@ -86,9 +70,17 @@ impl PairsBuffer {
             return Ok(StoredRun::default());
         }
         let Self { run, prefix, made } = self;
-        let sorted = off_reactor(node, move || Ok(run.sort())).await?;
-        let (segments, effects) = match &shuffle.grouping.combine {
-            None => (off_reactor(node, move || plain(sorted, &prefix)).await?, Effects::default()),
+        let mut sorted = off_reactor(node, move || Ok(run.sort())).await?;
+        if let Some(function) = &shuffle.partition_by {
+            let spread = Spread { node, query, shuffle, function: function.clone(), context };
+            sorted = spread.run(sorted).await?;
+        }
+        let (segments, beside) = match &shuffle.grouping.combine {
+            None => (off_reactor(node, move || plain(sorted, &prefix)).await?, Beside::default()),
+            // One that nobody asked for is to be worth it.
+            Some(combiner) if combiner.lenient && !repeats(&sorted) => {
+                (off_reactor(node, move || plain(sorted, &prefix)).await?, Beside::default())
+            }
             Some(combiner) => {
                 let phase = usize::try_from(shuffle.phase).unwrap_or(usize::MAX);
                 let combiner = Arc::new(combiner.clone());
@@ -106,7 +98,7 @@ impl PairsBuffer {
         let stored =
             segments.into_iter().map(|segment| (segment.partition, Bytes::from(segment.bytes)));
         place(node, query, shuffle, id, stored.collect()).await?;
-        Ok(StoredRun { run: Some(run), effects })
+        Ok(StoredRun { run: Some(run), beside })
     }
 }
 
@@ -134,6 +126,11 @@ pub(crate) async fn run_of_rows(
 fn partitions(shuffle: &Shuffle) -> Result<NonZeroU32> {
     let partitions = u32::try_from(shuffle.holders.len()).ok().and_then(NonZeroU32::new);
     partitions.ok_or_else(|| Error::invalid("pairs are grouped in no partitions"))
+}
+
+/// Whether the pairs have many fewer keys than there are pairs.
+fn repeats(sorted: &Sorted) -> bool {
+    sorted.keys() <= sorted.pairs() / limits::VALUES_OF_A_KEY
 }
 
 /// Pairs as they are.
@@ -217,6 +214,21 @@ pub(crate) async fn fetch(node: &Node, call: FetchSegment) -> Result<Option<Byte
         let mut bytes = vec![0; usize::try_from(source.length()).unwrap_or(0)];
         source.read_at(0, &mut bytes)?;
         Ok(Some(Bytes::from(bytes)))
+    })
+    .await
+}
+
+/// What this node's store lacks of some segments.
+pub(crate) async fn lacks(node: &Node, call: LookForSegments) -> Result<Vec<(RunId, Bits)>> {
+    let store = node.pairs.clone();
+    off_reactor(node, move || {
+        let LookForSegments { query, stage, runs } = call;
+        let lacking = runs.into_iter().map(|(run, bits)| {
+            let lacks =
+                |partition: &u32| store.source(name(query, stage, run, *partition)).is_err();
+            (run, Bits::of(bits.partitions().filter(lacks)))
+        });
+        Ok(lacking.filter(|(_, bits)| !bits.is_empty()).collect())
     })
     .await
 }

@@ -16,20 +16,39 @@ use crate::limits;
 /// What all lanes of a node share.
 pub(crate) struct NodePermits {
     permits: Arc<Semaphore>,
+    /// The same, of jobs.
+    job_permits: Arc<Semaphore>,
     reads: Semaphore,
+    /// Of jobs, which need one of each: others always find some.
+    job_reads: Semaphore,
+}
+
+/// A permit to read the store. It ends when it is dropped.
+pub(super) struct ReadPermit<'p> {
+    _job: Option<SemaphorePermit<'p>>,
+    _read: SemaphorePermit<'p>,
 }
 
 impl Default for NodePermits {
     fn default() -> Self {
-        let permits = Arc::new(Semaphore::new(limits::UNIT_PERMITS));
-        Self { permits, reads: Semaphore::new(limits::READS) }
+        Self {
+            permits: Arc::new(Semaphore::new(limits::UNIT_PERMITS)),
+            job_permits: Arc::new(Semaphore::new(limits::JOB_PERMITS)),
+            reads: Semaphore::new(limits::READS),
+            job_reads: Semaphore::new(limits::JOB_READS),
+        }
     }
 }
 
 impl NodePermits {
-    /// Waits until the store may be read.
-    pub(super) async fn read(&self) -> Result<SemaphorePermit<'_>> {
-        self.reads.acquire().await.map_err(|_| closed())
+    /// Waits until the store may be read, for a job or not.
+    pub(super) async fn read(&self, for_job: bool) -> Result<ReadPermit<'_>> {
+        let _job = match for_job {
+            true => Some(self.job_reads.acquire().await.map_err(|_| closed())?),
+            false => None,
+        };
+        let _read = self.reads.acquire().await.map_err(|_| closed())?;
+        Ok(ReadPermit { _job, _read })
     }
 }
 
@@ -42,8 +61,10 @@ pub(super) struct LanePermits {
 }
 
 impl LanePermits {
-    pub(super) fn new(node: &NodePermits) -> Self {
-        let (own, shared) = (Arc::new(Semaphore::new(1)), node.permits.clone());
+    /// Of a lane, perhaps one of a job.
+    pub(super) fn new(node: &NodePermits, of_job: bool) -> Self {
+        let shared = if of_job { &node.job_permits } else { &node.permits };
+        let (own, shared) = (Arc::new(Semaphore::new(1)), shared.clone());
         Self { own, shared, large: AtomicBool::new(false) }
     }
 
@@ -81,13 +102,13 @@ mod tests {
     #[test]
     fn every_lane_has_a_turn_whatever_others_hold() {
         let node = NodePermits::default();
-        let greedy = LanePermits::new(&node);
+        let greedy = LanePermits::new(&node, false);
         let mut held = Vec::new();
         while let Some(permit) = greedy.acquire().now_or_never() {
             held.push(permit.unwrap());
         }
         assert_eq!(held.len(), limits::UNIT_PERMITS + 1);
-        let other = LanePermits::new(&node);
+        let other = LanePermits::new(&node, false);
         let own = other.acquire().now_or_never();
         assert!(own.is_some() && other.acquire().now_or_never().is_none());
         drop(held);
@@ -95,9 +116,29 @@ mod tests {
     }
 
     #[test]
+    fn jobs_leave_others_their_permits() {
+        let node = NodePermits::default();
+        let job = LanePermits::new(&node, true);
+        let mut held = Vec::new();
+        while let Some(permit) = job.acquire().now_or_never() {
+            held.push(permit.unwrap());
+        }
+        assert_eq!(held.len(), limits::JOB_PERMITS + 1);
+        let mut reads = Vec::new();
+        while let Some(read) = node.read(true).now_or_never() {
+            reads.push(read.unwrap());
+        }
+        assert_eq!(reads.len(), limits::JOB_READS);
+        assert!(node.read(false).now_or_never().is_some());
+        let other = LanePermits::new(&node, false);
+        let both = (other.acquire().now_or_never(), other.acquire().now_or_never());
+        assert!(both.0.is_some() && both.1.is_some());
+    }
+
+    #[test]
     fn large_objects_come_one_at_a_time() {
         let node = NodePermits::default();
-        let permits = LanePermits::new(&node);
+        let permits = LanePermits::new(&node, false);
         permits.holds(limits::PERMIT_BYTES + 1);
         let first = permits.acquire().now_or_never();
         assert!(first.is_some() && permits.acquire().now_or_never().is_none());

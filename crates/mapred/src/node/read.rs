@@ -20,20 +20,23 @@ use crate::limits;
 use crate::unit::{self, BatchInput, Work};
 
 impl Lane {
+    /// Whether objects of a scan are read for their values. Of what is given without them only the bytes
+    /// that a condition looked at were asked for.
+    pub(super) fn reads_values(&self) -> bool {
+        self.refining.as_ref().is_none_or(Refining::reads_bodies)
+    }
+
     pub(super) async fn read_page(
         &self,
         request: FoldRequest,
         pager: &mut Pager<'_>,
     ) -> Result<Page> {
-        let _read = self.node.permits.read().await?;
+        let _read = self.node.permits.read(self.terms.is_some()).await?;
         let began = Instant::now();
         let page = self.node.objects.fold_page(request).await?;
         let cost = pager.cost();
         cost.read_us += unit::micros(began.elapsed());
         cost.looked_at += page.looked_at;
-        // Of what is given without values only the bytes that a condition looked at were asked for.
-        let reads = self.refining.as_ref().is_none_or(Refining::reads_bodies);
-        cost.read_bytes += if reads { page.read_bytes } else { 0 };
         Ok(page)
     }
 
@@ -52,7 +55,6 @@ impl Lane {
         let cost = pager.cost();
         cost.read_us += unit::micros(began.elapsed());
         cost.looked_at += found.len() as u64;
-        cost.read_bytes += found.iter().map(|input| bytes(input) as u64).sum::<u64>();
         for MapInput { id, record, .. } in &mut found {
             if let Some(read) = record.take() {
                 *record = self.living(id, read)?;
@@ -107,7 +109,7 @@ impl Lane {
             inputs.iter().enumerate().filter(|(_, input)| has_name(input)).collect();
         let names = named.iter().map(|(_, input)| (input.vnode, input.id.clone())).collect();
         let records = {
-            let _read = self.node.permits.read().await?;
+            let _read = self.node.permits.read(self.terms.is_some()).await?;
             self.node.objects.read_local(names, limits::READ_BYTES).await?
         };
         let mut end = named.get(records.len()).map_or(inputs.len(), |(at, _)| *at);

@@ -1,6 +1,9 @@
 //! What a scan leaves of the objects that it reads: those that meet the query's conditions, without
 //! tombstones, and no more of each than is wanted. It is found out where the storage works, so that
 //! what is left out costs nothing after it.
+//!
+//! Whether an object meets a condition on a body that lies in blocks cannot be found out there. It is
+//! given as it was read, and told apart by whoever works on it: see [`Refining::unread`].
 
 use std::sync::Arc;
 
@@ -28,6 +31,14 @@ struct Rules {
     bodies: bool,
     /// Whether values are given.
     values: bool,
+}
+
+/// What becomes of an object.
+enum Kept {
+    Yes,
+    No,
+    /// It depends on bytes that lie in blocks.
+    Unread,
 }
 
 impl Refining {
@@ -69,6 +80,25 @@ impl Refining {
         self.0.whole || self.0.values
     }
 
+    /// The bytes of a body of an object that a scan gave, where the query's conditions are about what it
+    /// holds and it lies in blocks: whether the object is to be worked on is not known.
+    ///
+    /// # Errors
+    /// `Corrupt`.
+    pub(super) fn unread(&self, id: &ObjectId, record: &Record) -> Result<Option<u64>> {
+        let rules = &self.0;
+        if !record.may_have_blocks() || !rules.test.tests_bodies() {
+            return Ok(None);
+        }
+        let bytes = Record::len_by_head(&record.head).map_err(|error| named(id, error))?;
+        if bytes > record.len() as u64 {
+            // It meets the conditions, and its bytes were left out.
+            return Ok(None);
+        }
+        let object = record.decode().map_err(|error| named(id, error))?;
+        Ok(rules.test.unread(&object))
+    }
+
     /// For a fold.
     pub(super) fn refine(&self) -> Refine {
         let rules = Arc::clone(&self.0);
@@ -88,9 +118,10 @@ impl Rules {
             false => living(id, record, self.whole)?,
         };
         let Some(record) = record else { return Ok(None) };
-        let kept = self.keeps(term, &record).map_err(|error| named(id, error))?;
-        if !kept {
-            return Ok(None);
+        match self.keeps(term, &record).map_err(|error| named(id, error))? {
+            Kept::No => return Ok(None),
+            Kept::Unread => return Ok(Some(record)),
+            Kept::Yes => {}
         }
         if self.values {
             let body = if self.bodies { record.body } else { Bytes::new() };
@@ -101,26 +132,33 @@ impl Rules {
         Ok(Some(Record::encode(&Object { clock, siblings: Vec::new() })))
     }
 
-    fn keeps(&self, term: Option<&IndexValue>, record: &Record) -> Result<bool> {
+    fn keeps(&self, term: Option<&IndexValue>, record: &Record) -> Result<Kept> {
         let terms = self.index.as_deref().zip(term);
         if terms.is_none() {
             if !self.test.tests_objects() {
-                return Ok(true);
+                return Ok(Kept::Yes);
             }
             // Most objects have one value, and most conditions are about what it holds.
             if self.whole
+                && !record.may_have_blocks()
                 && Record::sibling_count(&record.head)? == 1
                 && let Some(kept) = self.test.keeps_body(&record.body)
             {
-                return Ok(kept);
+                return Ok(if kept { Kept::Yes } else { Kept::No });
             }
         }
         let object = match self.whole {
             true => record.decode()?,
             false => Record::decode_without_bodies(&record.head)?,
         };
-        let first = terms.is_none_or(|(index, term)| self.test.is_first_term(&object, index, term));
-        Ok(first && self.test.keeps(&object))
+        if terms.is_some_and(|(index, term)| !self.test.is_first_term(&object, index, term)) {
+            return Ok(Kept::No);
+        }
+        Ok(match self.test.unread(&object) {
+            Some(_) => Kept::Unread,
+            None if self.test.keeps(&object) => Kept::Yes,
+            None => Kept::No,
+        })
     }
 }
 

@@ -1,8 +1,8 @@
 //! What the lanes of a node share.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use mapring_cluster::Cluster;
@@ -17,6 +17,8 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::permits::NodePermits;
+use super::roots::Roots;
+use crate::earlier::EarlierJobs;
 use crate::limits;
 use crate::objects::Objects;
 
@@ -35,6 +37,8 @@ pub(crate) struct Node {
     pub(crate) page_pairs_bytes: usize,
     /// Bytes of pairs that pages hold now.
     pub(crate) pairs_held: AtomicUsize,
+    /// Objects that shards read.
+    pub(crate) roots: Roots,
     /// The pairs that are gathered here.
     pub(crate) pairs: Store,
     /// Queries whose pairs were forgotten lately, the last ones at the end: what still comes of them is
@@ -46,6 +50,8 @@ pub(crate) struct Node {
     pub(crate) transport: Arc<dyn Transport>,
     /// Where work runs that takes long.
     pub(crate) executor: Arc<dyn Executor>,
+    /// Who knows what jobs have given, where there are any.
+    pub(crate) earlier: OnceLock<Arc<dyn EarlierJobs>>,
     /// Units that run here now.
     pub(crate) units: Arc<AtomicU64>,
     /// Lanes that are served now.

@@ -14,12 +14,17 @@ use super::resources::Node;
 use super::units;
 use crate::limits;
 use crate::metered::Counted;
-use crate::unit::{Frame, LaneRequest};
+use crate::unit::{Frame, LaneRequest, LaneTerms};
 use crate::wire;
 
-/// Starts a lane, whose frames are of a version. The work goes on beside the stream, as far as [`limits::FRAMES_AHEAD`] allows,
+/// Starts a lane, perhaps one of a job, whose frames are of a version. The work goes on beside the stream, as far as [`limits::FRAMES_AHEAD`] allows,
 /// and ends at once when the stream is dropped.
-pub(crate) fn serve(node: Arc<Node>, version: u8, request: LaneRequest) -> FrameStream {
+pub(crate) fn serve(
+    node: Arc<Node>,
+    version: u8,
+    request: LaneRequest,
+    terms: Option<LaneTerms>,
+) -> FrameStream {
     let counted = Counted::new(&node.lanes, "mapring_mapred_lanes");
     let (sender, receiver) = mpsc::channel(limits::FRAMES_AHEAD);
     let time_left = Duration::from_millis(request.time_left_ms);
@@ -27,7 +32,8 @@ pub(crate) fn serve(node: Arc<Node>, version: u8, request: LaneRequest) -> Frame
         // Until its units are gone, too: dropping the stream only has them ended soon.
         let _counted = counted;
         // The coordinator has its own clock for this and tells the client.
-        let _ = tokio::time::timeout(time_left, units::run(node, version, request, sender)).await;
+        let _ = tokio::time::timeout(time_left, units::run(node, version, request, terms, sender))
+            .await;
     });
     let state = (receiver, EndOnDrop(task));
     let frames = stream::unfold(state, move |(mut receiver, task)| async move {

@@ -10,10 +10,11 @@ use mapring_script::{
 use mapring_types::{Error, Link, Record, Result};
 use tokio::time::Instant;
 
+use super::handler::ShardCalls;
 use super::lane::Lane;
 use super::outcome::{Called, MadePairs, Outcome, UnitEnd, worker_lost};
 use crate::grammar::{KeyInput, LinkSpec};
-use crate::unit::{self, Broken, Cost, Work};
+use crate::unit::{self, Broken, Cost, Units, Work};
 use crate::{keys, limits};
 
 /// What the calls of a page have in common.
@@ -22,6 +23,8 @@ pub(super) struct Calls<'p> {
     /// The most inputs of the next call, while some fail.
     pub(super) careful: &'p mut usize,
     pub(super) context: &'p Arc<CallContext>,
+    /// Where they stand in their unit.
+    pub(super) shard: &'p mut ShardCalls,
 }
 
 impl Lane {
@@ -33,24 +36,34 @@ impl Lane {
     pub(super) async fn work(
         &self,
         items: &mut VecDeque<MapInput>,
-        Calls { cost, careful, context }: Calls<'_>,
+        Calls { cost, careful, context, shard }: Calls<'_>,
     ) -> Result<Called, UnitEnd> {
         let mut most = self.size.next().min(*careful);
         loop {
-            let call = take(items, most);
-            let broken = match self.call(&call, context, cost).await {
+            let granted = self.budget.take(most.min(items.len()))?;
+            let call = take(items, granted);
+            self.budget.give_back(granted - call.len());
+            let broken = match self.call(&call, context, shard, cost).await {
                 // Only a function of inputs can fail for one of them: not the reduce that follows.
                 Err(UnitEnd::Broken(broken))
                     if self.request.options.skip
                         && broken.phase == self.request.phase
-                        && broken.error.cause != FailureCause::Failed =>
+                        && !matches!(
+                            broken.error.cause,
+                            FailureCause::Failed | FailureCause::Retry
+                        ) =>
                 {
                     broken
                 }
-                Err(other) => return Err(other),
+                Err(other) => {
+                    self.budget.give_back(call.len());
+                    return Err(other);
+                }
                 Ok(called) => {
                     // Where results became large the call ended before its inputs did.
-                    give_back(items, call, called.outcomes.iter().map(Outcome::inputs).sum());
+                    let done = called.outcomes.iter().map(Outcome::inputs).sum();
+                    self.budget.give_back(call.len().saturating_sub(done));
+                    give_back(items, call, done);
                     *careful = careful.saturating_mul(2);
                     return Ok(called);
                 }
@@ -59,9 +72,11 @@ impl Lane {
             // Where one fails others may: a failing call costs what all of its inputs cost.
             *careful = 1;
             if inputs <= 1 || at == Some(0) {
+                self.budget.give_back(inputs.saturating_sub(1));
                 give_back(items, call, 1);
                 return Ok(vec![Outcome::Skipped(broken)].into());
             }
+            self.budget.give_back(inputs);
             give_back(items, call, 0);
             let before = at.and_then(|at| usize::try_from(at).ok()).filter(|&at| at < inputs);
             most = before.unwrap_or(inputs / 2).max(1);
@@ -72,9 +87,15 @@ impl Lane {
         &self,
         call: &[MapInput],
         context: &Arc<CallContext>,
+        shard: &mut ShardCalls,
         cost: &mut Cost,
     ) -> Result<Called, UnitEnd> {
         let began = Instant::now();
+        if let Some(error) = self.unread(call)? {
+            return Err(self.failed(error, call));
+        }
+        let staged = self.handler.may_be().then(|| shard.context(context, None));
+        let context = staged.as_ref().unwrap_or(context);
         let called = match (&self.request.work, &self.function) {
             (Work::Map(_), Some(function)) => match &self.grouping {
                 Some(grouping) if !self.request.results => {
@@ -83,12 +104,40 @@ impl Lane {
                 _ => self.map(function, call, context, cost).await,
             },
             (Work::Link(spec), _) => each(call, |input| links(input, spec)),
+            (Work::Keys { .. }, _) if matches!(self.request.units, Units::Shard(_)) => {
+                each(call, |input| Ok(input.keydata.clone().map(Row::Value).into_iter().collect()))
+            }
             (Work::Keys { pairs }, _) => each(call, |input| key(input, *pairs)),
             (Work::Map(_), None) => Err(Error::internal("a map phase without a function").into()),
             (Work::Groups(_), _) => Err(Error::internal("groups are no objects").into()),
         };
         cost.work_us += unit::micros(began.elapsed());
-        called
+        let mut called = called?;
+        if staged.is_some() {
+            let begun = self.handled(shard, called.handled.take())?;
+            if let Some(Outcome::Results(first)) = called.outcomes.first_mut() {
+                first.splice(..0, begun);
+            }
+        }
+        Ok(called)
+    }
+
+    /// The failure of the first input of which the query's conditions cannot be tested.
+    fn unread(&self, call: &[MapInput]) -> Result<Option<ScriptError>> {
+        let Some(refining) = &self.refining else { return Ok(None) };
+        for (at, input) in call.iter().enumerate() {
+            let Some(record) = &input.record else { continue };
+            if let Some(bytes) = refining.unread(&input.id, record)? {
+                let message = format!(
+                    "the object {} has a body of {bytes} bytes, which is more than conditions on what \
+                     objects hold are tested on: leave it out by a condition on its key, type, index or \
+                     metadata",
+                    input.id
+                );
+                return Ok(Some(ScriptError::new(FailureCause::Memory, message).at(at)));
+            }
+        }
+        Ok(None)
     }
 
     /// Maps where the results are grouped: they stay packed.
@@ -113,12 +162,13 @@ impl Lane {
             CombineError::Map(error) => self.failed(error, call),
             CombineError::Reduce(error) => self.combiner_failed(error),
         })?;
-        let MappedPairs { inputs, pairs, made, made_bytes, effects, .. } = mapped;
+        let MappedPairs { inputs, pairs, made, made_bytes, combined, effects, handled, .. } =
+            mapped;
         self.size.took(call.len(), took);
         let inputs = usize::try_from(inputs).unwrap_or(usize::MAX);
         self.check_inputs(inputs, call)?;
-        let outcome = MadePairs { inputs, pairs, made, made_bytes, orders: Vec::new() };
-        Ok(Called { outcomes: vec![Outcome::Pairs(outcome)], effects })
+        let outcome = MadePairs { inputs, pairs, made, made_bytes, combined };
+        Ok(Called { outcomes: vec![Outcome::Pairs(outcome)], effects, handled })
     }
 
     /// Of a call at least one input is worked on, and none that it does not have.
@@ -145,7 +195,8 @@ impl Lane {
         }
         if let Some(mut combined) = self.combine(function, call, context, cost).await? {
             let effects = std::mem::take(&mut combined.effects);
-            return Ok(Called { outcomes: vec![Outcome::Combined(combined)], effects });
+            let outcomes = vec![Outcome::Combined(combined)];
+            return Ok(Called { outcomes, effects, handled: None });
         }
         let phase = usize::try_from(self.request.phase).unwrap_or(usize::MAX);
         let (query, workers) = (self.request.query, &self.node.workers);
@@ -155,10 +206,11 @@ impl Lane {
         if mapped.is_ok() {
             self.size.took(call.len(), took);
         }
-        let Mapped { results, effects, .. } = mapped.map_err(|error| self.failed(error, call))?;
+        let Mapped { results, effects, handled } =
+            mapped.map_err(|error| self.failed(error, call))?;
         self.check_inputs(results.len(), call)?;
         let outcomes = results.into_iter().map(Outcome::Results).collect();
-        Ok(Called { outcomes, effects })
+        Ok(Called { outcomes, effects, handled })
     }
 
     /// Maps and pre-reduces in one call of a worker, where that can be and is worth it.
@@ -169,8 +221,9 @@ impl Lane {
         context: &Arc<CallContext>,
         cost: &mut Cost,
     ) -> Result<Option<Combined>, UnitEnd> {
-        // Results that are wanted themselves must come here.
-        let prereduce = self.prereduce.as_ref().filter(|_| !self.request.results);
+        // Results that are wanted themselves must come here, and so must a state.
+        let here = !self.request.results && !self.handler.may_be();
+        let prereduce = self.prereduce.as_ref().filter(|_| here);
         let Some(prereduce) = prereduce.filter(|reduce| reduce.combines()) else {
             return Ok(None);
         };
@@ -202,28 +255,26 @@ impl Lane {
     }
 
     /// The end of a unit whose pairs cannot be combined.
-    fn combiner_failed(&self, error: ScriptError) -> UnitEnd {
+    pub(super) fn combiner_failed(&self, error: ScriptError) -> UnitEnd {
         if error.cause == FailureCause::Worker {
             return UnitEnd::Unable(worker_lost(&error));
         }
         let phase = self.request.shuffle.as_ref().map_or(self.request.phase, |to| to.phase);
-        UnitEnd::Broken(Box::new(Broken { phase, error, input: None }))
+        UnitEnd::broken(Broken { phase, error, input: None })
     }
 
     /// The end of a unit whose map function failed.
-    fn failed(&self, error: ScriptError, call: &[MapInput]) -> UnitEnd {
+    pub(super) fn failed(&self, error: ScriptError, call: &[MapInput]) -> UnitEnd {
         // A worker that was lost may do better elsewhere; user code that fails will not, unless it
         // asks for another attempt.
-        match error.cause {
-            FailureCause::Worker => return UnitEnd::Unable(worker_lost(&error)),
-            FailureCause::Retry => return UnitEnd::Unable(Error::unavailable(error.message)),
-            _ => {}
+        if error.cause == FailureCause::Worker {
+            return UnitEnd::Unable(worker_lost(&error));
         }
         let at = error.input.and_then(|at| usize::try_from(at).ok());
         let at = at.or((call.len() == 1).then_some(0));
         let input = at.and_then(|at| call.get(at));
         let input = input.map(|input| (input.id.clone(), input.keydata.clone()));
-        UnitEnd::Broken(Box::new(Broken { phase: self.request.phase, error, input }))
+        UnitEnd::broken(Broken { phase: self.request.phase, error, input })
     }
 }
 

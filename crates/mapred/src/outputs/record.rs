@@ -1,5 +1,7 @@
 //! A result as a record: the name of the object that it goes into, and its bytes there.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use mapring_script::Row;
 use mapring_types::{IndexValue, limits as common, quote};
@@ -9,20 +11,23 @@ use crate::grammar::{Format, IndexTerm, Layout, ObjectsSpec};
 use crate::pair::{self, Pair};
 use crate::spool::Spool;
 
+/// Bytes of a place that are the number of the shard.
+pub(super) const SHARD_BYTES: usize = size_of::<u32>();
+
 /// See the module.
 pub(super) struct Recorder<'s> {
     pub(super) spec: &'s ObjectsSpec,
 }
 
 impl Recorder<'_> {
-    /// Puts a result of a partition aside; says why where it does not fit.
+    /// Puts a result aside, of a shard the one that has this place; says why where it does not fit.
     ///
     /// # Errors
     /// When there is no room.
     pub(super) fn put(
         &self,
         row: &Row,
-        partition: u32,
+        place: &[u8],
         spool: &mut Spool,
     ) -> Result<Result<(), String>, Failure> {
         match self.spec.layout {
@@ -31,16 +36,43 @@ impl Recorder<'_> {
                     let why = "a result is no [key, value], and the layout \"per_key\" needs a key";
                     return Ok(Err(why.to_owned()));
                 };
-                let name = pair::text(key);
-                if let Err(why) = self.check_name(&name) {
-                    return Ok(Err(why));
-                }
-                self.push(name.as_bytes(), value, spool)?;
+                let name = match self.name(key) {
+                    Ok(name) => name,
+                    Err(why) => return Ok(Err(why)),
+                };
+                self.push(name.as_bytes(), value, spool)
             }
-            Layout::Single(_) => self.push(b"", row.text(), spool)?,
-            Layout::PerShard(_) => self.push(&partition.to_be_bytes(), row.text(), spool)?,
+            Layout::Single(_) => self.push(b"", row.text(), spool),
+            Layout::PerShard(_) => {
+                assert!(place.len() >= SHARD_BYTES, "a result of no shard");
+                self.push(place, row.text(), spool)
+            }
         }
-        Ok(Ok(()))
+    }
+
+    /// Puts text of an object aside, both as JSON strings; says why where it is none.
+    ///
+    /// # Errors
+    /// When there is no room.
+    pub(super) fn put_text(
+        &self,
+        name: &str,
+        text: &str,
+        spool: &mut Spool,
+    ) -> Result<Result<(), String>, Failure> {
+        match self.name(name) {
+            Ok(name) => self.push(name.as_bytes(), text, spool),
+            Err(why) => Ok(Err(why)),
+        }
+    }
+
+    /// The name that a key stands for, or why it is none.
+    fn name<'k>(&self, key: &'k str) -> Result<Cow<'k, str>, String> {
+        let name = pair::text(key).map_err(|half| {
+            format!("the key {} {half}, and the names of objects are UTF-8", quote(key))
+        })?;
+        self.check_name(&name)?;
+        Ok(name)
     }
 
     fn check_name(&self, name: &str) -> Result<(), String> {
@@ -59,16 +91,33 @@ impl Recorder<'_> {
         Ok(())
     }
 
-    fn push(&self, key: &[u8], json: &str, spool: &mut Spool) -> Result<(), Failure> {
-        match self.spec.format {
-            Format::Text => spool.push(key, &[pair::text(json).as_bytes()]),
-            Format::Lines => spool.push(key, &[pair::text(json).as_bytes(), b"\n"]),
-            // What of JSON is an end of line stands between its parts, not in them.
-            Format::NdJson if json.contains(['\n', '\r']) => {
-                spool.push(key, &[json.replace(['\n', '\r'], "").as_bytes(), b"\n"])
+    /// Puts JSON aside in the form that is wanted; says why where it has none.
+    fn push(
+        &self,
+        key: &[u8],
+        json: &str,
+        spool: &mut Spool,
+    ) -> Result<Result<(), String>, Failure> {
+        let end: &[u8] = match self.spec.format {
+            Format::Text => b"",
+            Format::Lines => b"\n",
+            Format::NdJson => {
+                // What of JSON is an end of line stands between its parts, not in them.
+                let line = match json.contains(['\n', '\r']) {
+                    true => Cow::Owned(json.replace(['\n', '\r'], "")),
+                    false => Cow::Borrowed(json),
+                };
+                return spool.push(key, &[line.as_bytes(), b"\n"]).map(Ok);
             }
-            Format::NdJson => spool.push(key, &[json.as_bytes(), b"\n"]),
-            Format::Json => spool.push(key, &[json.as_bytes()]),
+            Format::Json => return spool.push(key, &[json.as_bytes()]).map(Ok),
+        };
+        match pair::text(json) {
+            Ok(text) => spool.push(key, &[text.as_bytes(), end]).map(Ok),
+            Err(half) => {
+                let shown = quote(json);
+                let keeps = "the formats \"json\" and \"ndjson\" keep it as it is";
+                Ok(Err(format!("the text {shown} {half}: {keeps}")))
+            }
         }
     }
 }

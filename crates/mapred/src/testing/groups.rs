@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use mapring_net::simulated::Fate;
+use mapring_script::FailureCause;
 use mapring_shuffle::{RunWriter, key};
 use mapring_types::{BucketId, ErrorKind, NodeId};
 
@@ -16,17 +17,17 @@ use crate::segments::StoreSegments;
 use crate::unit::RunId;
 
 /// Sums by remainder, and what combines the pairs on their way.
-fn sums(members: &str) -> String {
+pub(super) fn sums(members: &str) -> String {
     format!(
         r#"[{{"map":{{"language":"javascript","name":"remainder"}}}},
             {{"reduce":{{"language":"javascript","name":"sum","group":true{members}}}}}]"#
     )
 }
 
-const COMBINE: &str = r#","combine":{"language":"javascript","name":"sum"}"#;
+pub(super) const COMBINE: &str = r#","combine":{"language":"javascript","name":"sum"}"#;
 
 /// Pages of few pairs, and so many runs.
-fn full() -> World {
+pub(super) fn full() -> World {
     let world = World::with(MapredConfig {
         page_inputs: 1,
         page_pairs_bytes: 600,
@@ -112,6 +113,32 @@ async fn what_the_query_itself_has_is_grouped() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn combiners_are_looked_at_without_pairs() {
+    let world = World::new();
+    let combine = |name: &str| format!(r#","combine":{{"language":"javascript","name":"{name}"}}"#);
+    assert!(world.run(0, "\"b\"", &sums(&combine("sum"))).await.unwrap().is_empty());
+    let failure = world.run(0, "\"b\"", &sums(&combine("Job.foo"))).await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Function(FailureCause::Undefined));
+    assert_eq!((failure.phase, failure.message.as_str()), (Some(1), "Job.foo is not defined"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn combiners_that_fail_name_the_key() {
+    let world = World::new();
+    let combine = r#","combine":{"language":"javascript","name":"throw"}"#;
+    // While the pairs of a page are combined, and before the reduce.
+    for values in [r#"[["a",1],["a",2]]"#, r#"[["a",1]]"#] {
+        let inputs = format!(r#"{{"module":"mapring","function":"list","arg":{values}}}"#);
+        let query = format!(
+            r#"[{{"reduce":{{"language":"javascript","name":"sum","group":true{combine}}}}}]"#
+        );
+        let failure = world.run(0, &inputs, &query).await.unwrap_err();
+        assert_eq!(failure.message, r#"TypeError: no (key "a")"#);
+        assert_eq!(failure.phase, Some(0));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_comes_late_is_not_kept() {
     let world = World::new();
     let node = &world.engines[0].node;
@@ -133,7 +160,7 @@ async fn what_comes_late_is_not_kept() {
 }
 
 /// Does something to node 2 once, when so many inputs were mapped or so many calls of the reduce made.
-fn later(counted: u64, what: impl Fn() + Send + Sync + 'static) -> super::workers::Hook {
+pub(super) fn later(counted: u64, what: impl Fn() + Send + Sync + 'static) -> super::workers::Hook {
     let done = AtomicU64::new(0);
     Box::new(move |now| {
         if now >= counted && done.swap(1, Ordering::Relaxed) == 0 {
@@ -190,5 +217,98 @@ async fn a_silent_node_is_not_waited_for() {
         }
         let found = gather(world.start(0, "\"b\"", &sums(""), "")).await.unwrap();
         assert_eq!(found[&1], expected());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_holder_is_waited_for_once_and_not_by_every_unit() {
+    let world = World::with(MapredConfig {
+        page_inputs: 1,
+        page_pairs_bytes: 600,
+        units_at_once: 1,
+        ..MapredConfig::default()
+    });
+    world.fill(&BucketId::untyped("b"), 400);
+    let network = world.network.clone();
+    let cut = move || {
+        network.set_weather(Box::new(|from, to| {
+            let cut = from == NodeId(2) || to == NodeId(2);
+            if cut { Fate::Lose } else { Fate::Deliver(Duration::ZERO) }
+        }));
+    };
+    *world.watch.hook.lock() = Some(later(20, cut));
+    let began = tokio::time::Instant::now();
+    let found = gather(world.start(0, "\"b\"", &sums(""), "")).await.unwrap();
+    assert_eq!(found[&1], expected());
+    // To store with it, and then the lease.
+    assert!(began.elapsed() < Duration::from_secs(13), "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reduce_that_can_combines_by_itself() {
+    let query = |members: &str| {
+        format!(
+            r#"[{{"map":{{"language":"javascript","name":"remainder"}}}},
+                {{"reduce":{{"language":"javascript","group":true{members}}}}}]"#
+        )
+    };
+    let run = async |name: &str, members: &str| {
+        let world = full();
+        let body = format!(
+            r#"{{"inputs":"b","query":{}}}"#,
+            query(&format!(r#","name":"{name}"{members}"#))
+        );
+        let query = crate::grammar::parse(body.as_bytes()).unwrap();
+        let started = world.engines[0].start(query).unwrap();
+        let found = gather(started.results).await.unwrap().remove(&1).unwrap();
+        (found, started.handle.report().counters)
+    };
+    let (plain, without) = run("sum", "").await;
+    for members in ["", r#","sort_values":"asc""#, r#","values":"stream""#] {
+        let (found, counters) = run("Job.sum", members).await;
+        assert_eq!(found, plain, "{members}");
+        assert!(counters["combiner-calls"] > 0 && without["combiner-calls"] == 0, "{members}");
+        assert!(counters["shuffle-bytes"] < without["shuffle-bytes"], "{counters:?} {without:?}");
+    }
+    let mean = (0..10).map(|rest| format!("[{rest},{}]", 195 + rest)).collect::<Vec<_>>();
+    assert_eq!(run("Job.mean", "").await.0, mean);
+    let combined =
+        r#","sort_values":"desc","combine":{"language":"javascript","name":"Job.count"}"#;
+    let counts = (0..10).map(|rest| format!("[{rest},[40]]")).collect::<Vec<_>>();
+    assert_eq!(run("list", combined).await.0, counts);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_of_very_many_values_is_combined_as_it_is_read() {
+    let world = full();
+    let many = 45_000;
+    let bucket = BucketId::untyped("many");
+    for half in 0..2 {
+        let pairs: Vec<String> =
+            (0..many).filter(|n| n % 2 == half).map(|n| format!("[\"k\",{n}]")).collect();
+        world.put(&bucket, &format!("k{half}"), &format!("[{}]", pairs.join(",")));
+    }
+    for (name, expect) in [
+        ("Job.top\",\"arg\":\"none", None),
+        ("Job.top\",\"arg\":2,\"values\":\"list", Some("[\"k\",[44999,44998]]".to_owned())),
+        ("Job.count", Some(format!("[\"k\",{many}]"))),
+        (
+            "Job.distinct",
+            Some({
+                let all: Vec<String> = (0..many).map(|n| n.to_string()).collect();
+                format!("[\"k\",[{}]]", all.join(","))
+            }),
+        ),
+    ] {
+        let query = format!(
+            r#"[{{"map":{{"language":"javascript","name":"elements"}}}},
+                {{"reduce":{{"language":"javascript","name":"{name}","group":true}}}}]"#
+        );
+        let found = world.run(0, "\"many\"", &query).await;
+        match expect {
+            Some(expect) => assert!(found.unwrap()[&1] == [expect], "{name}"),
+            // What is wrong with the function is the reduce's failure.
+            None => assert_eq!(found.unwrap_err().phase, Some(1)),
+        }
     }
 }

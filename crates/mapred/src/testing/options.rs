@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
 use mapring_cluster::{Change, Cluster};
-use mapring_types::{Blocks, BucketId, ErrorKind, NodeId, UploadId};
-use serde_json::Value;
+use mapring_types::{Blocks, BucketId, ErrorKind, NodeId, Release, Releases, UploadId};
+use serde_json::{Value, json};
 
 use super::world::{World, gather, object};
 use crate::failure::{FailedInput, Failure, FailureKind};
@@ -87,6 +87,72 @@ async fn bodies_in_blocks_are_no_inputs_of_functions() {
     assert_eq!(keys[&0].len(), 100);
     let links = r#"{"inputs":[["b","k7"]],"query":[{"link":{"keep":true}}]}"#;
     assert_eq!(run(&world, links).await.0.unwrap()[&0], [r#"["b","k1","t"]"#]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn conditions_on_bodies_in_blocks_are_refused_by_name() {
+    let (world, bucket) = (world(), BucketId::untyped("b"));
+    let mut large = object("", &[], false);
+    let blocks = Blocks { upload: UploadId(1), bytes: 1 << 30, block_bytes: 1 << 20, n_val: 3 };
+    large.siblings[0].metadata.blocks = Some(Box::new(blocks));
+    large.siblings[0].metadata.content_type = "application/zip".into();
+    world.put_object(&bucket, "k7", &large, |_| true);
+    let words = "the object b/k7 has a body of 1073741824 bytes, which is more than conditions";
+    let ask = |filters: &str, keys_only: bool, query: &str, more: &str| {
+        format!(
+            r#"{{"inputs":{{"bucket":"b","filters":{filters},"keys_only":{keys_only}}},"query":{query}{more}}}"#
+        )
+    };
+    for (query, keys_only) in [
+        ("[]".to_owned(), false),
+        (map("json"), false),
+        (map("one"), true),
+        ("[]".to_owned(), true),
+    ] {
+        for filters in [r#"[["x","exists",false]]"#, r#"[["x","=",1]]"#] {
+            let body = ask(filters, keys_only, &query, "");
+            let failure = run(&world, &body).await.0.unwrap_err();
+            assert!(failure.message.starts_with(words), "{body}: {failure:?}");
+            let Some(FailedInput::Object { id, .. }) = &failure.input else { panic!("no object") };
+            assert_eq!(id.to_string(), "b/k7");
+        }
+        let body =
+            ask(r#"[["x","exists",false]]"#, keys_only, &query, r#","on_error":{"mode":"skip"}"#);
+        let (found, skipped) = run(&world, &body).await;
+        assert_eq!((found.unwrap()[&0].len(), skipped.len()), (99, 1), "{body}");
+        assert!(skipped[0].message.starts_with(words), "{skipped:?}");
+        // It is not asked what holds bytes that another condition leaves out.
+        let text = r#"[["x","exists",false],["@content_type","!=","application/zip"]]"#;
+        let found = run(&world, &ask(text, keys_only, &query, "")).await.0.unwrap();
+        assert_eq!(found[&0].len(), 99);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn members_of_former_releases_are_asked_nothing_new() {
+    let of = |release| Releases { reads: Release::FIRST, writes: release };
+    let grouped = r#"[{"map":{"language":"javascript","name":"pairs"}},
+                      {"reduce":{"language":"javascript","name":"list","group":true}}]"#;
+    for releases in [None, Some(of(Release::MEMBERS_TELL))] {
+        let world = World::told(releases);
+        world.fill(&BucketId::untyped("b"), 100);
+        let prefix = r#"{"bucket":"b","prefix":"k1"}"#;
+        for (inputs, query, words) in [
+            (r#""b""#, grouped, "a release that does not know grouping"),
+            (prefix, "[]", "what narrows the inputs from a bucket can be used when all nodes"),
+            (prefix, &map("one"), "what narrows the inputs from a bucket can be used when"),
+        ] {
+            let body = format!(r#"{{"inputs":{inputs},"query":{query}}}"#);
+            let began = tokio::time::Instant::now();
+            let failure = run(&world, &body).await.0.unwrap_err();
+            assert!(failure.message.contains(words), "{body}: {failure:?}");
+            assert_eq!(failure.kind, FailureKind::Node(ErrorKind::Unavailable), "{failure:?}");
+            assert!(!failure.message.contains("tries") && began.elapsed().is_zero(), "{failure:?}");
+        }
+        assert_eq!(world.watch.mapped.load(Ordering::Relaxed), 0, "nobody works in vain");
+        let body = format!(r#"{{"inputs":"b","query":{}}}"#, map("one"));
+        assert_eq!(run(&world, &body).await.0.unwrap()[&0].len(), 100);
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -325,6 +391,17 @@ async fn queries_are_seen_and_ended_from_any_node() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_query_can_be_ended_as_soon_as_its_id_is_known() {
+    let world = world();
+    let body = format!(r#"{{"inputs":"b","query":{}}}"#, map("hang"));
+    let Started { results, handle } = start(&world, 1, &body).unwrap();
+    // Nothing of the query has run yet.
+    assert!(world.engines[1].end(handle.id).await.unwrap());
+    assert_eq!(gather(results).await.unwrap_err().kind, FailureKind::Ended);
+    assert!(world.engines[1].queries().await.queries.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_profile_has_each_phase_on_each_node() {
     let world = world();
     let query = r#"[{"map":{"language":"javascript","name":"json","arg":{"do_prereduce":true}}},
@@ -343,6 +420,23 @@ async fn a_profile_has_each_phase_on_each_node() {
     assert_eq!(phases.iter().filter(|cost| cost["phase"] == 0).count(), 3);
     let report = handle.report();
     assert_eq!((report.phases[0].partitions_done, report.inputs_done), (16, 100));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_chance_gave_can_be_had_again() {
+    let world = world();
+    let body = |seed: &str| {
+        let random = format!(r#"{{"count":20,"min":0,"max":1000000{seed}}}"#);
+        format!(r#"{{"inputs":{{"random":{random}}},"query":{},"shards":1}}"#, map("json"))
+    };
+    let Started { results, handle } = start(&world, 0, &body("")).unwrap();
+    let found = gather(results).await.unwrap();
+    let profile: Value = serde_json::from_str(&handle.profile()).unwrap();
+    let seed = profile["seed"].as_u64().unwrap();
+    assert!(seed < 1 << 53, "{seed} is no number to every reader of JSON");
+    let again = run(&world, &body(&format!(r#","seed":{seed}"#))).await.0.unwrap();
+    assert_eq!(again, found);
+    assert_ne!(run(&world, &body("")).await.0.unwrap(), found);
 }
 
 #[tokio::test(start_paused = true)]
@@ -367,6 +461,17 @@ async fn a_plan_names_nodes_and_partitions() {
     assert_eq!(phases[1]["runs"], "javascript, beside the data");
     assert_eq!(phases[2]["runs"], "native, at the coordinator");
     assert_eq!((&phases[2]["batch"], &phases[2]["keep"]), (&7.into(), &true.into()));
+    assert_eq!((&plan["output"], &plan["ignored"]), (&"the answer".into(), &json!([])));
+    let plan = explain("\"b\"", "[],\"shardz\":7").await;
+    assert_eq!(plan["ignored"], json!(["shardz"]));
+    for (name, combine) in [("Job.sum", "native, by itself".into()), ("f", Value::Null)] {
+        let group = r#"{"reduce":{"language":"javascript","group":true,"name":"NAME"}}"#;
+        let query = format!("[{}],\"output\":{{\"bucket\":\"o\"}}", group.replace("NAME", name));
+        let plan = explain("\"b\"", &query).await;
+        assert_eq!(plan["phases"][0]["combine"], combine, "{name}");
+        let output = json!({ "bucket": "o", "layout": "per_key", "replaces": true });
+        assert_eq!(plan["output"], output);
+    }
     let plan = explain(r#"[["b","k1"],["b","k2"],["b","k3"]]"#, "[]").await;
     let inputs = plan["coverage"].as_array().unwrap().iter();
     assert_eq!(inputs.map(|node| node["inputs"].as_u64().unwrap()).sum::<u64>(), 3);

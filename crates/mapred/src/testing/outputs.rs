@@ -30,16 +30,25 @@ async fn run(world: &World, query: &str, output: &str) -> Result<Vec<String>, Fa
 fn check(values: &[&str], output: &str, answer: &[&str], objects: &[(&str, &str, &str)]) {
     let runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = { runtime }.enable_all().start_paused(true).build().unwrap();
-    let (found, stored) = runtime.block_on(async {
-        let world = world(values);
-        let found = run(&world, SORTED, output).await.unwrap();
-        (found, world.stored("out"))
-    });
-    assert_eq!(found, answer, "{output}");
-    let expect = objects.iter().map(|(key, content_type, body)| {
-        ((*key).to_owned(), ((*content_type).to_owned(), (*body).to_owned()))
-    });
-    assert_eq!(stored, expect.collect::<BTreeMap<_, _>>(), "{output}");
+    // Large or not, they are the same.
+    for whole in [None, Some(1), Some(10), Some(600)] {
+        let (found, stored, uploaded) = runtime.block_on(async {
+            let world = world(values);
+            world.store.lock().whole_bytes = whole;
+            let found = run(&world, SORTED, output).await.unwrap();
+            let uploaded = world.store.lock().uploaded;
+            (found, world.stored("out"), uploaded)
+        });
+        assert_eq!(found, answer, "{output}");
+        let expect = objects.iter().map(|(key, content_type, body)| {
+            ((*key).to_owned(), ((*content_type).to_owned(), (*body).to_owned()))
+        });
+        assert_eq!(stored, expect.collect::<BTreeMap<_, _>>(), "{output} {whole:?}");
+        let large = |least| objects.iter().filter(|object| object.2.len() > least).count() as u64;
+        // A bracket does not make an object large.
+        let (most, least) = whole.map_or((0, 0), |whole| (large(whole - 1), large(whole + 1)));
+        assert!((least..=most).contains(&uploaded), "{uploaded} of {output} with {whole:?}");
+    }
 }
 
 const AGES: [&str; 3] = [r#"["54",2]"#, r#"["21",1]"#, r#"["43",1]"#];
@@ -69,8 +78,17 @@ fn an_object_a_key() {
         &[r#"["out","even"]"#, r#"["out","odd"]"#],
         &[("even", "text/csv", "2\n"), ("odd", "text/csv", "1\n3\n")],
     );
+    check(
+        &[r#"{"a":[1]}"#, r#"["b",2]"#],
+        r#"{"bucket":"out"}"#,
+        &[r#"["out","a"]"#, r#"["out","b"]"#],
+        &[("a", json, "[1]"), ("b", json, "2")],
+    );
     check(&[], r#"{"bucket":"out"}"#, &[], &[]);
 }
+
+/// All in one text.
+const SINGLE_TEXT: &str = r#"{"bucket":"out","layout":"single","name":"o","format":"text"}"#;
 
 #[test]
 fn one_object_for_all() {
@@ -86,6 +104,11 @@ fn one_object_for_all() {
     check(&AGES, r#""format":"ndjson""#, "application/x-ndjson", lines);
     check(&["[1,\n 2]"], r#""format":"ndjson""#, "application/x-ndjson", "[1, 2]\n");
     check(&AGES, r#""format":"json""#, "application/json", r#"[["21",1],["43",1],["54",2]]"#);
+    let halves = ["1", r#"["x","\ud800"]"#];
+    check(&halves, r#""format":"json""#, "application/json", r#"[1,["x","\ud800"]]"#);
+    check(&halves, r#""format":"ndjson""#, "application/x-ndjson", "1\n[\"x\",\"\\ud800\"]\n");
+    // What is no text itself keeps the escapes of its JSON.
+    check(&halves, r#""format":"text""#, "text/plain", r#"1["x","\ud800"]"#);
     check(&[], r#""format":"json""#, "application/json", "[]");
     check(&[], r#""format":"text""#, "text/plain", "");
 }
@@ -95,7 +118,7 @@ fn names_are_filled_in() {
     let plain = "text/plain";
     let shards = r#"{"bucket":"out","layout":"per_shard","name":"$name-$num","format":"lines"}"#;
     check(&["1", "2"], shards, &[r#"["out","ages-0"]"#], &[("ages-0", plain, "1\n2\n")]);
-    check(&[], shards, &[], &[]);
+    check(&[], shards, &[r#"["out","ages-0"]"#], &[("ages-0", plain, "")]);
     let long = format!("\"{}\"", "x".repeat(600));
     let body = format!("{}\n", "x".repeat(600));
     check(
@@ -140,6 +163,13 @@ async fn results_that_do_not_fit_are_named() {
             r#"["x",7]"#,
             r#"{"bucket":"out","indexes":{"a_int":"$key"}}"#,
             "a_int takes whole numbers",
+        ),
+        (r#"["x\ud800",7]"#, r#"{"bucket":"out"}"#, r#"the key "x\ud800" holds half of"#),
+        (r#""\udc00y""#, SINGLE_TEXT, r#"the text "\udc00y" holds half of"#),
+        (
+            r#"["x","\ud800"]"#,
+            r#"{"bucket":"out","format":"lines"}"#,
+            "\"ndjson\" keep it as it is",
         ),
     ] {
         let world = world(&[r#"["1",1]"#, value]);
@@ -194,6 +224,33 @@ async fn writes_are_tried_again_and_then_named() {
     assert!(failure.message.contains("1 object was written before it"), "{failure}");
     let Some(FailedInput::Object { id, .. }) = &failure.input else { panic!("{failure:?}") };
     assert_eq!(id.key.as_ref(), b"43");
+}
+
+#[tokio::test(start_paused = true)]
+async fn large_objects_are_written_again_from_their_first_byte() {
+    let values: Vec<String> =
+        (0..40).map(|at| format!(r#"["{}","{at:02}-{}"]"#, at % 4, "x".repeat(20))).collect();
+    let values: Vec<&str> = values.iter().map(String::as_str).collect();
+    let output = r#"{"bucket":"out","format":"lines"}"#;
+    let usual = world(&values);
+    assert_eq!(run(&usual, SORTED, output).await.unwrap().len(), 4);
+    let failing = |key: &str, times| (key.to_owned(), (times, ErrorKind::Timeout));
+    let large = world(&values);
+    {
+        let mut store = large.store.lock();
+        store.whole_bytes = Some(50);
+        store.failing_writes.extend([failing("0", 1), failing("2", 3)]);
+    }
+    assert_eq!(run(&large, SORTED, output).await.unwrap().len(), 4);
+    assert_eq!(large.store.lock().uploaded, 4);
+    assert_eq!(large.stored("out"), usual.stored("out"));
+    large.store.lock().failing_writes.extend([failing("2", 9)]);
+    let failure = run(&large, SORTED, output).await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Node(ErrorKind::Timeout));
+    assert!(failure.message.contains("2 objects were written before it"), "{failure}");
+    let single = r#"{"bucket":"out","layout":"single","name":"2","if_exists":"fail"}"#;
+    let failure = run(&large, SORTED, single).await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Exists, "{failure}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -38,13 +38,14 @@ async fn two_stages_feed_one() {
         workers: node.workers.clone(),
         objects: node.objects.clone(),
         context: mapring_script::CallContext::default(),
+        terms: None,
         node: node.clone(),
         handle: handle.clone(),
     };
     // The first gives all to both; the second makes one of them, the third keeps them.
     let phases = ["all", "sum", "sort", "all"].map(function);
     let (sender, mut receiver) = mpsc::channel(1);
-    let coordinator = Coordinator::new(shared, query, &phases, sender).unwrap();
+    let coordinator = Coordinator::new(shared, query, &phases, None, sender).unwrap();
     let task = tokio::spawn(coordinator.run());
     let mut found: BTreeMap<usize, Vec<String>> = BTreeMap::new();
     while let Some(results) = receiver.recv().await {

@@ -9,7 +9,9 @@ use mapring_cluster::fixed::{FixedCluster, FixedGroup};
 use mapring_cluster::{Change, Cluster};
 use mapring_engine::memory::MemoryEngine;
 use mapring_kv::executor::Inline;
-use mapring_kv::{DeleteOptions, Kv, KvConfig, KvParts, NewValue, PutOptions};
+use mapring_kv::{
+    BodySizes, DeleteOptions, GetOptions, Kv, KvConfig, KvParts, NewValue, PutOptions,
+};
 use mapring_net::Services;
 use mapring_net::simulated::{Fate, Network};
 use mapring_ring::RingSize;
@@ -28,6 +30,14 @@ impl Clock for TestClock {
         1_700_000_000_000_000 + u64::try_from(self.0.elapsed().as_micros()).unwrap()
     }
 }
+
+/// Large bodies are small here.
+const BODIES: BodySizes = BodySizes {
+    whole_bytes: 2_000,
+    max_bytes: 100_000,
+    block_bytes: 1_000,
+    time: Duration::from_secs(1_000),
+};
 
 struct Node {
     cluster: Arc<FixedCluster>,
@@ -73,7 +83,7 @@ impl Ring {
             clock: self.clock.clone(),
             entropy: entropy.clone(),
             executor: Arc::new(Inline),
-            config: KvConfig { reap_after: None, ..KvConfig::default() },
+            config: KvConfig { reap_after: None, bodies: BODIES, ..KvConfig::default() },
         });
         let kv = kv.await.unwrap();
         let mapred = MapReduce::new(Parts {
@@ -259,6 +269,61 @@ async fn all_replicas_are_needed_where_all_are_asked_for() {
         assert_eq!(found[&0].len(), number + 1);
     }
     assert!(ring.run(0, &count("all")).await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_output_lies_in_blocks_and_is_seen_when_all_is_done() {
+    let ring = Ring::start().await;
+    let id = |key: &str| ObjectId::new(BucketId::untyped("out"), key.to_owned());
+    while ring.kv(0).upload(&id("o"), &PutOptions::default()).is_err() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    for number in 0..300 {
+        ring.put(number % 3, &format!("k{number}"), &format!("\"{number:090}\""), &[]).await;
+    }
+    let ask = |query: &str, more: &str| {
+        format!(
+            r#"{{"inputs":"b","query":[{{"map":{{"language":"javascript","name":"{query}"}}}},
+                {{"reduce":{{"language":"javascript","name":"sort"}}}}],
+                "output":{{"bucket":"out","layout":"single","name":"o","format":"lines"{more}}}}}"#
+        )
+    };
+    assert!(ring.run(0, &ask("throw", "")).await.is_err());
+    assert!(ring.kv(1).get(&id("o"), &GetOptions::default()).await.unwrap().is_none());
+    let expect: String = (0..300).map(|number| format!("{number:090}\n")).collect();
+    for more in ["", r#","if_exists":"fail""#] {
+        let found = ring.run(0, &ask("json", more)).await;
+        if !more.is_empty() {
+            assert_eq!(found.unwrap_err().kind, crate::failure::FailureKind::Exists);
+            break;
+        }
+        assert_eq!(found.unwrap()[&1], [r#"["out","o"]"#]);
+        let open = ring.kv(2).open_body(&id("o"), &GetOptions::default()).await.unwrap().unwrap();
+        let value = open.newest().unwrap();
+        assert!(value.sibling.metadata.blocks.is_some());
+        assert_eq!(value.sibling.metadata.content_type, "text/plain");
+        assert_eq!(value.body.read_at(0, 1 << 20).await.unwrap(), expect);
+    }
+    // Half of it, in objects that are large too.
+    let pieces = ask("json", r#","max_bytes":13700"#);
+    let found = ring.run(1, &pieces).await.unwrap();
+    assert_eq!(found[&1].len(), 2);
+    let mut all = String::new();
+    for name in ["o-00000", "o-00001"] {
+        let open = ring.kv(2).open_body(&id(name), &GetOptions::default()).await.unwrap().unwrap();
+        let body = open.newest().unwrap().body.read_at(0, 1 << 20).await.unwrap();
+        assert!(body.len() <= 13_700);
+        all.push_str(std::str::from_utf8(&body).unwrap());
+    }
+    assert_eq!(all, expect);
+    // Beyond what an object may have.
+    for number in 300..1_400 {
+        ring.put(number % 3, &format!("k{number}"), &format!("\"{number:090}\""), &[]).await;
+    }
+    let failure = ring.run(0, &ask("json", "")).await.unwrap_err();
+    assert!(failure.message.contains("more than 100000 bytes"), "{failure}");
+    let open = ring.kv(2).open_body(&id("o"), &GetOptions::default()).await.unwrap().unwrap();
+    assert_eq!(open.newest().unwrap().body.len(), expect.len() as u64, "it is as it was");
 }
 
 #[tokio::test(start_paused = true)]

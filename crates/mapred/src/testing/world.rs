@@ -8,29 +8,32 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::StreamExt;
-use mapring_cluster::fixed::{FixedCluster, FixedGroup};
+use futures::stream::BoxStream;
+use mapring_cluster::fixed::{FixedCluster, FixedGroup, Spread};
 use mapring_cluster::{Change, Cluster, View};
 use mapring_engine::ScanDepth;
 use mapring_kv::executor::Inline;
-use mapring_kv::{Cursor, FoldRequest, Item, NewValue, OpenObject, Page};
+use mapring_kv::{BodySizes, Cursor, FoldRequest, Item, NewValue, OpenObject, Page};
 use mapring_net::Services;
 use mapring_net::simulated::Network;
 use mapring_ring::{Coverage, CoverageEntry, Partition, RingSize, hash};
 use mapring_script::Row;
 use mapring_types::clock::{ActorId, Dot};
 use mapring_types::{
-    BucketId, Entropy, Error, ErrorKind, Link, Metadata, NodeId, Object, ObjectId, Record, Result,
-    Sibling, VersionVector, props,
+    BucketId, Entropy, Error, ErrorKind, Link, Metadata, NodeId, Object, ObjectId, Record,
+    Releases, Result, Sibling, VersionVector, props,
 };
 use parking_lot::Mutex;
 
 use super::workers::{TestWorkers, Watch};
 use crate::config::MapredConfig;
+use crate::earlier::EarlierJobs;
 use crate::failure::Failure;
 use crate::grammar;
-use crate::objects::{ObjectWrite, Objects};
+use crate::job::JobOptions;
+use crate::objects::{LargeBody, ObjectWrite, Objects};
 use crate::query::Engine;
-use crate::results::{PhaseResults, Results};
+use crate::results::{PhaseResults, Results, Started};
 
 /// What all vnodes hold, by vnode and home.
 #[derive(Default)]
@@ -44,6 +47,10 @@ pub(crate) struct Store {
     pub(super) page: usize,
     /// Writes of objects with these keys fail so often, with this kind of error.
     pub(crate) failing_writes: BTreeMap<String, (u32, ErrorKind)>,
+    /// Bodies of more bytes are uploaded.
+    pub(super) whole_bytes: Option<usize>,
+    /// How many were.
+    pub(super) uploaded: u64,
     /// Keys of objects that were written or deleted, in order.
     pub(crate) written: Vec<(String, Option<String>)>,
 }
@@ -82,6 +89,12 @@ impl Entropy for Seeded {
 }
 
 impl Store {
+    /// Puts another object in place of one.
+    pub(super) fn replace(&mut self, view: &View, bucket: &str, key: &str, object: &Object) {
+        let id = ObjectId::new(BucketId::untyped(bucket.to_owned()), key.to_owned());
+        self.place(view, &id, Some(object), |_| true);
+    }
+
     /// Puts an object on replicas of it, or removes it there.
     fn place(
         &mut self,
@@ -110,8 +123,23 @@ impl World {
     }
 
     pub(super) fn with(config: MapredConfig) -> Self {
+        Self::of(3, config)
+    }
+
+    /// Of so many nodes.
+    pub(super) fn of(nodes: u64, config: MapredConfig) -> Self {
+        Self::on(FixedGroup::start(nodes, RingSize::new(16).unwrap()), config)
+    }
+
+    /// Whose members tell that they know these releases.
+    pub(super) fn told(releases: Option<Releases>) -> Self {
+        let ring = RingSize::new(16).unwrap();
+        let clusters = FixedGroup::start_told(3, ring, Spread::AtOnce, releases);
+        Self::on(clusters, MapredConfig::default())
+    }
+
+    fn on(clusters: Vec<Arc<FixedCluster>>, config: MapredConfig) -> Self {
         let network = Network::new();
-        let clusters = FixedGroup::start(3, RingSize::new(16).unwrap());
         let store = Arc::new(Mutex::new(Store { page: 10, ..Store::default() }));
         let watch = Arc::new(Watch::default());
         let mut engines = Vec::new();
@@ -175,11 +203,33 @@ impl World {
         self.clusters[0].propose(change).await.unwrap();
     }
 
+    /// Has all nodes know what jobs have given.
+    pub(super) fn know_jobs(&self, jobs: &Arc<dyn EarlierJobs>) {
+        for engine in &self.engines {
+            let known = engine.node.earlier.set(jobs.clone());
+            assert!(known.is_ok(), "they are known already");
+        }
+    }
+
     /// Starts a query on a node, counted from 0.
     pub(super) fn start(&self, node: usize, inputs: &str, query: &str, more: &str) -> Results {
         let body = format!(r#"{{"inputs":{inputs},"query":{query}{more}}}"#);
         let query = grammar::parse(body.as_bytes()).unwrap_or_else(|refused| panic!("{refused:?}"));
         self.engines[node].start(query).unwrap().results
+    }
+
+    /// Starts a query as a job on a node.
+    pub(super) fn start_job(
+        &self,
+        node: usize,
+        inputs: &str,
+        query: &str,
+        more: &str,
+        options: JobOptions,
+    ) -> Started {
+        let body = format!(r#"{{"inputs":{inputs},"query":{query}{more}}}"#);
+        let query = grammar::parse(body.as_bytes()).unwrap_or_else(|refused| panic!("{refused:?}"));
+        self.engines[node].start_job(query, options).unwrap()
     }
 
     /// Runs a query and gives the results of each kept phase.
@@ -226,6 +276,29 @@ pub(super) fn object(body: &str, links: &[(&str, &str, &str)], deleted: bool) ->
     };
     object.update(&VersionVector::new(), sibling);
     object
+}
+
+/// A large body, which lies in the store as any other once it is finished.
+struct TestUpload {
+    objects: TestObjects,
+    write: ObjectWrite,
+    body: Vec<u8>,
+}
+
+#[async_trait]
+impl LargeBody for TestUpload {
+    async fn write(&mut self, bytes: Bytes) -> Result<()> {
+        self.body.extend_from_slice(&bytes);
+        Ok(())
+    }
+
+    async fn finish(self: Box<Self>) -> Result<()> {
+        let Self { objects, mut write, body } = *self;
+        write.value.as_mut().unwrap().body = body.into();
+        objects.write(&write, Duration::from_secs(1)).await?;
+        objects.store.lock().uploaded += 1;
+        Ok(())
+    }
 }
 
 #[async_trait]
@@ -320,6 +393,24 @@ impl Objects for TestObjects {
         Ok(self.read_quorum(id).await?.map(OpenObject::new))
     }
 
+    async fn open_body_at_all(&self, id: &ObjectId) -> Result<Option<OpenObject>> {
+        self.open_body(id).await
+    }
+
+    fn list_buckets(
+        &self,
+        bucket_type: Bytes,
+        _timeout: Duration,
+    ) -> BoxStream<'static, Result<Vec<Bytes>>> {
+        let store = self.store.lock();
+        let buckets = store.slices.values().flatten().map(|(id, _)| &id.bucket);
+        let names: BTreeSet<Bytes> = buckets
+            .filter(|bucket| bucket.bucket_type == bucket_type)
+            .map(|bucket| bucket.name.clone())
+            .collect();
+        futures::stream::iter([Ok(names.into_iter().collect())]).boxed()
+    }
+
     async fn write(&self, write: &ObjectWrite, timeout: Duration) -> Result<()> {
         // As a network would.
         tokio::time::sleep(timeout.min(Duration::from_millis(1))).await;
@@ -343,6 +434,19 @@ impl Objects for TestObjects {
         });
         store.place(&self.cluster.view(), &write.id, object.as_ref(), |_| true);
         Ok(())
+    }
+
+    fn body_sizes(&self) -> BodySizes {
+        let (usual, whole_bytes) = (BodySizes::default(), self.store.lock().whole_bytes);
+        BodySizes { whole_bytes: whole_bytes.unwrap_or(usual.whole_bytes), ..usual }
+    }
+
+    async fn upload(&self, write: &ObjectWrite) -> Result<Box<dyn LargeBody>> {
+        if write.only_new && self.exists(&write.id).await? {
+            return Err(Error::new(ErrorKind::Precondition, "it is there"));
+        }
+        let objects = Self { cluster: self.cluster.clone(), store: self.store.clone() };
+        Ok(Box::new(TestUpload { objects, write: write.clone(), body: Vec::new() }))
     }
 
     async fn exists(&self, id: &ObjectId) -> Result<bool> {

@@ -14,7 +14,7 @@ use crate::report::{PhaseReport, QueryReport};
 use crate::service::{End, List, Show};
 use crate::unit::{
     BatchInput, BatchUnit, Broken, Cost, Frame, LaneRequest, Page, PartitionUnit, Prereduce,
-    Progress, UnitOptions, Units, Work,
+    Progress, Tally, UnitOptions, Units, Work,
 };
 
 unchanged!((), bool, List, Show, End);
@@ -72,7 +72,7 @@ impl Sent for LaneRequest {
     type Second = SecondLane;
 
     fn to_second(&self) -> Result<SecondLane> {
-        if self.shuffle.is_some() {
+        if self.shuffle.is_some() || self.tells_inputs {
             return Err(unsaid("grouping"));
         }
         if self.options.consistency == Consistency::All {
@@ -85,11 +85,14 @@ impl Sent for LaneRequest {
                 units: units.iter().map(SecondPartition::of).collect(),
             },
             Units::Groups(_) => return Err(unsaid("grouping")),
-            Units::Batch(BatchUnit { unit, attempt, inputs }) => SecondUnits::Batch(SecondBatch {
-                unit: *unit,
-                attempt: *attempt,
-                inputs: inputs.iter().map(SecondInput::of).collect(),
-            }),
+            Units::Shard(_) => return Err(unsaid("inputs that lie within objects, or are made")),
+            Units::Batch(BatchUnit { unit, attempt, inputs, state: _ }) => {
+                SecondUnits::Batch(SecondBatch {
+                    unit: *unit,
+                    attempt: *attempt,
+                    inputs: inputs.iter().map(SecondInput::of).collect(),
+                })
+            }
         };
         Ok(SecondLane {
             query: self.query,
@@ -115,6 +118,7 @@ impl Sent for LaneRequest {
                 unit,
                 attempt,
                 inputs: inputs.into_iter().map(SecondInput::now).collect(),
+                state: None,
             }),
         };
         Self {
@@ -126,6 +130,7 @@ impl Sent for LaneRequest {
             prereduce: second.prereduce,
             shuffle: None,
             results: second.results,
+            tells_inputs: false,
             options: second.options,
             context: Default::default(),
             units,
@@ -150,25 +155,25 @@ impl SecondScan {
 
 impl SecondPartition {
     fn of(unit: &PartitionUnit) -> Self {
-        let PartitionUnit { unit, attempt, home, vnode, ref after, page: _ } = *unit;
+        let PartitionUnit { unit, attempt, home, vnode, ref after, page: _, state: _ } = *unit;
         Self { unit, attempt, home, vnode, after: after.clone() }
     }
 
     fn now(self) -> PartitionUnit {
         let Self { unit, attempt, home, vnode, after } = self;
-        PartitionUnit { unit, attempt, home, vnode, after, page: 0 }
+        PartitionUnit { unit, attempt, home, vnode, after, page: 0, state: None }
     }
 }
 
 impl SecondInput {
     fn of(input: &BatchInput) -> Self {
-        let BatchInput { vnode, ref id, ref keydata, place: _ } = *input;
+        let BatchInput { vnode, ref id, ref keydata, order: _ } = *input;
         Self { vnode, id: id.clone(), keydata: keydata.clone() }
     }
 
     fn now(self) -> BatchInput {
         let Self { vnode, id, keydata } = self;
-        BatchInput { vnode, id, keydata, place: 0 }
+        BatchInput { vnode, id, keydata, order: Box::default() }
     }
 }
 
@@ -201,11 +206,12 @@ impl Sent for Frame {
         Ok(match self {
             Self::Renew => SecondFrame::Renew,
             Self::Page(page) => SecondFrame::Page(SecondPage::of(page)?),
-            Self::Unable { unit, attempt, error } => {
+            Self::Unable { unit, attempt, error, asked: _ } => {
                 SecondFrame::Unable { unit: *unit, attempt: *attempt, error: error.clone() }
             }
             Self::Failed(broken) => SecondFrame::Failed(broken.clone()),
             Self::HolderLost { .. } => return Err(unsaid("grouping")),
+            Self::Again { .. } | Self::Spent => return Err(unsaid("jobs")),
         })
     }
 
@@ -213,7 +219,9 @@ impl Sent for Frame {
         match second {
             SecondFrame::Renew => Self::Renew,
             SecondFrame::Page(page) => Self::Page(Box::new(page.now())),
-            SecondFrame::Unable { unit, attempt, error } => Self::Unable { unit, attempt, error },
+            SecondFrame::Unable { unit, attempt, error } => {
+                Self::Unable { unit, attempt, error, asked: None }
+            }
             SecondFrame::Failed(broken) => Self::Failed(broken),
         }
     }
@@ -223,6 +231,9 @@ impl SecondPage {
     fn of(page: &Page) -> Result<Self> {
         if page.run.is_some() {
             return Err(unsaid("grouping"));
+        }
+        if page.state.is_some() {
+            return Err(unsaid("a function with a state"));
         }
         if !page.effects.is_empty() {
             return Err(unsaid("put, del, count and log"));
@@ -247,15 +258,19 @@ impl SecondPage {
             attempt: self.attempt,
             progress: self.progress,
             results: self.results,
+            gave: Vec::new(),
             reduced: self.reduced,
             inputs: self.inputs,
             made: self.made,
             made_bytes: self.made_bytes,
             skipped: self.skipped,
             cost: self.cost,
+            // What is missing was not told apart.
+            tally: Tally { calls: self.inputs, ..Tally::default() },
             effects: Default::default(),
             run: None,
             groups: Vec::new(),
+            state: None,
         }
     }
 }

@@ -10,7 +10,14 @@ use mapring_types::{Error, Result};
 #[derive(Default)]
 pub(super) struct Merge {
     partitions: Vec<Waiting>,
+    /// The key whose results were handed on last, …
+    last: Option<Bytes>,
+    /// … and one that came of two partitions.
+    torn: Option<Bytes>,
 }
+
+/// The last key of a partition, and its groups that wait.
+pub(super) type Held = (Option<Bytes>, Vec<(Bytes, Vec<Row>)>);
 
 /// What a partition has given that is not handed on yet.
 #[derive(Default)]
@@ -23,7 +30,8 @@ struct Waiting {
 
 impl Merge {
     pub(super) fn new(partitions: usize) -> Self {
-        Self { partitions: (0..partitions).map(|_| Waiting::default()).collect() }
+        let partitions = (0..partitions).map(|_| Waiting::default()).collect();
+        Self { partitions, last: None, torn: None }
     }
 
     /// Whether something of a partition is needed to go on.
@@ -33,6 +41,11 @@ impl Merge {
 
     pub(super) fn is_empty(&self) -> bool {
         self.partitions.iter().all(|partition| partition.groups.is_empty())
+    }
+
+    /// A key of two partitions: what chose them is no function of the key alone.
+    pub(super) fn torn(&self) -> Option<&Bytes> {
+        self.torn.as_ref()
     }
 
     /// There will be nothing more of a partition.
@@ -70,6 +83,27 @@ impl Merge {
         Ok(())
     }
 
+    /// What it holds, by partition: the last key that came, and the results of groups that wait; and the
+    /// last key that was handed on.
+    pub(super) fn parts(&self) -> (Vec<Held>, Option<Bytes>) {
+        let held = |waiting: &Waiting| {
+            (waiting.last.clone(), waiting.groups.iter().cloned().collect::<Vec<_>>())
+        };
+        (self.partitions.iter().map(held).collect(), self.last.clone())
+    }
+
+    /// Goes on with that.
+    pub(super) fn of_parts(partitions: Vec<Held>, last: Option<Bytes>) -> Self {
+        let waiting = |(last, groups): Held| Waiting { groups: groups.into(), last, ended: false };
+        Self { partitions: partitions.into_iter().map(waiting).collect(), last, torn: None }
+    }
+
+    /// Bytes of the results that wait.
+    pub(super) fn bytes(&self) -> usize {
+        let groups = self.partitions.iter().flat_map(|partition| &partition.groups);
+        groups.flat_map(|(_, rows)| rows).map(Row::bytes).sum()
+    }
+
     /// The results whose turn has come, and the partition of each: of all keys up to the first of which a partition has not
     /// told its next.
     pub(super) fn ready(&mut self) -> (Vec<u32>, Vec<Row>) {
@@ -87,7 +121,12 @@ impl Merge {
             }
             let Some((number, _)) = first else { return (partitions, rows) };
             let group = self.partitions[number].groups.pop_front();
-            rows.extend(group.into_iter().flat_map(|(_, rows)| rows));
+            let Some((key, results)) = group else { return (partitions, rows) };
+            if self.last.as_ref() == Some(&key) {
+                self.torn.get_or_insert(key.clone());
+            }
+            self.last = Some(key);
+            rows.extend(results);
             partitions.resize(rows.len(), u32::try_from(number).unwrap_or(u32::MAX));
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use mapring_net::FrameStream;
 use mapring_types::{Error, ErrorKind, NodeId, Result as KvResult};
 
-use super::{Accepted, LaneStage, Load, broken_function};
+use super::{Accepted, LaneStage, Load, broken_function, order};
 use crate::coordinator::gather::{GatheredRun, run_stats};
 use crate::coordinator::lane::{self, Step};
 use crate::coordinator::router::Router;
@@ -13,6 +13,7 @@ use crate::failure::{Failure, FailureKind};
 use crate::handle::PageStats;
 use crate::metered::count;
 use crate::unit::{Frame, Page, Progress, Run, RunId, Shuffle};
+use crate::watched::Done;
 
 impl LaneStage {
     /// Takes a step of a lane. Returns the results of an accepted page.
@@ -27,6 +28,7 @@ impl LaneStage {
         };
         let (frame, frames) = match step {
             Step::Frame(frame, frames) => (frame, frames),
+            Step::Refused(error) => return Err(Failure::from(error).in_phase(self.task.phase)),
             Step::Unreachable(error) | Step::Lost(error) => {
                 self.lose(id, &error, router)?;
                 return Ok(Accepted::default());
@@ -45,8 +47,11 @@ impl LaneStage {
                     return Ok(Accepted::default());
                 }
             },
-            Frame::Unable { unit, attempt, error } => {
+            Frame::Unable { unit, attempt, error, asked } => {
+                let asked = asked.map(|asked| broken_function(*asked, &router.name(node)));
+                self.asked = asked.map(|asked| asked.in_shard(unit, attempt));
                 self.unable(id, (unit, attempt), &Error::from(error), router)?;
+                self.asked = None;
             }
             Frame::HolderLost { unit, attempt, holder, error } => {
                 self.again(id, (unit, attempt), &Error::from(error), router)?;
@@ -55,6 +60,13 @@ impl LaneStage {
             }
             Frame::Failed(broken) => {
                 return Err(broken_function(broken, &router.name(node)));
+            }
+            Frame::Again { unit, attempt, broken } => {
+                self.failed(id, (unit, attempt), &broken, &router.name(node))?;
+            }
+            Frame::Spent => {
+                self.spend(id);
+                return Ok(Accepted::default());
             }
         }
         self.go_on(id, frames);
@@ -67,9 +79,10 @@ impl LaneStage {
         let through = match &lane.load {
             Load::Partitions(units) => units.is_empty(),
             Load::Batch { inputs, .. } => inputs.is_empty(),
+            Load::Shard(unit) => !self.shards.contains_key(unit),
         };
         if through {
-            self.lanes.remove(&id);
+            self.remove(id);
         } else {
             lane.next = lane::next(frames);
         }
@@ -80,9 +93,37 @@ impl LaneStage {
     /// # Errors
     /// When the page does not go on from where its unit stood.
     pub(super) fn accept(&mut self, id: u64, page: Page) -> KvResult<Accepted> {
+        let accepted = self.accept_page(id, page)?;
+        let inputs = accepted.stats.as_ref().map_or(0, |(_, stats)| stats.inputs);
+        if let Some(left) = self.lanes.get_mut(&id).and_then(|lane| lane.inputs.as_mut()) {
+            *left = left.saturating_sub(inputs);
+        }
+        Ok(accepted)
+    }
+
+    fn accept_page(&mut self, id: u64, page: Page) -> KvResult<Accepted> {
         let Some(lane) = self.lanes.get_mut(&id) else { return Ok(stale()) };
         let (node, mut finished, mut ended) = (lane.node, 0, false);
+        let (mut orders, mut last_input) = (Vec::new(), None);
         let shuffle = lane.shuffle.clone();
+        if let Load::Shard(unit) = lane.load {
+            if unit != page.unit {
+                return Ok(stale());
+            }
+            let Some((is_over, before)) = self.accept_shard(id, &page)? else {
+                return Ok(stale());
+            };
+            let orders = match self.tells_inputs {
+                true => order::of_unit(page.unit, before, page.results.len()),
+                false => Vec::new(),
+            };
+            if is_over {
+                self.end_unit();
+            }
+            count("mapring_mapred_pages_accepted_total", 1);
+            let accepted = accepted(page, node, u64::from(is_over), shuffle.as_ref());
+            return Ok(Accepted { orders, ..accepted });
+        }
         let went_back = || Error::corrupt(format!("unit {} does not go forward", page.unit));
         match &mut lane.load {
             Load::Partitions(units) => {
@@ -95,7 +136,12 @@ impl LaneStage {
                     }
                     return Ok(stale());
                 };
-                partition.page = partition.page.saturating_add(1);
+                if self.tells_inputs {
+                    orders = order::of_unit(page.unit, partition.results, page.results.len());
+                }
+                if let (Some(_), Progress::After(reached)) = (&self.watch, &page.progress) {
+                    last_input = Some(reached.place().escape_ascii().to_string());
+                }
                 match page.progress {
                     Progress::Done => {
                         let given = units.remove(&page.unit);
@@ -107,13 +153,16 @@ impl LaneStage {
                         if partition.after.as_ref().is_none_or(|before| reached > before) =>
                     {
                         partition.after = Some(reached.clone());
-                        partition.tries = 0;
+                        partition.page = partition.page.saturating_add(1);
+                        partition.results += page.results.len() as u64;
+                        partition.state.clone_from(&page.state);
+                        (partition.tries, partition.failures) = (0, 0);
                     }
                     Progress::After(_) | Progress::Taken(_) => return Err(went_back()),
                 }
             }
-            Load::Batch { unit, inputs, taken } => {
-                if *unit != page.unit || page.attempt != 1 {
+            Load::Batch { unit, attempt, inputs, taken, state } => {
+                if *unit != page.unit || page.attempt != *attempt {
                     return Ok(stale());
                 }
                 let left = inputs.len() as u64;
@@ -126,16 +175,33 @@ impl LaneStage {
                 if now == 0 || now > left {
                     return Err(went_back());
                 }
+                let done = usize::try_from(now).unwrap_or(0);
+                if self.tells_inputs {
+                    let of = inputs.range(..done).map(|input| &input.order);
+                    orders = order::of_inputs(of, &page.gave, page.results.len())?;
+                }
+                if self.watch.is_some() {
+                    let last = inputs.get(done.saturating_sub(1));
+                    last_input = last.map(|last| last.input.id.to_string());
+                }
                 *taken += now;
-                inputs.drain(..usize::try_from(now).unwrap_or(0));
+                state.clone_from(&page.state);
+                inputs.drain(..done);
+                inputs.iter_mut().for_each(|input| input.failures = 0);
                 ended = inputs.is_empty();
             }
+            Load::Shard(_) => {}
+        }
+        if let Some(watch) = &self.watch {
+            let (inputs, results) = (page.inputs, page.made);
+            watch.accepted(page.unit, Done { inputs, results, last_input, ended });
         }
         if ended {
             self.end_unit();
         }
         count("mapring_mapred_pages_accepted_total", 1);
-        Ok(accepted(page, node, finished, shuffle.as_ref()))
+        let accepted = accepted(page, node, finished, shuffle.as_ref());
+        Ok(Accepted { orders, ..accepted })
     }
 
     /// A unit cannot be run where it was.
@@ -177,7 +243,7 @@ impl LaneStage {
                 units.remove(&unit);
                 self.rerun(unit, error, router)
             }
-            Load::Batch { .. } => self.close(id, error, router),
+            Load::Batch { .. } | Load::Shard(_) => self.close(id, error, router),
         }
     }
 }
@@ -196,12 +262,14 @@ pub(in super::super) fn run_of(
 ) -> Option<(GatheredRun, PageStats)> {
     let id = RunId { unit: page.unit, attempt: page.attempt, page: run.page };
     let (shuffle, partitions) = (Arc::clone(shuffle?), run.partitions.clone());
-    Some((GatheredRun { id, made_by: node, shuffle, partitions }, run_stats(run)))
+    Some((GatheredRun { id, query: None, made_by: node, shuffle, partitions }, run_stats(run)))
 }
 
 fn accepted(page: Page, node: NodeId, partitions: u64, shuffle: Option<&Arc<Shuffle>>) -> Accepted {
+    let shard = (page.unit, page.attempt);
     let run = page.run.as_ref().and_then(|run| run_of(node, &page, run, shuffle));
-    let Page { results, reduced, inputs, made, made_bytes, skipped, cost, effects, .. } = page;
+    let Page { results, reduced, inputs, made, made_bytes, skipped, cost, tally, effects, .. } =
+        page;
     let stats = PageStats {
         inputs,
         results: made,
@@ -209,12 +277,15 @@ fn accepted(page: Page, node: NodeId, partitions: u64, shuffle: Option<&Arc<Shuf
         skipped: skipped.len() as u64,
         partitions,
         cost,
+        tally,
     };
     Accepted {
         results,
         partitions: Vec::new(),
+        orders: Vec::new(),
         reduced,
         skipped,
+        shard,
         stats: Some((node, stats)),
         run,
         effects,

@@ -10,7 +10,7 @@ use mapring_script::Effects;
 use super::*;
 use mapring_types::{BucketId, ObjectId};
 
-use crate::unit::{Broken, Cost, Page, Progress};
+use crate::unit::{Broken, Cost, Page, Progress, Tally};
 
 fn id(key: &str) -> ObjectId {
     ObjectId::new(BucketId::untyped("b"), key.to_owned())
@@ -50,19 +50,38 @@ fn stage() -> (LaneStage, Router, Arc<View>) {
         after: None,
         attempt: 3,
         tries: 2,
+        failures: 0,
+        rests_until: None,
         page: 0,
+        results: 0,
+        state: None,
         lane: Some(1),
     };
     stage.partitions.insert(1, partition);
     let waiting = |key| {
         let input = KeyInput { id: id(key), keydata: None };
-        Waiting { input, home, vnode: home, n_val: 3, tries: 0, place: 0 }
+        Waiting {
+            input,
+            home,
+            vnode: home,
+            n_val: 3,
+            attempt: 1,
+            tries: 0,
+            failures: 0,
+            order: Order::default(),
+            state: None,
+        }
     };
     let inputs = ["a", "b", "c"].map(waiting).into();
-    let loads = [Load::Partitions([1].into()), Load::Batch { unit: 9, inputs, taken: 0 }];
+    let loads = [
+        Load::Partitions([1].into()),
+        Load::Batch { unit: 9, attempt: 1, inputs, taken: 0, state: None },
+    ];
     for (lane, load) in (1..).zip(loads) {
         let next = Box::pin(std::future::pending());
-        stage.lanes.insert(lane, Lane { node: replica.node, load, shuffle: None, next });
+        stage
+            .lanes
+            .insert(lane, Lane { node: replica.node, load, inputs: None, shuffle: None, next });
     }
     stage.opened = 2;
     (stage, router, view)
@@ -75,15 +94,18 @@ fn page(unit: u32, attempt: u32, progress: Progress) -> Page {
         attempt,
         progress,
         results,
+        gave: Vec::new(),
         reduced: None,
         inputs: 1,
         made: 1,
         made_bytes: 1,
         skipped: Vec::new(),
         cost: Cost::default(),
+        tally: Tally::default(),
         effects: Effects::default(),
         run: None,
         groups: Vec::new(),
+        state: None,
     }
 }
 
