@@ -1,0 +1,10 @@
+//! Whole clusters in memory, with jobs.
+
+mod hearers;
+mod life;
+mod lists;
+mod permits;
+mod pipelines;
+mod schedules;
+mod takeover;
+mod world;
