@@ -272,6 +272,12 @@ pub trait Queries: Send + Sync + 'static {
     /// Those of [`MapReduce::end`].
     async fn end(&self, id: QueryId) -> mapring_types::Result<bool>;
 
+    /// See [`MapReduce::answer`].
+    ///
+    /// # Errors
+    /// Those of [`MapReduce::answer`].
+    async fn answer(&self, query: &Query, results: Results) -> Result<Answer, Failure>;
+
     /// See [`MapReduce::finish`].
     fn finish(&self);
 
@@ -284,6 +290,9 @@ pub trait Queries: Send + Sync + 'static {
 pub trait ParsedQuery: Send {
     /// Whether the client asks for the plan instead of results.
     fn wants_plan(&self) -> bool;
+
+    /// Whether the client gets a result a line, and nothing else, as they come.
+    fn streams_lines(&self) -> bool;
 
     /// Gives the plan.
     ///
@@ -366,6 +375,10 @@ impl Queries for MapReduce {
         MapReduce::end(self, id).await
     }
 
+    async fn answer(&self, query: &Query, results: Results) -> Result<Answer, Failure> {
+        MapReduce::answer(self, query, results).await
+    }
+
     fn finish(&self) {
         MapReduce::finish(self);
     }
@@ -379,6 +392,10 @@ impl Queries for MapReduce {
 impl ParsedQuery for Planned {
     fn wants_plan(&self) -> bool {
         self.query.wants_plan()
+    }
+
+    fn streams_lines(&self) -> bool {
+        self.query.streams_lines()
     }
 
     async fn explain(self: Box<Self>) -> Result<Result<String, Failure>, Rejection> {

@@ -1,7 +1,7 @@
 //! What is said of a query that fails, or that is not run: Riak's words, which its clients compare.
 
 use mapring_mapred::{
-    FailedInput, Failure, FailureCause, FailureKind, Rejection, RejectionFacts, RejectionKind, json,
+    FailedInput, Failure, FailureKind, Rejection, RejectionFacts, RejectionKind, json,
 };
 use mapring_types::quote;
 use serde_json::{Map, Value};
@@ -37,7 +37,7 @@ fn told(failure: &Failure, name: fn(&str) -> String) -> String {
         out.insert("phase".into(), phase.into());
     }
     out.insert("error".into(), error(failure).into());
-    if let Some(kind) = kind(failure.kind) {
+    if let Some(kind) = failure.kind.word() {
         let input = match &failure.input {
             Some(FailedInput::Object { id, keydata }) => {
                 Some(mapring_mapred::key_form(id, keydata.as_ref()))
@@ -70,39 +70,6 @@ fn error(failure: &Failure) -> String {
         // Clients look for this word.
         FailureKind::NoFunction => format!("worker_startup_failed: {}", failure.message),
         _ => failure.message.clone(),
-    }
-}
-
-/// The `type` of a failure, where something that a phase was given had a part in it.
-fn kind(kind: FailureKind) -> Option<&'static str> {
-    match kind {
-        FailureKind::Function(cause) => Some(match cause {
-            FailureCause::Syntax => "syntax",
-            FailureCause::Thrown => "exception",
-            FailureCause::Undefined => "undefined",
-            FailureCause::Time => "timeout",
-            FailureCause::Memory => "memory",
-            FailureCause::Stack => "stack",
-            FailureCause::ResultSize => "result_size",
-            FailureCause::NotAList => "non_list_result",
-            FailureCause::NotJson => "bad_json",
-            FailureCause::NotUtf8 => "bad_utf8_character_code",
-            FailureCause::BadArgument => "badarg",
-            FailureCause::Worker => "worker",
-            FailureCause::NotAPair => "not_a_pair",
-            FailureCause::Failed => "fail",
-            FailureCause::Retry => "retry",
-            FailureCause::GroupSize => "group_size",
-        }),
-        FailureKind::BadInput => Some("bad_input"),
-        FailureKind::GroupSize => Some("group_size"),
-        FailureKind::Timeout
-        | FailureKind::Stopping
-        | FailureKind::Ended
-        | FailureKind::NoFunction
-        | FailureKind::Exists
-        | FailureKind::AnswerSize
-        | FailureKind::Node(_) => None,
     }
 }
 
@@ -194,7 +161,7 @@ fn complaint(rejection: &Rejection, shown: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use mapring_mapred::{JsonText, Query, Row};
+    use mapring_mapred::{FailureCause, JsonText, Query, Row};
     use mapring_types::{BucketId, ObjectId};
 
     use super::*;
@@ -295,8 +262,10 @@ mod tests {
             "7",
             "Unrecognized format of \"inputs\" field:\n   7\nInputs are \"bucket\", \
              [\"type\",\"bucket\"], a list of keys such as [[\"bucket\",\"key\"]], or an object with \
-             \"bucket\" and perhaps \"index\", \"key_filters\" or \"filters\".\nFound at \
-             inputs.\n",
+             \"bucket\" and perhaps \"index\", \"key_filters\" or \"filters\", or with \
+             \"lines\", \"gzip\", \"zip\", \"base64\", \"csv\", \"records\", \"fields\", \
+             \"random\", \"range\", \"items\", \"concat\", \"sample\", \"reader\", \"job\", \
+             \"buckets\" or \"bucket_types\".\nFound at inputs.\n",
         );
         inputs_refused("[]", "No inputs were given.\nFound at inputs.\n");
         inputs_refused(

@@ -16,6 +16,10 @@ pub enum Class {
     Forbidden,
     /// A condition of the request does not hold.
     Precondition,
+    /// It does not go with what is there.
+    Conflict,
+    /// There are as many as may be; later there may be room.
+    Full,
     /// It cannot be done now; it may be later, or at another node.
     Unavailable,
     /// It failed by no fault of the request.

@@ -27,7 +27,8 @@ pub enum Permission {
     ListKeys,
     /// To list the buckets of a type: `riak_kv.list_buckets`.
     ListBuckets,
-    /// To run queries: `riak_kv.mapreduce`.
+    /// To run queries, and jobs, which are queries: to start, see, end and remove them, and to see what
+    /// can be started by name. `riak_kv.mapreduce`.
     MapReduce,
     /// To see where the replicas of a key belong: `riak_kv.get_preflist`.
     GetPreferenceList,
@@ -41,7 +42,8 @@ pub enum Permission {
     SetBucketType,
     /// To see how the node and its cluster are, and which queries run.
     Observe,
-    /// To change the cluster, repair nodes, end the queries of others.
+    /// To change the cluster, repair nodes, end the queries of others, say what jobs are started by name
+    /// and by the clock, consent to steps of pipelines.
     Administer,
 }
 

@@ -9,9 +9,11 @@ use axum::body::Body;
 use futures::{StreamExt as _, stream};
 use http::{HeaderMap, Method};
 use mapring_api::backend::{Objects, Queries};
+use mapring_api::jobs::Jobs;
 use mapring_api::permission::Permissions;
 use mapring_api::stats::Stats;
 use mapring_kv::BodySizes;
+use mapring_mapred::{Failure, FailureKind, Results};
 use mapring_types::{Clock, Entropy, Error, ObjectId, limits as shared};
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -77,6 +79,7 @@ impl Default for HttpConfig {
 pub(crate) struct App {
     pub(crate) objects: Arc<dyn Objects>,
     pub(crate) queries: Arc<dyn Queries>,
+    pub(crate) jobs: Arc<dyn Jobs>,
     pub(crate) permissions: Arc<dyn Permissions>,
     pub(crate) node: NodeFacts,
     pub(crate) metrics: Arc<dyn Fn() -> String + Send + Sync>,
@@ -119,6 +122,22 @@ impl App {
         });
         names.boxed()
     }
+
+    /// Results as they are read, with a failure at their end if the node stops first.
+    pub(crate) fn results_unless_over(&self, results: Results) -> Results {
+        let state = Some((results, self.stage.clone()));
+        let results = stream::unfold(state, |state| async move {
+            let (mut results, stage) = state?;
+            tokio::select! {
+                biased;
+                () = reached(&stage, Stage::Over) => {
+                    Some((Err(Failure::new(FailureKind::Stopping, STOPPING)), None))
+                }
+                some = results.next() => Some((some?, Some((results, stage)))),
+            }
+        });
+        results.boxed()
+    }
 }
 
 /// A request as the handlers see it.
@@ -157,6 +176,10 @@ pub(crate) enum Upload {
     Properties,
     /// A query, as a document.
     Query,
+    /// A job, a pipeline, a named job or a schedule, as a document.
+    Job,
+    /// A few words, as a document or a form.
+    Message,
 }
 
 impl Upload {
@@ -166,6 +189,8 @@ impl Upload {
             Self::Nothing | Self::Value => 0,
             Self::Properties => limits::PROPS_BYTES,
             Self::Query => shared::QUERY_BYTES,
+            Self::Job => limits::JOB_BYTES,
+            Self::Message => limits::FORM_BYTES,
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::app::{App, Origin, Request};
 use crate::params::Params;
 use crate::reply::{Reply, Stop};
 use crate::route::Action;
-use crate::{body, path, routes};
+use crate::{body, jobs, path, routes};
 
 /// Answers a request of `caller`.
 pub(crate) async fn dispatch(app: &App, caller: &Caller, request: http::Request<Body>) -> Reply {
@@ -19,7 +19,7 @@ pub(crate) async fn dispatch(app: &App, caller: &Caller, request: http::Request<
         Ok(found) => found,
         Err(stop) => {
             body::discard(body, &head.headers);
-            return stop.into();
+            return jobs::in_json(head.uri.path(), stop.into());
         }
     };
     let mut request = Request {
@@ -38,7 +38,7 @@ pub(crate) async fn dispatch(app: &App, caller: &Caller, request: http::Request<
         false => app.unless_over(handled).await,
     };
     body::discard(request.body.into_inner(), &request.headers);
-    handled.unwrap_or_else(Reply::from)
+    jobs::in_json(head.uri.path(), handled.unwrap_or_else(Reply::from))
 }
 
 async fn handle(
@@ -49,6 +49,9 @@ async fn handle(
 ) -> Result<Reply, Stop> {
     // Here and not in the handlers, so that none can forget it.
     app.permissions.check(caller, action.permission, action.on.target(&request.names))?;
+    if let Some(known) = action.params {
+        jobs::check_params(&request.params, known)?;
+    }
     let reply = (action.handler)(app, request).await?;
     // The handlers do this themselves, each at its place among Riak's decisions.
     let checked = request.origin_checked.load(Ordering::Relaxed);

@@ -3,7 +3,8 @@
 //!
 //! Both tell the same, each a JSON object: `query` (its id) first, then `results`, `progress` about
 //! every second and `skipped` as they come, and at the end `profile` if it was asked for, and `done`
-//! or `error`. Lines carry the objects alone; events also name them.
+//! or `error`. Lines carry the objects alone; events also name them. The results of a job are told
+//! likewise: `job`, `results`, and `done` or `error`.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -33,6 +34,16 @@ pub(crate) enum Form {
     Events,
 }
 
+impl Form {
+    /// What means nothing, and only shows that the connection is alive.
+    pub(crate) fn nothing(self) -> Bytes {
+        Bytes::from_static(match self {
+            Self::Lines => b"\n",
+            Self::Events => b":\n\n",
+        })
+    }
+}
+
 /// The answer to a query in one of these forms.
 pub(crate) fn answer(
     form: Form,
@@ -40,7 +51,16 @@ pub(crate) fn answer(
     watched: Arc<dyn Watched>,
     share: Share,
 ) -> Reply {
-    let teller = Teller { form, results, watched, told: Instant::now(), begun: false, sent: 0 };
+    told(form, results, Source::Query(watched), share)
+}
+
+/// The results that are kept of a job in one of these forms.
+pub(crate) fn kept(form: Form, job: &str, results: Results, share: Share) -> Reply {
+    told(form, results, Source::Job(job.to_owned()), share)
+}
+
+fn told(form: Form, results: Results, source: Source, share: Share) -> Reply {
+    let teller = Teller { form, results, source, told: Instant::now(), begun: false, sent: 0 };
     let pieces = stream::unfold(Some((teller, share)), |state| async move {
         let (mut teller, share) = state?;
         let (piece, more) = teller.next_piece().await;
@@ -54,11 +74,19 @@ pub(crate) fn answer(
         .header(CACHE_CONTROL, "no-store")
 }
 
-/// Tells what a query does.
+/// Where results come from.
+enum Source {
+    /// From a query that runs.
+    Query(Arc<dyn Watched>),
+    /// From what is kept of the job of that id.
+    Job(String),
+}
+
+/// Tells what a query does, or what a job gave.
 struct Teller {
     form: Form,
     results: Results,
-    watched: Arc<dyn Watched>,
+    source: Source,
     /// When progress was last told.
     told: Instant,
     begun: bool,
@@ -73,7 +101,11 @@ impl Teller {
         let mut out = BytesMut::new();
         if !self.begun {
             self.begun = true;
-            self.write(&mut out, "query", &json!({ "query": self.watched.id() }).to_string());
+            let (name, id) = match &self.source {
+                Source::Query(watched) => ("query", watched.id()),
+                Source::Job(id) => ("job", id.clone()),
+            };
+            self.write(&mut out, name, &ascii(&json!({ name: id }).to_string()));
             return (out.freeze(), true);
         }
         let next = tokio::select! {
@@ -122,7 +154,11 @@ impl Teller {
     }
 
     fn progress(&self, out: &mut BytesMut) {
-        let QueryReport { state, age_ms, inputs_done, phases, .. } = self.watched.report();
+        let Source::Query(watched) = &self.source else {
+            out.put_slice(&self.form.nothing());
+            return;
+        };
+        let QueryReport { state, age_ms, inputs_done, phases, .. } = watched.report();
         let progress = json!({
             "state": state, "age_ms": age_ms, "inputs_done": inputs_done, "phases": phases,
         });
@@ -130,26 +166,31 @@ impl Teller {
     }
 
     fn skipped(&self, out: &mut BytesMut) {
-        let skipped = self.watched.take_skipped();
+        let Source::Query(watched) = &self.source else { return };
+        let skipped = watched.take_skipped();
         if !skipped.is_empty() {
             let list: Vec<String> = skipped.iter().map(said::skipped).collect();
-            let count = self.watched.skipped_count();
+            let count = watched.skipped_count();
             let text = format!("{{\"skipped\":[{}],\"skipped_count\":{count}}}", list.join(","));
             self.write(out, "skipped", &text);
         }
     }
 
     fn end(&self, out: &mut BytesMut) {
+        let Source::Query(watched) = &self.source else {
+            let done = json!({ "results": self.sent });
+            return self.write(out, "done", &json!({ "done": done }).to_string());
+        };
         self.skipped(out);
-        if let Some(profile) = self.watched.profile() {
+        if let Some(profile) = watched.profile() {
             self.write(out, "profile", &format!("{{\"profile\":{profile}}}"));
         }
-        let QueryReport { age_ms, inputs_done, .. } = self.watched.report();
+        let QueryReport { age_ms, inputs_done, .. } = watched.report();
         let done = json!({
             "age_ms": age_ms,
             "inputs_done": inputs_done,
             "results": self.sent,
-            "skipped": self.watched.skipped_count(),
+            "skipped": watched.skipped_count(),
         });
         self.write(out, "done", &json!({ "done": done }).to_string());
     }
@@ -179,7 +220,7 @@ mod tests {
 
     fn result(phase: usize, values: &[&str]) -> Result<PhaseResults, Failure> {
         let values = values.iter().map(|&value| Row::value(value)).collect();
-        Ok(PhaseResults { phase, partition: 0, values })
+        Ok(PhaseResults::new(phase, values))
     }
 
     async fn told(
@@ -187,9 +228,16 @@ mod tests {
         results: Vec<Result<PhaseResults, Failure>>,
         watched: Unwatched,
     ) -> String {
-        let (results, watched) = (stream::iter(results).boxed(), Arc::new(watched));
-        let told = Instant::now();
-        let mut teller = Teller { form, results, watched, told, begun: false, sent: 0 };
+        tell(form, results, Source::Query(Arc::new(watched))).await
+    }
+
+    async fn tell(
+        form: Form,
+        results: Vec<Result<PhaseResults, Failure>>,
+        source: Source,
+    ) -> String {
+        let (results, told) = (stream::iter(results).boxed(), Instant::now());
+        let mut teller = Teller { form, results, source, told, begun: false, sent: 0 };
         let mut text = String::new();
         loop {
             let (piece, more) = teller.next_piece().await;
@@ -229,16 +277,30 @@ mod tests {
         assert_eq!(told(Form::Events, results, Unwatched::default()).await, expect.concat());
     }
 
+    #[tokio::test]
+    async fn results_of_jobs() {
+        let results = vec![result(1, &["1", "2"])];
+        let lines = tell(Form::Lines, results, Source::Job("é".into())).await;
+        let expect =
+            [r#"{"job":"\u00e9"}"#, r#"{"phase":1,"data":[1,2]}"#, r#"{"done":{"results":2}}"#, ""];
+        assert_eq!(lines, expect.join("\n"));
+        let results = vec![Err(Failure::new(FailureKind::Stopping, "x"))];
+        let events = tell(Form::Events, results, Source::Job("j".into())).await;
+        assert!(events.ends_with("event: error\ndata: {\"error\":\"x\"}\n\n"), "{events}");
+    }
+
     #[tokio::test(start_paused = true)]
     async fn progress_is_told_while_nothing_comes() {
-        let (results, watched) = (stream::pending().boxed(), Arc::new(Unwatched::default()));
-        let told = Instant::now();
-        let form = Form::Lines;
-        let mut teller = Teller { form, results, watched, told, begun: true, sent: 0 };
-        for _ in 0..3 {
-            let (piece, more) = teller.next_piece().await;
-            assert!(more && piece.starts_with(b"{\"progress\":{"), "{piece:?}");
+        let query = || Source::Query(Arc::new(Unwatched::default()));
+        for (source, expect) in [(query(), "{\"progress\":{"), (Source::Job("j".into()), "\n")] {
+            let (results, told) = (stream::pending().boxed(), Instant::now());
+            let form = Form::Lines;
+            let mut teller = Teller { form, results, source, told, begun: true, sent: 0 };
+            for _ in 0..3 {
+                let (piece, more) = teller.next_piece().await;
+                assert!(more && piece.starts_with(expect.as_bytes()), "{piece:?}");
+            }
+            assert_eq!(told.elapsed(), 3 * limits::PROGRESS_EVERY);
         }
-        assert_eq!(told.elapsed(), 3 * limits::PROGRESS_EVERY);
     }
 }

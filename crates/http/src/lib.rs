@@ -4,7 +4,8 @@
 //! finds its route in [`routes`], the one table of them; [`dispatch`] asks whether it is permitted
 //! and calls the handler in the module of its resource. That decides in Webmachine's order: 405
 //! before 400 before 403 before 404 before 415 before 406 before conditions (fact R7). What is
-//! written on the wire, byte for byte, stands in [`multipart`], [`headers`] and [`reply`].
+//! written on the wire, byte for byte, stands in [`multipart`], [`headers`] and [`reply`]. Jobs (`jobs`)
+//! are mapring's own.
 //!
 //! Differences from Riak, on purpose: an `X-Riak-Vclock` that was not made by this cluster is
 //! refused with 400 (Riak: 500); a body over the limit with 413 (Riak: 500); `asis` is checked and has no effect; `Content-MD5` is ignored; link walking by URL
@@ -22,8 +23,10 @@ mod events;
 mod gzip;
 pub mod headers;
 mod health;
+mod jobs;
 mod layers;
 pub mod limits;
+mod lines;
 mod listing;
 mod mapred;
 pub mod multipart;

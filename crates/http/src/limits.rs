@@ -51,6 +51,31 @@ pub const DRAIN_TIME: Duration = Duration::from_secs(10);
 /// Largest document of bucket properties, in bytes. Larger: 413.
 pub const PROPS_BYTES: usize = 1 << 20;
 
+/// Largest document of a job, a pipeline, a named job or a schedule, in bytes: what it may be when its
+/// parameters are filled in. Larger: 413.
+pub const JOB_BYTES: usize = mapring_jobs::limits::DOCUMENT_BYTES;
+
+/// Largest form, or document of a few words, in bytes. Larger: 413.
+pub const FORM_BYTES: usize = 64 << 10;
+
+/// The longest message with which something is aborted, in bytes: it is shown in one line. Longer: 400.
+pub const MESSAGE_BYTES: usize = 4 << 10;
+
+/// When a client may ask again that was told that there are as many jobs as may be: some end meanwhile.
+pub const RETRY_AFTER: Duration = Duration::from_secs(10);
+
+/// What the results of a job that are read take of the memory of bodies, in bytes: the part that is
+/// under way, and the one that is read ahead.
+pub const KEPT_BYTES: usize = 8 << 20;
+
+/// How long a client that follows a job waits for the head of the answer when there is nothing to tell yet:
+/// that there is nothing more to tell is an answer of its own. Longer: the head leaves alone.
+pub const FIRST_EVENT: Duration = Duration::from_secs(1);
+
+/// How long a client that follows a job hears nothing. Longer: an empty event, so that it and what lies
+/// between know that the connection is alive, and the node that the client is.
+pub const EVENTS_SILENCE: Duration = Duration::from_secs(15);
+
 /// A listing that is not streamed is kept back until it is complete, so that a failure can still
 /// be answered with a status, up to so many bytes; then it is sent as it comes, and a failure
 /// breaks the connection.

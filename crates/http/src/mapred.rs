@@ -23,7 +23,7 @@ use crate::app::{App, Request};
 use crate::body::Share;
 use crate::events::{self, Form};
 use crate::reply::{Reply, Stop, media};
-use crate::{decision, limits, multipart};
+use crate::{decision, limits, lines, multipart};
 
 /// What a part has besides its results, about.
 const PART_HEAD_BYTES: usize = 256;
@@ -76,9 +76,15 @@ pub(crate) async fn run(app: &App, request: &mut Request) -> Result<Reply, Stop>
         let id = watched.id();
         let reply = match form {
             Some(form) => events::answer(form, results, watched, share),
-            None => chunked(app, results, watched, share),
+            None => chunked(app, results, Some(watched), share),
         };
         return Ok(reply.named(QUERY_ID, id.clone()).named(JOB_ID, id));
+    }
+    if query.streams_lines() {
+        let (results, watched) = query.stream().await.map_err(refusal)?;
+        let reply = lines::answer(results, share).await;
+        let reply = reply.unwrap_or_else(|failure| failed(&failure));
+        return Ok(reply.named(QUERY_ID, watched.id()).named(JOB_ID, watched.id()));
     }
     let (answer, watched) = query.answer().await.map_err(refusal)?;
     drop(share);
@@ -135,7 +141,8 @@ async fn parse(app: &App, body: &Bytes) -> Result<Parsed, Stop> {
     Ok(parsed)
 }
 
-fn failed(failure: &Failure) -> Reply {
+/// The answer to a query that failed.
+pub(crate) fn failed(failure: &Failure) -> Reply {
     // A client or proxy that gets this asks another node.
     let status = match said::class(failure) {
         Class::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
@@ -154,28 +161,40 @@ fn refusal(rejection: Rejection) -> Stop {
     }
 }
 
-fn chunked(app: &App, results: Results, watched: Arc<dyn Watched>, share: Share) -> Reply {
+/// Results in parts, as they come; those of a query that runs with what else there is to tell of it.
+pub(crate) fn chunked(
+    app: &App,
+    results: Results,
+    watched: Option<Arc<dyn Watched>>,
+    share: Share,
+) -> Reply {
     let boundary = multipart::random_name(app.node.entropy.as_ref());
     // No space here: Riak writes none, and some clients split at ";boundary=".
     let content_type = format!("{};boundary={boundary}", media::MULTIPART);
     let state = Some((results, boundary, watched, share));
     let pieces = stream::unfold(state, |state| async move {
         let (mut results, boundary, watched, share) = state?;
-        let (piece, more) = next_piece(&mut results, &boundary, watched.as_ref()).await;
+        let (piece, more) = next_piece(&mut results, &boundary, watched.as_deref()).await;
         Some((Ok::<_, Infallible>(piece), more.then_some((results, boundary, watched, share))))
     });
     Reply::new(StatusCode::OK, &content_type, Body::from_stream(pieces))
 }
 
 /// Waits for a result and takes along what is ready besides. Says whether there will be more.
-async fn next_piece(results: &mut Results, boundary: &str, watched: &dyn Watched) -> (Bytes, bool) {
+async fn next_piece(
+    results: &mut Results,
+    boundary: &str,
+    watched: Option<&dyn Watched>,
+) -> (Bytes, bool) {
     let mut piece = Piece { out: BytesMut::new(), boundary, open: None };
     let mut next = results.next().await;
     loop {
         match next {
             None => {
                 piece.close_part();
-                piece.add_extras(watched);
+                if let Some(watched) = watched {
+                    piece.add_extras(watched);
+                }
                 multipart::close(&mut piece.out, boundary);
                 return (piece.out.freeze(), false);
             }
@@ -301,14 +320,14 @@ mod tests {
 
     fn result(phase: usize, values: &[&str]) -> Result<PhaseResults, Failure> {
         let values = values.iter().map(|&value| Row::value(value)).collect();
-        Ok(PhaseResults { phase, partition: 0, values })
+        Ok(PhaseResults::new(phase, values))
     }
 
     async fn pieces(results: Vec<Result<PhaseResults, Failure>>) -> Vec<String> {
         let mut results = stream::iter(results).boxed();
         let mut pieces = Vec::new();
         loop {
-            let (piece, more) = next_piece(&mut results, "X", &Unwatched::default()).await;
+            let (piece, more) = next_piece(&mut results, "X", Some(&Unwatched::default())).await;
             pieces.push(String::from_utf8(piece.to_vec()).unwrap());
             if !more {
                 return pieces;
@@ -352,13 +371,8 @@ mod tests {
     async fn pairs_are_members_of_an_object() {
         let pair = |name: &str, value: &str| Row::pair(&format!("\"{name}\""), value);
         let (one, two) = (pair("a", "1"), pair("b", "[2]"));
-        let result = |rows: &[&Row]| {
-            Ok(PhaseResults {
-                phase: 0,
-                partition: 0,
-                values: rows.iter().copied().cloned().collect(),
-            })
-        };
+        let result =
+            |rows: &[&Row]| Ok(PhaseResults::new(0, rows.iter().copied().cloned().collect()));
         let results = vec![result(&[&one, &two, &Row::value("3")]), result(&[&two])];
         let expect = part(r#"{"phase":0,"data":{"a":1,"b":[2]}}"#)
             + &part(r#"{"phase":0,"data":[3]}"#)
@@ -376,7 +390,7 @@ mod tests {
         let skipped = |phase| Failure::new(FailureKind::Ended, "x").in_phase(phase);
         let watched = Unwatched::with(vec![skipped(1), skipped(2)], Some("[7]"));
         let mut results = stream::iter([result(0, &["1"])]).boxed();
-        let (piece, more) = next_piece(&mut results, "X", &watched).await;
+        let (piece, more) = next_piece(&mut results, "X", Some(&watched)).await;
         let expect = part(r#"{"phase":0,"data":[1]}"#)
             + &part(concat!(
                 r#"{"phase":0,"data":[],"skipped":[{"phase":1,"error":"x"},"#,
@@ -408,8 +422,10 @@ mod tests {
     async fn results_leave_when_nothing_else_is_ready() {
         let first = stream::iter([result(0, &["1"])]);
         let mut results = first.chain(stream::pending()).boxed();
-        let (piece, more) = next_piece(&mut results, "X", &Unwatched::default()).await;
+        let (piece, more) = next_piece(&mut results, "X", Some(&Unwatched::default())).await;
         assert_eq!((&piece[..], more), (part(r#"{"phase":0,"data":[1]}"#).as_bytes(), true));
-        assert!(next_piece(&mut results, "X", &Unwatched::default()).now_or_never().is_none());
+        assert!(
+            next_piece(&mut results, "X", Some(&Unwatched::default())).now_or_never().is_none()
+        );
     }
 }

@@ -7,7 +7,7 @@ use mapring_api::options::{self, ObjectOptions};
 use crate::path::decode_text;
 use crate::reply::Stop;
 
-/// The parameters of a request line. Of a parameter given twice, the first counts.
+/// The parameters of a request line, or of a form. Of a parameter given twice, the first counts.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Params(Vec<(String, String)>);
 
@@ -27,6 +27,11 @@ impl Params {
 
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Everything that is given, in its order.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     /// Whether a parameter is given and says `true`.

@@ -22,8 +22,10 @@ pub(crate) struct Names {
     pub(crate) bucket: BucketId,
     /// `{key}`.
     pub(crate) key: Bytes,
-    /// `{name}`: of a node or a query.
+    /// `{name}`: of a node, or the id of a query or a job.
     pub(crate) name: Bytes,
+    /// `{step}`: of a pipeline.
+    pub(crate) step: Bytes,
     /// `{*steps}`: the steps of a walk along links.
     pub(crate) steps: Vec<Bytes>,
 }
@@ -48,11 +50,18 @@ pub(crate) fn matches(pattern: &str, path: &str) -> bool {
     given.next().is_none()
 }
 
+/// Whether the first segment of a path is one of some words.
+pub(crate) fn begins(path: &str, words: &[&str]) -> bool {
+    let first = segments(path).next();
+    first.is_some_and(|first| words.iter().any(|word| is_word(first, word)))
+}
+
 /// The names in a path that is as `pattern` says.
 pub(crate) fn names(pattern: &str, path: &str) -> Names {
     debug_assert!(matches(pattern, path), "{path} is not {pattern}");
     let (mut bucket_type, mut bucket) = (None, Bytes::new());
-    let (mut key, mut name, mut steps) = (Bytes::new(), Bytes::new(), Vec::new());
+    let (mut key, mut name, mut step) = (Bytes::new(), Bytes::new(), Bytes::new());
+    let mut steps = Vec::new();
     let mut given = segments(path);
     for wanted in segments(pattern) {
         let raw = given.next().unwrap_or_default();
@@ -61,6 +70,7 @@ pub(crate) fn names(pattern: &str, path: &str) -> Names {
             "{bucket}" => bucket = decode_segment(raw),
             "{key}" => key = decode_segment(raw),
             "{name}" => name = decode_segment(raw),
+            "{step}" => step = decode_segment(raw),
             STEPS => steps = std::iter::once(raw).chain(&mut given).map(decode_segment).collect(),
             _ => {}
         }
@@ -74,7 +84,7 @@ pub(crate) fn names(pattern: &str, path: &str) -> Names {
         Some(bucket_type) => BucketId::typed(bucket_type, bucket),
         None => BucketId::untyped(bucket),
     };
-    Names { style, bucket, key, name, steps }
+    Names { style, bucket, key, name, step, steps }
 }
 
 fn segments(path: &str) -> impl Iterator<Item = &str> {

@@ -141,18 +141,13 @@ impl Reply {
 
     /// The answer for an error of the store (fact R28).
     pub fn from_error(error: &Error) -> Self {
-        let (status, before) = match meaning::class(error.kind()) {
-            Class::Invalid => (StatusCode::BAD_REQUEST, ""),
-            Class::NotFound => (StatusCode::NOT_FOUND, ""),
-            Class::Forbidden => (StatusCode::FORBIDDEN, ""),
-            Class::Precondition => (StatusCode::PRECONDITION_FAILED, ""),
-            Class::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, ""),
-            Class::Failed => {
-                tracing::warn!(%error, "request failed");
-                (StatusCode::INTERNAL_SERVER_ERROR, "Error:\n")
-            }
-        };
-        Self::text(status, format!("{before}{}\n", meaning::words(error)))
+        let class = meaning::class(error.kind());
+        let mut before = "";
+        if class == Class::Failed {
+            tracing::warn!(%error, "request failed");
+            before = "Error:\n";
+        }
+        Self::text(status_of(class), format!("{before}{}\n", meaning::words(error)))
     }
 
     /// Sets a header. A value that cannot stand in a header is left out.
@@ -179,6 +174,33 @@ impl Reply {
         self.header(VARY, value)
     }
 
+    /// The status code, …
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// … the media type, …
+    pub(crate) fn media_type(&self) -> &[u8] {
+        self.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default()
+    }
+
+    /// … the methods that there are, where it says so, …
+    pub(crate) fn allowed(&self) -> Option<&str> {
+        self.headers.get(ALLOW)?.to_str().ok()
+    }
+
+    /// … and the body, where it is plain text.
+    pub(crate) fn words(&self) -> Option<&str> {
+        self.text.as_deref()
+    }
+
+    /// Says the same as a JSON document, keeping status and headers.
+    #[must_use]
+    pub(crate) fn saying(self, document: impl Into<Bytes>) -> Self {
+        let reply = Self { body: Body::from(document.into()), text: None, ..self };
+        reply.header(CONTENT_TYPE, media::JSON)
+    }
+
     /// Changes the status, keeping headers and body.
     #[must_use]
     pub fn with_status(self, status: StatusCode) -> Self {
@@ -191,6 +213,20 @@ impl Reply {
         *response.status_mut() = self.status;
         *response.headers_mut() = self.headers;
         response
+    }
+}
+
+/// The status code of a class of errors.
+pub(crate) fn status_of(class: Class) -> StatusCode {
+    match class {
+        Class::Invalid => StatusCode::BAD_REQUEST,
+        Class::NotFound => StatusCode::NOT_FOUND,
+        Class::Forbidden => StatusCode::FORBIDDEN,
+        Class::Precondition => StatusCode::PRECONDITION_FAILED,
+        Class::Conflict => StatusCode::CONFLICT,
+        Class::Full => StatusCode::TOO_MANY_REQUESTS,
+        Class::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Class::Failed => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
 

@@ -20,6 +20,24 @@ pub(crate) struct Resource {
     pub(crate) actions: &'static [Action],
 }
 
+/// A route.
+pub(crate) const fn resource(
+    path: &'static str,
+    allow: &'static str,
+    actions: &'static [Action],
+) -> Resource {
+    Resource { path, allow, actions }
+}
+
+// A handler of GET is one of HEAD too: the answer then leaves without its body.
+pub(crate) const READ: &[Method] = &[Method::GET, Method::HEAD];
+pub(crate) const PUT: &[Method] = &[Method::PUT];
+pub(crate) const POST: &[Method] = &[Method::POST];
+pub(crate) const DELETE: &[Method] = &[Method::DELETE];
+
+/// What `Allow` says of what can only be looked at.
+pub(crate) const READ_METHODS: &str = "GET, HEAD";
+
 /// What is done with a request.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Action {
@@ -33,6 +51,8 @@ pub(crate) struct Action {
     pub(crate) origin: Origin,
     /// What it may carry.
     pub(crate) upload: Upload,
+    /// The parameters that it has, where others are refused; elsewhere, as in Riak, they count for nothing.
+    pub(crate) params: Option<&'static [&'static str]>,
     /// Whether it answers by itself, in words of its own, when the node stops before it is done.
     pub(crate) tells_stop: bool,
     /// Does it.
@@ -71,8 +91,8 @@ pub(crate) const fn action(
     on: On,
     handler: Handler,
 ) -> Action {
-    let (origin, upload, tells_stop) = (Origin::Any, Upload::Nothing, false);
-    Action { methods, permission, on, origin, upload, tells_stop, handler }
+    let (origin, upload, params, tells_stop) = (Origin::Any, Upload::Nothing, None, false);
+    Action { methods, permission, on, origin, upload, params, tells_stop, handler }
 }
 
 impl Action {
@@ -82,6 +102,11 @@ impl Action {
 
     pub(crate) const fn takes(self, upload: Upload) -> Self {
         Self { upload, ..self }
+    }
+
+    /// It has these parameters, and no others.
+    pub(crate) const fn asks(self, params: &'static [&'static str]) -> Self {
+        Self { params: Some(params), ..self }
     }
 
     pub(crate) const fn telling_stop(self) -> Self {

@@ -11,27 +11,29 @@ use mapring_api::permission::Permission;
 
 use crate::app::Upload;
 use crate::reply::{Reply, Stop};
-use crate::route::{Action, Handler, On, Resource, action};
-use crate::{admin, buckets, decision, mapred, objects, path, queries, workers};
+use crate::route::{
+    Action, DELETE, Handler, On, POST, PUT, READ, READ_METHODS, Resource, action, resource,
+};
+use crate::{admin, buckets, decision, jobs, mapred, objects, path, queries, workers};
 
 /// Finds what is done with a request, or else what is answered to it: 404, 405, 501.
 pub(crate) fn find(
     method: &Method,
     path: &str,
 ) -> Result<(&'static Resource, &'static Action), Stop> {
-    let resource = ROUTES.iter().find(|resource| path::matches(resource.path, path));
+    let resource = all().find(|resource| path::matches(resource.path, path));
     let resource = resource.ok_or_else(|| Reply::page(StatusCode::NOT_FOUND))?;
     let action = resource.actions.iter().find(|action| action.is_for(method));
     let action = action.ok_or_else(|| decision::wrong_method(method, resource.allow))?;
     Ok((resource, action))
 }
 
-// A handler of GET is one of HEAD too: the answer then leaves without its body.
-const READ: &[Method] = &[Method::GET, Method::HEAD];
+/// Every route, in the order in which they are looked at.
+pub(crate) fn all() -> impl Iterator<Item = &'static Resource> {
+    ROUTES.iter().chain(jobs::ROUTES)
+}
+
 const WRITE: &[Method] = &[Method::PUT, Method::POST];
-const PUT: &[Method] = &[Method::PUT];
-const POST: &[Method] = &[Method::POST];
-const DELETE: &[Method] = &[Method::DELETE];
 const ANY: &[Method] = &[];
 
 const OBJECT_METHODS: &str = "HEAD, GET, POST, PUT, DELETE";
@@ -173,14 +175,8 @@ const fn shown(handler: Handler) -> Action {
     action(READ, Permission::Observe, On::Cluster, handler)
 }
 
-const fn resource(path: &'static str, allow: &'static str, actions: &'static [Action]) -> Resource {
-    Resource { path, allow, actions }
-}
-
-const READ_METHODS: &str = "GET, HEAD";
-
-/// What is asked for most stands first.
-pub(crate) static ROUTES: &[Resource] = &[
+/// What is asked for most stands first; those of jobs stand with their handlers.
+static ROUTES: &[Resource] = &[
     resource("/buckets/{bucket}/keys/{key}", OBJECT_METHODS, OBJECT),
     resource("/riak/{bucket}/{key}", OBJECT_METHODS, OBJECT),
     resource("/types/{type}/buckets/{bucket}/keys/{key}", OBJECT_METHODS, OBJECT),
@@ -264,7 +260,7 @@ mod tests {
 
     #[test]
     fn no_route_hides_another() {
-        for resource in ROUTES {
+        for resource in all() {
             let Some(method) = resource.actions[0].methods.first() else { continue };
             let found = find(method, &sample(resource.path)).ok().unwrap();
             assert_eq!(found.0.path, resource.path);
@@ -273,8 +269,8 @@ mod tests {
 
     #[test]
     fn every_name_in_a_path_is_known() {
-        let known = ["{type}", "{bucket}", "{key}", "{name}", "{*steps}"];
-        for resource in ROUTES {
+        let known = ["{type}", "{bucket}", "{key}", "{name}", "{step}", "{*steps}"];
+        for resource in all() {
             let named = resource.path.split('/').filter(|segment| segment.contains(['{', '}']));
             assert!(named.clone().all(|name| known.contains(&name)), "{}", resource.path);
             for action in resource.actions {
@@ -290,7 +286,7 @@ mod tests {
 
     #[test]
     fn allowed_is_what_can_be_done() {
-        for Resource { path, allow, actions } in ROUTES {
+        for Resource { path, allow, actions } in all() {
             let taken: Vec<&str> =
                 actions.iter().flat_map(|action| action.methods).map(Method::as_str).collect();
             let distinct: BTreeSet<&str> = taken.iter().copied().collect();
@@ -306,7 +302,7 @@ mod tests {
 
     #[test]
     fn what_is_taken_comes_from_no_foreign_page() {
-        for Resource { path, actions, .. } in ROUTES {
+        for Resource { path, actions, .. } in all() {
             for action in *actions {
                 let takes = action.upload != Upload::Nothing;
                 let changes = takes || action.permission == Permission::Administer;
@@ -321,10 +317,11 @@ mod tests {
     #[test]
     fn every_route_is_documented() {
         let text = include_str!("../../../docs/http.md");
-        for Resource { path, .. } in ROUTES.iter().filter(|route| !route.path.contains('*')) {
+        for Resource { path, .. } in all().filter(|route| !route.path.contains('*')) {
             let written = ["NODE", "ID", "NAME"].map(|name| {
                 let path = path.replace("{bucket}", "B").replace("{key}", "K");
-                format!("`{}", path.replace("{type}", "T").replace("{name}", name))
+                let path = path.replace("{type}", "T").replace("{step}", "STEP");
+                format!("`{}", path.replace("{name}", name))
             });
             let ends = |told: &str| told.starts_with(['`', '?']);
             let told = |path: &String| {

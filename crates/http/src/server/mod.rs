@@ -15,6 +15,7 @@ use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use mapring_api::backend::{Objects, Queries};
+use mapring_api::jobs::Jobs;
 use mapring_api::permission::{Caller, Permissions};
 use mapring_api::stats::Stats;
 use tokio::net::{TcpListener, TcpStream};
@@ -33,6 +34,8 @@ pub struct HttpParts {
     pub objects: Arc<dyn Objects>,
     /// MapReduce on this node.
     pub queries: Arc<dyn Queries>,
+    /// The jobs of the cluster.
+    pub jobs: Arc<dyn Jobs>,
     /// Who may do what.
     pub permissions: Arc<dyn Permissions>,
     /// What else there is to know of the node.
@@ -54,7 +57,7 @@ pub struct HttpServer {
 impl HttpServer {
     /// Serves `listener` until [`HttpServer::shutdown`].
     pub fn start(parts: HttpParts, listener: TcpListener) -> Self {
-        let HttpParts { objects, queries, permissions, node, metrics, config } = parts;
+        let HttpParts { objects, queries, jobs, permissions, node, metrics, config } = parts;
         describe_metrics();
         let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
         let address = listener.local_addr().unwrap_or(unknown);
@@ -62,6 +65,7 @@ impl HttpServer {
         let app = Arc::new(App {
             objects,
             queries,
+            jobs,
             permissions,
             node,
             metrics,

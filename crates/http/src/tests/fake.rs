@@ -17,7 +17,7 @@ use mapring_kv::{
     Body, BodySizes, DeleteOptions, GetOptions, NewValue, ObjectPart, Progress, PutOptions,
 };
 use mapring_mapred::{
-    Answer, Failure, FailureKind, PhaseResults, QueryId, QueryList, QueryReport, Rejection,
+    Answer, Failure, FailureKind, PhaseResults, Query, QueryId, QueryList, QueryReport, Rejection,
     RejectionKind, Results, Row,
 };
 use mapring_ring::hash::RingSize;
@@ -273,6 +273,7 @@ impl Drop for TellDrop {
 }
 
 struct Run {
+    lines: bool,
     results: mpsc::UnboundedReceiver<Event>,
     started: Arc<Notify>,
     tell: TellDrop,
@@ -292,7 +293,8 @@ impl Queries for Script {
                 let (sender, results) = mpsc::unbounded_channel();
                 *self.sender.lock() = Some(sender);
                 let tell = TellDrop(self.dropped.clone());
-                Ok(Box::new(Run { results, started: self.started.clone(), tell }))
+                let lines = body == b"lines";
+                Ok(Box::new(Run { lines, results, started: self.started.clone(), tell }))
             }
         }
     }
@@ -309,6 +311,10 @@ impl Queries for Script {
 
     async fn end(&self, id: QueryId) -> Result<bool> {
         Ok(id.to_string() == Unwatched::default().id())
+    }
+
+    async fn answer(&self, _: &Query, results: Results) -> Result<Answer, Failure> {
+        whole(results).await
     }
 
     fn finish(&self) {}
@@ -373,12 +379,16 @@ impl ParsedQuery for Run {
         false
     }
 
+    fn streams_lines(&self) -> bool {
+        self.lines
+    }
+
     async fn explain(self: Box<Self>) -> Result<Result<String, Failure>, Rejection> {
         Ok(Ok("{}".into()))
     }
 
     async fn stream(self: Box<Self>) -> Result<(Results, Arc<dyn Watched>), Rejection> {
-        let Self { results, started, tell } = *self;
+        let Self { results, started, tell, lines: _ } = *self;
         started.notify_one();
         let events = stream::unfold((results, tell), |(mut results, tell)| async move {
             Some((results.recv().await?, (results, tell)))
@@ -389,19 +399,17 @@ impl ParsedQuery for Run {
     async fn answer(
         self: Box<Self>,
     ) -> Result<(Result<Answer, Failure>, Arc<dyn Watched>), Rejection> {
-        let (mut results, watched) = self.stream().await?;
-        let mut values = Vec::new();
-        while let Some(event) = results.next().await {
-            match event {
-                Ok(result) => values.extend(result.values.into_iter().map(Row::into_text)),
-                Err(failure) => return Ok((Err(failure), watched)),
-            }
-        }
-        let body = Bytes::from(format!("[{}]", values.join(",")));
-        let length = body.len() as u64;
-        Ok((
-            Ok(Answer { length, is_lines: false, body: stream::iter([Ok(body)]).boxed() }),
-            watched,
-        ))
+        let (results, watched) = self.stream().await?;
+        Ok((whole(results).await, watched))
     }
+}
+
+async fn whole(mut results: Results) -> Result<Answer, Failure> {
+    let mut values = Vec::new();
+    while let Some(event) = results.next().await {
+        values.extend(event?.values.into_iter().map(Row::into_text));
+    }
+    let body = Bytes::from(format!("[{}]", values.join(",")));
+    let length = body.len() as u64;
+    Ok(Answer { length, is_lines: false, body: stream::iter([Ok(body)]).boxed() })
 }

@@ -3,6 +3,8 @@
 mod bodies;
 mod connections;
 pub(crate) mod fake;
+pub(crate) mod fake_jobs;
+mod jobs;
 mod objects;
 mod others;
 mod permissions;
@@ -22,6 +24,7 @@ pub(crate) struct Fixture {
     pub(crate) server: HttpServer,
     pub(crate) store: Arc<fake::Store>,
     pub(crate) queries: Arc<fake::Script>,
+    pub(crate) jobs: Arc<fake_jobs::PlayedJobs>,
 }
 
 impl Fixture {
@@ -36,6 +39,7 @@ impl Fixture {
     pub(crate) async fn permitting(config: HttpConfig, permissions: Arc<dyn Permissions>) -> Self {
         let store = Arc::new(fake::Store::new());
         let queries = Arc::new(fake::Script::default());
+        let jobs = Arc::new(fake_jobs::PlayedJobs::default());
         let node = NodeFacts {
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),
@@ -45,13 +49,14 @@ impl Fixture {
         let parts = HttpParts {
             objects: store.clone(),
             queries: queries.clone(),
+            jobs: jobs.clone(),
             permissions,
             node,
             metrics: Arc::new(|| "mapring_up 1\n".to_owned()),
             config,
         };
         let server = HttpServer::start(parts, TcpListener::bind("127.0.0.1:0").await.unwrap());
-        Self { server, store, queries }
+        Self { server, store, queries, jobs }
     }
 
     pub(crate) async fn connect(&self) -> wire::Client {

@@ -379,7 +379,7 @@ async fn replicas_that_lack_writes_are_shown() {
 
 fn values(phase: usize, values: &[&str]) -> Result<PhaseResults, Failure> {
     let values = values.iter().map(|&value| Row::value(value)).collect();
-    Ok(PhaseResults { phase, partition: 0, values })
+    Ok(PhaseResults::new(phase, values))
 }
 
 fn failure() -> Result<PhaseResults, Failure> {
@@ -463,6 +463,50 @@ async fn parts_are_sent_while_the_query_runs() {
         };
         assert_eq!(client.chunk().await.unwrap(), end.as_bytes());
         assert_eq!(client.chunk().await, None);
+    }
+}
+
+#[tokio::test]
+async fn lines_are_sent_while_the_query_runs() {
+    let fixture = Fixture::start().await;
+    let request = "POST /mapred HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\n\
+                   Content-Length: 5\r\n\r\nlines";
+    for fails in [false, true] {
+        let mut client = fixture.connect().await;
+        client.send(request.as_bytes()).await;
+        fixture.queries.started.notified().await;
+        for number in ["1", "2"] {
+            fixture.queries.send(values(0, &[number, "\"a\""]));
+            if number == "1" {
+                let head = client.head().await.to_ascii_lowercase();
+                assert!(head.contains("200 ok") && head.contains("transfer-encoding: chunked"));
+                assert!(head.contains("content-type: application/x-ndjson"), "{head}");
+            }
+            // Each arrives before the next is there.
+            let lines = String::from_utf8(client.chunk().await.unwrap()).unwrap();
+            assert_eq!(lines, format!("{number}\n\"a\"\n"));
+        }
+        if fails {
+            fixture.queries.send(failure());
+            assert_eq!(client.chunk().await.unwrap(), b"{\"phase\":0,\"error\":\"x\"}\n");
+            assert!(client.closed().await.is_empty(), "the answer has no end");
+        } else {
+            fixture.queries.finish();
+            assert_eq!(client.chunk().await, None);
+        }
+    }
+    // Before anything is sent a failure is one as of other answers; and lines may be none.
+    let mut client = fixture.connect().await;
+    for (event, status, body) in
+        [(Some(failure()), 500, r#"{"phase":0,"error":"x"}"#), (None, 200, "")]
+    {
+        let script = async {
+            fixture.queries.started.notified().await;
+            event.into_iter().for_each(|event| fixture.queries.send(event));
+            fixture.queries.finish();
+        };
+        let (answer, ()) = tokio::join!(client.request("POST", "/mapred", JSON, b"lines"), script);
+        assert_eq!((answer.status, answer.text().as_str()), (status, body));
     }
 }
 

@@ -127,6 +127,7 @@ async fn start() -> Vec<HttpServer> {
         let parts = HttpParts {
             objects: Arc::new(kv),
             queries: Arc::new(mapred),
+            jobs: Arc::new(super::fake_jobs::PlayedJobs::default()),
             permissions: Arc::new(AllowAll),
             node: NodeFacts {
                 clock: Arc::new(SystemClock),
