@@ -28,6 +28,11 @@ impl Failure {
         Self { status: USAGE, message: message.into() }
     }
 
+    /// Ends with a status that has a meaning of its own.
+    pub(crate) fn with_status(status: u8, message: impl Into<String>) -> Self {
+        Self { status, message: message.into() }
+    }
+
     /// Ends with that status and says nothing more.
     pub(crate) fn silent(status: u8) -> Self {
         Self { status, message: String::new() }

@@ -3,18 +3,22 @@
 //! It is a library, so that the integration tests can build the same program beside themselves.
 //! Each command stands in a file of its own. Errors go to standard error; the exit status is 0 when
 //! the command did what it was asked, 1 when it failed, 2 when it was asked wrongly.
-//! `mapring cluster status` has further ones.
+//! `mapring cluster status`, and commands that wait for the end of a job, have further ones.
 
+mod allocator;
 mod bench;
 mod bucket_type;
 mod choose;
 mod cluster;
 mod failure;
+mod job;
 mod limits;
 mod load;
 mod mapred;
 mod object;
+mod pipeline;
 mod playground;
+mod progress;
 mod queries;
 mod repair;
 mod server;
@@ -50,6 +54,10 @@ enum Command {
     Load(load::Arguments),
     /// Run a MapReduce query and print its results, one a line, as they come.
     Mapred(mapred::Arguments),
+    /// Start jobs, which outlive this command, look at them, end them.
+    Job(job::Arguments),
+    /// Start pipelines, which are jobs that follow each other, look at them, end them.
+    Pipeline(pipeline::Arguments),
     /// List the queries that run, or end one.
     Queries(queries::Arguments),
     /// List what a node does in the background, or slow some of it down.
@@ -110,6 +118,8 @@ pub fn main() -> ExitCode {
         Command::Playground(arguments) => on_one_thread(playground::run(&arguments)),
         Command::Load(arguments) => on_one_thread(load::run(&arguments)),
         Command::Mapred(arguments) => on_one_thread(mapred::run(&arguments)),
+        Command::Job(arguments) => on_one_thread(job::run(&arguments)),
+        Command::Pipeline(arguments) => on_one_thread(pipeline::run(&arguments)),
         Command::Queries(arguments) => on_one_thread(queries::run(&arguments)),
         Command::Workers(arguments) => on_one_thread(workers::run(&arguments)),
         Command::Get(arguments) => on_one_thread(object::get(&arguments)),

@@ -8,6 +8,16 @@ pub(crate) const BENCH_ERROR_PAUSE: Duration = Duration::from_millis(20);
 /// How often the progress of a measurement is shown.
 pub(crate) const BENCH_SHOW_EVERY: Duration = Duration::from_millis(500);
 
+/// How often the progress of a query is asked for and shown.
+pub(crate) const PROGRESS_EVERY: Duration = Duration::from_millis(500);
+
+/// How long the answer may take.
+pub(crate) const PROGRESS_PATIENCE: Duration = Duration::from_secs(2);
+
+/// For how long nothing may be heard of a job that is waited for: longer than a cluster takes to be
+/// started again.
+pub(crate) const JOB_PATIENCE: Duration = Duration::from_secs(60);
+
 /// Digits of a key of a measurement; of others no more can be asked for.
 pub(crate) const KEY_DIGITS: u32 = 9;
 

@@ -4,11 +4,13 @@ use std::io::Read;
 use std::path::PathBuf;
 
 use clap::Args;
+use mapring_client::Client;
 use mapring_types::limits;
 use serde_json::{Map, Value};
 
 use crate::Target;
 use crate::failure::{Failure, Outcome, print};
+use crate::progress::Progress;
 
 /// Each result is printed as one line of JSON as soon as it comes. A failure goes to standard
 /// error, and the exit status is then 1: what was printed before is not the whole answer.
@@ -30,6 +32,14 @@ pub(crate) struct Arguments {
     #[arg(long)]
     profile: bool,
 
+    /// Show progress on standard error also where that is no terminal, a line whenever it has changed
+    #[arg(long)]
+    progress: bool,
+
+    /// Show no progress on a terminal
+    #[arg(long, short, conflicts_with = "progress")]
+    quiet: bool,
+
     #[command(flatten)]
     target: Target,
 }
@@ -47,8 +57,21 @@ pub(crate) async fn run(arguments: &Arguments) -> Outcome {
         let plan = client.mapred(query).await?;
         return print(&[&plan[..], b"\n"].concat());
     }
+    let mut progress = Progress::new(arguments.quiet, arguments.progress);
+    let outcome = results(arguments, &client, query, &mut progress).await;
+    progress.finish();
+    outcome
+}
+
+async fn results(
+    arguments: &Arguments,
+    client: &Client,
+    query: Vec<u8>,
+    progress: &mut Progress,
+) -> Outcome {
     let mut parts = client.mapred_chunked(query).await?;
-    while let Some(part) = parts.next().await? {
+    let id = parts.id().map(str::to_owned);
+    while let Some(part) = progress.during(client, id.as_deref(), parts.next()).await? {
         let mut lines = String::new();
         for value in &part.data {
             if arguments.phases {
@@ -57,13 +80,16 @@ pub(crate) async fn run(arguments: &Arguments) -> Outcome {
             lines.push_str(value.get());
             lines.push('\n');
         }
-        print(lines.as_bytes())?;
-        for skipped in &part.skipped {
-            eprintln!("left out: {}", skipped.get());
-        }
-        if let Some(profile) = &part.profile {
-            eprintln!("{}", profile.get());
-        }
+        progress.suspend(|| {
+            print(lines.as_bytes())?;
+            for skipped in &part.skipped {
+                eprintln!("left out: {}", skipped.get());
+            }
+            if let Some(profile) = &part.profile {
+                eprintln!("{}", profile.get());
+            }
+            Ok::<(), Failure>(())
+        })?;
     }
     Ok(())
 }

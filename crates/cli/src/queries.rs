@@ -104,6 +104,7 @@ mod tests {
             age_ms: 61_250,
             inputs_done: 120,
             phases: vec![phase],
+            counters: Default::default(),
             query: "{\n  \"inputs\": \"b\"}".into(),
         };
         let expect = "1-00000000000000ff  n1  running for 61.2 s, 120 inputs done; \

@@ -8,6 +8,7 @@ use clap::Args;
 use mapring_node::config::{Config, Flag, Sources};
 use tokio::runtime::Builder;
 
+use crate::allocator;
 use crate::failure::{Failure, Outcome};
 
 /// Settings come from the file, go over it from the environment (MAPRING__SECTION__KEY), and over
@@ -96,6 +97,7 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
     if arguments.check_config {
         return Ok(());
     }
+    allocator::set();
     // One more than there are cores: one of them never waits for the disk.
     let threads = std::thread::available_parallelism().map_or(1, usize::from) + 1;
     let runtime = Builder::new_multi_thread()

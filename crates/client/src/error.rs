@@ -58,6 +58,9 @@ pub enum Error {
         /// What the node said.
         text: String,
     },
+    /// The node refused the request or could not do it, and said in JSON why.
+    #[error("{0}")]
+    Refused(Box<Refusal>),
     /// A query failed.
     #[error("{0}")]
     Query(Box<QueryFailure>),
@@ -81,13 +84,74 @@ impl Error {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Connect { .. } | Self::Broken { .. } | Self::Timeout { .. } => true,
-            Self::Status { status, .. } => matches!(status, 408 | 429 | 502 | 503 | 504),
+            Self::Status { status, .. } => is_transient(*status),
+            Self::Refused(refusal) => is_transient(refusal.status),
             _ => false,
         }
     }
 
     pub(crate) fn form(what: impl fmt::Display) -> Self {
         Self::Form(what.to_string())
+    }
+}
+
+fn is_transient(status: u16) -> bool {
+    matches!(status, 408 | 429 | 502 | 503 | 504)
+}
+
+/// The JSON with which a node refuses what concerns jobs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The HTTP status.
+    pub status: u16,
+    /// Everything that is wrong with what was sent, at least one thing.
+    pub problems: Vec<Problem>,
+}
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+pub struct Problem {
+    /// The path of the member of the document; empty for all of it, or for no document.
+    #[serde(default)]
+    pub field: String,
+    /// What is wrong.
+    pub message: String,
+}
+
+impl Refusal {
+    /// Reads an answer; `None` where it has another form.
+    pub(crate) fn read(status: u16, text: &str) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Answer {
+            #[serde(flatten)]
+            first: Problem,
+            #[serde(default)]
+            problems: Vec<Problem>,
+        }
+        let Answer { first, problems } = serde_json::from_str(text).ok()?;
+        let problems = if problems.is_empty() { vec![first] } else { problems };
+        Some(Self { status, problems })
+    }
+}
+
+impl fmt::Display for Refusal {
+    /// One problem stands in the line, several each in a line of their own.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { status, problems } = self;
+        match &problems[..] {
+            [one] => write!(f, "{status}: {one}"),
+            many => {
+                write!(f, "{status}: {} things are wrong", many.len())?;
+                many.iter().try_for_each(|problem| write!(f, "\n  {problem}"))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { field, message } = self;
+        if field.is_empty() { f.write_str(message) } else { write!(f, "{field}: {message}") }
     }
 }
 
@@ -138,6 +202,21 @@ impl fmt::Display for QueryFailure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn refusals_tell_all_that_is_wrong() {
+        let read = |text: &str| Refusal::read(400, text).map(|refusal| refusal.to_string());
+        let one = r#"{"error":"bad_request","field":"rate","message":"is a number"}"#;
+        assert_eq!(read(one).as_deref(), Some("400: rate: is a number"));
+        let none = r#"{"error":"not_found","message":"there is no job x"}"#;
+        assert_eq!(read(none).as_deref(), Some("400: there is no job x"));
+        let two = r#"{"error":"bad_request","field":"a","message":"b",
+            "problems":[{"field":"a","message":"b"},{"field":"","message":"d"}]}"#;
+        assert_eq!(read(two).as_deref(), Some("400: 2 things are wrong\n  a: b\n  d"));
+        assert_eq!(read("busy"), None);
+        let busy = Error::Refused(Box::new(Refusal { status: 503, problems: Vec::new() }));
+        assert!(busy.is_transient());
+    }
 
     #[test]
     fn failures_are_told_in_words() {

@@ -1,5 +1,5 @@
-//! A small async client over HTTP: objects, key lists, MapReduce plain and chunked, the state of
-//! the cluster.
+//! A small async client over HTTP: objects, key lists, MapReduce plain and chunked, jobs, the
+//! state of the cluster.
 //!
 //! A [`Client`] speaks to one node and keeps a few connections open for the next requests. It is
 //! cheap to clone. Everything is bounded: waits by [`Timeouts`], sizes by [`limits`].
@@ -8,6 +8,7 @@ mod bucket;
 mod cluster;
 mod connection;
 mod error;
+mod jobs;
 mod json;
 pub mod limits;
 mod listing;
@@ -22,7 +23,12 @@ pub use cluster::{
     Repairs, Stale, Voting,
 };
 pub use connection::{Client, Timeouts};
-pub use error::{Error, QueryFailure, Result};
+pub use error::{Error, Problem, QueryFailure, Refusal, Result};
+pub use jobs::{
+    Job, JobConfig, JobConfigs, JobEvent, JobEvents, JobFilter, JobList, JobParam, JobPhase,
+    JobShard, JobSummary, Once, PipelineList, PipelineShown, PipelineSummary, Rate, ScheduleShown,
+    Schedules, StartedJob, StepShown,
+};
 pub use listing::Keys;
 pub use object::{NewObject, Place, Stored};
 pub use queries::{RunningPhase, RunningQueries, RunningQuery};

@@ -1,5 +1,7 @@
 //! The queries that run.
 
+use std::collections::BTreeMap;
+
 use http::{HeaderMap, Method, StatusCode};
 use serde::Deserialize;
 
@@ -35,6 +37,9 @@ pub struct RunningQuery {
     pub inputs_done: u64,
     /// Its phases.
     pub phases: Vec<RunningPhase>,
+    /// What it and its functions have counted, by name; nodes of former releases do not tell.
+    #[serde(default)]
+    pub counters: BTreeMap<String, i64>,
     /// The beginning of its text.
     pub query: String,
 }
@@ -44,7 +49,7 @@ pub struct RunningQuery {
 pub struct RunningPhase {
     /// Its number, from 0.
     pub phase: u64,
-    /// `map`, `reduce`, `link` or `keys`.
+    /// `map`, `reduce`, `link`, `keys` or `gather`.
     pub kind: String,
     /// What it calls, in short.
     pub function: String,
@@ -75,6 +80,23 @@ impl Client {
         let answer =
             self.send(Method::GET, "/admin/queries", HeaderMap::new(), bytes::Bytes::new()).await?;
         answer.expect(&[StatusCode::OK]).await?.body.collect(limits::ANSWER_BYTES).await
+    }
+
+    /// One query; `None` when it is not under way.
+    ///
+    /// # Errors
+    /// As for any request; 503 when the node that coordinates it cannot be asked.
+    pub async fn query(&self, id: &str) -> Result<Option<RunningQuery>> {
+        let path = format!("/admin/queries/{}", escape(id));
+        let answer = self.send(Method::GET, &path, HeaderMap::new(), bytes::Bytes::new()).await?;
+        match answer.expect(&[StatusCode::OK]).await {
+            Ok(answer) => {
+                let json = answer.body.collect(limits::ANSWER_BYTES).await?;
+                serde_json::from_slice(&json).map(Some).map_err(Error::form)
+            }
+            Err(Error::Status { status: 404, .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Ends a query; returns whether it was under way.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
@@ -74,6 +74,7 @@ fn values<'de, D: Deserializer<'de>>(data: D) -> std::result::Result<Vec<Box<Raw
 pub struct Parts {
     body: Body,
     parser: Parser,
+    id: Option<String>,
 }
 
 impl Client {
@@ -91,10 +92,7 @@ impl Client {
     /// # Errors
     /// As [`Client::mapred`]; most failures come later, by [`Parts::next`].
     pub async fn mapred_chunked(&self, query: impl Into<Bytes>) -> Result<Parts> {
-        let answer = self.post_query("/mapred?chunked=true", query.into()).await?;
-        let content_type = answer.header(header::CONTENT_TYPE).unwrap_or_default();
-        let parser = Parser::new(content_type)?;
-        Ok(Parts { body: answer.body, parser })
+        Parts::of(self.post_query("/mapred?chunked=true", query.into()).await?)
     }
 
     async fn post_query(&self, path: &str, query: Bytes) -> Result<Answer> {
@@ -128,6 +126,18 @@ fn deadline(query: &[u8]) -> Duration {
 }
 
 impl Parts {
+    pub(crate) fn of(answer: Answer) -> Result<Self> {
+        let content_type = answer.header(header::CONTENT_TYPE).unwrap_or_default();
+        let parser = Parser::new(content_type)?;
+        let id = answer.header(HeaderName::from_static("x-query-id")).map(str::to_owned);
+        Ok(Self { body: answer.body, parser, id })
+    }
+
+    /// The query's id, by which it can be looked at and ended.
+    pub fn id(&self) -> Option<&str> {
+        self.id.as_deref()
+    }
+
     /// The next results, `None` when the query is complete.
     ///
     /// # Errors
