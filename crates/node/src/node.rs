@@ -17,6 +17,7 @@ use mapring_kv::{Executor, Kv, KvConfig, KvParts};
 use mapring_mapred::{MapReduce, MapredConfig, Parts};
 use mapring_net::tcp::{TcpConfig, TcpTransport};
 use mapring_net::{Services, Transport};
+use mapring_runner::{CallbackConfig, Jobs, RunnerConfig};
 use mapring_types::env::{SystemClock, SystemEntropy};
 use mapring_types::{Clock, Entropy, Error, ErrorKind, NodeId, Result};
 use mapring_workers::{ProcessConfig, ProcessWorkers};
@@ -46,6 +47,7 @@ struct Inner {
     transport: Arc<TcpTransport>,
     workers: Arc<ProcessWorkers>,
     kv: Kv,
+    jobs: Jobs,
     engine: Arc<dyn Engine>,
     /// Last, because its lock must outlast every use of the directory.
     _data: DataDir,
@@ -137,6 +139,8 @@ impl Node {
 
 impl Inner {
     async fn stop(self) {
+        // Others take over what is left of them.
+        self.jobs.shutdown();
         step("leave the cluster", self.cluster.shutdown()).await;
         step("end workers", self.workers.shutdown()).await;
         // Needs the transport: writes under way settle first.
@@ -225,12 +229,30 @@ impl Build<'_> {
             },
         });
         mapred.work_in_background(&background);
+        let jobs = Jobs::new(mapring_runner::Parts {
+            kv: kv.clone(),
+            mapred: mapred.clone(),
+            transport: transport.clone(),
+            clock: self.clock.clone(),
+            entropy: self.entropy.clone(),
+            callbacks: CallbackConfig {
+                allowed: config.jobs.callback_allow.clone(),
+                secret: config.jobs.callback_secret.clone().map(Into::into),
+                ..CallbackConfig::default()
+            },
+            file: config.jobs.file.clone(),
+            config: RunnerConfig { concurrent: config.jobs.concurrent },
+            witness: None,
+        });
         transport.serve(Services::new([
             (mapring_cluster::SERVICE, cluster.service()),
             (mapring_kv::SERVICE, kv.service()),
             (mapring_mapred::SERVICE, mapred.service()),
+            (mapring_runner::SERVICE, jobs.service()),
         ]));
-        Ok((Inner { cluster, transport, workers, kv, engine, _data: data }, mapred))
+        // Without a member's place there are none yet.
+        jobs.run(&background);
+        Ok((Inner { cluster, transport, workers, kv, jobs, engine, _data: data }, mapred))
     }
 
     /// Opens the engine off the reactor: a recovery reads the whole log.
@@ -284,6 +306,7 @@ impl Build<'_> {
         HttpParts {
             objects: Arc::new(inner.kv.clone()),
             queries: Arc::new(mapred),
+            jobs: Arc::new(inner.jobs.clone()),
             permissions: Arc::new(AllowAll),
             node: NodeFacts {
                 clock: self.clock.clone(),

@@ -11,12 +11,15 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::ledger::{self, Ledger};
 use crate::limits;
 use crate::random::Random;
 
 /// One node's view of the cluster during one life: what gossip says, less what refused calls say.
 pub(crate) struct Eyes {
     cluster: Arc<FixedCluster>,
+    /// Where decisions about jobs are noted.
+    ledger: Option<Arc<Ledger>>,
     state: Mutex<State>,
     /// Each listener has a channel of its own: one that many wait on wakes them in random order.
     listeners: Mutex<Vec<watch::Sender<Arc<View>>>>,
@@ -33,9 +36,21 @@ struct State {
 
 impl Eyes {
     /// A node that has just started knows of nobody.
-    pub(crate) fn open(cluster: Arc<FixedCluster>) -> Arc<Self> {
+    pub(crate) fn open(cluster: Arc<FixedCluster>, ledger: Option<Arc<Ledger>>) -> Arc<Self> {
         cluster.set_up([]);
-        Arc::new(Self { cluster, state: Mutex::default(), listeners: Mutex::default() })
+        let (state, listeners) = (Mutex::default(), Mutex::default());
+        Arc::new(Self { cluster, ledger, state, listeners })
+    }
+
+    /// Has something decided about a job or schedule, which takes its time.
+    async fn propose_for(&self, ledger: &Ledger, id: &str, change: Change) -> Result<Outcome> {
+        ledger.on_its_way().await;
+        let before = self.cluster.decided();
+        let outcome = self.cluster.propose(change).await?;
+        ledger.decided(id, &before, &self.cluster.decided());
+        self.tell();
+        ledger.on_its_way_back().await?;
+        Ok(outcome)
     }
 
     /// Takes in what gossip says.
@@ -93,6 +108,11 @@ impl Cluster for Eyes {
     }
 
     async fn propose(&self, change: Change) -> Result<Outcome> {
+        if let Some(ledger) = &self.ledger
+            && let Some(id) = ledger::subject(&change).map(str::to_owned)
+        {
+            return self.propose_for(ledger, &id, change).await;
+        }
         let outcome = self.cluster.propose(change).await;
         self.tell();
         outcome

@@ -2,14 +2,16 @@
 //! process and no clock may come in between.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use mapring_kv::Executor;
 use mapring_kv::executor::run;
-use mapring_script::native::NativeRuntime;
+use mapring_script::native::{self, NativeRuntime};
 use mapring_script::{
-    CallContext, FailureCause, MapInput, Mapped, PhaseFunction, QueryTag, ReduceState,
-    ReduceTiming, Reduced, Row, Runtime, ScriptError, ScriptLimits,
+    CallContext, CombineError, FailureCause, Grouping, MapInput, Mapped, MappedPairs,
+    PhaseFunction, QueryTag, ReduceState, ReduceTiming, Reduced, Row, Runtime, ScriptError,
+    ScriptLimits,
 };
 use mapring_workers::{Reduce, Workers};
 
@@ -51,6 +53,21 @@ impl Workers for InlineWorkers {
         let work = move || NativeRuntime::new().map(query, &function, inputs);
         let results = through(self.executor.as_ref(), work).await?;
         Ok(Mapped { results, ..Mapped::default() })
+    }
+
+    async fn map_pairs(
+        &self,
+        _query: QueryTag,
+        _phase: usize,
+        function: &Arc<PhaseFunction>,
+        grouping: &Arc<Grouping>,
+        _context: &Arc<CallContext>,
+        inputs: Vec<MapInput>,
+    ) -> (Result<MappedPairs, CombineError>, Duration) {
+        let (function, grouping) = (Arc::clone(function), Arc::clone(grouping));
+        let work = move || native::map_pairs(&function, &grouping, &inputs);
+        let pairs = through(self.executor.as_ref(), work).await;
+        (pairs.map_err(CombineError::Map), Duration::ZERO)
     }
 
     async fn reduce(

@@ -5,13 +5,16 @@
 //! `mapring-net` (`partitions`), with liveness by a seeded stand-in for gossip (`gossip`) and native
 //! functions (`workers`). A seed decides everything else too: what the cluster is like (`shape`),
 //! what the clients do (`writers`, `contended_writers`, `queries`, which ask `questions` about
-//! `selections`), and when nodes crash or stand still and links break (`faults`). Time is simulated,
+//! `selections`), and when nodes crash or stand still and links break (`faults`). In half of the seeds
+//! nodes run jobs too, which clients have done (`job_clients`, which give `orders`) or schedules start
+//! (`schedule_clients`), while more faults are aimed at who owns them (`job_faults`). Time is simulated,
 //! so that a minute takes a moment and the same seed gives the same run, event for event:
 //! [`Report::hash`] tells.
 //!
 //! What the clients saw is checked: `history` and `siblings` by invariants I1 and I5, `plans` by I4,
 //! `replicas` by what lies on the disks, `sizes` by I6, `fault_windows` by how long things may take
-//! (see `docs/ARCHITECTURE.md`).
+//! (see `docs/ARCHITECTURE.md`); jobs by what must come of them (`job_book`), by what is left of them
+//! (`job_checks`), and by what was decided about who owns them (`ledger`).
 //!
 //! Reading order: [`run`], then `simulate`, `world`, `writers`, `history`.
 
@@ -24,9 +27,16 @@ mod folds;
 mod gossip;
 mod history;
 mod inline;
+mod job_book;
+mod job_checks;
+mod job_clients;
+mod job_faults;
+mod job_functions;
+mod ledger;
 mod limits;
 mod membership;
 mod node;
+mod orders;
 mod panics;
 mod partitions;
 mod plans;
@@ -35,6 +45,7 @@ mod questions;
 mod random;
 mod replicas;
 mod report;
+mod schedule_clients;
 mod selections;
 mod shape;
 mod siblings;

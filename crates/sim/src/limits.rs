@@ -15,6 +15,9 @@ pub(crate) const REST: Duration = Duration::from_secs(60);
 /// How often it is looked whether the cluster has come to rest.
 pub(crate) const REST_TICK: Duration = Duration::from_secs(1);
 
+/// Records above so many bytes lie in files of their own: about half of them.
+pub(crate) const WITHOUT_FILE_BYTES: usize = 110;
+
 /// Clients that write keys of their own, one at a time each.
 pub(crate) const WRITERS: u64 = 3;
 
@@ -125,6 +128,85 @@ pub(crate) const SIZE_TICK: Duration = Duration::from_millis(500);
 
 /// Replicas of shared objects.
 pub(crate) const SHARED_N_VAL: u32 = 3;
+
+/// How many runs of a thousand have jobs, where nothing is said.
+pub(crate) const WITH_JOBS: u64 = 500;
+
+/// How far a minute has come when all begins, in milliseconds: about ten seconds later clients work.
+pub(crate) const PAST_MINUTE_MS: std::ops::Range<u64> = 15_000..45_000;
+
+/// Jobs that clients start in such a run, each by a client of its own …
+pub(crate) const ORDERS: u64 = 8;
+
+/// … and when, in milliseconds after the others have begun.
+pub(crate) const ORDER_MS: std::ops::Range<u64> = 0..34_000;
+
+/// Objects that jobs have as their inputs.
+pub(crate) const FLOCK: std::ops::Range<u64> = 20..60;
+
+/// Inputs of jobs that are no objects.
+pub(crate) const JOB_INPUTS: std::ops::Range<u64> = 1..80;
+
+/// Into how many groups jobs put their inputs that group.
+pub(crate) const GROUPS: u64 = 4;
+
+/// How often schedules run, in milliseconds.
+pub(crate) const MINUTE_MS: u64 = 60_000;
+
+/// Inputs of the job of a schedule.
+pub(crate) const SCHEDULED_INPUTS: u64 = 20;
+
+/// How long a shard of a job works between two checkpoints, in milliseconds.
+pub(crate) const SLICES_MS: [u64; 4] = [100, 300, 1_000, 3_000];
+
+/// Inputs a second of jobs; 0 for as many as can be.
+pub(crate) const RATES: [u64; 4] = [0, 3, 6, 12];
+
+/// How many jobs of a thousand are kept for a moment only.
+pub(crate) const BRIEF_JOBS: u64 = 150;
+
+/// How many jobs of a thousand are aborted at some time.
+pub(crate) const ABORTED_JOBS: u64 = 200;
+
+/// How many of a thousand are removed when they have ended.
+pub(crate) const REMOVED_JOBS: u64 = 250;
+
+/// How many of a thousand are started again, as by a client that has not heard the answer.
+pub(crate) const STARTED_AGAIN: u64 = 400;
+
+/// Most faults of a run that are aimed at the owners of jobs, beside the others …
+pub(crate) const AIMED: u64 = 2;
+
+/// … how long they wait for each other, in milliseconds …
+pub(crate) const BEFORE_AIMED_MS: std::ops::Range<u64> = 1_000..12_000;
+
+/// … and how long each lasts: mostly long enough that a job is taken over.
+pub(crate) const AIMED_MS: std::ops::Range<u64> = 2_000..9_000;
+
+/// How often it is looked whether there is an owner to aim at.
+pub(crate) const AIM_TICK: Duration = Duration::from_millis(50);
+
+/// How long after the last fault all runs of schedules have started that were due before.
+pub(crate) const RUNS_OVERDUE: Duration = Duration::from_secs(20);
+
+/// How far clocks that are set are off at most.
+pub(crate) const SET_CLOCKS: Duration = Duration::from_secs(25);
+
+/// How often a client asks for its job, in milliseconds.
+pub(crate) const ASKING_MS: std::ops::Range<u64> = 200..1_500;
+
+/// How long a decision about a job is under way, in milliseconds, to there and back …
+pub(crate) const DECISION_MS: std::ops::Range<u64> = 1..20;
+
+/// … and how long it takes until it is clear that its answer is lost.
+pub(crate) const LOST_DECISION_MS: std::ops::Range<u64> = 500..3_000;
+
+/// Answers to decisions about jobs that are lost, of a thousand: a run has one of these.
+pub(crate) const LOST_ANSWERS: [u64; 3] = [0, 50, 300];
+
+/// How long after the last fault all jobs have ended at the latest: a node may learn of the decisions
+/// after ten seconds, a lost owner is missed for ten more, and what was begun goes at its rate.
+pub(crate) const JOBS_END: Duration = Duration::from_secs(90);
 
 /// What is shown of a message at most, in characters.
 pub(crate) const TRACE_CHARS: usize = 120;

@@ -29,6 +29,12 @@ struct Arguments {
     /// Have every node learn at once what is decided about the cluster, instead of late by the seed.
     #[arg(long)]
     plans_at_once: bool,
+    /// Have jobs run in every seed, instead of in those that say so: half of them.
+    #[arg(long, conflicts_with = "without_jobs")]
+    with_jobs: bool,
+    /// Have no jobs run.
+    #[arg(long)]
+    without_jobs: bool,
     /// Print every event, messages too.
     #[arg(long)]
     verbose: bool,
@@ -101,6 +107,7 @@ fn simulate(seed: u64, arguments: &Arguments) -> Outcome {
     let options = |verbose| Options {
         verbose,
         plans_at_once: arguments.plans_at_once,
+        jobs: (arguments.with_jobs || arguments.without_jobs).then_some(arguments.with_jobs),
         #[cfg(feature = "failpoints")]
         failpoint: arguments.failpoint,
     };

@@ -10,8 +10,8 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use mapring_cluster::fixed::{FixedGroup, HasMajority, Spread};
-use mapring_cluster::{Change, Cluster, ClusterState, Outcome};
-use mapring_types::{NodeId, Result};
+use mapring_cluster::{Change, Cluster, ClusterState, Member, Outcome};
+use mapring_types::{NodeId, Releases, Result};
 use tokio::time::{Instant, sleep};
 
 use crate::limits;
@@ -143,7 +143,8 @@ pub(crate) async fn replace(world: &World, replacement: Replacement) -> Result<(
     world.lose_for_good(old, new)?;
     sleep(missed).await;
     let host: &Host = world.host(new)?;
-    let member = FixedGroup::member(&world.host(old)?.name(), new);
+    let releases = Some(Releases::own());
+    let member = Member { releases, ..FixedGroup::member(&world.host(old)?.name(), new) };
     let join = Change::Join { id: new, member, replaces: Some(old) };
     while !world.decide(join.clone()).await? {
         sleep(limits::JOIN_TICK).await;

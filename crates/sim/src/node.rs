@@ -9,9 +9,10 @@ use mapring_cluster::Cluster;
 use mapring_cluster::fixed::FixedCluster;
 use mapring_kv::{Executor, Kv, KvConfig, KvParts};
 use mapring_mapred::{MapReduce, MapredConfig, Parts};
-use mapring_net::Services;
 use mapring_net::simulated::Network;
 use mapring_net::task::Gate;
+use mapring_net::{Services, Transport};
+use mapring_runner::{CallbackConfig, Jobs, RunnerConfig, Witness};
 use mapring_script::ScriptLimits;
 use mapring_types::{Clock, Entropy, Error, NodeId, Result};
 use parking_lot::Mutex;
@@ -20,6 +21,7 @@ use tokio::time::Instant;
 
 use crate::gossip::Eyes;
 use crate::inline::InlineWorkers;
+use crate::ledger::Ledger;
 use crate::limits;
 use crate::random::Random;
 use crate::shape::Shape;
@@ -51,9 +53,16 @@ pub(crate) struct Host {
     network: Arc<Network>,
     random: Random,
     shape: Shape,
+    jobs: Option<HostJobs>,
     clock: Arc<WrongClock>,
     life: Mutex<Option<Arc<Life>>>,
     role: Mutex<Role>,
+}
+
+/// What a machine has where there are jobs.
+pub(crate) struct HostJobs {
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) random: Random,
 }
 
 /// A node that runs, or stands still.
@@ -61,6 +70,8 @@ pub(crate) struct Life {
     pub(crate) node: NodeId,
     pub(crate) kv: Kv,
     pub(crate) mapred: MapReduce,
+    /// Where there are jobs, all of them.
+    pub(crate) jobs: Option<Jobs>,
     pub(crate) eyes: Arc<Eyes>,
     gate: Arc<Gate>,
     /// How often the node has begun or ended to stand still.
@@ -93,31 +104,40 @@ impl Flag {
 /// Simulated time, more or less wrong.
 struct WrongClock {
     epoch: Instant,
+    /// What it was then, but for what it is wrong.
+    start: u64,
     ahead_micros: AtomicI64,
 }
 
 impl Clock for WrongClock {
     fn now_micros(&self) -> u64 {
-        const START: u64 = 1_700_000_000_000_000;
         let since = u64::try_from(self.epoch.elapsed().as_micros()).unwrap_or(u64::MAX);
         let ahead = self.ahead_micros.load(Ordering::Relaxed);
-        START.saturating_add(since).saturating_add_signed(ahead)
+        self.start.saturating_add(since).saturating_add_signed(ahead)
     }
+}
+
+/// What all clocks are about when everything begins, in microseconds since 1970.
+pub(crate) fn start_micros(shape: &Shape) -> u64 {
+    const START: u64 = 1_700_000_000_000_000;
+    let minute = limits::MINUTE_MS * 1_000;
+    shape.jobs.map_or(START, |jobs| START.next_multiple_of(minute) + jobs.past_minute)
 }
 
 impl Host {
     pub(crate) fn new(
         cluster: Arc<FixedCluster>,
         network: Arc<Network>,
-        random: Random,
+        (random, jobs): (Random, Option<HostJobs>),
         epoch: Instant,
         shape: Shape,
         role: Role,
     ) -> Self {
         let (id, disk, life) = (cluster.view().me, Disk::new(), Mutex::new(None));
-        let clock = Arc::new(WrongClock { epoch, ahead_micros: AtomicI64::new(0) });
+        let (start, ahead_micros) = (start_micros(&shape), AtomicI64::new(0));
+        let clock = Arc::new(WrongClock { epoch, start, ahead_micros });
         let role = Mutex::new(role);
-        Self { id, cluster, disk, network, random, shape, clock, life, role }
+        Self { id, cluster, disk, network, random, shape, jobs, clock, life, role }
     }
 
     /// The node's name.
@@ -146,20 +166,20 @@ impl Host {
         }
         let gate = Gate::new();
         let life = gate.run(self.assemble(gate.clone())).await?;
-        self.network.connect_through(
-            self.id,
-            Services::new([
-                (mapring_kv::SERVICE, life.kv.service()),
-                (mapring_mapred::SERVICE, life.mapred.service()),
-            ]),
-            gate,
-        );
+        let services = [
+            (mapring_kv::SERVICE, life.kv.service()),
+            (mapring_mapred::SERVICE, life.mapred.service()),
+        ];
+        let jobs = life.jobs.as_ref().map(|jobs| (mapring_runner::SERVICE, jobs.service()));
+        let services = Services::new(services.into_iter().chain(jobs));
+        self.network.connect_through(self.id, services, gate);
         *self.life.lock() = Some(Arc::new(life));
         Ok(())
     }
 
     async fn assemble(&self, gate: Arc<Gate>) -> Result<Life> {
-        let eyes = Eyes::open(self.cluster.clone());
+        let ledger = self.jobs.as_ref().map(|jobs| jobs.ledger.clone());
+        let eyes = Eyes::open(self.cluster.clone(), ledger);
         let transport = self.network.transport(self.id);
         let executor: Arc<dyn Executor> =
             Arc::new(SlowDisk::new(self.random.fork(), self.shape.slow_disks));
@@ -168,8 +188,9 @@ impl Host {
         self.clock.ahead_micros.store(ahead - most, Ordering::Relaxed);
         let clock: Arc<dyn Clock> = self.clock.clone();
         let entropy: Arc<dyn Entropy> = Arc::new(self.random.fork());
+        let background = mapring_background::Workers::default();
         let kv = Kv::open(KvParts {
-            workers: mapring_background::Workers::default(),
+            workers: background.clone(),
             cluster: eyes.clone(),
             engine: self.disk.open(),
             transport: transport.clone(),
@@ -186,10 +207,10 @@ impl Host {
         };
         let mapred = MapReduce::new(Parts {
             kv: kv.clone(),
-            transport,
+            transport: transport.clone(),
             workers: Arc::new(workers),
             executor,
-            clock,
+            clock: clock.clone(),
             entropy,
             config: MapredConfig {
                 page_inputs: self.shape.page_inputs,
@@ -198,15 +219,43 @@ impl Host {
                 ..MapredConfig::default()
             },
         });
+        let jobs = self.jobs((&kv, &mapred), transport, clock);
+        if let Some(jobs) = &jobs {
+            jobs.run(&background);
+        }
         Ok(Life {
             node: self.id,
             kv,
             mapred,
+            jobs,
             eyes,
             gate,
             pauses: AtomicU64::new(0),
             over: Flag::default(),
         })
+    }
+
+    /// The node's part of the jobs, where there are any.
+    fn jobs(
+        &self,
+        (kv, mapred): (&Kv, &MapReduce),
+        transport: Arc<dyn Transport>,
+        clock: Arc<dyn Clock>,
+    ) -> Option<Jobs> {
+        let (jobs, shape) = (self.jobs.as_ref()?, self.shape.jobs?);
+        let (ledger, me) = (jobs.ledger.clone(), self.id);
+        let witness: Witness = Arc::new(move |id, epoch| ledger.acts(me, id, epoch));
+        Some(Jobs::new(mapring_runner::Parts {
+            kv: kv.clone(),
+            mapred: mapred.clone(),
+            transport,
+            clock,
+            entropy: Arc::new(jobs.random.fork()),
+            callbacks: CallbackConfig::default(),
+            file: None,
+            config: RunnerConfig { concurrent: shape.concurrent },
+            witness: Some(witness),
+        }))
     }
 
     /// Ends the node as `kill -9` does. Returns how many unsynced writes are lost; `None` when it
@@ -230,10 +279,13 @@ impl Host {
 impl Life {
     /// Does `work` as a client of this node: it fails when the node crashes, and waits while the
     /// node stands still.
-    pub(crate) async fn serve<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+    pub(crate) async fn serve<T, E: From<Error>>(
+        &self,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
         tokio::select! {
             biased;
-            () = self.over.raised() => Err(Error::unavailable("the node has crashed")),
+            () = self.over.raised() => Err(Error::unavailable("the node has crashed").into()),
             done = self.gate.run(work) => done,
         }
     }

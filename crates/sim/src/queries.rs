@@ -13,6 +13,7 @@ use crate::buckets::{NUMBERS, POINTERS, SHARED};
 use crate::history::{Span, Whole, check_total};
 use crate::limits;
 use crate::node::Life;
+use crate::orders::{COPIES, FLOCK, OUT};
 use crate::questions::{Chain, Options, Question};
 use crate::random::Random;
 use crate::selections::{Selected, is_odd};
@@ -101,13 +102,13 @@ fn check(world: &World, question: &Question, answer: &Answer, span: Span) -> Vec
         }
         Question::Objects { .. } => check_objects(world, values, span),
         Question::Merged(fold) => fold.check(world, &numbers(values.iter()), span),
-        Question::Sequence(most) => {
+        Question::Sequence(most) | Question::Made(most) => {
             let (sum, expect) = (total(values), most * (most + 1) / 2);
             if sum == expect { Vec::new() } else { vec![format!("{sum}, not {expect}")] }
         }
         Question::Keys => world.look_back(|history| history.check_keys(values, &|_| 1, span)),
         Question::Buckets => {
-            let mut known = BTreeSet::from([NUMBERS, POINTERS, SHARED]);
+            let mut known = BTreeSet::from([NUMBERS, POINTERS, SHARED, FLOCK, COPIES, OUT]);
             let strange = values.iter().filter(|name| !known.remove(name.as_str()));
             let strange = strange.map(|name| format!("I5: a bucket {name} is listed")).collect();
             if known.contains(POINTERS) {
@@ -151,6 +152,10 @@ fn check_numbers(
         }
         (_, Chain::Values, _) => history.check_values(&seen, &times, whole, span),
         (_, Chain::Json, _) => history.check_values(&seen, &plain, Whole::All, span),
+        (_, Chain::Grouped, _) => {
+            let grouped: Vec<String> = values.iter().map(|pair| second(pair)).collect();
+            history.check_values(&numbers(grouped.iter()), &times, Whole::All, span)
+        }
         (_, Chain::Sum, _) => some(history.check_sum(total(values), &plain, span)).collect(),
         (_, Chain::Count | Chain::CountEarly, Some(list)) => {
             some(check_total("counted", total(values), exactly(list.len()))).collect()
@@ -185,6 +190,12 @@ fn check_numbers(
         _ => faults.extend(skipped.iter().map(|key| format!("I5: {key} was left out"))),
     }
     faults
+}
+
+/// The value of a pair.
+fn second(pair: &str) -> String {
+    let pair: Value = serde_json::from_str(pair).unwrap_or_default();
+    pair[1].to_string()
 }
 
 fn exactly(count: usize) -> (u64, u64) {

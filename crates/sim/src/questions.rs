@@ -26,6 +26,8 @@ pub(crate) enum Question {
     Merged(Merged),
     /// The sum of the numbers from 1 on, which no object holds.
     Sequence(u64),
+    /// The same of numbers that are made in shards, added up where they are.
+    Made(u64),
     Keys,
     Buckets,
 }
@@ -45,6 +47,8 @@ pub(crate) enum Chain {
     Sum,
     /// Their names: a reduce without a map before it.
     Names,
+    /// The values, grouped by their objects' keys on all nodes.
+    Grouped,
 }
 
 /// Which of the objects that point to others.
@@ -122,6 +126,7 @@ impl Question {
             Self::Merged(Merged::any(world, random)),
             Self::Merged(Merged::any(world, random)),
             Self::Sequence(random.within(1..100)),
+            Self::Made(random.within(1..3_000)),
             Self::Keys,
             Self::Buckets,
         ]);
@@ -129,10 +134,11 @@ impl Question {
     }
 
     fn numbers(selected: Selected, random: &Random) -> Self {
-        const CHAINS: [Chain; 8] = [
+        const CHAINS: [Chain; 9] = [
             Chain::Values,
             Chain::Values,
             Chain::Values,
+            Chain::Grouped,
             Chain::Json,
             Chain::Count,
             Chain::CountEarly,
@@ -152,7 +158,7 @@ impl Question {
             Chain::Values | Chain::Count | Chain::CountEarly => {
                 options.tombstones = random.per_mille(300);
             }
-            Chain::Json | Chain::Sum | Chain::Names => {}
+            Chain::Json | Chain::Sum | Chain::Names | Chain::Grouped => {}
         }
         Self::Numbers(selected, chain, options)
     }
@@ -186,6 +192,14 @@ impl Question {
                 let inputs = json!({"module": "mapring", "function": "sequence", "arg": [1, most]});
                 json!({"inputs": inputs, "query": [erlang("reduce", "reduce_sum")]})
             }
+            Self::Made(most) => {
+                let inputs = json!({"range": {"start": 1, "end": most + 1}});
+                let phases = [
+                    javascript("map", "Riak.mapValuesJson"),
+                    javascript("reduce", "Riak.reduceSum"),
+                ];
+                json!({"inputs": inputs, "query": phases, "shards": 7})
+            }
             Self::Merged(_) | Self::Keys | Self::Buckets => return None,
         };
         query["timeout"] = json!(limits::QUERY_MS);
@@ -208,7 +222,7 @@ impl Question {
             | Self::Pointed(_, _, options)
             | Self::Objects { options, .. } => *options,
             Self::Merged(_) => Options { quorum: true, ..Options::default() },
-            Self::Sequence(_) | Self::Keys | Self::Buckets => Options::default(),
+            Self::Sequence(_) | Self::Made(_) | Self::Keys | Self::Buckets => Options::default(),
         }
     }
 }
@@ -228,6 +242,11 @@ impl Chain {
                 json!([early("Riak.mapValuesJson"), javascript("reduce", "Riak.reduceSum")])
             }
             Self::Names => json!([erlang("reduce", "reduce_identity")]),
+            Self::Grouped => {
+                let mut group = javascript("reduce", "Job.identity");
+                group["reduce"]["group"] = json!(true);
+                json!([javascript("map", "Job.identity"), group])
+            }
         }
     }
 }

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use mapring_cluster::Cluster;
 use mapring_engine::{Engine, ScanDepth, ScanRange, StoreKey, TermRange};
 use mapring_ring::{Partition, hash};
-use mapring_types::{BucketId, NodeId, Object, ObjectId, Result};
+use mapring_types::{BucketId, ErrorKind, NodeId, Object, ObjectId, Result};
 
 use crate::buckets::{self, NUMBERS, SHARED};
 use crate::history::Span;
@@ -14,12 +14,18 @@ use crate::node::Host;
 use crate::siblings;
 use crate::world::World;
 
-/// An object as a vnode has it on the disk of a host.
-fn stored(host: &Host, vnode: Partition, id: &ObjectId) -> Result<Option<Object>> {
+/// An object as a vnode has it on the disk of a host. One that is damaged is a violation.
+fn stored(world: &World, host: &Host, vnode: Partition, id: &ObjectId) -> Result<Option<Object>> {
     let ring = host.cluster.view().plan().ring_size();
     let place = StoreKey { home: hash::home(ring, &id.bucket, &id.key).0, id: id.clone() };
-    let record = host.disk.look().get(vnode.0, &place)?;
-    record.map(|record| record.decode()).transpose()
+    match host.disk.look().get(vnode.0, &place) {
+        Ok(record) => record.map(|record| record.decode()).transpose(),
+        Err(error) if error.kind() == ErrorKind::Corrupt => {
+            world.trace.violation(format!("on disk at {}, vnode {vnode}: {error}", host.name()));
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Who has a value of an object, whether or not it is a primary, as `node:vnode`; a primary is
@@ -28,7 +34,7 @@ pub(crate) fn holders(world: &World, id: &ObjectId, n_val: u32) -> Result<Vec<Ho
     let mut holders = Vec::new();
     for (vnode, owner) in world.primaries(id, n_val) {
         for host in world.hosts() {
-            let object = stored(host, vnode, id)?;
+            let object = stored(world, host, vnode, id)?;
             if object.as_ref().and_then(Object::newest).is_some_and(|newest| !newest.deleted) {
                 holders.push(Holder { node: host.id, primary: host.id == owner });
             }
@@ -66,7 +72,14 @@ pub(crate) fn check(world: &World) -> Result<()> {
         })?;
     }
     for host in world.hosts() {
-        for (vnode, id) in strangers(host, &[NUMBERS, SHARED])? {
+        let without_file = host.disk.without_file();
+        if without_file > 0 {
+            let node = host.name();
+            let what = format!("crashes of {node} have left {without_file} records without files");
+            world.trace.violation(what);
+        }
+        let buckets = [NUMBERS, SHARED].map(|name| BucketId::untyped(name.to_owned()));
+        for (vnode, id) in strangers(host, &buckets)? {
             let node = host.name();
             world.trace.violation(format!("{node} still has {id} for vnode {vnode} of another"));
         }
@@ -81,7 +94,7 @@ fn check_object(
     check: impl Fn(Option<&Object>) -> Vec<String>,
 ) -> Result<()> {
     for (vnode, node) in world.primaries(id, n_val) {
-        let object = stored(world.host(node)?, vnode, id)?;
+        let object = stored(world, world.host(node)?, vnode, id)?;
         let lacking =
             object.as_ref().map(|object| entries_lacking(world.host(node)?, vnode, id, object));
         let faults = check(object.as_ref()).into_iter();
@@ -123,7 +136,7 @@ fn entries_lacking(
 }
 
 /// Objects of some buckets that a host keeps for vnodes of others.
-pub(crate) fn strangers(host: &Host, buckets: &[&str]) -> Result<Vec<(Partition, ObjectId)>> {
+pub(crate) fn strangers(host: &Host, buckets: &[BucketId]) -> Result<Vec<(Partition, ObjectId)>> {
     let view = host.cluster.view();
     let mut found = Vec::new();
     let ring_size = view.plan().ring_size();
@@ -135,7 +148,7 @@ pub(crate) fn strangers(host: &Host, buckets: &[&str]) -> Result<Vec<(Partition,
         }
         for home in view.plan().ring_size().partitions() {
             for bucket in buckets {
-                let bucket = Some(BucketId::untyped((*bucket).to_owned()));
+                let bucket = Some(bucket.clone());
                 let range = ScanRange { bucket, ..ScanRange::home(home.0) };
                 host.disk.look().scan(vnode.0, &range, ScanDepth::Heads, &mut |place, _| {
                     found.push((vnode, place.id));

@@ -13,6 +13,8 @@ pub struct Options {
     pub verbose: bool,
     /// Have every node learn at once what is decided about the cluster.
     pub plans_at_once: bool,
+    /// Whether jobs run; `None` where the seed says so, which half of them do.
+    pub jobs: Option<bool>,
     /// The failpoint that is enabled in all nodes.
     #[cfg(feature = "failpoints")]
     pub failpoint: Option<Failpoint>,
@@ -52,6 +54,12 @@ pub struct Figures {
     pub queries_during_faults: u64,
     /// Queries that failed.
     pub failed_queries: u64,
+    /// Jobs that were started and have ended.
+    pub jobs: u64,
+    /// Times when a job was taken over.
+    pub takes: u64,
+    /// Runs of schedules.
+    pub runs: u64,
     /// Coverage plans looked at.
     pub plans: u64,
     /// Times when a node learned late what had been decided about the cluster.
@@ -83,11 +91,13 @@ impl fmt::Display for Report {
         let Figures { plans, crashes, copies, partitions, pauses, storms, refusals, .. } =
             self.figures;
         let Figures { lags, replacements, slowest, slowest_query, .. } = self.figures;
+        let Figures { jobs, takes, runs, .. } = self.figures;
         write!(
             f,
             "seed {}: hash {:016x}, {} events; {writes} writes (+{failed_writes} failed), {reads} \
              reads (+{failed_reads}), {queries} queries ({queries_during_faults} during faults, \
-             +{failed_queries} failed), {plans} plans, {lags} lags, {replacements} replacements, \
+             +{failed_queries} failed), {jobs} jobs ({takes} taken over, {runs} by schedules), {plans} \
+             plans, {lags} lags, {replacements} replacements, \
              {crashes} crashes, {copies} copies put back, {partitions} partitions, {pauses} pauses, \
              {storms} storms, {refusals} refusals; slowest {:.1} s, query {:.1} s; {} violations",
             self.seed,

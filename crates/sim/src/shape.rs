@@ -29,6 +29,36 @@ pub(crate) struct Shape {
     pub(crate) units_at_once: usize,
     /// Queries that a node coordinates at once.
     pub(crate) concurrent_queries: usize,
+    /// What there is of jobs.
+    pub(crate) jobs: Option<JobShape>,
+}
+
+/// What holds of jobs for a whole run.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct JobShape {
+    /// Jobs that a node runs at once.
+    pub(crate) concurrent: usize,
+    /// Answers to decisions that are lost, of a thousand.
+    pub(crate) lost_answers: u64,
+    /// How many objects there are as inputs.
+    pub(crate) flock: u64,
+    /// How far a minute has come when all begins, in microseconds: so that the next one begins in the
+    /// midst of the faults.
+    pub(crate) past_minute: u64,
+}
+
+impl JobShape {
+    /// What a seed says: whether there are jobs, unless that is `given`.
+    pub(crate) fn new(random: &Random, given: Option<bool>) -> Option<Self> {
+        let there_are = random.per_mille(limits::WITH_JOBS);
+        let shape = Self {
+            concurrent: random.choose(&[1, 2, 4]).copied().unwrap_or(1),
+            lost_answers: random.choose(&limits::LOST_ANSWERS).copied().unwrap_or(0),
+            flock: random.within(limits::FLOCK),
+            past_minute: random.within(limits::PAST_MINUTE_MS) * 1_000,
+        };
+        given.unwrap_or(there_are).then_some(shape)
+    }
 }
 
 impl Shape {
@@ -47,6 +77,7 @@ impl Shape {
             page_inputs: small(&[3, 10, 100]),
             units_at_once: small(&[1, 4]),
             concurrent_queries: small(&[1, 8]),
+            jobs: None,
         }
     }
 
@@ -74,6 +105,9 @@ impl fmt::Display for Shape {
             if holds {
                 write!(f, ", {word}")?;
             }
+        }
+        if let Some(JobShape { concurrent, lost_answers, .. }) = self.jobs {
+            write!(f, ", {concurrent} jobs at once, {lost_answers} ‰ of the answers lost")?;
         }
         Ok(())
     }

@@ -12,19 +12,22 @@ use tokio::time::{Instant, sleep, sleep_until};
 use crate::buckets::{NUMBERS, SHARED};
 use crate::contended_writers::ContendedWriter;
 use crate::faults::{self, Schedule};
+use crate::job_clients::{self, JobClients};
 use crate::node::{Host, Life};
 use crate::questions::Question;
 use crate::random::Random;
 use crate::report::{Options, Report};
+use crate::schedule_clients::Schedules;
 use crate::trace::Outcome;
 use crate::world::World;
 use crate::writers::{self, Writer};
-use crate::{limits, membership, plans, queries, replicas, sizes};
+use crate::{job_checks, job_faults, limits, membership, plans, queries, replicas, sizes};
 
 /// Runs one seed from beginning to end.
 pub(crate) async fn simulate(seed: u64, options: Options) -> Result<Report> {
     let random = Random::new(seed);
-    let world = World::new(&random, &Random::new(!seed), options)?;
+    let jobs = Random::new(seed.rotate_left(32));
+    let world = World::new(&random, &Random::new(!seed), &jobs, options)?;
     for host in world.hosts() {
         host.start().await?;
     }
@@ -41,10 +44,24 @@ pub(crate) async fn simulate(seed: u64, options: Options) -> Result<Report> {
     let mut keys: Vec<String> = world.look_back(|history| history.keys().cloned().collect());
     keys.truncate(limits::POINTERS);
     writers::point_to(&world, &random, keys).await;
-    work(&world, &random, writers).await?;
+    let mut clients = JobClients::begin(&world, &jobs).await?;
+    let mut schedules = Schedules::store(&world, &jobs).await?;
+    work(&world, &random, &jobs, writers).await?;
     world.trace.note("peace");
+    clients.end(&world).await?;
+    if let Some(schedules) = &mut schedules {
+        schedules.remove(&world).await;
+    }
+    job_clients::all_ended(&world).await;
     sizes::come_to_rest(&world).await;
     replicas::check(&world)?;
+    job_checks::check(&world, &clients, &jobs).await?;
+    if let Some(schedules) = &schedules {
+        schedules.check(&world).await;
+        job_checks::remove_all(&world, &jobs).await;
+        sizes::come_to_rest(&world).await;
+        job_checks::check_removed(&world, &clients)?;
+    }
     last_questions(&world, &random).await;
     gossip.abort();
     let Outcome { hash, events, history, violations } = world.trace.outcome();
@@ -75,7 +92,12 @@ async fn found(world: &World) -> Result<()> {
 }
 
 /// Clients work while things break.
-async fn work(world: &Arc<World>, random: &Random, writers: Vec<Writer>) -> Result<()> {
+async fn work(
+    world: &Arc<World>,
+    random: &Random,
+    jobs: &Random,
+    writers: Vec<Writer>,
+) -> Result<()> {
     let end = Instant::now() + limits::WORK;
     let mut tasks: JoinSet<Result<()>> = JoinSet::new();
     for writer in writers {
@@ -109,6 +131,8 @@ async fn work(world: &Arc<World>, random: &Random, writers: Vec<Writer>) -> Resu
         sizes::look(&measurer, end).await;
         Ok(())
     });
+    let (aimed, aiming) = (world.clone(), jobs.fork());
+    tasks.spawn(async move { job_faults::suffer(&aimed, aiming, end).await });
     if let Some(replacement) = world.replacement() {
         let world = world.clone();
         tasks.spawn(async move { membership::replace(&world, replacement).await });

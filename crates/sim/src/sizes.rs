@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use mapring_kv::{Backlog, limits as kv_limits};
 use mapring_mapred::limits as mapred_limits;
+use mapring_types::BucketId;
 use tokio::time::{Instant, sleep};
 
 use crate::buckets::{NUMBERS, POINTERS, SHARED};
-use crate::limits;
 use crate::node::{Host, Life};
 use crate::replicas::strangers;
 use crate::world::World;
+use crate::{job_checks, limits};
 
 /// Something that can be counted at a node: its name, how much there is, and how much there may be.
 type Size = (&'static str, u64, u64);
@@ -35,8 +36,10 @@ fn sizes(world: &World, life: &Life) -> Vec<Size> {
     let Backlog { tail_units, repairs, reaps } = kv.backlog();
     let stale = kv.stale_replicas();
     let units_at_once = world.shape.units_at_once as u64;
+    let jobs = world.shape.jobs.map_or(0, |jobs| jobs.concurrent);
+    let queries = (world.shape.concurrent_queries + jobs) as u64;
     vec![
-        ("queries run", mapred.queries_running(), world.shape.concurrent_queries as u64),
+        ("queries run", mapred.queries_running(), queries),
         ("queries wait", mapred.queries_waiting(), mapred_limits::WAITING_QUERIES as u64),
         ("lanes are open", mapred.lanes(), mapred_limits::LANES as u64),
         ("units are in flight", mapred.units_in_flight(), mapred.lanes() * units_at_once),
@@ -77,7 +80,9 @@ fn left_over(world: &World) -> Vec<String> {
         if host.cluster.is_behind() {
             left.push(format!("{} does not know all that is decided", host.name()));
         }
-        let kept = strangers(host, &[NUMBERS, SHARED, POINTERS]).unwrap_or_default();
+        let buckets = [NUMBERS, SHARED, POINTERS].map(|name| BucketId::untyped(name.to_owned()));
+        let buckets: Vec<_> = buckets.into_iter().chain(job_checks::buckets(world)).collect();
+        let kept = strangers(host, &buckets).unwrap_or_default();
         if !kept.is_empty() {
             left.push(format!("{} keeps {} objects for others", host.name(), kept.len()));
         }

@@ -5,15 +5,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mapring_engine::intercept::{Call, Intercept, Intercepted};
-use mapring_engine::memory::MemoryEngine;
+use mapring_engine::memory::{MemoryEngine, Stored};
 use mapring_engine::{Engine, IndexChange, StoreKey};
 use mapring_kv::Executor;
 use mapring_kv::executor::{Inline, InlinePermit, Job};
-use mapring_types::{Entropy, Error, ErrorKind, Record, Result};
+use mapring_types::{Entropy, Error, ErrorKind, Result};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use crate::limits;
 use crate::random::Random;
+
+/// What a disk says that refuses to be read.
+pub(crate) const UNREADABLE: &str = "the disk cannot be read";
 
 /// What outlives a node.
 pub(crate) struct Disk {
@@ -39,6 +43,8 @@ struct State {
     acknowledged: u64,
     /// How many faults at present keep objects from being read.
     unreadable: u32,
+    /// How many records crashes have left without their files.
+    without_file: usize,
 }
 
 /// One step of a write: index entries that come, the record, index entries that go. A crash may
@@ -51,14 +57,19 @@ struct Undo {
 
 /// What to do to take a step back.
 enum Step {
-    Record(Option<Record>),
+    Record(Option<Stored>),
     Index(IndexChange),
 }
 
 impl Disk {
     pub(crate) fn new() -> Arc<Self> {
-        let (engine, copy) = (Mutex::default(), Mutex::default());
-        Arc::new(Self { engine, copy, state: Mutex::default(), failed: Notify::new() })
+        let engine = Mutex::new(Arc::new(MemoryEngine::with_files(limits::WITHOUT_FILE_BYTES)));
+        Arc::new(Self {
+            engine,
+            copy: Mutex::default(),
+            state: Mutex::default(),
+            failed: Notify::new(),
+        })
     }
 
     /// The engine of a node's next life.
@@ -77,8 +88,12 @@ impl Disk {
 
     /// Makes a copy of all that lies on the disk, in place of an earlier one, whether its node runs or
     /// not.
-    pub(crate) fn make_copy(&self) {
-        *self.copy.lock() = Some(self.look().copy());
+    ///
+    /// # Errors
+    /// As [`MemoryEngine::copy`].
+    pub(crate) fn make_copy(&self) -> Result<()> {
+        *self.copy.lock() = Some(self.look().copy()?);
+        Ok(())
     }
 
     /// Puts the copy in place of what lies on the disk, whose node must have crashed. Returns
@@ -87,6 +102,11 @@ impl Disk {
         let Some(copy) = self.copy.lock().take() else { return false };
         *self.engine.lock() = Arc::new(copy);
         true
+    }
+
+    /// How many records crashes have left without the files that they lie in: none.
+    pub(crate) fn without_file(&self) -> usize {
+        self.state.lock().without_file
     }
 
     /// Makes the next write the last one: it is written, but nothing is synced any more. To be
@@ -106,8 +126,8 @@ impl Disk {
         state.unreadable = state.unreadable.saturating_sub(1);
     }
 
-    /// Ends the life of all engines: as after `kill -9`, the log ends somewhere behind the last sync.
-    /// Returns how many writes are lost.
+    /// Ends the life of all engines: the log ends somewhere behind the last sync, as after `kill -9`, and
+    /// files of records that were not synced are gone, as after a loss of power. Returns how many writes are lost.
     pub(crate) fn crash(&self, random: &Random) -> Result<usize> {
         let engine = self.look();
         let mut state = self.state.lock();
@@ -118,13 +138,11 @@ impl Disk {
         let lost = unsynced.split_off(kept);
         for Undo { vnode, key, step } in lost.iter().rev() {
             match step {
-                Step::Record(Some(before)) => {
-                    engine.put(*vnode, key, before, &IndexChange::NONE)?;
-                }
-                Step::Record(None) => engine.delete(*vnode, key, &[])?,
+                Step::Record(before) => engine.restore(*vnode, key, before.clone()),
                 Step::Index(change) => engine.change_index(*vnode, key, change)?,
             }
         }
+        state.without_file += engine.recover()?;
         // The journal is another file: how much of it survives does not hang together with the rest.
         let mut entries = std::mem::take(&mut state.unsynced_entries);
         let kept = usize::try_from(random.below(entries.len() as u64 + 1)).unwrap_or(0);
@@ -170,7 +188,7 @@ impl DiskLife {
     /// Notes the steps of a write of `record`, or of its removal.
     fn remember(&self, vnode: u16, key: &StoreKey, change: &IndexChange) -> Result<()> {
         self.alive()?;
-        let before = self.engine.get(vnode, key)?;
+        let before = self.engine.stored(vnode, key);
         let mut state = self.disk.state.lock();
         let mut step = |step| state.unsynced.push(Undo { vnode, key: key.clone(), step });
         if !change.add.is_empty() {
@@ -201,7 +219,7 @@ impl Intercept for DiskLife {
     fn before(&self, call: Call<'_>) -> Result<()> {
         match call {
             Call::Read if self.disk.state.lock().unreadable > 0 => {
-                return Err(Error::new(ErrorKind::Storage, "the disk cannot be read"));
+                return Err(Error::new(ErrorKind::Storage, UNREADABLE));
             }
             Call::Put { vnode, key, change } => self.remember(vnode, key, change)?,
             Call::Delete { vnode, key, entries } => {
@@ -278,7 +296,7 @@ impl Executor for SlowDisk {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use mapring_types::{BucketId, ObjectId};
+    use mapring_types::{BucketId, ObjectId, Record};
 
     use super::*;
 
@@ -315,6 +333,39 @@ mod tests {
                 _ => (Some("old"), false),
             };
             assert_eq!((a.as_deref(), b), (expected.0.map(str::as_bytes), expected.1));
+        }
+    }
+
+    /// Whatever a crash takes, what is left of large records is whole, and so are their files.
+    #[test]
+    fn a_crash_keeps_the_files_that_records_need_and_no_others() {
+        let large = |fill: u8| {
+            let body = Bytes::from(vec![fill; limits::WITHOUT_FILE_BYTES + 1]);
+            Record { body, ..Record::default() }
+        };
+        for seed in 0..40 {
+            let (disk, random) = (Disk::new(), Random::new(seed));
+            for life in 0..4_u8 {
+                let engine = disk.open();
+                for write in 0..8 {
+                    let name = ["a", "b", "c"][usize::try_from(random.below(3)).unwrap()];
+                    match random.below(5) {
+                        0 => engine.delete(1, &key(name), &[]).unwrap(),
+                        1 => engine.put(1, &key(name), &record("x"), &IndexChange::NONE).unwrap(),
+                        2 => engine.sync().unwrap(),
+                        _ => {
+                            let large = large(8 * life + write);
+                            engine.put(1, &key(name), &large, &IndexChange::NONE).unwrap();
+                        }
+                    }
+                }
+                disk.crash(&random).unwrap();
+                let there = disk.look();
+                let read = ["a", "b", "c"].map(|name| there.get(1, &key(name)).unwrap());
+                let large = |record: &&Record| record.body.len() > limits::WITHOUT_FILE_BYTES;
+                assert_eq!(disk.without_file(), 0);
+                assert_eq!(there.files().unwrap(), read.iter().flatten().filter(large).count());
+            }
         }
     }
 }

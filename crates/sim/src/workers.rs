@@ -1,15 +1,18 @@
-//! Native functions that take their time, so that queries last and faults meet them.
+//! Functions that take their time, so that queries last and faults meet them: native ones, and those of
+//! jobs.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use mapring_script::{
-    CallContext, MapInput, Mapped, PhaseFunction, QueryTag, ReduceTiming, ScriptError, ScriptLimits,
+    CallContext, CombineError, Grouping, MapInput, Mapped, MappedPairs, PhaseFunction, QueryTag,
+    ReduceTiming, ScriptError, ScriptLimits,
 };
 use mapring_workers::{Reduce, Workers};
 
 use crate::inline::InlineWorkers;
+use crate::job_functions::{self, JobFunctions};
 use crate::random::Random;
 
 pub(crate) struct SlowWorkers {
@@ -17,6 +20,13 @@ pub(crate) struct SlowWorkers {
     pub(crate) random: Random,
     /// Most time that an input takes, in milliseconds.
     pub(crate) slowest_ms: u64,
+}
+
+impl SlowWorkers {
+    async fn take_time(&self, inputs: usize) {
+        let each = self.random.within(0..self.slowest_ms + 1);
+        tokio::time::sleep(Duration::from_millis(each * inputs as u64)).await;
+    }
 }
 
 #[async_trait]
@@ -29,9 +39,28 @@ impl Workers for SlowWorkers {
         context: &Arc<CallContext>,
         inputs: Vec<MapInput>,
     ) -> Result<Mapped, ScriptError> {
-        let each = self.random.within(0..self.slowest_ms + 1);
-        tokio::time::sleep(Duration::from_millis(each * inputs.len() as u64)).await;
+        self.take_time(inputs.len()).await;
+        if job_functions::has(function) {
+            return JobFunctions.map(query, phase, function, context, inputs).await;
+        }
         self.workers.map(query, phase, function, context, inputs).await
+    }
+
+    async fn map_pairs(
+        &self,
+        query: QueryTag,
+        phase: usize,
+        function: &Arc<PhaseFunction>,
+        grouping: &Arc<Grouping>,
+        context: &Arc<CallContext>,
+        inputs: Vec<MapInput>,
+    ) -> (Result<MappedPairs, CombineError>, Duration) {
+        self.take_time(inputs.len()).await;
+        if job_functions::has(function) {
+            let functions = JobFunctions;
+            return functions.map_pairs(query, phase, function, grouping, context, inputs).await;
+        }
+        self.workers.map_pairs(query, phase, function, grouping, context, inputs).await
     }
 
     async fn reduce(

@@ -1,6 +1,7 @@
 //! The whole: nodes, network, what was done and seen, and what faults do to it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -17,13 +18,14 @@ use crate::fault_windows::FaultWindows;
 use crate::faults::Event;
 use crate::gossip::Gossip;
 use crate::history::{History, Moment};
+use crate::ledger::Ledger;
 use crate::limits;
 use crate::membership::{self, Learning, Replacement};
-use crate::node::{Host, Life, Role, seat};
+use crate::node::{Host, HostJobs, Life, Role, seat};
 use crate::partitions::{Cut, NetworkPartitions};
 use crate::random::Random;
 use crate::report::{Figures, Options};
-use crate::shape::Shape;
+use crate::shape::{JobShape, Shape};
 use crate::siblings::{Found, Shared};
 use crate::trace::Trace;
 
@@ -36,6 +38,8 @@ pub(crate) struct World {
     pub(crate) learning: Mutex<Learning>,
     pub(crate) shape: Shape,
     pub(crate) trace: Arc<Trace>,
+    /// What is decided about jobs, where there are any.
+    pub(crate) ledger: Option<Arc<Ledger>>,
     partitions: Arc<NetworkPartitions>,
     history: Mutex<History>,
     shared: Mutex<Shared>,
@@ -43,15 +47,24 @@ pub(crate) struct World {
     pub(crate) gossip: Mutex<Gossip>,
     fault_windows: Mutex<FaultWindows>,
     copies: Mutex<Copies>,
+    /// Whether some of what was acknowledged may be lost.
+    forgiven: AtomicBool,
     values: Mutex<u64>,
     /// Keys that objects point to, by the numbers of these.
     pointed: Mutex<BTreeMap<u64, String>>,
 }
 
 impl World {
-    /// Makes a world of what `random` gives; `later` decides what the metadata go through.
-    pub(crate) fn new(random: &Random, later: &Random, options: Options) -> Result<Arc<Self>> {
-        let shape = Shape::new(random);
+    /// Makes a world of what `random` gives; `later` decides what the metadata go through, `jobs` what
+    /// there is of these.
+    pub(crate) fn new(
+        random: &Random,
+        later: &Random,
+        jobs: &Random,
+        options: Options,
+    ) -> Result<Arc<Self>> {
+        let of_jobs = JobShape::new(jobs, options.jobs);
+        let shape = Shape { jobs: of_jobs, ..Shape::new(random) };
         let network = Network::new();
         let (trace, partitions) = (
             Arc::new(Trace::new(options.verbose)),
@@ -63,8 +76,12 @@ impl World {
         let ring =
             RingSize::new(shape.partitions).ok_or_else(|| Error::internal("no ring size"))?;
         let epoch = Instant::now();
-        let host =
-            |cluster, random, role| Host::new(cluster, network.clone(), random, epoch, shape, role);
+        let ledger = of_jobs
+            .map(|of_jobs| Arc::new(Ledger::new(trace.clone(), jobs.fork(), of_jobs.lost_answers)));
+        let host = |cluster, random, role| {
+            let jobs = ledger.clone().map(|ledger| HostJobs { ledger, random: jobs.fork() });
+            Host::new(cluster, network.clone(), (random, jobs), epoch, shape, role)
+        };
         let this = Arc::new(OnceLock::new());
         let spread = match options.plans_at_once {
             true => Spread::AtOnce,
@@ -86,6 +103,7 @@ impl World {
             learning: Mutex::new(Learning::new(later.fork())),
             shape,
             trace,
+            ledger,
             partitions,
             history: Mutex::default(),
             shared: Mutex::default(),
@@ -93,6 +111,7 @@ impl World {
             gossip: Mutex::new(Gossip::new(random.fork())),
             fault_windows: Mutex::default(),
             copies: Mutex::default(),
+            forgiven: AtomicBool::new(false),
             values: Mutex::new(1_000),
             pointed: Mutex::default(),
         });
@@ -353,7 +372,7 @@ impl World {
                 self.partitions.end_storm(storm);
             }
             Event::Copy(id) => {
-                self.seated(id)?.disk.make_copy();
+                self.seated(id)?.disk.make_copy()?;
                 self.copies.lock().make(self.seated(id)?.id, now);
             }
             Event::PutBack(id) => {
@@ -447,8 +466,14 @@ impl World {
     fn forgive(&self, since: Moment) {
         let since = since.saturating_sub(limits::AFTERMATH_MICROS);
         self.trace.note(format!("what was written since {since} may be lost"));
+        self.forgiven.store(true, Ordering::Relaxed);
         self.history.lock().forgive(since);
         self.shared.lock().forgive(since);
+    }
+
+    /// Whether some of what was acknowledged may be lost.
+    pub(crate) fn is_forgiven(&self) -> bool {
+        self.forgiven.load(Ordering::Relaxed)
     }
 
     /// The nodes that cuts concern: the one that is cut off from all others. Where some still hear it,

@@ -25,7 +25,11 @@ const FAILED_ONCE: [(u64, &str); 15] = [
 ];
 
 fn good(seed: u64) -> Result<Report> {
-    let report = run(seed, Options::default())?;
+    good_with(seed, None)
+}
+
+fn good_with(seed: u64, jobs: Option<bool>) -> Result<Report> {
+    let report = run(seed, Options { jobs, ..Options::default() })?;
     println!("{report}");
     let beginning = report.violations.iter().take(10).cloned().collect::<Vec<_>>().join("\n");
     assert!(
@@ -39,7 +43,7 @@ fn good(seed: u64) -> Result<Report> {
 }
 
 /// Runs seeds on all cores. The first failure ends it.
-fn all_good(seeds: impl IntoIterator<Item = u64>) -> Result<Vec<Figures>> {
+fn all_good(seeds: impl IntoIterator<Item = u64>, jobs: Option<bool>) -> Result<Vec<Figures>> {
     let seeds: Vec<u64> = seeds.into_iter().collect();
     let next = AtomicU64::new(0);
     let worker = || -> Result<Vec<Figures>> {
@@ -47,7 +51,7 @@ fn all_good(seeds: impl IntoIterator<Item = u64>) -> Result<Vec<Figures>> {
         loop {
             let at = usize::try_from(next.fetch_add(1, Ordering::Relaxed)).unwrap_or(usize::MAX);
             let Some(&seed) = seeds.get(at) else { return Ok(figures) };
-            figures.push(good(seed)?.figures);
+            figures.push(good_with(seed, jobs)?.figures);
         }
     };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -66,7 +70,7 @@ fn all_good(seeds: impl IntoIterator<Item = u64>) -> Result<Vec<Figures>> {
 
 #[test]
 fn known_seeds_are_good_and_all_kinds_of_faults_happen() -> Result<()> {
-    let all = all_good(1..=40)?;
+    let all = all_good(1..=40, None)?;
     let sum = |of: fn(&Figures) -> u64| all.iter().map(of).sum::<u64>();
     for (what, of) in [
         ("crashes", (|f| f.crashes) as fn(&Figures) -> u64),
@@ -76,6 +80,9 @@ fn known_seeds_are_good_and_all_kinds_of_faults_happen() -> Result<()> {
         ("refusals", |f| f.refusals),
         ("lags", |f| f.lags),
         ("replacements", |f| f.replacements),
+        ("jobs", |f| f.jobs),
+        ("jobs taken over", |f| f.takes),
+        ("runs of schedules", |f| f.runs),
     ] {
         assert!(sum(of) >= 5, "only {} {what}", sum(of));
     }
@@ -88,7 +95,8 @@ fn known_seeds_are_good_and_all_kinds_of_faults_happen() -> Result<()> {
 
 #[test]
 fn seeds_that_failed_once_are_good() -> Result<()> {
-    all_good(FAILED_ONCE.map(|(seed, _)| seed)).map(|_| ())
+    // As they were then.
+    all_good(FAILED_ONCE.map(|(seed, _)| seed), Some(false)).map(|_| ())
 }
 
 #[test]
@@ -111,5 +119,5 @@ fn fresh_seeds_are_good() -> Result<()> {
     let now = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
     let first = u64::from(now.subsec_nanos());
     println!("seeds from {first} on");
-    all_good(first..first + 20).map(|_| ())
+    all_good(first..first + 20, None).map(|_| ())
 }

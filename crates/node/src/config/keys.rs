@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use mapring_engine::Durability;
+use mapring_jobs::callback::Allowed;
 use mapring_types::limits;
 
 use super::raw::{Raw, Refusal};
@@ -93,6 +94,10 @@ pub const KEYS: &[Key] = &[
     key!(mapred.answer_disk, |raw| raw.bytes(0)),
     key!(mapred.shuffle_memory, |raw| raw.bytes(16 * MB)),
     key!(mapred.shuffle_disk, |raw| raw.bytes(0)),
+    key!(jobs.concurrent, |raw| raw.count(1, 1_000)),
+    key!(jobs.file, |raw| raw.path().map(Some)),
+    key!(jobs.callback_allow, |raw| callback_allow(raw)),
+    key!(jobs.callback_secret, |raw| raw.text().map(Some)),
     key!(script.workers, |raw| raw.count(1, 1_024)),
     key!(script.queue, |raw| raw.count(1, 1_000_000)),
     key!(script.call_time, |raw| raw.time(Duration::from_millis(10), HOUR)),
@@ -121,6 +126,10 @@ fn reap_after(raw: Raw<'_>) -> Result<Option<Duration>, Refusal> {
     raw.time(Duration::ZERO, 24 * 365 * HOUR)
         .map(Some)
         .map_err(|why| format!("{why}, nor \"keep\" or \"immediate\""))
+}
+
+fn callback_allow(raw: Raw<'_>) -> Result<Allowed, Refusal> {
+    Allowed::parse(&raw.texts()?).map_err(|invalid| invalid.to_string())
 }
 
 fn level(raw: Raw<'_>) -> Result<String, Refusal> {
@@ -158,7 +167,7 @@ mod tests {
     }
 
     /// Keys without a default, or whose default depends on the machine.
-    const EXAMPLES: [&str; 9] = [
+    const EXAMPLES: [&str; 12] = [
         "node.zone",
         "cluster.secret",
         "cluster.advertise",
@@ -166,6 +175,9 @@ mod tests {
         "http.advertise",
         "storage.cache",
         "storage.threads",
+        "jobs.file",
+        "jobs.callback_allow",
+        "jobs.callback_secret",
         "script.workers",
         "script.js_source_dir",
     ];

@@ -17,7 +17,7 @@ pub use keys::{KEYS, Key};
 pub use layers::{Flag, Sources};
 pub use mistakes::{Mistake, Mistakes};
 pub use sections::{
-    ClusterConfig, Config, HttpConfig, LogConfig, LogFormat, MapredConfig, NodeConfig,
+    ClusterConfig, Config, HttpConfig, JobsConfig, LogConfig, LogFormat, MapredConfig, NodeConfig,
     ObjectsConfig, ScriptConfig, StorageConfig,
 };
 

@@ -143,17 +143,28 @@ impl Raw<'_> {
 
     /// A list of `HOST:PORT`; outside of files separated by commas.
     pub(super) fn host_ports(self) -> Result<Vec<String>, Refusal> {
+        self.list("a list of HOST:PORT", |item| item.host_port())
+    }
+
+    /// A list of texts; outside of files separated by commas.
+    pub(super) fn texts(self) -> Result<Vec<String>, Refusal> {
+        self.list("a list of texts", |item| item.text())
+    }
+
+    fn list(
+        self,
+        what: &str,
+        item: impl Fn(Raw<'_>) -> Result<String, Refusal>,
+    ) -> Result<Vec<String>, Refusal> {
         match self {
             Self::Toml(DeValue::Array(items)) => {
-                items.iter().map(|item| Raw::Toml(item.get_ref()).host_port()).collect()
+                items.iter().map(|value| item(Raw::Toml(value.get_ref()))).collect()
             }
-            Self::Toml(_) => Err(self.is_not("a list of HOST:PORT")),
-            Self::Text(text) => text
-                .split(',')
-                .map(str::trim)
-                .filter(|item| !item.is_empty())
-                .map(|item| Raw::Text(item).host_port())
-                .collect(),
+            Self::Toml(_) => Err(self.is_not(what)),
+            Self::Text(text) => {
+                let texts = text.split(',').map(str::trim).filter(|text| !text.is_empty());
+                texts.map(|text| item(Raw::Text(text))).collect()
+            }
         }
     }
 

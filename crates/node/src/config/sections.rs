@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use mapring_engine::Durability;
+use mapring_jobs::callback::Allowed;
 use mapring_kv::limits as kv;
 use mapring_script::ScriptLimits;
 use mapring_types::limits::OBJECT_BYTES;
@@ -27,6 +28,8 @@ pub struct Config {
     pub objects: ObjectsConfig,
     /// Queries.
     pub mapred: MapredConfig,
+    /// Jobs.
+    pub jobs: JobsConfig,
     /// Users' functions.
     pub script: ScriptConfig,
     /// Logs.
@@ -129,6 +132,19 @@ pub struct MapredConfig {
     pub shuffle_disk: u64,
 }
 
+/// Section `[jobs]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JobsConfig {
+    /// Jobs that run at once on this node.
+    pub concurrent: usize,
+    /// A file of named jobs, in YAML or TOML.
+    pub file: Option<PathBuf>,
+    /// Whom callbacks of jobs may reach.
+    pub callback_allow: Allowed,
+    /// What callbacks are signed with.
+    pub callback_secret: Option<String>,
+}
+
 /// Section `[script]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ScriptConfig {
@@ -213,8 +229,14 @@ impl Default for Config {
                 concurrent_queries: 256,
                 answer_memory: 8 << 20,
                 answer_disk: 16 << 30,
-                shuffle_memory: 256 << 20,
+                shuffle_memory: 128 << 20,
                 shuffle_disk: 64 << 30,
+            },
+            jobs: JobsConfig {
+                concurrent: mapring_runner::limits::CONCURRENT,
+                file: None,
+                callback_allow: Allowed::default(),
+                callback_secret: None,
             },
             script: ScriptConfig {
                 workers: cores,
