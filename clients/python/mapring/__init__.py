@@ -15,6 +15,9 @@ from .errors import (
     Conflict,
     ConnectionLost,
     HttpError,
+    JobAborted,
+    JobError,
+    JobFailed,
     MapringError,
     NotFound,
     QueryError,
@@ -22,10 +25,12 @@ from .errors import (
     RequestTimeout,
     SiblingsError,
     TooLarge,
+    TooMany,
     TranslationError,
     Unavailable,
     Unreachable,
 )
+from .jobs import Job, Pipeline
 from .mapreduce import Output, emit, map_reduce
 from .objects import Bucket, Link, Object, Value
 
@@ -37,11 +42,16 @@ __all__ = [
     "Connection",
     "ConnectionLost",
     "HttpError",
+    "Job",
+    "JobAborted",
+    "JobError",
+    "JobFailed",
     "Link",
     "MapringError",
     "NotFound",
     "Object",
     "Output",
+    "Pipeline",
     "QueryError",
     "QueryTimeout",
     "RequestTimeout",
@@ -49,6 +59,7 @@ __all__ = [
     "Results",
     "SiblingsError",
     "TooLarge",
+    "TooMany",
     "TranslationError",
     "Unavailable",
     "Unreachable",

@@ -111,7 +111,10 @@ class ResultStream:
 
     def _line(self) -> dict[str, Any]:
         try:
-            text = self._answer.read_line()
+            text = b"\n"
+            # An empty line only says that the node is there.
+            while text == b"\n":
+                text = self._answer.read_line()
         except BaseException:
             self.close()
             raise

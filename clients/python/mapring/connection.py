@@ -1,9 +1,10 @@
-"""A connection to a cluster: objects, queries, and what runs."""
+"""A connection to a cluster: objects, queries, jobs, and what runs."""
 
 from __future__ import annotations
 
 import codecs
 import json
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Optional, Union
 from urllib.parse import quote, urlencode
@@ -11,6 +12,7 @@ from urllib.parse import quote, urlencode
 from . import limits
 from .answer import Locate, Results, ResultStream, query_error
 from .errors import ConnectionLost, HttpError, MapringError
+from .jobs import Job, Pipeline, listing
 from .objects import Bucket
 from .query import Inputs, document
 from .transport import Answer, Transport
@@ -192,6 +194,110 @@ class Connection:
         with self.transport.request("DELETE", path, twice=True, allowed=(404,)) as answer:
             answer.read(limits.ERROR_BYTES)
             return answer.status != 404
+
+    # --- jobs -------------------------------------------------------------------------------------
+
+    def start_job(
+        self, document: Mapping[str, Any], *, id: Optional[str] = None, key: Optional[str] = None
+    ) -> Job:
+        """Starts a job: its document, or `{"config": name, "params": {…}}` for one by name.
+
+        However often it is asked with the same `id` (its id) or `key` (any text), it is started
+        once. What is sent again because a node was lost never starts a second one.
+
+        Raises:
+            BadRequest: `problems` has everything that is wrong with the document.
+            NotFound: there is no job of that name.
+            Conflict: another job has that id or key.
+        """
+        return Job(self, self._start("/jobs", document, id, key))
+
+    def dry_run_job(self, document: Mapping[str, Any]) -> dict[str, Any]:
+        """What a job would be divided into; nothing is started."""
+        headers = [("Content-Type", "application/json")]
+        body = json.dumps(document, allow_nan=False).encode()
+        path = "/jobs?dry_run=true"
+        with self.transport.request("POST", path, headers, body, twice=True) as answer:
+            planned: dict[str, Any] = json.loads(answer.read(limits.ANSWER_BYTES))
+        return planned
+
+    def job(self, id: str) -> Job:
+        """A job by its id, whoever started it. Nothing is asked yet."""
+        return Job(self, id)
+
+    def jobs(
+        self, *, state: Optional[str] = None, name: Optional[str] = None
+    ) -> Iterator[dict[str, Any]]:
+        """The jobs, the newest first, as they are listed."""
+        return listing("/jobs", "jobs", self, {"state": state, "name": name})
+
+    def job_configs(self) -> list[dict[str, Any]]:
+        """What can be started by name, each with its parameters."""
+        return self._pages("/job-configs", "configs")
+
+    def put_job_config(self, name: str, config: Mapping[str, Any]) -> None:
+        """Stores a job that can be started by name."""
+        self.put_json(f"/job-configs/{quote(name, safe='')}", config)
+
+    def remove_job_config(self, name: str) -> None:
+        """Removes a job that can be started by name."""
+        self._delete(f"/job-configs/{quote(name, safe='')}")
+
+    def schedules(self) -> list[dict[str, Any]]:
+        """What is started by the clock."""
+        return self._pages("/schedules", "schedules")
+
+    def _pages(self, path: str, member: str) -> list[dict[str, Any]]:
+        """All entries of a list that comes in pages."""
+        entries: list[dict[str, Any]] = []
+        cursor: Optional[str] = None
+        while True:
+            at = path if cursor is None else f"{path}?cursor={quote(cursor, safe='')}"
+            page = self.get_json(at)
+            entries.extend(page[member])
+            cursor = page.get("cursor")
+            if cursor is None:
+                return entries
+
+    def put_schedule(self, name: str, schedule: Mapping[str, Any]) -> None:
+        """Has a job started by the clock: `{"cron": "0 3 * * *", "job": {…}}`."""
+        self.put_json(f"/schedules/{quote(name, safe='')}", schedule)
+
+    def remove_schedule(self, name: str) -> None:
+        """Has it started no more."""
+        self._delete(f"/schedules/{quote(name, safe='')}")
+
+    def start_pipeline(
+        self, document: Mapping[str, Any], *, id: Optional[str] = None, key: Optional[str] = None
+    ) -> Pipeline:
+        """Starts a pipeline; otherwise as `start_job`."""
+        return Pipeline(self, self._start("/pipelines", document, id, key))
+
+    def pipeline(self, id: str) -> Pipeline:
+        """A pipeline by its id. Nothing is asked yet."""
+        return Pipeline(self, id)
+
+    def pipelines(self, *, name: Optional[str] = None) -> Iterator[dict[str, Any]]:
+        """The pipelines, the newest first, as they are listed."""
+        return listing("/pipelines", "pipelines", self, {"name": name})
+
+    def _start(
+        self, at: str, document: Mapping[str, Any], id: Optional[str], key: Optional[str]
+    ) -> str:
+        headers = [("Content-Type", "application/json")]
+        body = json.dumps(document, allow_nan=False).encode()
+        method, path = "POST", at
+        if id is not None:
+            method, path = "PUT", f"{at}/{quote(id, safe='')}"
+        else:
+            headers.append(("Idempotency-Key", uuid.uuid4().hex if key is None else key))
+        with self.transport.request(method, path, headers, body, twice=True) as answer:
+            started: str = json.loads(answer.read(limits.ERROR_BYTES))["id"]
+        return started
+
+    def _delete(self, path: str) -> None:
+        with self.transport.request("DELETE", path, twice=True) as answer:
+            answer.read(limits.ERROR_BYTES)
 
     def _post(
         self, made: dict[str, Any], accept: str, options: str, locate: Optional[Locate]

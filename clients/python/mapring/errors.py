@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any, Optional
 
@@ -32,13 +33,30 @@ class AnswerTooLarge(MapringError):
 
 
 class HttpError(MapringError):
-    """A node answered with a status that is no success: `status`, `text`, `node`."""
+    """A node answered with a status that is no success: `status`, `text`, `node`.
+
+    `problems` has everything that is wrong with a document of a job, as `(field, message)`.
+    """
 
     def __init__(self, status: int, text: str, node: str) -> None:
         self.status = status
         self.text = text
         self.node = node
-        super().__init__(f"{status} from {node}: {text}")
+        self.problems = _problems(text)
+        told = "; ".join(f"{field}: {what}" if field else what for field, what in self.problems)
+        super().__init__(f"{status} from {node}: {told or text}")
+
+
+def _problems(text: str) -> list[tuple[str, str]]:
+    """What is wrong with a document, where an answer tells that in JSON."""
+    try:
+        answer = json.loads(text)
+    except ValueError:
+        return []
+    if not isinstance(answer, dict) or "message" not in answer:
+        return []
+    problems = answer.get("problems") or [answer]
+    return [(str(one.get("field") or ""), str(one.get("message"))) for one in problems]
 
 
 class BadRequest(HttpError):
@@ -57,6 +75,10 @@ class TooLarge(HttpError):
     """413: the body is larger than the node takes; nothing was written."""
 
 
+class TooMany(HttpError):
+    """429: there are as many jobs as may be; some end meanwhile."""
+
+
 class Unavailable(HttpError):
     """503: too few replicas, overload, or a node that starts or stops."""
 
@@ -69,6 +91,7 @@ def http_error(status: int, text: str, node: str) -> HttpError:
         409: Conflict,
         412: Conflict,
         413: TooLarge,
+        429: TooMany,
         503: Unavailable,
     }
     return kinds.get(status, HttpError)(status, text.strip(), node)
@@ -119,6 +142,33 @@ class QueryError(MapringError):
 
 class QueryTimeout(QueryError):
     """A query's own deadline passed."""
+
+
+class JobError(MapringError):
+    """A job or a pipeline ended otherwise than well. `id` is its id, `details` all that is shown of
+    it."""
+
+    what = "ended"
+
+    def __init__(self, id: str, details: Mapping[str, Any]) -> None:
+        self.id = id
+        self.details = dict(details)
+        error = details.get("error") or details.get("abort_message")
+        if isinstance(error, Mapping):
+            error = error.get("error", error)
+        super().__init__(f"{id} {self.what}" if error is None else f"{id} {self.what}: {error}")
+
+
+class JobFailed(JobError):
+    """A job failed: `details["error"]` says at what."""
+
+    what = "failed"
+
+
+class JobAborted(JobError):
+    """A job or a pipeline was aborted."""
+
+    what = "was aborted"
 
 
 class TranslationError(MapringError):

@@ -40,7 +40,14 @@ ERROR_BYTES = 1024 * 1024
 #: Bytes that are read from a listing at a time.
 READ_BYTES = 64 * 1024
 
-#: Outputs of a job that are read back with one query.
+#: Seconds between two looks at a job that is waited for.
+ASK_EVERY = 0.5
+
+#: Seconds for which no node may answer while something is waited for: longer than a cluster takes
+#: to be started again.
+PATIENCE = 60.0
+
+#: Outputs of a query that are read back with one query.
 OUTPUTS_AT_ONCE = 1000
 
 #: Rows that become a data frame unless more are asked for.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Optional, Union
 from urllib.parse import quote, unquote_plus
 
 from . import limits
-from .errors import MapringError, NotFound, SiblingsError
+from .errors import Conflict, MapringError, NotFound, SiblingsError
 from .transport import Answer, Header
 
 if TYPE_CHECKING:
@@ -322,14 +322,21 @@ class Bucket:
         target = f"{self._path}/keys" if key is None else self._key(key)
         # Written twice, a condition would refuse what the first attempt wrote.
         twice = key is not None and not (if_absent or if_unchanged)
-        answer = self.connection.transport.request(
-            "POST" if key is None else "PUT",
-            self.connection.path(target, options, timeout),
-            headers,
-            body,
-            twice=twice,
-            timeout=timeout,
-        )
+        try:
+            answer = self.connection.transport.request(
+                "POST" if key is None else "PUT",
+                self.connection.path(target, options, timeout),
+                headers,
+                body,
+                twice=twice,
+                timeout=timeout,
+            )
+        except Conflict as error:
+            # What the node says of it is a page for a browser.
+            if key is None or not (if_absent or if_unchanged):
+                raise
+            why = "exists already" if if_absent else "was changed since it was read"
+            raise Conflict(error.status, f"{self.name}/{key} {why}", error.node) from None
         with answer:
             if not back:
                 return None

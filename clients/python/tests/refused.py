@@ -13,7 +13,7 @@ CALLS = []
 
 def a_yield(key, values):
     for v in values:
-        yield v  # here: yield
+        yield v  # here: write emit(key, value)
 
 
 def a_class(key, values):
@@ -102,6 +102,14 @@ def some_bytes(key, values):
 
 def an_unknown_name(key, values):
     return no_such_name  # here: no_such_name
+
+
+def a_count(key, values):
+    count("seen")  # here: only functions in JavaScript
+
+
+def a_context(key, values):
+    return ctx.phase  # here: only functions in JavaScript
 
 
 def a_lambda_in_a_comprehension(key, values):

@@ -63,12 +63,13 @@ def test_siblings_may_be_any_bytes(conn: mapring.Connection, name: str, data: by
 def test_conditions(conn: mapring.Connection, name: str) -> None:
     bucket = conn.bucket(name)
     bucket.put("k", "1", if_absent=True)
-    with pytest.raises(mapring.Conflict):
+    with pytest.raises(mapring.Conflict) as caught:
         bucket.put("k", "2", if_absent=True)
+    assert caught.value.text == f"{name}/k exists already" and caught.value.status == 412
     read = bucket.get("k")
     assert read is not None
     read.put("2", if_unchanged=True)
-    with pytest.raises(mapring.Conflict):
+    with pytest.raises(mapring.Conflict, match=f"{name}/k was changed since it was read"):
         read.put("3", if_unchanged=True)
     now = bucket.get("k")
     assert now is not None and now.text == "2"

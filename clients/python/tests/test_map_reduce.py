@@ -79,6 +79,46 @@ class TestPython:
         found = map_reduce(conn, lambda k, v: emit(v, k), lambda k, vs: sorted(vs), tags)
         assert found == {"red": "['0']", "green": "['1', '2', '4']", "blue": "['3']"}
 
+    def test_pairs_that_a_map_returns(self, conn: mapring.Connection, tags: str) -> None:
+        def pairs(key: Any, value: Any) -> Any:
+            emit("all", 1)
+            return [(value, 1), None, [value + "!", 2]]
+
+        found = map_reduce(conn, pairs, self.reduceFn, tags, values="json")
+        assert found == {
+            "all": 5,
+            "red": 1,
+            "red!": 2,
+            "green": 3,
+            "green!": 6,
+            "blue": 1,
+            "blue!": 2,
+        }
+        found = map_reduce(
+            conn, lambda k, v: [emit(w, 1) for w in v.split("e")], self.reduceFn, tags
+        )
+        assert found == {"": "4", "r": "1", "d": "1", "gr": "3", "n": "3", "blu": "1"}
+        found = map_reduce(conn, lambda k, v: ((v, n) for n in range(3)), self.reduceFn, tags)
+        assert found == {"red": "3", "green": "9", "blue": "3"}
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            lambda k, v: (k, 1),
+            lambda k, v: [v],
+            lambda k, v: {v: 1},
+            lambda k, v: "ab",
+            lambda k, v: 5,
+            lambda k, v: [(1, 2, 3)],
+        ],
+        ids=["a pair", "no pairs", "a dict", "a text", "a number", "three"],
+    )
+    def test_what_a_map_cannot_return(
+        self, conn: mapring.Connection, tags: str, wrong: Any
+    ) -> None:
+        with pytest.raises(mapring.QueryError, match=r"emit\(key, value\), or returns a list"):
+            map_reduce(conn, wrong, self.reduceFn, tags)
+
     def test_keys_are_not_cut_at_a_colon(self, conn: mapring.Connection, name: str) -> None:
         for at, key in enumerate(["a:b", "x:b", "a:b"]):
             conn.hset(name, at, key)

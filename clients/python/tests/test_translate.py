@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import json
+import sys
 import warnings
 from pathlib import Path
 from types import ModuleType
@@ -136,6 +137,17 @@ def test_lambdas_and_methods() -> None:
     assert "mr_b_len" in translate(Job().reduce, "reduce", emit).source
     with pytest.raises(mapring.TranslationError, match="not there on the nodes"):
         translate(Job().uses_itself, "reduce", emit)
+
+
+def test_what_is_missing_is_named_so_that_it_can_be_installed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "pscript", None)
+    with pytest.raises(mapring.MapringError, match=r"pip install pscript==(\S+) ") as caught:
+        translate(programs.nothing, "reduce", emit)
+    project = Path(__file__).parents[1].joinpath("pyproject.toml").read_text()
+    version = str(caught.value).split("pscript==")[1].split()[0]
+    assert f'python = ["pscript=={version}"]' in project
 
 
 def test_functions_without_text_are_refused() -> None:

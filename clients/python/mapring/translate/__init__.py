@@ -23,6 +23,9 @@ from .scopes import parameters
 from .source import Source
 from .statements import LINES, Statements, assign
 
+#: The version whose translation is tested.
+PSCRIPT = "0.8.1"
+
 _FILES = ("values.js", "operators.js", "text.js", "builtins.js", "bridge.js")
 _MARKER = re.compile(r"^\s*mr_at\((\d+)\);$")
 _NAME = re.compile(r"\bmr_\w+")
@@ -127,8 +130,9 @@ def _by_pscript(text: str, main: Source) -> str:
         import pscript
     except ImportError as error:
         raise MapringError(
-            "Python functions become JavaScript with pscript: pip install 'mapring[python]', "
-            "or give JavaScript"
+            f"Python functions become JavaScript with pscript: pip install pscript=={PSCRIPT} "
+            "(it is also what pip install 'clients/python[python]' takes, in a copy of mapring's "
+            "repository), or give JavaScript"
         ) from error
     try:
         made = pscript.py2js(text, docstrings=False)

@@ -290,9 +290,22 @@ function mr_the_map(f) {
     if (object.values.length !== 1) {
       mr_throw('ValueError', 'an object has ' + object.values.length + ' values: merge them first');
     }
-    mr_call(f, [object.key, object.values[0].data]);
-    return [];
+    return mr_pairs(mr_call(f, [object.key, object.values[0].data]));
   };
+}
+// What a map function returns: pairs, beside those that it emits. None stands for nothing, also in
+// a list: [emit(word, 1) for word in words] is one.
+function mr_pairs(made) {
+  if (made === null) { return []; }
+  var pairs = typeof made === 'string' || made instanceof mr_Dict || made instanceof mr_Set
+    || mr_num(made) !== undefined || typeof made === 'boolean' ? [made] : mr_b_list(made);
+  return pairs.filter(function (pair) { return pair !== null; }).map(function (pair) {
+    if (!Array.isArray(pair) || pair.length !== 2) {
+      mr_throw('TypeError', 'a map function calls emit(key, value), or returns a list of pairs '
+        + '(key, value), not ' + mr_repr(made).slice(0, 80));
+    }
+    return [mr_to(pair[0]), mr_to(pair[1])];
+  });
 }
 function mr_the_reduce(f, as_text) {
   return function (key, values) {

@@ -170,6 +170,13 @@ class Expressions:
             return call("mr_set", array([self.literal(one, node) for one in value]))
         raise self.refuse(node, f"a value of type {type(value).__name__} cannot be translated")
 
+    def value_yield(self, node: ast.Yield) -> ast.expr:
+        raise self.refuse(
+            node,
+            "yield cannot be translated: in a map function write emit(key, value), in others "
+            "return a list",
+        )
+
     def value_name(self, node: ast.Name) -> ast.expr:
         owner = self.scope.owner(node.id)
         if owner is not None:
@@ -187,7 +194,7 @@ class Expressions:
         if not found and node.id == "emit":
             return self.shared.emit
         if not found or (node.id in names.HINTS and self.is_builtin(node.id, value)):
-            hint = names.HINTS.get(node.id, "it has no value")
+            hint = names.HINTS.get(node.id) or names.OF_JAVASCRIPT.get(node.id, "it has no value")
             raise self.refuse(node, f"{node.id!r} cannot be used in a translated function: {hint}")
         return value
 
@@ -450,6 +457,9 @@ class Expressions:
         module = self.module(node.value)
         if module is math and node.attr in ("pi", "e", "inf", "nan", "tau"):
             return self.literal(getattr(math, node.attr), node)
+        if isinstance(node.value, ast.Name) and node.value.id in names.OF_JAVASCRIPT:
+            # Refused by its own name, if it is none of the program's.
+            self.value(node.value)
         raise self.refuse(node, f"the attribute .{node.attr} cannot be translated")
 
     def module(self, node: ast.expr) -> Optional[types.ModuleType]:

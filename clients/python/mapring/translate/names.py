@@ -141,6 +141,11 @@ EXCEPTIONS = frozenset(
 #: Types that isinstance() knows.
 TYPES = frozenset("bool dict float int list set str tuple".split())
 
+_OF_JAVASCRIPT = "only functions in JavaScript have it: write this function in JavaScript"
+
+#: Names that mean something in JavaScript functions of a query, where a program has no such names.
+OF_JAVASCRIPT = dict.fromkeys(("put", "count", "log", "fail", "retry", "ctx"), _OF_JAVASCRIPT)
+
 #: What else one may look for, and what to do.
 HINTS = {
     "print": "what a function prints is seen by nobody: emit it, or raise an error",
