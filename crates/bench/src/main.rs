@@ -15,6 +15,7 @@ mod plan;
 mod report;
 mod table;
 mod tool;
+mod usage;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -46,7 +47,7 @@ struct Arguments {
     #[arg(long, value_name = "FILE")]
     program: Option<PathBuf>,
 
-    /// Less data, shorter and fewer turns: two minutes, for a first look
+    /// Less data, shorter and fewer turns: three minutes, for a first look
     #[arg(long)]
     quick: bool,
 

@@ -46,31 +46,52 @@ const ASK_EVERY: Duration = Duration::from_millis(2);
 impl Nodes {
     /// Starts so many nodes that share the ring.
     pub(crate) async fn start(tool: &Tool, count: usize) -> Outcome<Self> {
+        Self::start_with(tool, count, &[]).await
+    }
+
+    /// As [`Nodes::start`], with settings by environment variable.
+    pub(crate) async fn start_with(
+        tool: &Tool,
+        count: usize,
+        settings: &[(&'static str, &str)],
+    ) -> Outcome<Self> {
         let directory = tempfile::Builder::new().prefix("mapring-bench-").tempdir()?;
         let (mut nodes, mut began) = (Vec::<Node>::new(), None);
         for number in 1..=count {
             let join = nodes.first().map(|first| first.cluster.clone());
             let mut node = Node::new(tool, directory.path(), number, join)?;
+            node.settings = settings.iter().map(|(name, value)| (*name, (*value).into())).collect();
             let took = node.start().await?;
             began.get_or_insert(took);
             nodes.push(node);
         }
         let all = Self { nodes, directory, began: began.unwrap_or_default() };
+        all.wait_shared().await?;
+        Ok(all)
+    }
+
+    /// Waits until all nodes see each other share the ring.
+    pub(crate) async fn wait_shared(&self) -> Outcome {
         let deadline = Instant::now() + PATIENCE;
-        for node in &all.nodes {
-            while node.client.cluster().await?.shared_by() < count {
+        for node in &self.nodes {
+            while node.client.cluster().await?.shared_by() < self.nodes.len() {
                 if Instant::now() > deadline {
                     return Err(node.failure("does not share the ring"));
                 }
                 sleep(ASK_EVERY).await;
             }
         }
-        Ok(all)
+        Ok(())
     }
 
     /// The first node, which is there.
     pub(crate) fn first(&mut self) -> Outcome<&mut Node> {
         self.nodes.first_mut().ok_or_else(|| "there is no node".into())
+    }
+
+    /// A node by its number, from 0.
+    pub(crate) fn get(&mut self, number: usize) -> Outcome<&mut Node> {
+        self.nodes.get_mut(number).ok_or_else(|| format!("there is no node {number}").into())
     }
 
     /// A client of the first node.
@@ -181,6 +202,12 @@ impl Node {
             Ok(Ok(status)) if status.success() => Ok(()),
             _ => Err(self.failure("does not stop in order")),
         }
+    }
+
+    /// Ends it as a crash would.
+    pub(crate) async fn kill(&mut self) -> Outcome {
+        let Some((mut child, _)) = self.running.take() else { return Ok(()) };
+        Ok(child.kill().await?)
     }
 
     fn failure(&self, what: &str) -> Failure {

@@ -19,6 +19,19 @@ pub(crate) struct Plan {
     pub(crate) flat: Vec<u64>,
     /// What is grouped by key.
     pub(crate) group: GroupPlan,
+    /// What jobs are measured with.
+    pub(crate) jobs: JobsPlan,
+}
+
+/// What jobs are measured with.
+#[derive(Debug, Clone)]
+pub(crate) struct JobsPlan {
+    /// Objects of the job that is compared with a query.
+    pub(crate) objects: u64,
+    /// Small jobs that are started as fast as they are taken, a multiple of three.
+    pub(crate) small: u64,
+    /// Nodes that are killed while they run a job.
+    pub(crate) kills: u64,
 }
 
 /// How much is grouped by key.
@@ -68,6 +81,7 @@ impl Plan {
                 texts: 2_000,
                 flat,
                 group: GroupPlan { texts: 5_000, documents: 50_000, pairs: 500_000, keys: 100_000 },
+                jobs: JobsPlan { objects: 50_000, small: 1_500, kills: 1 },
             }
         } else {
             Self {
@@ -83,6 +97,7 @@ impl Plan {
                     pairs: 50_000_000,
                     keys: 10_000_000,
                 },
+                jobs: JobsPlan { objects: 1_000_000, small: 9_000, kills: 5 },
             }
         }
     }

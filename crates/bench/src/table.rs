@@ -57,6 +57,13 @@ fn before(row: &Row, earlier: &Report) -> String {
     }
 }
 
+/// A whole number, and thousands set apart.
+pub(crate) fn whole(number: u64) -> String {
+    let text = number.to_string();
+    let groups: Vec<_> = text.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy).collect();
+    groups.join(",")
+}
+
 /// Three digits, and thousands set apart.
 pub(crate) fn digits(number: f64) -> String {
     let magnitude = number.abs();
@@ -116,6 +123,11 @@ mod tests {
             (f64::NAN, "unknown"),
         ] {
             assert_eq!(digits(number), expected);
+        }
+        for (number, expected) in
+            [(0, "0"), (10, "10"), (1_000, "1,000"), (12_345_678, "12,345,678")]
+        {
+            assert_eq!(whole(number), expected);
         }
     }
 

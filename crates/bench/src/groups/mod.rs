@@ -6,6 +6,7 @@ mod group;
 mod inputs;
 mod integers;
 mod javascript;
+mod jobs;
 mod kv;
 mod process;
 mod queries;
@@ -37,6 +38,8 @@ pub(crate) enum Group {
     /// Reduces by key, against plain queries, the map alone, PySpark and Redis
     #[value(name = "group")]
     Grouping,
+    /// Jobs: beside queries, many of them, and when a node is lost
+    Jobs,
     /// Memory and start of a node
     Process,
     /// The cost per object of few and of many
@@ -62,6 +65,7 @@ pub(crate) async fn run(groups: &[Group], plan: &Plan, tool: &Tool) -> Outcome<R
             Group::Inputs => inputs::run(plan, tool).await,
             Group::Integers => integers::run(plan, tool).await,
             Group::Grouping => group::run(plan, tool).await,
+            Group::Jobs => jobs::run(plan, tool).await,
             Group::Process => process::run(plan, tool).await,
             Group::Flat => flat::run(plan, tool).await,
         };

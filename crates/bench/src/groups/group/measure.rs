@@ -1,6 +1,5 @@
 //! A query's time, the servers' processor time for it, and their memory.
 
-use std::fs;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -10,12 +9,22 @@ use crate::nodes::Nodes;
 use crate::outcome::Outcome;
 use crate::report::Row;
 use crate::table::digits;
-use crate::tool::median;
+use crate::tool::{Tool, median};
+use crate::usage::{cpu_seconds, forget_peaks, peak};
 
 use super::queries::GROUP;
 
 /// What was aimed at for a node with its workers, in megabytes.
 const MEMORY: f64 = 400.0;
+
+/// What the nodes have for cached data. By itself that is a quarter of the machine's memory up to 1 GB:
+/// it would hide what the queries take.
+const CACHE: (&str, &str) = ("MAPRING__STORAGE__CACHE", "64 MB");
+
+/// Starts so many nodes that share the ring.
+pub(super) async fn start(tool: &Tool, count: usize) -> Outcome<Nodes> {
+    Nodes::start_with(tool, count, &[CACHE]).await
+}
 
 /// What a query took.
 pub(super) struct Took {
@@ -97,57 +106,8 @@ async fn ask(nodes: &Nodes, query: &str) -> Outcome<Took> {
     Ok(Took { seconds, cpu, memory: peak(nodes), answer })
 }
 
-/// Processor time of all nodes and their workers so far.
-pub(super) async fn cpu_seconds(nodes: &Nodes) -> Outcome<f64> {
-    let mut sum = 0.0;
-    for client in nodes.clients() {
-        let metrics = client.metrics().await?;
-        for name in ["process_cpu_seconds_total", "mapring_script_cpu_seconds_total"] {
-            let mut lines = metrics.lines();
-            let found = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-            sum += found.ok_or_else(|| format!("no {name}"))?.parse::<f64>()?;
-        }
-    }
-    Ok(sum)
-}
-
-/// From now on other peaks of memory are seen.
-pub(super) fn forget_peaks(nodes: &Nodes) {
-    for process in nodes.processes().into_iter().flat_map(with_children) {
-        // One that has ended has no peak.
-        let _ = fs::write(format!("/proc/{process}/clear_refs"), "5");
-    }
-}
-
-/// The most memory that a node and its workers had, each at its own worst moment, in megabytes of
-/// 1,000,000 bytes: of the node that had most.
-pub(super) fn peak(nodes: &Nodes) -> f64 {
-    let of_node = |node| with_children(node).into_iter().map(peak_of).sum::<f64>();
-    nodes.processes().into_iter().map(of_node).fold(0.0, f64::max)
-}
-
 /// The row of such a peak.
 pub(super) fn memory_row(what: &str, megabytes: f64) -> Row {
     Row::new(GROUP, format!("the most memory of a node with its workers: {what}"), megabytes, "MB")
         .target(format!("< {MEMORY} MB"), megabytes < MEMORY)
-}
-
-fn peak_of(process: u32) -> f64 {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kilobytes = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
-    kilobytes.unwrap_or_default() * 1_024.0 / 1e6
-}
-
-/// A process and those that it has started.
-fn with_children(parent: u32) -> Vec<u32> {
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let processes = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    let is_child = |process: &u32| {
-        let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
-        let mut fields = stat.rsplit_once(") ").unwrap_or_default().1.split(' ');
-        // After the name: state and parent.
-        fields.nth(1).and_then(|field| field.parse().ok()) == Some(parent)
-    };
-    processes.filter(is_child).chain([parent]).collect()
 }

@@ -5,14 +5,14 @@ use std::time::Instant;
 use serde_json::Value;
 
 use crate::data;
-use crate::nodes::Nodes;
 use crate::outcome::Outcome;
 use crate::plan::Plan;
 use crate::report::Row;
 use crate::table::digits;
 use crate::tool::Tool;
+use crate::usage::{cpu_seconds, forget_peaks, peak};
 
-use super::measure::{cpu_seconds, forget_peaks, memory_row, peak};
+use super::measure::{memory_row, start};
 use super::queries::{GROUP, sum_by_key};
 
 const BUCKET: &str = "pairs";
@@ -21,7 +21,7 @@ const BUCKET: &str = "pairs";
 const PAIRS: u64 = 1_000;
 
 pub(super) async fn run(plan: &Plan, tool: &Tool) -> Outcome<Vec<Row>> {
-    let nodes = Nodes::start(tool, 3).await?;
+    let nodes = start(tool, 3).await?;
     let (pairs, keys) = (plan.group.pairs, plan.group.keys);
     // One object, many times: what is mapped stands beside its name.
     data::store(nodes.client()?, BUCKET, "text/plain", 1, |_| "seed".to_owned()).await?;

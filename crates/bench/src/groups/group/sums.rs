@@ -5,10 +5,10 @@ use crate::nodes::Nodes;
 use crate::outcome::{Outcome, say};
 use crate::plan::Plan;
 use crate::report::Row;
-use crate::table::digits;
+use crate::table::{digits, whole};
 use crate::tool::{Tool, median};
 
-use super::measure::{Turns, in_turns, memory_row};
+use super::measure::{Turns, in_turns, memory_row, start};
 use super::queries::{GROUP, OF_MAP, OF_ONE_NODE, map_alone, sum_by_key, sum_of};
 use super::spark::{Spark, Task};
 
@@ -41,7 +41,7 @@ pub(super) async fn run(plan: &Plan, tool: &Tool) -> Outcome<Vec<Row>> {
         }
     };
     for (count, name) in [(1, "one node"), (3, "3 nodes")] {
-        let mut nodes = Nodes::start(tool, count).await?;
+        let mut nodes = start(tool, count).await?;
         store(plan, &nodes).await?;
         let mut most = 0.0_f64;
         for (number, (field, keys)) in FIELDS.into_iter().enumerate() {
@@ -108,8 +108,8 @@ fn what(plan: &Plan, keys: u64, name: &str) -> String {
     let documents = plan.group.documents;
     format!(
         "sum by field of {} JSON documents, {} keys, {name}",
-        digits(documents as f64),
-        digits(keys.min(documents) as f64)
+        whole(documents),
+        whole(keys.min(documents))
     )
 }
 
@@ -164,7 +164,8 @@ async fn memories(plan: &Plan, nodes: &mut Nodes) -> Outcome<Vec<Row>> {
         for (memory, turns) in &mut all {
             let node = nodes.first()?;
             node.stop().await?;
-            node.settings = vec![(SHUFFLE_MEMORY, (*memory).to_owned())];
+            node.settings.retain(|(name, _)| *name != SHUFFLE_MEMORY);
+            node.settings.push((SHUFFLE_MEMORY, (*memory).to_owned()));
             node.start().await?;
             // The first query after a start meets cold caches.
             in_turns(nodes, 1, &[&query]).await?;

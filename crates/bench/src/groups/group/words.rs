@@ -8,7 +8,7 @@ use crate::report::Row;
 use crate::table::digits;
 use crate::tool::{Tool, median};
 
-use super::measure::{Turns, in_turns, memory_row};
+use super::measure::{Turns, in_turns, memory_row, start};
 use super::queries::{GROUP, OF_MAP, OF_ONE_NODE, map_alone, sum_by_key};
 use super::redis::Redis;
 use super::spark::{Spark, Task};
@@ -36,7 +36,7 @@ pub(super) async fn run(plan: &Plan, tool: &Tool) -> Outcome<Vec<Row>> {
     let mut rows = Vec::new();
     let mut of_one = Vec::new();
     for (count, name) in [(1, "one node"), (3, "3 nodes")] {
-        let nodes = Nodes::start(tool, count).await?;
+        let nodes = start(tool, count).await?;
         for (number, corpus) in CORPORA.iter().enumerate() {
             corpus.store(plan, &nodes).await?;
             let inputs = format!("\"{}\"", corpus.bucket);
