@@ -4,7 +4,7 @@ use std::fs;
 
 use tokio::process::Command;
 
-use mapring_tests::harness::{program, root};
+use mapring_tests::harness::{Cluster, program, root};
 
 async fn check(arguments: &[&str], environment: &[(&str, &str)]) -> (Option<i32>, String) {
     let output = Command::new(program())
@@ -53,4 +53,15 @@ async fn files_that_are_not_there_are_told() {
     let (status, error) = check(&["--config", "/nowhere/mapring.toml"], &[]).await;
     assert_eq!(status, Some(2));
     assert!(error.contains("/nowhere/mapring.toml"), "{error}");
+}
+
+#[tokio::test]
+async fn a_node_has_the_allocator_give_memory_back_soon() {
+    let cluster = Cluster::start(1).await;
+    let process = cluster.nodes[0].pid();
+    let environment = fs::read(format!("/proc/{process}/environ")).unwrap();
+    let set = environment.split(|byte| *byte == 0).find(|set| set.starts_with(b"MIMALLOC_"));
+    assert_eq!(set.map(String::from_utf8_lossy).as_deref(), Some("MIMALLOC_PURGE_DELAY=20"));
+    let runs = fs::read_link(format!("/proc/{process}/exe")).unwrap();
+    assert_eq!(runs, fs::canonicalize(program()).unwrap());
 }

@@ -14,6 +14,7 @@ mod copies;
 mod damage;
 mod documents;
 mod durability;
+mod examples;
 mod facts;
 mod faults;
 mod grouping;

@@ -9,11 +9,12 @@ use mapring_tests::harness::root;
 const LARGEST_CIRCLE: usize = 2;
 
 /// The parts of `kv`, from the bottom up.
-const KV: [&str; 19] = [
+const KV: [&str; 20] = [
     "limits",
     "stats",
     "sizes",
     "blocks",
+    "reserved",
     "body",
     "executor",
     "parts",

@@ -24,8 +24,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("kv", &["background", "cluster", "engine"]),
     ("workers", &["script"]),
     ("filters", &["types"]),
-    ("mapred", &["kv", "workers", "filters"]),
-    ("api", &["mapred"]),
+    ("mapred", &["kv", "workers", "filters", "readers"]),
+    ("jobs", &["mapred"]),
+    ("runner", &["jobs"]),
+    ("api", &["runner"]),
     ("http", &["api"]),
     ("node", &["http"]),
     ("client", &["types"]),
@@ -45,7 +47,9 @@ const ONLY: &[(&str, &[&str])] = &[
     ("openraft", &["cluster"]),
     ("chitchat", &["cluster"]),
     ("clap", &["cli", "sim", "bench"]),
-    ("toml", &["node"]),
+    ("toml", &["jobs", "node"]),
+    ("saphyr-parser", &["jobs"]),
+    ("jiff", &["cli", "jobs"]),
 ];
 
 /// Crates without input, output and waiting, and what brings those.

@@ -32,8 +32,6 @@ pub(crate) enum Need {
     Tombstones,
     /// Archives made by the system's `zip` and `gzip`.
     Archives,
-    /// Inputs that lie inside objects, or in none: lines, archives, records, made items.
-    Sources,
 }
 
 /// One row.
@@ -171,6 +169,33 @@ impl Case {
         self.then(Request::new("POST", "/mapred").body(JSON, body))
     }
 
+    /// A document sent after all before it.
+    pub(crate) fn then_send(
+        &mut self,
+        method: &'static str,
+        path: &str,
+        body: impl Into<Vec<u8>>,
+    ) -> &mut Self {
+        self.then(Request::new(method, path).body(JSON, body))
+    }
+
+    /// A GET after all before it; the checks that follow must hold in the end.
+    pub(crate) fn then_at_last(&mut self, path: &str) -> &mut Self {
+        self.then(Request::new("GET", path).patiently())
+    }
+
+    /// The JSON of the last answer has this value at a pointer.
+    pub(crate) fn at(&mut self, pointer: &'static str, json: &str) -> &mut Self {
+        self.check(Check::At(pointer, value(json)))
+    }
+
+    /// 400 in JSON that names a member.
+    pub(crate) fn refuses(&mut self, field: &str) -> &mut Self {
+        self.status(400)
+            .check(Check::At("/error", "bad_request".into()))
+            .check(Check::At("/field", field.into()))
+    }
+
     /// A read after all before it: 200 with exactly this text of this type.
     pub(crate) fn then_read(&mut self, path: &str, content_type: &str, text: &str) -> &mut Self {
         self.then(Request::new("GET", path))
@@ -192,6 +217,12 @@ impl Case {
     /// 200 with JSON; what else is to be checked follows.
     pub(crate) fn ok(&mut self) -> &mut Self {
         self.status(200).check(Check::Header("Content-Type", JSON.into()))
+    }
+
+    /// 200 with a profile that has these counters.
+    pub(crate) fn counts(&mut self, counters: &[(&str, i64)]) -> &mut Self {
+        let counters = counters.iter().map(|(name, count)| ((*name).to_owned(), *count));
+        self.ok().check(Check::Counters(counters.collect()))
     }
 
     /// 200 with this JSON.
@@ -259,9 +290,6 @@ impl Case {
         if body.contains(crate::files::ZIPPED) || body.contains(crate::files::GZIPPED) {
             needs.push(Need::Archives);
         }
-        if SOURCES.iter().any(|form| body.contains(form)) {
-            needs.push(Need::Sources);
-        }
         needs.sort_unstable();
         needs.dedup();
         needs
@@ -275,19 +303,3 @@ pub(crate) fn value(json: &str) -> Value {
 fn values(json: &str) -> Vec<Value> {
     value(json).as_array().unwrap_or_else(|| panic!("no array: {json}")).clone()
 }
-
-/// What inputs of other sources begin with.
-const SOURCES: [&str; 12] = [
-    r#"{"items":"#,
-    r#"{"range":"#,
-    r#"{"random":"#,
-    r#"{"concat":"#,
-    r#"{"lines":"#,
-    r#"{"gzip":"#,
-    r#"{"zip":"#,
-    r#"{"base64":"#,
-    r#"{"csv":"#,
-    r#"{"records":"#,
-    r#"{"fields":"#,
-    r#"{"sample":"#,
-];

@@ -43,6 +43,12 @@ pub(crate) enum Check {
     },
     /// The body is a JSON object that has these members, maybe among others.
     Members(Value),
+    /// The body is JSON that has this value at a JSON pointer (RFC 6901); `null` where it has none.
+    At(&'static str, Value),
+    /// The body is JSON with a text at a pointer, and these words in it.
+    WordsAt(&'static str, String),
+    /// The body is an answer with a profile that has these counters, maybe among others.
+    Counters(Vec<(String, i64)>),
     /// The body is multipart, framed exactly as Riak does it; the `data` of all parts together, by
     /// phase, in any order.
     Parts(BTreeMap<u64, Vec<Value>>),
@@ -78,6 +84,9 @@ impl fmt::Display for Check {
             Self::NoText(text) => write!(f, "text without {text:?}"),
             Self::Failure { phase, words } => write!(f, "a failure, phase {phase:?}, {words:?}"),
             Self::Members(value) => write!(f, "an object with {value}"),
+            Self::At(pointer, value) => write!(f, "{value} at {pointer}"),
+            Self::WordsAt(pointer, words) => write!(f, "text with {words:?} at {pointer}"),
+            Self::Counters(counters) => write!(f, "the counters {counters:?}"),
             Self::Parts(parts) => write!(f, "parts with {parts:?}"),
             Self::OddPart { phase, data } => write!(f, "a part {phase} with {data}"),
             Self::PartsThenFailure { phase, words, .. } => {
@@ -133,6 +142,22 @@ impl Check {
                 let given = json(&found.body)?;
                 let members = members.as_object().ok_or("no members to look for")?;
                 holds(members.iter().all(|(name, value)| given.get(name) == Some(value)))
+            }
+            Self::At(pointer, value) => {
+                let given = json(&found.body)?;
+                let there = given.pointer(pointer).unwrap_or(&Value::Null);
+                if there == value { Ok(()) } else { Err(format!("{there} at {pointer}")) }
+            }
+            Self::WordsAt(pointer, words) => {
+                let given = json(&found.body)?;
+                let there = given.pointer(pointer).unwrap_or(&Value::Null);
+                let text = there.as_str().map_or_else(|| there.to_string(), str::to_owned);
+                if text.contains(words) { Ok(()) } else { Err(format!("{there} at {pointer}")) }
+            }
+            Self::Counters(counters) => {
+                let given = json(&found.body)?;
+                let given = &given["profile"]["counters"];
+                holds(counters.iter().all(|(name, count)| given[name.as_str()] == *count))
             }
             Self::Parts(parts) => {
                 let multipart = Multipart::read(found)?;
@@ -267,6 +292,14 @@ mod tests {
         for other in ["[[3],[1,2]]", "[[1,2,3]]", "[[1,2]]", "[1,2,[3]]"] {
             plain(&check, other, false);
         }
+        let check = Check::At("/a/1", json!(7));
+        plain(&check, r#"{"a":[1,7]}"#, true);
+        plain(&check, r#"{"a":[1,"7"]}"#, false);
+        plain(&Check::At("/a", Value::Null), r#"{"b":1}"#, true);
+        let check = Check::WordsAt("/a", "boom".into());
+        plain(&check, r#"{"a":"a boom"}"#, true);
+        plain(&check, r#"{"a":{"error":"boom"}}"#, true);
+        plain(&check, r#"{"b":"boom"}"#, false);
         let words = vec!["no".to_owned(), "good".to_owned()];
         let check = Check::Failure { phase: Some(1), words };
         plain(&check, r#"{"phase":1,"error":"good or no"}"#, true);

@@ -11,31 +11,43 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "these are tests")]
 #![allow(clippy::cloned_ref_to_slice_refs, reason = "rows are read, not run a million times")]
 
+mod callbacks;
 mod case;
 mod cases;
 mod check;
 mod files;
 mod fixtures;
+mod job_files;
 mod phases;
 mod runner;
 mod wire;
 
 use mapring_tests::harness::Cluster;
 
+use job_files::JobFile;
 use runner::Servers;
 
 /// Tombstones stay for as long as the table runs.
 const SETTINGS: [(&str, &str); 1] = [("MAPRING__STORAGE__REAP_AFTER", "1h")];
 
 async fn check_nodes(nodes: usize) {
-    let cluster = Cluster::start_with(nodes, &SETTINGS).await;
+    let file = JobFile::good();
+    let path = file.path();
+    let mut settings = SETTINGS.to_vec();
+    settings.extend([
+        ("MAPRING__JOBS__FILE", path.as_str()),
+        ("MAPRING__JOBS__CALLBACK_ALLOW", "127.0.0.1"),
+        ("MAPRING__JOBS__CALLBACK_SECRET", callbacks::SECRET),
+    ]);
+    let cluster = Cluster::start_with(nodes, &settings).await;
     let authorities = cluster.nodes.iter().map(|node| node.settings.http.clone()).collect();
     let what = format!("mapring, nodes: {nodes}");
-    // The crate `readers` is there; that queries take their inputs from it is to come.
-    let lacks = [case::Need::Sources].into();
-    let mut servers = Servers { what, authorities, own: true, lacks };
+    let mut servers = Servers { what, authorities, own: true, lacks: [].into() };
     fixtures::load(&mut servers).await;
     runner::run(&servers, &cases::all()).await;
+    // What needs more than requests.
+    callbacks::check(&servers.authorities).await;
+    file.check(&servers.authorities).await;
 }
 
 #[tokio::test]

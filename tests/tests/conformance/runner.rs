@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use std::time::{Duration, Instant};
+
 use futures::{StreamExt as _, stream};
 
 use crate::case::{Case, Need, Whose};
@@ -10,6 +12,12 @@ use crate::wire::{self, Request};
 
 /// Requests at a time.
 const AT_ONCE: usize = 8;
+
+/// For how long a request is asked again whose checks are to hold in the end: work goes on meanwhile.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// How often.
+const AGAIN: Duration = Duration::from_millis(100);
 
 /// Servers that share their data.
 pub(crate) struct Servers {
@@ -91,6 +99,22 @@ async fn one(servers: &Servers, number: usize, case: &Case) -> Outcome {
 /// # Errors
 /// What was expected, and what was found.
 async fn put(authority: &str, request: &Request, checks: &[Check]) -> Result<(), (String, String)> {
+    let begun = Instant::now();
+    loop {
+        match put_once(authority, request, checks).await {
+            Err(_) if request.patient && begun.elapsed() < PATIENCE => {
+                tokio::time::sleep(AGAIN).await;
+            }
+            verdict => return verdict,
+        }
+    }
+}
+
+async fn put_once(
+    authority: &str,
+    request: &Request,
+    checks: &[Check],
+) -> Result<(), (String, String)> {
     let found = wire::send(authority, request).await;
     let found = found.map_err(|error| ("an answer".to_owned(), error))?;
     for check in checks {

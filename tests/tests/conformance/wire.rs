@@ -16,11 +16,19 @@ pub(crate) struct Request {
     pub(crate) path: String,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
+    /// Whether it is asked again until its checks hold.
+    pub(crate) patient: bool,
 }
 
 impl Request {
     pub(crate) fn new(method: &'static str, path: &str) -> Self {
-        Self { method, path: path.to_owned(), headers: Vec::new(), body: Vec::new() }
+        let (headers, body) = (Vec::new(), Vec::new());
+        Self { method, path: path.to_owned(), headers, body, patient: false }
+    }
+
+    /// The same, asked again until its checks hold.
+    pub(crate) fn patiently(self) -> Self {
+        Self { patient: true, ..self }
     }
 
     /// Adds a header, or replaces the one of that name; without a value it goes.

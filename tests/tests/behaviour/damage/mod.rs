@@ -6,6 +6,7 @@ mod copied;
 mod emptied;
 mod flipped;
 mod full_disk;
+mod record_file;
 mod torn;
 mod unopenable;
 
@@ -30,8 +31,13 @@ type Model = BTreeMap<String, String>;
 const WRITERS: usize = 16;
 
 fn body(number: usize, round: usize) -> String {
-    // Some are large enough to be stored in chunks.
-    let size = if number.is_multiple_of(100) { 60_000 } else { 500 + number % 700 };
+    let size = match number {
+        // So large that they lie in files.
+        _ if number.is_multiple_of(500) => 300_000,
+        // In chunks.
+        _ if number.is_multiple_of(100) => 60_000,
+        _ => 500 + number % 700,
+    };
     format!("{number}:{round}:{}", "x".repeat(size))
 }
 
@@ -152,6 +158,7 @@ async fn wait_handed_over(cluster: &Cluster) {
 /// Three nodes with data that was written, overwritten and deleted.
 async fn cluster(environment: &[(&str, &str)]) -> (Cluster, Model) {
     let cluster = Cluster::start_with(3, environment).await;
+    cluster.wait_formats().await;
     let mut model = Model::new();
     store(&cluster, 0..1_500, 1, &mut model).await;
     store(&cluster, 300..700, 2, &mut model).await;

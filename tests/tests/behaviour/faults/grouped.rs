@@ -1,7 +1,9 @@
 //! A node that is not asked is killed, stopped or cut off while a query that groups by key is in a
 //! certain stage, as it tells itself.
 
-use mapring_client::{RunningPhase, RunningQuery};
+use std::time::Duration;
+
+use mapring_client::{Error, RunningPhase, RunningQuery};
 use rustix::process::Signal;
 
 use super::cut::networked;
@@ -23,7 +25,7 @@ enum Stage {
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Fault {
+pub(super) enum Fault {
     Kill,
     Pause,
     Cut,
@@ -66,7 +68,12 @@ fn is_over(phase: &RunningPhase) -> bool {
 }
 
 /// The fault comes over a node, in every run another one.
-async fn comes(rig: &mut Rig, network: Option<&Network>, fault: Fault, victim: usize) -> Cut {
+pub(super) async fn comes(
+    rig: &mut Rig,
+    network: Option<&Network>,
+    fault: Fault,
+    victim: usize,
+) -> Cut {
     let how = *rig.random.pick(&[Cut::Port, Cut::Link]);
     rig.note_of(victim, &format!("meets its fault: {fault:?}"));
     match (fault, network) {
@@ -78,7 +85,13 @@ async fn comes(rig: &mut Rig, network: Option<&Network>, fault: Fault, victim: u
 }
 
 /// The fault is over.
-fn goes(rig: &mut Rig, network: Option<&Network>, fault: Fault, victim: usize, how: Cut) {
+pub(super) fn goes(
+    rig: &mut Rig,
+    network: Option<&Network>,
+    fault: Fault,
+    victim: usize,
+    how: Cut,
+) {
     match (fault, network) {
         (Fault::Kill, _) => rig.cluster.nodes[victim].spawn(),
         (Fault::Pause, _) => rig.cluster.nodes[victim].signal(Signal::CONT),
@@ -132,6 +145,52 @@ async fn during(fault: Fault, stage: Stage) {
     }
     rig.finish().await;
 }
+
+/// Both nodes that are not asked are killed, one after another. What was mapped and gathered may be
+/// enough for all of the answer; else, with one replica of three, nobody knows whether it lacks an
+/// acknowledged write (I5): then it is a refusal that says so, and never a part of the answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_are_killed_one_after_another() {
+    let mut rig = Rig::start("two kills -9 of groups", 3, RUNS_OF_FIVE).await;
+    let queries = Query::grouped(SLOW);
+    rig.measure(&queries).await;
+    let mut refused = 0;
+    while rig.next_run() {
+        let query = rig.draw(&queries);
+        rig.change_some(&rig.everyone()).await;
+        let (client, first) = rig.client_and_victim();
+        let second = 3 - client - first;
+        let stage = *rig.random.pick(&[Stage::Map, Stage::Gather, Stage::Reduce]);
+        let asked = rig.ask_once(client, query);
+        let reached = stage.is_reached(&rig, &asked).await;
+        comes(&mut rig, None, Fault::Kill, first).await;
+        tokio::time::sleep(BETWEEN.mul_f64(rig.random.fraction())).await;
+        let met = reached && !asked.is_over();
+        comes(&mut rig, None, Fault::Kill, second).await;
+        let (_, error) = rig.judge_or_error(asked).await;
+        if let Some(error) = error {
+            let plain = matches!(error, Error::Status { .. } | Error::Query(_));
+            let text = error.to_string();
+            assert!(plain && PLAIN.iter().any(|words| text.contains(words)), "{query:?}: {error}");
+            refused += 1;
+        }
+        if met {
+            rig.count(0);
+        }
+        goes(&mut rig, None, Fault::Kill, first, Cut::Port);
+        goes(&mut rig, None, Fault::Kill, second, Cut::Port);
+        rig.recover().await;
+    }
+    eprintln!("{refused} of the answers were refusals");
+    rig.finish().await;
+}
+
+/// The longest time between the two.
+const BETWEEN: Duration = Duration::from_millis(800);
+
+/// What refusals say: nobody can tell what is stored, or nobody is left who works on a part of it.
+const PLAIN: [&str; 3] =
+    ["too few replicas answer to know", "no complete replica", "could not be worked on"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_during_map() {

@@ -16,11 +16,13 @@ mod wire;
 
 mod cut;
 mod grouped;
+mod jobs;
 mod kill;
 mod kill_all;
 mod overwrite;
 mod own_node;
 mod pause;
+mod within;
 
 use std::time::Duration;
 

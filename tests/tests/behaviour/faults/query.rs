@@ -323,16 +323,19 @@ async fn lines(address: &str, document: &str) -> Result<Vec<String>, Error> {
             let (address, reason) = (address.to_owned(), "nothing came".to_owned());
             return Err(Error::Connect { address, reason });
         }
-        503 => return Err(Error::Status { status: 503, text }),
-        _ => {}
+        200 => {}
+        status => return Err(Error::Status { status, text }),
     }
-    assert!(answer.status == 200 && answer.whole, "{} of {address}: {text}", answer.status);
+    assert!(answer.whole, "{address}: {text}");
     let mut results = Vec::new();
     let mut done = None;
     for line in text.lines() {
         let line: Value = serde_json::from_str(line).unwrap();
         let list = |name: &str| line[name].as_array().cloned().unwrap_or_default();
-        assert!(done.is_none() && line.get("error").is_none(), "{line}");
+        assert!(done.is_none(), "{line}");
+        if line.get("error").is_some() {
+            return Err(Error::Status { status: answer.status, text: line.to_string() });
+        }
         results.extend(list("data").iter().map(Value::to_string));
         results.extend(list("skipped").iter().map(|input| left_out(&input["key"])));
         done = line.get("done").cloned();

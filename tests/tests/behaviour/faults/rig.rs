@@ -296,6 +296,15 @@ impl Rig {
 
     /// Asks a query by way of a node; again while that starts.
     pub(super) fn ask(&mut self, node: usize, query: Query) -> Asked {
+        self.ask_within(node, query, PATIENCE)
+    }
+
+    /// As [`Rig::ask`], of a node that runs: a refusal is an answer.
+    pub(super) fn ask_once(&mut self, node: usize, query: Query) -> Asked {
+        self.ask_within(node, query, Duration::ZERO)
+    }
+
+    fn ask_within(&mut self, node: usize, query: Query, patience: Duration) -> Asked {
         let (document, expect) = self.model.ask(&query, &mut self.random);
         self.note_of(node, &format!("is asked {query:?}"));
         let client: Client = self.cluster.client(node).clone();
@@ -303,7 +312,7 @@ impl Rig {
         let task = tokio::spawn(async move {
             loop {
                 match query.run(&client, &document).await {
-                    Err(error) if is_starting(&error) && began.elapsed() < PATIENCE => {
+                    Err(error) if is_starting(&error) && began.elapsed() < patience => {
                         tokio::time::sleep(ASK_AGAIN).await;
                     }
                     answer => return (answer, began.elapsed()),
@@ -455,9 +464,14 @@ impl Rig {
         join_all(addresses.iter().flat_map(|node| of_node(node))).await.iter().sum()
     }
 
+    /// As [`Rig::conclude`], at the end of the cluster.
+    pub(super) async fn finish(mut self) {
+        self.conclude().await;
+    }
+
     /// Reads everything that was acknowledged from all its replicas, through every node, and says
     /// what the test has seen.
-    pub(super) async fn finish(mut self) {
+    pub(super) async fn conclude(&mut self) {
         self.recover().await;
         let addresses = self.addresses();
         let repairs = async || {

@@ -29,6 +29,14 @@ pub(super) fn grouped_with(source: &str, members: &str) -> String {
     reduce_js_with(source, &format!(r#""group":true,{members}"#))
 }
 
+/// A map by an object that counts its inputs, and gives their number when a shard ends.
+const COUNTER: &str = "({ begin_shard(){ this.state = {n: 0}; }, \
+    map(v, kd, arg){ this.state.n++; return []; }, end_shard(){ return [this.state.n]; } })";
+
+/// The same for pairs.
+const COUNTER_EMITS: &str = "({ begin_shard(){ this.state = 0; count('shards'); }, \
+    map(v){ this.state++; }, end_shard(){ emit('n', this.state); } })";
+
 /// A query that counts ages.
 pub(super) fn ages() -> Vec<String> {
     vec![map_js(AGE), grouped(TEXT_SUM)]
@@ -47,11 +55,25 @@ pub(super) fn cases() -> Vec<Case> {
     chains(&mut t);
     ready_made(&mut t);
     calls(&mut t);
+    handlers(&mut t);
     mistakes(&mut t);
     for case in &mut t.cases {
         case.own();
     }
     t.cases
+}
+
+/// Functions that are objects with methods for shards.
+fn handlers(t: &mut Topic) {
+    let listed = r#"[["myInput","1"],["myInput","2"],["myInput","4"]]"#;
+    for (what, inputs, expect) in [("of a bucket", r#""myInput""#, 4), ("of keys", listed, 3)] {
+        let sum = reduce_named("Riak.reduceSum");
+        t.query(&format!("a state {what}"), inputs, &[map_js(COUNTER), sum])
+            .body(&format!("[{expect}]"));
+        let sum = reduce_named_with("Job.sum", r#""group":true"#);
+        t.query(&format!("a state {what}, emitted"), inputs, &[map_js(COUNTER_EMITS), sum])
+            .body(&format!(r#"[["n",{expect}]]"#));
+    }
 }
 
 fn rapmedusa(t: &mut Topic) {

@@ -4,6 +4,7 @@ mod bodies;
 mod chains;
 mod chunked;
 mod clients;
+mod counters;
 mod erlang;
 mod filters;
 mod grammar;
@@ -11,6 +12,7 @@ mod groups;
 mod indexes;
 mod inputs;
 mod javascript;
+mod jobs;
 mod keeps;
 mod links;
 mod maps;
@@ -18,6 +20,7 @@ mod objects;
 mod options;
 mod outputs;
 mod own;
+mod pipelines;
 mod recipes;
 mod reduces;
 mod shuffles;
@@ -29,7 +32,7 @@ use crate::case::Case;
 
 /// Every row.
 pub(crate) fn all() -> Vec<Case> {
-    let topics: [fn() -> Vec<Case>; 24] = [
+    let topics: [fn() -> Vec<Case>; 27] = [
         statuses::cases,
         grammar::cases,
         inputs::cases,
@@ -54,6 +57,9 @@ pub(crate) fn all() -> Vec<Case> {
         shuffles::cases,
         sources::cases,
         outputs::cases,
+        counters::cases,
+        jobs::cases,
+        pipelines::cases,
     ];
     topics.into_iter().flat_map(|cases| cases()).collect()
 }

@@ -162,7 +162,7 @@ fn plans(t: &mut Topic) {
 fn refusals(t: &mut Topic) {
     for (member, name) in [
         (r#""on_error":"skip""#, "on_error"),
-        (r#""on_error":{"mode":"skip","max":0}"#, "on_error"),
+        (r#""on_error":{"mode":"skip","max":-1}"#, "on_error"),
         (r#""limit":0"#, "limit"),
         (r#""limit":"3""#, "limit"),
         (r#""consistency":2"#, "consistency"),

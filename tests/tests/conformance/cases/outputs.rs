@@ -15,7 +15,7 @@ const SWAP: &str = "function(v){ var e = v.values[0].data.split(' - '); emit(e[1
 
 const INDEX: &str = "function(key, vals){ return [key + ' - ' + vals.join(',') + '\\n']; }";
 
-const LOWER: &str = "function(v){ var o = JSON.parse(v.values[0].data); \
+pub(super) const LOWER: &str = "function(v){ var o = JSON.parse(v.values[0].data); \
     o.text = o.text.toLowerCase(); put(v.bucket, v.key, o); count('lowered'); return []; }";
 
 pub(super) fn cases() -> Vec<Case> {
@@ -23,6 +23,7 @@ pub(super) fn cases() -> Vec<Case> {
     article(&mut t);
     forms(&mut t);
     written(&mut t);
+    writers(&mut t);
     mistakes(&mut t);
     for case in &mut t.cases {
         case.own();
@@ -107,6 +108,17 @@ fn forms(t: &mut Topic) {
     .with(r#""output":{"bucket":"parts","layout":"per_shard","name":"part-$num","format":"lines"}"#)
     .ok()
     .check(Check::Length(2));
+    let numbers = map_js("function(v){ return [Number(v.values[0].data)]; }");
+    let output = r#""shards":3,"output":{"bucket":"parts","layout":"per_shard","name":"of-$num","format":"lines"}"#;
+    t.query("a part a shard", r#"{"range":{"start":0,"end":10}}"#, std::slice::from_ref(&numbers))
+        .with(output)
+        .gives(r#"[["parts","of-0"],["parts","of-1"],["parts","of-2"]]"#)
+        .then_read("/buckets/parts/keys/of-0", "text/plain", "0\n1\n2\n3\n")
+        .then_read("/buckets/parts/keys/of-2", "text/plain", "7\n8\n9\n");
+    t.query("a part a shard of a bucket", r#""myInput""#, &[numbers])
+        .with(r#""output":{"bucket":"parts","layout":"per_shard"}"#)
+        .ok()
+        .check(Check::Length(8));
 }
 
 fn written(t: &mut Topic) {
@@ -150,6 +162,72 @@ fn written(t: &mut Topic) {
         .body("[0]");
 }
 
+/// The member of a query whose results its own code writes.
+fn writer(source: &str, members: &str) -> String {
+    let source = serde_json::json!(source);
+    let code = format!(r#"{{"language":"javascript","source":{source}}}"#);
+    format!(r#""output":{{"bucket":"out","writer":{code}{members}}}"#)
+}
+
+fn writers(t: &mut Topic) {
+    let numbers = r#"{"range":{"start":1,"end":1001}}"#;
+    let map = map_js("function(v){ var n = Number(v.values[0].data); emit(n, n); }");
+    let grouped = [map, grouped("function(k, vs){ return [k]; }")];
+    let lines = |rest: u32| -> String {
+        (1..=1_000u32).filter(|n| n % 2 == rest).map(|n| format!("{n}\n")).collect()
+    };
+    let parity =
+        "({ write: function(n){ emit((n % 2 ? 'odd' : 'even') + ' numbers', n + '\\n'); } })";
+    t.query("even numbers to one file, odd to another", numbers, &grouped)
+        .with(&writer(parity, ""))
+        .gives(r#"[["out","even numbers"],["out","odd numbers"]]"#)
+        .then_read("/buckets/out/keys/even%20numbers", TEXT, &lines(0))
+        .then_read("/buckets/out/keys/odd%20numbers", TEXT, &lines(1));
+    let around = "({ open: function(name){ return '<' + name + '>'; }, \
+        write: function*(n){ this.state = (this.state || 0) + 1; if (n > 998) yield ['w', [n]]; }, \
+        close: function(name){ return '</' + name + ' ' + this.state + '>'; } })";
+    t.query("a header and a footer", numbers, &grouped)
+        .with(&writer(around, r#","content_type":"text/x-own""#))
+        .gives(r#"[["out","w"]]"#)
+        .then_read("/buckets/out/keys/w", "text/x-own", "<w>[999][1000]</w 1000>");
+    t.query("a writer that writes nothing", numbers, &grouped)
+        .with(&writer("({ write: function(n){} })", ""))
+        .body("[]");
+    for (what, source, says) in [
+        (
+            "throws",
+            "({ write: function(n){ if (n === 900) throw new Error('boom'); emit('thrown', n); } })",
+            "the writer: Error: boom",
+        ),
+        ("is none", "function(n){ emit('none', n); }", "not a writer, an object with write"),
+        ("gives no pairs", "({ write: function(n){ return [n]; } })", "list of [name, text]"),
+        (
+            "names too many",
+            "({ write: function(n){ emit('many ' + n, n); emit('more ' + n, n); } })",
+            "more than 1000 objects",
+        ),
+        ("names nothing", "({ write: function(n){ emit('', n); } })", "no name of an object"),
+        ("counts", "({ write: function(n){ count('c'); } })", "functions of phases"),
+    ] {
+        t.query(&format!("a writer that {what}"), numbers, &grouped)
+            .with(&writer(source, ""))
+            .fails(1, &[says]);
+    }
+    for (what, output) in [
+        ("a writer that is a text", r#"{"bucket":"out","writer":"f"}"#),
+        ("a writer and a format", r#"{"bucket":"out","writer":{"source":"({})"},"format":"text"}"#),
+        (
+            "a writer and a layout",
+            r#"{"bucket":"out","writer":{"source":"({})"},"layout":"single"}"#,
+        ),
+        ("a writer without a bucket", r#"{"writer":{"source":"({})"}}"#),
+    ] {
+        t.query(&format!("refused: {what}"), numbers, &grouped)
+            .with(&format!(r#""output":{output}"#))
+            .refused(&["output", "writer"]);
+    }
+}
+
 fn mistakes(t: &mut Topic) {
     let inputs = r#""myInput""#;
     for (what, output) in [
@@ -170,6 +248,24 @@ fn mistakes(t: &mut Topic) {
         map_js("function(v){ emit(v.key, 1); }"),
         grouped_with("function(k, vs){ return [k]; }", r#""partitions":2"#),
     ];
+    let half = [map_js("function(v){ return [['\\ud800', v.key]]; }")];
+    for (what, output, says) in [
+        ("a name", r#"{"bucket":"out"}"#, "the key \"\\ud800\" holds half of a surrogate pair"),
+        (
+            "a text",
+            r#"{"bucket":"out","writer":{"source":"({ write(r) { emit('o', r[0]); } })"}}"#,
+            "the text \"\\ud800\" holds half of a surrogate pair",
+        ),
+        (
+            "a writer's name",
+            r#"{"bucket":"out","writer":{"source":"({ write(r) { emit(r[0], 'x'); } })"}}"#,
+            "the key \"\\ud800\" holds half of a surrogate pair",
+        ),
+    ] {
+        t.query(&format!("half of a surrogate pair as {what}"), r#""myInput""#, &half)
+            .with(&format!(r#""output":{output}"#))
+            .fails(0, &[says]);
+    }
     t.query("refused: parts of one name", inputs, &two)
         .with(r#""output":{"bucket":"out","layout":"per_shard","name":"part"}"#)
         .refused(&["output", "$num"]);

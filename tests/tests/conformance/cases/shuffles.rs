@@ -6,18 +6,19 @@ use crate::phases::map_js;
 use super::groups::{LIST, grouped_with, pairs};
 
 /// Adds numbers.
-const ADD: &str = "function(k, vs){ return vs.reduce(function(a,b){return a+b;},0); }";
+pub(super) const ADD: &str = "function(k, vs){ return vs.reduce(function(a,b){return a+b;},0); }";
 
 /// Twice the numbers below 200, as App Engine's test of combiners has them.
-const TWICE: &str =
+pub(super) const TWICE: &str =
     r#"{"concat":[{"range":{"start":0,"end":200}},{"range":{"start":0,"end":200}}]}"#;
 
-const BY_FOUR: &str = "function(v){ var n = Number(v.values[0].data); emit(String(n % 4), n); }";
+pub(super) const BY_FOUR: &str =
+    "function(v){ var n = Number(v.values[0].data); emit(String(n % 4), n); }";
 
 const SUMS: &str = r#"[["0",9800],["1",9900],["2",10000],["3",10100]]"#;
 
 /// A combiner of what is fresh and what it gave before.
-const COMBINE: &str = "function(key, fresh, old){ \
+pub(super) const COMBINE: &str = "function(key, fresh, old){ \
     return [fresh.concat(old).reduce(function(a,b){return a+b;},0)]; }";
 
 pub(super) const ARTICLE: &str = r#"{"items":[[1,"d"],[1,"h"],[1,"d"],[1,"v"],[8,"z"],[8,"m"],[8,"v"],[8,"b"],[8,"i"],[8,"z"]]}"#;
@@ -44,6 +45,7 @@ pub(super) fn cases() -> Vec<Case> {
     let mut t = Topic::new("shuffles");
     combiners(&mut t);
     orders(&mut t);
+    partitions(&mut t);
     large_groups(&mut t);
     for case in &mut t.cases {
         case.own();
@@ -121,6 +123,66 @@ fn orders(t: &mut Topic) {
         )
         .body(&expect);
     }
+}
+
+/// Partitions that the query's own function chooses.
+fn partitions(t: &mut Topic) {
+    let inputs = r#"{"range":{"start":0,"end":3000}}"#;
+    let map = map_js("function(v){ var n = Number(v.values[0].data); emit(n % 7, 1); }");
+    let by = |source: &str| {
+        let source = serde_json::json!(source);
+        format!(r#""partitions":4,"partition_by":{{"source":{source}}}"#)
+    };
+    let query = |source: &str| [map.clone(), grouped_with(ADD, &by(source))];
+    let expect = "[[0,429],[1,429],[2,429],[3,429],[4,428],[5,428],[6,428]]";
+    for (what, source) in [
+        ("by the key", "function(key, n){ return key % n; }"),
+        ("the last", "function(key, n){ return n - 1; }"),
+        ("ranges", "(key, n) => Math.floor(key * n / 7)"),
+    ] {
+        t.query(&format!("partitions chosen: {what}"), inputs, &query(source)).body(expect);
+    }
+    t.query(
+        "objects of chosen partitions",
+        inputs,
+        &query("function(key, n){ return key % 2 ? 3 : 1; }"),
+    )
+    .with(
+        r#""output":{"bucket":"out","layout":"per_shard","name":"chosen-$num","format":"ndjson"}"#,
+    )
+    .gives(r#"[["out","chosen-0"],["out","chosen-1"],["out","chosen-2"],["out","chosen-3"]]"#)
+    .then_read("/buckets/out/keys/chosen-0", "application/x-ndjson", "")
+    .then_read(
+        "/buckets/out/keys/chosen-1",
+        "application/x-ndjson",
+        "[0,429]\n[2,429]\n[4,428]\n[6,428]\n",
+    )
+    .then_read(
+        "/buckets/out/keys/chosen-3",
+        "application/x-ndjson",
+        "[1,429]\n[3,429]\n[5,428]\n",
+    );
+    for (what, source, says) in [
+        ("too large", "function(key, n){ return n; }", "partition_by gives 4 for the key"),
+        ("below 0", "function(key, n){ return -1; }", "partition_by gives -1 for the key"),
+        (
+            "no whole number",
+            "function(key, n){ return key / 2; }",
+            "and not a whole number from 0 to 3",
+        ),
+        ("nothing", "function(key, n){ }", "partition_by gives undefined for the key"),
+        (
+            "another each time",
+            "(function(){ var c = 0; return function(key, n){ return c++ % n; }; })()",
+            "and then",
+        ),
+        ("an error", "function(key, n){ throw new Error('no idea'); }", "no idea"),
+        ("no function", "({a: 1})", "not a function of a key and a number of partitions"),
+    ] {
+        t.query(&format!("a partition that is {what}"), inputs, &query(source)).fails(1, &[says]);
+    }
+    let wrong = [map.clone(), grouped_with(ADD, r#""partition_by":7"#)];
+    t.query("partitions by a number", inputs, &wrong).refused(&["query[1].reduce.partition_by"]);
 }
 
 /// Groups that are read as they come.

@@ -22,6 +22,7 @@ pub(super) fn cases() -> Vec<Case> {
     archives(&mut t);
     made(&mut t);
     records(&mut t);
+    readers(&mut t);
     for case in &mut t.cases {
         case.own();
     }
@@ -30,6 +31,143 @@ pub(super) fn cases() -> Vec<Case> {
 
 fn sorted(map: &str) -> [String; 2] {
     [map_js(map), reduce_named("Riak.reduceSort")]
+}
+
+/// Inputs that the query's own code reads.
+fn reader(source: &str, params: &str) -> String {
+    let source = serde_json::json!(source);
+    let code = format!(r#"{{"language":"javascript","source":{source}}}"#);
+    format!(r#"{{"reader":{code},"params":{params}}}"#)
+}
+
+/// Numbers, in as many shards as are wanted.
+const SPLIT: &str = "split: function(p, n){ var all = []; for (var i = 0; i < n; i++) \
+    all.push({at: Math.floor(p.to * i / n), to: Math.floor(p.to * (i + 1) / n)}); return all; }";
+
+fn readers(t: &mut Topic) {
+    let sum = [
+        map_js("function(v){ return [Number(v.values[0].data)]; }"),
+        reduce_named("Riak.reduceSum"),
+    ];
+    for (what, read) in [
+        ("changes its state before", "*read(s){ while (s.at < s.to) yield s.at++; }"),
+        ("changes its state after", "*read(s){ for (; s.at < s.to; s.at++) yield s.at; }"),
+        ("keeps its state", "*read(s){ for (var i = s.at; i < s.to; i++) yield i; }"),
+        (
+            "gives lists",
+            "read(s){ var all = []; for (var i = s.at; i < s.to; i++) all.push(i); return all; }",
+        ),
+    ] {
+        for shards in [1, 3, 64] {
+            let inputs = reader(&format!("({{ {SPLIT}, {read} }})"), r#"{"to":3000}"#);
+            t.query(&format!("a reader that {what}, shards: {shards}"), &inputs, &sum)
+                .with(&format!(r#""shards":{shards}"#))
+                .body("[4498500]");
+        }
+    }
+    let read = |read: &str, states: &str| {
+        reader(
+            &format!(
+                "({{ split: function(){{ return {states}; }}, read: function(s){{ {read} }} }})"
+            ),
+            "{}",
+        )
+    };
+    t.query(
+        "items of a reader",
+        &read("return ['x', {a:1}, [1,2], null];", "[0]"),
+        &[map_js(DATA)],
+    )
+    .body(r#"["x","{\"a\":1}","[1,2]","null"]"#);
+    t.query("a reader as the answer", &read("return ['x', {a:1}, [1,2]];", "[0]"), &[])
+        .body(r#"["x",{"a":1},[1,2]]"#);
+    t.query("no states", &read("return [1];", "[]"), &[map_js(DATA)]).body("[]");
+    let placed = "function(v, kd){ return [[v.key, kd.shard, kd.index, v.values[0].data]]; }";
+    t.query(
+        "items with keys",
+        &read("return [{key:'k' + s, value:s}];", "[7,8]"),
+        &[map_js(placed)],
+    )
+    .any_order(r#"[["k7",0,0,"7"],["k8",1,0,"8"]]"#);
+    let objects = "return s.map(function(k){ return {object: k}; });";
+    let kinds = r#"[[["topics","t1"],["videos","v1"]],[["people","p1"],["people","none"]]]"#;
+    t.query(
+        "a reader of several kinds",
+        &read(objects, kinds),
+        &[map_js("function(v){ emit(v.bucket, v.key); }"), grouped(LIST)],
+    )
+    .body(r#"[["people",["p1"]],["topics",["t1"]],["videos",["v1"]]]"#);
+    t.query(
+        "an object of a reader that is missing",
+        &{
+            let inputs = read(objects, kinds);
+            format!("{},\"on_missing\":\"fail\"}}", &inputs[..inputs.len() - 1])
+        },
+        &[map_js(DATA)],
+    )
+    .fails(0, &["people/none"]);
+    let lines = format!(r#"{{"lines":{}}}"#, read(objects, r#"[[["files","abc"]]]"#));
+    t.query("lines of a reader's objects", &lines, &[map_js(PLACED)])
+        .any_order(r#"[[0,"a"],[2,"bb"],[5,""],[6,"ccc"],[10,"dddd"]]"#);
+    let endless = reader(
+        "({ split: function(){ return [{n:0}]; }, read: function*(s){ while (true) yield s.n++; } })",
+        "{}",
+    );
+    t.query(
+        "a sample of a reader without an end",
+        &format!(r#"{{"sample":{endless},"limit":700}}"#),
+        &sum,
+    )
+    .body("[244650]");
+    for (what, source, says) in [
+        ("no reader", "({read: function(){}})", "not a reader, an object with split and read"),
+        (
+            "split gives no list",
+            "({split: function(){ return 5; }, read: function(){}})",
+            "the reader's split",
+        ),
+        (
+            "a state is no JSON",
+            "({split: function(){ return [function(){}]; }, read: function(){}})",
+            "state 0 of split is no JSON",
+        ),
+        (
+            "a state is large",
+            "({split: function(){ return ['x'.repeat(20000)]; }, read: function(){}})",
+            "larger than 16384",
+        ),
+        (
+            "read gives no list",
+            "({split: function(){ return [1]; }, read: function(){}})",
+            "the reader, shard 0",
+        ),
+        (
+            "read throws",
+            "({split: function(){ return [1,2]; }, read: function(s){ if (s === 2) throw new Error('boom'); return []; }})",
+            "the reader, shard 1: Error: boom",
+        ),
+        (
+            "read counts",
+            "({split: function(){ return [1]; }, read: function(){ count('c'); return []; }})",
+            "functions of phases",
+        ),
+        (
+            "read emits",
+            "({split: function(){ return [1]; }, read: function(){ emit(1, 2); return []; }})",
+            "emit: only",
+        ),
+    ] {
+        t.query(&format!("a reader whose {what}"), &reader(source, "{}"), &[map_js(DATA)])
+            .fails(0, &[says]);
+    }
+    t.query("a reader by no code", r#"{"reader":{"language":"javascript"}}"#, &[map_js(DATA)])
+        .refused(&["inputs.reader", "\"source\""]);
+    t.query(
+        "a stored reader that is missing",
+        r#"{"reader":{"bucket":"code","key":"none"}}"#,
+        &[map_js(DATA)],
+    )
+    .fails(0, &["code/none does not exist"]);
 }
 
 /// By what objects hold.
