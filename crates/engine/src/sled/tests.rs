@@ -103,7 +103,7 @@ pub(super) fn copy_dir(from: &Path, to: &Path) {
         if entry.file_type().unwrap().is_dir() {
             copy_dir(&entry.path(), &target);
         } else if let Err(error) = fs::copy(entry.path(), target) {
-            assert_eq!(error.kind(), io::ErrorKind::NotFound, "{error}");
+            assert_eq!(error.kind(), std::io::ErrorKind::NotFound, "{error}");
         }
     }
 }
