@@ -12,9 +12,14 @@
 //! has just come back, and may not know yet what was decided meanwhile, holds no lease before it does. Nor is
 //! one noted that knows of fewer take-overs than who is asked, and who is no member: its jobs are others'.
 //! Who is asked may itself not know yet what was decided by its promise, for however long: before it notes
-//! the owner again it has something decided, by which it knows all that was decided before.
+//! the owner again it has that decided ([`Change::TrustOwners`]), by which it knows all that was decided before, and
+//! by which whoever asked it before, and stood still since, takes nothing over any more. So does a node
+//! that was started anew: it does not know what it has promised.
+//!
+//! [`Change::TrustOwners`]: mapring_cluster::Change::TrustOwners
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use mapring_net::calls;
 use mapring_types::NodeId;
@@ -53,6 +58,8 @@ pub(crate) struct Heard {
     last: Mutex<BTreeMap<NodeId, Instant>>,
     /// When it was last said of others that nothing was heard of them.
     given_up: Mutex<BTreeMap<NodeId, Instant>>,
+    /// Whether what was said of others before the start counts no more.
+    is_settled: AtomicBool,
 }
 
 /// Whether a node may go by having said that it is there.
@@ -83,22 +90,25 @@ impl Lease {
 
 impl Heard {
     pub(crate) fn new() -> Self {
-        Self { since: Instant::now(), last: Mutex::default(), given_up: Mutex::default() }
+        let (last, given_up, is_settled) = Default::default();
+        Self { since: Instant::now(), last, given_up, is_settled }
     }
 
     /// A node has said that it is there. Returns whether it may go by that.
     pub(crate) fn note(&self, node: NodeId) -> Noted {
         self.last.lock().insert(node, Instant::now());
         match self.given_up.lock().get(&node) {
-            None => Noted::Yes,
+            None if self.is_settled.load(Ordering::Acquire) => Noted::Yes,
+            None => Noted::Unsure,
             Some(given_up) if given_up.elapsed() < limits::SILENCE => Noted::No,
             Some(_) => Noted::Unsure,
         }
     }
 
-    /// All is known that was decided while a node was given up: from now on it may go by what it says, unless
-    /// it was given up again.
-    pub(crate) fn believe(&self, node: NodeId) {
+    /// It is decided that this node trusts owners again, and so it knows all that was decided while a node was
+    /// given up: from now on that may go by what it says, unless it was given up again.
+    pub(crate) fn trust(&self, node: NodeId) {
+        self.is_settled.store(true, Ordering::Release);
         let is_promised = |at: &Instant| at.elapsed() < limits::SILENCE;
         self.given_up.lock().retain(|known, at| *known != node || is_promised(at));
     }
@@ -174,17 +184,19 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_a_node_says_that_was_given_up_does_not_count_for_a_while() {
         let heard = Heard::new();
+        assert_eq!(heard.note(NodeId(1)), Noted::Unsure, "who knows what was promised before");
+        heard.trust(NodeId(1));
         assert!(heard.note(NodeId(1)) == Noted::Yes && !heard.give_up(NodeId(1)));
         tokio::time::advance(limits::SILENCE).await;
         assert!(heard.give_up(NodeId(1)));
         assert_eq!(heard.note(NodeId(1)), Noted::No, "its jobs may be another's by now");
         assert!(!heard.give_up(NodeId(1)), "it is back");
         tokio::time::advance(limits::SILENCE - Duration::from_millis(1)).await;
-        heard.believe(NodeId(1));
+        heard.trust(NodeId(1));
         assert_eq!(heard.note(NodeId(1)), Noted::No);
         tokio::time::advance(Duration::from_millis(1)).await;
         assert_eq!(heard.note(NodeId(1)), Noted::Unsure, "who knows what was decided");
-        heard.believe(NodeId(1));
+        heard.trust(NodeId(1));
         assert_eq!(heard.note(NodeId(1)), Noted::Yes);
     }
 

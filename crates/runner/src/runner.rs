@@ -95,14 +95,6 @@ impl Runner {
         }
     }
 
-    /// Learns of all that was decided before: by having something decided, which changes nothing.
-    ///
-    /// # Errors
-    /// As [`Runner::decide`].
-    pub(crate) async fn catch_up(&self) -> Result<()> {
-        self.decide(Change::ForgetJob { id: String::new(), epoch: 0 }).await
-    }
-
     /// Whether this node may go on with a job: asked before anything of it is stored.
     ///
     /// # Errors

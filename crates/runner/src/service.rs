@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use mapring_cluster::Change;
 use mapring_net::{Call, FrameStream, Service, calls};
 use mapring_types::{Error, NodeId, Result};
 use serde::{Deserialize, Serialize};
@@ -107,9 +108,9 @@ async fn here(runner: &Runner, from: NodeId, here: Here) -> Result<()> {
             Err(Error::unavailable(message))
         }
         Noted::Unsure => {
-            runner.catch_up().await?;
+            runner.decide(Change::TrustOwners).await?;
             check_known(runner, from, here)?;
-            runner.heard.believe(from);
+            runner.heard.trust(from);
             Ok(())
         }
     }

@@ -211,8 +211,9 @@ async fn take_over(runner: &Arc<Runner>, view: &View, id: &str, job: &JobRecord)
         tracing::debug!(job = id, owner = %job.owner, silent, "a job's owner is not gone for all");
         return;
     }
-    let change = Change::TakeJob { id: id.to_owned(), epoch: job.epoch, owner: view.me };
-    // Within what the others have promised.
+    // As it was before they were asked: what they promised holds until one of them has it decided otherwise.
+    let trusts = Some(view.state.job_trusts);
+    let change = Change::TakeJob { id: id.to_owned(), epoch: job.epoch, owner: view.me, trusts };
     let decided = timeout(limits::SHOW_PATIENCE, runner.decide(change)).await;
     match decided.unwrap_or_else(|_| Err(Error::timeout("nothing was decided in time"))) {
         Ok(()) => {

@@ -27,6 +27,10 @@ pub const YIELD_US: u64 = 200;
 /// dictionary has.
 pub const SHARED_NAMES: usize = 16;
 
+/// So many names of an object are compared with each other when it is read, which takes no memory; more are
+/// sorted.
+pub const FEW_NAMES: usize = 12;
+
 /// Sequences of names that are remembered so that objects with the same ones may share a table.
 pub const SEEN_NAMES: usize = 1 << 10;
 

@@ -63,7 +63,13 @@ impl ClusterState {
                 self.schedule_runs.remove(schedule);
                 Ok(())
             }
-            Change::TakeJob { id, epoch, owner } => self.take_job(id, *epoch, *owner),
+            Change::TakeJob { id, epoch, owner, trusts } => {
+                self.take_job(id, *epoch, *owner, *trusts)
+            }
+            Change::TrustOwners => {
+                self.job_trusts = self.job_trusts.saturating_add(1);
+                Ok(())
+            }
             Change::AbortJob { id, message } => self.abort_job(id, message),
             Change::DecideJob { id, epoch, result } => self.decide_job(id, *epoch, *result),
             Change::ForgetJob { id, epoch } => self.forget_job(id, *epoch),

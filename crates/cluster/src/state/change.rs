@@ -123,7 +123,17 @@ pub enum Change {
         epoch: u64,
         /// The new owner.
         owner: NodeId,
+        /// How often owners were trusted again ([`ClusterState::job_trusts`]) when the members were asked
+        /// whether they have heard of the present one: refused when it happened since, for what they said
+        /// does not count any more. `None`: not asked.
+        ///
+        /// [`ClusterState::job_trusts`]: super::ClusterState::job_trusts
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        trusts: Option<u64>,
     },
+    /// A member is about to go by what owners of jobs say that it had given up, or of whom it does not know
+    /// whether it had.
+    TrustOwners,
     /// A job is to be ended. Refused where it has come to another end.
     AbortJob {
         /// The job.
@@ -169,6 +179,7 @@ impl Change {
             | Self::SkipRun { .. }
             | Self::ForgetRuns { .. }
             | Self::TakeJob { .. }
+            | Self::TrustOwners
             | Self::AbortJob { .. }
             | Self::DecideJob { .. }
             | Self::ForgetJob { .. } => Release::JOBS,

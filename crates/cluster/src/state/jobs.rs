@@ -80,16 +80,28 @@ impl ClusterState {
         Ok(())
     }
 
-    /// A job has a new owner, in place of the one of `epoch`.
-    pub(super) fn take_job(&mut self, id: &str, epoch: u64, owner: NodeId) -> Result<()> {
+    /// A job has a new owner, in place of the one of `epoch`, of whom the members had heard nothing when
+    /// owners had been trusted again so often.
+    pub(super) fn take_job(
+        &mut self,
+        id: &str,
+        epoch: u64,
+        owner: NodeId,
+        trusts: Option<u64>,
+    ) -> Result<()> {
         self.check_member(owner)?;
         let kept = mapring_types::failpoint!(EpochKept);
         let next = epoch.saturating_add(u64::from(!kept));
+        let known_trusts = self.job_trusts;
         let job = self.job_mut(id)?;
         if job.epoch == next && job.owner == owner {
             return Ok(());
         }
         check_epoch(id, job, epoch)?;
+        if trusts.is_some_and(|known| known != known_trusts) {
+            let message = "members go by what its owner says again, since they were asked";
+            return Err(Error::invalid(format!("job {id}: {message}")));
+        }
         (job.epoch, job.owner) = (next, owner);
         self.job_takes = self.job_takes.saturating_add(1);
         Ok(())

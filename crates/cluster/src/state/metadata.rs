@@ -45,6 +45,10 @@ pub struct ClusterState {
     /// How often jobs were taken over: who knows of fewer does not know yet whose they are.
     #[serde(default, skip_serializing_if = "is_none_yet")]
     pub job_takes: u64,
+    /// How often a member has begun to go by what owners of jobs say after it had given one up, or after its
+    /// start: what it said before of having heard nothing counts no more.
+    #[serde(default, skip_serializing_if = "is_none_yet")]
+    pub job_trusts: u64,
     /// The jobs that were finished last, in that order.
     #[serde(default, skip_serializing_if = "VecDeque::is_empty")]
     pub ended_jobs: VecDeque<EndedJob>,
@@ -70,6 +74,7 @@ impl ClusterState {
             went_back: BTreeMap::new(),
             jobs: BTreeMap::new(),
             job_takes: 0,
+            job_trusts: 0,
             ended_jobs: VecDeque::new(),
             schedule_runs: BTreeMap::new(),
         }

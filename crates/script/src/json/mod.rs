@@ -10,7 +10,7 @@ pub(crate) use mend::without_raw_controls;
 pub use mend::without_trailing_commas;
 pub(crate) use number::{write_erlang_float, write_js_number};
 pub(crate) use read::{Build, ReadError, Text, read};
-pub(crate) use value::{Number, Value, js_order, parse};
+pub(crate) use value::{Number, Value, js_order, parse, parse_members};
 
 /// Appends the text as a JSON string, escaping what JSON requires.
 pub(crate) fn write_str(text: &str, out: &mut String) {

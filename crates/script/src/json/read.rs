@@ -18,6 +18,10 @@ pub(crate) trait Build {
     fn string(&mut self, text: Text<'_>) -> Result<Self::Value, ReadError>;
     fn array(&mut self, items: Vec<Self::Value>) -> Self::Value;
     fn key(&mut self, text: Text<'_>) -> Result<Self::Key, ReadError>;
+    /// Whether the value under a name is wanted; it is read and left out if not.
+    fn wants(&self, _key: &Self::Key) -> bool {
+        true
+    }
     fn begin(&mut self) -> Self::Object;
     /// A name that comes again replaces the earlier value and keeps its place.
     fn insert(&mut self, object: &mut Self::Object, key: Self::Key, value: Self::Value);
@@ -59,6 +63,39 @@ pub(crate) fn read<B: Build>(text: &str, build: &mut B) -> Result<B::Value, Read
     } else {
         Ok(value)
     }
+}
+
+/// Builds nothing.
+struct Nothing;
+
+impl Build for Nothing {
+    type Value = ();
+    type Key = ();
+    type Object = ();
+
+    fn null(&mut self) {}
+
+    fn boolean(&mut self, _value: bool) {}
+
+    fn number(&mut self, _text: &str) -> Result<(), ReadError> {
+        Ok(())
+    }
+
+    fn string(&mut self, _text: Text<'_>) -> Result<(), ReadError> {
+        Ok(())
+    }
+
+    fn array(&mut self, _items: Vec<()>) {}
+
+    fn key(&mut self, _text: Text<'_>) -> Result<(), ReadError> {
+        Ok(())
+    }
+
+    fn begin(&mut self) {}
+
+    fn insert(&mut self, _object: &mut (), _key: (), _value: ()) {}
+
+    fn finish(&mut self, _object: ()) {}
 }
 
 struct Reader<'a, B: Build> {
@@ -154,12 +191,31 @@ impl<B: Build> Reader<'_, B> {
             self.space();
             self.literal(":")?;
             self.space();
-            let value = self.value()?;
-            self.build.insert(&mut object, key, value);
+            if self.build.wants(&key) {
+                let value = self.value()?;
+                self.build.insert(&mut object, key, value);
+            } else {
+                self.pass_over()?;
+            }
             if !self.more(b'}')? {
                 return Ok(self.build.finish(object));
             }
         }
+    }
+
+    /// Reads a value of which nothing is kept.
+    fn pass_over(&mut self) -> Result<(), ReadError> {
+        let (text, at, depth) = (self.text, self.at, self.depth);
+        let mut reader = Reader {
+            text,
+            at,
+            depth,
+            build: &mut Nothing,
+            scratch: std::mem::take(&mut self.scratch),
+        };
+        reader.value()?;
+        (self.at, self.scratch) = (reader.at, reader.scratch);
+        Ok(())
     }
 
     /// Whether a comma comes, rather than the given end.

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use super::read::{Build, ReadError, Text, read};
 use super::{write_erlang_float, write_js_number, write_str};
-use crate::Row;
+use crate::{Row, limits};
 
 /// A value.
 #[derive(Debug, Clone, PartialEq)]
@@ -225,12 +225,87 @@ impl Build for Builder {
 
     fn finish(&mut self, mut object: Vec<(String, Value)>) -> Value {
         // Names hardly ever repeat: look once at the end instead of at every insertion.
-        let mut names: Vec<&str> = object.iter().map(|(key, _)| key.as_str()).collect();
-        names.sort_unstable();
-        if names.windows(2).any(|pair| pair[0] == pair[1]) {
+        if repeats(&object) {
             object = without_repeats(object);
         }
         Value::Object(object)
+    }
+}
+
+/// Whether a name comes again.
+fn repeats(object: &[(String, Value)]) -> bool {
+    if object.len() <= limits::FEW_NAMES {
+        let before = |at: usize, name: &str| object[..at].iter().any(|(other, _)| other == name);
+        return object.iter().enumerate().any(|(at, (name, _))| before(at, name));
+    }
+    let mut names: Vec<&str> = object.iter().map(|(key, _)| key.as_str()).collect();
+    names.sort_unstable();
+    names.windows(2).any(|pair| pair[0] == pair[1])
+}
+
+/// Reads a value of which only some members are wanted, by their names; the others are read and left out. Of
+/// anything but an object all is wanted.
+pub(crate) fn parse_members(text: &str, names: &[&str]) -> Result<Value, ReadError> {
+    read(text, &mut Members { names, depth: 0 })
+}
+
+/// Builds the members of an object that are wanted.
+struct Members<'a> {
+    names: &'a [&'a str],
+    /// Objects that are begun.
+    depth: usize,
+}
+
+impl Build for Members<'_> {
+    type Value = Value;
+    /// `None`: not wanted.
+    type Key = Option<String>;
+    type Object = Vec<(String, Value)>;
+
+    fn null(&mut self) -> Value {
+        Value::Null
+    }
+
+    fn boolean(&mut self, value: bool) -> Value {
+        Value::Bool(value)
+    }
+
+    fn number(&mut self, text: &str) -> Result<Value, ReadError> {
+        Builder.number(text)
+    }
+
+    fn string(&mut self, text: Text<'_>) -> Result<Value, ReadError> {
+        Builder.string(text)
+    }
+
+    fn array(&mut self, items: Vec<Value>) -> Value {
+        Value::Array(items)
+    }
+
+    fn key(&mut self, text: Text<'_>) -> Result<Option<String>, ReadError> {
+        match text {
+            Text::Plain(text) if self.depth == 1 && !self.names.contains(&text) => Ok(None),
+            Text::Wide(_) if self.depth == 1 => Ok(None),
+            text => Builder.key(text).map(Some),
+        }
+    }
+
+    fn wants(&self, key: &Option<String>) -> bool {
+        key.is_some()
+    }
+
+    fn begin(&mut self) -> Self::Object {
+        self.depth += 1;
+        Builder.begin()
+    }
+
+    fn insert(&mut self, object: &mut Self::Object, key: Option<String>, value: Value) {
+        object.extend(key.map(|key| (key, value)));
+    }
+
+    fn finish(&mut self, object: Self::Object) -> Value {
+        self.depth -= 1;
+        Builder.finish(object)
     }
 }
 
@@ -275,6 +350,25 @@ mod tests {
         check(r#""\u00e9\ud83d\ude00\/\n\"""#, "\"é😀/\\n\\\"\"");
         check("12345678901234567890", "12345678901234567000");
         check(r#"{"01":1,"-1":2}"#, r#"{"01":1,"-1":2}"#);
+    }
+
+    #[test]
+    fn of_an_object_the_members_that_are_wanted() {
+        let check = |text: &str, js: &str| {
+            let read = parse_members(text, &["a", "b"]).map(|value| value.to_js());
+            assert_eq!(read.as_deref(), Ok(js), "{text}");
+        };
+        check(
+            r#"{"x":{"a":1,"x":"\ud800"},"a":{"x":[{"y":2}]},"\u0062":3,"z":1e999}"#,
+            r#"{"a":{"x":[{"y":2}]},"b":3}"#,
+        );
+        check(r#"{"a":1,"x":2,"b":[],"a":4}"#, r#"{"a":4,"b":[]}"#);
+        check(r#"{"\ud800":1}"#, "{}");
+        check("[1,\"x\"]", "[1,\"x\"]");
+        let at = |text: &str| parse_members(text, &["a"]).unwrap_err();
+        assert_eq!(at(r#"{"x":[1,}"#), ReadError { what: "unexpected character", at: 8 });
+        assert_eq!(at(&format!("{{\"x\":{}", "[".repeat(100_000))).what, "nested too deeply");
+        assert_eq!(at(r#"{"x":"a"#).what, "unterminated string");
     }
 
     #[test]

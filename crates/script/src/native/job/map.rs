@@ -4,7 +4,7 @@ use mapring_types::Object;
 
 use super::Job;
 use crate::groups::{no_pair, split};
-use crate::json::{Value, parse, quoted};
+use crate::json::{Value, parse, parse_members, quoted};
 use crate::native::kind::bad_argument;
 use crate::{Binary, JsonText, MapInput, PhaseFunction, Row, ScriptError, object};
 
@@ -91,7 +91,12 @@ impl MapJob {
         let text = first.map(|sibling| object::data(sibling, self.binary)).transpose()?;
         let text = text.unwrap_or_default();
         let wants_parts = self.key.is_some() || self.value.is_some();
-        let parsed = match parse(&text) {
+        // Paths have a name at least.
+        let read = match (&self.key, &self.value) {
+            (Some(key), Some(value)) => parse_members(&text, &[&key[0], &value[0]]),
+            _ => parse(&text),
+        };
+        let parsed = match read {
             Ok(value) => Some(value),
             Err(error) if wants_parts => return Err(bad_argument(error.to_string())),
             Err(_) => None,
