@@ -3,8 +3,9 @@
 //!
 //! A minute is a ring of slots. What is recorded goes into the slot of its time, under a lock that is
 //! held for some nanoseconds; a slot is emptied when its place in the ring comes again, so nothing
-//! runs in the background and memory does not grow. What is told of the last minute is of between
-//! [`limits::MINUTE_SLOT`] less than sixty seconds and sixty seconds.
+//! runs in the background and memory does not grow. Distributions are `hdrhistogram`s: to note a value is
+//! some arithmetic and an addition, and percentiles are exact to [`limits::MINUTE_DIGITS`] digits. What
+//! is told of the last minute is of sixty seconds, or of up to [`limits::MINUTE_SLOT`] less.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
