@@ -11,12 +11,12 @@ use futures::stream::BoxStream;
 use mapring_background::Status;
 use mapring_cluster::{Change, Chosen, ClusterStatus, MetadataStatus, Outcome, View};
 use mapring_kv::{
-    Body, BodySizes, DeleteOptions, GetOptions, Holdings, Kv, NewValue, ObjectPart, Progress,
-    PutOptions, StaleReplicas, Upload,
+    Body, BodySizes, DeleteOptions, GetOptions, Holdings, Kv, KvFigures, NewValue, ObjectPart,
+    Progress, PutOptions, StaleReplicas, Upload,
 };
 use mapring_mapred::{
-    Answer, Failure, MapReduce, Query, QueryHandle, QueryId, QueryList, QueryReport, Rejection,
-    Results, Started,
+    Answer, Failure, MapReduce, Query, QueryFigures, QueryHandle, QueryId, QueryList, QueryReport,
+    Rejection, Results, Started,
 };
 use mapring_types::{BucketId, Metadata, NodeId, Object, ObjectId, Result, Sibling, VersionVector};
 
@@ -32,6 +32,9 @@ pub trait Objects: Send + Sync + 'static {
 
     /// See [`mapring_cluster::Cluster::status`].
     fn cluster_status(&self) -> ClusterStatus;
+
+    /// See [`Kv::figures`].
+    fn figures(&self) -> KvFigures;
 
     /// See [`mapring_cluster::Cluster::forget`].
     async fn forget(&self, node: NodeId) -> Result<Outcome>;
@@ -120,6 +123,10 @@ impl Objects for Kv {
 
     fn cluster_status(&self) -> ClusterStatus {
         self.cluster().status()
+    }
+
+    fn figures(&self) -> KvFigures {
+        Kv::figures(self)
     }
 
     async fn forget(&self, node: NodeId) -> Result<Outcome> {
@@ -278,6 +285,9 @@ pub trait Queries: Send + Sync + 'static {
     /// Those of [`MapReduce::answer`].
     async fn answer(&self, query: &Query, results: Results) -> Result<Answer, Failure>;
 
+    /// See [`MapReduce::figures`].
+    fn figures(&self) -> QueryFigures;
+
     /// See [`MapReduce::finish`].
     fn finish(&self);
 
@@ -377,6 +387,10 @@ impl Queries for MapReduce {
 
     async fn answer(&self, query: &Query, results: Results) -> Result<Answer, Failure> {
         MapReduce::answer(self, query, results).await
+    }
+
+    fn figures(&self) -> QueryFigures {
+        MapReduce::figures(self)
     }
 
     fn finish(&self) {

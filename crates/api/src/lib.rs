@@ -4,12 +4,14 @@
 //! here. [`backend`] is what a node can do. [`options`] are the quorums and other options of a
 //! request for an object, in Riak's words. [`permission`] is asked whether a caller may do what it
 //! asks for. [`meaning`] is the one table that says what an error means to a client. [`stats`]
-//! counts what this node has answered. Nothing here knows HTTP.
+//! counts what this node has answered, [`figures`] tells that and more under Riak's keys. Nothing here
+//! knows HTTP.
 //!
 //! [`mapred`] says in Riak's words why a query failed, or is not run; [`jobs`] says why something that
 //! concerns jobs is not done.
 
 pub mod backend;
+pub mod figures;
 pub mod jobs;
 pub mod mapred;
 pub mod meaning;

@@ -1,65 +1,38 @@
-//! What this node has answered: totals since the start, and distributions over the last minute.
+//! The requests for objects that this node answers: how many since the start, and how they went over
+//! the last minute (fact R240).
 
-use mapring_types::Object;
-use parking_lot::Mutex;
-use tokio::time::{Duration, Instant};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-/// A minute is kept in slots of this length, …
-const SLOT: Duration = Duration::from_secs(10);
+use mapring_kv::limits::MINUTE_SLOT;
+use mapring_kv::window::{Counted, Minute, Sum, Summary, Values, micros};
+use mapring_types::{ErrorKind, Object, Result};
+use tokio::time::Instant;
 
-/// … so many of them.
-const SLOTS: usize = 6;
-
-/// Four buckets for each power of two, up to 2^40.
-const BUCKETS: usize = 4 * 40;
-
-/// The answered requests for objects.
+/// The requests for objects that clients make of this node.
+#[derive(Debug)]
 pub struct Stats {
     started: Instant,
-    get_time: Series,
-    put_time: Series,
-    siblings: Series,
-    objsize: Series,
+    gets: Requests,
+    puts: Requests,
 }
 
 impl Default for Stats {
     /// Begins to count now.
     fn default() -> Self {
-        let started = Instant::now();
-        let series = || Series::new(started);
-        Self {
-            started,
-            get_time: series(),
-            put_time: series(),
-            siblings: series(),
-            objsize: series(),
-        }
+        Self { started: Instant::now(), gets: Requests::default(), puts: Requests::default() }
     }
 }
 
 impl Stats {
-    /// Begins the measurement of one request.
-    pub fn start(&self) -> Instant {
-        Instant::now()
+    /// A read begins.
+    pub fn begin_get(&self) -> Pending<'_> {
+        self.gets.begin()
     }
 
-    /// A read has been answered.
-    pub fn got(&self, started: Instant, object: Option<&Object>) {
-        let now = Instant::now();
-        let slot = self.get_time.slot(now);
-        self.get_time.add_at(slot, micros(now - started));
-        if let Some(object) = object {
-            self.siblings.add_at(slot, object.siblings.len() as u64);
-            self.objsize.add_at(slot, object.body_bytes() as u64);
-        }
-    }
-
-    /// A write or a deletion has been answered.
-    pub fn put(&self, started: Instant, success: bool) {
-        if success {
-            let now = Instant::now();
-            self.put_time.add_at(self.put_time.slot(now), micros(now - started));
-        }
+    /// A write or a deletion begins.
+    pub fn begin_put(&self) -> Pending<'_> {
+        self.puts.begin()
     }
 
     /// How long this node has counted.
@@ -67,171 +40,217 @@ impl Stats {
         self.started.elapsed()
     }
 
-    /// Riak's names with their values.
-    pub fn report(&self) -> Vec<(String, serde_json::Value)> {
-        let mut out = Vec::new();
-        for (name, series) in [("node_gets", &self.get_time), ("node_puts", &self.put_time)] {
-            let (total, minute) = series.summary();
-            out.push((name.to_owned(), minute.count.into()));
-            out.push((format!("{name}_total"), total.into()));
-        }
-        for (name, series) in [
-            ("node_get_fsm_time", &self.get_time),
-            ("node_put_fsm_time", &self.put_time),
-            ("node_get_fsm_siblings", &self.siblings),
-            ("node_get_fsm_objsize", &self.objsize),
-        ] {
-            let (_, minute) = series.summary();
-            assert!(minute.mean() <= minute.highest, "{name}: the mean is above all values");
-            out.push((format!("{name}_mean"), minute.mean().into()));
-            for (word, share) in [("median", 0.5), ("95", 0.95), ("99", 0.99), ("100", 1.0)] {
-                out.push((format!("{name}_{word}"), minute.percentile(share).into()));
-            }
-        }
-        out
+    /// What there is to tell of reads.
+    pub fn gets(&self) -> RequestFigures {
+        self.gets.told()
+    }
+
+    /// What there is to tell of writes, deletions among them.
+    pub fn puts(&self) -> RequestFigures {
+        self.puts.told()
     }
 }
 
-fn micros(time: Duration) -> u64 {
-    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+/// What Riak's statistics tell of one kind of requests.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RequestFigures {
+    /// Reads that were answered; writes that succeeded.
+    pub done: Counted,
+    /// How long they took, in microseconds.
+    pub time: Summary,
+    /// Values in the objects that were found.
+    pub siblings: Summary,
+    /// Bytes of these values.
+    pub bytes: Summary,
+    /// Requests that are not answered yet.
+    pub under_way: u64,
+    /// Requests that began in the last minute.
+    pub begun: u64,
+    /// Requests that began in a second, and that were done, on average over the last
+    /// [`MINUTE_SLOT`], rounded.
+    pub rates: [u64; 2],
+    /// Requests that failed.
+    pub failed: Counted,
+    /// Those of them that this node had no room for.
+    pub rejected: Counted,
+    /// Requests that it had no room for in a second, as above.
+    pub rejected_rate: u64,
 }
 
-/// A number that is measured again and again.
-struct Series {
-    origin: Instant,
-    inner: Mutex<Inner>,
+/// Requests of one kind.
+#[derive(Debug, Default)]
+struct Requests {
+    under_way: AtomicU64,
+    done: AtomicU64,
+    failed: AtomicU64,
+    rejected: AtomicU64,
+    minute: Minute<Slot>,
 }
 
-struct Inner {
-    total: u64,
-    slots: [Slot; SLOTS],
-}
-
-/// What was measured in one stretch of time, or in several together.
-#[derive(Clone)]
+/// What happened in one stretch of time.
+#[derive(Debug, Default)]
 struct Slot {
-    /// Which stretch, counted from the start.
-    number: u64,
-    count: u64,
-    sum: u64,
-    highest: u64,
-    buckets: [u32; BUCKETS],
+    begun: u64,
+    failed: u64,
+    rejected: u64,
+    time: Values,
+    siblings: Values,
+    bytes: Values,
 }
 
-impl Slot {
-    fn empty(number: u64) -> Self {
-        Self { number, count: 0, sum: 0, highest: 0, buckets: [0; BUCKETS] }
+impl Sum for Slot {
+    fn clear(&mut self) {
+        (self.begun, self.failed, self.rejected) = (0, 0, 0);
+        for values in [&mut self.time, &mut self.siblings, &mut self.bytes] {
+            values.clear();
+        }
     }
 
-    fn mean(&self) -> u64 {
-        self.sum.checked_div(self.count).unwrap_or(0)
+    fn add(&mut self, other: &Self) {
+        self.begun += other.begun;
+        self.failed += other.failed;
+        self.rejected += other.rejected;
+        self.time.add(&other.time);
+        self.siblings.add(&other.siblings);
+        self.bytes.add(&other.bytes);
+    }
+}
+
+impl Requests {
+    fn begin(&self) -> Pending<'_> {
+        let began = Instant::now();
+        self.under_way.fetch_add(1, Ordering::Relaxed);
+        self.minute.record(began, |slot| slot.begun += 1);
+        Pending { requests: self, began }
     }
 
-    /// The upper end of the bucket in which the share of all values is reached: at most a fifth
-    /// too high.
-    fn percentile(&self, share: f64) -> u64 {
-        let wanted = (self.count as f64 * share).ceil() as u64;
-        let mut seen = 0;
-        for (at, count) in self.buckets.iter().enumerate() {
-            seen += u64::from(*count);
-            if seen >= wanted && seen > 0 {
-                return upper(at).min(self.highest);
+    fn told(&self) -> RequestFigures {
+        let now = Instant::now();
+        let (minute, last) = (self.minute.sum(now), self.minute.last_slot(now));
+        let rate = |count: u64| {
+            let seconds = MINUTE_SLOT.as_secs();
+            (count + seconds / 2) / seconds
+        };
+        let counted = |total: &AtomicU64, minute| {
+            let total = total.load(Ordering::Relaxed);
+            Counted { total, minute }
+        };
+        RequestFigures {
+            done: counted(&self.done, minute.time.count()),
+            time: minute.time.summary(),
+            siblings: minute.siblings.summary(),
+            bytes: minute.bytes.summary(),
+            under_way: self.under_way.load(Ordering::Relaxed),
+            begun: minute.begun,
+            rates: [last.begun, last.time.count()].map(rate),
+            failed: counted(&self.failed, minute.failed),
+            rejected: counted(&self.rejected, minute.rejected),
+            rejected_rate: rate(last.rejected),
+        }
+    }
+}
+
+/// A request that is under way, until it is dropped. Without an outcome it is one that nobody waited
+/// for to its end.
+#[derive(Debug)]
+pub struct Pending<'a> {
+    requests: &'a Requests,
+    began: Instant,
+}
+
+impl Pending<'_> {
+    /// A read has been answered: failures are answers too.
+    pub fn got(self, found: &Result<Option<Object>>) {
+        let failure = found.as_ref().err().map(|error| error.kind());
+        let object = found.as_ref().ok().and_then(Option::as_ref);
+        let sizes = object.map(|it| (it.siblings.len() as u64, it.body_bytes() as u64));
+        self.end(failure, |slot, time| {
+            slot.time.note(time);
+            if let Some((siblings, bytes)) = sizes {
+                slot.siblings.note(siblings);
+                slot.bytes.note(bytes);
             }
-        }
-        self.highest
-    }
-}
-
-impl Series {
-    fn new(origin: Instant) -> Self {
-        let slots = std::array::from_fn(|_| Slot::empty(0));
-        Self { origin, inner: Mutex::new(Inner { total: 0, slots }) }
+        });
+        self.requests.done.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The stretch of time that `now` lies in.
-    fn slot(&self, now: Instant) -> u64 {
-        now.duration_since(self.origin).as_secs() / SLOT.as_secs()
-    }
-
-    fn add_at(&self, number: u64, value: u64) {
-        let mut inner = self.inner.lock();
-        inner.total += 1;
-        let at = usize::try_from(number % SLOTS as u64).unwrap_or(0);
-        let Some(slot) = inner.slots.get_mut(at) else { return };
-        if slot.number != number {
-            *slot = Slot::empty(number);
-        }
-        slot.count += 1;
-        slot.sum = slot.sum.saturating_add(value);
-        slot.highest = slot.highest.max(value);
-        if let Some(bucket) = slot.buckets.get_mut(bucket(value)) {
-            *bucket = bucket.saturating_add(1);
-        }
-    }
-
-    /// The number of values since the start, and the last minute.
-    fn summary(&self) -> (u64, Slot) {
-        self.summary_at(self.slot(Instant::now()))
-    }
-
-    fn summary_at(&self, now: u64) -> (u64, Slot) {
-        let inner = self.inner.lock();
-        let mut minute = Slot::empty(now);
-        for slot in inner.slots.iter().filter(|slot| slot.number + (SLOTS as u64) > now) {
-            minute.count += slot.count;
-            minute.sum = minute.sum.saturating_add(slot.sum);
-            minute.highest = minute.highest.max(slot.highest);
-            for (all, one) in minute.buckets.iter_mut().zip(&slot.buckets) {
-                *all = all.saturating_add(*one);
+    /// A write or a deletion has ended: only those that succeed count.
+    pub fn put<T>(self, done: &Result<T>) {
+        let failure = done.as_ref().err().map(|error| error.kind());
+        self.end(failure, |slot, time| {
+            if failure.is_none() {
+                slot.time.note(time);
             }
+        });
+        if failure.is_none() {
+            self.requests.done.fetch_add(1, Ordering::Relaxed);
         }
-        (inner.total, minute)
+    }
+
+    fn end(&self, failure: Option<ErrorKind>, note: impl FnOnce(&mut Slot, u64)) {
+        let rejected = failure == Some(ErrorKind::Overloaded);
+        let now = Instant::now();
+        self.requests.minute.record(now, |slot| {
+            note(slot, micros(now.duration_since(self.began)));
+            slot.failed += u64::from(failure.is_some());
+            slot.rejected += u64::from(rejected);
+        });
+        if failure.is_some() {
+            self.requests.failed.fetch_add(1, Ordering::Relaxed);
+            self.requests.rejected.fetch_add(u64::from(rejected), Ordering::Relaxed);
+        }
     }
 }
 
-/// Which bucket a value belongs to: the first whose upper end is not below it.
-fn bucket(value: u64) -> usize {
-    let octave = usize::try_from(value.max(1).ilog2()).unwrap_or(0);
-    let first = 4 * octave;
-    (first..first + 4).find(|&at| upper(at) >= value).unwrap_or(first + 4).min(BUCKETS - 1)
-}
-
-/// The upper end of a bucket.
-fn upper(at: usize) -> u64 {
-    let (octave, quarter) = (at / 4, at % 4);
-    let low = 1u64 << octave.min(62);
-    low + (low * quarter as u64) / 4
+impl Drop for Pending<'_> {
+    fn drop(&mut self) {
+        let before = self.requests.under_way.fetch_sub(1, Ordering::Relaxed);
+        assert!(before > 0, "more requests have ended than have begun");
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use mapring_types::Error;
+    use tokio::time::advance;
+
     use super::*;
 
-    #[test]
-    fn buckets_hold_their_values() {
-        for value in [0, 1, 2, 3, 5, 100, 1_000, 1_234_567, 1 << 38, u64::MAX] {
-            let at = bucket(value);
-            assert!(at == BUCKETS - 1 || upper(at) >= value, "{value}");
-            assert!(at == 0 || upper(at - 1) < value, "{value}");
-        }
+    #[tokio::test(start_paused = true)]
+    async fn requests_are_counted_and_timed() {
+        let stats = Stats::default();
+        let pending = stats.begin_get();
+        advance(Duration::from_millis(2)).await;
+        assert_eq!(stats.gets().under_way, 1);
+        pending.got(&Ok(None));
+        stats.begin_get().got(&Ok(Some(Object::default())));
+        stats.begin_get().got(&Err(Error::new(ErrorKind::Overloaded, "full")));
+        // Its client has gone.
+        drop(stats.begin_get());
+        let gets = stats.gets();
+        let one = Counted { total: 1, minute: 1 };
+        assert_eq!(
+            (gets.done, gets.begun, gets.under_way),
+            (Counted { total: 3, minute: 3 }, 4, 0)
+        );
+        assert_eq!((gets.failed, gets.rejected, gets.time.highest), (one, one, 2_000));
+        assert_eq!(gets.rates, [0, 0], "the slot is not over");
+        advance(MINUTE_SLOT).await;
+        assert_eq!((stats.gets().rates, stats.gets().rejected_rate), ([1, 1], 0));
+        advance(Duration::from_secs(60)).await;
+        let (gets, done) = (stats.gets(), Counted { total: 3, minute: 0 });
+        assert_eq!((gets.done, gets.time, gets.begun), (done, Summary::default(), 0));
+        assert_eq!(gets.failed, Counted { total: 1, minute: 0 });
     }
 
-    #[test]
-    fn the_last_minute_is_summed_up() {
-        let series = Series::new(Instant::now());
-        for value in 1..=100 {
-            series.add_at(0, value);
-        }
-        let (total, minute) = series.summary_at(0);
-        assert_eq!((total, minute.count, minute.mean(), minute.highest), (100, 100, 50, 100));
-        assert_eq!(minute.percentile(1.0), 100);
-        assert!((50..=60).contains(&minute.percentile(0.5)), "{}", minute.percentile(0.5));
-        assert!((95..=100).contains(&minute.percentile(0.95)));
-        series.add_at(5, 7);
-        assert_eq!(series.summary_at(5).1.count, 101);
-        let (total, minute) = series.summary_at(6);
-        assert_eq!((total, minute.count, minute.percentile(0.5)), (101, 1, 7));
-        assert_eq!(series.summary_at(60).1.count, 0);
-        assert_eq!(series.summary_at(60).1.percentile(0.5), 0);
+    #[tokio::test(start_paused = true)]
+    async fn writes_count_when_they_succeed() {
+        let stats = Stats::default();
+        stats.begin_put().put(&Ok(()));
+        stats.begin_put().put::<()>(&Err(Error::timeout("late")));
+        let puts = stats.puts();
+        let one = Counted { total: 1, minute: 1 };
+        assert_eq!((puts.done, puts.failed, puts.begun), (one, one, 2));
+        assert_eq!((puts.rejected, stats.gets().begun), (Counted::default(), 0));
     }
 }

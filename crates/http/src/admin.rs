@@ -1,4 +1,4 @@
-//! `/`, `/ping`, `/stats`, `/metrics`, `/admin/…` (facts R35, R36).
+//! `/`, `/ping`, `/metrics`, `/admin/…` (facts R35, R36).
 
 use futures::future::join_all;
 use http::StatusCode;
@@ -6,18 +6,15 @@ use http::header::LINK;
 use mapring_cluster::{Outcome, View};
 use mapring_kv::Progress;
 use mapring_types::NodeId;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use crate::app::{App, Request, StorageFacts};
+use crate::app::{App, Request};
 use crate::decision;
 use crate::health::Facts;
 use crate::listing::ascii;
 use crate::reply::{Reply, Stop, VARY_BOTH, media};
 use crate::{limits, status};
-
-/// The version of Riak whose interface this is: clients turn features on by it.
-const RIAK_KV_VERSION: &str = "2.1.8";
 
 /// The resources with their paths, as clients look them up. Of several paths the first is the one
 /// for clients that keep only one.
@@ -59,53 +56,6 @@ pub(crate) async fn root(request: &Request) -> Result<Reply, Stop> {
 
 fn resources() -> impl Iterator<Item = (&'static str, &'static str)> {
     RESOURCES.iter().flat_map(|(name, paths)| paths.iter().map(move |path| (*name, *path)))
-}
-
-/// `/stats`.
-pub(crate) async fn stats(app: &App, request: &Request) -> Result<Reply, Stop> {
-    let chosen = decision::representation(&request.headers, &[media::JSON, media::TEXT])?;
-    // The engine may look at its files.
-    let storage = app.node.storage.clone();
-    let storage = tokio::task::spawn_blocking(move || storage()).await.unwrap_or_default();
-    let document = Value::Object(figures(app, &storage));
-    let text = if chosen == media::JSON {
-        document.to_string()
-    } else {
-        serde_json::to_string_pretty(&document).unwrap_or_default()
-    };
-    Ok(Reply::new(StatusCode::OK, chosen, ascii(&text)).vary(VARY_BOTH))
-}
-
-fn figures(app: &App, storage: &StorageFacts) -> Map<String, Value> {
-    let view = app.objects.view();
-    let name_of = |id| view.state.members.get(&id).map(|member| member.name.clone());
-    let others = view.up.iter().filter(|&&id| id != view.me).filter_map(|&id| name_of(id));
-    let ownership =
-        view.state.members.iter().map(|(&id, member)| {
-            format!("{{'{}',{}}}", member.name, view.plan().owned_by(id).count())
-        });
-    let ownership: Vec<String> = ownership.collect();
-    let names: Vec<&str> = view.state.members.values().map(|member| member.name.as_str()).collect();
-    let ring_size = view.plan().ring_size().get();
-    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let mut out: Map<String, Value> = app.stats.report().into_iter().collect();
-    for (name, value) in [
-        ("riak_kv_version", json!(RIAK_KV_VERSION)),
-        ("mapring_version", json!(env!("CARGO_PKG_VERSION"))),
-        ("nodename", json!(name_of(view.me))),
-        ("connected_nodes", json!(others.collect::<Vec<_>>())),
-        ("ring_members", json!(names)),
-        ("ring_num_partitions", json!(ring_size)),
-        ("ring_creation_size", json!(ring_size)),
-        ("ring_ownership", json!(format!("[{}]", ownership.join(",")))),
-        ("storage_backend", json!(storage.engine)),
-        ("disk", json!([{ "id": storage.engine, "used_bytes": storage.disk_bytes }])),
-        ("uptime", json!(app.stats.uptime().as_secs())),
-        ("cpu_nprocs", json!(processors)),
-    ] {
-        out.insert(name.to_owned(), value);
-    }
-    out
 }
 
 /// `/metrics`, for Prometheus.

@@ -9,6 +9,7 @@ use axum::body::Body;
 use futures::{StreamExt as _, stream};
 use http::{HeaderMap, Method};
 use mapring_api::backend::{Objects, Queries};
+use mapring_api::figures::SystemFacts;
 use mapring_api::jobs::Jobs;
 use mapring_api::permission::Permissions;
 use mapring_api::stats::Stats;
@@ -34,8 +35,10 @@ pub struct NodeFacts {
     pub entropy: Arc<dyn Entropy>,
     /// Whether the node has been started wholly and is not stopping.
     pub serving: Arc<dyn Fn() -> bool + Send + Sync>,
-    /// The storage.
+    /// The storage. Blocks.
     pub storage: Arc<dyn Fn() -> StorageFacts + Send + Sync>,
+    /// The process and its machine. Blocks.
+    pub system: Arc<dyn Fn() -> SystemFacts + Send + Sync>,
 }
 
 /// What `/stats` tells of the storage.

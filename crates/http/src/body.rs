@@ -19,12 +19,23 @@ use crate::reply::{Reply, Stop};
 
 /// What all bodies may take together, in steps of [`limits::BODY_STEP_BYTES`].
 #[derive(Clone)]
-pub(crate) struct Budget(Arc<Semaphore>);
+pub(crate) struct Budget {
+    room: Arc<Semaphore>,
+    /// How many steps there are in all.
+    steps: usize,
+}
 
 impl Budget {
     pub(crate) fn new(bytes: u64) -> Self {
         let steps = usize::try_from(bytes).unwrap_or(usize::MAX) / limits::BODY_STEP_BYTES;
-        Self(Arc::new(Semaphore::new(steps.clamp(1, Semaphore::MAX_PERMITS))))
+        let steps = steps.clamp(1, Semaphore::MAX_PERMITS);
+        Self { room: Arc::new(Semaphore::new(steps)), steps }
+    }
+
+    /// How much of it is taken, in bytes.
+    pub(crate) fn taken_bytes(&self) -> u64 {
+        let taken = self.steps.saturating_sub(self.room.available_permits());
+        taken.saturating_mul(limits::BODY_STEP_BYTES) as u64
     }
 
     /// Takes a part for what goes through the node as a stream.
@@ -232,7 +243,7 @@ fn grow(
     let needed = bytes.div_ceil(limits::BODY_STEP_BYTES);
     if needed > held {
         let more = u32::try_from(needed - held).unwrap_or(u32::MAX);
-        let more = budget.0.clone().try_acquire_many_owned(more).map_err(|_| overloaded())?;
+        let more = budget.room.clone().try_acquire_many_owned(more).map_err(|_| overloaded())?;
         match share {
             Some(share) => share.merge(more),
             None => *share = Some(more),

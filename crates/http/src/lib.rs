@@ -39,6 +39,7 @@ pub mod reply;
 mod route;
 mod routes;
 pub mod server;
+mod statistics;
 pub mod status;
 mod workers;
 

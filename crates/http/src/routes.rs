@@ -14,7 +14,7 @@ use crate::reply::{Reply, Stop};
 use crate::route::{
     Action, DELETE, Handler, On, POST, PUT, READ, READ_METHODS, Resource, action, resource,
 };
-use crate::{admin, buckets, decision, jobs, mapred, objects, path, queries, workers};
+use crate::{admin, buckets, decision, jobs, mapred, objects, path, queries, statistics, workers};
 
 /// Finds what is done with a request, or else what is answered to it: 404, 405, 501.
 pub(crate) fn find(
@@ -200,7 +200,7 @@ static ROUTES: &[Resource] = &[
     resource(
         "/stats",
         READ_METHODS,
-        const { &[shown(|app, request| Box::pin(admin::stats(app, request)))] },
+        const { &[shown(|app, request| Box::pin(statistics::stats(app, request)))] },
     ),
     resource("/metrics", READ_METHODS, const { &[shown(|app, _| Box::pin(admin::metrics(app)))] }),
     resource(

@@ -8,11 +8,12 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mapring_types::{Error, ErrorKind, Result};
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use crate::limits;
 
@@ -31,12 +32,24 @@ pub trait Executor: Send + Sync + 'static {
     fn inline_permit(&self) -> Option<InlinePermit<'_>> {
         None
     }
+
+    /// Jobs that were taken and wait for a thread.
+    fn waiting(&self) -> usize {
+        0
+    }
+
+    /// Jobs that were refused since the start.
+    fn refused(&self) -> u64 {
+        0
+    }
 }
 
 /// The leave to do one piece of short work in the caller's thread; over when it is dropped.
 pub struct InlinePermit<'a> {
     gate: Option<&'a InlineGate>,
     begun: Instant,
+    /// Once it is known.
+    ended: Option<Instant>,
     /// Whether the time that it took says something about the disk.
     telling: bool,
 }
@@ -44,7 +57,12 @@ pub struct InlinePermit<'a> {
 impl InlinePermit<'_> {
     /// A permit that nobody limits.
     pub fn free() -> Self {
-        InlinePermit { gate: None, begun: Instant::now(), telling: false }
+        InlinePermit { gate: None, begun: Instant::now(), ended: None, telling: false }
+    }
+
+    /// The work is done: from when to when. The clock is not read once more for the gate.
+    pub(crate) fn end(&mut self) -> (Instant, Instant) {
+        (self.begun, *self.ended.insert(Instant::now()))
     }
 
     /// The work turned out to be large: that it took long is no sign of a slow disk.
@@ -56,8 +74,8 @@ impl InlinePermit<'_> {
 impl Drop for InlinePermit<'_> {
     fn drop(&mut self) {
         if let Some(gate) = self.gate {
-            let took = if self.telling { self.begun.elapsed() } else { Duration::ZERO };
-            gate.leave(took);
+            let ended = || self.ended.unwrap_or_else(Instant::now);
+            gate.leave(if self.telling { ended() - self.begun } else { Duration::ZERO });
         }
     }
 }
@@ -87,7 +105,7 @@ impl InlineGate {
         for _ in 0..limits::GATE_LOOKS {
             let room = |running: usize| (running < self.most).then_some(running + 1);
             if self.running.fetch_update(Ordering::AcqRel, Ordering::Relaxed, room).is_ok() {
-                return Some(InlinePermit { gate: Some(self), begun, telling: true });
+                return Some(InlinePermit { gate: Some(self), begun, ended: None, telling: true });
             }
             std::hint::spin_loop();
         }
@@ -155,6 +173,7 @@ impl Executor for Inline {
 pub struct ThreadPool {
     queue: Arc<Queue>,
     refusals: metrics::Counter,
+    refused: AtomicU64,
     gate: InlineGate,
 }
 
@@ -188,7 +207,7 @@ impl ThreadPool {
         let queue = Arc::new(Queue { jobs, most: queue, changed: Condvar::new() });
         let refusals = metrics::counter!("mapring_kv_executor_rejected_total");
         // Ends its threads if not all can be started.
-        let pool = Self { queue, refusals, gate: InlineGate::new(0) };
+        let pool = Self { queue, refusals, refused: AtomicU64::new(0), gate: InlineGate::new(0) };
         let waited = metrics::histogram!("mapring_kv_executor_wait_seconds");
         for number in 0..threads.max(1) {
             let (queue, waited) = (pool.queue.clone(), waited.clone());
@@ -232,6 +251,7 @@ impl Executor for ThreadPool {
         });
         if !taken {
             self.refusals.increment(1);
+            self.refused.fetch_add(1, Ordering::Relaxed);
             let message = "the queue of blocking work is full";
             return Err(Error::new(ErrorKind::Overloaded, message));
         }
@@ -241,6 +261,14 @@ impl Executor for ThreadPool {
 
     fn inline_permit(&self) -> Option<InlinePermit<'_>> {
         self.gate.inline_permit()
+    }
+
+    fn waiting(&self) -> usize {
+        self.queue.jobs.lock().as_ref().map_or(0, VecDeque::len)
+    }
+
+    fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
     }
 }
 

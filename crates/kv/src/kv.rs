@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::StreamExt as _;
 use futures::stream::BoxStream;
 use mapring_background::Workers;
 use mapring_cluster::Cluster;
@@ -48,7 +49,7 @@ use crate::staleness::settle::Unsettled;
 use crate::staleness::state::Staleness;
 use crate::staleness::status::Statuses;
 use crate::staleness::tell::{self, StatusWorker};
-use crate::stats::{self, KvStats};
+use crate::stats::{self, KvFigures, KvStats};
 use crate::storage::node::Node;
 use crate::storage::objects::Core;
 use crate::storage::placement;
@@ -136,6 +137,12 @@ impl Kv {
     /// Figures since the start.
     pub fn stats(&self) -> KvStats {
         self.requests.node.stats.snapshot()
+    }
+
+    /// Figures of the last minute and since the start, as Riak tells them.
+    pub fn figures(&self) -> KvFigures {
+        let node = &self.requests.node;
+        node.stats.figures(node.vnodes.core().figures.told(), &*node.parts.executor)
     }
 
     /// What this node knows of replicas that lack writes.
@@ -341,7 +348,7 @@ impl Kv {
         bucket: BucketId,
         timeout: Duration,
     ) -> BoxStream<'static, Result<Vec<Bytes>>> {
-        list::keys(self.requests.staleness.clone(), bucket, timeout)
+        self.counted(list::keys(self.requests.staleness.clone(), bucket, timeout))
     }
 
     /// All buckets of a bucket type that hold at least one live key, each once, in order.
@@ -350,7 +357,21 @@ impl Kv {
         bucket_type: Bytes,
         timeout: Duration,
     ) -> BoxStream<'static, Result<Vec<Bytes>>> {
-        list::buckets(self.requests.staleness.clone(), bucket_type, timeout)
+        self.counted(list::buckets(self.requests.staleness.clone(), bucket_type, timeout))
+    }
+
+    /// Counts a listing while it is there.
+    fn counted(
+        &self,
+        pages: BoxStream<'static, Result<Vec<Bytes>>>,
+    ) -> BoxStream<'static, Result<Vec<Bytes>>> {
+        let listing = Listing::begin(&self.requests.node);
+        let told = pages.inspect(move |page| {
+            if page.is_err() {
+                listing.0.stats.count_failed_listing();
+            }
+        });
+        told.boxed()
     }
 
     /// Reads from a vnode of this node a page of the objects of a bucket whose home is one
@@ -406,6 +427,22 @@ impl Kv {
         id: &ObjectId,
     ) -> Result<Option<Record>> {
         other_primaries::read(&self.requests, vnode, id).await
+    }
+}
+
+/// A listing that is under way, until it is dropped.
+struct Listing(Arc<Node>);
+
+impl Listing {
+    fn begin(node: &Arc<Node>) -> Self {
+        node.stats.begin_listing();
+        Self(node.clone())
+    }
+}
+
+impl Drop for Listing {
+    fn drop(&mut self) {
+        self.0.stats.end_listing();
     }
 }
 

@@ -2,10 +2,10 @@
 //!
 //! Bottom-up, and no file uses one of a later part:
 //!
-//! 1. [`limits`], `stats`, `sizes`, [`executor`], `parts`, `resolution`, `write`, `body`, `blocks`,
-//!    `reserved`, `view`: bounds, figures, where blocking work runs, settings, what becomes of
-//!    concurrent values, a write on its way, the bytes of a value and where they lie if they are many,
-//!    names that no client has, what follows from a view of the cluster;
+//! 1. [`limits`], [`window`], [`executor`], `stats`, `sizes`, `parts`, `resolution`, `write`, `body`,
+//!    `blocks`, `reserved`, `view`: bounds, figures of the last minute, where blocking work runs, all
+//!    figures, settings, what becomes of concurrent values, a write on its way, the bytes of a value and
+//!    where they lie if they are many, names that no client has, what follows from a view of the cluster;
 //! 2. `storage`: what lies on this node;
 //! 3. `peer`: the other members, and asking them;
 //! 4. `staleness`: which replicas lack writes, and what brings these there;
@@ -34,6 +34,7 @@ mod staleness;
 mod stats;
 mod storage;
 mod view;
+pub mod window;
 mod write;
 
 pub use body::{BlockSource, Body, OpenObject, OpenValue};
@@ -49,5 +50,5 @@ pub use scan::fold::{Cursor, FoldRequest, Item, KeyTest, Page, Refine, Selection
 pub use sizes::{BodySizes, ObjectSizes};
 pub use staleness::holdings::{Holdings, StaleReplicas};
 pub use staleness::progress::Progress;
-pub use stats::KvStats;
+pub use stats::{KvFigures, KvStats};
 pub use write::NewValue;

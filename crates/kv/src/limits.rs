@@ -373,3 +373,19 @@ pub const GATE_LOOKS: u32 = 64;
 
 /// How soon it is tried again to have the group commit led, when the queue of blocking work is full.
 pub const LEAD_RETRY: Duration = Duration::from_millis(10);
+
+/// The last minute of a figure is kept in slots of this length: what is told of it is of at most so
+/// much less than a minute.
+pub const MINUTE_SLOT: Duration = Duration::from_secs(5);
+
+/// So many slots are a minute.
+pub const MINUTE_SLOTS: usize = 12;
+
+const _: () = assert!(MINUTE_SLOT.as_secs() * MINUTE_SLOTS as u64 == 60);
+
+/// Values up to this are told apart in the last minute of a figure, larger ones count as it: a day in
+/// microseconds, a large body in bytes. With [`MINUTE_DIGITS`] a slot has 4,000 counters of 4 bytes.
+pub const MINUTE_HIGHEST: u64 = 1 << 37;
+
+/// Digits to which percentiles are exact.
+pub const MINUTE_DIGITS: u8 = 2;

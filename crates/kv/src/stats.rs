@@ -4,7 +4,11 @@ use std::sync::Once;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use mapring_engine::IndexChange;
 use metrics::{Counter, Histogram};
+
+use crate::executor::Executor;
+use crate::window::{Counted, Summary, Tally, Timed};
 
 /// Figures since the node's start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -31,7 +35,107 @@ pub struct KvStats {
     pub reaps: u64,
 }
 
+/// What Riak's statistics tell of a store (fact R240), of this node alone.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct KvFigures {
+    /// Objects read from vnodes of this node, for whomever: not by folds.
+    pub vnode_gets: Counted,
+    /// How long that took, in microseconds.
+    pub vnode_get_time: Summary,
+    /// Objects stored in vnodes of this node: one that came in pieces counts with each.
+    pub vnode_puts: Counted,
+    /// How long that took, in microseconds, without the wait until it was durable.
+    pub vnode_put_time: Summary,
+    /// Objects joined with what lay in a vnode already.
+    pub merges: Counted,
+    /// How long the joining took, in microseconds.
+    pub merge_time: Summary,
+    /// Ranges of keys or of an index that were begun to be read from slices of this node.
+    pub index_reads: Counted,
+    /// Objects stored with other index entries than before.
+    pub index_writes: Counted,
+    /// Index entries that these added.
+    pub index_entries_added: Counted,
+    /// Objects removed that had index entries.
+    pub index_deletes: Counted,
+    /// Index entries removed, by either.
+    pub index_entries_removed: Counted,
+    /// Reads that found primaries to be brought up to date.
+    pub read_repairs: Counted,
+    /// Reads that did not do so, at their bound.
+    pub skipped_read_repairs: Counted,
+    /// Primaries brought up to date that had nothing.
+    pub repaired_missing: Counted,
+    /// Primaries brought up to date that had less.
+    pub repaired_outdated: Counted,
+    /// Listings of keys and of buckets.
+    pub listings: Counted,
+    /// Those that ended with an error.
+    pub failed_listings: Counted,
+    /// Those under way.
+    pub listings_under_way: u64,
+    /// Writes passed to another node to coordinate, since the start.
+    pub forwards: u64,
+    /// Storage work that waits for a thread.
+    pub waiting: u64,
+    /// Storage work that was refused since the start.
+    pub refused: u64,
+}
+
+/// What happens to the objects in the vnodes of this node.
+#[derive(Debug, Default)]
+pub(crate) struct VnodeFigures {
+    pub(crate) gets: Timed,
+    pub(crate) puts: Timed,
+    pub(crate) merges: Timed,
+    index_writes: Tally,
+    index_deletes: Tally,
+    entries_added: Tally,
+    entries_removed: Tally,
+}
+
+impl VnodeFigures {
+    /// The index entries of an object were changed, with the object, which is removed or not.
+    pub(crate) fn count_entries(&self, change: &IndexChange, removed: bool) {
+        if change.add.is_empty() && change.remove.is_empty() {
+            return;
+        }
+        if removed { &self.index_deletes } else { &self.index_writes }.add(1);
+        self.entries_added.add(change.add.len() as u64);
+        self.entries_removed.add(change.remove.len() as u64);
+    }
+
+    /// The part of the figures that is kept here.
+    pub(crate) fn told(&self) -> KvFigures {
+        let ((vnode_gets, vnode_get_time), (vnode_puts, vnode_put_time)) =
+            (self.gets.told(), self.puts.told());
+        let (merges, merge_time) = self.merges.told();
+        KvFigures {
+            vnode_gets,
+            vnode_get_time,
+            vnode_puts,
+            vnode_put_time,
+            merges,
+            merge_time,
+            index_writes: self.index_writes.counted(),
+            index_entries_added: self.entries_added.counted(),
+            index_deletes: self.index_deletes.counted(),
+            index_entries_removed: self.entries_removed.counted(),
+            ..KvFigures::default()
+        }
+    }
+}
+
 pub(crate) struct Stats {
+    pub(crate) index_reads: Tally,
+    /// Reads that begin to repair.
+    pub(crate) read_repairs: Tally,
+    skipped_read_repairs: Tally,
+    repaired_missing: Tally,
+    repaired_outdated: Tally,
+    listings: Tally,
+    failed_listings: Tally,
+    listings_under_way: AtomicU64,
     /// Of requests, by whether they failed.
     got: [Counter; 2],
     put: [Counter; 2],
@@ -41,7 +145,6 @@ pub(crate) struct Stats {
     gets: AtomicU64,
     puts: AtomicU64,
     deletes: AtomicU64,
-    read_repairs: AtomicU64,
     forwards: AtomicU64,
     fallback_writes: AtomicU64,
     hints: AtomicU64,
@@ -56,6 +159,14 @@ impl Default for Stats {
         let got = |failed| metrics::counter!("mapring_kv_gets_total", "result" => word(failed));
         let put = |failed| metrics::counter!("mapring_kv_puts_total", "result" => word(failed));
         Self {
+            index_reads: Tally::default(),
+            read_repairs: Tally::default(),
+            skipped_read_repairs: Tally::default(),
+            repaired_missing: Tally::default(),
+            repaired_outdated: Tally::default(),
+            listings: Tally::default(),
+            failed_listings: Tally::default(),
+            listings_under_way: AtomicU64::default(),
             got: [false, true].map(got),
             put: [false, true].map(put),
             get_seconds: metrics::histogram!("mapring_kv_get_duration_seconds"),
@@ -64,7 +175,6 @@ impl Default for Stats {
             gets: AtomicU64::default(),
             puts: AtomicU64::default(),
             deletes: AtomicU64::default(),
-            read_repairs: AtomicU64::default(),
             forwards: AtomicU64::default(),
             fallback_writes: AtomicU64::default(),
             hints: AtomicU64::default(),
@@ -82,13 +192,31 @@ impl Stats {
             gets: read(&self.gets),
             puts: read(&self.puts),
             deletes: read(&self.deletes),
-            read_repairs: read(&self.read_repairs),
+            read_repairs: self.repaired_missing.total() + self.repaired_outdated.total(),
             forwards: read(&self.forwards),
             fallback_writes: read(&self.fallback_writes),
             hints: read(&self.hints),
             handed_over: read(&self.handed_over),
             recovered: read(&self.recovered),
             reaps: read(&self.reaps),
+        }
+    }
+
+    /// All that is told, with what the vnodes and the executor tell.
+    pub(crate) fn figures(&self, of_vnodes: KvFigures, executor: &dyn Executor) -> KvFigures {
+        KvFigures {
+            index_reads: self.index_reads.counted(),
+            read_repairs: self.read_repairs.counted(),
+            skipped_read_repairs: self.skipped_read_repairs.counted(),
+            repaired_missing: self.repaired_missing.counted(),
+            repaired_outdated: self.repaired_outdated.counted(),
+            listings: self.listings.counted(),
+            failed_listings: self.failed_listings.counted(),
+            listings_under_way: self.listings_under_way.load(Ordering::Relaxed),
+            forwards: self.forwards.load(Ordering::Relaxed),
+            waiting: executor.waiting() as u64,
+            refused: executor.refused(),
+            ..of_vnodes
         }
     }
 
@@ -113,9 +241,30 @@ impl Stats {
         metrics::counter!("mapring_kv_deletes_total", "result" => word(failed)).increment(1);
     }
 
-    pub(crate) fn count_read_repair(&self) {
-        self.read_repairs.fetch_add(1, Ordering::Relaxed);
+    /// A primary was brought up to date after a read, which had nothing or less.
+    pub(crate) fn count_repaired(&self, missing: bool) {
+        if missing { &self.repaired_missing } else { &self.repaired_outdated }.add(1);
         metrics::counter!("mapring_kv_read_repairs_total").increment(1);
+    }
+
+    pub(crate) fn count_skipped_read_repair(&self) {
+        self.skipped_read_repairs.add(1);
+        metrics::counter!("mapring_kv_read_repairs_dropped_total").increment(1);
+    }
+
+    /// A listing begins; it ends with [`Stats::end_listing`].
+    pub(crate) fn begin_listing(&self) {
+        self.listings.add(1);
+        self.listings_under_way.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn end_listing(&self) {
+        let before = self.listings_under_way.fetch_sub(1, Ordering::Relaxed);
+        assert!(before > 0, "more listings have ended than have begun");
+    }
+
+    pub(crate) fn count_failed_listing(&self) {
+        self.failed_listings.add(1);
     }
 
     pub(crate) fn count_forward(&self) {

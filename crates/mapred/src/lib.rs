@@ -75,6 +75,7 @@ pub use handle::QueryHandle;
 pub use job::{CallLimits, Checkpoint, Checkpoints, Control, JobOptions, Retries};
 pub use keys::key_form;
 pub use mapring_script::{FailureCause, JsonText, LogLevel, LogLine, Priority, Row};
+pub use metered::QueryFigures;
 pub use rejection::{Rejection, RejectionFacts, RejectionKind};
 pub use report::{PhaseReport, QueryId, QueryList, QueryReport};
 pub use results::{PhaseResults, Place, Results, Started};
@@ -257,6 +258,11 @@ impl MapReduce {
     /// Queries that wait for their turn on this node.
     pub fn queries_waiting(&self) -> u64 {
         self.engine.admission.waiting()
+    }
+
+    /// Figures of the last minute and since the start, as Riak tells them.
+    pub fn figures(&self) -> QueryFigures {
+        self.engine.figures()
     }
 
     /// Queries that this node coordinates now.

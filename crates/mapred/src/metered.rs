@@ -3,7 +3,21 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use mapring_kv::window;
 use metrics::{Unit, counter, describe_counter, describe_gauge, gauge};
+
+/// What Riak's statistics tell of queries (fact R240), of this node alone.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct QueryFigures {
+    /// Queries that this node began to coordinate.
+    pub begun: window::Counted,
+    /// Queries that failed before that.
+    pub failed_to_begin: window::Counted,
+    /// Queries that it coordinates now.
+    pub running: u64,
+    /// Units of work that it runs now, for its queries or for others'.
+    pub units_in_flight: u64,
+}
 
 /// Names and meanings are registered once, when a node is assembled.
 pub(crate) fn describe() {

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use futures::future::join_all;
 use futures::{StreamExt, stream};
 use mapring_cluster::{Cluster, View};
+use mapring_kv::window::Tally;
 use mapring_kv::{Executor, executor};
 use mapring_net::{Call, Class, Service, Transport};
 use mapring_script::{CallContext, JsonText, Part, QueryTag, Row};
@@ -31,7 +32,7 @@ use crate::grammar::{ObjectsSpec, Output, Query, Target};
 use crate::graph::StageGraph;
 use crate::handle::QueryHandle;
 use crate::job::JobOptions;
-use crate::metered::{self, Counted, count};
+use crate::metered::{self, Counted, QueryFigures, count};
 use crate::node::{EndOnDrop, Node, NodePermits, Roots};
 use crate::objects::Objects;
 use crate::outputs::{Aside, CustomWriter, Outputs};
@@ -50,6 +51,10 @@ pub(crate) struct Engine {
     pub(crate) node: Arc<Node>,
     /// Queries that are coordinated now.
     pub(crate) running: Arc<AtomicU64>,
+    /// Queries that began to be coordinated.
+    begun: Tally,
+    /// Queries that ended before.
+    failed_to_begin: Tally,
     registry: Arc<Registry>,
     transport: Arc<dyn Transport>,
     executor: Arc<dyn Executor>,
@@ -99,7 +104,29 @@ impl Engine {
         let (node, running, registry) = (Arc::new(node), Arc::default(), Arc::default());
         let spill = Spill::new(config, executor.clone());
         let answers = Answers::new(spill.clone());
-        Self { node, running, registry, transport, executor, entropy, answers, spill, admission }
+        let (begun, failed_to_begin) = (Tally::default(), Tally::default());
+        Self {
+            node,
+            running,
+            begun,
+            failed_to_begin,
+            registry,
+            transport,
+            executor,
+            entropy,
+            answers,
+            spill,
+            admission,
+        }
+    }
+
+    pub(crate) fn figures(&self) -> QueryFigures {
+        QueryFigures {
+            begun: self.begun.counted(),
+            failed_to_begin: self.failed_to_begin.counted(),
+            running: self.running.load(Ordering::Relaxed),
+            units_in_flight: self.node.units.load(Ordering::Relaxed),
+        }
     }
 
     pub(crate) fn service(&self) -> Arc<dyn Service> {
@@ -149,6 +176,7 @@ impl Engine {
             completed.store(ended.is_ok(), Ordering::Release);
             if let Err(failure) = ended {
                 count("mapring_mapred_queries_failed_total", 1);
+                engine.failed_to_begin.add(u64::from(!shown.is_admitted()));
                 let failure = shown.named(failure);
                 tracing::info!(query = %shown.id, %failure, "a query failed");
                 // An error means that the client has gone.
@@ -227,6 +255,7 @@ impl Engine {
         handle.admit();
         let _counted = Counted::new(&self.running, "mapring_mapred_queries_running");
         count("mapring_mapred_queries_total", 1);
+        self.begun.add(1);
         let shared = self.shared(&query, handle, deadline, job.as_deref());
         // Functions are called here, too.
         let _held = job.as_ref().map(|job| shared.workers.hold(shared.query, job.call_terms()));

@@ -9,6 +9,7 @@ mod limits;
 mod machine;
 mod node;
 mod run;
+mod system;
 pub mod telemetry;
 mod usage;
 

@@ -29,7 +29,7 @@ use crate::data_dir::DataDir;
 use crate::limits;
 use crate::machine;
 use crate::telemetry::Metrics;
-use crate::usage;
+use crate::{system, usage};
 
 /// A running node.
 pub struct Node {
@@ -50,7 +50,7 @@ struct Inner {
     jobs: Jobs,
     engine: Arc<dyn Engine>,
     /// Last, because its lock must outlast every use of the directory.
-    _data: DataDir,
+    data: DataDir,
 }
 
 /// Where a node listens.
@@ -252,7 +252,7 @@ impl Build<'_> {
         ]));
         // Without a member's place there are none yet.
         jobs.run(&background);
-        Ok((Inner { cluster, transport, workers, kv, jobs, engine, _data: data }, mapred))
+        Ok((Inner { cluster, transport, workers, kv, jobs, engine, data }, mapred))
     }
 
     /// Opens the engine off the reactor: a recovery reads the whole log.
@@ -303,6 +303,9 @@ impl Build<'_> {
             let stats = engine.stats();
             StorageFacts { engine: stats.name.to_owned(), disk_bytes: stats.disk_bytes }
         };
+        let (processes, data) = (inner.workers.clone(), inner.data.path().to_path_buf());
+        let system =
+            move || system::facts(&processes.processes(), processes.calls_waiting(), &data);
         HttpParts {
             objects: Arc::new(inner.kv.clone()),
             queries: Arc::new(mapred),
@@ -313,6 +316,7 @@ impl Build<'_> {
                 entropy: self.entropy.clone(),
                 serving: Arc::new(move || serving.load(Ordering::Relaxed)),
                 storage: Arc::new(storage),
+                system: Arc::new(system),
             },
             metrics: Arc::new(move || {
                 metrics::gauge!("mapring_mapred_oldest_query_seconds")

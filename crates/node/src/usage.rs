@@ -26,13 +26,15 @@ pub(crate) fn text(workers: &[u32]) -> String {
     let help = "processor time of this process, without its script workers";
     add("process_cpu_seconds_total", "counter", help, Some(own));
     let help = "memory of this process, without its script workers";
-    add("process_resident_memory_bytes", "gauge", help, resident_bytes("self"));
-    add("process_open_fds", "gauge", "open files of this process", open_files());
+    let own = resident_bytes("self").map(|bytes| bytes as f64);
+    add("process_resident_memory_bytes", "gauge", help, own);
+    let files = open_files().map(|files| files as f64);
+    add("process_open_fds", "gauge", "open files of this process", files);
     let help = "processor time of all script workers, those that have ended included";
     add("mapring_script_cpu_seconds_total", "counter", help, workers_time);
     let help = "memory of all script workers; what they share is counted for each";
-    let resident = workers.iter().filter_map(|id| resident_bytes(&id.to_string())).sum();
-    add("mapring_script_resident_bytes", "gauge", help, Some(resident));
+    let resident: u64 = workers.iter().filter_map(|id| resident_bytes(&id.to_string())).sum();
+    add("mapring_script_resident_bytes", "gauge", help, Some(resident as f64));
     text
 }
 
@@ -61,16 +63,17 @@ fn workers_cpu_seconds(workers: &[u32]) -> Option<f64> {
 }
 
 /// Resident memory of a process.
-fn resident_bytes(process: &str) -> Option<f64> {
+pub(crate) fn resident_bytes(process: &str) -> Option<u64> {
     let text = fs::read_to_string(format!("/proc/{process}/statm")).ok()?;
     let pages: u64 = text.split(' ').nth(1)?.parse().ok()?;
-    Some(pages.checked_mul(page_size() as u64)? as f64)
+    pages.checked_mul(page_size() as u64)
 }
 
-fn open_files() -> Option<f64> {
+/// Open files and sockets of this process.
+pub(crate) fn open_files() -> Option<u64> {
     let files = fs::read_dir("/proc/self/fd").ok()?.count();
     // One of them is that of the look at them.
-    Some(files.saturating_sub(1) as f64)
+    Some(files.saturating_sub(1) as u64)
 }
 
 /// What `/proc/…/stat` says of a process.

@@ -118,6 +118,10 @@ impl Pool {
         self.processes.ids()
     }
 
+    pub(crate) fn calls_waiting(&self) -> usize {
+        self.state.lock().waiting.len()
+    }
+
     pub(crate) fn limits(&self) -> ScriptLimits {
         self.config.limits
     }

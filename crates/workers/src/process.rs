@@ -53,6 +53,11 @@ impl ProcessWorkers {
         self.pool.processes()
     }
 
+    /// Calls that wait for a worker now.
+    pub fn calls_waiting(&self) -> usize {
+        self.pool.calls_waiting()
+    }
+
     /// Ends all calls and all processes.
     pub async fn shutdown(&self) {
         self.pool.shutdown().await;

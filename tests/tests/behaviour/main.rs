@@ -34,6 +34,7 @@ mod refusals;
 mod running;
 mod sharing;
 mod signals;
+mod statistics;
 mod stopping;
 mod structure;
 mod tools;

@@ -15,9 +15,9 @@ pub(super) async fn delete(app: &App, request: &Request, id: &ObjectId) -> Resul
     options.check_deletion(check::n_val(app, &id.bucket)?)?;
     let unchanged = check::conditions(app, request, id, &options).await?;
     let options = options.deleting(unchanged);
-    let started = app.stats.start();
+    let pending = app.stats.begin_put();
     let deleted = app.objects.delete(id, context, &options).await;
-    app.stats.put(started, deleted.is_ok());
+    pending.put(&deleted);
     if deleted.map_err(|error| check::not_written(request, error))? {
         let reply = Reply::empty(StatusCode::NO_CONTENT);
         Ok(reply.header(CONTENT_TYPE, media::HTML).vary(VARY_ENCODING))

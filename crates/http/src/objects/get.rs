@@ -17,14 +17,14 @@ pub(super) async fn get(app: &App, request: &Request, id: &ObjectId) -> Result<R
     request.check_origin(app)?;
     options.check_read(check::n_val(app, &id.bucket)?)?;
     let options = options.reading();
-    let started = app.stats.start();
+    let pending = app.stats.begin_get();
     let found = match app.objects.get(id, &options).await {
         Err(error) if error.kind() == ErrorKind::TooLarge => {
             part(app, request, id, &options, error).await
         }
         found => found,
     };
-    app.stats.got(started, found.as_ref().ok().and_then(Option::as_ref));
+    pending.got(&found);
     let Some(object) = found? else { return Err(Reply::not_found().into()) };
     if object.is_tombstone() {
         return Ok(represent::tombstone(&object));

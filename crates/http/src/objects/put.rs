@@ -36,7 +36,7 @@ pub(super) async fn put(app: &App, request: &mut Request, id: &ObjectId) -> Resu
     let begun = request.begin(app).await?;
     let reply_type = media_header::format(&metadata.content_type, metadata.charset.as_deref());
     let options = options.writing(unchanged);
-    let started = app.stats.start();
+    let pending = app.stats.begin_put();
     let (written, _share) = match begun {
         Begun::Whole(held) => {
             let (body, share) = held.into_parts();
@@ -48,7 +48,7 @@ pub(super) async fn put(app: &App, request: &mut Request, id: &ObjectId) -> Resu
             (upload::write(app, request, target, (held, more)).await?, None)
         }
     };
-    app.stats.put(started, written.is_ok());
+    pending.put(&written);
     let object = written.map_err(|error| check::not_written(request, error))?;
     if request.params.is_true("returnbody") {
         return whole(app, request, &object, id, style).await;

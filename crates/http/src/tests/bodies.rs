@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use mapring_api::figures::SystemFacts;
 use mapring_api::permission::AllowAll;
 use mapring_cluster::fixed::FixedGroup;
 use mapring_cluster::{Change, Cluster, Member};
@@ -62,6 +63,7 @@ async fn start() -> (HttpServer, Kv) {
             entropy: Arc::new(SystemEntropy),
             serving: Arc::new(|| true),
             storage: Arc::new(StorageFacts::default),
+            system: Arc::new(SystemFacts::default),
         },
         metrics: Arc::new(String::new),
         config: HttpConfig::default(),

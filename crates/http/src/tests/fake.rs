@@ -14,11 +14,12 @@ use mapring_background::{Status, Workers};
 use mapring_cluster::fixed::{FixedCluster, FixedGroup};
 use mapring_cluster::{Change, Chosen, Cluster as _, ClusterStatus, MetadataStatus, Outcome, View};
 use mapring_kv::{
-    Body, BodySizes, DeleteOptions, GetOptions, NewValue, ObjectPart, Progress, PutOptions,
+    Body, BodySizes, DeleteOptions, GetOptions, KvFigures, NewValue, ObjectPart, Progress,
+    PutOptions,
 };
 use mapring_mapred::{
-    Answer, Failure, FailureKind, PhaseResults, Query, QueryId, QueryList, QueryReport, Rejection,
-    RejectionKind, Results, Row,
+    Answer, Failure, FailureKind, PhaseResults, Query, QueryFigures, QueryId, QueryList,
+    QueryReport, Rejection, RejectionKind, Results, Row,
 };
 use mapring_ring::hash::RingSize;
 use mapring_types::{
@@ -102,6 +103,10 @@ impl Objects for Store {
 
     fn cluster_status(&self) -> ClusterStatus {
         self.cluster.status()
+    }
+
+    fn figures(&self) -> KvFigures {
+        KvFigures::default()
     }
 
     async fn forget(&self, node: NodeId) -> Result<Outcome> {
@@ -315,6 +320,10 @@ impl Queries for Script {
 
     async fn answer(&self, _: &Query, results: Results) -> Result<Answer, Failure> {
         whole(results).await
+    }
+
+    fn figures(&self) -> QueryFigures {
+        QueryFigures::default()
     }
 
     fn finish(&self) {}

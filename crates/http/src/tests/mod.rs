@@ -13,6 +13,7 @@ mod wire;
 
 use std::sync::Arc;
 
+use mapring_api::figures::SystemFacts;
 use mapring_api::permission::{AllowAll, Permissions};
 use mapring_types::env::{SystemClock, SystemEntropy};
 use tokio::net::TcpListener;
@@ -45,6 +46,7 @@ impl Fixture {
             entropy: Arc::new(SystemEntropy),
             serving: Arc::new(|| true),
             storage: Arc::new(|| StorageFacts { engine: "memory".into(), disk_bytes: 7 }),
+            system: Arc::new(SystemFacts::default),
         };
         let parts = HttpParts {
             objects: store.clone(),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use mapring_api::figures::SystemFacts;
 use mapring_api::permission::AllowAll;
 use mapring_cluster::fixed::{FixedCluster, FixedGroup};
 use mapring_cluster::{Change, Cluster, Outcome, View};
@@ -134,6 +135,7 @@ async fn start() -> Vec<HttpServer> {
                 entropy: Arc::new(SystemEntropy),
                 serving: Arc::new(|| true),
                 storage: Arc::new(StorageFacts::default),
+                system: Arc::new(SystemFacts::default),
             },
             metrics: Arc::new(String::new),
             config: HttpConfig::default(),

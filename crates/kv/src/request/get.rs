@@ -365,18 +365,20 @@ impl Reader {
         }
         let requests = self.requests.clone();
         let Ok(_permit) = requests.staleness.read_repairs.try_acquire() else {
-            metrics::counter!("mapring_kv_read_repairs_dropped_total").increment(1);
+            requests.node.stats.count_skipped_read_repair();
             return;
         };
         let record = Record::encode_for(&self.core.merged, self.requests.node.vnodes.release());
         let patience = limits::REPLICA_PATIENCE + limits::transfer(record.len());
+        requests.node.stats.read_repairs.add(1);
         let (requests, id) = (&requests, &self.place.id.clone());
+        let core = &self.core;
         let repairs = stale.into_iter().map(|entry| {
-            let record = record.clone();
+            let (record, missing) = (record.clone(), core.is_missing(entry));
             async move {
                 let class = Class::Background;
                 match requests.peers.merge_at(entry, id.clone(), record, None, class, patience).await {
-                    Ok(()) => requests.node.stats.count_read_repair(),
+                    Ok(()) => requests.node.stats.count_repaired(missing),
                     Err(error) => {
                         tracing::debug!(%id, node = %entry.node, %error, "a replica is not repaired");
                     }

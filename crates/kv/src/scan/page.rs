@@ -32,6 +32,10 @@ impl Folds {
     pub(crate) async fn page(&self, request: FoldRequest) -> Result<Page> {
         let requests = &self.requests;
         requests.staleness.integrity.admit(request.vnode, request.home)?;
+        let range = !matches!(request.selection, Selection::All);
+        if range && request.after.is_none() {
+            requests.node.stats.index_reads.add(1);
+        }
         let tests = request.keep.is_some() || request.refine.is_some();
         let _permit = match tests {
             true => Some(self.tests.acquire().await.map_err(|_| stopped())?),
@@ -43,7 +47,6 @@ impl Folds {
         let (vnodes, resolution) =
             (&requests.node.vnodes, requests.node.resolution(&request.bucket));
         // Most ranges hold little in a partition, or nothing. A test may take long for a key.
-        let range = !matches!(request.selection, Selection::All);
         if range && request.after.is_none() && !tests {
             let short = |core: &Core| select::page(core, &request, resolution, Bounds::SHORT);
             let bytes = |page: &Page| page.items.iter().map(|item| item.record.len()).sum();

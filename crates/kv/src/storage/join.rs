@@ -3,6 +3,7 @@
 use mapring_engine::StoreKey;
 use mapring_ring::Partition;
 use mapring_types::{Error, ErrorKind, Object, ObjectId, Piece, Record, Result};
+use tokio::time::Instant;
 
 use crate::storage::inflight::WriteMark;
 use crate::storage::objects::Core;
@@ -55,7 +56,11 @@ impl Core {
             // What the tombstone had replaced stays replaced, also beside a newer value.
             joined.clock.merge(&grave.clock);
         }
+        let began = Instant::now();
         joined.merge(&incoming);
+        if !before.siblings.is_empty() {
+            self.figures.merges.since(began);
+        }
         let seen = joined.clock.dominates(&incoming.clock);
         assert!(seen, "{}: a merge has left writes out", place.id);
         self.store_joined(vnode, &place, &before, &joined, cause)

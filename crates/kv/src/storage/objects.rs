@@ -18,6 +18,7 @@ use tokio::sync::{Notify, oneshot};
 use crate::limits;
 use crate::parts::KvParts;
 use crate::sizes::{ObjectSizes, Warner};
+use crate::stats::VnodeFigures;
 use crate::storage::actor::Actors;
 use crate::storage::commit::GroupCommit;
 use crate::storage::foreign::Foreign;
@@ -53,6 +54,7 @@ pub(crate) struct Core {
     stripes: Vec<Mutex<()>>,
     pub(super) recent: Mutex<Recent>,
     pub(super) left: Mutex<Left>,
+    pub(crate) figures: VnodeFigures,
 }
 
 impl Core {
@@ -81,6 +83,7 @@ impl Core {
             stripes: (0..limits::STRIPES).map(|_| Mutex::new(())).collect(),
             recent: Mutex::default(),
             left: Mutex::default(),
+            figures: VnodeFigures::default(),
         })
     }
 
@@ -158,6 +161,7 @@ impl Core {
             None => self.engine.delete(vnode.0, place, &batch.indexes.remove)?,
         }
         self.observers.done(change);
+        self.figures.count_entries(&batch.indexes, after.is_none());
         Ok(())
     }
 

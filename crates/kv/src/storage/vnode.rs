@@ -12,6 +12,7 @@ use mapring_engine::StoreKey;
 use mapring_ring::Partition;
 use mapring_types::{Error, ObjectId, Piece, Record, Release, Result, VersionVector};
 use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
 
 use crate::blocks;
 use crate::executor::{self, Executor};
@@ -106,17 +107,39 @@ impl Vnodes {
         receiver.await.unwrap_or_else(|_| Err(unfinished()))
     }
 
-    /// As [`Vnodes::change`], in the caller's thread where it may if the job is short.
-    async fn change_at_once<T: Send + 'static>(
+    /// As [`Vnodes::change`], of a job that puts an object, which `stored` says of what it gives.
+    async fn put<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Core) -> Result<T> + Send + 'static,
+        stored: fn(&T) -> bool,
+    ) -> Result<T> {
+        let counted = move |core: &Core| {
+            let began = Instant::now();
+            let done = work(core);
+            if done.as_ref().is_ok_and(stored) {
+                core.figures.puts.since(began);
+            }
+            done
+        };
+        self.change(counted).await
+    }
+
+    /// As [`Vnodes::put`], in the caller's thread where it may if the job is short.
+    async fn put_at_once<T: Send + 'static>(
         &self,
         short: bool,
         work: impl FnOnce(&Core) -> Result<T> + Send + 'static,
+        stored: fn(&T) -> bool,
     ) -> Result<T> {
         let permit = if short { self.executor.inline_permit() } else { None };
-        let Some(permit) = permit else { return self.change(work).await };
+        let Some(mut permit) = permit else { return self.put(work, stored).await };
         let (sender, receiver) = oneshot::channel();
         let done = executor::caught(|| work(&self.core));
+        let (began, ended) = permit.end();
         drop(permit);
+        if done.as_ref().is_ok_and(stored) {
+            self.core.figures.puts.note(began, ended);
+        }
         if self.core.enlist(done, sender) {
             self.lead();
         }
@@ -143,10 +166,16 @@ impl Vnodes {
     /// The record of an object.
     pub(crate) async fn read(&self, vnode: Partition, id: ObjectId) -> Result<Option<Record>> {
         let place = self.core.place(id);
-        match self.read_at_once(vnode, &place) {
-            Some(read) => read,
-            None => self.run(move |core| core.engine.get(vnode.0, &place)).await,
+        if let Some(read) = self.read_at_once(vnode, &place) {
+            return read;
         }
+        let read = move |core: &Core| {
+            let began = Instant::now();
+            let read = core.engine.get(vnode.0, &place)?;
+            core.figures.gets.since(began);
+            Ok(read)
+        };
+        self.run(read).await
     }
 
     /// The record of an object, read in the caller's thread; `None` where that may not be.
@@ -156,7 +185,12 @@ impl Vnodes {
         place: &StoreKey,
     ) -> Option<Result<Option<Record>>> {
         let bytes = |read: &Option<Record>| read.as_ref().map_or(0, Record::len);
-        self.run_at_once(|core| core.engine.get(vnode.0, place), bytes)
+        let (read, (began, ended)) =
+            self.timed_at_once(|core| core.engine.get(vnode.0, place), bytes)?;
+        if read.is_ok() {
+            self.core.figures.gets.note(began, ended);
+        }
+        Some(read)
     }
 
     /// What a short job that only reads gives, run in the caller's thread; `None` where that may not
@@ -166,12 +200,22 @@ impl Vnodes {
         work: impl FnOnce(&Core) -> Result<T>,
         bytes: impl FnOnce(&T) -> usize,
     ) -> Option<Result<T>> {
+        Some(self.timed_at_once(work, bytes)?.0)
+    }
+
+    /// As [`Vnodes::run_at_once`], and from when to when it ran.
+    fn timed_at_once<T>(
+        &self,
+        work: impl FnOnce(&Core) -> Result<T>,
+        bytes: impl FnOnce(&T) -> usize,
+    ) -> Option<(Result<T>, (Instant, Instant))> {
         let mut permit = self.executor.inline_permit()?;
         let read = executor::caught(|| work(&self.core));
         if read.as_ref().is_ok_and(|read| bytes(read) > limits::SHORT_BYTES) {
             permit.was_large();
         }
-        Some(read)
+        let times = permit.end();
+        Some((read, times))
     }
 
     /// Stamps a write and stores it, unless another node may have to decide about it.
@@ -180,7 +224,8 @@ impl Vnodes {
         let short = write.value.body.len() <= limits::SHORT_BYTES
             && write.value.metadata.indexes.len() <= limits::SHORT_TERMS
             && self.core.actors.is_known(write.vnode);
-        self.change_at_once(short, move |core| core.stamp(write, stamping)).await
+        let stored = |stamped: &Stamped| matches!(stamped, Stamped::Stored(..));
+        self.put_at_once(short, move |core| core.stamp(write, stamping), stored).await
     }
 
     /// Joins what a replica knows into what is stored here, and logs the write that it is
@@ -194,7 +239,8 @@ impl Vnodes {
     ) -> Result<()> {
         let short =
             record.len() <= limits::SHORT_BYTES && record.head.len() <= limits::SHORT_HEAD_BYTES;
-        self.change_at_once(short, move |core| core.merge(vnode, id, &record, mark)).await
+        let merge = move |core: &Core| core.merge(vnode, id, &record, mark);
+        self.put_at_once(short, merge, |()| true).await
     }
 
     /// As [`Vnodes::merge`], of one piece of what a replica knows.
@@ -208,7 +254,7 @@ impl Vnodes {
         piece: Piece,
         mark: Option<WriteMark>,
     ) -> Result<()> {
-        self.change(move |core| core.merge_piece(vnode, id, piece, mark)).await
+        self.put(move |core| core.merge_piece(vnode, id, piece, mark), |()| true).await
     }
 
     /// Joins several objects into what is stored here.

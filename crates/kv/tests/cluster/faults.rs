@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use mapring_kv::window::Counted;
 use mapring_kv::{GetOptions, PutOptions};
 use mapring_types::error::QuorumKind;
 use mapring_types::{ErrorKind, ObjectId, Quorum, limits};
@@ -127,6 +128,10 @@ async fn a_read_repairs_what_a_replica_lacks() {
     assert_eq!(get(cluster.kv(0), &id).await, ["v"]);
     eventually("repair", || cluster.converged(&id)).await;
     assert_eq!(cluster.kv(0).stats().read_repairs, 1);
+    let figures = cluster.kv(0).figures();
+    let (one, none) = (Counted { total: 1, minute: 1 }, Counted::default());
+    assert_eq!((figures.read_repairs, figures.skipped_read_repairs), (one, none));
+    assert_eq!((figures.repaired_missing, figures.repaired_outdated), (one, none));
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,7 +1,11 @@
 //! Reads and writes while all is well.
 
+use std::time::Duration;
+
+use futures::StreamExt as _;
 use mapring_kv::executor::{InlineGate, ThreadPool};
-use mapring_kv::{DeleteOptions, GetOptions, PutOptions};
+use mapring_kv::window::Counted;
+use mapring_kv::{DeleteOptions, GetOptions, KvFigures, PutOptions};
 use mapring_types::{BucketId, ErrorKind, Object, ObjectId, Quorum, VersionVector, limits};
 use serde_json::json;
 
@@ -311,4 +315,33 @@ async fn conditions_hold_while_a_node_is_down() {
         assert_eq!(late.unwrap_err().kind(), ErrorKind::Precondition);
         assert_eq!(get(cluster.kv(1), id).await, ["first"]);
     }
+}
+
+/// What Riak's statistics tell of the vnodes and of listings (fact R240).
+#[tokio::test(start_paused = true)]
+async fn what_vnodes_do_is_counted() {
+    let cluster = TestCluster::start(3, 64).await;
+    let id = key("k");
+    for value in ["a", "b"] {
+        put(cluster.kv(0), &id, value).await;
+        eventually("replicas", || cluster.converged(&id)).await;
+    }
+    let all = |of: fn(&KvFigures) -> Counted| {
+        let of_all = (0..3).map(|at| of(&cluster.kv(at).figures()));
+        of_all.fold((0, 0), |sum, one| (sum.0 + one.total, sum.1 + one.minute))
+    };
+    assert_eq!(all(|figures| figures.vnode_puts), (6, 6));
+    // The one that coordinates replaces, the others merge.
+    assert_eq!(all(|figures| figures.merges), (2, 2));
+    assert_eq!(get(cluster.kv(0), &id).await, ["b"]);
+    eventually("three to be asked", || all(|figures| figures.vnode_gets) == (3, 3)).await;
+    let listing = cluster.kv(0).list_keys(bucket(), Duration::from_secs(60));
+    assert_eq!(cluster.kv(0).figures().listings_under_way, 1);
+    let pages: Vec<_> = listing.collect().await;
+    assert!(pages.iter().all(Result::is_ok), "{pages:?}");
+    let figures = cluster.kv(0).figures();
+    assert_eq!((figures.listings.total, figures.listings_under_way), (1, 0));
+    assert_eq!(figures.failed_listings, Counted::default());
+    tokio::time::advance(Duration::from_secs(60)).await;
+    assert_eq!(all(|figures| figures.vnode_puts), (6, 0));
 }

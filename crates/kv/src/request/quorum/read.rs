@@ -286,6 +286,12 @@ impl ReadCore {
         self.replicas.iter().filter(stale).map(|replica| replica.entry)
     }
 
+    /// Whether a replica has answered that it has nothing.
+    pub(crate) fn is_missing(&self, entry: PreferenceEntry) -> bool {
+        let missing = |replica: &Replica| matches!(replica.state, ReadState::Missing);
+        self.replicas.iter().any(|replica| replica.entry == entry && missing(replica))
+    }
+
     fn nodes(
         &self,
         pick: impl Fn(&&Replica) -> bool + Copy,

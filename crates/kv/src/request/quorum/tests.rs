@@ -376,6 +376,9 @@ fn stale_and_missing_primaries_are_repaired() {
     assert_eq!(stale("1- 2- 3*=1"), [1, 2]);
     assert_eq!(stale("1=2 2=2 3*-"), [0; 0]);
     assert_eq!(stale("1- 2- 3-"), [0; 0]);
+    let core = read_core(NEED, "1=1 2=2 3-");
+    let missing: Vec<bool> = core.stale().map(|entry| core.is_missing(entry)).collect();
+    assert_eq!(missing, [false, true]);
 }
 
 #[track_caller]
