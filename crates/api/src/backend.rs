@@ -11,8 +11,7 @@ use futures::stream::BoxStream;
 use mapring_background::Status;
 use mapring_cluster::{Change, Chosen, ClusterStatus, MetadataStatus, Outcome, View};
 use mapring_kv::{
-    Body, BodySizes, DeleteOptions, GetOptions, Holdings, Kv, KvFigures, NewValue, ObjectPart,
-    Progress, PutOptions, StaleReplicas, Upload,
+    Body, BodySizes, Census, Counted, DeleteOptions, GetOptions, Hit, Holdings, IndexScan, Kv, KvFigures, NewValue, ObjectPart, Progress, PutOptions, StaleReplicas, Upload,
 };
 use mapring_mapred::{
     Answer, Failure, MapReduce, Query, QueryFigures, QueryHandle, QueryId, QueryList, QueryReport,
@@ -100,6 +99,15 @@ pub trait Objects: Send + Sync + 'static {
         bucket: BucketId,
         timeout: Duration,
     ) -> BoxStream<'static, Result<Vec<Bytes>>>;
+
+    /// See [`Kv::index`].
+    fn index(&self, scan: IndexScan) -> BoxStream<'static, Result<Vec<Hit>>>;
+
+    /// See [`Kv::census`].
+    fn census(&self, census: Census) -> BoxStream<'static, Result<Counted>>;
+
+    /// See [`Kv::reap`].
+    fn reap(&self, id: &ObjectId) -> bool;
 
     /// See [`Kv::list_buckets`].
     fn list_buckets(
@@ -207,6 +215,18 @@ impl Objects for Kv {
         timeout: Duration,
     ) -> BoxStream<'static, Result<Vec<Bytes>>> {
         Kv::list_keys(self, bucket, timeout)
+    }
+
+    fn index(&self, scan: IndexScan) -> BoxStream<'static, Result<Vec<Hit>>> {
+        Kv::index(self, scan)
+    }
+
+    fn census(&self, census: Census) -> BoxStream<'static, Result<Counted>> {
+        Kv::census(self, census)
+    }
+
+    fn reap(&self, id: &ObjectId) -> bool {
+        Kv::reap(self, id)
     }
 
     fn list_buckets(

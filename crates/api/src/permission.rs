@@ -25,6 +25,8 @@ pub enum Permission {
     Delete,
     /// To list the keys of a bucket: `riak_kv.list_keys`.
     ListKeys,
+    /// To find keys by the indexes of a bucket: `riak_kv.index`.
+    Index,
     /// To list the buckets of a type: `riak_kv.list_buckets`.
     ListBuckets,
     /// To run queries, and jobs, which are queries: to start, see, end and remove them, and to see what

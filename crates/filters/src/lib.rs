@@ -1,7 +1,7 @@
-//! Filters: which objects of a bucket are the inputs of a query.
+//! Filters: which objects of a bucket are the inputs of a query, which entries of an index its hits.
 //!
 //! Key filters are Riak's (facts R47 to R51), and look at keys alone; [`property`] are conditions on
-//! what objects hold.
+//! what objects hold; [`entry`] are tests of index entries.
 //!
 //! A list of key filters is a *pipeline*: each filter gets what the one before it gave, the first gets
 //! the key. A key is kept when the last filter gives exactly `true`. [`parse`] reads a pipeline,
@@ -16,6 +16,7 @@ pub mod limits;
 mod chars;
 mod compile;
 mod distance;
+mod entry;
 mod eval;
 mod filter;
 mod number;
@@ -30,6 +31,8 @@ mod text;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+pub use entry::sets::SetExpression;
+pub use entry::{CompiledEntryTest, EntryError, EntryQuery, EntryTest, Substitution};
 pub use eval::Compiled;
 pub use filter::FilterError;
 pub use property::{Access, PropertyError, PropertyFilters, PropertyTest};

@@ -37,6 +37,18 @@ pub const EXPRESSION_COMPILED_BYTES: usize = 4 << 20;
 pub const EXPRESSION_STEPS_BACK: [(usize, usize); 3] =
     [(1_024, 250_000), (8_192, 50_000), (usize::MAX, 10_000)];
 
+/// Longest evaluation or condition of an index query, in bytes.
+pub const EVALUATION_BYTES: usize = 16 << 10;
+
+/// Deepest nesting of conditions, or of combinations of sets.
+pub const CONDITION_NESTING: usize = 64;
+
+/// Most conditions, or sets, in a row between the same words.
+pub const CONDITIONS: usize = 1_000;
+
+/// Most pairs of a text that become attributes of an index entry.
+pub const ATTRIBUTES: usize = 1_000;
+
 /// Longest text of the filter `similar_to`, in bytes: comparing it with the longest key takes some
 /// milliseconds.
 pub const SIMILAR_BYTES: usize = 4_096;

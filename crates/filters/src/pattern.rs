@@ -13,6 +13,7 @@ mod syntax;
 use std::borrow::Cow;
 use std::sync::OnceLock;
 
+use bytes::Bytes;
 use fancy_regex::{Error, Regex, RegexBuilder, RuntimeError};
 
 use crate::limits;
@@ -56,6 +57,46 @@ pub(super) fn compile(text: &[u8], room: &mut usize) -> Result<Pattern, String> 
     let at_end = Variants::new(syntax.expression);
     at_end.for_length(0)?;
     Ok(Pattern { at_end, before_newline })
+}
+
+/// A compiled expression of which the named groups are wanted.
+#[derive(Debug)]
+pub(super) struct Captures {
+    regex: Regex,
+    names: Vec<String>,
+}
+
+/// Compiles an expression for its named groups; see [`compile`]. It goes to the engine as it stands: read
+/// anew, as others are, it would lose its names.
+pub(super) fn compile_captures(
+    text: &[u8],
+    names: &[String],
+    room: &mut usize,
+) -> Result<Captures, String> {
+    compile(text, room)?;
+    let expression = std::str::from_utf8(text).map_err(|_| "the expression is no text")?;
+    let [.., (_, steps)] = limits::EXPRESSION_STEPS_BACK;
+    let regex = build(expression, steps)?;
+    let known: Vec<&str> = regex.capture_names().flatten().collect();
+    match names.iter().find(|name| !known.contains(&name.as_str())) {
+        Some(name) => Err(format!("there is no group with the name {name:?}")),
+        None => Ok(Captures { regex, names: names.to_vec() }),
+    }
+}
+
+impl Captures {
+    /// The groups, where the expression matches and all of them are there.
+    ///
+    /// # Errors
+    /// The search took too many steps.
+    pub(super) fn of(&self, text: &[u8]) -> Result<Option<Vec<Bytes>>, String> {
+        let text = String::from_utf8_lossy(text);
+        let found = self.regex.captures(&*text).map_err(|error| error.to_string())?;
+        let Some(found) = found else { return Ok(None) };
+        let group = |name: &String| Some(found.name(name)?.as_str());
+        let group = |name| group(name).map(|part| Bytes::copy_from_slice(part.as_bytes()));
+        Ok(self.names.iter().map(group).collect())
+    }
 }
 
 impl Pattern {

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::body::Body;
-use futures::{StreamExt as _, stream};
+use futures::StreamExt as _;
+use futures::stream::{self, BoxStream};
 use http::{HeaderMap, Method};
 use mapring_api::backend::{Objects, Queries};
 use mapring_api::figures::SystemFacts;
@@ -20,7 +21,6 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::body::{self, Begun, Budget, Held};
-use crate::listing::Listed;
 use crate::params::Params;
 use crate::path::Names;
 use crate::reply::{Reply, STOPPING, Stop};
@@ -110,20 +110,23 @@ impl App {
         }
     }
 
-    /// Names as they come, with an error at their end if the node stops first.
-    pub(crate) fn names_unless_over(&self, names: Listed) -> Listed {
-        let state = Some((names, self.stage.clone()));
-        let names = stream::unfold(state, |state| async move {
-            let (mut names, stage) = state?;
+    /// Pages as they come, with an error at their end if the node stops first.
+    pub(crate) fn unless_over_stream<T: Send + 'static>(
+        &self,
+        pages: BoxStream<'static, mapring_types::Result<T>>,
+    ) -> BoxStream<'static, mapring_types::Result<T>> {
+        let state = Some((pages, self.stage.clone()));
+        let pages = stream::unfold(state, |state| async move {
+            let (mut pages, stage) = state?;
             tokio::select! {
                 biased;
                 () = reached(&stage, Stage::Over) => {
                     Some((Err(Error::unavailable(STOPPING)), None))
                 }
-                page = names.next() => Some((page?, Some((names, stage)))),
+                page = pages.next() => Some((page?, Some((pages, stage)))),
             }
         });
-        names.boxed()
+        pages.boxed()
     }
 
     /// Results as they are read, with a failure at their end if the node stops first.
@@ -179,6 +182,8 @@ pub(crate) enum Upload {
     Properties,
     /// A query, as a document.
     Query,
+    /// A query of a bucket's indexes, as a document.
+    BucketQuery,
     /// A job, a pipeline, a named job or a schedule, as a document.
     Job,
     /// A few words, as a document or a form.
@@ -192,6 +197,7 @@ impl Upload {
             Self::Nothing | Self::Value => 0,
             Self::Properties => limits::PROPS_BYTES,
             Self::Query => shared::QUERY_BYTES,
+            Self::BucketQuery => limits::BUCKET_QUERY_BYTES,
             Self::Job => limits::JOB_BYTES,
             Self::Message => limits::FORM_BYTES,
         }

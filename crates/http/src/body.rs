@@ -67,6 +67,36 @@ pub(crate) struct Held {
 /// A part of the budget, until it is dropped.
 pub(crate) struct Share(#[expect(dead_code, reason = "held")] Option<OwnedSemaphorePermit>);
 
+/// A part of the budget that grows with what is held under it.
+pub(crate) struct Growing {
+    budget: Budget,
+    bytes: usize,
+    share: Option<OwnedSemaphorePermit>,
+}
+
+impl Growing {
+    pub(crate) fn new(budget: &Budget) -> Self {
+        Self { budget: budget.clone(), bytes: 0, share: None }
+    }
+
+    /// So many bytes more are held.
+    ///
+    /// # Errors
+    /// 503 (too much is held at once); 500 for more than [`limits::HELD_BYTES`].
+    pub(crate) fn add(&mut self, bytes: usize) -> Result<(), Stop> {
+        self.bytes += bytes;
+        if self.bytes > limits::HELD_BYTES {
+            let text = format!("the answer holds more than {} bytes", limits::HELD_BYTES);
+            return Err(mapring_types::Error::new(mapring_types::ErrorKind::TooLarge, text).into());
+        }
+        grow(&mut self.share, self.bytes, &self.budget)
+    }
+
+    pub(crate) fn into_share(self) -> Share {
+        Share(self.share)
+    }
+}
+
 impl Held {
     fn new(buffer: BytesMut, share: Option<OwnedSemaphorePermit>, limit: usize) -> Self {
         let steps = share.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);

@@ -33,7 +33,7 @@ pub(crate) async fn list(app: &App, request: &Request) -> Result<Reply, Stop> {
     let timeout = request.params.timeout()?.unwrap_or(shared::LIST_BUCKETS_TIMEOUT);
     props_of(app, &BucketId::typed(bucket_type.clone(), "any"))?;
     ready(app, request)?;
-    let names = || app.names_unless_over(app.objects.list_buckets(bucket_type.clone(), timeout));
+    let names = || app.unless_over_stream(app.objects.list_buckets(bucket_type.clone(), timeout));
     match Mode::of(&request.params, "buckets") {
         // Riak 2 fails here; clients have no use for either.
         Mode::Absent => Ok(Reply::json(StatusCode::OK, "{\"buckets\":[]}").vary(VARY_ENCODING)),
@@ -59,7 +59,7 @@ async fn list_keys(app: &App, request: &Request, with_props: bool) -> Result<Rep
     let props = props_of(app, &bucket)?;
     ready(app, request)?;
     let props = with_props.then(|| format!("\"props\":{}", props_json(&props, &bucket)));
-    let names = || app.names_unless_over(app.objects.list_keys(bucket.clone(), timeout));
+    let names = || app.unless_over_stream(app.objects.list_keys(bucket.clone(), timeout));
     match Mode::of(&request.params, "keys") {
         Mode::Absent => {
             let document = format!("{{{}}}", props.unwrap_or_default());

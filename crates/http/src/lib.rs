@@ -16,13 +16,16 @@
 mod admin;
 mod app;
 mod body;
+mod bucket_query;
 mod buckets;
 mod decision;
 mod dispatch;
 mod events;
+mod folds;
 mod gzip;
 pub mod headers;
 mod health;
+mod index;
 mod jobs;
 mod layers;
 pub mod limits;

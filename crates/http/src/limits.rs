@@ -87,6 +87,34 @@ pub const PART_BYTES: usize = 256 << 10;
 /// How long the status of the cluster waits for a node to say how far it is with filling itself.
 pub const STATUS_PATIENCE: Duration = Duration::from_secs(2);
 
+/// For how long an answer to a walk along links may be taken for true (Riak's default).
+pub const WALK_FRESH: Duration = Duration::from_secs(600);
+
+/// Objects that a walk reads at once.
+pub const WALK_READS: usize = 16;
+
+/// Most links of the objects of a step of a walk, of all their values. More: 500.
+pub const WALK_LINKS: usize = 100_000;
+
+/// Most bytes that one answer holds in memory: of the objects of a walk, but for bodies in blocks, which
+/// are read as they are sent, or of the results of a query of a bucket. More: 500.
+pub const HELD_BYTES: usize = 256 << 20;
+
+/// How long a fold over a bucket may take when it does not say (Riak's default).
+pub const FOLD_TIMEOUT: Duration = Duration::from_secs(3_600);
+
+/// Objects that a fold changes or repairs at once.
+pub const FOLD_CHANGES: usize = 16;
+
+/// How long a fold waits where as many tombstones wait to be reaped as may.
+pub const REAP_PAUSE: Duration = Duration::from_millis(100);
+
+/// Most queries in the list of a query of a bucket. More: 400.
+pub const QUERY_PARTS: usize = 100;
+
+/// Largest document of a query of a bucket, in bytes. Larger: 413.
+pub const BUCKET_QUERY_BYTES: usize = 1 << 20;
+
 /// Most index terms of an object. More: 400. Each is a write of its own, made under the object's lock.
 pub const INDEX_TERMS: usize = 1_000;
 

@@ -54,6 +54,11 @@ fn sibling_head(
     boundary: &str,
 ) {
     out.put_slice(format!("\r\n--{boundary}\r\n").as_bytes());
+    sibling_headers(out, sibling, bucket, style);
+}
+
+/// The headers of a value as a part, and the empty line after them.
+pub fn sibling_headers(out: &mut BytesMut, sibling: &Sibling, bucket: &BucketId, style: Style) {
     let metadata = &sibling.metadata;
     let mut line = |name: &str, value: &[u8]| {
         out.put_slice(name.as_bytes());

@@ -14,7 +14,7 @@ use crate::reply::{Reply, Stop};
 use crate::route::{
     Action, DELETE, Handler, On, POST, PUT, READ, READ_METHODS, Resource, action, resource,
 };
-use crate::{admin, buckets, decision, jobs, mapred, objects, path, queries, statistics, workers};
+use crate::{admin, bucket_query, buckets, decision, index, jobs, mapred, objects, path, queries, statistics, workers};
 
 /// Finds what is done with a request, or else what is answered to it: 404, 405, 501.
 pub(crate) fn find(
@@ -30,7 +30,7 @@ pub(crate) fn find(
 
 /// Every route, in the order in which they are looked at.
 pub(crate) fn all() -> impl Iterator<Item = &'static Resource> {
-    ROUTES.iter().chain(jobs::ROUTES)
+    ROUTES.iter().chain(jobs::ROUTES).chain(folds::ROUTES)
 }
 
 const WRITE: &[Method] = &[Method::PUT, Method::POST];
@@ -114,8 +114,34 @@ const PREFERENCE_LIST: &[Action] =
     })
     .own_origin()];
 
-const WALK: &[Action] =
-    &[action(ANY, Permission::Get, On::Bucket, |_, request| Box::pin(objects::walk(request)))];
+const BUCKET_QUERY: &[Action] = &[
+    action(READ, Permission::Index, On::Bucket, |_, request| {
+        Box::pin(bucket_query::results(request))
+    }),
+    action(POST, Permission::Index, On::Bucket, |app, request| {
+        Box::pin(bucket_query::run(app, request))
+    })
+    .own_origin()
+    .takes(Upload::BucketQuery),
+];
+
+const INDEX: &[Action] = &[action(READ, Permission::Index, On::Bucket, |app, request| {
+    Box::pin(index::get(app, request))
+})
+.own_origin()];
+
+// What it reads lies in other buckets than its path says: who may do that may run queries.
+const WALK: &[Action] = &[
+    action(READ, Permission::MapReduce, On::Cluster, |app, request| {
+        Box::pin(objects::walk(app, request))
+    })
+    .own_origin(),
+    action(POST, Permission::MapReduce, On::Cluster, |app, request| {
+        Box::pin(objects::post_walk(app, request))
+    })
+    .own_origin(),
+    action(ANY, Permission::Get, On::Bucket, |_, request| Box::pin(objects::no_walk(request))),
+];
 
 const MAPRED: &[Action] = &[
     action(READ, Permission::MapReduce, On::Cluster, |_, _| Box::pin(mapred::usage())),
@@ -171,11 +197,11 @@ const CHOOSE: &[Action] = &[action(POST, Permission::Administer, On::Cluster, |a
 .own_origin()];
 
 /// What only shows how things are.
-const fn shown(handler: Handler) -> Action {
+pub(crate) const fn shown(handler: Handler) -> Action {
     action(READ, Permission::Observe, On::Cluster, handler)
 }
 
-/// What is asked for most stands first; those of jobs stand with their handlers.
+/// What is asked for most stands first; those of jobs and folds stand with their handlers.
 static ROUTES: &[Resource] = &[
     resource("/buckets/{bucket}/keys/{key}", OBJECT_METHODS, OBJECT),
     resource("/riak/{bucket}/{key}", OBJECT_METHODS, OBJECT),
@@ -192,9 +218,15 @@ static ROUTES: &[Resource] = &[
     resource("/types/{type}/buckets", READ_METHODS, BUCKETS),
     resource("/buckets/{bucket}/keys/{key}/preflist", READ_METHODS, PREFERENCE_LIST),
     resource("/types/{type}/buckets/{bucket}/keys/{key}/preflist", READ_METHODS, PREFERENCE_LIST),
-    resource("/buckets/{bucket}/keys/{key}/{*steps}", "", WALK),
-    resource("/riak/{bucket}/{key}/{*steps}", "", WALK),
-    resource("/types/{type}/buckets/{bucket}/keys/{key}/{*steps}", "", WALK),
+    resource("/buckets/{bucket}/query", "GET, HEAD, POST", BUCKET_QUERY),
+    resource("/types/{type}/buckets/{bucket}/query", "GET, HEAD, POST", BUCKET_QUERY),
+    resource("/buckets/{bucket}/index/{field}", READ_METHODS, INDEX),
+    resource("/buckets/{bucket}/index/{field}/{*steps}", READ_METHODS, INDEX),
+    resource("/types/{type}/buckets/{bucket}/index/{field}", READ_METHODS, INDEX),
+    resource("/types/{type}/buckets/{bucket}/index/{field}/{*steps}", READ_METHODS, INDEX),
+    resource("/buckets/{bucket}/keys/{key}/{*steps}", objects::WALK_METHODS, WALK),
+    resource("/riak/{bucket}/{key}/{*steps}", objects::WALK_METHODS, WALK),
+    resource("/types/{type}/buckets/{bucket}/keys/{key}/{*steps}", objects::WALK_METHODS, WALK),
     resource("/", READ_METHODS, const { &[shown(|_, request| Box::pin(admin::root(request)))] }),
     resource("/ping", READ_METHODS, const { &[shown(|_, _| Box::pin(admin::ping()))] }),
     resource(
@@ -269,7 +301,8 @@ mod tests {
 
     #[test]
     fn every_name_in_a_path_is_known() {
-        let known = ["{type}", "{bucket}", "{key}", "{name}", "{step}", "{*steps}"];
+        let known =
+            ["{type}", "{bucket}", "{key}", "{name}", "{field}", "{count}", "{step}", "{*steps}"];
         for resource in all() {
             let named = resource.path.split('/').filter(|segment| segment.contains(['{', '}']));
             assert!(named.clone().all(|name| known.contains(&name)), "{}", resource.path);
@@ -320,7 +353,11 @@ mod tests {
         for Resource { path, .. } in all().filter(|route| !route.path.contains('*')) {
             let written = ["NODE", "ID", "NAME"].map(|name| {
                 let path = path.replace("{bucket}", "B").replace("{key}", "K");
-                let path = path.replace("{type}", "T").replace("{step}", "STEP");
+                let path = path
+                    .replace("{type}", "T")
+                    .replace("{step}", "STEP")
+                    .replace("{field}", "F")
+                    .replace("{count}", "N");
                 format!("`{}", path.replace("{name}", name))
             });
             let ends = |told: &str| told.starts_with(['`', '?']);
@@ -363,7 +400,10 @@ mod tests {
         check("PUT", "/types/t/props", ("/types/{type}/props", SetBucketType, Own, Properties));
         let list = "/buckets/{bucket}/keys/{key}/preflist";
         check("GET", "/buckets/b/keys/k/preflist", (list, GetPreferenceList, Own, Nothing));
+        let index = "/buckets/{bucket}/index/{field}/{*steps}";
+        check("GET", "/buckets/b/index/f_int/1/2", (index, Index, Own, Nothing));
         let walk = "/riak/{bucket}/{key}/{*steps}";
+        check("GET", "/riak/b/k/_,_,_", (walk, MapReduce, Own, Nothing));
         check("BREW", "/riak/b/k/preflist", (walk, Get, Any, Nothing));
         check("POST", "/mapred/", ("/mapred", MapReduce, Own, Query));
         check("GET", "/mapred", ("/mapred", MapReduce, Any, Nothing));
@@ -405,7 +445,7 @@ mod tests {
 
     #[test]
     fn other_requests_are_refused() {
-        for path in ["/buckets/b", "/types", "/types/t", "/buckets/b/index/f/v", "/admin", "/x"] {
+        for path in ["/buckets/b", "/types", "/types/t", "/buckets/b/index", "/admin", "/x"] {
             refused("GET", path, 404, None);
             refused("BREW", path, 404, None);
         }

@@ -34,7 +34,9 @@ use crate::request::requests::{Backlog, Requests};
 use crate::request::upload::Upload;
 use crate::request::{delete, get, other_primaries, put};
 use crate::reserved;
+use crate::scan::census::{self, Census, Counted};
 use crate::scan::coverage::coverage;
+use crate::scan::entries::{self, Hit, IndexScan};
 use crate::scan::fold::{FoldRequest, Page};
 use crate::scan::list;
 use crate::scan::page::Folds;
@@ -372,6 +374,32 @@ impl Kv {
             }
         });
         told.boxed()
+    }
+
+    /// The hits of an index, a page at a time, each entry of a live object once, in the order of (term,
+    /// key), or of keys. A stream ends at its first error. Dropping the stream ends the work.
+    ///
+    /// # Errors
+    /// `NotFound` (unknown bucket type), `Unavailable` (no complete replica of a partition, or a member
+    /// runs an earlier release), `Timeout`, `Invalid` for a place of another selection or where the test
+    /// cannot be run.
+    pub fn index(&self, scan: IndexScan) -> BoxStream<'static, Result<Vec<Hit>>> {
+        entries::hits(self.requests.clone(), scan)
+    }
+
+    /// What the objects of a bucket are like, a page at a time, in no order, each object once. A stream
+    /// ends at its first error. Dropping the stream ends the work.
+    ///
+    /// # Errors
+    /// As [`Kv::index`].
+    pub fn census(&self, census: Census) -> BoxStream<'static, Result<Counted>> {
+        census::counted(self.requests.clone(), census)
+    }
+
+    /// Has a tombstone reaped as soon as may be, whatever the configuration says. Returns whether it
+    /// waits now; not where as many wait as may.
+    pub fn reap(&self, id: &ObjectId) -> bool {
+        self.requests.reaper.enqueue(id.clone(), Instant::now(), 0)
     }
 
     /// Reads from a vnode of this node a page of the objects of a bucket whose home is one

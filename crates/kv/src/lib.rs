@@ -46,6 +46,8 @@ pub use request::options::{DeleteOptions, GetOptions, ObjectPart, PutOptions};
 pub use request::own::ReservedObjects;
 pub use request::requests::Backlog;
 pub use request::upload::Upload;
+pub use scan::census::{Census, Counted, Figures, Found, Wanted};
+pub use scan::entries::{Hit, IndexScan};
 pub use scan::fold::{Cursor, FoldRequest, Item, KeyTest, Page, Refine, Selection};
 pub use sizes::{BodySizes, ObjectSizes};
 pub use staleness::holdings::{Holdings, StaleReplicas};

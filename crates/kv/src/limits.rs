@@ -192,6 +192,16 @@ pub const LIST_PAGE: usize = 1_000;
 /// Heads looked at for one page of bucket names: bounds the work of a page over tombstones.
 pub const LIST_PAGE_HEADS: usize = 20_000;
 
+/// Hits in one page of an index of one partition.
+pub const ENTRY_PAGE: usize = 1_000;
+
+/// See [`ENTRY_PAGE`]: bytes of their places. With the most partitions there are 64 MB of them while all
+/// are merged.
+pub const ENTRY_PAGE_BYTES: usize = 64 << 10;
+
+/// Pages of an index with so few hits are read in the caller's thread: they cost less than another thread.
+pub const ENTRY_SHORT: usize = 64;
+
 /// Entries looked at for one page of a fold: bounds the work of a page over keys that a test refuses.
 pub const FOLD_PAGE_ENTRIES: u64 = 20_000;
 

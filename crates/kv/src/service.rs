@@ -17,16 +17,18 @@ use crate::repair;
 use crate::repair::answer::{AskHeads, AskRepair};
 use crate::request::coordinate;
 use crate::request::requests::Requests;
+use crate::scan::census::AskCensus;
+use crate::scan::entries::AskEntries;
 use crate::scan::names::{Buckets, Keys};
 use crate::scan::select::AskClocks;
-use crate::scan::{merge, names};
+use crate::scan::{census, entries, merge, names};
 use crate::staleness::holdings::AskHoldings;
 use crate::staleness::status::ReplicationStatus;
 use crate::staleness::survey::{AskStaleness, StalenessReport};
 use crate::write::Write;
 
 /// The numbers of all calls.
-const NUMBERS: [u8; 23] = [
+const NUMBERS: [u8; 25] = [
     Read::OPERATION,
     Merge::OPERATION,
     MergePiece::OPERATION,
@@ -41,6 +43,8 @@ const NUMBERS: [u8; 23] = [
     Keys::OPERATION,
     Buckets::OPERATION,
     AskClocks::OPERATION,
+    AskEntries::OPERATION,
+    AskCensus::OPERATION,
     AskHeads::OPERATION,
     Fetch::OPERATION,
     AskGraves::OPERATION,
@@ -178,6 +182,16 @@ async fn about_slices(
             let clocks =
                 async |call: AskClocks| merge::clocks_here(&requests.staleness, call).await;
             at_replica(requests, body, replica, clocks).await
+        }
+        AskEntries::OPERATION => {
+            let replica = |call: &AskEntries| Replica { vnode: call.part.vnode, primary: true };
+            let entries = async |call: AskEntries| entries::entries_here(requests, call).await;
+            at_replica(requests, body, replica, entries).await
+        }
+        AskCensus::OPERATION => {
+            let replica = |call: &AskCensus| Replica { vnode: call.part.vnode, primary: true };
+            let counted = async |call: AskCensus| census::census_here(requests, call).await;
+            at_replica(requests, body, replica, counted).await
         }
         AskHeads::OPERATION => {
             answer(requests, body, async |call: AskHeads, _| {

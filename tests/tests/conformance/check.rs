@@ -36,6 +36,8 @@ pub(crate) enum Check {
     Text(String),
     /// The body has not this text in it.
     NoText(String),
+    /// The body has this text in it so many times.
+    Times(String, usize),
     /// The body is a JSON object with an `error` in which these words are, and this `phase`.
     Failure {
         phase: Option<u64>,
@@ -82,6 +84,7 @@ impl fmt::Display for Check {
             Self::Length(length) => write!(f, "an array of {length} elements"),
             Self::Text(text) => write!(f, "text with {text:?}"),
             Self::NoText(text) => write!(f, "text without {text:?}"),
+            Self::Times(text, times) => write!(f, "text with {text:?} {times} times"),
             Self::Failure { phase, words } => write!(f, "a failure, phase {phase:?}, {words:?}"),
             Self::Members(value) => write!(f, "an object with {value}"),
             Self::At(pointer, value) => write!(f, "{value} at {pointer}"),
@@ -137,6 +140,9 @@ impl Check {
             Self::Length(length) => holds(array(&json(&found.body)?)?.len() == *length),
             Self::Text(text) => holds(found.text().contains(text)),
             Self::NoText(text) => holds(!found.text().contains(text)),
+            Self::Times(text, times) => {
+                holds(found.text().matches(text.as_str()).count() == *times)
+            }
             Self::Failure { phase, words } => failure(&json(&found.body)?, *phase, words),
             Self::Members(members) => {
                 let given = json(&found.body)?;

@@ -14,6 +14,9 @@ pub const VCLOCK: HeaderName = HeaderName::from_static("x-riak-vclock");
 /// The causal context that an object must still have for a write to be made (Riak 3.0.13).
 pub const IF_NOT_MODIFIED: HeaderName = HeaderName::from_static("x-riak-if-not-modified");
 
+/// Where the next page of a query of a bucket begins (OpenRiak 3.4).
+pub const CONTINUATION: HeaderName = HeaderName::from_static("x-riak-continuation");
+
 /// Marks a tombstone.
 pub const DELETED: HeaderName = HeaderName::from_static("x-riak-deleted");
 

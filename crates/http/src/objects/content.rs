@@ -96,9 +96,24 @@ pub(super) async fn all(app: &App, sibling: &Sibling, is_head: bool) -> Result<C
 pub(super) fn in_parts(
     app: &App,
     siblings: &[Sibling],
-    (heads, end): (Vec<Bytes>, Bytes),
+    parts: (Vec<Bytes>, Bytes),
 ) -> Result<Content, Stop> {
-    let share = share(app)?;
+    framed(app, siblings, parts, Vec::new())
+}
+
+/// As [`in_parts`], of values for which there are shares already as far as they are in memory.
+///
+/// # Errors
+/// As [`in_parts`].
+pub(super) fn framed(
+    app: &App,
+    siblings: &[Sibling],
+    (heads, end): (Vec<Bytes>, Bytes),
+    mut shares: Vec<Share>,
+) -> Result<Content, Stop> {
+    if siblings.iter().any(|sibling| sibling.metadata.blocks.is_some()) {
+        shares.push(share(app)?);
+    }
     let framed = heads.iter().chain([&end]).map(|bytes| bytes.len() as u64).sum::<u64>();
     let length = framed + siblings.iter().map(Sibling::body_len).sum::<u64>();
     let bodies: Vec<_> = siblings.iter().map(|sibling| app.objects.body(sibling)).collect();
@@ -107,7 +122,7 @@ pub(super) fn in_parts(
         stream::iter([Ok(head)]).chain(blocks(body, whole))
     });
     let bytes = stream::iter(parts).flatten().chain(stream::iter([Ok(end)]));
-    let body = streamed(bytes, share);
+    let body = streamed(bytes, shares);
     Ok(Content { body, length: Some(length), range: None, in_parts: false })
 }
 
@@ -124,7 +139,7 @@ async fn some(app: &App, sibling: &Sibling, part: Range<u64>) -> Result<Content,
     let share = share(app)?;
     let mut bytes = Box::pin(blocks(body, part));
     let first = bytes.try_next().await?;
-    let body = streamed(stream::iter(first.map(Ok)).chain(bytes), share);
+    let body = streamed(stream::iter(first.map(Ok)).chain(bytes), vec![share]);
     Ok(Content { body, length, range: None, in_parts: false })
 }
 
@@ -155,11 +170,11 @@ fn blocks(
     stream::iter(steps).map(read).buffered(limits::BLOCKS_AHEAD)
 }
 
-/// The body of an answer, which keeps its share until it is sent. What cannot be read ends the
+/// The body of an answer, which keeps its shares until it is sent. What cannot be read ends the
 /// connection: its client sees that something is missing.
-fn streamed(bytes: impl Stream<Item = Result<Bytes>> + Send + 'static, share: Share) -> Body {
+fn streamed(bytes: impl Stream<Item = Result<Bytes>> + Send + 'static, shares: Vec<Share>) -> Body {
     Body::from_stream(bytes.inspect_err(move |error| {
-        let _held = &share;
+        let _held = &shares;
         tracing::warn!(%error, "an answer broke off: a part of the body cannot be read");
     }))
 }

@@ -7,6 +7,7 @@ mod get;
 mod put;
 mod represent;
 mod upload;
+mod walk;
 
 use http::StatusCode;
 use http::header::LOCATION;
@@ -14,7 +15,7 @@ use mapring_types::ObjectId;
 
 use crate::app::{App, Request};
 use crate::multipart::random_name;
-use crate::path::{is_link_step, object_path};
+use crate::path::object_path;
 use crate::reply::{Reply, Stop};
 
 /// `GET …/keys/K`, `GET /riak/B/K`.
@@ -48,19 +49,20 @@ pub(crate) async fn create(app: &App, request: &mut Request) -> Result<Reply, St
     Ok(reply.with_status(StatusCode::CREATED).header(LOCATION, location))
 }
 
-/// What most who come to a walk have to know.
-const SLASH: &str = "A slash that belongs to the key is written as %2F.\n";
+/// What the header `Allow` says of a walk.
+pub(crate) const WALK_METHODS: &str = "GET, HEAD, POST";
 
-/// A path that goes on after a key. Walks along links are not served; what is no walk at all is told
-/// so as Riak does.
-pub(crate) async fn walk(request: &Request) -> Result<Reply, Stop> {
-    if request.names.steps.iter().all(|step| is_link_step(step)) {
-        let text = "link walking is not served here; use link phases of /mapred";
-        return Err(Reply::text(StatusCode::NOT_FOUND, format!("{text}\n{SLASH}")).into());
-    }
-    let text = format!(
-        "Invalid link walk query submitted. Valid link walk query format is: \
-         /riak/some_bucket/some_key/<bucket>,<riaktag>,0|1/...\n{SLASH}"
-    );
-    Err(Reply::bad_request(text).into())
+/// `GET …/keys/K/<bucket>,<tag>,<keep>/…`: a walk along links.
+pub(crate) async fn walk(app: &App, request: &Request) -> Result<Reply, Stop> {
+    walk::get(app, request).await
+}
+
+/// `POST` there, which does nothing.
+pub(crate) async fn post_walk(app: &App, request: &Request) -> Result<Reply, Stop> {
+    walk::post(app, request).await
+}
+
+/// Any other method on a path that goes on after a key.
+pub(crate) async fn no_walk(request: &Request) -> Result<Reply, Stop> {
+    Err(walk::wrong_method(request, WALK_METHODS))
 }

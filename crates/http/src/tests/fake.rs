@@ -14,8 +14,7 @@ use mapring_background::{Status, Workers};
 use mapring_cluster::fixed::{FixedCluster, FixedGroup};
 use mapring_cluster::{Change, Chosen, Cluster as _, ClusterStatus, MetadataStatus, Outcome, View};
 use mapring_kv::{
-    Body, BodySizes, DeleteOptions, GetOptions, KvFigures, NewValue, ObjectPart, Progress,
-    PutOptions,
+    Body, BodySizes, Census, Counted, Cursor, DeleteOptions, Figures, Found, GetOptions, Hit, IndexScan, KvFigures, NewValue, ObjectPart, Progress, PutOptions, Selection, Wanted,
 };
 use mapring_mapred::{
     Answer, Failure, FailureKind, PhaseResults, Query, QueryFigures, QueryId, QueryList,
@@ -221,6 +220,84 @@ impl Objects for Store {
             return pages.chain(stream::pending()).boxed();
         }
         pages.boxed()
+    }
+
+    fn index(&self, scan: IndexScan) -> BoxStream<'static, Result<Vec<Hit>>> {
+        let failure = self.failure.lock().take().map(Err);
+        let objects = self.objects.lock();
+        let mut hits: Vec<Hit> = Vec::new();
+        for (id, object) in objects.iter().filter(|(id, _)| id.bucket == scan.bucket) {
+            let key = || id.key.clone();
+            match &scan.selection {
+                Selection::Terms { field, from, to } => {
+                    let entries = object.index_entries().into_iter();
+                    let wanted = entries
+                        .filter(|(known, term)| known == field && from <= term && term <= to);
+                    hits.extend(wanted.map(|(_, term)| {
+                        let cursor = Cursor::at_term(term.clone(), key());
+                        Hit { cursor, term: Some(term), key: key(), given: None }
+                    }));
+                }
+                Selection::Keys { from, to } if !(from <= &id.key && &id.key <= to) => {}
+                _ if object.is_tombstone() => {}
+                _ => {
+                    let cursor = Cursor::new(key());
+                    hits.push(Hit { cursor, term: None, key: key(), given: None });
+                }
+            }
+        }
+        hits.retain(|hit| scan.after.as_ref().is_none_or(|after| hit.cursor > *after));
+        hits.sort_by(|one, other| one.cursor.cmp(&other.cursor));
+        if let Some(test) = &scan.test {
+            let test = test.compile().unwrap();
+            hits.retain_mut(|hit| {
+                let term = hit.term.as_ref().map_or(&hit.key[..], |term| term.as_bytes());
+                let taken = test.run(term, &hit.key).unwrap();
+                hit.given = taken.clone().flatten();
+                taken.is_some()
+            });
+        }
+        hits.truncate(usize::try_from(scan.most.unwrap_or(u64::MAX)).unwrap());
+        let pages: Vec<_> = hits.chunks(2).map(|page| Ok(page.to_vec())).chain(failure).collect();
+        stream::iter(pages).boxed()
+    }
+
+    fn census(&self, census: Census) -> BoxStream<'static, Result<Counted>> {
+        let failure = self.failure.lock().take().map(Err);
+        let objects = self.objects.lock();
+        let mut page = Counted::default();
+        for (id, object) in objects.iter().filter(|(id, _)| id.bucket == census.bucket) {
+            let bounds = match &census.selection {
+                Selection::Keys { from, to } => from <= &id.key && &id.key <= to,
+                _ => true,
+            };
+            let seconds = object.last_modified() / 1_000_000;
+            let modified =
+                census.modified.is_none_or(|(from, to)| from <= seconds && seconds <= to);
+            let (siblings, bytes) = (object.siblings.len() as u64, object.body_bytes() as u64);
+            let is_live = !object.is_tombstone();
+            let value = match census.wanted {
+                Wanted::MoreSiblings(most) => (is_live && siblings > most).then_some(siblings),
+                Wanted::Larger(most) => (is_live && bytes > most).then_some(bytes),
+                Wanted::Tombstones => (!is_live).then_some(0),
+                Wanted::Live | Wanted::Figures => is_live.then_some(0),
+                Wanted::All => Some(0),
+            };
+            let Some(value) = value.filter(|_| bounds && modified) else { continue };
+            if census.wanted == Wanted::Figures {
+                let (sizes, siblings) = ([(0, 1)].into(), [(siblings, 1)].into());
+                page.figures.add(&Figures { count: 1, bytes, sizes, siblings });
+            } else {
+                let (key, clock) = (id.key.clone(), object.clock.clone());
+                page.found.push(Found { key, value, clock });
+            }
+        }
+        stream::iter([Ok(page)].into_iter().chain(failure)).boxed()
+    }
+
+    fn reap(&self, id: &ObjectId) -> bool {
+        self.objects.lock().remove(id);
+        true
     }
 
     fn list_buckets(&self, kind: Bytes, _: Duration) -> BoxStream<'static, Result<Vec<Bytes>>> {

@@ -1,14 +1,18 @@
 //! The interface over real sockets, with a small store and scripted queries behind it.
 
 mod bodies;
+mod bucket_queries;
 mod connections;
 pub(crate) mod fake;
 pub(crate) mod fake_jobs;
+mod folds;
+mod indexes;
 mod jobs;
 mod objects;
 mod others;
 mod permissions;
 mod stack;
+mod walks;
 mod wire;
 
 use std::sync::Arc;

@@ -82,10 +82,10 @@ const CASES: &[Case] = &[
         status: 404, shape: ["text/plain", "25", "-", "-", "-"], answer: "Unknown bucket type: nope" },
     Case { request: ("GET", "/buckets/b/keys/a/b"), lines: &[], body: b"",
         status: 400, shape: ["text/plain", "121", "-", "-", "-"], answer: "Invalid link walk query submitted. Valid link walk query format is: /riak/some_bucket/some_key/<bucket>,<riaktag>,0|1/...\nA slash that belongs to the key is written as %2F.\n" },
-    Case { request: ("PUT", "/buckets/b/keys/a/b/c"), lines: TEXT, body: b"x",
+    Case { request: ("POST", "/buckets/b/keys/a/b/c"), lines: TEXT, body: b"x",
         status: 400, shape: ["text/plain", "171", "-", "-", "-"], answer: "Invalid link walk query submitted. Valid link walk query format is: /riak/some_bucket/some_key/<bucket>,<riaktag>,0|1/...\nA slash that belongs to the key is written as %2F.\n" },
     Case { request: ("PUT", "/buckets/b/keys/x,y/a,b,1"), lines: TEXT, body: b"x",
-        status: 404, shape: ["text/plain", "-", "-", "-", "-"], answer: "link walking is not served here; use link phases of /mapred\nA slash that belongs to the key is written as %2F.\n" },
+        status: 405, shape: ["text/plain", "-", "-", "-", "-"], answer: "A slash that belongs to the key is written as %2F.\n" },
     Case { request: ("GET", "/buckets/b/keys/k?r=x"), lines: &[], body: b"",
         status: 400, shape: ["text/plain", "91", "-", "-", "-"], answer: "r query parameter must be an integer or one of the following words: 'one', 'quorum' or 'all'\n" },
 ];

@@ -40,18 +40,20 @@ impl Reaper {
         self.schedule(id, self.after.map(|after| after.saturating_sub(age)));
     }
 
-    pub(crate) fn enqueue(&self, id: ObjectId, at: Instant, tries: u32) {
+    /// Has a tombstone reaped at a time; returns whether it waits for that.
+    pub(crate) fn enqueue(&self, id: ObjectId, at: Instant, tries: u32) -> bool {
         let mut queue = self.queue.lock();
         if queue.tries.contains_key(&id) {
-            return;
+            return true;
         }
         if queue.tries.len() >= limits::REAPS {
             metrics::counter!("mapring_kv_reaps_dropped_total").increment(1);
-            return;
+            return false;
         }
         queue.tries.insert(id.clone(), tries);
         queue.due.insert((at, id));
         assert_eq!(queue.due.len(), queue.tries.len(), "tombstones that wait for nothing");
+        true
     }
 
     /// How many tombstones wait.

@@ -1,5 +1,6 @@
 //! What requests of single objects stand on, and how much of them goes on after their answers.
 
+use std::num::NonZero;
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -28,6 +29,8 @@ pub(crate) struct Requests {
     pub(crate) staleness: Arc<Staleness>,
     /// Tombstones to be reaped.
     pub(crate) reaper: Reaper,
+    /// Folds that test keys or objects: fewer at once than there are threads for storage, which writes need.
+    pub(crate) tests: Semaphore,
     tails: Arc<Semaphore>,
 }
 
@@ -36,7 +39,8 @@ impl Requests {
         let (node, peers) = (staleness.node.clone(), staleness.peers.clone());
         let reaper = Reaper::new(node.parts.config.reap_after);
         let tails = Arc::new(Semaphore::new(limits::TAIL_UNITS));
-        Self { node, peers, staleness, reaper, tails }
+        let tests = std::thread::available_parallelism().map_or(1, NonZero::get);
+        Self { node, peers, staleness, reaper, tests: Semaphore::new(tests), tails }
     }
 
     /// The leave of a request with an object of `bytes` to go on after its answer; `None` at the

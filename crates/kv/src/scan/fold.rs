@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use mapring_engine::ScanDepth;
+use mapring_engine::{ScanDepth, TermPlace};
 use mapring_ring::Partition;
-use mapring_types::{BucketId, IndexValue, ObjectId, Record, Result};
+use mapring_types::{BucketId, Error, IndexValue, ObjectId, Record, Result};
 use serde::{Deserialize, Serialize};
 
 /// Which objects of a bucket a fold gives.
@@ -37,6 +37,22 @@ pub enum Selection {
     },
 }
 
+impl Selection {
+    /// The key, and the term of an index, at a place.
+    ///
+    /// # Errors
+    /// `Invalid` for a place of another kind of selection.
+    pub(crate) fn at(&self, cursor: &Cursor) -> Result<(Bytes, Option<IndexValue>)> {
+        Ok(match self {
+            Self::All | Self::Keys { .. } | Self::KeysFrom { .. } => (cursor.place().clone(), None),
+            Self::Terms { .. } => {
+                let place = cursor.term_place()?;
+                (place.key, Some(place.term))
+            }
+        })
+    }
+}
+
 /// Where a fold goes on: opaque, and ordered as the fold goes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Cursor(Bytes);
@@ -47,9 +63,23 @@ impl Cursor {
         Self(place.into())
     }
 
+    /// The place of an entry of an index.
+    pub fn at_term(term: IndexValue, key: impl Into<Bytes>) -> Self {
+        Self(TermPlace { term, key: key.into() }.to_bytes())
+    }
+
     /// The place.
     pub fn place(&self) -> &Bytes {
         &self.0
+    }
+
+    /// The term and the key of a place in an index.
+    ///
+    /// # Errors
+    /// `Invalid` for another place.
+    pub(crate) fn term_place(&self) -> Result<TermPlace> {
+        TermPlace::from_bytes(&self.0)
+            .ok_or_else(|| Error::invalid("the place to go on from is not one of an index"))
     }
 }
 

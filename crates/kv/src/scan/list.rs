@@ -1,10 +1,6 @@
 //! Listings: keys and buckets, gathered by coverage, a page at a time.
-//!
-//! Each home partition is read from one replica, so nothing is doubled; when a replica fails, its
-//! slice goes on from the last cursor on another.
 
-use std::collections::{BTreeSet, VecDeque};
-use std::future::Future;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,20 +8,20 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::stream::{BoxStream, try_unfold, unfold};
 use futures::{StreamExt, TryStreamExt, stream};
-use mapring_ring::CoverageEntry;
 use mapring_types::limits::MAX_TIMEOUT;
-use mapring_types::{BucketId, Error, ErrorKind, NodeId, ObjectId, Result};
-use parking_lot::Mutex;
-use tokio::time::{Instant, sleep, timeout_at};
+use mapring_types::{BucketId, Error, ObjectId, Result};
+use tokio::time::{Instant, timeout_at};
 
 use crate::limits;
 use crate::scan::coverage::coverage;
 use crate::scan::names::{self, Buckets, Keys, Names};
+use crate::scan::slices::{At, Avoided, Reader};
 use crate::staleness::state::Staleness;
 use crate::storage::slice::Slice;
 use crate::view;
 
 type Pages = BoxStream<'static, Result<Vec<Bytes>>>;
+type Cursor = Reader<Bytes, ObjectId>;
 
 /// All keys of a bucket: see [`crate::Kv::list_keys`].
 pub(crate) fn keys(staleness: Arc<Staleness>, bucket: BucketId, timeout: Duration) -> Pages {
@@ -62,9 +58,12 @@ pub(crate) fn buckets(staleness: Arc<Staleness>, bucket_type: Bytes, timeout: Du
 }
 
 /// Ends a stream at its first error, and with an error at its deadline.
-fn bounded(pages: Pages, timeout: Duration) -> Pages {
+pub(crate) fn bounded<T: Send + 'static>(
+    pages: BoxStream<'static, Result<T>>,
+    timeout: Duration,
+) -> BoxStream<'static, Result<T>> {
     let ends = Instant::now() + timeout.min(MAX_TIMEOUT);
-    let next = move |pages: Option<Pages>| async move {
+    let next = move |pages: Option<BoxStream<'static, Result<T>>>| async move {
         let mut pages = pages?;
         match timeout_at(ends, pages.next()).await {
             Ok(Some(Ok(page))) => Some((Ok(page), Some(pages))),
@@ -89,107 +88,8 @@ fn smallest_n_val(staleness: &Staleness, bucket_type: &Bytes) -> Result<u32> {
     Ok(least.chain(view.least_n_val(&any)).fold(of_type, u32::min))
 }
 
-/// Nodes that failed any cursor of a listing: one that does not answer is waited for once, and
-/// not once a partition.
-type Avoided = Arc<Mutex<BTreeSet<NodeId>>>;
-
-/// Where the walk over one home partition stands.
-struct Cursor {
-    staleness: Arc<Staleness>,
-    n_val: u32,
-    entry: CoverageEntry,
-    after: Option<ObjectId>,
-    ended: bool,
-    /// Names fetched and not yet given out.
-    names: VecDeque<Bytes>,
-    failed: BTreeSet<NodeId>,
-    avoided: Avoided,
-    /// Whether it has turned from an avoided node: tried once.
-    has_left: bool,
-    attempts: u32,
-}
-
-impl Cursor {
-    fn new(staleness: Arc<Staleness>, n_val: u32, entry: CoverageEntry, avoided: Avoided) -> Self {
-        Self {
-            staleness,
-            n_val,
-            entry,
-            after: None,
-            ended: false,
-            names: VecDeque::new(),
-            failed: BTreeSet::new(),
-            avoided,
-            has_left: false,
-            attempts: 0,
-        }
-    }
-
-    fn slice(&self) -> Slice {
-        Slice { vnode: self.entry.vnode, home: self.entry.home, after: self.after.clone() }
-    }
-
-    /// Fetches the next page with `fetch`, on another replica where one fails.
-    async fn fetch<F, Fut>(&mut self, fetch: F) -> Result<()>
-    where
-        F: Fn(Arc<Staleness>, NodeId, Slice) -> Fut,
-        Fut: Future<Output = Result<Names>>,
-    {
-        loop {
-            if !self.has_left && self.avoided.lock().contains(&self.entry.node) {
-                self.has_left = true;
-                self.leave().await;
-            }
-            match fetch(self.staleness.clone(), self.entry.node, self.slice()).await {
-                Ok(Names { names, next }) => {
-                    self.names.extend(names);
-                    self.ended = next.is_none();
-                    self.after = next;
-                    return Ok(());
-                }
-                Err(error) => self.turn_from(error).await?,
-            }
-        }
-    }
-
-    /// Chooses another replica after a failure, unless it was the last of too many.
-    async fn turn_from(&mut self, error: Error) -> Result<()> {
-        tracing::debug!(home = %self.entry.home, node = %self.entry.node, %error, "slice failed");
-        self.attempts += 1;
-        let lasting = matches!(error.kind(), ErrorKind::Invalid | ErrorKind::NotFound);
-        if lasting || self.attempts >= limits::SLICE_ATTEMPTS {
-            return Err(error.context(format!("partition {}", self.entry.home)));
-        }
-        metrics::counter!("mapring_kv_listing_retries_total").increment(1);
-        if error.kind() == ErrorKind::Overloaded {
-            sleep(limits::COVERAGE_TICK * self.attempts).await;
-            return Ok(());
-        }
-        self.failed.insert(self.entry.node);
-        self.avoided.lock().insert(self.entry.node);
-        if self.leave().await {
-            return Ok(());
-        }
-        // Others may have failed other cursors for a moment only.
-        self.entry = self.another(&self.failed).await?.ok_or(error)?;
-        Ok(())
-    }
-
-    /// Turns to a replica on a node that is not avoided; returns whether there is one.
-    async fn leave(&mut self) -> bool {
-        let avoided = self.avoided.lock().clone();
-        match self.another(&avoided).await {
-            Ok(Some(entry)) => self.entry = entry,
-            Ok(None) | Err(_) => return false,
-        }
-        true
-    }
-
-    /// A complete replica on other nodes than those in `without`.
-    async fn another(&self, without: &BTreeSet<NodeId>) -> Result<Option<CoverageEntry>> {
-        let plan = coverage(&self.staleness, self.n_val, without).await?;
-        Ok(plan.entries.into_iter().find(|entry| entry.home == self.entry.home))
-    }
+fn slice_of(At { vnode, home, after }: At<ObjectId>) -> Slice {
+    Slice { vnode, home, after }
 }
 
 fn key_pages(cursor: Cursor, bucket: BucketId) -> Pages {
@@ -198,11 +98,14 @@ fn key_pages(cursor: Cursor, bucket: BucketId) -> Pages {
             return Ok(None);
         }
         let fetch = |staleness: Arc<Staleness>, node, slice| {
-            let request = Keys { slice, bucket: bucket.clone() };
-            async move { names::keys_at(&staleness, node, request, limits::PAGE_PATIENCE).await }
+            let request = Keys { slice: slice_of(slice), bucket: bucket.clone() };
+            async move {
+                let page = names::keys_at(&staleness, node, request, limits::PAGE_PATIENCE).await;
+                page.map(|Names { names, next }| (names, next))
+            }
         };
         cursor.fetch(fetch).await?;
-        let page: Vec<Bytes> = cursor.names.drain(..).collect();
+        let page: Vec<Bytes> = cursor.items.drain(..).collect();
         Ok(Some((page, (cursor, bucket))))
     });
     pages.try_filter(|page| futures::future::ready(!page.is_empty())).boxed()
@@ -221,20 +124,20 @@ impl Merge {
         let mut page: Vec<Bytes> = Vec::new();
         loop {
             self.refill().await?;
-            while let Some(name) = self.homes.iter().filter_map(|home| home.names.front()).min() {
+            while let Some(name) = self.homes.iter().filter_map(|home| home.items.front()).min() {
                 let name = name.clone();
                 for home in &mut self.homes {
-                    if home.names.front() == Some(&name) {
-                        home.names.pop_front();
+                    if home.items.front() == Some(&name) {
+                        home.items.pop_front();
                     }
                 }
                 page.push(name);
                 // A partition that has run empty may go on with a smaller name than all others.
-                if self.homes.iter().any(|home| home.names.is_empty() && !home.ended) {
+                if self.homes.iter().any(|home| home.items.is_empty() && !home.ended) {
                     break;
                 }
             }
-            let ended = self.homes.iter().all(|home| home.names.is_empty() && home.ended);
+            let ended = self.homes.iter().all(|home| home.items.is_empty() && home.ended);
             if ended || page.len() >= limits::LIST_PAGE {
                 return Ok(page);
             }
@@ -247,11 +150,15 @@ impl Merge {
         for home in &mut self.homes {
             let bucket_type = &self.bucket_type;
             fills.push(Box::pin(async move {
-                while home.names.is_empty() && !home.ended {
+                while home.items.is_empty() && !home.ended {
                     home.fetch(|staleness, node, slice| {
-                        let request = Buckets { slice, bucket_type: bucket_type.clone() };
+                        let (slice, bucket_type) = (slice_of(slice), bucket_type.clone());
+                        let request = Buckets { slice, bucket_type };
                         let patience = limits::PAGE_PATIENCE;
-                        async move { names::buckets_at(&staleness, node, request, patience).await }
+                        async move {
+                            let page = names::buckets_at(&staleness, node, request, patience).await;
+                            page.map(|Names { names, next }| (names, next))
+                        }
                     })
                     .await?;
                 }

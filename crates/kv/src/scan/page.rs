@@ -1,12 +1,10 @@
 //! Pages of objects from this node's vnodes.
 
-use std::num::NonZero;
 use std::sync::Arc;
 
 use mapring_engine::ScanDepth;
 use mapring_ring::Partition;
 use mapring_types::{ObjectId, Record, Result};
-use tokio::sync::Semaphore;
 
 use crate::request::requests::Requests;
 use crate::scan::fold::{FoldRequest, Page, Selection};
@@ -18,14 +16,11 @@ use crate::storage::objects::Core;
 /// The folds of a node.
 pub(crate) struct Folds {
     requests: Arc<Requests>,
-    /// Folds that test keys or objects: fewer at once than there are threads for storage, which writes need.
-    tests: Semaphore,
 }
 
 impl Folds {
     pub(crate) fn new(requests: Arc<Requests>) -> Self {
-        let tests = std::thread::available_parallelism().map_or(1, NonZero::get);
-        Self { requests, tests: Semaphore::new(tests) }
+        Self { requests }
     }
 
     /// See [`crate::Kv::fold_page`].
@@ -38,7 +33,7 @@ impl Folds {
         }
         let tests = request.keep.is_some() || request.refine.is_some();
         let _permit = match tests {
-            true => Some(self.tests.acquire().await.map_err(|_| stopped())?),
+            true => Some(requests.tests.acquire().await.map_err(|_| stopped())?),
             false => None,
         };
         if request.replicas > 1 {

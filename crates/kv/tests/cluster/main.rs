@@ -11,6 +11,8 @@ mod faults;
 #[cfg(test)]
 mod histories;
 #[cfg(test)]
+mod indexes;
+#[cfg(test)]
 mod listing;
 #[cfg(test)]
 mod losses;

@@ -1,6 +1,7 @@
 //! The table, by topic.
 
 mod bodies;
+mod bucket_queries;
 mod chains;
 mod chunked;
 mod clients;
@@ -9,6 +10,7 @@ mod erlang;
 mod filters;
 mod grammar;
 mod groups;
+mod index_urls;
 mod indexes;
 mod inputs;
 mod javascript;
@@ -27,21 +29,25 @@ mod shuffles;
 mod sources;
 mod statuses;
 mod timeouts;
+mod walks;
 
 use crate::case::Case;
 
 /// Every row.
 pub(crate) fn all() -> Vec<Case> {
-    let topics: [fn() -> Vec<Case>; 27] = [
+    let topics: [fn() -> Vec<Case>; 30] = [
         statuses::cases,
         grammar::cases,
         inputs::cases,
         filters::cases,
         indexes::cases,
+        index_urls::cases,
+        bucket_queries::cases,
         maps::cases,
         objects::cases,
         chains::cases,
         links::cases,
+        walks::cases,
         keeps::cases,
         reduces::cases,
         erlang::cases,
