@@ -310,6 +310,9 @@ fn joined(one: &Datatype, two: &Datatype) -> Datatype {
 }
 
 proptest! {
+    // Each takes microseconds.
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
     #[test]
     fn merging_is_the_join_of_a_lattice(history in history(), early in 0..16usize) {
         let mut states = history.play(early);
