@@ -24,6 +24,8 @@ const RIAK_KV_VERSION: &str = "2.1.8";
 const RESOURCES: &[(&str, &[&str])] = &[
     ("riak_kv_wm_bucket_type", &["/types"]),
     ("riak_kv_wm_buckets", &["/buckets", "/riak", "/types"]),
+    ("riak_kv_wm_counter", &["/buckets"]),
+    ("riak_kv_wm_crdt", &["/types"]),
     ("riak_kv_wm_keylist", &["/buckets", "/riak", "/types"]),
     ("riak_kv_wm_mapred", &["/mapred"]),
     ("riak_kv_wm_object", &["/buckets", "/riak", "/types"]),

@@ -176,6 +176,8 @@ pub(crate) enum Upload {
     Properties,
     /// A query, as a document.
     Query,
+    /// An operation on a data type, as a document.
+    Operation,
     /// A job, a pipeline, a named job or a schedule, as a document.
     Job,
     /// A few words, as a document or a form.
@@ -189,6 +191,7 @@ impl Upload {
             Self::Nothing | Self::Value => 0,
             Self::Properties => limits::PROPS_BYTES,
             Self::Query => shared::QUERY_BYTES,
+            Self::Operation => limits::OPERATION_BYTES,
             Self::Job => limits::JOB_BYTES,
             Self::Message => limits::FORM_BYTES,
         }

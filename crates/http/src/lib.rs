@@ -17,6 +17,7 @@ mod admin;
 mod app;
 mod body;
 mod buckets;
+mod datatypes;
 mod decision;
 mod dispatch;
 mod events;

@@ -2,6 +2,7 @@
 
 mod bodies;
 mod connections;
+mod datatypes;
 pub(crate) mod fake;
 pub(crate) mod fake_jobs;
 mod jobs;
