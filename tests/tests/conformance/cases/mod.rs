@@ -5,6 +5,7 @@ mod chains;
 mod chunked;
 mod clients;
 mod counters;
+mod datatypes;
 mod erlang;
 mod filters;
 mod grammar;
@@ -32,7 +33,7 @@ use crate::case::Case;
 
 /// Every row.
 pub(crate) fn all() -> Vec<Case> {
-    let topics: [fn() -> Vec<Case>; 27] = [
+    let topics: [fn() -> Vec<Case>; 28] = [
         statuses::cases,
         grammar::cases,
         inputs::cases,
@@ -60,6 +61,7 @@ pub(crate) fn all() -> Vec<Case> {
         counters::cases,
         jobs::cases,
         pipelines::cases,
+        datatypes::cases,
     ];
     topics.into_iter().flat_map(|cases| cases()).collect()
 }
