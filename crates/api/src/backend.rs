@@ -10,6 +10,7 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 use mapring_background::Status;
 use mapring_cluster::{Change, Chosen, ClusterStatus, MetadataStatus, Outcome, View};
+use mapring_datatypes::Update;
 use mapring_kv::{
     Body, BodySizes, Census, Counted, DeleteOptions, GetOptions, Hit, Holdings, IndexScan, Kv, KvFigures, NewValue, ObjectPart, Progress, PutOptions, StaleReplicas, Upload,
 };
@@ -84,6 +85,9 @@ pub trait Objects: Send + Sync + 'static {
         value: NewValue,
         options: &PutOptions,
     ) -> Result<Object>;
+
+    /// See [`Kv::update`].
+    async fn update(&self, id: &ObjectId, update: &Update, options: &PutOptions) -> Result<Object>;
 
     /// See [`Kv::delete`]: `false` when there was nothing.
     async fn delete(
@@ -198,6 +202,10 @@ impl Objects for Kv {
         options: &PutOptions,
     ) -> Result<Object> {
         Kv::put(self, id, context, value, options).await
+    }
+
+    async fn update(&self, id: &ObjectId, update: &Update, options: &PutOptions) -> Result<Object> {
+        Kv::update(self, id, update, options).await
     }
 
     async fn delete(

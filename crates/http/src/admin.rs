@@ -21,6 +21,8 @@ use crate::{limits, status};
 const RESOURCES: &[(&str, &[&str])] = &[
     ("riak_kv_wm_bucket_type", &["/types"]),
     ("riak_kv_wm_buckets", &["/buckets", "/riak", "/types"]),
+    ("riak_kv_wm_counter", &["/buckets"]),
+    ("riak_kv_wm_crdt", &["/types"]),
     ("riak_kv_wm_keylist", &["/buckets", "/riak", "/types"]),
     ("riak_kv_wm_mapred", &["/mapred"]),
     ("riak_kv_wm_object", &["/buckets", "/riak", "/types"]),

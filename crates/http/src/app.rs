@@ -184,6 +184,8 @@ pub(crate) enum Upload {
     Query,
     /// A query of a bucket's indexes, as a document.
     BucketQuery,
+    /// An operation on a data type, as a document.
+    Operation,
     /// A job, a pipeline, a named job or a schedule, as a document.
     Job,
     /// A few words, as a document or a form.
@@ -198,6 +200,7 @@ impl Upload {
             Self::Properties => limits::PROPS_BYTES,
             Self::Query => shared::QUERY_BYTES,
             Self::BucketQuery => limits::BUCKET_QUERY_BYTES,
+            Self::Operation => limits::OPERATION_BYTES,
             Self::Job => limits::JOB_BYTES,
             Self::Message => limits::FORM_BYTES,
         }

@@ -176,8 +176,49 @@ fn check_new_type(given: &Map<String, Value>) -> Result<PropChanges, Stop> {
     let refuse =
         |errors: Value| Stop::from(Reply::json(StatusCode::BAD_REQUEST, errors.to_string()));
     let changes = props::check(given).map_err(|errors| refuse(json!(errors)))?;
-    let errors = relied_upon(&changes);
+    let mut errors = relied_upon(&changes);
+    errors.extend(unfit_for_datatype(&BucketProps::typed().with(&changes)));
     if errors.is_empty() { Ok(changes) } else { Err(refuse(Value::Object(errors))) }
+}
+
+/// What is wrong with the properties of a new bucket type for the data type that it is to have (fact R202).
+fn unfit_for_datatype(props: &BucketProps) -> Map<String, Value> {
+    let mut errors = Map::new();
+    let Some(word) = props.datatype() else { return errors };
+    if !props::DATATYPES.contains(&word) {
+        let text = format!("{word} not supported for bucket datatype property");
+        errors.insert("datatype".into(), text.into());
+    }
+    if !props.allow_mult {
+        errors.insert("allow_mult".into(), "Data Type buckets must be allow_mult=true".into());
+    }
+    if props.last_write_wins {
+        let text = "Data Type buckets must be last_write_wins=false";
+        errors.insert("last_write_wins".into(), text.into());
+    }
+    errors
+}
+
+/// What data types need of the properties of what exists, and changes would take from them.
+fn changes_datatype(present: &BucketProps, changes: &PropChanges) -> Map<String, Value> {
+    let mut errors = Map::new();
+    if present.datatype().is_none() {
+        return errors;
+    }
+    let after = present.clone().with(changes);
+    if present.allow_mult && !after.allow_mult {
+        let text = "Cannot change datatype bucket from allow_mult=true";
+        errors.insert("allow_mult".into(), text.into());
+    }
+    if !present.last_write_wins && after.last_write_wins {
+        let text = "Cannot change datatype bucket from last_write_wins=false";
+        errors.insert("last_write_wins".into(), text.into());
+    }
+    if after.hll_precision() > present.hll_precision() {
+        // What is there was counted with the lower one.
+        errors.insert("hll_precision".into(), "Cannot be increased, only reduced".into());
+    }
+    errors
 }
 
 /// The properties that are refused because whoever sets them relies on them, each with the reason.
@@ -317,6 +358,7 @@ fn check_props(
         ((*name).to_owned(), text.into())
     });
     let mut errors = relied_upon(&changes);
+    errors.extend(changes_datatype(present, &changes));
     // Riak's words where there are some.
     errors.extend(fixed);
     if errors.is_empty() { Ok(changes) } else { Err(refuse(Value::Object(errors)).into()) }

@@ -18,6 +18,7 @@ mod app;
 mod body;
 mod bucket_query;
 mod buckets;
+mod datatypes;
 mod decision;
 mod dispatch;
 mod events;

@@ -51,6 +51,9 @@ pub const DRAIN_TIME: Duration = Duration::from_secs(10);
 /// Largest document of bucket properties, in bytes. Larger: 413.
 pub const PROPS_BYTES: usize = 1 << 20;
 
+/// Largest operation on a data type, in bytes: half a million elements of some length. Larger: 413.
+pub const OPERATION_BYTES: usize = 16 << 20;
+
 /// Largest document of a job, a pipeline, a named job or a schedule, in bytes: what it may be when its
 /// parameters are filled in. Larger: 413.
 pub const JOB_BYTES: usize = mapring_jobs::limits::DOCUMENT_BYTES;

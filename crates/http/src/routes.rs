@@ -14,7 +14,7 @@ use crate::reply::{Reply, Stop};
 use crate::route::{
     Action, DELETE, Handler, On, POST, PUT, READ, READ_METHODS, Resource, action, resource,
 };
-use crate::{admin, bucket_query, buckets, decision, index, jobs, mapred, objects, path, queries, statistics, workers};
+use crate::{admin, bucket_query, buckets, datatypes, decision, index, jobs, mapred, objects, path, queries, statistics, workers};
 
 /// Finds what is done with a request, or else what is answered to it: 404, 405, 501.
 pub(crate) fn find(
@@ -54,6 +54,43 @@ const CREATE: Action = action(POST, Permission::Put, On::Bucket, |app, request| 
 })
 .own_origin()
 .takes(Upload::Value);
+
+const DATATYPE_METHODS: &str = "GET, HEAD, POST";
+const COUNTER: &[Action] = &[
+    action(READ, Permission::Get, On::Bucket, |app, request| {
+        Box::pin(datatypes::counters::get(app, request))
+    })
+    .own_origin(),
+    action(POST, Permission::Put, On::Bucket, |app, request| {
+        Box::pin(datatypes::counters::add(app, request))
+    })
+    .own_origin()
+    .takes(Upload::Message),
+];
+
+const DATATYPE: &[Action] = &[
+    action(READ, Permission::Get, On::Bucket, |app, request| {
+        Box::pin(datatypes::get(app, request))
+    })
+    .own_origin(),
+    action(POST, Permission::Put, On::Bucket, |app, request| {
+        Box::pin(datatypes::update(app, request))
+    })
+    .own_origin()
+    .takes(Upload::Operation),
+];
+
+const DATATYPES: &[Action] = &[
+    action(READ, Permission::Get, On::Bucket, |app, request| {
+        Box::pin(datatypes::no_key(app, request))
+    })
+    .own_origin(),
+    action(POST, Permission::Put, On::Bucket, |app, request| {
+        Box::pin(datatypes::create(app, request))
+    })
+    .own_origin()
+    .takes(Upload::Operation),
+];
 
 const KEYS: &[Action] = &[
     action(READ, Permission::ListKeys, On::Bucket, |app, request| {
@@ -216,6 +253,9 @@ static ROUTES: &[Resource] = &[
     resource("/buckets", READ_METHODS, BUCKETS),
     resource("/riak", READ_METHODS, BUCKETS),
     resource("/types/{type}/buckets", READ_METHODS, BUCKETS),
+    resource("/types/{type}/buckets/{bucket}/datatypes/{key}", DATATYPE_METHODS, DATATYPE),
+    resource("/types/{type}/buckets/{bucket}/datatypes", DATATYPE_METHODS, DATATYPES),
+    resource("/buckets/{bucket}/counters/{key}", DATATYPE_METHODS, COUNTER),
     resource("/buckets/{bucket}/keys/{key}/preflist", READ_METHODS, PREFERENCE_LIST),
     resource("/types/{type}/buckets/{bucket}/keys/{key}/preflist", READ_METHODS, PREFERENCE_LIST),
     resource("/buckets/{bucket}/query", "GET, HEAD, POST", BUCKET_QUERY),

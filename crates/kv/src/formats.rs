@@ -85,6 +85,7 @@ fn write() -> Write {
         timeout_ms: 60_000,
         unchanged: None,
         alone: false,
+        updates: false,
     }
 }
 
@@ -220,6 +221,8 @@ fn calls_about_objects_of_former_releases_are_read() {
     check_answer::<CoordinateIf>("coordinate-if", record());
     check_call("coordinate-in-blocks", in_blocks());
     check_answer::<CoordinateInBlocks>("coordinate-in-blocks", record());
+    check_call("update-datatype", UpdateDatatype { write: write(), alone: true });
+    check_answer::<UpdateDatatype>("update-datatype", record());
     check_call("remove", Remove { replica: REPLICA, id: id(), clock: clock() });
     check_answer::<Remove>("remove", true);
     // It travels as its write does.

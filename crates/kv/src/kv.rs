@@ -9,6 +9,7 @@ use futures::StreamExt as _;
 use futures::stream::BoxStream;
 use mapring_background::Workers;
 use mapring_cluster::Cluster;
+use mapring_datatypes::Update;
 use mapring_net::Service;
 use mapring_ring::{Coverage, Partition, PreferenceList};
 use mapring_types::{BucketId, NodeId, Object, ObjectId, Record, Result, Sibling, VersionVector};
@@ -320,6 +321,30 @@ impl Kv {
         value.metadata.blocks = None;
         let outcome = match self.admit(id) {
             Ok(()) => put::put(&self.requests, id, context, value, options).await,
+            Err(error) => Err(error),
+        };
+        self.requests.node.stats.count_put(began.elapsed(), outcome.is_err());
+        outcome
+    }
+
+    /// Updates a data type: the operation is made of what its coordinator knows, under the lock of the object.
+    /// Returns the object as that then has it, of which [`mapring_datatypes::object::find`] makes the data
+    /// type. Of an update that was answered once, what it adds is there once; one that failed may have been
+    /// made or not.
+    ///
+    /// # Errors
+    /// As [`Kv::put`]; `Forbidden` in a bucket without `allow_mult`; `Precondition` where something that is
+    /// not there is removed without a context; `Unavailable` while a member runs a release that knows no data
+    /// types.
+    pub async fn update(
+        &self,
+        id: &ObjectId,
+        update: &Update,
+        options: &PutOptions,
+    ) -> Result<Object> {
+        let began = Instant::now();
+        let outcome = match self.admit(id) {
+            Ok(()) => put::update(&self.requests, id, update, options).await,
             Err(error) => Err(error),
         };
         self.requests.node.stats.count_put(began.elapsed(), outcome.is_err());

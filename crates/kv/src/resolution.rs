@@ -3,13 +3,15 @@
 //! Made once from the properties of the bucket. What follows from it for a write, a read, a scan or a
 //! reap is decided here alone, so that a further kind is added in this file.
 
+use mapring_datatypes::object as datatypes;
 use mapring_engine::ScanDepth;
 use mapring_types::{BucketProps, Object, Record, Result, VersionVector};
 
 /// See the module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Resolution {
-    /// They stay beside each other until a client replaces them (`allow_mult`).
+    /// They stay beside each other until a client replaces them (`allow_mult`); those that are data types
+    /// are read as one.
     Siblings,
     /// The newest of them alone counts.
     LastWrite,
@@ -46,7 +48,7 @@ impl Resolution {
     /// Leaves of an object what its readers are to see, under the clock of all.
     pub(crate) fn resolve(self, object: &mut Object) {
         match self {
-            Self::Siblings => {}
+            Self::Siblings => datatypes::settle(object),
             Self::LastWrite => object.resolve_to_newest(),
         }
     }
@@ -56,10 +58,13 @@ impl Resolution {
     /// # Errors
     /// `Corrupt`.
     pub(crate) fn resolve_record(self, record: Record, depth: ScanDepth) -> Result<Record> {
-        match self {
-            Self::Siblings => return Ok(record),
-            Self::LastWrite if Record::sibling_count(&record.head)? < 2 => return Ok(record),
-            Self::LastWrite => {}
+        let as_it_is = match self {
+            // Without their bytes nothing can be made of data types.
+            Self::Siblings => depth == ScanDepth::Heads || !datatypes::may_be_in(&record.head),
+            Self::LastWrite => false,
+        };
+        if as_it_is || Record::sibling_count(&record.head)? < 2 {
+            return Ok(record);
         }
         let mut object = match depth {
             ScanDepth::Records => record.decode()?,

@@ -11,7 +11,7 @@ use mapring_types::{Error, NodeId, Record, Result};
 use crate::limits;
 use crate::peer::wire::{
     self, AskGraves, AskKnown, Bury, CoordinateAlone, CoordinateIf, CoordinateInBlocks, Fetch,
-    Leave, Merge, MergePiece, Read, ReadPiece, ReadSlim, Received, Remove, Replica,
+    Leave, Merge, MergePiece, Read, ReadPiece, ReadSlim, Received, Remove, Replica, UpdateDatatype,
 };
 use crate::repair;
 use crate::repair::answer::{AskHeads, AskRepair};
@@ -28,7 +28,7 @@ use crate::staleness::survey::{AskStaleness, StalenessReport};
 use crate::write::Write;
 
 /// The numbers of all calls.
-const NUMBERS: [u8; 25] = [
+const NUMBERS: [u8; 26] = [
     Read::OPERATION,
     Merge::OPERATION,
     MergePiece::OPERATION,
@@ -39,6 +39,7 @@ const NUMBERS: [u8; 25] = [
     CoordinateAlone::OPERATION,
     CoordinateIf::OPERATION,
     CoordinateInBlocks::OPERATION,
+    UpdateDatatype::OPERATION,
     Remove::OPERATION,
     Keys::OPERATION,
     Buckets::OPERATION,
@@ -144,6 +145,12 @@ async fn about_objects(
                 let CoordinateInBlocks { mut write, blocks, alone, unchanged } = call;
                 write.value.metadata.blocks = Some(Box::new(blocks));
                 coordinate(requests, Write { alone, unchanged, ..write }).await
+            })
+            .await
+        }
+        UpdateDatatype::OPERATION => {
+            answer(requests, body, async |UpdateDatatype { write, alone }, _| {
+                coordinate(requests, Write { alone, updates: true, ..write }).await
             })
             .await
         }

@@ -52,6 +52,9 @@ pub(crate) struct Write {
     /// limit.
     #[serde(skip)]
     pub(crate) alone: bool,
+    /// Whether the value's bytes are an update of a data type, made of what is there, rather than a value.
+    #[serde(skip)]
+    pub(crate) updates: bool,
 }
 
 #[cfg(test)]
@@ -113,6 +116,7 @@ mod tests {
             timeout_ms: 60_000,
             unchanged: Some(clock(9)),
             alone: true,
+            updates: true,
         }
     }
 
@@ -142,7 +146,8 @@ mod tests {
             assert_eq!(bytes, postcard::to_allocvec(&old).unwrap());
             let read: Write = postcard::from_bytes(&bytes).unwrap();
             assert_eq!((read.context, read.value.body), (context.clone(), new.value.body.clone()));
-            assert!(read.unchanged.is_none() && !read.alone, "that says the operation");
+            let said = read.unchanged.is_some() || read.alone || read.updates;
+            assert!(!said, "that says the operation");
             let old = SentIf { write: old, unchanged: clock(9) };
             let bytes = postcard::to_allocvec(&(&new, &clock(9))).unwrap();
             assert_eq!(bytes, postcard::to_allocvec(&old).unwrap());

@@ -57,6 +57,12 @@ static OTHER: LazyLock<Arc<Map<String, Value>>> = LazyLock::new(|| {
     Arc::new(other.as_object().cloned().unwrap_or_default())
 });
 
+/// The words of the data types that there are.
+pub const DATATYPES: [&str; 5] = ["counter", "set", "map", "gset", "hll"];
+
+/// The precision of HyperLogLogs where a bucket does not say.
+pub const HLL_PRECISION: u8 = 14;
+
 /// Which properties were refused, and why in one word each.
 pub type PropErrors = BTreeMap<String, String>;
 
@@ -91,6 +97,17 @@ impl BucketProps {
         let mut props = Self { allow_mult: true, ..Self::default() };
         Arc::make_mut(&mut props.other).insert("dvv_enabled".into(), true.into());
         props
+    }
+
+    /// Which data type the objects of the bucket are, by its word; `None` for ordinary ones.
+    pub fn datatype(&self) -> Option<&str> {
+        self.other.get("datatype")?.as_str()
+    }
+
+    /// The precision of new HyperLogLogs.
+    pub fn hll_precision(&self) -> u8 {
+        let given = self.other.get("hll_precision").and_then(Value::as_u64);
+        given.and_then(|given| u8::try_from(given).ok()).unwrap_or(HLL_PRECISION)
     }
 
     /// These properties with `changes` laid over them. Changes must have passed [`check`].
@@ -156,6 +173,7 @@ enum Form {
     Boolean,
     Positive,
     Count,
+    Precision,
     Quorum,
     Hooks,
     Text,
@@ -167,8 +185,10 @@ fn form(name: &str) -> Form {
         "allow_mult" | "last_write_wins" | "basic_quorum" | "notfound_ok" | "dvv_enabled"
         | "write_once" | "search" | "consistent" => Form::Boolean,
         "n_val" => Form::Positive,
-        "old_vclock" | "young_vclock" | "big_vclock" | "small_vclock" | "hll_precision"
-        | "node_confirms" => Form::Count,
+        "old_vclock" | "young_vclock" | "big_vclock" | "small_vclock" | "node_confirms" => {
+            Form::Count
+        }
+        "hll_precision" => Form::Precision,
         "r" | "w" | "dw" | "rw" | "pr" | "pw" => Form::Quorum,
         "precommit" | "postcommit" => Form::Hooks,
         "backend" | "search_index" | "datatype" | "sync_on_write" => Form::Text,
@@ -213,6 +233,11 @@ fn check_one(name: &str, value: &Value) -> Result<Value, &'static str> {
             let known = limits::N_VAL.contains(&number);
             if known { Ok(value.clone()) } else { Err("out_of_range") }
         }
+        Form::Precision => {
+            let number = value.as_u64().and_then(|n| u8::try_from(n).ok()).ok_or("not_integer")?;
+            let known = limits::HLL_PRECISION.contains(&number);
+            if known { Ok(value.clone()) } else { Err("out_of_range") }
+        }
         Form::Count => value.as_u64().map(Value::from).ok_or("not_integer"),
         Form::Quorum => Quorum::from_json(value).map(Quorum::to_json).ok_or("not_valid_quorum"),
         Form::Hooks => match value {
@@ -248,10 +273,10 @@ pub fn unheeded(name: &str, value: &Value) -> Option<Unheeded> {
         ("search_index", Value::String(none)) if none == "_dont_index_" => None,
         ("sync_on_write", Value::String(word)) if word == "backend" || word == "default" => None,
         ("node_confirms", Value::Number(number)) if number.as_u64() == Some(0) => None,
-        ("hll_precision", Value::Number(number)) if number.as_u64() == Some(14) => None,
+        // What is none of them is refused where a bucket type is created.
+        ("datatype" | "hll_precision", _) => None,
         _ if OTHER.get(name) == Some(value) => None,
         ("precommit" | "postcommit", _) => refused("hooks are not run here"),
-        ("datatype", _) => refused("data types are not offered"),
         ("consistent", _) => refused("strong consistency is not offered"),
         _ => Some(Unheeded::Stored),
     }
@@ -286,12 +311,9 @@ mod tests {
             }
         }
         let hook = json!([{"mod": "m", "fun": "f"}]);
-        for (name, value) in [
-            ("precommit", hook.clone()),
-            ("postcommit", hook),
-            ("datatype", json!("map")),
-            ("consistent", json!(true)),
-        ] {
+        for (name, value) in
+            [("precommit", hook.clone()), ("postcommit", hook), ("consistent", json!(true))]
+        {
             assert!(matches!(unheeded(name, value), Some(Unheeded::Refused(_))), "{name}");
         }
         for (name, value) in
@@ -315,5 +337,9 @@ mod tests {
         refused(json!({"r": "some"}), "not_valid_quorum");
         refused(json!({"r": "2"}), "not_valid_quorum");
         refused(json!({"precommit": [1]}), "not_list_of_hooks");
+        refused(json!({"hll_precision": "14"}), "not_integer");
+        refused(json!({"hll_precision": 3}), "out_of_range");
+        refused(json!({"hll_precision": 17}), "out_of_range");
+        refused(json!({"datatype": true}), "not_string");
     }
 }

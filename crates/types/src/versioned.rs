@@ -32,10 +32,13 @@ impl Release {
     /// The metadata has jobs, and their objects lie in a bucket type that no client has.
     pub const JOBS: Self = Self(4);
 
+    /// Data types are updated where they lie.
+    pub const DATATYPES: Self = Self(5);
+
     /// The last release that this program knows.
     #[cfg(not(feature = "next-version"))]
     pub const fn current() -> Self {
-        Self::JOBS
+        Self::DATATYPES
     }
 
     /// The last release that this program knows: where the environment says so, one that no program
@@ -44,12 +47,12 @@ impl Release {
     pub fn current() -> Self {
         static NEXT: std::sync::LazyLock<bool> =
             std::sync::LazyLock::new(|| std::env::var_os(NEXT_VERSION).is_some());
-        if *NEXT { Self::NEXT } else { Self::JOBS }
+        if *NEXT { Self::NEXT } else { Self::DATATYPES }
     }
 
     /// The release that no program has yet.
     #[cfg(feature = "next-version")]
-    pub const NEXT: Self = Self(5);
+    pub const NEXT: Self = Self(6);
 
     /// The release of a number, as it was stored or sent.
     pub const fn new(number: u16) -> Self {

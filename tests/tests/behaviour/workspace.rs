@@ -16,12 +16,13 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("readers", &[]),
     ("ring", &["types"]),
     ("engine", &["types"]),
+    ("datatypes", &["types"]),
     ("shuffle", &["types"]),
     ("script", &["shuffle"]),
     ("net", &["types"]),
     ("background", &["net"]),
     ("cluster", &["ring", "net"]),
-    ("kv", &["background", "cluster", "engine"]),
+    ("kv", &["background", "cluster", "datatypes", "engine"]),
     ("workers", &["script"]),
     ("filters", &["types"]),
     ("mapred", &["kv", "workers", "filters", "readers"]),
@@ -53,7 +54,8 @@ const ONLY: &[(&str, &[&str])] = &[
 ];
 
 /// Crates without input, output and waiting, and what brings those.
-const NO_RUNTIME: (&[&str], &str) = (&["types", "ring", "shuffle", "script", "filters"], "tokio");
+const NO_RUNTIME: (&[&str], &str) =
+    (&["types", "ring", "datatypes", "shuffle", "script", "filters"], "tokio");
 
 /// Each crate with the crates that it may use; it may also use all that those may use.
 type Map = BTreeMap<String, BTreeSet<String>>;

@@ -30,6 +30,8 @@ pub(crate) enum Need {
     Indexes,
     /// Tombstones that stay (`delete_mode` `keep`).
     Tombstones,
+    /// The active bucket types [`crate::fixtures::DATATYPES`].
+    DataTypes,
     /// Archives made by the system's `zip` and `gzip`.
     Archives,
 }

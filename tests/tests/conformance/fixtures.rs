@@ -13,6 +13,7 @@
 //! | `mrc_src` | JavaScript sources |
 //! | `mrc_f*` | keys to filter: with dashes, words, integers, decimals |
 //! | `mrc_i` | index entries, also of objects that were overwritten and deleted |
+//! | `mrc_dt`, in [`DATATYPES`] | what rows about data types write, each row its own key |
 //! | `mrc_u` | names and values that are not plain ASCII |
 //!
 //! What rows of mapring's own read besides is in [`crate::files`].
@@ -27,6 +28,15 @@ use mapring_tests::harness::{eventually, holds, skip};
 
 /// The bucket type that must be active.
 pub(crate) const TYPE: &str = "conformance";
+
+/// Bucket types with data types: their names and properties.
+pub(crate) const DATATYPES: [(&str, &str); 5] = [
+    ("mrc_counters", r#"{"props":{"datatype":"counter"}}"#),
+    ("mrc_sets", r#"{"props":{"datatype":"set"}}"#),
+    ("mrc_maps", r#"{"props":{"datatype":"map"}}"#),
+    ("mrc_gsets", r#"{"props":{"datatype":"gset"}}"#),
+    ("mrc_hlls", r#"{"props":{"datatype":"hll","hll_precision":12}}"#),
+];
 
 /// The keys of `mrc_big`.
 const MANY: u32 = 60;
@@ -238,19 +248,43 @@ pub(crate) async fn load(servers: &mut Servers) {
 async fn create_type(servers: &mut Servers) {
     let first = &servers.authorities[0];
     if servers.own {
-        create_named_type(&servers.authorities, TYPE).await;
+        create_named_type(&servers.authorities, TYPE, PLAIN_TYPE).await;
+        for (name, props) in DATATYPES {
+            create_named_type(&servers.authorities, name, props).await;
+        }
+        updates_are_taken(&servers.authorities).await;
         return;
     }
     let props = Request::new("GET", &format!("/types/{TYPE}/props"));
     if send(first, &props).await.unwrap().status != 200 {
         servers.lacks.insert(Need::BucketType);
     }
+    for (name, _) in DATATYPES {
+        let props = Request::new("GET", &format!("/types/{name}/props"));
+        if send(first, &props).await.unwrap().status != 200 {
+            servers.lacks.insert(Need::DataTypes);
+        }
+    }
 }
 
+/// Waits until all nodes know that all others know data types.
+async fn updates_are_taken(authorities: &[String]) {
+    let path = "/types/mrc_counters/buckets/mrc_dt/datatypes/first";
+    let update = Request::new("POST", path).body("application/json", "1");
+    for authority in authorities {
+        eventually("updates of data types to be taken", || async {
+            holds(send(authority, &update).await.ok()?.status == 204)
+        })
+        .await;
+    }
+}
+
+/// What bucket types of ordinary objects are created with.
+const PLAIN_TYPE: &str = r#"{"props":{"allow_mult":false}}"#;
+
 /// Creates a bucket type through the first of mapring's nodes; then all of them know it.
-async fn create_named_type(authorities: &[String], name: &str) {
+async fn create_named_type(authorities: &[String], name: &str, props: &str) {
     let path = format!("/admin/bucket-types/{name}");
-    let props = r#"{"props":{"allow_mult":false}}"#;
     let request = Request::new("PUT", &path).body("application/json", props);
     let answer = send(&authorities[0], &request).await.unwrap();
     assert!(answer.status == 204, "{answer}");
@@ -315,7 +349,7 @@ impl Loader {
     /// What only rows of mapring's own read.
     async fn own(&self, servers: &mut Servers) {
         for name in files::TYPES {
-            create_named_type(&self.authorities, name).await;
+            create_named_type(&self.authorities, name, PLAIN_TYPE).await;
         }
         let archives = files::archives();
         if let Err(why) = &archives {

@@ -13,6 +13,7 @@ use mapring_api::backend::{BodyUpload, Objects, ParsedQuery, Queries, Stale, Wat
 use mapring_background::{Status, Workers};
 use mapring_cluster::fixed::{FixedCluster, FixedGroup};
 use mapring_cluster::{Change, Chosen, Cluster as _, ClusterStatus, MetadataStatus, Outcome, View};
+use mapring_datatypes::Update;
 use mapring_kv::{
     Body, BodySizes, Census, Counted, Cursor, DeleteOptions, Figures, Found, GetOptions, Hit, IndexScan, KvFigures, NewValue, ObjectPart, Progress, PutOptions, Selection, Wanted,
 };
@@ -191,6 +192,17 @@ impl Objects for Store {
         self.check()?;
         self.check_unchanged(id, options.unchanged.as_ref())?;
         Ok(self.write(id, context, value))
+    }
+
+    async fn update(&self, id: &ObjectId, update: &Update, _: &PutOptions) -> Result<Object> {
+        self.check()?;
+        let counter = self.counter.fetch_add(1, Ordering::Relaxed) + 1;
+        let mut objects = self.objects.lock();
+        let mut object = objects.get(id).cloned().unwrap_or_default();
+        let dot = Dot { actor: ActorId(1), counter };
+        mapring_datatypes::object::update(&mut object, update, dot, counter)?;
+        objects.insert(id.clone(), object.clone());
+        Ok(object)
     }
 
     async fn delete(

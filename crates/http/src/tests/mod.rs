@@ -3,6 +3,7 @@
 mod bodies;
 mod bucket_queries;
 mod connections;
+mod datatypes;
 pub(crate) mod fake;
 pub(crate) mod fake_jobs;
 mod folds;

@@ -44,6 +44,7 @@ calls!(SERVICE;
     Leave = 34 => Option<Slim>,
     CoordinateIf = 35 => Record,
     CoordinateInBlocks = 36 => Record,
+    UpdateDatatype = 37 => Record,
 );
 
 /// What every message says of its sender.
@@ -216,6 +217,14 @@ pub(crate) struct CoordinateInBlocks {
     pub(crate) blocks: Blocks,
     pub(crate) alone: bool,
     pub(crate) unchanged: Option<VersionVector>,
+}
+
+/// As [`Write`] itself, of an update of a data type in place of a value. Known from
+/// [`Release::DATATYPES`] on.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct UpdateDatatype {
+    pub(crate) write: Write,
+    pub(crate) alone: bool,
 }
 
 /// Removes a tombstone if its clock is the given one: answered by whether it is gone.

@@ -5,20 +5,25 @@
 //! break while the answer is awaited, it asks the same coordinator again, which knows the id and
 //! does not store twice. Only when that fails too does it turn to the next primary. That primary
 //! cannot know whether the first one stored the write: with `allow_mult` an ambiguous failure can
-//! then leave the same value twice as siblings, which a reader resolves like any others.
+//! then leave the same value twice as siblings, which a reader resolves like any others. So an update
+//! of a data type is brought to one coordinator only, as in Riak, unless that is known not to have made it:
+//! what came of it is the client's to find out (fact R209).
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use mapring_datatypes::Update;
 use mapring_net::Class;
 use mapring_ring::{Partition, PreferenceEntry};
-use mapring_types::{Error, ErrorKind, NodeId, Object, ObjectId, Record, Result, VersionVector};
+use mapring_types::{
+    Error, ErrorKind, NodeId, Object, ObjectId, Record, Release, Result, VersionVector,
+};
 use tokio::time::Instant;
 
 use crate::limits;
 use crate::peer::call::Asked;
-use crate::peer::wire::{CoordinateAlone, CoordinateIf, CoordinateInBlocks};
+use crate::peer::wire::{CoordinateAlone, CoordinateIf, CoordinateInBlocks, UpdateDatatype};
 use crate::request::options::{PutOptions, deadline};
 use crate::request::requests::Requests;
 use crate::request::terms::Terms;
@@ -33,22 +38,45 @@ pub(crate) async fn put(
     value: NewValue,
     options: &PutOptions,
 ) -> Result<Object> {
-    let write = Write {
+    let write = Write { context, ..write(requests, id, value, options) };
+    let terms = Terms::of(requests, &write).await?;
+    bring(requests, write, terms, deadline(options.timeout)).await
+}
+
+/// Updates a data type: see [`crate::Kv::update`].
+pub(crate) async fn update(
+    requests: &Arc<Requests>,
+    id: &ObjectId,
+    update: &Update,
+    options: &PutOptions,
+) -> Result<Object> {
+    if requests.node.vnodes.release() < Release::DATATYPES {
+        let message =
+            format!("{id}: a member runs an earlier release of mapring, without data types");
+        return Err(Error::unavailable(message));
+    }
+    let value = NewValue { body: update.encode(), ..NewValue::default() };
+    let write = Write { updates: true, ..write(requests, id, value, options) };
+    let terms = Terms::of(requests, &write).await?;
+    bring(requests, write, terms, deadline(options.timeout)).await
+}
+
+fn write(requests: &Arc<Requests>, id: &ObjectId, value: NewValue, options: &PutOptions) -> Write {
+    Write {
         vnode: Partition(0),
         id: id.clone(),
         write_id: requests.node.parts.entropy.next_u64(),
         asked_at: requests.node.parts.clock.now_micros(),
         sent_at: 0,
-        context,
+        context: None,
         value,
         quorums: options.quorums(),
         timeout_ms: 0,
         unchanged: options.unchanged.clone(),
         // One node decides about all writes with a condition, so that its lock decides.
         alone: options.unchanged.is_some(),
-    };
-    let terms = Terms::of(requests, &write).await?;
-    bring(requests, write, terms, deadline(options.timeout)).await
+        updates: false,
+    }
 }
 
 /// Brings a write to one coordinator after another, until one has made or refused it.
@@ -97,6 +125,10 @@ async fn bring(
             {
                 write.alone = true;
                 last = Some(error);
+            }
+            // Made twice it would count twice. Whoever asked has to decide.
+            Err((error, Final::Unknown)) if write.updates => {
+                return Err(error.context(format!("{}: it may have been made", write.id)));
             }
             Err((error, last_word)) => {
                 unknown |= matches!(last_word, Final::Unknown);
@@ -148,7 +180,7 @@ async fn attempt(
         let outcome = tokio::time::timeout(patience, coordinated).await;
         let stuck = || Error::timeout(format!("{}: the storage did not answer", write.id));
         return outcome.unwrap_or_else(|_| Err(stuck())).map_err(|error| {
-            let kind = finality(&error);
+            let kind = finality(write, &error);
             (error, kind)
         });
     }
@@ -161,7 +193,8 @@ async fn attempt(
     let patience = limits::FORWARD_PATIENCE + limits::transfer(bytes);
     let patience = patience.min(left);
     let mut asked = ask(requests, node, write, patience).await;
-    if let Asked::Unreached(error) = &asked
+    if !write.updates
+        && let Asked::Unreached(error) = &asked
         && error.kind() == ErrorKind::Unavailable
     {
         asked = ask(requests, node, write, patience).await;
@@ -169,7 +202,7 @@ async fn attempt(
     match asked {
         Asked::Answered(Ok(record)) => record.decode().map_err(|error| (error, Final::Yes)),
         Asked::Answered(Err(error)) => {
-            let kind = finality(&error);
+            let kind = finality(write, &error);
             Err((error, kind))
         }
         Asked::Unreached(error) => Err((error, Final::Unknown)),
@@ -188,6 +221,10 @@ async fn ask(
         let call = CoordinateInBlocks { write: write.clone(), blocks, alone, unchanged };
         return requests.peers.ask(node, class, &call, patience).await;
     }
+    if write.updates {
+        let call = UpdateDatatype { write: write.clone(), alone: write.alone };
+        return requests.peers.ask(node, class, &call, patience).await;
+    }
     if let Some(unchanged) = &write.unchanged {
         let call = CoordinateIf(write.clone(), unchanged.clone());
         return requests.peers.ask(node, class, &call, patience).await;
@@ -198,8 +235,10 @@ async fn ask(
     requests.peers.ask(node, class, write, patience).await
 }
 
-fn finality(error: &Error) -> Final {
+fn finality(write: &Write, error: &Error) -> Final {
     match error.kind() {
+        // It may lie there all the same: of an update twice would be once too often.
+        ErrorKind::Storage | ErrorKind::Corrupt if write.updates => Final::Yes,
         ErrorKind::Unavailable
         | ErrorKind::Overloaded
         | ErrorKind::WrongPlan

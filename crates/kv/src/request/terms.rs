@@ -35,7 +35,12 @@ impl Terms {
         check_size(&write.id, &write.value)?;
         let props = view::props(&requests.node.view(), &write.id.bucket)?;
         let need = WriteNeed::new(&props, write.quorums)?;
-        Ok(Self { need, resolution: Resolution::of(&props) })
+        let resolution = Resolution::of(&props);
+        if write.updates && !resolution.keeps_all() {
+            let message = format!("{}: data types need a bucket with allow_mult=true", write.id);
+            return Err(Error::new(ErrorKind::Forbidden, message));
+        }
+        Ok(Self { need, resolution })
     }
 }
 

@@ -1,6 +1,9 @@
 //! Writes that this node coordinates: each gets a dot and replaces what its client has seen.
 
-use mapring_types::{Dot, Error, ErrorKind, Object, Record, Result, Sibling};
+use mapring_datatypes::{Update, object as datatypes};
+use mapring_types::{
+    Dot, Error, ErrorKind, Object, Record, Result, Sibling, VersionVector, Versioned,
+};
 
 use crate::resolution::Resolution;
 use crate::sizes::Size;
@@ -33,7 +36,8 @@ impl Core {
     /// Stamps a write and stores it, unless another node may have to decide about it.
     ///
     /// # Errors
-    /// `Precondition`, `TooLarge`, `Overloaded`, `Unavailable`, `Storage`, `Corrupt`.
+    /// `Precondition`, `TooLarge`, `Overloaded`, `Unavailable`, `Storage`, `Corrupt`; of updates also
+    /// `Invalid`.
     pub(super) fn stamp(&self, mut write: Write, stamping: Stamping) -> Result<Stamped> {
         let Stamping { number, resolution, coordinators } = stamping;
         let (vnode, write_id) = (write.vnode, write.write_id);
@@ -62,11 +66,26 @@ impl Core {
         let size_before = Size::new(&object, bytes);
         let mut context = write.context.unwrap_or_default();
         resolution.widen(&mut context, &object.clock);
-        let dot = self.actors.stamp(vnode, [&object.clock, &context])?;
-        let last_modified = write.asked_at.max(object.last_modified().saturating_add(1));
-        let NewValue { metadata, body, deleted } = write.value;
-        object.update(&context, Sibling { dot, last_modified, deleted, metadata, body });
-        assert!(object.clock.covers(dot) && object.clock.dominates(&context), "{dot:?} is lost");
+        let stamp = |context: &VersionVector, object: &Object| {
+            self.actors.stamp(vnode, [&object.clock, context])
+        };
+        // Of an update that is not made after all.
+        let update = write.updates.then(|| write.value.clone());
+        let dot = if write.updates {
+            let update = Update::decode(&write.value.body)?;
+            let none = VersionVector::new();
+            let dot = stamp(update.context.as_ref().unwrap_or(&none), &object)?;
+            datatypes::update(&mut object, &update, dot, write.asked_at)?;
+            dot
+        } else {
+            let dot = stamp(&context, &object)?;
+            let last_modified = write.asked_at.max(object.last_modified().saturating_add(1));
+            let NewValue { metadata, body, deleted } = write.value;
+            object.update(&context, Sibling { dot, last_modified, deleted, metadata, body });
+            assert!(object.clock.dominates(&context), "what {dot:?} had seen is lost");
+            dot
+        };
+        assert!(object.clock.covers(dot), "{dot:?} is lost");
         let record = Record::encode_for(&object, self.release());
         let size = Size::new(&object, record.len());
         // Else each write replaces all that its node knows.
@@ -77,7 +96,7 @@ impl Core {
         {
             write.id = place.id;
             write.context = Some(context);
-            write.value = taken_back(object, dot);
+            write.value = update.unwrap_or_else(|| taken_back(object, dot));
             return Ok(Stamped::Near(Box::new(write)));
         }
         self.sizes.check(&place.id, size_before, size)?;

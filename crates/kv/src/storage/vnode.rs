@@ -220,8 +220,9 @@ impl Vnodes {
 
     /// Stamps a write and stores it, unless another node may have to decide about it.
     pub(crate) async fn stamp(&self, write: Write, stamping: Stamping) -> Result<Stamped> {
-        // A new actor is noted with an fsync.
-        let short = write.value.body.len() <= limits::SHORT_BYTES
+        // A new actor is noted with an fsync; how large a data type is that is updated is not known.
+        let short = !write.updates
+            && write.value.body.len() <= limits::SHORT_BYTES
             && write.value.metadata.indexes.len() <= limits::SHORT_TERMS
             && self.core.actors.is_known(write.vnode);
         let stored = |stamped: &Stamped| matches!(stamped, Stamped::Stored(..));

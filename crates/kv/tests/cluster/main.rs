@@ -7,6 +7,8 @@ mod bodies;
 #[cfg(test)]
 mod clocks;
 #[cfg(test)]
+mod datatypes;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod histories;

@@ -1,5 +1,6 @@
-//! Objects without what was deleted of them.
+//! Objects as functions get them: without what was deleted of them, and data types by their values.
 
+use mapring_datatypes::object as datatypes;
 use mapring_types::{Error, ObjectId, Record, Result};
 
 /// What a phase gets of an object where the query does not want tombstones: the object without those
@@ -25,4 +26,14 @@ pub(super) fn living(id: &ObjectId, record: Record, whole: bool) -> Result<Optio
     }
     object.siblings.retain(|sibling| !sibling.deleted);
     Ok(Some(Record::encode(&object)))
+}
+
+/// A data type as functions get it: its value as JSON (fact R214). Anything else stays as it is, and so
+/// does what was read without its bytes.
+pub(super) fn readable(id: &ObjectId, record: Record) -> Result<Record> {
+    if record.body.is_empty() || !datatypes::may_be_in(&record.head) {
+        return Ok(record);
+    }
+    let mut object = record.decode().map_err(|error| error.context(format!("the object {id}")))?;
+    Ok(if datatypes::show(&mut object) { Record::encode(&object) } else { record })
 }

@@ -12,7 +12,7 @@ use mapring_types::{ObjectId, Record, Result};
 use tokio::time::Instant;
 
 use super::lane::Lane;
-use super::living::living;
+use super::living::{living, readable};
 use super::page::Pager;
 use super::refine::Refining;
 use crate::grammar::Consistency;
@@ -65,6 +65,7 @@ impl Lane {
 
     /// See [`living`].
     pub(super) fn living(&self, id: &ObjectId, record: Record) -> Result<Option<Record>> {
+        let record = readable(id, record)?;
         match self.request.options.tombstones {
             true => Ok(Some(record)),
             false => living(id, record, matches!(self.request.work, Work::Map(_))),

@@ -13,7 +13,7 @@ use mapring_filters::PropertyTest;
 use mapring_kv::{Refine, Selection};
 use mapring_types::{Error, IndexValue, Object, ObjectId, Record, Result};
 
-use super::living::living;
+use super::living::{living, readable};
 use crate::unit::{LaneRequest, Units, Work};
 
 /// See the module.
@@ -113,6 +113,7 @@ impl Rules {
         term: Option<&IndexValue>,
         record: Record,
     ) -> Result<Option<Record>> {
+        let record = readable(id, record)?;
         let record = match self.tombstones {
             true => Some(record),
             false => living(id, record, self.whole)?,

@@ -6,6 +6,7 @@ mod chains;
 mod chunked;
 mod clients;
 mod counters;
+mod datatypes;
 mod erlang;
 mod filters;
 mod grammar;
@@ -35,7 +36,7 @@ use crate::case::Case;
 
 /// Every row.
 pub(crate) fn all() -> Vec<Case> {
-    let topics: [fn() -> Vec<Case>; 30] = [
+    let topics: [fn() -> Vec<Case>; 31] = [
         statuses::cases,
         grammar::cases,
         inputs::cases,
@@ -66,6 +67,7 @@ pub(crate) fn all() -> Vec<Case> {
         counters::cases,
         jobs::cases,
         pipelines::cases,
+        datatypes::cases,
     ];
     topics.into_iter().flat_map(|cases| cases()).collect()
 }
