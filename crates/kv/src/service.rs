@@ -10,8 +10,9 @@ use mapring_types::{Error, NodeId, Record, Result};
 
 use crate::limits;
 use crate::peer::wire::{
-    self, AskGraves, AskKnown, Bury, CoordinateAlone, CoordinateIf, CoordinateInBlocks, Fetch,
-    Leave, Merge, MergePiece, Read, ReadPiece, ReadSlim, Received, Remove, Replica,
+    self, AskGraves, AskKnown, Bury, CoordinateAlone, CoordinateAsked, CoordinateIf,
+    CoordinateInBlocks, Fetch, Leave, Merge, MergePiece, Read, ReadPiece, ReadSlim, Received,
+    Remove, Replica, SyncDisk,
 };
 use crate::repair;
 use crate::repair::answer::{AskHeads, AskRepair};
@@ -26,7 +27,7 @@ use crate::staleness::survey::{AskStaleness, StalenessReport};
 use crate::write::Write;
 
 /// The numbers of all calls.
-const NUMBERS: [u8; 23] = [
+const NUMBERS: [u8; 25] = [
     Read::OPERATION,
     Merge::OPERATION,
     MergePiece::OPERATION,
@@ -37,6 +38,8 @@ const NUMBERS: [u8; 23] = [
     CoordinateAlone::OPERATION,
     CoordinateIf::OPERATION,
     CoordinateInBlocks::OPERATION,
+    CoordinateAsked::OPERATION,
+    SyncDisk::OPERATION,
     Remove::OPERATION,
     Keys::OPERATION,
     Buckets::OPERATION,
@@ -119,8 +122,36 @@ async fn about_objects(
             let leave = async |call: Leave| requests.leave_here(call).await;
             at_replica(requests, body, |call: &Leave| call.replica, leave).await
         }
+        Remove::OPERATION => {
+            let remove = async |Remove { replica, id, clock }| {
+                requests.node.vnodes.reap(replica.vnode, id, clock).await
+            };
+            at_replica(requests, body, |call: &Remove| call.replica, remove).await
+        }
+        SyncDisk::OPERATION => {
+            answer(requests, body, async |_: SyncDisk, _| requests.node.vnodes.sync_disk().await)
+                .await
+        }
+        _ => about_writes(requests, from, operation, body).await,
+    }
+}
+
+/// What has this node coordinate writes.
+async fn about_writes(
+    requests: &Arc<Requests>,
+    from: NodeId,
+    operation: u8,
+    body: &[u8],
+) -> Result<Bytes> {
+    match operation {
         Write::OPERATION => {
             answer(requests, body, async |write: Write, _| coordinate(requests, write).await).await
+        }
+        CoordinateAsked::OPERATION => {
+            answer(requests, body, async |call: CoordinateAsked, _| {
+                coordinate(requests, call.into_write()).await
+            })
+            .await
         }
         CoordinateAlone::OPERATION => {
             answer(requests, body, async |CoordinateAlone(write), _| {
@@ -142,12 +173,6 @@ async fn about_objects(
                 coordinate(requests, Write { alone, unchanged, ..write }).await
             })
             .await
-        }
-        Remove::OPERATION => {
-            let remove = async |Remove { replica, id, clock }| {
-                requests.node.vnodes.reap(replica.vnode, id, clock).await
-            };
-            at_replica(requests, body, |call: &Remove| call.replica, remove).await
         }
         _ => about_slices(requests, from, operation, body).await,
     }

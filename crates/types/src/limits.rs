@@ -53,6 +53,9 @@ pub const QUOTED_CHARS: usize = 500;
 /// Lowest and highest `n_val`.
 pub const N_VAL: std::ops::RangeInclusive<u32> = 1..=64;
 
+/// Most functions that a bucket has called before its writes, and as many after them.
+pub const HOOKS: usize = 16;
+
 /// Lowest and highest number of partitions; always a power of two.
 pub const RING_SIZE: std::ops::RangeInclusive<u16> = 8..=1024;
 

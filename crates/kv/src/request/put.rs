@@ -17,13 +17,13 @@ use mapring_types::{Error, ErrorKind, NodeId, Object, ObjectId, Record, Result, 
 use tokio::time::Instant;
 
 use crate::limits;
-use crate::peer::call::Asked;
-use crate::peer::wire::{CoordinateAlone, CoordinateIf, CoordinateInBlocks};
+use crate::peer::call::Asked as Reached;
+use crate::peer::wire::{CoordinateAlone, CoordinateAsked, CoordinateIf, CoordinateInBlocks};
 use crate::request::options::{PutOptions, deadline};
 use crate::request::requests::Requests;
 use crate::request::terms::Terms;
 use crate::request::{coordinate, sole};
-use crate::write::{NewValue, Write};
+use crate::write::{Asked, NewValue, Write};
 
 /// Writes an object: see [`crate::Kv::put`].
 pub(crate) async fn put(
@@ -46,6 +46,7 @@ pub(crate) async fn put(
         unchanged: options.unchanged.clone(),
         // One node decides about all writes with a condition, so that its lock decides.
         alone: options.unchanged.is_some(),
+        asked: options.asked(),
     };
     let terms = Terms::of(requests, &write).await?;
     bring(requests, write, terms, deadline(options.timeout)).await
@@ -161,18 +162,18 @@ async fn attempt(
     let patience = limits::FORWARD_PATIENCE + limits::transfer(bytes);
     let patience = patience.min(left);
     let mut asked = ask(requests, node, write, patience).await;
-    if let Asked::Unreached(error) = &asked
+    if let Reached::Unreached(error) = &asked
         && error.kind() == ErrorKind::Unavailable
     {
         asked = ask(requests, node, write, patience).await;
     }
     match asked {
-        Asked::Answered(Ok(record)) => record.decode().map_err(|error| (error, Final::Yes)),
-        Asked::Answered(Err(error)) => {
+        Reached::Answered(Ok(record)) => record.decode().map_err(|error| (error, Final::Yes)),
+        Reached::Answered(Err(error)) => {
             let kind = finality(&error);
             Err((error, kind))
         }
-        Asked::Unreached(error) => Err((error, Final::Unknown)),
+        Reached::Unreached(error) => Err((error, Final::Unknown)),
     }
 }
 
@@ -181,8 +182,12 @@ async fn ask(
     node: NodeId,
     write: &Write,
     patience: Duration,
-) -> Asked<Record> {
+) -> Reached<Record> {
     let class = Class::Foreground;
+    if write.asked != Asked::default() {
+        let call = CoordinateAsked::of(write);
+        return requests.peers.ask(node, class, &call, patience).await;
+    }
     if let Some(blocks) = write.value.metadata.blocks.as_deref().copied() {
         let (alone, unchanged) = (write.alone, write.unchanged.clone());
         let call = CoordinateInBlocks { write: write.clone(), blocks, alone, unchanged };
