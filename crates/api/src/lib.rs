@@ -6,10 +6,12 @@
 //! asks for. [`meaning`] is the one table that says what an error means to a client. [`stats`]
 //! counts what this node has answered. Nothing here knows HTTP.
 //!
-//! [`mapred`] says in Riak's words why a query failed, or is not run; [`jobs`] says why something that
+//! [`hooks`] has functions called before and after writes. [`mapred`] says in Riak's words why a query failed, or is not run; [`jobs`] says why something that
 //! concerns jobs is not done.
 
 pub mod backend;
+mod hooked;
+pub mod hooks;
 pub mod jobs;
 pub mod mapred;
 pub mod meaning;

@@ -9,6 +9,7 @@ use axum::body::Body;
 use futures::{StreamExt as _, stream};
 use http::{HeaderMap, Method};
 use mapring_api::backend::{Objects, Queries};
+use mapring_api::hooks::Hooks;
 use mapring_api::jobs::Jobs;
 use mapring_api::permission::Permissions;
 use mapring_api::stats::Stats;
@@ -78,6 +79,7 @@ impl Default for HttpConfig {
 /// What all handlers share.
 pub(crate) struct App {
     pub(crate) objects: Arc<dyn Objects>,
+    pub(crate) hooks: Arc<dyn Hooks>,
     pub(crate) queries: Arc<dyn Queries>,
     pub(crate) jobs: Arc<dyn Jobs>,
     pub(crate) permissions: Arc<dyn Permissions>,
