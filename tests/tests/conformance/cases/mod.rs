@@ -21,8 +21,10 @@ mod options;
 mod outputs;
 mod own;
 mod pipelines;
+mod props;
 mod recipes;
 mod reduces;
+mod requests;
 mod shuffles;
 mod sources;
 mod statuses;
@@ -32,7 +34,7 @@ use crate::case::Case;
 
 /// Every row.
 pub(crate) fn all() -> Vec<Case> {
-    let topics: [fn() -> Vec<Case>; 27] = [
+    let topics: [fn() -> Vec<Case>; 29] = [
         statuses::cases,
         grammar::cases,
         inputs::cases,
@@ -60,6 +62,8 @@ pub(crate) fn all() -> Vec<Case> {
         counters::cases,
         jobs::cases,
         pipelines::cases,
+        requests::cases,
+        props::cases,
     ];
     topics.into_iter().flat_map(|cases| cases()).collect()
 }
