@@ -12,7 +12,8 @@ use mapring_background::Status;
 use mapring_cluster::{Change, Chosen, ClusterStatus, MetadataStatus, Outcome, View};
 use mapring_datatypes::Update;
 use mapring_kv::{
-    Body, BodySizes, Census, Counted, DeleteOptions, GetOptions, Hit, Holdings, IndexScan, Kv, KvFigures, NewValue, ObjectPart, Progress, PutOptions, StaleReplicas, Upload,
+    Body, BodySizes, Census, Counted, DeleteOptions, GetOptions, Hit, Holdings, IndexScan, Kv,
+    KvFigures, NewValue, ObjectPart, Progress, PutOptions, StaleReplicas, Upload,
 };
 use mapring_mapred::{
     Answer, Failure, MapReduce, Query, QueryFigures, QueryHandle, QueryId, QueryList, QueryReport,

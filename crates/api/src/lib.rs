@@ -7,11 +7,13 @@
 //! counts what this node has answered, [`figures`] tells that and more under Riak's keys. Nothing here
 //! knows HTTP.
 //!
-//! [`mapred`] says in Riak's words why a query failed, or is not run; [`jobs`] says why something that
+//! [`hooks`] has functions called before and after writes. [`mapred`] says in Riak's words why a query failed, or is not run; [`jobs`] says why something that
 //! concerns jobs is not done.
 
 pub mod backend;
 pub mod figures;
+mod hooked;
+pub mod hooks;
 pub mod jobs;
 pub mod mapred;
 pub mod meaning;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mapring_kv::{DeleteOptions, GetOptions, PutOptions};
-use mapring_types::{Error, Quorum, Result, VersionVector, limits};
+use mapring_types::{Error, Quorum, Result, SyncOnWrite, VersionVector, limits};
 
 /// Options that all requests for an object share, under Riak's names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -18,6 +18,10 @@ pub struct ObjectOptions {
     pub pr: Quorum,
     /// Primary replicas that must take a write.
     pub pw: Quorum,
+    /// Distinct nodes that must answer a read, or take a write (Riak 3.0).
+    pub node_confirms: Quorum,
+    /// Which replicas of a write are fsynced before it is acknowledged (Riak 3.0).
+    pub sync_on_write: Option<SyncOnWrite>,
     /// What a deletion asks for where it gives neither `r` nor `w`.
     pub rw: Quorum,
     /// Whether a read may fail as soon as a majority has answered.
@@ -32,24 +36,35 @@ impl ObjectOptions {
     /// Reads and checks the options in Riak's order; `given` has the text of those that are given.
     ///
     /// # Errors
-    /// `Invalid`, in Riak's words, for the first that is wrong.
+    /// `Invalid`, in Riak's words: for a wrong timeout, or else a line for each option that is wrong
+    /// (fact R265).
     pub fn read<'a>(given: impl Fn(&str) -> Option<&'a str>) -> Result<Self> {
-        let quorum = |name: &str| quorum(name, given(name));
-        let flag = |name: &str| flag(name, given(name));
-        let options = Self {
-            timeout: timeout(given("timeout"))?,
-            r: quorum("r")?,
-            w: quorum("w")?,
-            dw: quorum("dw")?,
-            rw: quorum("rw")?,
-            pw: quorum("pw")?,
-            pr: quorum("pr")?,
-            basic_quorum: flag("basic_quorum")?,
-            notfound_ok: flag("notfound_ok")?,
-        };
-        // Clients of old send it; there is nothing that it could change.
-        flag("asis")?;
-        Ok(options)
+        let timeout = timeout(given("timeout"))?;
+        let mut wrong: Vec<String> = Vec::new();
+        let mut quorum = |name: &str| kept(quorum(name, given(name)), &mut wrong);
+        let [r, w, dw, rw, pw, node_confirms, pr] =
+            ["r", "w", "dw", "rw", "pw", "node_confirms", "pr"].map(&mut quorum);
+        let sync_on_write = kept(sync(given("sync_on_write")), &mut wrong);
+        let mut flag = |name: &str| kept(flag(name, given(name)), &mut wrong);
+        // Clients of old send the last; there is nothing that it could change.
+        let [basic_quorum, notfound_ok, _asis] =
+            ["basic_quorum", "notfound_ok", "asis"].map(&mut flag);
+        if !wrong.is_empty() {
+            return Err(Error::invalid(wrong.join("\n")));
+        }
+        Ok(Self {
+            r,
+            w,
+            dw,
+            pr,
+            pw,
+            node_confirms,
+            sync_on_write,
+            rw,
+            basic_quorum,
+            notfound_ok,
+            timeout,
+        })
     }
 
     /// How an object is read, in a bucket of `n_val` replicas.
@@ -57,7 +72,7 @@ impl ObjectOptions {
     /// # Errors
     /// `Invalid` if a quorum of the read asks for more replicas than there are.
     pub fn check_read(&self, n_val: u32) -> Result<()> {
-        check(n_val, &[self.r, self.pr])
+        check(n_val, &[self.r, self.pr, self.node_confirms])
     }
 
     /// As [`ObjectOptions::check_read`], for a write.
@@ -65,7 +80,7 @@ impl ObjectOptions {
     /// # Errors
     /// As [`ObjectOptions::check_read`].
     pub fn check_write(&self, n_val: u32) -> Result<()> {
-        check(n_val, &[self.r, self.w, self.dw, self.pr, self.pw])
+        check(n_val, &[self.r, self.w, self.dw, self.pr, self.pw, self.node_confirms])
     }
 
     /// As [`ObjectOptions::check_read`], for a deletion.
@@ -73,25 +88,26 @@ impl ObjectOptions {
     /// # Errors
     /// As [`ObjectOptions::check_read`].
     pub fn check_deletion(&self, n_val: u32) -> Result<()> {
-        check(n_val, &[self.r, self.pr, self.w, self.dw, self.pw, self.rw])
+        let Self { r, pr, w, dw, pw, rw, node_confirms, .. } = *self;
+        check(n_val, &[r, pr, w, dw, pw, rw, node_confirms])
     }
 
     /// How an object is read.
     pub fn reading(&self) -> GetOptions {
-        let Self { r, pr, basic_quorum, notfound_ok, timeout, .. } = *self;
-        GetOptions { r, pr, basic_quorum, notfound_ok, timeout }
+        let Self { r, pr, node_confirms, basic_quorum, notfound_ok, timeout, .. } = *self;
+        GetOptions { r, pr, node_confirms, basic_quorum, notfound_ok, timeout }
     }
 
     /// How an object is written; `unchanged` is the clock that it must still have.
     pub fn writing(&self, unchanged: Option<VersionVector>) -> PutOptions {
-        let Self { w, dw, pw, timeout, .. } = *self;
-        PutOptions { w, dw, pw, timeout, unchanged }
+        let Self { w, dw, pw, node_confirms, sync_on_write, timeout, .. } = *self;
+        PutOptions { w, dw, pw, node_confirms, sync_on_write, timeout, unchanged }
     }
 
     /// How an object is deleted; `unchanged` is the clock that it must still have.
     pub fn deleting(&self, unchanged: Option<VersionVector>) -> DeleteOptions {
-        let Self { r, pr, w, dw, pw, rw, timeout, .. } = *self;
-        DeleteOptions { r, pr, w, dw, pw, rw, timeout, unchanged }
+        let Self { r, pr, w, dw, pw, node_confirms, sync_on_write, rw, timeout, .. } = *self;
+        DeleteOptions { r, pr, w, dw, pw, node_confirms, sync_on_write, rw, timeout, unchanged }
     }
 }
 
@@ -106,6 +122,29 @@ pub fn timeout(given: Option<&str>) -> Result<Option<Duration>> {
     Ok(Some(Duration::from_millis(millis).min(limits::MAX_TIMEOUT)))
 }
 
+/// The option, or the default of one that is wrong: that is noted.
+fn kept<T: Default>(read: Result<T>, wrong: &mut Vec<String>) -> T {
+    read.unwrap_or_else(|error| {
+        wrong.push(error.message().to_owned());
+        T::default()
+    })
+}
+
+/// In any case, as Riak reads it.
+fn sync(given: Option<&str>) -> Result<Option<SyncOnWrite>> {
+    let Some(text) = given else { return Ok(None) };
+    let word = text.to_ascii_lowercase();
+    if word == "default" {
+        return Ok(None);
+    }
+    SyncOnWrite::parse(&word).map(Some).ok_or_else(|| {
+        Error::invalid(
+            "sync_on_write query parameter must be one of the following words: \
+             [default,backend,one,all]",
+        )
+    })
+}
+
 fn quorum(name: &str, given: Option<&str>) -> Result<Quorum> {
     let Some(text) = given else { return Ok(Quorum::Default) };
     Quorum::parse(text).ok_or_else(|| {
@@ -117,7 +156,8 @@ fn quorum(name: &str, given: Option<&str>) -> Result<Quorum> {
 }
 
 fn flag(name: &str, given: Option<&str>) -> Result<Option<bool>> {
-    match given {
+    let given = given.map(str::to_ascii_lowercase);
+    match given.as_deref() {
         None | Some("default") => Ok(None),
         Some("true") => Ok(Some(true)),
         Some("false") => Ok(Some(false)),
@@ -169,6 +209,12 @@ mod tests {
         assert_eq!(options.pr, Quorum::One);
         assert_eq!(options.rw, Quorum::Majority);
         assert_eq!(options.timeout, Some(Duration::from_millis(50)));
+        let more = [("node_confirms", "2"), ("sync_on_write", "ALL"), ("basic_quorum", "True")];
+        let options = read(&more).unwrap();
+        assert_eq!(options.node_confirms, Quorum::Count(2));
+        assert_eq!(options.sync_on_write, Some(SyncOnWrite::All));
+        assert_eq!(options.basic_quorum, Some(true));
+        assert_eq!(read(&[("sync_on_write", "default")]).unwrap(), ObjectOptions::default());
         let flags = [("notfound_ok", "false"), ("basic_quorum", "default"), ("asis", "true")];
         let options = read(&flags).unwrap();
         assert_eq!((options.notfound_ok, options.basic_quorum), (Some(false), None));
@@ -187,6 +233,15 @@ mod tests {
         refused(&[("asis", "1")], &format!("asis {flag}"));
         refused(&[("timeout", "asdasdasd"), ("r", "x")], "Bad timeout value \"asdasdasd\"");
         refused(&[("timeout", "-1")], "Bad timeout value \"-1\"");
+        refused(&[("node_confirms", "x")], &format!("node_confirms query parameter {words}"));
+        let sync = "sync_on_write query parameter must be one of the following words: \
+                    [default,backend,one,all]";
+        refused(&[("sync_on_write", "quorum")], sync);
+        // All of them at once, in Riak's order.
+        let all = [("asis", "1"), ("pr", "x"), ("sync_on_write", ""), ("r", "x")];
+        let lines =
+            format!("r query parameter {words}\npr query parameter {words}\n{sync}\nasis {flag}");
+        refused(&all, &lines);
     }
 
     #[test]
@@ -198,6 +253,7 @@ mod tests {
             ("dw", false, true, true),
             ("pw", false, true, true),
             ("rw", false, false, true),
+            ("node_confirms", true, true, true),
         ] {
             let options = read(&[(name, "3")]).unwrap();
             for check in [

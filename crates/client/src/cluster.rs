@@ -239,6 +239,31 @@ impl ClusterStatus {
     }
 }
 
+/// A bucket type.
+#[derive(Debug, Clone, Deserialize)]
+pub struct BucketType {
+    /// Its name.
+    pub name: String,
+    /// `active`, or `created` while it is not in use yet.
+    pub status: String,
+    /// Its properties as JSON, by name.
+    pub props: serde_json::Map<String, serde_json::Value>,
+}
+
+/// The names of bucket types.
+#[derive(Debug, Clone, Deserialize)]
+pub struct BucketTypeList {
+    /// All of them.
+    pub bucket_types: Vec<String>,
+    /// Those that are not in use yet. Nodes of earlier releases do not tell: they have none.
+    #[serde(default)]
+    pub inactive: Vec<String>,
+}
+
+fn type_path(name: &str) -> String {
+    format!("/admin/bucket-types/{}", escape(name))
+}
+
 impl Client {
     /// The cluster as this node sees it.
     ///
@@ -311,8 +336,47 @@ impl Client {
         name: &str,
         props: impl Into<Bytes>,
     ) -> Result<Option<String>> {
-        let path = format!("/admin/bucket-types/{}", escape(name));
-        let answer = self.send(Method::PUT, &path, HeaderMap::new(), props.into()).await?;
+        self.write_bucket_type(Method::PUT, &type_path(name), props.into()).await
+    }
+
+    /// Changes a bucket type; `props` as for [`Client::create_bucket_type`]. Returns the server's warning, if
+    /// it gave one.
+    ///
+    /// # Errors
+    /// As for any request; 400 names the refused properties, 404 a type that does not exist.
+    pub async fn update_bucket_type(
+        &self,
+        name: &str,
+        props: impl Into<Bytes>,
+    ) -> Result<Option<String>> {
+        self.write_bucket_type(Method::POST, &type_path(name), props.into()).await
+    }
+
+    /// Has a bucket type that was created with `"active":false` be in use from now on.
+    ///
+    /// # Errors
+    /// As for any request; 404 names a type that does not exist.
+    pub async fn activate_bucket_type(&self, name: &str) -> Result<()> {
+        let path = format!("{}/activate", type_path(name));
+        self.write_bucket_type(Method::POST, &path, Bytes::new()).await.map(drop)
+    }
+
+    /// Gives a bucket type the properties of a new one, but for those that cannot change.
+    ///
+    /// # Errors
+    /// As for any request; 404 names a type that does not exist.
+    pub async fn reset_bucket_type(&self, name: &str) -> Result<()> {
+        let path = format!("{}/reset", type_path(name));
+        self.write_bucket_type(Method::POST, &path, Bytes::new()).await.map(drop)
+    }
+
+    async fn write_bucket_type(
+        &self,
+        method: Method,
+        path: &str,
+        props: Bytes,
+    ) -> Result<Option<String>> {
+        let answer = self.send(method, path, HeaderMap::new(), props).await?;
         let answer = answer.expect(&[StatusCode::NO_CONTENT]).await?;
         let warning = answer.header("warning").and_then(|text| Some(text.split_once(' ')?.1));
         let warning = warning.map(str::to_owned);
@@ -320,21 +384,36 @@ impl Client {
         Ok(warning)
     }
 
+    /// A bucket type with its properties.
+    ///
+    /// # Errors
+    /// As for any request; 404 names a type that does not exist.
+    pub async fn bucket_type(&self, name: &str) -> Result<BucketType> {
+        let path = type_path(name);
+        let answer = self.send(Method::GET, &path, HeaderMap::new(), Bytes::new()).await?;
+        let body = answer.expect(&[StatusCode::OK]).await?.body;
+        let bytes = body.collect(limits::ANSWER_BYTES).await?;
+        serde_json::from_slice(&bytes).map_err(Error::form)
+    }
+
     /// The names of all bucket types.
     ///
     /// # Errors
     /// As for any request.
     pub async fn bucket_types(&self) -> Result<Vec<String>> {
-        #[derive(Deserialize)]
-        struct Answer {
-            bucket_types: Vec<String>,
-        }
+        Ok(self.bucket_type_list().await?.bucket_types)
+    }
+
+    /// The names of all bucket types, and of those that are not in use yet.
+    ///
+    /// # Errors
+    /// As for any request.
+    pub async fn bucket_type_list(&self) -> Result<BucketTypeList> {
         let path = "/admin/bucket-types";
         let answer = self.send(Method::GET, path, HeaderMap::new(), Bytes::new()).await?;
         let body = answer.expect(&[StatusCode::OK]).await?.body;
         let bytes = body.collect(limits::ANSWER_BYTES).await?;
-        let answer: Answer = serde_json::from_slice(&bytes).map_err(Error::form)?;
-        Ok(answer.bucket_types)
+        serde_json::from_slice(&bytes).map_err(Error::form)
     }
 
     /// What the node counts, as the text that Prometheus reads.

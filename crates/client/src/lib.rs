@@ -19,8 +19,8 @@ mod query;
 mod workers;
 
 pub use cluster::{
-    Chosen, ClusterStatus, Follower, Hints, MemberStatus, Metadata, MetadataMember, Repair,
-    Repairs, Stale, Voting,
+    BucketType, BucketTypeList, Chosen, ClusterStatus, Follower, Hints, MemberStatus, Metadata,
+    MetadataMember, Repair, Repairs, Stale, Voting,
 };
 pub use connection::{Client, Timeouts};
 pub use error::{Error, Problem, QueryFailure, Refusal, Result};

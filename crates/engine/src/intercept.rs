@@ -163,6 +163,10 @@ impl<I: Intercept> Engine for Intercepted<I> {
         self.around(Call::Sync, Engine::sync)
     }
 
+    fn sync_disk(&self) -> Result<()> {
+        self.around(Call::Sync, Engine::sync_disk)
+    }
+
     fn vnodes(&self) -> Vec<u16> {
         self.around(Call::Vnodes, |engine| Ok(engine.vnodes())).unwrap_or_default()
     }

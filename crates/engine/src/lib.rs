@@ -189,6 +189,15 @@ pub trait Engine: Send + Sync + 'static {
     /// `Storage` when the medium fails: what was written since the last success may be lost.
     fn sync(&self) -> Result<()>;
 
+    /// As [`Engine::sync`], but what was written before survives a loss of power too, whatever is
+    /// configured. An engine that keeps nothing on disk has nothing to do.
+    ///
+    /// # Errors
+    /// As [`Engine::sync`].
+    fn sync_disk(&self) -> Result<()> {
+        self.sync()
+    }
+
     /// The vnodes that have any data.
     fn vnodes(&self) -> Vec<u16>;
 

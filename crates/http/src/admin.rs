@@ -33,7 +33,8 @@ const RESOURCES: &[(&str, &[&str])] = &[
 ];
 
 /// `/ping`.
-pub(crate) async fn ping() -> Result<Reply, Stop> {
+pub(crate) async fn ping(request: &Request) -> Result<Reply, Stop> {
+    decision::representation(&request.headers, &[media::HTML])?;
     Ok(Reply::new(StatusCode::OK, media::HTML, "OK"))
 }
 

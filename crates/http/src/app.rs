@@ -11,6 +11,7 @@ use futures::stream::{self, BoxStream};
 use http::{HeaderMap, Method};
 use mapring_api::backend::{Objects, Queries};
 use mapring_api::figures::SystemFacts;
+use mapring_api::hooks::Hooks;
 use mapring_api::jobs::Jobs;
 use mapring_api::permission::Permissions;
 use mapring_api::stats::Stats;
@@ -81,6 +82,7 @@ impl Default for HttpConfig {
 /// What all handlers share.
 pub(crate) struct App {
     pub(crate) objects: Arc<dyn Objects>,
+    pub(crate) hooks: Arc<dyn Hooks>,
     pub(crate) queries: Arc<dyn Queries>,
     pub(crate) jobs: Arc<dyn Jobs>,
     pub(crate) permissions: Arc<dyn Permissions>,

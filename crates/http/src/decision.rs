@@ -2,8 +2,8 @@
 //! R9, R13).
 
 use http::header::{
-    ACCEPT, CONTENT_TYPE, ETAG, HOST, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
-    IF_UNMODIFIED_SINCE, ORIGIN, REFERER,
+    ACCEPT, ACCEPT_CHARSET, ACCEPT_ENCODING, CONTENT_TYPE, ETAG, HOST, IF_MATCH, IF_MODIFIED_SINCE,
+    IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, ORIGIN, REFERER,
 };
 use http::{HeaderMap, HeaderName, Method, StatusCode};
 
@@ -46,17 +46,55 @@ fn with_port(authority: &str) -> String {
     if has_port { authority } else { format!("{authority}:80") }
 }
 
+/// The value of a header. Several headers of one name are one list.
+fn list(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
+    let values: Vec<&str> =
+        headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
+    (!values.is_empty()).then(|| values.join(","))
+}
+
+/// In which charset and encoding there is something, where there is no other.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Only<'a> {
+    pub(crate) charset: Option<&'a str>,
+    pub(crate) encoding: Option<&'a str>,
+}
+
 /// Chooses among the media types of a resource, or refuses with 406.
 pub(crate) fn representation<'a>(
     headers: &HeaderMap,
     provided: &[&'a str],
 ) -> Result<&'a str, Stop> {
-    // Several headers of one name are one list.
-    let values: Vec<&str> =
-        headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
-    let accept = (!values.is_empty()).then(|| values.join(","));
-    negotiate::choose(provided, accept.as_deref())
-        .ok_or_else(|| Reply::page(StatusCode::NOT_ACCEPTABLE).into())
+    representation_of(headers, provided, Only::default())
+}
+
+/// As [`representation`], of what has one charset or encoding alone (fact R266).
+pub(crate) fn representation_of<'a>(
+    headers: &HeaderMap,
+    provided: &[&'a str],
+    only: Only<'_>,
+) -> Result<&'a str, Stop> {
+    let refused = || Stop::from(Reply::page(StatusCode::NOT_ACCEPTABLE));
+    let chosen = negotiate::choose(provided, list(headers, &ACCEPT).as_deref());
+    let chosen = chosen.ok_or_else(refused)?;
+    if let Some(accept) = list(headers, &ACCEPT_CHARSET)
+        && let Some(charset) = only.charset
+    {
+        negotiate::choose_named(&[charset], &accept, "ISO-8859-1").ok_or_else(refused)?;
+    }
+    if let Some(accept) = list(headers, &ACCEPT_ENCODING) {
+        let own = [only.encoding.unwrap_or("identity"), "gzip"];
+        let offered = if only.encoding.is_some() { &own[..1] } else { &own[..] };
+        negotiate::choose_named(offered, &accept, "identity").ok_or_else(refused)?;
+    }
+    Ok(chosen)
+}
+
+/// Refuses those who take no encoding that there is, where there is one representation.
+pub(crate) fn encodings(headers: &HeaderMap) -> Result<(), Stop> {
+    let Some(accept) = list(headers, &ACCEPT_ENCODING) else { return Ok(()) };
+    let chosen = negotiate::choose_named(&["identity", "gzip"], &accept, "identity");
+    chosen.map(drop).ok_or_else(|| Reply::page(StatusCode::NOT_ACCEPTABLE).into())
 }
 
 /// Refuses request bodies that are not JSON with 415.
@@ -120,13 +158,10 @@ pub(crate) fn conditions(
         let etag = format!("\"{}\"", present.etag);
         Err(Reply::empty(StatusCode::NOT_MODIFIED).header(ETAG, etag).into())
     };
-    if headers.contains_key(IF_NONE_MATCH) {
-        return match (tags_match(headers, &IF_NONE_MATCH, &present.etag), reads) {
-            (true, true) => unchanged(),
-            (true, false) => failed(),
-            (false, _) => Ok(()),
-        };
+    if headers.contains_key(IF_NONE_MATCH) && tags_match(headers, &IF_NONE_MATCH, &present.etag) {
+        return if reads { unchanged() } else { failed() };
     }
+    // Also where another tag was given: as Webmachine goes on.
     match seconds(headers, &IF_MODIFIED_SINCE).filter(|since| *since <= now / 1_000_000) {
         Some(since) if reads && modified <= since => unchanged(),
         _ => Ok(()),
@@ -145,12 +180,25 @@ pub(crate) fn range_applies(headers: &HeaderMap, present: &Present) -> bool {
     }
 }
 
+/// Whether a list of tags has `etag`, or is the star. Tags are what stands within quotes, whatever stands
+/// around them (fact R267).
 fn tags_match(headers: &HeaderMap, name: &HeaderName, etag: &str) -> bool {
-    let lists = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
-    lists.flat_map(|list| list.split(',')).map(str::trim).any(|tag| {
-        let tag = tag.strip_prefix("W/").unwrap_or(tag);
-        tag == "*" || tag.trim_matches('"') == etag
-    })
+    let given = list(headers, name).unwrap_or_default();
+    if given.trim() == "*" {
+        return true;
+    }
+    let mut letters = given.chars();
+    while letters.by_ref().any(|letter| letter == '"') {
+        let mut tag = String::new();
+        while let Some(letter) = letters.next().filter(|letter| *letter != '"') {
+            // What is escaped stands for itself.
+            tag.extend(if letter == '\\' { letters.next() } else { Some(letter) });
+        }
+        if tag == etag {
+            return true;
+        }
+    }
+    false
 }
 
 /// A date header in seconds since the Unix epoch; `None` when there is none that can be read.
@@ -226,6 +274,38 @@ mod tests {
         }
     }
 
+    /// Fact R267.
+    #[test]
+    fn another_tag_leaves_the_time_to_decide() {
+        let present = Present { etag: "tag".into(), last_modified: 1_795_322_911_500_000 };
+        let now = present.last_modified + 60_000_000;
+        for (since, status) in
+            [("Sun, 22 Nov 2026 04:48:31 GMT", 304), ("Sun, 22 Nov 2026 04:48:30 GMT", 0)]
+        {
+            let given = headers(&[(IF_NONE_MATCH, "\"other\""), (IF_MODIFIED_SINCE, since)]);
+            let stop = conditions(&Method::GET, &given, Some(&present), now).err();
+            assert_eq!(stop.map_or(0, |stop| stop.status()), status, "{since}");
+        }
+    }
+
+    #[test]
+    fn what_has_one_encoding_is_refused_to_those_who_want_another() {
+        let gzipped = Only { charset: Some("utf-8"), encoding: Some("gzip") };
+        for (name, value, of_any, of_one) in [
+            (ACCEPT_ENCODING, "identity", true, false),
+            (ACCEPT_ENCODING, "gzip", true, true),
+            (ACCEPT_ENCODING, "identity;q=0, *;q=0", false, false),
+            (ACCEPT_CHARSET, "iso-8859-1", true, false),
+            (ACCEPT_CHARSET, "UTF-8", true, true),
+            (ACCEPT, "image/png", false, false),
+        ] {
+            let given = headers(&[(name, value)]);
+            let any = representation(&given, &["text/plain"]).is_ok();
+            let one = representation_of(&given, &["text/plain"], gzipped).is_ok();
+            assert_eq!((any, one), (of_any, of_one), "{value}");
+        }
+    }
+
     #[test]
     fn conditions_are_checked() {
         let (same, before, after, future) = (
@@ -243,6 +323,10 @@ mod tests {
             condition(method, IF_NONE_MATCH, "*", (unchanged, 0));
             condition(method, IF_NONE_MATCH, "W/\"tag\"", (unchanged, 0));
             condition(method, IF_NONE_MATCH, "\"other\"", (0, 0));
+            condition(method, IF_NONE_MATCH, "\"o\\\"ther\" and \"tag\"", (unchanged, 0));
+            condition(method, IF_NONE_MATCH, "tag", (0, 0));
+            condition(method, IF_NONE_MATCH, "\"other\", *", (0, 0));
+            condition(method, IF_MATCH, "tag", (412, 412));
             condition(method, IF_UNMODIFIED_SINCE, before, (412, 0));
             condition(method, IF_UNMODIFIED_SINCE, same, (0, 0));
             condition(method, IF_UNMODIFIED_SINCE, "nonsense", (0, 0));

@@ -3,7 +3,7 @@
 //! A request comes in through [`server`], passes the [`layers`] that lie around all handling, and
 //! finds its route in [`routes`], the one table of them; [`dispatch`] asks whether it is permitted
 //! and calls the handler in the module of its resource. That decides in Webmachine's order: 405
-//! before 400 before 403 before 404 before 415 before 406 before conditions (fact R7). What is
+//! before 400 before 403, then, as the resource is, 404, 415, 406 and conditions (facts R7, R268, R272). What is
 //! written on the wire, byte for byte, stands in [`multipart`], [`headers`] and [`reply`]. Jobs (`jobs`)
 //! are mapring's own.
 //!
@@ -17,6 +17,7 @@ mod admin;
 mod app;
 mod body;
 mod bucket_query;
+mod bucket_types;
 mod buckets;
 mod datatypes;
 mod decision;
@@ -38,6 +39,7 @@ pub mod negotiate;
 mod objects;
 mod params;
 pub mod path;
+mod props;
 mod queries;
 pub mod reply;
 mod route;

@@ -164,3 +164,6 @@ const _: () = assert!(LAST_ANSWERS.as_secs() < WRITE_IDLE.as_secs());
 
 /// Most names in a list of the sentence about the cluster; then their number.
 pub const STATUS_NAMES: usize = 5;
+
+/// Beyond so much text an answer names no more index terms that are wrong.
+pub const WRONG_TERMS_BYTES: usize = 16 << 10;

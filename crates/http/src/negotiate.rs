@@ -1,4 +1,5 @@
-//! Choosing a representation by `Accept` (fact R10).
+//! Choosing a representation by `Accept` (fact R10), and a charset and an encoding by `Accept-Charset` and
+//! `Accept-Encoding` (fact R266).
 
 /// One entry of an `Accept` header.
 struct Range<'a> {
@@ -28,11 +29,44 @@ pub fn choose<'a>(provided: &[&'a str], accept: Option<&str>) -> Option<&'a str>
         .copied()
 }
 
-fn parse(entry: &str) -> Option<Range<'_>> {
+/// Chooses from `provided` (charsets, or encodings) what `accept` likes best, as Webmachine does. What
+/// the header does not name is as good as its star, if it has one; without one, only `usual` is. `None`:
+/// 406.
+pub fn choose_named<'a>(provided: &[&'a str], accept: &str, usual: &str) -> Option<&'a str> {
+    let named = |entry| {
+        let (name, quality) = split(entry)?;
+        (!name.is_empty()).then_some((quality, name))
+    };
+    let mut accepted: Vec<(u16, &str)> = accept.split(',').filter_map(named).collect();
+    accepted.sort_unstable();
+    accepted.reverse();
+    let qualities = |wanted: &str| -> Vec<u16> {
+        accepted.iter().filter(|(_, name)| *name == wanted).map(|(quality, _)| *quality).collect()
+    };
+    let (star, of_usual) = (qualities("*"), qualities(usual));
+    let usual_is_good = match of_usual.as_slice() {
+        [] => star != [0],
+        qualities => qualities != [0],
+    };
+    let any_is_good = !star.is_empty() && star != [0];
+    let mut left = provided.to_vec();
+    for (quality, name) in accepted {
+        if quality == 0 {
+            left.retain(|offered| *offered != name);
+        } else if let Some(found) = left.iter().find(|offered| offered.eq_ignore_ascii_case(name)) {
+            return Some(found);
+        }
+    }
+    if any_is_good {
+        return left.first().copied();
+    }
+    left.into_iter().find(|offered| usual_is_good && *offered == usual)
+}
+
+/// An entry of a list without its parameters, and its quality in thousandths.
+fn split(entry: &str) -> Option<(&str, u16)> {
     let mut parts = entry.split(';').map(str::trim);
-    let media = parts.next()?;
-    // Old Java clients send a lone star.
-    let (kind, subkind) = if media == "*" { ("*", "*") } else { media.split_once('/')? };
+    let name = parts.next()?;
     let quality = parts.find_map(|part| part.strip_prefix("q=").or(part.strip_prefix("Q=")));
     let quality = match quality {
         None => 1_000,
@@ -42,6 +76,13 @@ fn parse(entry: &str) -> Option<Range<'_>> {
             (value.clamp(0.0, 1.0) * 1_000.0) as u16
         }
     };
+    Some((name, quality))
+}
+
+fn parse(entry: &str) -> Option<Range<'_>> {
+    let (media, quality) = split(entry)?;
+    // Old Java clients send a lone star.
+    let (kind, subkind) = if media == "*" { ("*", "*") } else { media.split_once('/')? };
     Some(Range { kind, subkind, quality })
 }
 
@@ -97,5 +138,38 @@ mod tests {
         check(JSON, Some("multipart/mixed"), None);
         check(&["text/plain; x=y"], Some("text/plain"), Some("text/plain; x=y"));
         check(JSON, Some("application/json;q=wrong"), None);
+    }
+
+    #[track_caller]
+    fn named(provided: &[&str], accept: &str, usual: &str, expect: Option<&str>) {
+        assert_eq!(choose_named(provided, accept, usual), expect, "{provided:?} by {accept}");
+    }
+
+    #[test]
+    fn charsets_and_encodings_are_chosen() {
+        let own = ["identity", "gzip"];
+        let encoding =
+            |provided: &[&str], accept, expect| named(provided, accept, "identity", expect);
+        encoding(&own, "gzip", Some("gzip"));
+        encoding(&own, "gzip;q=0.5, identity", Some("identity"));
+        encoding(&own, "br", Some("identity"));
+        encoding(&own, "", Some("identity"));
+        encoding(&own, "*", Some("identity"));
+        encoding(&own, "identity;q=0, *", Some("gzip"));
+        encoding(&own, "identity;q=0", None);
+        encoding(&own, "identity;q=0, *;q=0", None);
+        encoding(&own, "*;q=0", None);
+        encoding(&own, "GZIP", Some("gzip"));
+        // What was stored with an encoding has no other.
+        encoding(&["gzip"], "identity", None);
+        encoding(&["gzip"], "identity;q=1.0,*;q=0.5", Some("gzip"));
+        encoding(&["x-own"], "gzip, deflate", None);
+        encoding(&["x-own"], "gzip, *;q=0.1", Some("x-own"));
+        let charset = |accept, expect| named(&["utf-8"], accept, "ISO-8859-1", expect);
+        charset("UTF-8", Some("utf-8"));
+        charset("iso-8859-1", None);
+        charset("iso-8859-1, *;q=0.1", Some("utf-8"));
+        charset("utf-8;q=0", None);
+        named(&["ISO-8859-1"], "utf-8", "ISO-8859-1", Some("ISO-8859-1"));
     }
 }

@@ -76,6 +76,14 @@ impl Stop {
     pub fn vary(self, value: &'static str) -> Self {
         Reply::from(self).vary(value).into()
     }
+
+    /// The same words on a page, as Riak answers where its resource says nothing itself (fact R12).
+    #[must_use]
+    pub(crate) fn on_a_page(self) -> Self {
+        let reply = Reply::from(self);
+        let text = reply.text.clone().unwrap_or_default();
+        Reply::page_saying(reply.status, &text).into()
+    }
 }
 
 impl Reply {
@@ -110,10 +118,23 @@ impl Reply {
 
     /// A short page for an error of which the resource says nothing itself (fact R12).
     pub fn page(status: StatusCode) -> Self {
+        Self::page_saying(status, "")
+    }
+
+    /// As [`Reply::page`], with a line of text.
+    pub fn page_saying(status: StatusCode, text: &str) -> Self {
         let reason = status.canonical_reason().unwrap_or("Error");
         let code = status.as_u16();
+        let text = match text.trim() {
+            "" => String::new(),
+            text => {
+                let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+                format!("<p>{text}</p>")
+            }
+        };
         let page = format!(
-            "<html><head><title>{code} {reason}</title></head><body><h1>{reason}</h1></body></html>"
+            "<html><head><title>{code} {reason}</title></head><body><h1>{reason}</h1>{text}</body>\
+             </html>"
         );
         Self::new(status, media::HTML, page)
     }
@@ -127,6 +148,14 @@ impl Reply {
     pub fn unknown_type(bucket_type: &[u8]) -> Self {
         let name = String::from_utf8_lossy(bucket_type);
         Self::text(StatusCode::NOT_FOUND, format!("Unknown bucket type: {name}"))
+    }
+
+    /// 404 for what is in a bucket type that does not exist, where Riak's resource says nothing of it
+    /// (fact R268).
+    pub fn missing_type(bucket_type: &[u8]) -> Self {
+        let name = String::from_utf8_lossy(bucket_type);
+        let text = format!("Unknown bucket type: {name}");
+        Self::page_saying(StatusCode::NOT_FOUND, &text).vary(VARY_ENCODING)
     }
 
     /// 404 for an object that does not exist.

@@ -14,7 +14,10 @@ use crate::reply::{Reply, Stop};
 use crate::route::{
     Action, DELETE, Handler, On, POST, PUT, READ, READ_METHODS, Resource, action, resource,
 };
-use crate::{admin, bucket_query, buckets, datatypes, decision, index, jobs, mapred, objects, path, queries, statistics, workers};
+use crate::{
+    admin, bucket_query, bucket_types, buckets, datatypes, decision, index, jobs, mapred, objects,
+    path, props, queries, statistics, workers,
+};
 
 /// Finds what is done with a request, or else what is answered to it: 404, 405, 501.
 pub(crate) fn find(
@@ -101,7 +104,7 @@ const KEYS: &[Action] = &[
 ];
 
 const SET_PROPS: Action = action(PUT, Permission::SetBucket, On::Bucket, |app, request| {
-    Box::pin(buckets::set_props(app, request))
+    Box::pin(props::set(app, request))
 })
 .own_origin()
 .takes(Upload::Properties);
@@ -109,12 +112,12 @@ const SET_PROPS: Action = action(PUT, Permission::SetBucket, On::Bucket, |app, r
 const PROPS_METHODS: &str = "HEAD, GET, PUT, DELETE";
 const PROPS: &[Action] = &[
     action(READ, Permission::GetBucket, On::Bucket, |app, request| {
-        Box::pin(buckets::props(app, request))
+        Box::pin(props::get(app, request))
     })
     .own_origin(),
     SET_PROPS,
     action(DELETE, Permission::SetBucket, On::Bucket, |app, request| {
-        Box::pin(buckets::reset_props(app, request))
+        Box::pin(props::reset(app, request))
     })
     .own_origin(),
 ];
@@ -130,11 +133,11 @@ const OLD_BUCKET: &[Action] = &[
 
 const TYPE_PROPS: &[Action] = &[
     action(READ, Permission::GetBucketType, On::Type, |app, request| {
-        Box::pin(buckets::type_props(app, request))
+        Box::pin(props::get_type(app, request))
     })
     .own_origin(),
     action(PUT, Permission::SetBucketType, On::Type, |app, request| {
-        Box::pin(buckets::set_type_props(app, request))
+        Box::pin(props::set_type(app, request))
     })
     .own_origin()
     .takes(Upload::Properties),
@@ -200,12 +203,33 @@ const REPAIR: &[Action] = &[
     .own_origin(),
 ];
 
-const CREATE_TYPE: &[Action] =
-    &[action(PUT, Permission::SetBucketType, On::Type, |app, request| {
-        Box::pin(buckets::create_type(app, request))
+const ONE_TYPE: &[Action] = &[
+    action(READ, Permission::GetBucketType, On::Type, |app, request| {
+        Box::pin(bucket_types::show(app, request))
+    }),
+    action(PUT, Permission::SetBucketType, On::Type, |app, request| {
+        Box::pin(bucket_types::create(app, request))
     })
     .own_origin()
-    .takes(Upload::Properties)];
+    .takes(Upload::Properties),
+    action(POST, Permission::SetBucketType, On::Type, |app, request| {
+        Box::pin(bucket_types::update(app, request))
+    })
+    .own_origin()
+    .takes(Upload::Properties),
+];
+
+const ACTIVATE_TYPE: &[Action] =
+    &[action(POST, Permission::SetBucketType, On::Type, |app, request| {
+        Box::pin(bucket_types::activate(app, request))
+    })
+    .own_origin()];
+
+const RESET_TYPE: &[Action] =
+    &[action(POST, Permission::SetBucketType, On::Type, |app, request| {
+        Box::pin(bucket_types::reset(app, request))
+    })
+    .own_origin()];
 
 const QUERY: &[Action] = &[
     action(READ, Permission::Observe, On::Cluster, |app, request| {
@@ -246,7 +270,7 @@ static ROUTES: &[Resource] = &[
     resource("/mapred", "GET, HEAD, POST", MAPRED),
     resource("/buckets/{bucket}/keys", READ_METHODS, KEYS),
     resource("/types/{type}/buckets/{bucket}/keys", READ_METHODS, KEYS),
-    resource("/riak/{bucket}", "HEAD, GET, PUT, POST", OLD_BUCKET),
+    resource("/riak/{bucket}", "HEAD, GET, PUT", OLD_BUCKET),
     resource("/buckets/{bucket}/props", PROPS_METHODS, PROPS),
     resource("/types/{type}/buckets/{bucket}/props", PROPS_METHODS, PROPS),
     resource("/types/{type}/props", "HEAD, GET, PUT", TYPE_PROPS),
@@ -268,7 +292,11 @@ static ROUTES: &[Resource] = &[
     resource("/riak/{bucket}/{key}/{*steps}", objects::WALK_METHODS, WALK),
     resource("/types/{type}/buckets/{bucket}/keys/{key}/{*steps}", objects::WALK_METHODS, WALK),
     resource("/", READ_METHODS, const { &[shown(|_, request| Box::pin(admin::root(request)))] }),
-    resource("/ping", READ_METHODS, const { &[shown(|_, _| Box::pin(admin::ping()))] }),
+    resource(
+        "/ping",
+        READ_METHODS,
+        const { &[shown(|_, request| Box::pin(admin::ping(request)))] },
+    ),
     resource(
         "/stats",
         READ_METHODS,
@@ -294,11 +322,13 @@ static ROUTES: &[Resource] = &[
         READ_METHODS,
         const {
             &[action(READ, Permission::GetBucketType, On::Cluster, |app, _| {
-                Box::pin(buckets::list_types(app))
+                Box::pin(bucket_types::list(app))
             })]
         },
     ),
-    resource("/admin/bucket-types/{type}", "PUT", CREATE_TYPE),
+    resource("/admin/bucket-types/{type}", "GET, HEAD, PUT, POST", ONE_TYPE),
+    resource("/admin/bucket-types/{type}/activate", "POST", ACTIVATE_TYPE),
+    resource("/admin/bucket-types/{type}/reset", "POST", RESET_TYPE),
     resource(
         "/admin/queries",
         READ_METHODS,
@@ -368,7 +398,7 @@ mod tests {
             let untold: Vec<&str> = distinct.difference(&methods(allow)).copied().collect();
             assert!(methods(allow).is_subset(&distinct), "{path}");
             // As in Riak.
-            let keys = path.ends_with("/keys");
+            let keys = path.ends_with("/keys") || *path == "/riak/{bucket}";
             assert_eq!(untold, if keys { vec!["POST"] } else { vec![] }, "{path}");
         }
     }
@@ -454,6 +484,9 @@ mod tests {
         check("DELETE", "/admin/queries/1-2", (query, Administer, Own, Nothing));
         let create = "/admin/bucket-types/{type}";
         check("PUT", "/admin/bucket-types/t", (create, SetBucketType, Own, Properties));
+        check("POST", "/admin/bucket-types/t", (create, SetBucketType, Own, Properties));
+        let activate = "/admin/bucket-types/{type}/activate";
+        check("POST", "/admin/bucket-types/t/activate", (activate, SetBucketType, Own, Nothing));
     }
 
     #[test]
@@ -492,7 +525,7 @@ mod tests {
         refused("PATCH", "/riak/b/k", 501, None);
         refused("OPTIONS", "/riak/b/k", 405, Some("HEAD, GET, POST, PUT, DELETE"));
         refused("PUT", "/buckets/b/keys", 405, Some("GET, HEAD"));
-        refused("DELETE", "/riak/b", 405, Some("HEAD, GET, PUT, POST"));
+        refused("DELETE", "/riak/b", 405, Some("HEAD, GET, PUT"));
         refused("POST", "/buckets/b/props", 405, Some("HEAD, GET, PUT, DELETE"));
         refused("DELETE", "/types/t/props", 405, Some("HEAD, GET, PUT"));
         refused("DELETE", "/buckets", 405, Some("GET, HEAD"));
@@ -501,7 +534,8 @@ mod tests {
         refused("GET", "/admin/cluster/choose/n1", 405, Some("POST"));
         refused("GET", "/admin/members/n1", 405, Some("DELETE"));
         refused("DELETE", "/admin/repair/n1", 405, Some("GET, HEAD, POST"));
-        refused("GET", "/admin/bucket-types/t", 405, Some("PUT"));
+        refused("DELETE", "/admin/bucket-types/t", 405, Some("GET, HEAD, PUT, POST"));
+        refused("GET", "/admin/bucket-types/t/reset", 405, Some("POST"));
         refused("POST", "/admin/queries/1-2", 405, Some("GET, HEAD, DELETE"));
     }
 }

@@ -26,7 +26,7 @@ use crate::storage::actor;
 use crate::storage::graves::{self, Grave};
 use crate::storage::inflight::{Entry, Source, WriteMark};
 use crate::storage::slice::Slice;
-use crate::write::{NewValue, Write, WriteQuorums};
+use crate::write::{Asked, NewValue, Write, WriteQuorums};
 
 fn id() -> ObjectId {
     ObjectId::new(BucketId::typed(&b"maps"[..], &b"b"[..]), &b"k\xff"[..])
@@ -86,6 +86,7 @@ fn write() -> Write {
         unchanged: None,
         alone: false,
         updates: false,
+        asked: Asked::default(),
     }
 }
 

@@ -10,8 +10,9 @@ use mapring_types::{Error, NodeId, Record, Result};
 
 use crate::limits;
 use crate::peer::wire::{
-    self, AskGraves, AskKnown, Bury, CoordinateAlone, CoordinateIf, CoordinateInBlocks, Fetch,
-    Leave, Merge, MergePiece, Read, ReadPiece, ReadSlim, Received, Remove, Replica, UpdateDatatype,
+    self, AskGraves, AskKnown, Bury, CoordinateAlone, CoordinateAsked, CoordinateIf,
+    CoordinateInBlocks, Fetch, Leave, Merge, MergePiece, Read, ReadPiece, ReadSlim, Received,
+    Remove, Replica, SyncDisk, UpdateDatatype,
 };
 use crate::repair;
 use crate::repair::answer::{AskHeads, AskRepair};
@@ -28,7 +29,7 @@ use crate::staleness::survey::{AskStaleness, StalenessReport};
 use crate::write::Write;
 
 /// The numbers of all calls.
-const NUMBERS: [u8; 26] = [
+const NUMBERS: [u8; 28] = [
     Read::OPERATION,
     Merge::OPERATION,
     MergePiece::OPERATION,
@@ -40,6 +41,8 @@ const NUMBERS: [u8; 26] = [
     CoordinateIf::OPERATION,
     CoordinateInBlocks::OPERATION,
     UpdateDatatype::OPERATION,
+    CoordinateAsked::OPERATION,
+    SyncDisk::OPERATION,
     Remove::OPERATION,
     Keys::OPERATION,
     Buckets::OPERATION,
@@ -124,8 +127,36 @@ async fn about_objects(
             let leave = async |call: Leave| requests.leave_here(call).await;
             at_replica(requests, body, |call: &Leave| call.replica, leave).await
         }
+        Remove::OPERATION => {
+            let remove = async |Remove { replica, id, clock }| {
+                requests.node.vnodes.reap(replica.vnode, id, clock).await
+            };
+            at_replica(requests, body, |call: &Remove| call.replica, remove).await
+        }
+        SyncDisk::OPERATION => {
+            answer(requests, body, async |_: SyncDisk, _| requests.node.vnodes.sync_disk().await)
+                .await
+        }
+        _ => about_writes(requests, from, operation, body).await,
+    }
+}
+
+/// What has this node coordinate writes.
+async fn about_writes(
+    requests: &Arc<Requests>,
+    from: NodeId,
+    operation: u8,
+    body: &[u8],
+) -> Result<Bytes> {
+    match operation {
         Write::OPERATION => {
             answer(requests, body, async |write: Write, _| coordinate(requests, write).await).await
+        }
+        CoordinateAsked::OPERATION => {
+            answer(requests, body, async |call: CoordinateAsked, _| {
+                coordinate(requests, call.into_write()).await
+            })
+            .await
         }
         CoordinateAlone::OPERATION => {
             answer(requests, body, async |CoordinateAlone(write), _| {
@@ -153,12 +184,6 @@ async fn about_objects(
                 coordinate(requests, Write { alone, updates: true, ..write }).await
             })
             .await
-        }
-        Remove::OPERATION => {
-            let remove = async |Remove { replica, id, clock }| {
-                requests.node.vnodes.reap(replica.vnode, id, clock).await
-            };
-            at_replica(requests, body, |call: &Remove| call.replica, remove).await
         }
         _ => about_slices(requests, from, operation, body).await,
     }

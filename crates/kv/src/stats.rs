@@ -360,6 +360,7 @@ pub(crate) fn describe() {
                 "In-doubt writes of coordinators that ended, brought on here",
             ),
             ("mapring_kv_replica_write_failures_total", "Replicas that failed a write"),
+            ("mapring_kv_disk_syncs_total", "Replicas fsynced since a write asked for it"),
             ("mapring_kv_reaps_total", "Tombstones reaped"),
             ("mapring_kv_blocks_removed_total", "Blocks removed here that no object named"),
             ("mapring_kv_reaps_dropped_total", "Tombstones not scheduled at the bound"),

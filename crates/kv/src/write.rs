@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use mapring_ring::Partition;
-use mapring_types::{Metadata, ObjectId, Quorum, VersionVector};
+use mapring_types::{Metadata, ObjectId, Quorum, SyncOnWrite, VersionVector};
 use serde::{Deserialize, Serialize};
 
 /// A value to be written.
@@ -22,6 +22,15 @@ pub(crate) struct WriteQuorums {
     pub(crate) w: Quorum,
     pub(crate) dw: Quorum,
     pub(crate) pw: Quorum,
+}
+
+/// What else its client says of how it is to be stored.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Asked {
+    /// See [`crate::PutOptions::node_confirms`].
+    pub(crate) node_confirms: Quorum,
+    /// See [`crate::PutOptions::sync_on_write`].
+    pub(crate) sync_on_write: Option<SyncOnWrite>,
 }
 
 /// See the module. Sent as it is; what is not sent with it says the call that it is sent by: itself, or
@@ -55,6 +64,9 @@ pub(crate) struct Write {
     /// Whether the value's bytes are an update of a data type, made of what is there, rather than a value.
     #[serde(skip)]
     pub(crate) updates: bool,
+    /// What is not in `quorums`.
+    #[serde(skip)]
+    pub(crate) asked: Asked,
 }
 
 #[cfg(test)]
@@ -117,6 +129,7 @@ mod tests {
             unchanged: Some(clock(9)),
             alone: true,
             updates: true,
+            asked: Asked { node_confirms: Quorum::Count(2), ..Asked::default() },
         }
     }
 
@@ -148,6 +161,7 @@ mod tests {
             assert_eq!((read.context, read.value.body), (context.clone(), new.value.body.clone()));
             let said = read.unchanged.is_some() || read.alone || read.updates;
             assert!(!said, "that says the operation");
+            assert_eq!(read.asked, Asked::default(), "and this too");
             let old = SentIf { write: old, unchanged: clock(9) };
             let bytes = postcard::to_allocvec(&(&new, &clock(9))).unwrap();
             assert_eq!(bytes, postcard::to_allocvec(&old).unwrap());

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use mapring_api::hooks::WorkerHooks;
 use mapring_api::permission::AllowAll;
 use mapring_cluster::Cluster;
 use mapring_cluster::live::{LiveCluster, LiveConfig};
@@ -308,6 +309,11 @@ impl Build<'_> {
             move || system::facts(&processes.processes(), processes.calls_waiting(), &data);
         HttpParts {
             objects: Arc::new(inner.kv.clone()),
+            hooks: Arc::new(WorkerHooks::new(
+                inner.kv.clone(),
+                inner.workers.clone(),
+                self.clock.clone(),
+            )),
             queries: Arc::new(mapred),
             jobs: Arc::new(inner.jobs.clone()),
             permissions: Arc::new(AllowAll),

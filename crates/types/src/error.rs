@@ -20,6 +20,8 @@ pub enum QuorumKind {
     Dw,
     /// Primary replicas that took a write.
     Pw,
+    /// Distinct nodes that took a write, or answered a read.
+    NodeConfirms,
 }
 
 impl fmt::Display for QuorumKind {
@@ -30,6 +32,7 @@ impl fmt::Display for QuorumKind {
             Self::W => "W",
             Self::Dw => "DW",
             Self::Pw => "PW",
+            Self::NodeConfirms => "node_confirms",
         })
     }
 }

@@ -29,7 +29,7 @@ pub use name::{BucketId, NodeId, ObjectId};
 pub use object::{Link, Metadata, Object, Sibling};
 pub use piece::Piece;
 pub use props::BucketProps;
-pub use quorum::Quorum;
+pub use quorum::{Quorum, SyncOnWrite};
 pub use quote::quote;
 pub use record::Record;
 pub use versioned::{Release, Releases, Versioned};

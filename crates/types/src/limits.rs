@@ -56,6 +56,9 @@ pub const N_VAL: std::ops::RangeInclusive<u32> = 1..=64;
 /// Lowest and highest precision of a HyperLogLog, as in Riak.
 pub const HLL_PRECISION: std::ops::RangeInclusive<u8> = 4..=16;
 
+/// Most functions that a bucket has called before its writes, and as many after them.
+pub const HOOKS: usize = 16;
+
 /// Lowest and highest number of partitions; always a power of two.
 pub const RING_SIZE: std::ops::RangeInclusive<u16> = 8..=1024;
 

@@ -1,4 +1,4 @@
-//! Quorum values in Riak's words and numbers.
+//! Quorum values in Riak's words and numbers, and which replicas are on disk.
 
 use serde::{Deserialize, Serialize};
 
@@ -68,6 +68,40 @@ impl Quorum {
     }
 }
 
+/// Which replicas of a write are fsynced before it is acknowledged, whatever the storage is configured to
+/// (Riak 3.0).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub enum SyncOnWrite {
+    /// None beyond what each node is configured to.
+    #[default]
+    Backend,
+    /// The one of the node that coordinates.
+    One,
+    /// All that are acknowledged.
+    All,
+}
+
+impl SyncOnWrite {
+    /// Reads Riak's words; `default` is the first of them.
+    pub fn parse(word: &str) -> Option<Self> {
+        Some(match word {
+            "backend" | "default" => Self::Backend,
+            "one" => Self::One,
+            "all" => Self::All,
+            _ => return None,
+        })
+    }
+
+    /// Riak's word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Backend => "backend",
+            Self::One => "one",
+            Self::All => "all",
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,5 +128,14 @@ mod tests {
         assert_eq!(Quorum::parse("2"), Some(Quorum::Count(2)));
         assert_eq!(Quorum::parse("-1"), None);
         assert_eq!(Quorum::parse("many"), None);
+    }
+
+    #[test]
+    fn words_of_syncs_are_read_and_written() {
+        for sync in [SyncOnWrite::Backend, SyncOnWrite::One, SyncOnWrite::All] {
+            assert_eq!(SyncOnWrite::parse(sync.word()), Some(sync));
+        }
+        assert_eq!(SyncOnWrite::parse("default"), Some(SyncOnWrite::Backend));
+        assert_eq!(SyncOnWrite::parse("quorum"), None);
     }
 }

@@ -103,7 +103,7 @@ async fn refusals_say_what_to_do() {
         (mapred, vec![JSON, "Content-Encoding: br"], query(""), 415, &["br", "only gzip"]),
         (props, vec![JSON, zipped], gzip(br#"{"props":{"allow_mult":true}}"#), 204, &[]),
         (props, vec![JSON, zipped], bomb, 413, &["larger than"]),
-        (props, vec![JSON], hook.to_vec(), 400, &["precommit", "hooks are not run here"]),
+        (props, vec![JSON], hook.to_vec(), 400, &["precommit", "hooks in Erlang are not run here"]),
         ("PUT /buckets/b/keys/a/b", vec![TEXT], b"x".to_vec(), 400, &["%2F"]),
         ("GET /riak/b/a/b/c", vec![], vec![], 400, &["%2F"]),
         ("PUT /buckets/b/keys/a%2Fb", vec![TEXT], b"x".to_vec(), 204, &[]),

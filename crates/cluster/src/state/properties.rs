@@ -7,13 +7,15 @@ use super::metadata::{ClusterState, room};
 use crate::limits;
 
 impl ClusterState {
-    /// The properties of a bucket, `None` when its type does not exist.
+    /// The properties of a bucket, `None` when its type does not exist or is not activated.
     pub fn props(&self, bucket: &BucketId) -> Option<BucketProps> {
         let base = if bucket.is_untyped() {
             BucketProps::default()
         } else {
             let name = std::str::from_utf8(&bucket.bucket_type).ok()?;
-            BucketProps::typed().with(self.bucket_types.get(name)?)
+            let props = BucketProps::typed().with(self.bucket_types.get(name)?);
+            // What is not activated yet is not there for its users.
+            Some(props).filter(BucketProps::is_active)?
         };
         Some(match self.buckets.get(bucket) {
             Some(changes) => base.with(changes),

@@ -12,6 +12,7 @@
 //! beside sled's, in its directory; see `docs/adr/023`.
 
 mod commit;
+mod disk;
 mod files;
 mod health;
 mod log;
@@ -236,6 +237,10 @@ impl Engine for SledEngine {
 
     fn sync(&self) -> Result<()> {
         self.store()?.sync()
+    }
+
+    fn sync_disk(&self) -> Result<()> {
+        self.store()?.sync_disk(&self.journal)
     }
 
     fn vnodes(&self) -> Vec<u16> {

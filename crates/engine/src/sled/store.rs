@@ -1,6 +1,7 @@
 //! One opening of a store: sled's database, its trees, the flushing thread, the mark.
 
 use super::commit::GroupCommit;
+use super::disk::DiskSync;
 use super::files::{self, Files};
 use super::log_end::LogEnd;
 use super::mark::Position;
@@ -13,6 +14,8 @@ use crate::{key, value};
 pub(super) struct Store {
     /// Ends first: its thread uses the database.
     commit: Option<GroupCommit>,
+    /// Where its flushes are not fsynced.
+    disk: Option<DiskSync<Files>>,
     trees: RwLock<BTreeMap<u16, Arc<VnodeTree>>>,
     pub(super) db: db::Db,
     health: Arc<Health>,
@@ -80,12 +83,12 @@ impl Store {
         let fsync = config.durability == Durability::Disk;
         let end = LogEnd::start(dir, &db, fsync, before)?;
         let start = |files| GroupCommit::start(&db, journal, files, &health, &end, &record_files);
-        let commit = match config.durability {
-            Durability::None => None,
-            Durability::Process => Some(start(None)?),
-            Durability::Disk => Some(start(Some(files))?),
+        let (commit, disk) = match config.durability {
+            Durability::None => (None, Some(DiskSync::new(files))),
+            Durability::Process => (Some(start(None)?), Some(DiskSync::new(files))),
+            Durability::Disk => (Some(start(Some(files))?), None),
         };
-        Ok(Self { commit, trees: RwLock::new(trees), db, health, end, files: record_files })
+        Ok(Self { commit, disk, trees: RwLock::new(trees), db, health, end, files: record_files })
     }
 
     pub(super) fn check_writes(&self) -> Result<()> {
@@ -197,6 +200,16 @@ impl Store {
     pub(super) fn sync(&self) -> Result<()> {
         self.check_writes()?;
         self.commit.as_ref().map_or(Ok(()), GroupCommit::wait)
+    }
+
+    pub(super) fn sync_disk(&self, journal: &Journal) -> Result<()> {
+        self.sync()?;
+        let Some(disk) = &self.disk else { return Ok(()) };
+        disk.wait(|files| {
+            journal.write_out(true)?;
+            self.health.call("flush", || self.db.flush())?;
+            files.sync()
+        })
     }
 
     pub(super) fn position(&self) -> u64 {

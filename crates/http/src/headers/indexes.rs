@@ -14,9 +14,9 @@ pub const PREFIX: &str = "x-riak-index-";
 /// Reads the index entries of a request: sorted, without duplicates.
 ///
 /// # Errors
-/// The text of the 400 answer.
+/// The text of the 400 answer: a line for each entry that is wrong.
 pub fn parse(headers: &HeaderMap) -> Result<Vec<(String, IndexValue)>, String> {
-    let mut entries = BTreeSet::new();
+    let (mut entries, mut wrong) = (BTreeSet::new(), String::new());
     for (name, value) in headers {
         let Some(field) = name.as_str().strip_prefix(PREFIX) else { continue };
         for term in terms(value.as_bytes()) {
@@ -24,14 +24,20 @@ pub fn parse(headers: &HeaderMap) -> Result<Vec<(String, IndexValue)>, String> {
                 let most = shared::KEY_BYTES;
                 return Err(format!("A term of field '{field}' is longer than {most} bytes.\n"));
             }
-            entries.insert((field.to_owned(), term_of(field, term)?));
+            match term_of(field, term) {
+                Ok(term) => {
+                    entries.insert((field.to_owned(), term));
+                }
+                Err(line) if wrong.len() < limits::WRONG_TERMS_BYTES => wrong.push_str(&line),
+                Err(_) => {}
+            }
             if entries.len() > limits::INDEX_TERMS {
                 let most = limits::INDEX_TERMS;
                 return Err(format!("An object has at most {most} index terms.\n"));
             }
         }
     }
-    Ok(entries.into_iter().collect())
+    if wrong.is_empty() { Ok(entries.into_iter().collect()) } else { Err(wrong) }
 }
 
 /// The terms of one header: a comma separates them only where white space follows.
@@ -132,5 +138,12 @@ mod tests {
         ] {
             assert_eq!(read(&[(name, value)]).unwrap_err(), text);
         }
+        let both = read(&[("x-riak-index-n_int", "a, 1, b"), ("x-riak-index-m", "x")]);
+        assert_eq!(
+            both.unwrap_err(),
+            "Could not parse field 'n_int', value 'a'.\n\
+             Could not parse field 'n_int', value 'b'.\n\
+             Unknown field type for field: 'm'.\n"
+        );
     }
 }

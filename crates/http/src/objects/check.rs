@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderName, Method, StatusCode};
 use mapring_api::options::ObjectOptions;
 use mapring_kv::ObjectPart;
-use mapring_types::{BucketId, Error, ErrorKind, ObjectId, VersionVector, limits};
+use mapring_types::{BucketId, BucketProps, Error, ErrorKind, ObjectId, VersionVector, limits};
 
 use crate::app::{App, Request};
 use crate::decision::{self, Present};
@@ -19,10 +19,16 @@ pub(super) fn names(id: &ObjectId) -> Result<(), Stop> {
     Ok(())
 }
 
-/// The number of replicas in a bucket whose type must exist.
-pub(super) fn n_val(app: &App, bucket: &BucketId) -> Result<u32, Stop> {
+/// The properties of a bucket whose type must exist.
+pub(super) fn props(app: &App, bucket: &BucketId) -> Result<BucketProps, Stop> {
     let props = app.objects.view().props(bucket);
-    props.map(|props| props.n_val).ok_or_else(|| Reply::unknown_type(&bucket.bucket_type).into())
+    props.ok_or_else(|| Reply::unknown_type(&bucket.bucket_type).into())
+}
+
+/// The answer to a write that asks for more replicas than there are: Riak finds it out where it would
+/// write.
+pub(super) fn quorums(checked: mapring_types::Result<()>) -> Result<(), Stop> {
+    checked.map_err(|error| Stop::from(error).vary(VARY_ENCODING))
 }
 
 /// What the client had seen of the object.

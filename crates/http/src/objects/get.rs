@@ -6,7 +6,7 @@ use mapring_types::{Error, ErrorKind, Object, ObjectId, Sibling};
 
 use super::{check, content, represent};
 use crate::app::{App, Request};
-use crate::decision::{self, Present};
+use crate::decision::{self, Only, Present};
 use crate::headers::media as media_header;
 use crate::path::Style;
 use crate::reply::{Reply, Stop, VARY_BOTH, VARY_ENCODING, media};
@@ -15,7 +15,7 @@ pub(super) async fn get(app: &App, request: &Request, id: &ObjectId) -> Result<R
     let style = request.names.style;
     let options = request.params.object()?;
     request.check_origin(app)?;
-    options.check_read(check::n_val(app, &id.bucket)?)?;
+    options.check_read(check::props(app, &id.bucket)?.n_val)?;
     let options = options.reading();
     let pending = app.stats.begin_get();
     let found = match app.objects.get(id, &options).await {
@@ -75,12 +75,22 @@ async fn one(
     id: &ObjectId,
     style: Style,
 ) -> Result<Reply, Stop> {
-    let content_type = media_header::bare(&sibling.metadata.content_type);
-    decision::representation(&request.headers, &[content_type])?;
+    acceptable(request, sibling)?;
     let present = Present { etag: sibling.vtag(), last_modified: sibling.last_modified };
     check(app, request, &present).map_err(|stop| stop.vary(VARY_ENCODING))?;
     let content = content::of(app, request, sibling, &present).await?;
     Ok(represent::value(object, sibling, &present.etag, id, style, content))
+}
+
+/// Refuses those who do not take a value as it was stored.
+fn acceptable(request: &Request, sibling: &Sibling) -> Result<(), Stop> {
+    let metadata = &sibling.metadata;
+    let only = Only {
+        charset: metadata.charset.as_deref(),
+        encoding: metadata.content_encoding.as_deref(),
+    };
+    let content_type = media_header::bare(&metadata.content_type);
+    decision::representation_of(&request.headers, &[content_type], only).map(drop)
 }
 
 fn check(app: &App, request: &Request, present: &Present) -> Result<(), Stop> {
@@ -93,8 +103,7 @@ fn no_such_tag(request: &Request, object: &Object) -> Result<Reply, Stop> {
     let page = Reply::page(StatusCode::NOT_FOUND);
     match object.siblings.as_slice() {
         [only] => {
-            let content_type = media_header::bare(&only.metadata.content_type);
-            decision::representation(&request.headers, &[content_type])?;
+            acceptable(request, only)?;
             Ok(page.vary(VARY_ENCODING))
         }
         _ => {

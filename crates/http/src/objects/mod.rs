@@ -4,6 +4,7 @@ mod check;
 mod content;
 mod delete;
 mod get;
+mod hooks;
 mod put;
 mod represent;
 mod upload;

@@ -6,13 +6,14 @@ use mapring_kv::NewValue;
 use mapring_types::{BucketId, Metadata, Object, ObjectId};
 
 use super::upload::Target;
-use super::{check, content, represent, upload};
+use super::{check, content, hooks, represent, upload};
 use crate::app::{App, Request};
 use crate::body::Begun;
+use crate::decision::{self, Only};
 use crate::headers::{self, indexes, links, media as media_header};
+use crate::negotiate;
 use crate::path::Style;
 use crate::reply::{Reply, Stop, VARY_ENCODING, media};
-use crate::{decision, negotiate};
 
 pub(super) async fn put(app: &App, request: &mut Request, id: &ObjectId) -> Result<Reply, Stop> {
     let style = request.names.style;
@@ -23,16 +24,22 @@ pub(super) async fn put(app: &App, request: &mut Request, id: &ObjectId) -> Resu
     let metadata = metadata(&request.headers, &id.bucket, style)?;
     let context = check::context(&request.headers)?;
     request.check_origin(app)?;
-    options.check_write(check::n_val(app, &id.bucket)?)?;
-    let media = media_header::parse(&content_type).map_err(|given| {
+    let props = check::props(app, &id.bucket)?;
+    let media = media_header::parse(&content_type);
+    let (chosen, charset) = match &media {
+        Ok(media) => (media_header::bare(&media.content_type), media.charset.as_deref()),
+        Err(given) => (given.as_str(), None),
+    };
+    let only = Only { charset, encoding: None };
+    decision::representation_of(&request.headers, &[chosen], only)?;
+    let unchanged = check::conditions(app, request, id, &options).await?;
+    let media = media.map_err(|given| {
         let text = format!("\"{given}\" is not a valid media type for the Content-type header.\n");
-        Reply::text(StatusCode::UNSUPPORTED_MEDIA_TYPE, text)
+        Reply::text(StatusCode::UNSUPPORTED_MEDIA_TYPE, text).vary(VARY_ENCODING)
     })?;
-    let chosen = media_header::bare(&media.content_type);
-    decision::representation(&request.headers, &[chosen])?;
+    check::quorums(options.check_write(props.n_val))?;
     let metadata =
         Metadata { content_type: media.content_type, charset: media.charset, ..metadata };
-    let unchanged = check::conditions(app, request, id, &options).await?;
     let begun = request.begin(app).await?;
     let reply_type = media_header::format(&metadata.content_type, metadata.charset.as_deref());
     let options = options.writing(unchanged);
@@ -41,15 +48,20 @@ pub(super) async fn put(app: &App, request: &mut Request, id: &ObjectId) -> Resu
         Begun::Whole(held) => {
             let (body, share) = held.into_parts();
             let value = NewValue { metadata, body, deleted: false };
+            let place = (id, context.as_ref());
+            let value =
+                hooks::before(app, &request.method, &props.precommit(), place, value).await?;
             (app.objects.put(id, context, value, &options).await, Some(share))
         }
         Begun::Part(held, more) => {
+            hooks::refuse_stream(&props.precommit(), app.objects.body_sizes().whole_bytes)?;
             let target = Target { id, context, metadata, options: &options };
             (upload::write(app, request, target, (held, more)).await?, None)
         }
     };
     pending.put(&written);
     let object = written.map_err(|error| check::not_written(request, error))?;
+    hooks::after(app, &props, id, &object).await;
     if request.params.is_true("returnbody") {
         return whole(app, request, &object, id, style).await;
     }

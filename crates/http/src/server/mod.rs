@@ -15,6 +15,7 @@ use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use mapring_api::backend::{Objects, Queries};
+use mapring_api::hooks::Hooks;
 use mapring_api::jobs::Jobs;
 use mapring_api::permission::{Caller, Permissions};
 use mapring_api::stats::Stats;
@@ -32,6 +33,8 @@ use crate::limits;
 pub struct HttpParts {
     /// The key-value store of this node.
     pub objects: Arc<dyn Objects>,
+    /// Functions that are called before and after writes.
+    pub hooks: Arc<dyn Hooks>,
     /// MapReduce on this node.
     pub queries: Arc<dyn Queries>,
     /// The jobs of the cluster.
@@ -57,13 +60,14 @@ pub struct HttpServer {
 impl HttpServer {
     /// Serves `listener` until [`HttpServer::shutdown`].
     pub fn start(parts: HttpParts, listener: TcpListener) -> Self {
-        let HttpParts { objects, queries, jobs, permissions, node, metrics, config } = parts;
+        let HttpParts { objects, hooks, queries, jobs, permissions, node, metrics, config } = parts;
         describe_metrics();
         let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
         let address = listener.local_addr().unwrap_or(unknown);
         let (sender, stage) = watch::channel(Stage::Open);
         let app = Arc::new(App {
             objects,
+            hooks,
             queries,
             jobs,
             permissions,

@@ -55,6 +55,7 @@ async fn start() -> (HttpServer, Kv) {
     }
     let parts = HttpParts {
         objects: Arc::new(kv.clone()),
+        hooks: Arc::new(super::fake::Store::new()),
         queries: Arc::new(Script::default()),
         jobs: Arc::new(super::fake_jobs::PlayedJobs::default()),
         permissions: Arc::new(AllowAll),

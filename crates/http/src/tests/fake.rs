@@ -10,18 +10,21 @@ use bytes::Bytes;
 use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
 use mapring_api::backend::{BodyUpload, Objects, ParsedQuery, Queries, Stale, Watched};
+use mapring_api::hooks::{HookFailure, Hooks};
 use mapring_background::{Status, Workers};
 use mapring_cluster::fixed::{FixedCluster, FixedGroup};
 use mapring_cluster::{Change, Chosen, Cluster as _, ClusterStatus, MetadataStatus, Outcome, View};
 use mapring_datatypes::Update;
 use mapring_kv::{
-    Body, BodySizes, Census, Counted, Cursor, DeleteOptions, Figures, Found, GetOptions, Hit, IndexScan, KvFigures, NewValue, ObjectPart, Progress, PutOptions, Selection, Wanted,
+    Body, BodySizes, Census, Counted, Cursor, DeleteOptions, Figures, Found, GetOptions, Hit,
+    IndexScan, KvFigures, NewValue, ObjectPart, Progress, PutOptions, Selection, Wanted,
 };
 use mapring_mapred::{
     Answer, Failure, FailureKind, PhaseResults, Query, QueryFigures, QueryId, QueryList,
     QueryReport, Rejection, RejectionKind, Results, Row,
 };
 use mapring_ring::hash::RingSize;
+use mapring_types::props::{Hook, HookCode};
 use mapring_types::{
     ActorId, BucketId, Dot, Error, ErrorKind, NodeId, Object, ObjectId, Result, Sibling,
     VersionVector, limits,
@@ -43,6 +46,9 @@ pub(crate) struct Store {
     pub(crate) waiting: Notify,
     pub(crate) stale: Mutex<Stale>,
     pub(crate) workers: Workers,
+    /// What hooks were called with after writes: the names of the function and the key, whether it was
+    /// deleted.
+    pub(crate) told: Mutex<Vec<(String, Bytes, bool)>>,
 }
 
 impl Store {
@@ -59,6 +65,7 @@ impl Store {
             waiting: Notify::new(),
             stale: Mutex::default(),
             workers: Workers::default(),
+            told: Mutex::default(),
         }
     }
 
@@ -92,6 +99,35 @@ impl Store {
         let context = if keeps { context.unwrap_or_default() } else { object.clock.clone() };
         object.update(&context, sibling);
         object.clone()
+    }
+}
+
+/// Named functions: `refuse`, `say`, `break`, `upper`; all others give what they get.
+#[async_trait]
+impl Hooks for Store {
+    async fn before(
+        &self,
+        hooks: &[Hook],
+        _: &ObjectId,
+        _: Option<&VersionVector>,
+        mut value: NewValue,
+    ) -> Result<NewValue, HookFailure> {
+        for hook in hooks {
+            let HookCode::Named(name) = &hook.code else { continue };
+            match name.as_str() {
+                "refuse" => return Err(HookFailure::Aborted),
+                "say" => return Err(HookFailure::Refused("because <é>".to_owned())),
+                "break" => return Err(HookFailure::Broken(Error::internal("no object"))),
+                "upper" => value.body = value.body.to_ascii_uppercase().into(),
+                _ => {}
+            }
+        }
+        Ok(value)
+    }
+
+    async fn after(&self, hooks: Vec<Hook>, id: ObjectId, written: Object) {
+        let told = |hook: Hook| (hook.title(), id.key.clone(), written.is_tombstone());
+        self.told.lock().extend(hooks.into_iter().map(told));
     }
 }
 

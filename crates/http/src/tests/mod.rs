@@ -55,6 +55,7 @@ impl Fixture {
         };
         let parts = HttpParts {
             objects: store.clone(),
+            hooks: store.clone(),
             queries: queries.clone(),
             jobs: jobs.clone(),
             permissions,

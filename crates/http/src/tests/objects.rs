@@ -41,7 +41,7 @@ const CASES: &[Case] = &[
     Case { request: ("PUT", "/buckets/b/keys/k"), lines: &[], body: b"nocontenttype",
         status: 400, shape: ["text/plain", "35", "-", "-", "-"], answer: "Missing Content-Type request header" },
     Case { request: ("PUT", "/buckets/b/keys/k"), lines: &["Content-Type: garbage"], body: b"x",
-        status: 415, shape: ["text/plain", "67", "-", "-", "-"], answer: "\"garbage\" is not a valid media type for the Content-type header.\n" },
+        status: 415, shape: ["text/plain", "67", AE, "-", "-"], answer: "\"garbage\" is not a valid media type for the Content-type header.\n" },
     Case { request: ("PUT", "/buckets/b/keys/k"), lines: &["Content-Type: text/plain", "Accept: multipart/mixed"], body: b"x",
         status: 406, shape: ["text/html", "101", "-", "-", "-"], answer: "<html><head><title>406 Not Acceptable</title></head><body><h1>Not Acceptable</h1></body></html>" },
     Case { request: ("GET", "/buckets/b/keys/missing"), lines: &[], body: b"",
@@ -60,6 +60,14 @@ const CASES: &[Case] = &[
         status: 204, shape: ["text/plain", "-", AE, "-", "-"], answer: "" },
     Case { request: ("GET", "/buckets/b/keys/enc"), lines: &[], body: b"",
         status: 200, shape: ["text/plain", "3", "-", UP, "-"], answer: "\x1fxx" },
+    Case { request: ("GET", "/buckets/b/keys/enc"), lines: &["Accept-Encoding: identity"], body: b"",
+        status: 406, shape: ["text/html", "101", "-", "-", "-"], answer: "<html><head><title>406 Not Acceptable</title></head><body><h1>Not Acceptable</h1></body></html>" },
+    Case { request: ("GET", "/buckets/b/keys/enc"), lines: &["Accept-Encoding: gzip"], body: b"",
+        status: 200, shape: ["text/plain", "3", "-", UP, "-"], answer: "\x1fxx" },
+    Case { request: ("PUT", "/buckets/b/keys/cs"), lines: &["Content-Type: text/plain; charset=utf-8", "Accept-Charset: iso-8859-1"], body: b"x",
+        status: 406, shape: ["text/html", "101", "-", "-", "-"], answer: "<html><head><title>406 Not Acceptable</title></head><body><h1>Not Acceptable</h1></body></html>" },
+    Case { request: ("PUT", "/buckets/b/keys/g"), lines: &["Content-Type: garbage", "Accept: text/plain"], body: b"x",
+        status: 406, shape: ["text/html", "101", "-", "-", "-"], answer: "<html><head><title>406 Not Acceptable</title></head><body><h1>Not Acceptable</h1></body></html>" },
     Case { request: ("PUT", "/buckets/b/keys/empty"), lines: TEXT, body: b"",
         status: 204, shape: ["text/plain", "-", AE, "-", "-"], answer: "" },
     Case { request: ("GET", "/buckets/b/keys/empty"), lines: &[], body: b"",
@@ -75,7 +83,7 @@ const CASES: &[Case] = &[
     Case { request: ("PUT", "/buckets/b/keys/v"), lines: &["Content-Type: text/plain", "X-Riak-Vclock: aGVsbG8="], body: b"x",
         status: 400, shape: ["text/plain", "39", "-", "-", "-"], answer: "the vclock was not made by this cluster\n" },
     Case { request: ("PUT", "/buckets/b/keys/w?w=4"), lines: TEXT, body: b"x",
-        status: 400, shape: ["text/plain", "59", "-", "-", "-"], answer: "Specified w/dw/pw values invalid for bucket n value of 3\n" },
+        status: 400, shape: ["text/plain", "59", AE, "-", "-"], answer: "Specified w/dw/pw values invalid for bucket n value of 3\n" },
     Case { request: ("GET", "/types/nope/buckets/b/keys/none"), lines: &[], body: b"",
         status: 404, shape: ["text/plain", "25", "-", "-", "-"], answer: "Unknown bucket type: nope" },
     Case { request: ("PUT", "/types/nope/buckets/b/keys/none"), lines: TEXT, body: b"x",
@@ -86,6 +94,12 @@ const CASES: &[Case] = &[
         status: 400, shape: ["text/plain", "171", "-", "-", "-"], answer: "Invalid link walk query submitted. Valid link walk query format is: /riak/some_bucket/some_key/<bucket>,<riaktag>,0|1/...\nA slash that belongs to the key is written as %2F.\n" },
     Case { request: ("PUT", "/buckets/b/keys/x,y/a,b,1"), lines: TEXT, body: b"x",
         status: 405, shape: ["text/plain", "-", "-", "-", "-"], answer: "A slash that belongs to the key is written as %2F.\n" },
+    Case { request: ("GET", "/buckets/b/keys/k?pr=x&r=2&notfound_ok=2"), lines: &[], body: b"",
+        status: 400, shape: ["text/plain", "92", "-", "-", "-"], answer: "pr query parameter must be an integer or one of the following words: 'one', 'quorum' or 'all'\nnotfound_ok query parameter must be true or false\n" },
+    Case { request: ("PUT", "/buckets/b/keys/k?sync_on_write=some"), lines: TEXT, body: b"x",
+        status: 400, shape: ["text/plain", "92", "-", "-", "-"], answer: "sync_on_write query parameter must be one of the following words: [default,backend,one,all]\n" },
+    Case { request: ("PUT", "/buckets/b/keys/k?node_confirms=4"), lines: TEXT, body: b"x",
+        status: 400, shape: ["text/plain", "59", AE, "-", "-"], answer: "Specified w/dw/pw values invalid for bucket n value of 3\n" },
     Case { request: ("GET", "/buckets/b/keys/k?r=x"), lines: &[], body: b"",
         status: 400, shape: ["text/plain", "91", "-", "-", "-"], answer: "r query parameter must be an integer or one of the following words: 'one', 'quorum' or 'all'\n" },
 ];
@@ -305,6 +319,51 @@ async fn a_write_may_ask_that_nothing_has_changed() {
     assert_eq!(client.request("PUT", path, &[TEXT[0], &second], b"4").await.status, 409);
     assert_eq!(client.request("PUT", path, &[TEXT[0], &left], b"4").await.status, 204);
     assert_eq!(client.request("GET", path, &[&first], b"").await.status, 200);
+}
+
+#[tokio::test]
+async fn functions_are_called_before_and_after_writes() {
+    let fixture = Fixture::start().await;
+    let mut client = fixture.connect().await;
+    let json = &["Content-Type: application/json"];
+    let hooks = async |client: &mut Client, props: &str| {
+        let body = format!("{{\"props\":{props}}}");
+        let set = client.request("PUT", "/buckets/b/props", json, body.as_bytes()).await;
+        assert_eq!((set.status, set.header("warning")), (204, None), "{props}: {}", set.text());
+    };
+    let path = "/buckets/b/keys/k";
+    hooks(&mut client, r#"{"precommit":[{"name":"upper"}],"postcommit":[{"name":"told"}]}"#).await;
+    assert_eq!(client.request("PUT", path, TEXT, b"words").await.status, 204);
+    assert_eq!(client.get(path).await.text(), "WORDS");
+    for (name, status, put, post, delete) in [
+        (
+            "refuse",
+            403,
+            "PUT aborted by pre-commit hook.",
+            "POST aborted by pre-commit hook.",
+            "DELETE aborted by pre-commit hook.",
+        ),
+        ("say", 403, "because <é>", "because <é>", "because <é>"),
+        ("break", 500, "Error:\nno object\n", "Error:\nno object\n", "Error:\nno object\n"),
+    ] {
+        hooks(&mut client, &format!(r#"{{"precommit":[{{"name":"{name}"}}]}}"#)).await;
+        for (method, path, body, words) in [
+            ("PUT", path, &b"x"[..], put),
+            ("POST", "/buckets/b/keys", b"x", post),
+            ("DELETE", path, b"", delete),
+        ] {
+            let refused = client.request(method, path, TEXT, body).await;
+            assert_eq!((refused.status, refused.text().as_str()), (status, words), "{method}");
+            assert_eq!(refused.header("content-type"), Some("text/plain"));
+        }
+        assert_eq!(client.get(path).await.text(), "WORDS");
+    }
+    // What is not there is not deleted, and nobody is asked.
+    assert_eq!(client.request("DELETE", "/buckets/b/keys/none", &[], b"").await.status, 404);
+    hooks(&mut client, r#"{"precommit":[{"name":"other"}]}"#).await;
+    assert_eq!(client.request("DELETE", path, &[], b"").await.status, 204);
+    let told = |deleted| ("told".to_owned(), bytes::Bytes::from("k"), deleted);
+    assert_eq!(*fixture.store.told.lock(), [told(false), told(true)]);
 }
 
 #[tokio::test]

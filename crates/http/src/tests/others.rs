@@ -14,6 +14,7 @@ use super::wire::{Client, Response};
 
 const JSON: &[&str] = &["Content-Type: application/json"];
 const TEXT: &[&str] = &["Content-Type: text/plain"];
+const PAGE: &[&str] = &["content-type", "vary"];
 
 fn parsed(response: &Response) -> Value {
     serde_json::from_slice(&response.body).unwrap()
@@ -43,7 +44,7 @@ async fn buckets_and_keys_are_listed() {
         ("/buckets/none/keys?keys=true", r#"{"keys":[]}"#),
         ("/buckets/b/keys", "{}"),
         ("/riak/b?props=false&keys=true", r#"{"keys":["1","\u00e9"]}"#),
-        ("/riak/c?props=false&keys=stream", r#"{"keys":["1"]}{"keys":[]}"#),
+        ("/riak/c?props=false&keys=stream", r#"{}{"keys":["1"]}{"keys":[]}"#),
     ] {
         let response = client.get(path).await;
         assert_eq!((response.status, response.text().as_str()), (200, expect), "{path}");
@@ -79,6 +80,14 @@ async fn failed_listings_are_told() {
         assert_eq!(client.get(path).await.status, status, "{path}");
     }
     assert_eq!(client.request("DELETE", "/buckets", &[], b"").await.status, 405);
+    for path in ["/types/nope/buckets?buckets=true", "/types/nope/buckets/b/keys?keys=true"] {
+        let missing = client.get(path).await;
+        assert_eq!(missing.shape(PAGE), "content-type: text/html\nvary: Accept-Encoding", "{path}");
+    }
+    // No such resource, as in Riak.
+    let neither = client.get("/riak/b?props=false").await;
+    assert_eq!(neither.status, 404);
+    assert_eq!(neither.shape(PAGE), "content-type: text/html\nvary: -");
 }
 
 #[tokio::test]
@@ -115,30 +124,104 @@ async fn wrong_properties_are_refused() {
     for (body, expect) in [
         (r#"{"props":{"n_val":"3","r":2}}"#, json!({"n_val": "not_integer"})),
         (
+            r#"{"props":{"n_val":0,"r":0,"sync_on_write":"x"}}"#,
+            json!({"n_val": "not_integer", "r": "not_valid_quorum",
+                   "sync_on_write": "not_valid_sync_param"}),
+        ),
+        (
+            r#"{"props":{"write_once":true}}"#,
+            json!({"write_once": "cannot update write_once property"}),
+        ),
+        (
             r#"{"props":{"datatype":"set","allow_mult":true}}"#,
             json!({"datatype": "Cannot update datatype on existing bucket"}),
         ),
     ] {
         let refused = client.request("PUT", "/buckets/b/props", JSON, body.as_bytes()).await;
         assert_eq!((refused.status, parsed(&refused)), (400, expect));
-        assert_eq!(refused.header("content-type"), Some("application/json"));
+        assert_eq!(refused.shape(PAGE), "content-type: application/json\nvary: Accept-Encoding");
+        // The type of the body comes first.
+        let other = client.request("PUT", "/buckets/b/props", TEXT, body.as_bytes()).await;
+        assert_eq!(other.status, 415);
     }
     let good = br#"{"props":{"n_val":2}}"#;
     for (lines, given) in [(TEXT, "is text/plain"), (&[], "is missing")] {
         let refused = client.request("PUT", "/buckets/b/props", lines, good).await;
-        let text = format!("the header Content-Type {given}; it must be application/json\n");
-        assert_eq!((refused.status, refused.text()), (415, text));
+        let text = format!("<p>the header Content-Type {given}; it must be application/json</p>");
+        assert!(refused.status == 415 && refused.text().contains(&text), "{}", refused.text());
+        assert_eq!(refused.shape(PAGE), "content-type: text/html\nvary: Accept-Encoding");
     }
     let typed = client.request("PUT", "/types/t/props", JSON, good).await;
     assert_eq!(
         (typed.status, typed.text().as_str()),
         (404, "Cannot modify unknown bucket type: t")
     );
-    assert_eq!(client.get("/types/t/props").await.status, 404);
+    let missing = client.get("/types/t/props").await;
+    assert_eq!((missing.status, missing.header("content-type")), (404, Some("text/html")));
     assert_eq!(client.get("/types/default/props").await.status, 200);
     assert_eq!(client.request("PUT", "/types/default/props", JSON, good).await.status, 403);
     let large = vec![b' '; crate::limits::PROPS_BYTES + 1];
     assert_eq!(client.request("PUT", "/buckets/b/props", JSON, &large).await.status, 413);
+}
+
+#[tokio::test]
+async fn bucket_types_are_made_activated_and_changed() {
+    let fixture = Fixture::start().await;
+    let mut client = fixture.connect().await;
+    let admin = "/admin/bucket-types/t";
+    let put = |body: &str| format!("{{\"props\":{body}}}").into_bytes();
+    let made = client.request("PUT", admin, JSON, &put(r#"{"active":false,"n_val":2}"#)).await;
+    assert_eq!((made.status, made.header("warning")), (204, None));
+    let shown = parsed(&client.get(admin).await);
+    assert_eq!((&shown["status"], &shown["props"]["n_val"]), (&json!("created"), &json!(2)));
+    let list = parsed(&client.get("/admin/bucket-types").await);
+    assert_eq!(list, json!({"bucket_types": ["default", "t"], "inactive": ["t"]}));
+    // It is not there for users, and can still become anything.
+    let object = "/types/t/buckets/b/keys/k";
+    assert_eq!(client.request("PUT", object, TEXT, b"x").await.status, 404);
+    for (method, path) in [("GET", "/types/t/props"), ("PUT", "/types/t/props")] {
+        assert_eq!(client.request(method, path, JSON, &put("{}")).await.status, 404, "{method}");
+    }
+    let once = put(r#"{"write_once":true,"active":true}"#);
+    assert_eq!(client.request("POST", admin, JSON, &once).await.status, 204);
+    assert_eq!(parsed(&client.get(admin).await)["status"], "created");
+    for _ in 0..2 {
+        let path = format!("{admin}/activate");
+        assert_eq!(client.request("POST", &path, &[], b"").await.status, 204);
+    }
+    assert_eq!(client.request("PUT", object, TEXT, b"x").await.status, 204);
+    let props = parsed(&client.get("/types/t/props").await)["props"].clone();
+    assert_eq!((&props["active"], &props["claimant"]), (&json!(true), &json!("n1")));
+    let of_bucket = parsed(&client.get("/types/t/buckets/b/props").await)["props"].clone();
+    assert_eq!((&of_bucket["name"], &of_bucket["claimant"]), (&json!("b"), &json!("n1")));
+    // What is active stays so, and what cannot change does not.
+    for (path, props, refused) in [
+        (admin, r#"{"active":false}"#, "active"),
+        ("/types/t/props", r#"{"active":false}"#, "active"),
+        (admin, r#"{"write_once":false}"#, "write_once"),
+        ("/types/t/buckets/b/props", r#"{"write_once":false}"#, "write_once"),
+        (admin, r#"{"last_write_wins":true}"#, "dvv_enabled"),
+    ] {
+        let method = if path == admin { "POST" } else { "PUT" };
+        let answer = client.request(method, path, JSON, &put(props)).await;
+        assert!(answer.status == 400 && answer.text().contains(refused), "{}", answer.text());
+    }
+    assert_eq!(client.request("POST", admin, JSON, &put(r#"{"n_val":5}"#)).await.status, 204);
+    assert_eq!(client.request("POST", &format!("{admin}/reset"), &[], b"").await.status, 204);
+    let props = parsed(&client.get("/types/t/props").await)["props"].clone();
+    assert_eq!((&props["n_val"], &props["write_once"]), (&json!(3), &json!(true)));
+    for (method, path, status) in [
+        ("GET", "/admin/bucket-types/none", 404),
+        ("POST", "/admin/bucket-types/none", 404),
+        ("POST", "/admin/bucket-types/none/activate", 404),
+        ("POST", "/admin/bucket-types/none/reset", 404),
+        ("GET", "/admin/bucket-types/default", 200),
+        ("POST", "/admin/bucket-types/default/reset", 400),
+        ("PUT", "/admin/bucket-types/any", 400),
+    ] {
+        let answer = client.request(method, path, JSON, b"").await;
+        assert_eq!(answer.status, status, "{method} {path}: {}", answer.text());
+    }
 }
 
 #[tokio::test]
@@ -148,6 +231,8 @@ async fn administrative_resources_answer() {
     let ping = client.get("/ping/").await;
     assert_eq!((ping.status, ping.text()), (200, "OK".into()));
     assert_eq!(ping.header("content-type"), Some("text/html"));
+    let json = client.request("GET", "/ping", &["Accept: application/json"], b"").await;
+    assert_eq!(json.status, 406);
     let head = client.request("HEAD", "/ping", &[], b"").await;
     assert_eq!((head.status, head.header("content-length")), (200, Some("2")));
     let accept = "Accept: multipart/mixed, application/json, */*;q=0.5";

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use mapring_api::figures::SystemFacts;
+use mapring_api::hooks::WorkerHooks;
 use mapring_api::permission::AllowAll;
 use mapring_cluster::fixed::{FixedCluster, FixedGroup};
 use mapring_cluster::{Change, Cluster, Outcome, View};
@@ -126,6 +127,11 @@ async fn start() -> Vec<HttpServer> {
             ]),
         );
         let parts = HttpParts {
+            hooks: Arc::new(WorkerHooks::new(
+                kv.clone(),
+                Arc::new(NoWorkers),
+                Arc::new(SystemClock),
+            )),
             objects: Arc::new(kv),
             queries: Arc::new(mapred),
             jobs: Arc::new(super::fake_jobs::PlayedJobs::default()),

@@ -43,6 +43,17 @@ impl Peers {
         self.ask(entry.node, class, &request, patience).await.flat()
     }
 
+    /// Has what a node was sent before survive a loss of power.
+    ///
+    /// # Errors
+    /// As [`Peers::merge_at`].
+    pub(crate) async fn sync_disk_at(&self, node: NodeId, patience: Duration) -> Result<()> {
+        if node == self.node.me {
+            return within(patience, self.node.vnodes.sync_disk()).await;
+        }
+        self.ask(node, Class::Foreground, &wire::SyncDisk, patience).await.flat()
+    }
+
     /// Has a replica let go of the values that a verdict does not name.
     ///
     /// # Errors

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::storage::graves::{self, Grave};
 use crate::storage::inflight::WriteMark;
 use crate::storage::slice::Slice;
-use crate::write::Write;
+use crate::write::{Asked, Write};
 
 /// Room for most messages, in bytes.
 const USUAL_BYTES: usize = 512;
@@ -45,6 +45,8 @@ calls!(SERVICE;
     CoordinateIf = 35 => Record,
     CoordinateInBlocks = 36 => Record,
     UpdateDatatype = 37 => Record,
+    CoordinateAsked = 38 => Record,
+    SyncDisk = 39 => (),
 );
 
 /// What every message says of its sender.
@@ -227,6 +229,43 @@ pub(crate) struct UpdateDatatype {
     pub(crate) alone: bool,
 }
 
+/// As [`Write`] itself, of a write whose client has asked for what the calls above do not say; with all
+/// that they do.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct CoordinateAsked {
+    pub(crate) write: Write,
+    pub(crate) asked: Asked,
+    pub(crate) blocks: Option<Blocks>,
+    pub(crate) alone: bool,
+    pub(crate) unchanged: Option<VersionVector>,
+    pub(crate) updates: bool,
+}
+
+impl CoordinateAsked {
+    pub(crate) fn of(write: &Write) -> Self {
+        Self {
+            asked: write.asked,
+            blocks: write.value.metadata.blocks.as_deref().copied(),
+            alone: write.alone,
+            unchanged: write.unchanged.clone(),
+            updates: write.updates,
+            write: write.clone(),
+        }
+    }
+
+    /// The write, with all that was said of it.
+    pub(crate) fn into_write(self) -> Write {
+        let Self { mut write, asked, blocks, alone, unchanged, updates } = self;
+        write.value.metadata.blocks = blocks.map(Box::new);
+        Write { asked, alone, unchanged, updates, ..write }
+    }
+}
+
+/// Has what was written before it survive a loss of power, whatever is configured: answered when it
+/// does.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct SyncDisk;
+
 /// Removes a tombstone if its clock is the given one: answered by whether it is gone.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Remove {
@@ -349,6 +388,38 @@ mod tests {
         assert_eq!((who, back.unwrap_err().to_string()), (SAID, "no majority".to_owned()));
         let answer = encode_answer::<Remove>(version, SAID, Ok(true)).unwrap();
         assert!(decode_answer::<Remove>(&answer).unwrap().1.unwrap());
+    }
+
+    #[test]
+    fn what_a_client_has_asked_for_arrives_with_its_write() {
+        let asked = Asked {
+            node_confirms: mapring_types::Quorum::Count(2),
+            sync_on_write: Some(mapring_types::SyncOnWrite::All),
+        };
+        let mut unchanged = VersionVector::new();
+        unchanged.add(Dot { actor: mapring_types::ActorId(7), counter: 9 });
+        let upload = mapring_types::UploadId(1 << 100);
+        let blocks = Blocks { upload, bytes: 1 << 30, block_bytes: 1 << 20, n_val: 3 };
+        let id = ObjectId::new(mapring_types::BucketId::untyped("b"), "k");
+        let mut write = Write {
+            vnode: Partition(7),
+            id,
+            write_id: 1,
+            asked_at: 2,
+            sent_at: 3,
+            context: None,
+            value: crate::write::NewValue::default(),
+            quorums: crate::write::WriteQuorums::default(),
+            timeout_ms: 4,
+            unchanged: Some(unchanged),
+            alone: true,
+            asked,
+        };
+        write.value.metadata.blocks = Some(Box::new(blocks));
+        let version = version_at(Release::FIRST);
+        let bytes = encode(version, SAID, &CoordinateAsked::of(&write)).unwrap();
+        let there = decode::<CoordinateAsked>(&bytes).unwrap().call.into_write();
+        assert_eq!(format!("{there:?}"), format!("{write:?}"));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::time::Duration;
 use mapring_cluster::View;
 use mapring_net::Class;
 use mapring_ring::{Partition, PreferenceEntry};
-use mapring_types::{Error, ErrorKind, NodeId, Object, ObjectId, Record, Result};
+use mapring_types::{Error, ErrorKind, NodeId, Object, ObjectId, Record, Result, SyncOnWrite};
 use tokio::sync::{OwnedSemaphorePermit, SetOnce};
 use tokio::time::{Instant, sleep_until};
 
@@ -171,7 +171,7 @@ impl Writer {
     /// Stores the write, here and elsewhere; gives the answer when there is one. What is left to do
     /// then is done by a task of its own.
     async fn run(mut self, own: PreferenceEntry, write: Write) -> Result<Object> {
-        let Terms { need, resolution } = self.terms;
+        let Terms { need, resolution, sync } = self.terms;
         let coordinators = usize::try_from(need.n).unwrap_or(usize::MAX);
         let stamping = Stamping { number: self.unsettled.number(), resolution, coordinators };
         let stamped = match self.requests.node.vnodes.stamp(write, stamping).await? {
@@ -185,6 +185,9 @@ impl Writer {
         match stamped {
             Stamped::Stored(object, record) => self.stored = Stored { object, record },
             Stamped::Near(_) => return Err(sole::turned_away(&self.id)),
+        }
+        if sync != SyncOnWrite::Backend {
+            self.requests.node.vnodes.sync_disk().await?;
         }
         self.hedge = Some(Instant::now() + limits::HEDGE + self.transfer());
         if let Some(index) = self.core.add(own) {
@@ -315,6 +318,7 @@ impl Writer {
         let patience = limits::REPLICA_PATIENCE + self.transfer();
         let given_up = requests.peers.suspicion.given_up(entry.node);
         let answered = self.answered.clone();
+        let on_disk = self.terms.sync == SyncOnWrite::All;
         // Whoever still waits for the answer need not share the suspicion of others.
         let given_up = async move {
             given_up.await;
@@ -322,7 +326,14 @@ impl Writer {
         };
         self.pending.push(async move {
             let class = Class::Foreground;
-            let merged = requests.peers.merge_at(entry, id, record, mark, class, patience);
+            let merged = async {
+                requests.peers.merge_at(entry, id, record, mark, class, patience).await?;
+                if on_disk {
+                    requests.peers.sync_disk_at(entry.node, patience).await
+                } else {
+                    Ok(())
+                }
+            };
             tokio::select! {
                 biased;
                 merged = merged => (index, merged),

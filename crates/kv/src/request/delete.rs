@@ -24,6 +24,7 @@ pub(crate) async fn delete(
     let read = GetOptions {
         r: either(options.r, options, &props),
         pr: options.pr,
+        node_confirms: options.node_confirms,
         timeout: options.timeout,
         ..GetOptions::default()
     };
@@ -31,11 +32,13 @@ pub(crate) async fn delete(
         w: either(options.w, options, &props),
         dw: options.dw,
         pw: options.pw,
+        node_confirms: options.node_confirms,
+        sync_on_write: options.sync_on_write,
         timeout: options.timeout,
         unchanged: options.unchanged.clone(),
     };
     // A write that cannot be had is refused before the read, as Riak does.
-    WriteNeed::new(&props, write.quorums())?;
+    WriteNeed::new(&props, write.quorums(), write.node_confirms)?;
     let found = match get::get(requests, id, &read).await {
         Err(error) if error.kind() == ErrorKind::TooLarge => {
             // What is deleted need not be read whole.

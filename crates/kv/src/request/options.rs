@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use mapring_types::limits::{MAX_TIMEOUT, REQUEST_TIMEOUT};
-use mapring_types::{Quorum, VersionVector};
+use mapring_types::{Quorum, SyncOnWrite, VersionVector};
 use tokio::time::Instant;
 
-use crate::write::WriteQuorums;
+use crate::write::{Asked, WriteQuorums};
 
 /// How much of an object is read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -27,6 +27,8 @@ pub struct GetOptions {
     pub r: Quorum,
     /// Primaries that must answer.
     pub pr: Quorum,
+    /// Distinct nodes that must answer.
+    pub node_confirms: Quorum,
     /// Whether a majority of not-founds ends the read; the bucket's property when `None`.
     pub basic_quorum: Option<bool>,
     /// Whether a missing replica counts as an answer; the bucket's property when `None`.
@@ -44,6 +46,10 @@ pub struct PutOptions {
     pub dw: Quorum,
     /// Primaries that must take it.
     pub pw: Quorum,
+    /// Distinct nodes that must have stored it.
+    pub node_confirms: Quorum,
+    /// Which replicas are fsynced first; the bucket's property when `None`.
+    pub sync_on_write: Option<SyncOnWrite>,
     /// The deadline; the default when `None`.
     pub timeout: Option<Duration>,
     /// The write is made only if nothing is stored that this clock has not seen. One node decides
@@ -65,6 +71,10 @@ pub struct DeleteOptions {
     pub dw: Quorum,
     /// Primaries that must take it.
     pub pw: Quorum,
+    /// As [`PutOptions::node_confirms`].
+    pub node_confirms: Quorum,
+    /// As [`PutOptions::sync_on_write`].
+    pub sync_on_write: Option<SyncOnWrite>,
     /// Fills `r` and `w` where they are left open.
     pub rw: Quorum,
     /// The deadline of the read and of the write; the default when `None`.
@@ -77,6 +87,10 @@ impl PutOptions {
     pub(crate) fn quorums(&self) -> WriteQuorums {
         let Self { w, dw, pw, .. } = *self;
         WriteQuorums { w, dw, pw }
+    }
+
+    pub(crate) fn asked(&self) -> Asked {
+        Asked { node_confirms: self.node_confirms, sync_on_write: self.sync_on_write }
     }
 }
 

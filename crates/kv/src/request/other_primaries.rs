@@ -29,7 +29,8 @@ pub(crate) async fn read(
     let n_val = view::props(&view, &id.bucket)?.n_val;
     let list = view.preference_list(&id.bucket, &id.key, n_val).primaries;
     // One who has it is enough.
-    let need = ReadNeed { n: n_val, r: 1, pr: 0, basic_quorum: false, notfound_ok: true };
+    let need =
+        ReadNeed { n: n_val, r: 1, pr: 0, confirms: 0, basic_quorum: false, notfound_ok: true };
     let resolution = requests.node.resolution(&id.bucket);
     let mut core = ReadCore::new(need, resolution);
     for entry in &list {

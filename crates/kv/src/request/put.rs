@@ -22,13 +22,15 @@ use mapring_types::{
 use tokio::time::Instant;
 
 use crate::limits;
-use crate::peer::call::Asked;
-use crate::peer::wire::{CoordinateAlone, CoordinateIf, CoordinateInBlocks, UpdateDatatype};
+use crate::peer::call::Asked as Reached;
+use crate::peer::wire::{
+    CoordinateAlone, CoordinateAsked, CoordinateIf, CoordinateInBlocks, UpdateDatatype,
+};
 use crate::request::options::{PutOptions, deadline};
 use crate::request::requests::Requests;
 use crate::request::terms::Terms;
 use crate::request::{coordinate, sole};
-use crate::write::{NewValue, Write};
+use crate::write::{Asked, NewValue, Write};
 
 /// Writes an object: see [`crate::Kv::put`].
 pub(crate) async fn put(
@@ -76,6 +78,7 @@ fn write(requests: &Arc<Requests>, id: &ObjectId, value: NewValue, options: &Put
         // One node decides about all writes with a condition, so that its lock decides.
         alone: options.unchanged.is_some(),
         updates: false,
+        asked: options.asked(),
     }
 }
 
@@ -194,18 +197,18 @@ async fn attempt(
     let patience = patience.min(left);
     let mut asked = ask(requests, node, write, patience).await;
     if !write.updates
-        && let Asked::Unreached(error) = &asked
+        && let Reached::Unreached(error) = &asked
         && error.kind() == ErrorKind::Unavailable
     {
         asked = ask(requests, node, write, patience).await;
     }
     match asked {
-        Asked::Answered(Ok(record)) => record.decode().map_err(|error| (error, Final::Yes)),
-        Asked::Answered(Err(error)) => {
+        Reached::Answered(Ok(record)) => record.decode().map_err(|error| (error, Final::Yes)),
+        Reached::Answered(Err(error)) => {
             let kind = finality(write, &error);
             Err((error, kind))
         }
-        Asked::Unreached(error) => Err((error, Final::Unknown)),
+        Reached::Unreached(error) => Err((error, Final::Unknown)),
     }
 }
 
@@ -214,8 +217,12 @@ async fn ask(
     node: NodeId,
     write: &Write,
     patience: Duration,
-) -> Asked<Record> {
+) -> Reached<Record> {
     let class = Class::Foreground;
+    if write.asked != Asked::default() {
+        let call = CoordinateAsked::of(write);
+        return requests.peers.ask(node, class, &call, patience).await;
+    }
     if let Some(blocks) = write.value.metadata.blocks.as_deref().copied() {
         let (alone, unchanged) = (write.alone, write.unchanged.clone());
         let call = CoordinateInBlocks { write: write.clone(), blocks, alone, unchanged };

@@ -19,6 +19,8 @@ pub(crate) struct ReadNeed {
     pub(crate) n: u32,
     pub(crate) r: u32,
     pub(crate) pr: u32,
+    /// Distinct nodes.
+    pub(crate) confirms: u32,
     pub(crate) basic_quorum: bool,
     pub(crate) notfound_ok: bool,
 }
@@ -32,6 +34,7 @@ impl ReadNeed {
             n,
             r: resolve(options.r, props.r, n)?.max(1),
             pr: resolve(options.pr, props.pr, n)?,
+            confirms: resolve(options.node_confirms, props.node_confirms, n)?,
             basic_quorum: options.basic_quorum.unwrap_or(props.basic_quorum),
             notfound_ok: options.notfound_ok.unwrap_or(props.notfound_ok),
         })
@@ -46,18 +49,25 @@ pub(crate) struct WriteNeed {
     pub(crate) w: u32,
     pub(crate) dw: u32,
     pub(crate) pw: u32,
+    /// Distinct nodes.
+    pub(crate) confirms: u32,
 }
 
 impl WriteNeed {
     /// # Errors
     /// `Invalid` when more replicas are asked for than there are.
-    pub(crate) fn new(props: &BucketProps, asked: WriteQuorums) -> Result<Self> {
+    pub(crate) fn new(
+        props: &BucketProps,
+        quorums: WriteQuorums,
+        node_confirms: Quorum,
+    ) -> Result<Self> {
         let n = props.n_val;
         Ok(Self {
             n,
-            w: resolve(asked.w, props.w, n)?,
-            dw: resolve(asked.dw, props.dw, n)?,
-            pw: resolve(asked.pw, props.pw, n)?,
+            w: resolve(quorums.w, props.w, n)?,
+            dw: resolve(quorums.dw, props.dw, n)?,
+            pw: resolve(quorums.pw, props.pw, n)?,
+            confirms: resolve(node_confirms, props.node_confirms, n)?,
         })
     }
 }

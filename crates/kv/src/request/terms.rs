@@ -4,7 +4,7 @@
 
 use mapring_cluster::{Change, Outcome};
 use mapring_types::limits::{KEY_BYTES, OBJECT_BYTES};
-use mapring_types::{Error, ErrorKind, ObjectId, Result};
+use mapring_types::{Error, ErrorKind, ObjectId, Result, SyncOnWrite};
 
 use crate::request::quorum::WriteNeed;
 use crate::request::requests::Requests;
@@ -17,6 +17,7 @@ use crate::write::{NewValue, Write};
 pub(crate) struct Terms {
     pub(crate) need: WriteNeed,
     pub(crate) resolution: Resolution,
+    pub(crate) sync: SyncOnWrite,
 }
 
 impl Terms {
@@ -34,13 +35,14 @@ impl Terms {
     fn check(requests: &Requests, write: &Write) -> Result<Self> {
         check_size(&write.id, &write.value)?;
         let props = view::props(&requests.node.view(), &write.id.bucket)?;
-        let need = WriteNeed::new(&props, write.quorums)?;
+        let need = WriteNeed::new(&props, write.quorums, write.asked.node_confirms)?;
+        let sync = write.asked.sync_on_write.unwrap_or(props.sync_on_write);
         let resolution = Resolution::of(&props);
         if write.updates && !resolution.keeps_all() {
             let message = format!("{}: data types need a bucket with allow_mult=true", write.id);
             return Err(Error::new(ErrorKind::Forbidden, message));
         }
-        Ok(Self { need, resolution })
+        Ok(Self { need, resolution, sync })
     }
 }
 

@@ -71,7 +71,7 @@ impl Upload {
             return Err(Error::new(ErrorKind::TooLarge, message));
         }
         let props = view::props(&requests.node.view(), &id.bucket)?;
-        WriteNeed::new(&props, options.quorums())?;
+        WriteNeed::new(&props, options.quorums(), options.node_confirms)?;
         let entropy = &requests.node.parts.entropy;
         let number = || u128::from(entropy.next_u64());
         let blocks = Blocks {

@@ -77,6 +77,15 @@ impl Vnodes {
         self.run(move |core| core.raise_release(release)).await
     }
 
+    /// Returns when all that was written before survives a loss of power, whatever is configured.
+    ///
+    /// # Errors
+    /// `Storage`, `Overloaded`.
+    pub(crate) async fn sync_disk(&self) -> Result<()> {
+        metrics::counter!("mapring_kv_disk_syncs_total").increment(1);
+        self.run(|core| core.engine.sync_disk()).await
+    }
+
     /// The in-flight write log.
     pub(crate) fn in_flight(&self) -> &InFlightLog {
         &self.core.in_flight

@@ -6,7 +6,7 @@ use std::time::Duration;
 use mapring_kv::window::Counted;
 use mapring_kv::{GetOptions, PutOptions};
 use mapring_types::error::QuorumKind;
-use mapring_types::{ErrorKind, ObjectId, Quorum, limits};
+use mapring_types::{ErrorKind, ObjectId, Quorum, SyncOnWrite, limits};
 use tokio::time::Instant;
 
 use crate::support::*;
@@ -192,4 +192,36 @@ async fn a_fallback_coordinates_when_no_primary_can() {
     cluster.restart(2).await;
     eventually("hand-off", || cluster.converged(&id)).await;
     assert_eq!(get(cluster.kv(1), &id).await, ["v"]);
+}
+
+/// Facts R270, R271.
+#[tokio::test(start_paused = true)]
+async fn nodes_confirm_and_disks_are_waited_for() {
+    let mut cluster = TestCluster::start(3, 64).await;
+    let all = cluster.key_where(&bucket(), |nodes| nodes[0] != nodes[2]);
+    let three = PutOptions { node_confirms: Quorum::Count(3), ..PutOptions::default() };
+    let reading = GetOptions { node_confirms: Quorum::Count(3), ..GetOptions::default() };
+    for sync in [None, Some(SyncOnWrite::One), Some(SyncOnWrite::All)] {
+        let options = PutOptions { sync_on_write: sync, ..three.clone() };
+        // Also through a node that is to hand it on.
+        for at in 0..3 {
+            let text = format!("{sync:?} {at}");
+            cluster.kv(at).put(&all, None, value(text.clone()), &options).await.unwrap();
+            assert_eq!(get(cluster.kv((at + 1) % 3), &all).await, [text]);
+        }
+    }
+    assert!(cluster.kv(0).get(&all, &reading).await.unwrap().is_some());
+    cluster.kill(2);
+    let began = Instant::now();
+    let confirms = |got| ErrorKind::Quorum { what: QuorumKind::NodeConfirms, got, want: 3 };
+    let error = cluster.kv(0).put(&all, None, value("x"), &three).await.unwrap_err();
+    assert_eq!(error.kind(), confirms(2), "{error}");
+    let error = cluster.kv(0).get(&all, &reading).await.unwrap_err();
+    assert_eq!(error.kind(), confirms(2), "{error}");
+    assert!(began.elapsed() < limits::REQUEST_TIMEOUT, "what cannot be had is not waited for");
+    // What is asked of a bucket counts as what is asked of a request.
+    cluster.set_props(&bucket(), serde_json::json!({"node_confirms": 3})).await;
+    let plain = PutOptions::default();
+    let error = cluster.kv(0).put(&all, None, value("x"), &plain).await.unwrap_err();
+    assert_eq!(error.kind(), confirms(2), "{error}");
 }

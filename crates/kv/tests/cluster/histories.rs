@@ -132,7 +132,7 @@ impl History {
         let w = if kind == Kind::Weak { Quorum::One } else { Quorum::Default };
         let pw = if kind == Kind::Strong { Quorum::Majority } else { Quorum::Default };
         let timeout = Some(Duration::from_secs(10));
-        let options = PutOptions { w, dw: w, pw, timeout, unchanged: None };
+        let options = PutOptions { w, dw: w, pw, timeout, ..PutOptions::default() };
         let seen = known.as_ref().map(|known| known.seen.clone()).unwrap_or_default();
         let written = Written { key, delete, kind, acknowledged: false, seen };
         self.writes.insert(name.clone(), written);

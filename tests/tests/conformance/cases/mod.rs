@@ -24,8 +24,10 @@ mod options;
 mod outputs;
 mod own;
 mod pipelines;
+mod props;
 mod recipes;
 mod reduces;
+mod requests;
 mod shuffles;
 mod sources;
 mod statuses;
@@ -36,7 +38,7 @@ use crate::case::Case;
 
 /// Every row.
 pub(crate) fn all() -> Vec<Case> {
-    let topics: [fn() -> Vec<Case>; 31] = [
+    let topics: [fn() -> Vec<Case>; 33] = [
         statuses::cases,
         grammar::cases,
         inputs::cases,
@@ -68,6 +70,8 @@ pub(crate) fn all() -> Vec<Case> {
         jobs::cases,
         pipelines::cases,
         datatypes::cases,
+        requests::cases,
+        props::cases,
     ];
     topics.into_iter().flat_map(|cases| cases()).collect()
 }

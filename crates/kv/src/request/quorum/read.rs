@@ -6,7 +6,7 @@ use mapring_ring::PreferenceEntry;
 use mapring_types::error::QuorumKind;
 use mapring_types::{Error, NodeId, Object, VersionVector};
 
-use super::{ReadNeed, Verdict, count, missed, reaches};
+use super::{ReadNeed, Verdict, count, distinct, missed, reaches};
 use crate::request::absence::{self, Absence, Around, Asked};
 use crate::resolution::Resolution;
 
@@ -170,7 +170,7 @@ impl ReadCore {
     /// Whether the answers so far suffice. An `Enough` without [`ReadCore::is_there`] means that so
     /// many have said that there is no object; whether that is known, [`ReadCore::absence`] tells.
     pub(crate) fn verdict(&self) -> Verdict {
-        let ReadNeed { n, r, pr, .. } = self.need;
+        let ReadNeed { n, r, pr, confirms, .. } = self.need;
         let primary_waits = self
             .replicas
             .iter()
@@ -196,8 +196,13 @@ impl ReadCore {
         let primaries = |pick: &dyn Fn(&&Replica) -> bool| {
             count(self.replicas.iter().filter(|replica| replica.entry.primary && pick(replica)))
         };
+        let confirmed = |pick: &dyn Fn(&&Replica) -> bool| {
+            u32::try_from(distinct(self.nodes(pick))).unwrap_or(u32::MAX)
+        };
         let enough = |pick: &dyn Fn(&&Replica) -> bool| {
-            reaches(r, self.nodes(pick), in_play(), 1) && primaries(pick) >= pr
+            reaches(r, self.nodes(pick), in_play(), 1)
+                && primaries(pick) >= pr
+                && (confirms == 0 || confirmed(pick) >= confirms)
         };
         if enough(&good) {
             return Verdict::Enough;
@@ -217,7 +222,11 @@ impl ReadCore {
         if primaries(&hopeful) < pr {
             return Verdict::Fail(missed(QuorumKind::Pr, primaries(best), pr));
         }
-        Verdict::Fail(missed(QuorumKind::R, count(self.nodes(best)), r))
+        let answered = count(self.nodes(best));
+        if answered >= r && confirmed(best) < confirms {
+            return Verdict::Fail(missed(QuorumKind::NodeConfirms, confirmed(best), confirms));
+        }
+        Verdict::Fail(missed(QuorumKind::R, answered, r))
     }
 
     /// Whether it is known that the object, which nobody who has answered has, does not exist: no

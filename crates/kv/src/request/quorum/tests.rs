@@ -64,7 +64,8 @@ fn read(need: ReadNeed, text: &str, expect: &str) {
     assert_eq!(words(core.verdict(), &core.merged), expect, "{text}");
 }
 
-const NEED: ReadNeed = ReadNeed { n: 3, r: 2, pr: 0, basic_quorum: false, notfound_ok: true };
+const NEED: ReadNeed =
+    ReadNeed { n: 3, r: 2, pr: 0, confirms: 0, basic_quorum: false, notfound_ok: true };
 
 #[test]
 fn reads_answer_at_r() {
@@ -405,7 +406,7 @@ fn write_of(need: WriteNeed, spread: usize, text: &str, expect: &str) {
 
 #[test]
 fn writes_answer_at_w_dw_pw() {
-    let need = WriteNeed { n: 3, w: 2, dw: 2, pw: 0 };
+    let need = WriteNeed { n: 3, w: 2, dw: 2, pw: 0, confirms: 0 };
     write(need, "1= 2 3", "wait");
     write(need, "1= 2= 3", "enough");
     write(need, "1= 2 3*=", "enough");
@@ -428,6 +429,22 @@ fn writes_answer_at_w_dw_pw() {
     write(WriteNeed { pw: 3, ..need }, "1 2 3*", "PW-value unsatisfied: 2/3");
 }
 
+/// Fact R270.
+#[test]
+fn node_confirms_counts_distinct_nodes() {
+    let need = WriteNeed { n: 3, w: 2, dw: 2, pw: 0, confirms: 2 };
+    write(need, "1= 2= 3", "enough");
+    write_of(need, 1, "1= 1= 2", "wait");
+    write_of(need, 1, "1= 1= 2=", "enough");
+    write_of(need, 1, "1= 1= 2!", "node_confirms-value unsatisfied: 1/2");
+    write(WriteNeed { confirms: 3, ..need }, "1= 2= 3!", "node_confirms-value unsatisfied: 2/3");
+    write(WriteNeed { confirms: 3, ..need }, "1= 2= 3! 4*=", "enough");
+    let need = ReadNeed { r: 1, confirms: 2, ..NEED };
+    read(need, "1=1 2 3", "wait");
+    read(need, "1=1 2=1 3", "found 1");
+    read(need, "1=1 2! 3!", "node_confirms-value unsatisfied: 1/2");
+}
+
 #[test]
 fn more_than_n_is_refused_in_riaks_words() {
     let props = BucketProps::default();
@@ -438,8 +455,10 @@ fn more_than_n_is_refused_in_riaks_words() {
         assert_eq!(ReadNeed::new(&props, &options).unwrap_err().to_string(), text);
     }
     let asked = WriteQuorums { dw: Quorum::Count(4), ..WriteQuorums::default() };
-    let error = WriteNeed::new(&props, asked).unwrap_err();
+    let error = WriteNeed::new(&props, asked, Quorum::Default).unwrap_err();
     assert_eq!((error.kind(), error.message()), (ErrorKind::Invalid, text));
-    let need = WriteNeed::new(&props, WriteQuorums::default()).unwrap();
-    assert_eq!(need, WriteNeed { n: 3, w: 2, dw: 2, pw: 0 });
+    let error = WriteNeed::new(&props, WriteQuorums::default(), Quorum::Count(4)).unwrap_err();
+    assert_eq!(error.message(), text);
+    let need = WriteNeed::new(&props, WriteQuorums::default(), Quorum::Default).unwrap();
+    assert_eq!(need, WriteNeed { n: 3, w: 2, dw: 2, pw: 0, confirms: 0 });
 }

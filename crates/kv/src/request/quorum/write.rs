@@ -78,7 +78,7 @@ impl WriteCore {
 
     /// Whether the acknowledgements so far suffice.
     pub(crate) fn verdict(&self) -> Verdict {
-        let WriteNeed { w, dw, pw, .. } = self.need;
+        let WriteNeed { w, dw, pw, confirms, .. } = self.need;
         let primaries = |pick: &dyn Fn(WriteState) -> bool| {
             count(self.replicas.iter().filter(|(entry, state)| entry.primary && pick(*state)))
         };
@@ -87,7 +87,13 @@ impl WriteCore {
         let reached = |need, pick: &dyn Fn(WriteState) -> bool| {
             reaches(need, self.nodes(pick), self.nodes(&hopeful), self.spread)
         };
-        if reached(w.max(dw), &stored) && primaries(&stored) >= pw {
+        let confirmed = |pick: &dyn Fn(WriteState) -> bool| {
+            u32::try_from(distinct(self.nodes(pick))).unwrap_or(u32::MAX)
+        };
+        if reached(w.max(dw), &stored)
+            && primaries(&stored) >= pw
+            && (confirms == 0 || confirmed(&stored) >= confirms)
+        {
             return Verdict::Enough;
         }
         if primaries(&hopeful) < pw {
@@ -105,6 +111,9 @@ impl WriteCore {
         }
         if !reached(dw, &hopeful) {
             return Verdict::Fail(missed(QuorumKind::Dw, got, dw));
+        }
+        if confirms > 0 && confirmed(&hopeful) < confirms {
+            return Verdict::Fail(missed(QuorumKind::NodeConfirms, confirmed(&hopeful), confirms));
         }
         Verdict::Wait
     }
