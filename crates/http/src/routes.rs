@@ -15,8 +15,8 @@ use crate::route::{
     Action, DELETE, Handler, On, POST, PUT, READ, READ_METHODS, Resource, action, resource,
 };
 use crate::{
-    admin, bucket_query, bucket_types, buckets, datatypes, decision, index, jobs, mapred, objects,
-    path, props, queries, statistics, workers,
+    admin, bucket_query, bucket_types, buckets, datatypes, decision, folds, index, jobs, mapred,
+    objects, path, props, queries, statistics, workers,
 };
 
 /// Finds what is done with a request, or else what is answered to it: 404, 405, 501.
@@ -258,7 +258,7 @@ const CHOOSE: &[Action] = &[action(POST, Permission::Administer, On::Cluster, |a
 .own_origin()];
 
 /// What only shows how things are.
-pub(crate) const fn shown(handler: Handler) -> Action {
+const fn shown(handler: Handler) -> Action {
     action(READ, Permission::Observe, On::Cluster, handler)
 }
 

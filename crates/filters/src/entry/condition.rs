@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use super::Substitution;
 use super::token::{Token, Tokens, shown};
-use super::value::{Attributes, Comparator, Value};
+use super::value::{Attributes, Comparator, Substitution, Value};
 use crate::limits;
 
 /// A condition. What it says of an attribute that is not there does not hold.

@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use super::Substitution;
 use super::token::{Token, Tokens, shown};
-use super::value::{Attributes, Comparator, Value};
+use super::value::{Attributes, Comparator, Substitution, Value};
 use crate::limits;
 use crate::pattern::{self, Captures};
 

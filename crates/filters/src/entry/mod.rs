@@ -24,6 +24,8 @@ use condition::Condition;
 use evaluation::Evaluation;
 use value::{Attributes, Value};
 
+pub use value::Substitution;
+
 /// What an index entry is held against: what travels to the nodes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EntryTest {
@@ -46,15 +48,6 @@ pub struct EntryQuery {
     pub substitutions: BTreeMap<String, Substitution>,
     /// The attribute that is given with each entry, without its `$`.
     pub give: Option<String>,
-}
-
-/// A value that stands for a name.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Substitution {
-    /// Text.
-    Text(String),
-    /// A whole number.
-    Number(i64),
 }
 
 /// Which part of a test cannot be run, and why.

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use super::Substitution;
-use super::value::{Comparator, Value};
+use super::value::{Comparator, Substitution, Value};
 use crate::limits;
 
 /// A word. What stands for a name after a colon is put in its place here already.

@@ -4,6 +4,16 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+/// A value that stands for a name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Substitution {
+    /// Text.
+    Text(String),
+    /// A whole number.
+    Number(i64),
+}
 
 /// A value, ordered as Erlang orders terms: numbers before lists before texts.
 #[derive(Debug, Clone, PartialEq, Eq)]

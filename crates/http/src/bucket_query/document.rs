@@ -9,9 +9,12 @@ use mapring_filters::{EntryError, EntryQuery, EntryTest, SetExpression, Substitu
 use mapring_types::limits as shared;
 use serde_json::{Map, Value};
 
-use super::NO_QUEUES;
 use crate::index::continuation::{self, Continuation};
 use crate::limits;
+
+/// What is said of queues of results.
+pub(super) const NO_QUEUES: &str = "results are not queued here: ask for raw_keys or terms with max_results, and go on \
+                         with the X-Riak-Continuation of each page";
 
 /// What may stand in a document, …
 const MEMBERS: [&str; 9] = [

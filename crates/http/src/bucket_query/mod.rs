@@ -20,11 +20,7 @@ use crate::listing::ascii;
 use crate::reply::{Reply, Stop, VARY_ENCODING, media};
 
 use accumulate::{Accumulated, Keys};
-use document::{BucketQuery, Combination, Part};
-
-/// What is said of queues of results.
-const NO_QUEUES: &str = "results are not queued here: ask for raw_keys or terms with max_results, and go on \
-                         with the X-Riak-Continuation of each page";
+use document::{BucketQuery, Combination, NO_QUEUES, Part};
 
 /// `POST …/buckets/B/query`.
 pub(crate) async fn run(app: &App, request: &mut Request) -> Result<Reply, Stop> {

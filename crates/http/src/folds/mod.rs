@@ -195,9 +195,10 @@ async fn keys_and_clocks(app: &App, request: &Request, wanted: Wanted) -> Result
     let census = begin(app, request, wanted)?;
     let BucketId { bucket_type, name } = census.bucket.clone();
     let bucket = json_string(&name);
-    let bucket = match &bucket_type[..] {
-        mapring_types::name::DEFAULT_TYPE => format!("\"bucket\":{bucket}"),
-        kind => format!("\"bucket-type\":{},\"bucket\":{bucket}", json_string(kind)),
+    let bucket = if bucket_type == mapring_types::name::DEFAULT_TYPE {
+        format!("\"bucket\":{bucket}")
+    } else {
+        format!("\"bucket-type\":{},\"bucket\":{bucket}", json_string(&bucket_type))
     };
     let found = found(app, census).await?;
     let of = |found: &Found| {

@@ -3,7 +3,11 @@
 use mapring_api::permission::Permission;
 
 use crate::route::{Action, Handler, On, POST, READ, READ_METHODS, Resource, action, resource};
-use crate::routes::shown;
+
+/// What only says that something is not offered.
+const fn shown(handler: Handler) -> Action {
+    action(READ, Permission::Observe, On::Cluster, handler)
+}
 
 /// A fold over a bucket, which tells of its keys.
 const fn fold(handler: Handler) -> Action {

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::stream::{BoxStream, try_unfold};
 use futures::{StreamExt, TryStreamExt, stream};
+use mapring_engine::ScanDepth;
 use mapring_net::{Class, calls};
 use mapring_types::{BucketId, Error, NodeId, Object, Record, Release, Result, VersionVector};
 use serde::{Deserialize, Serialize};
@@ -22,7 +23,7 @@ use crate::resolution::Resolution;
 use crate::scan::coverage::coverage;
 use crate::scan::fold::{Cursor, Selection};
 use crate::scan::list::bounded;
-use crate::scan::select::{self, Part};
+use crate::scan::select::Part;
 use crate::scan::slices::{At, Avoided, Fetched, Reader};
 use crate::storage::objects::Core;
 use crate::view;
@@ -245,6 +246,23 @@ fn page_of(
 pub(crate) async fn census_here(requests: &Arc<Requests>, call: AskCensus) -> Result<Counted> {
     requests.staleness.integrity.admit(call.part.vnode, call.part.home)?;
     let resolution = requests.node.resolution(&call.part.bucket);
-    let work = move |core: &Core| select::census(core, &call, resolution);
+    let work = move |core: &Core| page(core, &call, resolution);
     requests.node.vnodes.run(work).await
+}
+
+/// A page of a census of a part.
+fn page(core: &Core, call: &AskCensus, resolution: Resolution) -> Result<Counted> {
+    let mut page = Counted::default();
+    let (part, entries) = (&call.part, limits::FOLD_PAGE_ENTRIES);
+    let mut bytes = 0;
+    let end = part.walk(core, None, ScanDepth::Heads, entries, &mut |met| {
+        let before = page.found.len();
+        let looked = page.look(&met.id.key, &met.record, call, resolution);
+        looked.map_err(|error| error.context(&met.id))?;
+        if let Some(found) = page.found.get(before) {
+            bytes += found.key.len() + 16 * found.clock.len() + 16;
+        }
+        Ok(bytes >= limits::ENTRY_PAGE_BYTES)
+    })?;
+    Ok(Counted { next: end.next, ..page })
 }

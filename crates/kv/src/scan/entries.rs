@@ -13,20 +13,23 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::stream::{BoxStream, try_unfold};
 use futures::{StreamExt, TryStreamExt, stream};
-use mapring_filters::EntryTest;
+use mapring_engine::ScanDepth;
+use mapring_filters::{CompiledEntryTest, EntryTest};
 use mapring_net::{Class, calls};
-use mapring_types::{BucketId, Error, IndexValue, NodeId, Release, Result};
+use mapring_types::{BucketId, Error, IndexValue, NodeId, Record, Release, Result};
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 use crate::limits;
 use crate::peer::call::within;
 use crate::peer::wire::SERVICE;
 use crate::request::requests::Requests;
 use crate::reserved;
+use crate::resolution::Resolution;
 use crate::scan::coverage::coverage;
 use crate::scan::fold::{Cursor, Selection};
 use crate::scan::list::bounded;
-use crate::scan::select::{self, Part};
+use crate::scan::select::{Met, Part};
 use crate::scan::slices::{At, Avoided, Fetched, Reader};
 use crate::storage::node::stopped;
 use crate::storage::objects::Core;
@@ -106,7 +109,7 @@ pub(crate) async fn entries_here(requests: &Arc<Requests>, call: AskEntries) -> 
     let (vnodes, resolution) = (&requests.node.vnodes, requests.node.resolution(&part.bucket));
     let most = usize::try_from(most).unwrap_or(usize::MAX);
     if test.is_none() && most <= limits::ENTRY_SHORT {
-        let short = |core: &Core| select::entries(core, &part, None, most, resolution);
+        let short = |core: &Core| page(core, &part, None, most, resolution);
         let bytes = |page: &Entries| page.items.iter().map(|(at, _)| at.place().len()).sum();
         if let Some(page) = vnodes.run_at_once(short, bytes) {
             return page;
@@ -116,7 +119,49 @@ pub(crate) async fn entries_here(requests: &Arc<Requests>, call: AskEntries) -> 
         true => Some(requests.tests.acquire().await.map_err(|_| stopped())?),
         false => None,
     };
-    vnodes.run(move |core| select::entries(core, &part, test.as_ref(), most, resolution)).await
+    vnodes.run(move |core| page(core, &part, test.as_ref(), most, resolution)).await
+}
+
+/// A page of hits of a part, of at most `most`: of live objects, as readers of their bucket see them, that
+/// the test takes.
+fn page(
+    core: &Core,
+    part: &Part,
+    test: Option<&CompiledEntryTest>,
+    most: usize,
+    resolution: Resolution,
+) -> Result<Entries> {
+    let mut page = Entries::default();
+    let (mut bytes, began) = (0, Instant::now());
+    let most = most.clamp(1, limits::ENTRY_PAGE);
+    let end = part.walk(core, None, ScanDepth::Heads, limits::FOLD_PAGE_ENTRIES, &mut |met| {
+        let late = test.is_some() && began.elapsed() >= limits::FOLD_TEST_TIME;
+        let Met { cursor, id, term, alone, record } = met;
+        let given = match test {
+            None => None,
+            Some(test) => {
+                match test.run(term.as_ref().map_or(&id.key, |t| t.as_bytes()), &id.key) {
+                    Ok(Some(given)) => given,
+                    Ok(None) => return Ok(late),
+                    Err(why) => return Err(Error::invalid(why).context(&id)),
+                }
+            }
+        };
+        let live = match &term {
+            Some(_) if alone => true,
+            Some(_) => part.shown(record, term.as_ref(), resolution, ScanDepth::Heads)?.is_some(),
+            None => {
+                let object = Record::decode_without_bodies(&record.head);
+                !resolution.is_tombstone(&object.map_err(|error| error.context(&id))?)
+            }
+        };
+        if live {
+            bytes += cursor.place().len() + given.as_ref().map_or(0, Bytes::len) + 8;
+            page.items.push((cursor, given));
+        }
+        Ok(late || page.items.len() >= most || bytes >= limits::ENTRY_PAGE_BYTES)
+    })?;
+    Ok(Entries { next: end.next, ..page })
 }
 
 /// A page of hits from a node.

@@ -7,7 +7,6 @@ use std::ops::ControlFlow;
 
 use bytes::Bytes;
 use mapring_engine::{ScanDepth, ScanRange, StoreKey, TermPlace, TermRange, Visitor};
-use mapring_filters::CompiledEntryTest;
 use mapring_net::calls;
 use mapring_ring::Partition;
 use mapring_types::limits::{PAGE_BYTES, PAGE_INPUTS};
@@ -18,8 +17,6 @@ use tokio::time::Instant;
 use crate::limits;
 use crate::peer::wire::SERVICE;
 use crate::resolution::Resolution;
-use crate::scan::census::{AskCensus, Counted};
-use crate::scan::entries::Entries;
 use crate::scan::fold::{Cursor, FoldRequest, Item, KeyTest, Page, Selection};
 use crate::storage::objects::Core;
 
@@ -134,7 +131,7 @@ impl Part {
     /// Gives `take` the objects at the places of the part, in order, until it says that it has
     /// enough; of those that `keep` refuses nothing is read. Of an index, entries that no value of
     /// their object has are removed and not given.
-    fn walk(
+    pub(crate) fn walk(
         &self,
         core: &Core,
         keep: Option<&KeyTest>,
@@ -377,65 +374,6 @@ pub(crate) fn objects(
         take(met)?;
         Ok(count >= most || bytes >= bounds.bytes)
     })
-}
-
-/// A page of hits of a part, of at most `most`: of live objects, as readers of their bucket see them, that
-/// the test takes.
-pub(crate) fn entries(
-    core: &Core,
-    part: &Part,
-    test: Option<&CompiledEntryTest>,
-    most: usize,
-    resolution: Resolution,
-) -> Result<Entries> {
-    let mut page = Entries::default();
-    let (mut bytes, began) = (0, Instant::now());
-    let most = most.clamp(1, limits::ENTRY_PAGE);
-    let end = part.walk(core, None, ScanDepth::Heads, limits::FOLD_PAGE_ENTRIES, &mut |met| {
-        let late = test.is_some() && began.elapsed() >= limits::FOLD_TEST_TIME;
-        let Met { cursor, id, term, alone, record } = met;
-        let given = match test {
-            None => None,
-            Some(test) => {
-                match test.run(term.as_ref().map_or(&id.key, |t| t.as_bytes()), &id.key) {
-                    Ok(Some(given)) => given,
-                    Ok(None) => return Ok(late),
-                    Err(why) => return Err(Error::invalid(why).context(&id)),
-                }
-            }
-        };
-        let live = match &term {
-            Some(_) if alone => true,
-            Some(_) => part.shown(record, term.as_ref(), resolution, ScanDepth::Heads)?.is_some(),
-            None => {
-                let object = Record::decode_without_bodies(&record.head);
-                !resolution.is_tombstone(&object.map_err(|error| error.context(&id))?)
-            }
-        };
-        if live {
-            bytes += cursor.place().len() + given.as_ref().map_or(0, Bytes::len) + 8;
-            page.items.push((cursor, given));
-        }
-        Ok(late || page.items.len() >= most || bytes >= limits::ENTRY_PAGE_BYTES)
-    })?;
-    Ok(Entries { next: end.next, ..page })
-}
-
-/// A page of a census of a part.
-pub(crate) fn census(core: &Core, call: &AskCensus, resolution: Resolution) -> Result<Counted> {
-    let mut page = Counted::default();
-    let (part, entries) = (&call.part, limits::FOLD_PAGE_ENTRIES);
-    let mut bytes = 0;
-    let end = part.walk(core, None, ScanDepth::Heads, entries, &mut |met| {
-        let before = page.found.len();
-        let looked = page.look(&met.id.key, &met.record, call, resolution);
-        looked.map_err(|error| error.context(&met.id))?;
-        if let Some(found) = page.found.get(before) {
-            bytes += found.key.len() + 16 * found.clock.len() + 16;
-        }
-        Ok(bytes >= limits::ENTRY_PAGE_BYTES)
-    })?;
-    Ok(Counted { next: end.next, ..page })
 }
 
 /// A page of names and clocks of a part, of at most `most` objects.
