@@ -111,6 +111,8 @@ pub fn update(object: &mut Object, update: &Update, dot: Dot, asked_at: u64) -> 
     let kind = update.kind();
     let last_modified = asked_at.max(object.last_modified().saturating_add(1));
     let mut state = find(object, kind)?.unwrap_or_else(|| Datatype::new(kind));
+    // Whatever the object has seen of the kind is in the state, or was deleted: so nobody waits for it.
+    state.see(&object.clock);
     state.apply(update, dot, last_modified)?;
     let body = state.to_body();
     // One that has the media type and is none, as a client may have stored it, stays as a value.

@@ -98,6 +98,15 @@ impl Datatype {
         self.make_deferred();
     }
 
+    /// Takes writes into account of which nothing is left here, because they were replaced or deleted. What
+    /// comes of them later is removed.
+    pub(crate) fn see(&mut self, clock: &VersionVector) {
+        if !matches!(self.value, Value::GSet(_) | Value::Hll(_)) {
+            self.clock.merge(clock);
+            self.make_deferred();
+        }
+    }
+
     fn make_deferred(&mut self) {
         let root = match &mut self.value {
             Value::Set(set) => Root::Set(set),

@@ -148,7 +148,8 @@ pub const GZIP_STEP_BYTES: usize = 64 << 10;
 /// Answers that are compressed at once: each takes about 300 kB. More are sent as they are.
 pub const COMPRESSORS: usize = 256;
 
-/// A query document longer than this is parsed off the reactor.
+/// A query document longer than this is parsed off the reactor, and so is an operation on a data type; a data
+/// type of more bytes is written as JSON there too.
 pub const PARSE_INLINE_BYTES: usize = 64 << 10;
 
 /// How long to wait when the system refuses new connections, for example for want of files.

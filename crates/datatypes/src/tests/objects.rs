@@ -81,6 +81,25 @@ fn what_was_removed_does_not_come_back_with_a_late_replica() {
 }
 
 #[test]
+fn nobody_waits_for_what_was_deleted() {
+    let mut object = Object::default();
+    let change = |object: &mut Object, actor, counter, op: &str| {
+        let update = json::update(Kind::Set, PRECISION, op.as_bytes()).unwrap();
+        object::update(object, &update, dot(actor, counter), 100).unwrap();
+    };
+    change(&mut object, 1, 1, r#"{"add_all":["a","b"]}"#);
+    change(&mut object, 2, 1, r#"{"add":"c"}"#);
+    let seen = object::find(&object, Kind::Set).unwrap().unwrap().context().to_header();
+    add(&mut object, 3, "", true, true);
+    change(&mut object, 1, 2, r#"{"add":"a"}"#);
+    let op = format!(r#"{{"remove_all":["a","c"],"context":"{seen}"}}"#);
+    change(&mut object, 1, 3, &op);
+    let set = object::find(&object, Kind::Set).unwrap().unwrap();
+    assert_eq!(json::value(&set), r#"["a"]"#);
+    assert_eq!(set.count(), 2, "an element and its dot");
+}
+
+#[test]
 fn heads_name_data_types() {
     let mut object = Object::default();
     add(&mut object, 1, "text/plain; about=application", false, false);

@@ -8,16 +8,16 @@ use http::StatusCode;
 use http::header::{CONTENT_TYPE, LOCATION};
 use mapring_api::options::ObjectOptions;
 use mapring_datatypes::{Datatype, Kind, json, object};
-use mapring_types::{BucketProps, Error, ErrorKind, Object, ObjectId, limits};
+use mapring_types::{BucketProps, Error, ErrorKind, Object, ObjectId, limits as shared};
 
 use crate::app::{App, Request};
-use crate::decision;
 use crate::headers::{DELETED, media as media_header};
 use crate::listing::ascii;
 use crate::multipart::random_name;
 use crate::params::Params;
 use crate::path::{Style, encode_segment, object_path};
 use crate::reply::{Reply, Stop, VARY_ENCODING, media};
+use crate::{decision, limits};
 
 /// What a request asks for beside its object.
 struct Options {
@@ -55,7 +55,7 @@ fn timeout(params: &Params) -> Result<Option<Duration>, Stop> {
     let Some(text) = params.get("timeout") else { return Ok(None) };
     match text.parse() {
         Ok(millis) if millis > 0 => {
-            Ok(Some(Duration::from_millis(millis).min(limits::MAX_TIMEOUT)))
+            Ok(Some(Duration::from_millis(millis).min(shared::MAX_TIMEOUT)))
         }
         _ => {
             let why = format!(
@@ -98,18 +98,36 @@ fn kind(app: &App, request: &Request) -> Result<(Kind, BucketProps), Stop> {
 
 fn names(id: &ObjectId) -> Result<(), Stop> {
     let longest = id.key.len().max(id.bucket.name.len());
-    if longest > limits::KEY_BYTES {
-        let text = format!("a name of {longest} bytes is longer than {}\n", limits::KEY_BYTES);
+    if longest > shared::KEY_BYTES {
+        let text = format!("a name of {longest} bytes is longer than {}\n", shared::KEY_BYTES);
         return Err(Reply::bad_request(text).into());
     }
     Ok(())
 }
 
-fn document(object: &Object, kind: Kind, with_context: bool) -> Result<Reply, Stop> {
-    // What else lies there is not shown, as in Riak.
-    let found = object::find(object, kind)?.unwrap_or_else(|| Datatype::new(kind));
-    let document = ascii(&json::document(&found, with_context));
-    Ok(Reply::json(StatusCode::OK, document).vary(VARY_ENCODING))
+async fn document(object: Object, kind: Kind, with_context: bool) -> Result<Reply, Stop> {
+    let document = off_reactor(object.body_bytes(), move || {
+        // What else lies there is not shown, as in Riak.
+        let found = object::find(&object, kind)?.unwrap_or_else(|| Datatype::new(kind));
+        Ok::<_, Error>(ascii(&json::document(&found, with_context)))
+    });
+    Ok(Reply::json(StatusCode::OK, document.await??).vary(VARY_ENCODING))
+}
+
+/// Does work that takes as long as there are bytes: aside, if these are many.
+///
+/// # Errors
+/// 500 when the work itself fails, which is a defect.
+async fn off_reactor<T: Send + 'static>(
+    bytes: usize,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Stop> {
+    if bytes <= limits::PARSE_INLINE_BYTES {
+        return Ok(work());
+    }
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| Error::internal("cannot work on a data type").with_source(error).into())
 }
 
 fn not_found(kind: Kind) -> Reply {
@@ -132,7 +150,7 @@ pub(crate) async fn get(app: &App, request: &Request) -> Result<Reply, Stop> {
     match found? {
         None => Ok(not_found(kind)),
         Some(object) if object.is_tombstone() => Ok(not_found(kind).header(DELETED, "true")),
-        Some(object) => document(&object, kind, include_context),
+        Some(object) => document(object, kind, include_context).await,
     }
 }
 
@@ -173,14 +191,16 @@ async fn write(app: &App, request: &mut Request, id: &ObjectId) -> Result<Reply,
     decision::representation(&request.headers, &[media::JSON])?;
     options.object.check_write(props.n_val)?;
     let held = request.read(app).await?;
-    let update = json::update(kind, props.hll_precision(), &held.bytes)
-        .map_err(|error| Reply::bad_request(error.to_string()))?;
+    let (body, _share) = held.into_parts();
+    let precision = props.hll_precision();
+    let read = off_reactor(body.len(), move || json::update(kind, precision, &body)).await?;
+    let update = read.map_err(|error| Reply::bad_request(error.to_string()))?;
     let started = app.stats.start();
     let written = app.objects.update(id, &update, &options.object.writing(None)).await;
     app.stats.put(started, written.is_ok());
     let object = written.map_err(refused)?;
     if options.return_body {
-        return document(&object, kind, options.include_context);
+        return document(object, kind, options.include_context).await;
     }
     let reply = Reply::empty(StatusCode::NO_CONTENT);
     Ok(reply.header(CONTENT_TYPE, media::JSON).vary(VARY_ENCODING))

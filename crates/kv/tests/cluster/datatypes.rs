@@ -177,6 +177,8 @@ async fn count_under_faults(seed: u64) {
             }
             1 => {
                 if let Some(at) = away.take() {
+                    // It has to hear how far its data was.
+                    cluster.heal();
                     cluster.restart(at).await;
                 }
             }
