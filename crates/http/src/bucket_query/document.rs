@@ -293,7 +293,7 @@ fn sets(given: &Map<String, Value>, is_single: bool) -> Result<Option<SetExpress
 /// An object of names and values, or a list of such.
 fn substitutions(given: &Map<String, Value>) -> Result<BTreeMap<String, Substitution>, Refusal> {
     let wrong = || invalid("query_evaluation", "Invalid type in substitution");
-    let objects = match given.get("substitutions") {
+    let objects: Vec<&Value> = match given.get("substitutions") {
         None => return Ok(BTreeMap::new()),
         Some(Value::Array(list)) => list.iter().collect(),
         Some(one) => vec![one],

@@ -3,6 +3,7 @@
 mod accumulate;
 mod document;
 
+use futures::StreamExt as _;
 use http::StatusCode;
 use mapring_api::meaning;
 use mapring_filters::EntryTest;
@@ -125,7 +126,6 @@ impl Run<'_> {
         scan: Option<IndexScan>,
         mut add: impl FnMut(mapring_kv::Hit) -> usize,
     ) -> Result<(), Stop> {
-        use futures::StreamExt as _;
         let Some(scan) = scan else { return Ok(()) };
         let mut hits = self.app.objects.index(scan);
         while let Some(page) = hits.next().await {
@@ -137,7 +137,7 @@ impl Run<'_> {
                     error(status, &format!("Query with option {option} failed - {failure}"))
                 }
             })?;
-            let bytes = page.into_iter().map(&mut add).sum();
+            let bytes: usize = page.into_iter().map(&mut add).sum();
             self.held.add(bytes)?;
         }
         Ok(())

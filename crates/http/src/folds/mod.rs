@@ -10,7 +10,7 @@ use std::future::Future;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use http::StatusCode;
 use mapring_kv::{Census, Counted, DeleteOptions, Figures, Found, GetOptions, Wanted};
-use mapring_types::{BucketId, ErrorKind, ObjectId, Quorum, limits as shared};
+use mapring_types::{BucketId, Error, ErrorKind, ObjectId, Quorum, limits as shared};
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
@@ -72,7 +72,7 @@ pub(crate) async fn repair(app: &App, request: &Request) -> Result<Reply, Stop> 
         let options = options.clone();
         async move {
             match app.objects.get(&id, &options).await {
-                Err(error) if error.kind() == ErrorKind::TooLarge => Ok(true),
+                Err(error) if error.kind() == ErrorKind::TooLarge => Ok::<_, Stop>(true),
                 found => Ok(found.map(|_| true)?),
             }
         }
@@ -92,7 +92,7 @@ pub(crate) async fn reap(app: &App, request: &Request) -> Result<Reply, Stop> {
         // As many wait as may: others are reaped meanwhile.
         while !app.objects.reap(&id) {
             if Instant::now() >= ends {
-                return Err(mapring_types::Error::timeout("too many tombstones wait").into());
+                return Err(Stop::from(Error::timeout("too many tombstones wait")));
             }
             sleep(limits::REAP_PAUSE).await;
         }
@@ -110,7 +110,7 @@ pub(crate) async fn erase(app: &App, request: &Request) -> Result<Reply, Stop> {
     }
     dispatched(app, census, |id, found| async move {
         let options = DeleteOptions::default();
-        Ok(app.objects.delete(&id, Some(found.clock), &options).await?)
+        Ok::<_, Stop>(app.objects.delete(&id, Some(found.clock), &options).await?)
     })
     .await
 }
@@ -256,7 +256,7 @@ where
         while let Some(changed) = done.try_next().await? {
             count += u64::from(changed);
             if Instant::now() >= ends {
-                return Err(mapring_types::Error::timeout("the fold did not end in time").into());
+                return Err(Error::timeout("the fold did not end in time").into());
             }
         }
     }

@@ -5,6 +5,7 @@ mod answer;
 pub(crate) mod continuation;
 mod request;
 
+use futures::{StreamExt as _, stream};
 use mapring_kv::IndexScan;
 use mapring_types::limits as shared;
 
@@ -31,7 +32,7 @@ pub(crate) async fn get(app: &App, request: &Request) -> Result<Reply, Stop> {
             let scan = IndexScan { bucket, selection, after, test, most, timeout };
             app.objects.index(scan)
         }
-        None => Box::pin(futures::stream::empty()),
+        None => stream::empty().boxed(),
     };
     let hits = app.unless_over_stream(hits);
     if shape.streams {

@@ -243,8 +243,7 @@ impl<'a> Frames<'a> {
     fn open(&mut self) {
         self.inner = multipart::random_name(self.app.node.entropy.as_ref());
         let (outer, inner) = (&self.outer, &self.inner);
-        let head =
-            format!("\r\n--{outer}\r\nContent-Type: multipart/mixed; boundary={inner}\r\n\r\n");
+        let head = format!("\r\n--{outer}\r\nContent-Type: multipart/mixed; boundary={inner}\r\n");
         self.text.put_slice(head.as_bytes());
     }
 
