@@ -77,7 +77,7 @@ pub struct CompiledEntryTest(Compiled);
 
 #[derive(Debug)]
 enum Compiled {
-    Matches(Pattern),
+    Matches(Box<Pattern>),
     Attributes { evaluation: Evaluation, condition: Condition, give: Option<String> },
     Give(String),
 }
@@ -91,7 +91,8 @@ impl EntryTest {
         let mut room = limits::EXPRESSIONS_CHARS;
         let compiled = match self {
             Self::Matches(text) => {
-                Compiled::Matches(pattern::compile(text, &mut room).map_err(EntryError::Pattern)?)
+                let pattern = pattern::compile(text, &mut room).map_err(EntryError::Pattern)?;
+                Compiled::Matches(Box::new(pattern))
             }
             Self::Attributes(query) => {
                 let EntryQuery { evaluation, condition, substitutions, give } = query;

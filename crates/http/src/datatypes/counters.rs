@@ -32,9 +32,9 @@ pub(crate) async fn get(app: &App, request: &Request) -> Result<Reply, Stop> {
     request.check_origin(app)?;
     options.check_read(props(app, request)?.n_val)?;
     decision::representation(&request.headers, &[media::TEXT])?;
-    let started = app.stats.start();
+    let pending = app.stats.begin_get();
     let found = app.objects.get(&id, &options.reading()).await;
-    app.stats.got(started, found.as_ref().ok().and_then(Option::as_ref));
+    pending.got(&found);
     match found?.filter(|object| !object.is_tombstone()) {
         Some(object) => number(&object),
         None => Err(Reply::not_found().into()),
@@ -57,10 +57,10 @@ pub(crate) async fn add(app: &App, request: &mut Request) -> Result<Reply, Stop>
         return Err(Reply::text(StatusCode::CONFLICT, text).into());
     }
     options.check_write(props.n_val)?;
-    let started = app.stats.start();
+    let pending = app.stats.begin_put();
     let update = Update::new(Op::Counter(by));
     let written = app.objects.update(&id, &update, &options.writing(None)).await;
-    app.stats.put(started, written.is_ok());
+    pending.put(&written);
     let object = written.map_err(refused)?;
     if request.params.is_true("returnvalue") {
         return number(&object);

@@ -144,9 +144,9 @@ pub(crate) async fn get(app: &App, request: &Request) -> Result<Reply, Stop> {
     let (kind, props) = kind(app, request)?;
     decision::representation(&request.headers, &[media::JSON])?;
     options.check_read(props.n_val)?;
-    let started = app.stats.start();
+    let pending = app.stats.begin_get();
     let found = app.objects.get(&id, &options.reading()).await;
-    app.stats.got(started, found.as_ref().ok().and_then(Option::as_ref));
+    pending.got(&found);
     match found? {
         None => Ok(not_found(kind)),
         Some(object) if object.is_tombstone() => Ok(not_found(kind).header(DELETED, "true")),
@@ -195,9 +195,9 @@ async fn write(app: &App, request: &mut Request, id: &ObjectId) -> Result<Reply,
     let precision = props.hll_precision();
     let read = off_reactor(body.len(), move || json::update(kind, precision, &body)).await?;
     let update = read.map_err(|error| Reply::bad_request(error.to_string()))?;
-    let started = app.stats.start();
+    let pending = app.stats.begin_put();
     let written = app.objects.update(id, &update, &options.object.writing(None)).await;
-    app.stats.put(started, written.is_ok());
+    pending.put(&written);
     let object = written.map_err(refused)?;
     if options.return_body {
         return document(object, kind, options.include_context).await;

@@ -29,14 +29,16 @@ fn steps(response: &Response) -> Vec<Vec<String>> {
     let outer = content_type.strip_prefix("multipart/mixed; boundary=").unwrap();
     let text = response.text();
     let body = text.strip_suffix(&format!("\r\n--{outer}--\r\n")).unwrap();
-    let parts = body.split(&format!("\r\n--{outer}\r\n")).skip(1);
-    parts
+    let between = format!("\r\n--{outer}\r\n");
+    body.split(&between)
+        .skip(1)
         .map(|part| {
             let (head, inside) = part.split_once("\r\n").unwrap();
             let inner = head.strip_prefix("Content-Type: multipart/mixed; boundary=").unwrap();
             let end = format!("\r\n--{inner}--\r\n");
             let inside = inside.strip_suffix(&end).unwrap();
-            let objects = inside.split(&format!("\r\n--{inner}\r\n")).skip(1);
+            let between = format!("\r\n--{inner}\r\n");
+            let objects = inside.split(&between).skip(1);
             objects.map(|object| object.split_once("\r\n\r\n").unwrap().1.to_owned()).collect()
         })
         .collect()

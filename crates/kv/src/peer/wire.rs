@@ -413,6 +413,7 @@ mod tests {
             timeout_ms: 4,
             unchanged: Some(unchanged),
             alone: true,
+            updates: true,
             asked,
         };
         write.value.metadata.blocks = Some(Box::new(blocks));

@@ -179,7 +179,7 @@ struct Merge {
     scan: IndexScan,
     homes: Vec<Reader<(Cursor, Option<Bytes>), Cursor>>,
     /// The first place of each partition that has one at hand.
-    first: BinaryHeap<Reverse<(Cursor, usize)>>,
+    first: BinaryHeap<First>,
     /// Hits that are still wanted; `None` for all.
     left: Option<u64>,
 }
@@ -250,7 +250,7 @@ impl Merge {
         let most = self.share();
         let low = usize::try_from(most / 4).unwrap_or(0);
         let (requests, scan) = (&self.requests, &self.scan);
-        let mut fills: Vec<BoxFuture<'_, Result<Option<Reverse<(Cursor, usize)>>>>> = Vec::new();
+        let mut fills: Vec<BoxFuture<'_, Result<Option<First>>>> = Vec::new();
         for (at, home) in self.homes.iter_mut().enumerate() {
             if home.ended || home.items.len() > low {
                 continue;
@@ -275,13 +275,19 @@ impl Merge {
     }
 }
 
+/// The first entry of a partition, and which partition: the lowest comes first.
+type First = Reverse<(Cursor, usize)>;
+
+/// Entries of a page, and where the next one begins.
+type EntryPage = Fetched<(Cursor, Option<Bytes>), Cursor>;
+
 fn page_of(
     requests: Arc<Requests>,
     scan: &IndexScan,
     most: u64,
     node: NodeId,
     at: At<Cursor>,
-) -> BoxFuture<'static, Result<Fetched<(Cursor, Option<Bytes>), Cursor>>> {
+) -> BoxFuture<'static, Result<EntryPage>> {
     let At { vnode, home, after } = at;
     let (bucket, selection) = (scan.bucket.clone(), scan.selection.clone());
     let part = Part { vnode, home, bucket, selection, after, upto: None };

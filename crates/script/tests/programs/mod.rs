@@ -1,22 +1,21 @@
 //! Programs at random, and their parts: texts, expressions, JSON, values, calls of a list's methods.
-#![allow(missing_docs)]
 
 use proptest::prelude::*;
 use proptest::sample::select;
 
 /// A JavaScript literal of a text given by code units.
-pub fn literal(units: &[u16]) -> String {
+pub(crate) fn literal(units: &[u16]) -> String {
     let codes: Vec<String> = units.iter().map(u16::to_string).collect();
     format!("String.fromCharCode({})", codes.join(","))
 }
 
-pub fn units(text: &str) -> Vec<u16> {
+pub(crate) fn units(text: &str) -> Vec<u16> {
     text.encode_utf16().collect()
 }
 
 /// Pieces of text: words, white space, signs of expressions, characters of each width, halves of
 /// surrogate pairs.
-pub fn subject() -> impl Strategy<Value = Vec<u16>> {
+pub(crate) fn subject() -> impl Strategy<Value = Vec<u16>> {
     let piece = prop_oneof![
         6 => select(&["a", "b", "ab", "aB", "word", "Zoë", "0", "12", "_", "x-y", "k", "s"][..])
             .prop_map(units),
@@ -29,7 +28,7 @@ pub fn subject() -> impl Strategy<Value = Vec<u16>> {
 }
 
 /// Expressions, some of them wrong.
-pub fn pattern() -> impl Strategy<Value = String> {
+pub(crate) fn pattern() -> impl Strategy<Value = String> {
     let atom = select(
         &[
             "a",
@@ -88,12 +87,12 @@ pub fn pattern() -> impl Strategy<Value = String> {
 }
 
 /// Flags, some of them wrong. Not `v`: with it the engine itself panics on some expressions.
-pub fn flags() -> impl Strategy<Value = &'static str> {
+pub(crate) fn flags() -> impl Strategy<Value = &'static str> {
     select(&["g", "g", "g", "gi", "gim", "gs", "", "i", "m", "y", "gy", "u", "gu", "gd", "q"][..])
 }
 
 /// A JSON text, perhaps not a right one.
-pub fn json_text() -> impl Strategy<Value = String> {
+pub(crate) fn json_text() -> impl Strategy<Value = String> {
     let leaf = prop_oneof![
         select(
             &[
@@ -189,7 +188,7 @@ pub fn json_text() -> impl Strategy<Value = String> {
 }
 
 /// An expression for a value that `JSON.stringify` has something to say about.
-pub fn value() -> impl Strategy<Value = String> {
+pub(crate) fn value() -> impl Strategy<Value = String> {
     let leaf = select(
         &[
             "null",
@@ -254,7 +253,7 @@ pub fn value() -> impl Strategy<Value = String> {
 }
 
 /// A step of a program that changes or reads the list `a`; its value goes to `out`.
-pub fn step() -> impl Strategy<Value = String> {
+pub(crate) fn step() -> impl Strategy<Value = String> {
     let value = || {
         select(
             &[
@@ -347,7 +346,7 @@ pub fn step() -> impl Strategy<Value = String> {
 }
 
 /// The beginning of such a list.
-pub fn list() -> impl Strategy<Value = String> {
+pub(crate) fn list() -> impl Strategy<Value = String> {
     let item =
         select(&["0", "1", "7", "-3", "2.5", "'a'", "'1'", "null", "undefined", "[]", "{}"][..]);
     prop_oneof![
