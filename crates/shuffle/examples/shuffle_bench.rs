@@ -9,7 +9,7 @@ use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 use mapring_shuffle::{
-    Merge, MergeBounds, Pairs, Run, RunWriter, SegmentId, Store, StoreConfig, key,
+    Keeps, Merge, MergeBounds, Pairs, Run, RunWriter, SegmentId, Store, StoreConfig, key,
 };
 use mapring_types::{Error, Result};
 
@@ -23,7 +23,10 @@ fn main() -> Result<()> {
     let (pairs, keys, page) = (number(50_000_000), number(10_000_000), number(200_000));
     let memory_bytes = number(256) << 20;
     let directory = std::env::temp_dir();
-    let store = Store::new(StoreConfig { memory_bytes, disk_bytes: 64 << 30, directory });
+    let store = Store::new(
+        StoreConfig { memory_bytes, disk_bytes: 64 << 30, directory, keeps: Keeps::Nothing },
+        Duration::ZERO,
+    );
 
     let mut times = Times::default();
     let started = Instant::now();
