@@ -169,8 +169,10 @@ impl QueryFiles {
             Ok((bytes, pairs, length))
         };
         let named = || format!("query {query:x} in {}", self.directory.path.display());
-        let (bytes, pairs, length) =
-            read().map_err(|error| self.directory.failed(error).context(named()))?;
+        let (bytes, pairs, length) = read().map_err(|error| {
+            let words = format!("the files of {} cannot be read", named());
+            Error::new(ErrorKind::Storage, words).with_source(error)
+        })?;
         let index = Index::of(&bytes, query, length).map_err(|error| error.context(named()))?;
         // What is behind was written after it was saved.
         pairs.set_len(index.end()).map_err(|error| self.directory.failed(error))?;

@@ -109,9 +109,9 @@ fn what_has_not_changed_is_not_written_again() {
 fn queries_take_their_files_with_them() {
     let directory = TempDir::new().unwrap();
     let path = directory.path();
-    let (none, both) = (BTreeMap::new(), |count| {
-        BTreeMap::from([("index".to_owned(), count), ("pairs".to_owned(), count)])
-    });
+    let none = BTreeMap::<String, usize>::new();
+    let both =
+        |count: usize| BTreeMap::from([("index".to_owned(), count), ("pairs".to_owned(), count)]);
     let store = open(path);
     for query in 1..4 {
         store.write(id(query, 0), &segment(1_000, query), NOW).unwrap();
