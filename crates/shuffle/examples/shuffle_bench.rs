@@ -3,8 +3,8 @@
 //!
 //! One thread does what a node does for one partition: pages of pairs are sorted and put into a store
 //! as segments, then all of them are merged. The sum of the values of each key is compared with what
-//! it must be. With a directory they are saved there before they are merged. Printed are pairs a second of each part, what the store had, and the most memory that
-//! the process had.
+//! it must be. With a directory they are saved there before they are merged. Printed are pairs a
+//! second of each part, what the store had, and the most memory that the process had.
 
 use std::num::NonZeroU32;
 use std::path::PathBuf;
