@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use mapring_shuffle::{Keeps, StoreConfig};
+
 use crate::limits;
 
 /// See the module.
@@ -24,8 +26,13 @@ pub struct MapredConfig {
     pub page_inputs: usize,
     /// Pairs that are to be grouped are kept in so many bytes of memory, for all queries together, …
     pub shuffle_memory_bytes: u64,
-    /// … then in unlinked temporary files. A query that would need more than this fails.
+    /// … then in files. A query that would need more than this fails.
     pub shuffle_disk_bytes: u64,
+    /// Where these files are, and those with which jobs go on after all nodes were lost, which no other
+    /// node may have; `None` for unlinked temporary files in `spill_dir`, and nothing to go on with.
+    pub pairs_dir: Option<PathBuf>,
+    /// Whether the pairs with which jobs go on are fsynced.
+    pub sync_pairs: bool,
     /// A unit stores its pairs at the latest when they are so many bytes.
     pub page_pairs_bytes: usize,
 }
@@ -41,7 +48,26 @@ impl Default for MapredConfig {
             page_inputs: limits::PAGE_INPUTS,
             shuffle_memory_bytes: 128 << 20,
             shuffle_disk_bytes: 64 << 30,
+            pairs_dir: None,
+            sync_pairs: false,
             page_pairs_bytes: limits::PAIRS_BYTES,
+        }
+    }
+}
+
+impl MapredConfig {
+    /// Of the store of pairs.
+    pub(crate) fn pairs(&self) -> StoreConfig {
+        let keeps = match (&self.pairs_dir, self.sync_pairs) {
+            (None, _) => Keeps::Nothing,
+            (Some(_), false) => Keeps::Written,
+            (Some(_), true) => Keeps::Synced,
+        };
+        StoreConfig {
+            memory_bytes: self.shuffle_memory_bytes,
+            disk_bytes: self.shuffle_disk_bytes,
+            directory: self.pairs_dir.clone().unwrap_or_else(|| self.spill_dir.clone()),
+            keeps,
         }
     }
 }

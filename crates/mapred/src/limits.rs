@@ -309,6 +309,20 @@ pub const KEEP_PAIRS: Duration = Duration::from_secs(10);
 /// Pairs of a query of which nothing was heard for so long are forgotten.
 pub const PAIRS_IDLE: Duration = Duration::from_secs(60);
 
+/// Saved pairs that a node finds at its start are kept for so much longer: when all nodes were lost, somebody
+/// has to start them, one after another, before any can say that a job still wants its pairs.
+pub const FOUND_PAIRS_WAIT: Duration = Duration::from_secs(10 * 60);
+
+/// A job that goes on waits for nodes with its pairs that do not answer, in case they are just starting: so
+/// long, counted from the last pairs that were found, …
+pub const SEEK_PAIRS: Duration = Duration::from_secs(10);
+
+/// … and asks them again this often.
+pub const SEEK_AGAIN: Duration = Duration::from_millis(250);
+
+/// Runs that a node is asked for at once whether it has them: it may read through their pairs first.
+pub const SOUGHT_RUNS: usize = 32;
+
 /// Queries of which a node remembers that it has forgotten their pairs: a piece on its way comes within
 /// seconds.
 pub const FORGOTTEN_QUERIES: usize = 1_000;

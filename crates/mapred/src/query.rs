@@ -15,7 +15,7 @@ use mapring_kv::window::Tally;
 use mapring_kv::{Executor, executor};
 use mapring_net::{Call, Class, Service, Transport};
 use mapring_script::{CallContext, JsonText, Part, QueryTag, Row};
-use mapring_shuffle::{Store, StoreConfig};
+use mapring_shuffle::Store;
 use mapring_types::{Entropy, Error, NodeId, Result as KvResult, Versioned as _};
 use mapring_workers::Workers;
 use parking_lot::Mutex;
@@ -76,11 +76,8 @@ impl Engine {
     ) -> Self {
         metered::describe();
         let (units_at_once, page_inputs) = (config.units_at_once, config.page_inputs as u64);
-        let pairs = Store::new(StoreConfig {
-            memory_bytes: config.shuffle_memory_bytes,
-            disk_bytes: config.shuffle_disk_bytes,
-            directory: config.spill_dir.clone(),
-        });
+        // Nobody can say that a job still wants what is found before enough nodes are back.
+        let pairs = Store::new(config.pairs(), limits::FOUND_PAIRS_WAIT);
         let node = Node {
             objects,
             cluster,

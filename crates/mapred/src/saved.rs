@@ -122,6 +122,15 @@ pub(crate) struct SavedRun {
     pub(crate) partitions: Bits,
 }
 
+/// The pairs of one query that a checkpoint names.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct NamedPairs {
+    /// How many runs, by stage.
+    pub(crate) runs: BTreeMap<usize, usize>,
+    /// Who has them.
+    pub(crate) nodes: BTreeSet<NodeId>,
+}
+
 /// A grouped reduce that has begun.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SavedGroups {
@@ -290,6 +299,32 @@ impl Saved {
             SavedStage::Lanes(_) | SavedStage::Reduce(_) => None,
         });
         runs.flat_map(|runs| runs.queries.iter().copied()).collect()
+    }
+
+    /// Where the pairs lie that it names, by the query under which nodes have them.
+    pub(crate) fn pairs(&self) -> BTreeMap<QueryTag, NamedPairs> {
+        let mut named = BTreeMap::<QueryTag, NamedPairs>::new();
+        for (stage, saved) in self.stages.iter().enumerate() {
+            let runs = match saved {
+                SavedStage::Gather(gather) => &gather.runs,
+                SavedStage::Groups(Some(groups)) => &groups.runs,
+                _ => continue,
+            };
+            let mut holders = BTreeSet::new();
+            for run in &runs.runs {
+                let at = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+                let Some(query) = runs.queries.get(at(run.query)) else { continue };
+                let pairs = named.entry(*query).or_default();
+                *pairs.runs.entry(stage).or_default() += 1;
+                pairs.nodes.insert(run.made_by);
+                if holders.insert((*query, run.holders)) {
+                    let held = runs.holders.get(at(run.holders)).into_iter().flatten();
+                    let nodes = held.flat_map(|held| held.backup.into_iter().chain([held.owner]));
+                    pairs.nodes.extend(nodes);
+                }
+            }
+        }
+        named
     }
 
     pub(crate) fn encode(&self) -> Result<Bytes> {

@@ -1,5 +1,5 @@
 //! What nodes ask of each other about the pairs that are gathered: to keep a copy, to give one, to go
-//! on keeping them, to forget them.
+//! on keeping them, to save them, to forget them.
 
 use bytes::Bytes;
 use mapring_net::calls;
@@ -16,10 +16,11 @@ calls!(SERVICE;
     ForgetPairs = 8 => (),
     /// What the node lacks of it.
     LookForSegments = 10 => Vec<(RunId, Bits)>,
+    SavePairs = 11 => (),
 );
 
 crate::wire::new!(
-    "grouping": StoreSegments, FetchSegment, KeepPairs, ForgetPairs, LookForSegments,
+    "grouping": StoreSegments, FetchSegment, KeepPairs, ForgetPairs, LookForSegments, SavePairs,
     Vec<(RunId, Bits)>,
 );
 
@@ -93,6 +94,11 @@ pub(crate) struct FetchSegment {
 /// A query still runs: what is kept for it is not forgotten.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct KeepPairs(pub(crate) QueryTag);
+
+/// What a node has of a query is to be there after its next start. Nodes of before do not know this, and
+/// say so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SavePairs(pub(crate) QueryTag);
 
 /// A query is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -10,10 +10,12 @@ use mapring_types::{Error, ErrorKind, NodeId, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::limits;
-use crate::node::{Node, fetch, keep, lacks, serve};
+use crate::node::{Node, fetch, keep, lacks, save, serve};
 use crate::registry::{Registry, Shutdown};
 use crate::report::QueryReport;
-use crate::segments::{FetchSegment, ForgetPairs, KeepPairs, LookForSegments, StoreSegments};
+use crate::segments::{
+    FetchSegment, ForgetPairs, KeepPairs, LookForSegments, SavePairs, StoreSegments,
+};
 use crate::unit::{Frame, JobLane, LaneRequest, SERVICE};
 use crate::wire::{self, Sent};
 
@@ -68,6 +70,11 @@ impl Service for MapReduceService {
             LookForSegments::OPERATION => {
                 let (version, call) = wire::decode_request::<LookForSegments>(&body)?;
                 wire::encode(version, &lacks(&self.node, call).await?)
+            }
+            SavePairs::OPERATION => {
+                let (version, call) = wire::decode_request::<SavePairs>(&body)?;
+                save(&self.node, call).await?;
+                wire::encode(version, &())
             }
             KeepPairs::OPERATION => answer(&body, |call: KeepPairs| {
                 self.node.pairs.touch(call.0, self.node.age());

@@ -10,8 +10,8 @@ use mapring_api::hooks::WorkerHooks;
 use mapring_api::permission::AllowAll;
 use mapring_cluster::Cluster;
 use mapring_cluster::live::{LiveCluster, LiveConfig};
-use mapring_engine::Engine;
 use mapring_engine::sled::{SledConfig, SledEngine};
+use mapring_engine::{Durability, Engine};
 use mapring_http::{HttpParts, HttpServer, NodeFacts, StorageFacts};
 use mapring_kv::executor::{self, InlineGate, ThreadPool};
 use mapring_kv::{Executor, Kv, KvConfig, KvParts};
@@ -65,6 +65,8 @@ pub struct Addresses {
 
 /// Where plain answers go that are too large for memory, in files that have no name.
 const SPILL: &str = "spill";
+/// Pairs with which jobs go on.
+const PAIRS: &str = "pairs";
 
 impl Node {
     /// Starts a node: engine, transport, cluster, key-value store, workers, MapReduce; then it
@@ -223,6 +225,8 @@ impl Build<'_> {
                 shuffle_memory_bytes: config.mapred.shuffle_memory,
                 shuffle_disk_bytes: config.mapred.shuffle_disk,
                 spill_dir: data.subdirectory(SPILL)?,
+                pairs_dir: Some(data.subdirectory(PAIRS)?),
+                sync_pairs: config.storage.durability == Durability::Disk,
                 concurrent_queries: config.mapred.concurrent_queries,
                 // One more than there are workers: its objects are read while they compute.
                 units_at_once: config.script.workers.saturating_add(1),

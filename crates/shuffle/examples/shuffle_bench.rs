@@ -1,15 +1,17 @@
-//! Measures grouping from pairs to groups: `shuffle_bench [pairs] [keys] [pairs a page] [memory MB]`.
+//! Measures grouping from pairs to groups: `shuffle_bench [pairs] [keys] [pairs a page] [memory MB]
+//! [directory]`.
 //!
 //! One thread does what a node does for one partition: pages of pairs are sorted and put into a store
 //! as segments, then all of them are merged. The sum of the values of each key is compared with what
-//! it must be. Printed are pairs a second of each part, what the store had, and the most memory that
-//! the process had.
+//! it must be. With a directory they are saved there before they are merged. Printed are pairs a
+//! second of each part, what the store had, and the most memory that the process had.
 
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use mapring_shuffle::{
-    Merge, MergeBounds, Pairs, Run, RunWriter, SegmentId, Store, StoreConfig, key,
+    Keeps, Merge, MergeBounds, Pairs, Run, RunWriter, SegmentId, Store, StoreConfig, key,
 };
 use mapring_types::{Error, Result};
 
@@ -22,8 +24,11 @@ fn main() -> Result<()> {
         |default: u64| arguments.next().and_then(|text| text.parse().ok()).unwrap_or(default);
     let (pairs, keys, page) = (number(50_000_000), number(10_000_000), number(200_000));
     let memory_bytes = number(256) << 20;
-    let directory = std::env::temp_dir();
-    let store = Store::new(StoreConfig { memory_bytes, disk_bytes: 64 << 30, directory });
+    let kept = std::env::args().nth(5).map(PathBuf::from);
+    let keeps = if kept.is_some() { Keeps::Written } else { Keeps::Nothing };
+    let directory = kept.unwrap_or_else(std::env::temp_dir);
+    let config = StoreConfig { memory_bytes, disk_bytes: 64 << 30, directory, keeps };
+    let store = Store::new(config, Duration::ZERO);
 
     let mut times = Times::default();
     let started = Instant::now();
@@ -39,6 +44,10 @@ fn main() -> Result<()> {
     report("sort", pairs, times.sort);
     report("write", pairs, times.write);
     report("put", pairs, times.put);
+    if keeps == Keeps::Written {
+        timed(&mut times.save, || store.save(1))?;
+        report("save", pairs, times.save);
+    }
     println!("{:>12}: {:?}", "store", store.usage());
 
     let merging = Instant::now();
@@ -47,6 +56,7 @@ fn main() -> Result<()> {
     report("all", pairs, started.elapsed());
     println!("{:>12}: {groups}", "groups");
     println!("{:>12}: {}", "peak", peak_memory());
+    store.remove_query(1);
     Ok(())
 }
 
@@ -57,6 +67,7 @@ struct Times {
     sort: Duration,
     write: Duration,
     put: Duration,
+    save: Duration,
 }
 
 /// The key of a pair: all keys come, in an order that is none.

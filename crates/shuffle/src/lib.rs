@@ -24,4 +24,4 @@ pub use groups::{Group, Groups};
 pub use merge::{Merge, MergeBounds};
 pub use pairs::{Pair, Pairs};
 pub use run::{Run, RunWriter, Sorted};
-pub use store::{SegmentId, Store, StoreConfig};
+pub use store::{Keeps, SegmentId, Store, StoreConfig};

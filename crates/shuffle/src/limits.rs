@@ -47,6 +47,9 @@ pub const SEGMENT_MEMORY: u64 = 256;
 /// When memory is used up, at the least so many bytes of it are written to a file.
 pub const SPILL_BYTES: u64 = 8 << 20;
 
+/// Largest index of a saved query, in bytes: of some millions of segments. It is read at once.
+pub const INDEX_BYTES: u64 = 128 << 20;
+
 /// Memory of a node for the segments of all queries unless the configuration says otherwise, in
 /// bytes.
 pub const STORE_MEMORY_BYTES: u64 = 256 << 20;

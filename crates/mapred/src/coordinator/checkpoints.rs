@@ -3,7 +3,7 @@
 //! They are made between two events, when every write that an accepted page asked for is made: so what is
 //! accepted has taken effect, its results are on their way to whoever takes them, and all else is begun
 //! again. A reduce is asked before what it has come to, and pairs stay where they lie, under the query for
-//! which they were made. What is to become objects in the end is put aside meanwhile (`outputs::aside`).
+//! which they were made: the nodes that have them save them (`naming`). What is to become objects in the end is put aside meanwhile (`outputs::aside`).
 
 use std::sync::Arc;
 
@@ -11,6 +11,7 @@ use mapring_types::Result as KvResult;
 use tokio::time::Instant;
 
 use super::Coordinator;
+use super::naming::Naming;
 use super::saving::Saving;
 use super::stage::StageKind;
 use crate::failure::Failure;
@@ -34,7 +35,8 @@ impl Coordinator {
         let resumable = self.is_resumable();
         self.shared.handle.set_resumable(resumable);
         let sink = job.checkpoints.as_ref().filter(|_| resumable);
-        self.saving = sink.map(|sink| Saving::new(sink.clone(), job.slice));
+        let naming = || Naming::new(&self.shared);
+        self.saving = sink.map(|sink| Saving::new(sink.clone(), naming(), job.slice));
     }
 
     /// Whether a checkpoint is to be made as soon as everything accepted has taken effect.
@@ -77,7 +79,7 @@ impl Coordinator {
                 if let Some(keeping) = &mut self.keeping {
                     keeping.name(&saved.queries());
                 }
-                saving.begin(Checkpoint { rows: saved.rows, bytes });
+                saving.begin(Checkpoint { rows: saved.rows, bytes }, saved.pairs());
             }
             // There will be less of it when more is done.
             _ => tracing::debug!("a job has too much before it to be kept"),

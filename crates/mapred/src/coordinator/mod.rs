@@ -19,6 +19,7 @@ mod inputs;
 mod keeping;
 mod lane;
 mod lanes;
+mod naming;
 mod numbering;
 mod outbox;
 mod pace;

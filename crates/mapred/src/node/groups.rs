@@ -132,7 +132,9 @@ impl Lane {
         let (stage, run, partition) = (unit.stage, place.run, unit.unit);
         let query = place.query.unwrap_or(self.request.query);
         let segment = name(query, stage, run, partition);
-        if self.node.pairs.source(segment).is_ok() {
+        let store = self.node.pairs.clone();
+        // One that was found at the start is read through.
+        if off_reactor(&self.node, move || Ok(store.source(segment).is_ok())).await? {
             return Ok(());
         }
         let view = self.node.cluster.view();

@@ -25,7 +25,7 @@ mod work;
 
 pub(crate) use combine::Beside;
 pub(crate) use outcome::PairsError;
-pub(crate) use pairs::{StoredRun, fetch, keep, lacks, run_of_rows};
+pub(crate) use pairs::{StoredRun, fetch, keep, lacks, run_of_rows, save};
 pub(crate) use permits::NodePermits;
 pub(crate) use resources::Node;
 pub(crate) use roots::Roots;

@@ -19,7 +19,7 @@ use super::resources::Node;
 use super::spread::Spread;
 use crate::holders::second_copy;
 use crate::limits;
-use crate::segments::{Bits, FetchSegment, LookForSegments, StoreSegments};
+use crate::segments::{Bits, FetchSegment, LookForSegments, SavePairs, StoreSegments};
 use crate::unit::{Run, RunId, Shuffle};
 use crate::wire;
 
@@ -231,6 +231,14 @@ pub(crate) async fn lacks(node: &Node, call: LookForSegments) -> Result<Vec<(Run
         Ok(lacking.filter(|(_, bits)| !bits.is_empty()).collect())
     })
     .await
+}
+
+/// Saves what this node's store has of a query.
+pub(crate) async fn save(node: &Node, call: SavePairs) -> Result<()> {
+    let store = node.pairs.clone();
+    off_reactor(node, move || store.save(call.0)).await?;
+    node.show_pairs();
+    Ok(())
 }
 
 /// How a segment is called in the store.

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::StreamExt;
 use mapring_cluster::Cluster as _;
+use mapring_net::Services;
 use mapring_net::simulated::Fate;
 use mapring_script::Row;
 use mapring_types::{BucketId, Entropy, Error, ErrorKind, NodeId, Result};
@@ -463,6 +464,37 @@ async fn groups_without_their_pairs_are_begun_anew() {
     let Started { results, handle } = world.start_job(1, "\"b\"", GROUP, "", resumed());
     let failure = gather(results).await.unwrap_err();
     assert!(handle.begins_anew() && failure.kind.may_pass(), "{failure}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nodes_with_pairs_that_do_not_answer_yet_are_asked_again() {
+    for (back_s, in_time) in [(3, true), (60, false)] {
+        let world = slow_world(5);
+        let (checkpoint, mut found, _) = lost_group(&world, 4).await;
+        // Both copies of what one of them made for the other are away.
+        let away = [NodeId(1), NodeId(3)];
+        away.iter().for_each(|node| world.kill(*node));
+        let back = async {
+            tokio::time::sleep(Duration::from_secs(back_s)).await;
+            for node in away {
+                let engine = &world.engines[usize::try_from(node.0).unwrap() - 1];
+                world.network.connect(node, Services::new([(crate::SERVICE, engine.service())]));
+            }
+            std::future::pending::<()>().await;
+        };
+        let second = JobOptions { resume: Some(checkpoint.bytes), ..options() };
+        let Started { results, handle } = world.start_job(1, "\"b\"", GROUP, "", second);
+        let gathered = tokio::select! {
+            gathered = gather(results) => gathered,
+            () = back => panic!("it never ends"),
+        };
+        assert_eq!(handle.begins_anew(), !in_time);
+        assert_eq!(gathered.is_ok(), in_time);
+        if let Ok(gathered) = gathered {
+            found.extend(gathered.into_values().flatten());
+            assert_eq!(found, sums());
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]

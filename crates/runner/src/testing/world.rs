@@ -25,6 +25,7 @@ use mapring_script::{
 use mapring_types::{BucketId, Clock, Entropy, Metadata, NodeId, ObjectId, Quorum};
 use mapring_workers::{Reduce, Workers};
 use parking_lot::Mutex;
+use tempfile::TempDir;
 use tokio::time::Instant;
 
 use crate::peers::Peers;
@@ -48,6 +49,8 @@ pub(super) struct World {
 pub(super) struct Node {
     pub(super) cluster: Arc<FixedCluster>,
     engine: Arc<MemoryEngine>,
+    /// Where it saves pairs.
+    pairs: TempDir,
     pub(super) running: Option<Running>,
 }
 
@@ -125,7 +128,8 @@ impl World {
         handles.iter().for_each(|handle| handle.learn());
         let nodes = handles.into_iter().map(|cluster| {
             let engine = Arc::new(MemoryEngine::new());
-            Node { cluster, engine, running: None }
+            let pairs = TempDir::new().unwrap();
+            Node { cluster, engine, pairs, running: None }
         });
         let (nodes, clock) = (nodes.collect(), Arc::new(TestClock(Instant::now())));
         let mut world = Self { network, nodes, calls: Arc::default(), clock, cut_off, behind };
@@ -143,6 +147,7 @@ impl World {
         let gate = Gate::new();
         let (clock, calls) = (self.clock.clone(), self.calls.clone());
         let (cluster, engine) = (node.cluster.clone(), node.engine.clone());
+        let pairs_dir = Some(node.pairs.path().to_owned());
         let opened = gate.run(async move {
             let workers = mapring_background::Workers::default();
             let kv = Kv::open(KvParts {
@@ -163,7 +168,7 @@ impl World {
                 executor: Arc::new(Inline),
                 clock: clock.clone(),
                 entropy: entropy.clone(),
-                config: MapredConfig { page_inputs: 7, ..MapredConfig::default() },
+                config: MapredConfig { page_inputs: 7, pairs_dir, ..MapredConfig::default() },
             });
             let parts = Parts {
                 kv: kv.clone(),
@@ -231,6 +236,32 @@ impl World {
         for node in &self.nodes {
             node.cluster.set_up(running.clone());
         }
+    }
+
+    /// Ends all nodes at once.
+    pub(super) fn kill_all(&mut self) {
+        (0..self.nodes.len()).for_each(|at| self.kill(at));
+    }
+
+    /// Starts all nodes again, one after another, some time later.
+    pub(super) async fn restart_all_after(&mut self, down: Duration) {
+        tokio::time::sleep(down).await;
+        for at in 0..self.nodes.len() {
+            self.restart(at).await;
+        }
+    }
+
+    /// Removes what a node that was killed has saved of pairs.
+    pub(super) fn lose_pairs(&self, at: usize) {
+        for entry in std::fs::read_dir(self.nodes[at].pairs.path()).unwrap() {
+            std::fs::remove_file(entry.unwrap().path()).unwrap();
+        }
+    }
+
+    /// The names of the files in which nodes have pairs.
+    pub(super) fn files_of_pairs(&self) -> Vec<String> {
+        let all = self.nodes.iter().flat_map(|node| std::fs::read_dir(node.pairs.path()).unwrap());
+        all.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
     }
 
     /// Cuts a node off from the others, or lets it back.

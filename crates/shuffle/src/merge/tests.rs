@@ -9,13 +9,16 @@ use crate::key;
 use crate::pairs::Pairs;
 use crate::run::{Run, RunWriter};
 use crate::segment::Memory;
-use crate::store::{SegmentId, StoreConfig};
+use crate::store::{Keeps, SegmentId, StoreConfig};
 
 const NOW: Duration = Duration::ZERO;
 
 fn store(memory: u64) -> Store {
     let directory = std::env::temp_dir();
-    Store::new(StoreConfig { memory_bytes: memory, disk_bytes: 1 << 32, directory })
+    Store::new(
+        StoreConfig { memory_bytes: memory, disk_bytes: 1 << 32, directory, keeps: Keeps::Nothing },
+        Duration::ZERO,
+    )
 }
 
 /// Groups in their order: the JSON of the key, and the values.

@@ -1,15 +1,23 @@
 //! The shuffle store of a node: segments of all queries that have something here.
 //!
 //! All of them share one budget of memory. When it is used up, whoever has most in memory, and so
-//! more than his share, writes some of it to a file of his query that has no name, and so is gone with
-//! the program. The files share a budget of disk. All that is here is lost when the node ends; that a
-//! query goes on then is for those to see to who put its segments at two nodes.
+//! more than his share, writes some of it to a file of his query. The files share a budget of disk. What
+//! was not saved is lost when the node ends; that a query goes on then is for those to see to who put
+//! its segments at two nodes. What was saved is there at the next start as it was then, where the store
+//! keeps it: a file that becomes longer, and an index that is replaced as one. No byte that the index
+//! on disk names is written over, and no segment that was found at the start is given out before its
+//! bytes were compared with the checksum there.
 //!
 //! All calls block: on files, and on each other.
 
 mod budget;
 mod content;
+mod files;
+mod index;
 mod name;
+mod saving;
+#[cfg(test)]
+mod saving_tests;
 mod source;
 mod space;
 #[cfg(test)]
@@ -29,11 +37,13 @@ use crate::limits::SPILL_BYTES;
 use crate::segment::{Reader, Source, Summary, verify};
 
 pub use content::StoredSegment;
+pub use files::Keeps;
 pub use name::SegmentId;
 pub use source::Temporary;
 
 use budget::Budget;
 use content::Contents;
+use files::{Directory, QueryFiles};
 use name::Name;
 use source::Stored;
 
@@ -44,8 +54,10 @@ pub struct StoreConfig {
     pub memory_bytes: u64,
     /// Bytes of all files together.
     pub disk_bytes: u64,
-    /// Where the files are.
+    /// Where the files are. Of a store that keeps something, no other one's may be there.
     pub directory: PathBuf,
+    /// What becomes of saved queries when the program ends.
+    pub keeps: Keeps,
 }
 
 /// What a store has at present.
@@ -73,7 +85,7 @@ pub struct Store(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    directory: PathBuf,
+    directory: Arc<Directory>,
     budget: Arc<Budget>,
     queries: Mutex<BTreeMap<u64, Query>>,
     /// Held by who makes room.
@@ -85,17 +97,31 @@ struct Inner {
 #[derive(Debug)]
 struct Query {
     contents: Arc<Mutex<Contents>>,
+    /// Held by who saves it.
+    saving: Arc<Mutex<()>>,
     /// When somebody last told that it is still wanted.
     touched: Duration,
 }
 
+impl Query {
+    fn new(contents: Contents, touched: Duration) -> Self {
+        Self { contents: Arc::new(Mutex::new(contents)), saving: Arc::default(), touched }
+    }
+}
+
 impl Store {
-    /// An empty store.
-    pub fn new(config: StoreConfig) -> Self {
-        let StoreConfig { memory_bytes, disk_bytes, directory } = config;
+    /// A store of what was saved in its directory, which counts as touched at a moment that may be still
+    /// to come. What was not saved is removed there, and so is what cannot be used or finds no room.
+    pub fn new(config: StoreConfig, touched: Duration) -> Self {
+        let StoreConfig { memory_bytes, disk_bytes, directory, keeps } = config;
         let budget = Arc::new(Budget::new(memory_bytes, disk_bytes));
         let (queries, relieving, number) = Default::default();
-        Self(Arc::new(Inner { directory, budget, queries, relieving, number }))
+        let directory = Directory::new(directory, keeps);
+        let store = Self(Arc::new(Inner { directory, budget, queries, relieving, number }));
+        if store.0.directory.keeps() {
+            store.find(touched);
+        }
+        store
     }
 
     /// Puts a piece of a segment that stands there from byte `at` on. Pieces come one after the other;
@@ -120,7 +146,8 @@ impl Store {
     pub fn finish(&self, id: SegmentId, bytes: u64) -> Result<Summary> {
         let name = Name::Stored(id);
         let contents = self.existing(&id)?;
-        let (length, summary) = contents.lock().state(&name).ok_or_else(|| missing(&id))?;
+        let state = contents.lock().state(&name).ok_or_else(|| missing(&id))?;
+        let (length, summary) = (state.length, state.summary);
         if length != bytes {
             let words = format!("{name} has {length} bytes here, and should have {bytes}");
             return Err(Error::invalid(words));
@@ -150,18 +177,29 @@ impl Store {
         Reader::open(self.source(id)?)
     }
 
-    /// A segment that is whole, to be read. It is gone when it is removed, whoever reads it.
+    /// A segment that is whole, to be read. It is gone when it is removed, whoever reads it. One that was
+    /// found at the start is read through before it is given out for the first time.
     ///
     /// # Errors
-    /// `NotFound` when it is not here, or not whole.
+    /// `NotFound` when it is not here, or not whole; when it was found at the start and is damaged, it is
+    /// removed.
     pub fn source(&self, id: SegmentId) -> Result<Arc<dyn Source>> {
-        let contents = self.existing(&id)?;
-        let state = contents.lock().state(&Name::Stored(id));
-        match state {
-            Some((length, Some(_))) => {
-                Ok(Arc::new(Stored::new(&contents, Name::Stored(id), length)))
+        let (name, contents) = (Name::Stored(id), self.existing(&id)?);
+        let state = contents.lock().state(&name).filter(|state| state.summary.is_some());
+        let state = state.ok_or_else(|| missing(&id))?;
+        let stored = Stored::new(&contents, name, state.length);
+        match state.unseen.map_or(Ok(()), |sum| stored.check(sum)) {
+            Ok(()) => {
+                if state.unseen.is_some() {
+                    contents.lock().is_seen(&name);
+                }
+                Ok(Arc::new(stored))
             }
-            _ => Err(missing(&id)),
+            Err(error) => {
+                tracing::warn!(%error, "a saved segment is removed");
+                contents.lock().remove(&name);
+                Err(missing(&id).with_source(error))
+            }
         }
     }
 
@@ -185,7 +223,8 @@ impl Store {
 
     /// Removes all that a query has here; whether there was anything.
     pub fn remove_query(&self, query: u64) -> bool {
-        self.0.queries.lock().remove(&query).is_some()
+        let removed = self.0.queries.lock().remove(&query);
+        removed.inspect(Query::remove_files).is_some()
     }
 
     /// Tells that a query is still wanted; whether it has anything here.
@@ -205,7 +244,7 @@ impl Store {
         let removed: Vec<_> = expired.iter().map(|number| queries.remove(number)).collect();
         // What they had is given back without holding others up.
         drop(queries);
-        drop(removed);
+        removed.into_iter().flatten().for_each(|query| query.remove_files());
         expired
     }
 
@@ -240,8 +279,8 @@ impl Store {
     fn query(&self, query: u64, now: Duration) -> Arc<Mutex<Contents>> {
         let mut queries = self.0.queries.lock();
         let query = queries.entry(query).or_insert_with(|| {
-            let contents = Contents::new(self.0.budget.clone());
-            Query { contents: Arc::new(Mutex::new(contents)), touched: now }
+            let files = QueryFiles::new(&self.0.directory, query);
+            Query::new(Contents::new(self.0.budget.clone(), files), now)
         });
         query.touched = query.touched.max(now);
         query.contents.clone()
@@ -287,7 +326,7 @@ impl Store {
             let most = all.iter().max_by_key(|contents| contents.lock().memory());
             let bytes = budget.excess().max(SPILL_BYTES);
             let spilled = match most {
-                Some(most) => most.lock().spill(bytes, &self.0.directory)?,
+                Some(most) => most.lock().spill(bytes)?,
                 None => 0,
             };
             if spilled == 0 && budget.is_put_underway() {

@@ -3,12 +3,14 @@
 use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Weak};
 
+use crc32fast::Hasher;
 use mapring_types::{Error, ErrorKind, Result};
 use parking_lot::Mutex;
 
 use super::Store;
 use super::content::{Contents, Found};
 use super::name::Name;
+use crate::limits::PART_BYTES;
 use crate::segment::{Sink, Source};
 
 /// A segment of a store, to be read: it is gone when it, or its query, is removed.
@@ -22,6 +24,27 @@ pub(super) struct Stored {
 impl Stored {
     pub(super) fn new(contents: &Arc<Mutex<Contents>>, name: Name, length: u64) -> Self {
         Self { contents: Arc::downgrade(contents), name, length }
+    }
+
+    /// Reads it, and compares its checksum.
+    ///
+    /// # Errors
+    /// `Corrupt` when it is another one; those of reading.
+    pub(super) fn check(&self, sum: u32) -> Result<()> {
+        let mut hasher = Hasher::new();
+        let mut piece = vec![0; PART_BYTES.min(usize::try_from(self.length).unwrap_or(PART_BYTES))];
+        let mut at = 0;
+        while at < self.length {
+            let rest = usize::try_from(self.length - at).unwrap_or(usize::MAX);
+            let length = piece.len().min(rest);
+            self.read_at(at, &mut piece[..length])?;
+            hasher.update(&piece[..length]);
+            at += length as u64;
+        }
+        if hasher.finalize() != sum {
+            return Err(Error::corrupt(format!("{} is damaged: its checksum differs", self.name)));
+        }
+        Ok(())
     }
 }
 

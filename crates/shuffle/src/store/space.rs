@@ -9,9 +9,24 @@ pub(super) struct Space {
     end: u64,
     /// Those that nobody uses: where they begin, and how many they are. No two touch.
     free: BTreeMap<u64, u64>,
+    /// Those that are not used any more, and which the index on disk still names: they stay as they
+    /// are until it does not.
+    named: Vec<(u64, u64)>,
 }
 
 impl Space {
+    /// Of a file in which these parts are used, which are in their order and do not overlap.
+    pub(super) fn of(parts: &[(u64, u64)]) -> Self {
+        let mut space = Self::default();
+        for (at, length) in parts {
+            if *at > space.end {
+                space.free.insert(space.end, at - space.end);
+            }
+            space.end = at + length;
+        }
+        space
+    }
+
     /// Where so many bytes are free without the file becoming longer. They are taken.
     pub(super) fn reuse(&mut self, length: u64) -> Option<u64> {
         let fits = self.free.iter().find(|(_, free)| **free >= length);
@@ -45,6 +60,16 @@ impl Space {
         self.free.insert(at, length);
     }
 
+    /// Gives bytes back that the index on disk names.
+    pub(super) fn give_back_named(&mut self, at: u64, length: u64) {
+        self.named.push((at, length));
+    }
+
+    /// What was given back so until now: to be given back when there is another index.
+    pub(super) fn take_named(&mut self) -> Vec<(u64, u64)> {
+        std::mem::take(&mut self.named)
+    }
+
     /// How many bytes the file has, those that nobody uses among them.
     pub(super) fn end(&self) -> u64 {
         self.end
@@ -68,6 +93,18 @@ mod tests {
         space.give_back(10, 20);
         assert_eq!(space.reuse(60), Some(0));
         assert_eq!((space.reuse(1), space.end()), (None, 60));
+    }
+
+    #[test]
+    fn what_an_index_names_is_not_given_out() {
+        let mut space = Space::of(&[(10, 10), (20, 5), (40, 10)]);
+        assert_eq!((space.end(), space.reuse(11), space.reuse(10)), (50, Some(25), Some(0)));
+        space.give_back_named(20, 5);
+        assert_eq!(space.reuse(5), None);
+        let named = space.take_named();
+        assert_eq!((named.as_slice(), space.take_named()), (&[(20, 5)][..], Vec::new()));
+        space.give_back(20, 5);
+        assert_eq!(space.reuse(5), Some(20));
     }
 
     proptest! {

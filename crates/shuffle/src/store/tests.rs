@@ -4,19 +4,22 @@ use super::*;
 use crate::limits::SEGMENT_MEMORY;
 use crate::segment::Writer;
 
-const NOW: Duration = Duration::from_secs(5);
+pub(super) const NOW: Duration = Duration::from_secs(5);
 
 fn store(memory: u64, disk: u64) -> Store {
     let directory = std::env::temp_dir();
-    Store::new(StoreConfig { memory_bytes: memory, disk_bytes: disk, directory })
+    Store::new(
+        StoreConfig { memory_bytes: memory, disk_bytes: disk, directory, keeps: Keeps::Nothing },
+        Duration::ZERO,
+    )
 }
 
-fn id(query: u64, page: u32) -> SegmentId {
+pub(super) fn id(query: u64, page: u32) -> SegmentId {
     SegmentId { query, stage: 1, unit: 2, attempt: 0, page, partition: 3 }
 }
 
 /// A segment of about so many bytes, which cannot be compressed.
-fn segment(bytes: usize, seed: u64) -> Vec<u8> {
+pub(super) fn segment(bytes: usize, seed: u64) -> Vec<u8> {
     let mut state = seed;
     let mut noise = || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963);
@@ -30,7 +33,7 @@ fn segment(bytes: usize, seed: u64) -> Vec<u8> {
     writer.finish().unwrap().0
 }
 
-fn bytes_of(store: &Store, id: SegmentId) -> Vec<u8> {
+pub(super) fn bytes_of(store: &Store, id: SegmentId) -> Vec<u8> {
     let source = store.source(id).unwrap();
     let mut bytes = vec![0; source.length() as usize];
     source.read_at(0, &mut bytes).unwrap();
@@ -38,7 +41,7 @@ fn bytes_of(store: &Store, id: SegmentId) -> Vec<u8> {
 }
 
 #[track_caller]
-fn refused<T: std::fmt::Debug>(result: Result<T>, kind: ErrorKind, words: &str) {
+pub(super) fn refused<T: std::fmt::Debug>(result: Result<T>, kind: ErrorKind, words: &str) {
     let error = result.unwrap_err();
     assert_eq!(error.kind(), kind, "{error}");
     assert!(error.to_string().contains(words), "{error}");
@@ -166,7 +169,10 @@ fn what_finds_no_room_is_an_error_that_says_which() {
     );
 
     let directory = std::env::temp_dir().join("mapring-no-such-directory");
-    let store = Store::new(StoreConfig { memory_bytes: 4_000, disk_bytes: 1 << 30, directory });
+    let store = Store::new(
+        StoreConfig { memory_bytes: 4_000, disk_bytes: 1 << 30, directory, keeps: Keeps::Nothing },
+        Duration::ZERO,
+    );
     store.put(id(1, 0), 0, &[1; 2_000], NOW).unwrap();
     refused(store.put(id(1, 1), 0, &[1; 2_000], NOW), ErrorKind::Storage, "cannot be written to");
     store.put(id(1, 0), 2_000, &[1; 100], NOW).unwrap();

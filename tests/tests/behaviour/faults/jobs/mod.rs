@@ -12,6 +12,7 @@ mod overwrite;
 mod schedule;
 mod seen;
 mod task;
+mod whole;
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
