@@ -23,6 +23,7 @@ mod events;
 mod gzip;
 pub mod headers;
 mod health;
+mod in_json;
 mod jobs;
 mod layers;
 pub mod limits;

@@ -1,6 +1,7 @@
 //! The interface over real sockets, with a small store and scripted queries behind it.
 
 mod bodies;
+mod clients;
 mod connections;
 pub(crate) mod fake;
 pub(crate) mod fake_jobs;

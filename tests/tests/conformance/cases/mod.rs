@@ -17,6 +17,7 @@ mod keeps;
 mod links;
 mod maps;
 mod objects;
+mod old_paths;
 mod options;
 mod outputs;
 mod own;
@@ -32,7 +33,7 @@ use crate::case::Case;
 
 /// Every row.
 pub(crate) fn all() -> Vec<Case> {
-    let topics: [fn() -> Vec<Case>; 27] = [
+    let topics: [fn() -> Vec<Case>; 28] = [
         statuses::cases,
         grammar::cases,
         inputs::cases,
@@ -51,6 +52,7 @@ pub(crate) fn all() -> Vec<Case> {
         timeouts::cases,
         recipes::cases,
         clients::cases,
+        old_paths::cases,
         own::cases,
         options::cases,
         groups::cases,
