@@ -92,6 +92,10 @@ def found(output, _):
     want_in("Vclock", output.riak_headers)
 
 
+def indexed(output, _):
+    want(output.riak_headers.get("index-n_int"), "7")
+
+
 def keys(_, body):
     want_in("there", body["keys"])
 
@@ -318,6 +322,9 @@ async def main():
     for operation, given, check in (*objects(), *of_buckets(), *others()):
         left.discard(operation)
         await tell(operation, succeeds(client, operation, given, check))
+    there = {"bucket": BUCKET, "key": "there"}
+    shown = succeeds(client, "get_default_object", there, indexed)
+    await tell("get_default_object (names of index headers)", shown)
     for operation, how, given in missing():
         await tell(f"{operation} ({how})", is_missing(client, operation, given))
     for operation in sorted(left):
