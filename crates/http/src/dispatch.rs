@@ -7,6 +7,7 @@ use mapring_api::permission::Caller;
 use parking_lot::Mutex;
 
 use crate::app::{App, Origin, Request};
+use crate::in_json::in_json;
 use crate::params::Params;
 use crate::reply::{Reply, Stop};
 use crate::route::Action;
@@ -19,7 +20,7 @@ pub(crate) async fn dispatch(app: &App, caller: &Caller, request: http::Request<
         Ok(found) => found,
         Err(stop) => {
             body::discard(body, &head.headers);
-            return jobs::in_json(head.uri.path(), stop.into());
+            return in_json(head.uri.path(), &head.headers, stop.into());
         }
     };
     let mut request = Request {
@@ -38,7 +39,7 @@ pub(crate) async fn dispatch(app: &App, caller: &Caller, request: http::Request<
         false => app.unless_over(handled).await,
     };
     body::discard(request.body.into_inner(), &request.headers);
-    jobs::in_json(head.uri.path(), handled.unwrap_or_else(Reply::from))
+    in_json(head.uri.path(), &request.headers, handled.unwrap_or_else(Reply::from))
 }
 
 async fn handle(

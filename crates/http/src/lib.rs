@@ -27,6 +27,7 @@ mod folds;
 mod gzip;
 pub mod headers;
 mod health;
+mod in_json;
 mod index;
 mod jobs;
 mod layers;

@@ -1,7 +1,7 @@
 //! Lists of names, whole or as a stream of JSON objects (facts R33, R34).
 //!
 //! Clients split streams at `}` or at `}{`: nothing stands between the objects, and nothing is
-//! pretty-printed.
+//! pretty-printed. What goes wrong once names are looked for is told within the stream (fact R344).
 
 use std::convert::Infallible;
 

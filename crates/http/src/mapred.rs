@@ -54,7 +54,7 @@ pub(crate) async fn run(app: &App, request: &mut Request) -> Result<Reply, Stop>
     // A query has about the size of its text, for as long as it runs.
     let share = held.into_share();
     request.check_origin(app)?;
-    decision::json_body(&request.headers).map_err(Stop::on_a_page)?;
+    decision::query_body(&request.headers).map_err(Stop::on_a_page)?;
     // Riak asks for JSON to be acceptable even where it answers in parts.
     let offered = [media::JSON, media::LINES, media::EVENTS];
     let chosen = decision::representation(&request.headers, &offered)?;

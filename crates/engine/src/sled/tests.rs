@@ -1,5 +1,5 @@
-use std::time::Duration;
 use std::fs;
+use std::time::Duration;
 
 use super::*;
 use crate::conformance::{self, at, collect, object, record, whole_home};

@@ -85,8 +85,11 @@ fn invalid(what: &str) -> Stop {
 mod tests {
     use super::*;
 
+    /// What is selected, by keys and by times, and whether something is to change; or the status.
+    type Read = Result<(Selection, Option<(u64, u64)>, bool), u16>;
+
     #[track_caller]
-    fn check(json: &str, expect: Result<(Selection, Option<(u64, u64)>, bool), u16>) {
+    fn check(json: &str, expect: Read) {
         let found = Filter::parse(Some(&STANDARD.encode(json)));
         let found = found.map(|filter| (filter.selection, filter.modified, filter.changes));
         assert_eq!(found.map_err(|stop| stop.status()), expect, "{json}");

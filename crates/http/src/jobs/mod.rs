@@ -25,7 +25,7 @@ use crate::path::encode_segment;
 use crate::reply::{Reply, Stop};
 use crate::{decision, headers, limits};
 
-pub(crate) use refusals::{check_params, in_json};
+pub(crate) use refusals::check_params;
 use refusals::{flag, refused};
 pub(crate) use routes::ROUTES;
 

@@ -77,7 +77,7 @@ fn complete(is_head: bool, mut response: Response<Body>) -> Response<Body> {
     let length = response.body().size_hint().exact();
     let headers = response.headers_mut();
     headers.insert(SERVER, HeaderValue::from_static(SOFTWARE));
-    if bodiless {
+    if bodiless || (is_head && is_met(status)) {
         headers.remove(CONTENT_LENGTH);
     } else if let Some(length) = length
         && !headers.contains_key(CONTENT_LENGTH)
@@ -88,6 +88,12 @@ fn complete(is_head: bool, mut response: Response<Body>) -> Response<Body> {
         *response.body_mut() = Body::empty();
     }
     response
+}
+
+/// What a client meets that does all as it should. It is told nothing of the body that a GET would have
+/// had: there are clients that read one where a length is told (fact R340).
+fn is_met(status: StatusCode) -> bool {
+    matches!(status, StatusCode::NOT_FOUND | StatusCode::SERVICE_UNAVAILABLE)
 }
 
 #[cfg(test)]
@@ -123,7 +129,10 @@ mod tests {
         assert_eq!(answered(head.clone(), 200, whole).await, (four, "".into()));
         // Nobody knows how long it will be, so nothing is told.
         assert_eq!(answered(get.clone(), 200, parts).await, (None, "four".into()));
-        assert_eq!(answered(head, 200, parts).await, (None, "".into()));
+        assert_eq!(answered(head.clone(), 200, parts).await, (None, "".into()));
+        for status in [404, 503] {
+            assert_eq!(answered(head.clone(), status, whole).await, (None, "".into()));
+        }
         for status in [204, 304] {
             assert_eq!(answered(get.clone(), status, whole).await, (None, "".into()));
         }

@@ -319,7 +319,7 @@ mod tests {
             Some(&[step(Some("a"), None, true), step(Some("b"), None, false)]),
         );
         // What Riak keeps of a single step, and where it fails with several.
-        check(&["b,_,0"], Some(&[last.clone()]));
+        check(&["b,_,0"], Some(std::slice::from_ref(&last)));
         check(&["a,_,0", "b,_,0"], Some(&[step(Some("a"), None, false), last]));
         for wrong in [&["b"][..], &["b,t"], &["b,,1"], &["b,t,1,2"], &["_,_,1", "x"], &[","]] {
             check(wrong, None);

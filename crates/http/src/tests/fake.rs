@@ -286,7 +286,7 @@ impl Objects for Store {
                         Hit { cursor, term: Some(term), key: key(), given: None }
                     }));
                 }
-                Selection::Keys { from, to } if !(from <= &id.key && &id.key <= to) => {}
+                Selection::Keys { from, to } if !(*from <= id.key && id.key <= *to) => {}
                 _ if object.is_tombstone() => {}
                 _ => {
                     let cursor = Cursor::new(key());
@@ -316,7 +316,7 @@ impl Objects for Store {
         let mut page = Counted::default();
         for (id, object) in objects.iter().filter(|(id, _)| id.bucket == census.bucket) {
             let bounds = match &census.selection {
-                Selection::Keys { from, to } => from <= &id.key && &id.key <= to,
+                Selection::Keys { from, to } => *from <= id.key && id.key <= *to,
                 _ => true,
             };
             let seconds = object.last_modified() / 1_000_000;

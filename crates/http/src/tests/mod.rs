@@ -2,6 +2,7 @@
 
 mod bodies;
 mod bucket_queries;
+mod clients;
 mod connections;
 mod datatypes;
 pub(crate) mod fake;

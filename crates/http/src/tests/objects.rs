@@ -47,7 +47,7 @@ const CASES: &[Case] = &[
     Case { request: ("GET", "/buckets/b/keys/missing"), lines: &[], body: b"",
         status: 404, shape: ["text/plain", "10", "-", "-", "-"], answer: "not found\n" },
     Case { request: ("HEAD", "/buckets/b/keys/missing"), lines: &[], body: b"",
-        status: 404, shape: ["text/plain", "10", "-", "-", "-"], answer: "" },
+        status: 404, shape: ["text/plain", "-", "-", "-", "-"], answer: "" },
     Case { request: ("DELETE", "/buckets/b/keys/missing"), lines: &[], body: b"",
         status: 404, shape: ["text/plain", "10", AE, "-", "-"], answer: "not found\n" },
     Case { request: ("DELETE", "/buckets/b/keys/k"), lines: &[], body: b"",

@@ -20,6 +20,7 @@ mod keeps;
 mod links;
 mod maps;
 mod objects;
+mod old_paths;
 mod options;
 mod outputs;
 mod own;
@@ -38,7 +39,7 @@ use crate::case::Case;
 
 /// Every row.
 pub(crate) fn all() -> Vec<Case> {
-    let topics: [fn() -> Vec<Case>; 33] = [
+    let topics: [fn() -> Vec<Case>; 34] = [
         statuses::cases,
         grammar::cases,
         inputs::cases,
@@ -60,6 +61,7 @@ pub(crate) fn all() -> Vec<Case> {
         timeouts::cases,
         recipes::cases,
         clients::cases,
+        old_paths::cases,
         own::cases,
         options::cases,
         groups::cases,
