@@ -66,6 +66,7 @@ async fn a_query_without_a_type_is_json_unless_a_page_of_another_site_sends_it()
     assert_eq!((answer.status, answer.text().as_str()), (200, "[1]"));
     let page = &["Origin: http://pages.example"][..];
     let refused = client.request("POST", "/mapred", page, b"{}").await;
-    let text = "the header Content-Type is missing; it must be application/json\n";
-    assert_eq!((refused.status, refused.text().as_str()), (415, text));
+    let text = "the header Content-Type is missing; it must be application/json";
+    assert_eq!(refused.status, 415);
+    assert!(refused.text().contains(text), "{}", refused.text());
 }

@@ -197,9 +197,12 @@ async fn bucket_types_say_which_and_keep_it() {
         ),
         (
             r#"{"datatype":"set","last_write_wins":true}"#,
-            r#"{"last_write_wins":"Data Type buckets must be last_write_wins=false"}"#,
+            r#"{"dvv_enabled":"If last_write_wins is true, dvv_enabled must be false","last_write_wins":"Data Type buckets must be last_write_wins=false"}"#,
         ),
-        (r#"{"datatype":"hll","hll_precision":17}"#, r#"{"hll_precision":"out_of_range"}"#),
+        (
+            r#"{"datatype":"hll","hll_precision":17}"#,
+            r#"{"hll_precision":"hll_precision is an integer from 4 to 16, and can be made smaller but never larger"}"#,
+        ),
     ] {
         assert_eq!(create(&mut client, "new", props).await, (400, text.to_owned()), "{props}");
     }
@@ -213,12 +216,12 @@ async fn bucket_types_say_which_and_keep_it() {
             (
                 r#"{"last_write_wins":true}"#,
                 400,
-                r#"{"last_write_wins":"Cannot change datatype bucket from last_write_wins=false"}"#,
+                r#"{"dvv_enabled":"If last_write_wins is true, dvv_enabled must be false","last_write_wins":"Cannot change datatype bucket from last_write_wins=false"}"#,
             ),
             (
                 r#"{"hll_precision":15}"#,
                 400,
-                r#"{"hll_precision":"Cannot be increased, only reduced"}"#,
+                r#"{"hll_precision":"hll_precision is an integer from 4 to 16, and can be made smaller but never larger"}"#,
             ),
             (r#"{"hll_precision":14,"n_val":3,"datatype":"hll"}"#, 204, ""),
         ] {
