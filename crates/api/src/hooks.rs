@@ -5,6 +5,7 @@
 //! else anything.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -43,6 +44,15 @@ impl From<Error> for HookFailure {
     }
 }
 
+/// How often functions have failed since the start of the node, or have refused what they were asked about.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct HookFigures {
+    /// Those that are called before a write: it is not made.
+    pub failed_before: u64,
+    /// Those that are called after a write.
+    pub failed_after: u64,
+}
+
 /// Who calls hooks.
 #[async_trait]
 pub trait Hooks: Send + Sync + 'static {
@@ -62,6 +72,28 @@ pub trait Hooks: Send + Sync + 'static {
     /// Has the functions called with what was written, one after another. Nobody waits for them, but for
     /// a place where many run; what they give does not matter.
     async fn after(&self, hooks: Vec<Hook>, id: ObjectId, written: Object);
+
+    /// What there is to tell of them.
+    fn figures(&self) -> HookFigures;
+}
+
+/// Failures of functions that are called before or after writes.
+#[derive(Default)]
+struct Failures {
+    before: AtomicU64,
+    after: AtomicU64,
+}
+
+impl Failures {
+    fn count_before(&self) {
+        self.before.fetch_add(1, Ordering::Relaxed);
+        metrics::counter!("mapring_hook_failures_total", "when" => "before").increment(1);
+    }
+
+    fn count_after(&self) {
+        self.after.fetch_add(1, Ordering::Relaxed);
+        metrics::counter!("mapring_hook_failures_total", "when" => "after").increment(1);
+    }
 }
 
 /// Hooks in the worker processes of this node. Cheap to clone.
@@ -71,13 +103,15 @@ pub struct WorkerHooks {
     workers: Arc<dyn Workers>,
     clock: Arc<dyn Clock>,
     running: Arc<Semaphore>,
+    failures: Arc<Failures>,
 }
 
 impl WorkerHooks {
     /// Calls functions through `workers`, and reads those that are stored from `kv`.
     pub fn new(kv: Kv, workers: Arc<dyn Workers>, clock: Arc<dyn Clock>) -> Self {
         describe_metrics();
-        Self { kv, workers, clock, running: Arc::new(Semaphore::new(AFTER_AT_ONCE)) }
+        let running = Arc::new(Semaphore::new(AFTER_AT_ONCE));
+        Self { kv, workers, clock, running, failures: Arc::default() }
     }
 
     /// Calls a function with an object; gives what it returned as JSON.
@@ -155,7 +189,7 @@ impl Hooks for WorkerHooks {
                 }
                 Err(error) => Err(error.into()),
             };
-            let next = outcome.inspect_err(|_| failed("before"))?;
+            let next = outcome.inspect_err(|_| self.failures.count_before())?;
             // Whether something is deleted is for its client to say.
             value = NewValue { deleted, ..next };
             if deleted {
@@ -179,16 +213,19 @@ impl Hooks for WorkerHooks {
                     Ok(Err(error)) => error.to_string(),
                     Err(error) => error.to_string(),
                 };
-                failed("after");
+                this.failures.count_after();
                 let name = hook.title();
                 tracing::warn!(%id, name, error, "a hook after a write failed");
             }
         });
     }
-}
 
-fn failed(when: &'static str) {
-    metrics::counter!("mapring_hook_failures_total", "when" => when).increment(1);
+    fn figures(&self) -> HookFigures {
+        HookFigures {
+            failed_before: self.failures.before.load(Ordering::Relaxed),
+            failed_after: self.failures.after.load(Ordering::Relaxed),
+        }
+    }
 }
 
 fn describe_metrics() {

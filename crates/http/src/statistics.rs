@@ -34,6 +34,7 @@ async fn figures(app: &App) -> Figures {
         gets: app.stats.gets(),
         puts: app.stats.puts(),
         kv: app.objects.figures(),
+        hooks: app.hooks.figures(),
         queries: app.queries.figures(),
         system,
         cluster: cluster(&app.objects.view()),

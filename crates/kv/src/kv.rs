@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::StreamExt as _;
 use futures::stream::BoxStream;
 use mapring_background::Workers;
 use mapring_cluster::Cluster;
@@ -41,6 +40,7 @@ use crate::scan::entries::{self, Hit, IndexScan};
 use crate::scan::fold::{FoldRequest, Page};
 use crate::scan::list;
 use crate::scan::page::Folds;
+use crate::scan::watched;
 use crate::service::KvService;
 use crate::sizes::BodySizes;
 use crate::staleness::handoff::HandoffWorker;
@@ -375,7 +375,8 @@ impl Kv {
         bucket: BucketId,
         timeout: Duration,
     ) -> BoxStream<'static, Result<Vec<Bytes>>> {
-        self.counted(list::keys(self.requests.staleness.clone(), bucket, timeout))
+        let pages = list::keys(self.requests.staleness.clone(), bucket, timeout);
+        watched::counted(&self.requests.node, |stats| &stats.listings, pages)
     }
 
     /// All buckets of a bucket type that hold at least one live key, each once, in order.
@@ -384,21 +385,8 @@ impl Kv {
         bucket_type: Bytes,
         timeout: Duration,
     ) -> BoxStream<'static, Result<Vec<Bytes>>> {
-        self.counted(list::buckets(self.requests.staleness.clone(), bucket_type, timeout))
-    }
-
-    /// Counts a listing while it is there.
-    fn counted(
-        &self,
-        pages: BoxStream<'static, Result<Vec<Bytes>>>,
-    ) -> BoxStream<'static, Result<Vec<Bytes>>> {
-        let listing = Listing::begin(&self.requests.node);
-        let told = pages.inspect(move |page| {
-            if page.is_err() {
-                listing.0.stats.count_failed_listing();
-            }
-        });
-        told.boxed()
+        let pages = list::buckets(self.requests.staleness.clone(), bucket_type, timeout);
+        watched::counted(&self.requests.node, |stats| &stats.listings, pages)
     }
 
     /// The hits of an index, a page at a time, each entry of a live object once, in the order of (term,
@@ -409,7 +397,7 @@ impl Kv {
     /// runs an earlier release), `Timeout`, `Invalid` for a place of another selection or where the test
     /// cannot be run.
     pub fn index(&self, scan: IndexScan) -> BoxStream<'static, Result<Vec<Hit>>> {
-        entries::hits(self.requests.clone(), scan)
+        watched::index_query(&self.requests.node, entries::hits(self.requests.clone(), scan))
     }
 
     /// What the objects of a bucket are like, a page at a time, in no order, each object once. A stream
@@ -418,7 +406,8 @@ impl Kv {
     /// # Errors
     /// As [`Kv::index`].
     pub fn census(&self, census: Census) -> BoxStream<'static, Result<Counted>> {
-        census::counted(self.requests.clone(), census)
+        let pages = census::counted(self.requests.clone(), census);
+        watched::counted(&self.requests.node, |stats| &stats.folds, pages)
     }
 
     /// Has a tombstone reaped as soon as may be, whatever the configuration says. Returns whether it
@@ -480,22 +469,6 @@ impl Kv {
         id: &ObjectId,
     ) -> Result<Option<Record>> {
         other_primaries::read(&self.requests, vnode, id).await
-    }
-}
-
-/// A listing that is under way, until it is dropped.
-struct Listing(Arc<Node>);
-
-impl Listing {
-    fn begin(node: &Arc<Node>) -> Self {
-        node.stats.begin_listing();
-        Self(node.clone())
-    }
-}
-
-impl Drop for Listing {
-    fn drop(&mut self) {
-        self.0.stats.end_listing();
     }
 }
 

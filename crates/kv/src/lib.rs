@@ -2,8 +2,8 @@
 //!
 //! Bottom-up, and no file uses one of a later part:
 //!
-//! 1. [`limits`], [`window`], [`executor`], `stats`, `sizes`, `parts`, `resolution`, `write`, `body`,
-//!    `blocks`, `reserved`, `view`: bounds, figures of the last minute, where blocking work runs, all
+//! 1. [`limits`], [`window`], [`by_kind`], [`executor`], `stats`, `sizes`, `parts`, `resolution`, `write`, `body`,
+//!    `blocks`, `reserved`, `view`: bounds, figures of the last minute, those of data types, where blocking work runs, all
 //!    figures, settings, what becomes of concurrent values, a write on its way, the bytes of a value and
 //!    where they lie if they are many, names that no client has, what follows from a view of the cluster;
 //! 2. `storage`: what lies on this node;
@@ -16,6 +16,7 @@
 
 mod blocks;
 mod body;
+pub mod by_kind;
 pub mod executor;
 #[cfg(test)]
 mod formats;
@@ -52,5 +53,5 @@ pub use scan::fold::{Cursor, FoldRequest, Item, KeyTest, Page, Refine, Selection
 pub use sizes::{BodySizes, ObjectSizes};
 pub use staleness::holdings::{Holdings, StaleReplicas};
 pub use staleness::progress::Progress;
-pub use stats::{KvFigures, KvStats};
+pub use stats::{KvFigures, KvStats, WalkFigures};
 pub use write::NewValue;

@@ -1,14 +1,17 @@
 //! Counters of the key-value store, kept once for `/stats` and told to the `metrics` facade.
 
-use std::sync::Once;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Once, OnceLock};
 use std::time::Duration;
 
+use mapring_datatypes::Kind;
 use mapring_engine::IndexChange;
 use metrics::{Counter, Histogram};
+use tokio::time::Instant;
 
+use crate::by_kind::ByKind;
 use crate::executor::Executor;
-use crate::window::{Counted, Summary, Tally, Timed};
+use crate::window::{Counted, Minute, Summary, Tally, Timed, Values};
 
 /// Figures since the node's start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -50,7 +53,11 @@ pub struct KvFigures {
     pub merges: Counted,
     /// How long the joining took, in microseconds.
     pub merge_time: Summary,
-    /// Ranges of keys or of an index that were begun to be read from slices of this node.
+    /// Updates of data types that vnodes of this node were asked to apply as coordinators, and how long
+    /// that took each time, in microseconds.
+    pub updates: ByKind<(Counted, Summary)>,
+    /// Ranges of keys or of an index that folds began to read from slices of this node, and pages that
+    /// queries of an index read of one.
     pub index_reads: Counted,
     /// Objects stored with other index entries than before.
     pub index_writes: Counted,
@@ -69,17 +76,34 @@ pub struct KvFigures {
     /// Primaries brought up to date that had less.
     pub repaired_outdated: Counted,
     /// Listings of keys and of buckets.
-    pub listings: Counted,
-    /// Those that ended with an error.
-    pub failed_listings: Counted,
-    /// Those under way.
-    pub listings_under_way: u64,
+    pub listings: WalkFigures,
+    /// Queries of an index, as [`crate::Kv::index`] makes them.
+    pub index_queries: WalkFigures,
+    /// Those of them that came to their end.
+    pub index_queries_done: Counted,
+    /// How long these took, in microseconds.
+    pub index_query_time: Summary,
+    /// How many hits they had.
+    pub index_query_hits: Summary,
+    /// Folds, as [`crate::Kv::census`] makes them.
+    pub folds: WalkFigures,
     /// Writes passed to another node to coordinate, since the start.
     pub forwards: u64,
     /// Storage work that waits for a thread.
     pub waiting: u64,
     /// Storage work that was refused since the start.
     pub refused: u64,
+}
+
+/// Walks of one kind over many objects.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct WalkFigures {
+    /// Those that have begun.
+    pub begun: Counted,
+    /// Those that ended with an error.
+    pub failed: Counted,
+    /// Those under way.
+    pub under_way: u64,
 }
 
 /// What happens to the objects in the vnodes of this node.
@@ -92,9 +116,18 @@ pub(crate) struct VnodeFigures {
     index_deletes: Tally,
     entries_added: Tally,
     entries_removed: Tally,
+    /// Of kinds that are in use: a minute of times takes some memory.
+    updates: ByKind<OnceLock<Timed>>,
 }
 
 impl VnodeFigures {
+    /// An update of a data type has been applied just now, or was refused.
+    pub(crate) fn count_update(&self, kind: Kind, began: Instant) {
+        if let Some(updates) = self.updates.of(kind) {
+            updates.get_or_init(Timed::default).since(began);
+        }
+    }
+
     /// The index entries of an object were changed, with the object, which is removed or not.
     pub(crate) fn count_entries(&self, change: &IndexChange, removed: bool) {
         if change.add.is_empty() && change.remove.is_empty() {
@@ -121,21 +154,57 @@ impl VnodeFigures {
             index_entries_added: self.entries_added.counted(),
             index_deletes: self.index_deletes.counted(),
             index_entries_removed: self.entries_removed.counted(),
+            updates: self.updates.map(|kind| kind.get().map(Timed::told).unwrap_or_default()),
             ..KvFigures::default()
+        }
+    }
+}
+
+/// Counts walks of one kind.
+#[derive(Debug, Default)]
+pub(crate) struct Walks {
+    begun: Tally,
+    failed: Tally,
+    under_way: AtomicU64,
+}
+
+impl Walks {
+    /// A walk begins; it ends with [`Walks::end`].
+    pub(crate) fn begin(&self) {
+        self.begun.add(1);
+        self.under_way.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn end(&self) {
+        let before = self.under_way.fetch_sub(1, Ordering::Relaxed);
+        assert!(before > 0, "more walks have ended than have begun");
+    }
+
+    pub(crate) fn count_failed(&self) {
+        self.failed.add(1);
+    }
+
+    fn told(&self) -> WalkFigures {
+        WalkFigures {
+            begun: self.begun.counted(),
+            failed: self.failed.counted(),
+            under_way: self.under_way.load(Ordering::Relaxed),
         }
     }
 }
 
 pub(crate) struct Stats {
     pub(crate) index_reads: Tally,
+    pub(crate) listings: Walks,
+    pub(crate) index_queries: Walks,
+    pub(crate) folds: Walks,
+    index_queries_done: Timed,
+    index_query_hits: Minute<Values>,
     /// Reads that begin to repair.
     pub(crate) read_repairs: Tally,
     skipped_read_repairs: Tally,
     repaired_missing: Tally,
     repaired_outdated: Tally,
-    listings: Tally,
-    failed_listings: Tally,
-    listings_under_way: AtomicU64,
     /// Of requests, by whether they failed.
     got: [Counter; 2],
     put: [Counter; 2],
@@ -160,13 +229,15 @@ impl Default for Stats {
         let put = |failed| metrics::counter!("mapring_kv_puts_total", "result" => word(failed));
         Self {
             index_reads: Tally::default(),
+            listings: Walks::default(),
+            index_queries: Walks::default(),
+            folds: Walks::default(),
+            index_queries_done: Timed::default(),
+            index_query_hits: Minute::default(),
             read_repairs: Tally::default(),
             skipped_read_repairs: Tally::default(),
             repaired_missing: Tally::default(),
             repaired_outdated: Tally::default(),
-            listings: Tally::default(),
-            failed_listings: Tally::default(),
-            listings_under_way: AtomicU64::default(),
             got: [false, true].map(got),
             put: [false, true].map(put),
             get_seconds: metrics::histogram!("mapring_kv_get_duration_seconds"),
@@ -204,15 +275,19 @@ impl Stats {
 
     /// All that is told, with what the vnodes and the executor tell.
     pub(crate) fn figures(&self, of_vnodes: KvFigures, executor: &dyn Executor) -> KvFigures {
+        let (index_queries_done, index_query_time) = self.index_queries_done.told();
         KvFigures {
             index_reads: self.index_reads.counted(),
             read_repairs: self.read_repairs.counted(),
             skipped_read_repairs: self.skipped_read_repairs.counted(),
             repaired_missing: self.repaired_missing.counted(),
             repaired_outdated: self.repaired_outdated.counted(),
-            listings: self.listings.counted(),
-            failed_listings: self.failed_listings.counted(),
-            listings_under_way: self.listings_under_way.load(Ordering::Relaxed),
+            listings: self.listings.told(),
+            index_queries: self.index_queries.told(),
+            index_queries_done,
+            index_query_time,
+            index_query_hits: self.index_query_hits.sum(Instant::now()).summary(),
+            folds: self.folds.told(),
             forwards: self.forwards.load(Ordering::Relaxed),
             waiting: executor.waiting() as u64,
             refused: executor.refused(),
@@ -252,19 +327,11 @@ impl Stats {
         metrics::counter!("mapring_kv_read_repairs_dropped_total").increment(1);
     }
 
-    /// A listing begins; it ends with [`Stats::end_listing`].
-    pub(crate) fn begin_listing(&self) {
-        self.listings.add(1);
-        self.listings_under_way.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(crate) fn end_listing(&self) {
-        let before = self.listings_under_way.fetch_sub(1, Ordering::Relaxed);
-        assert!(before > 0, "more listings have ended than have begun");
-    }
-
-    pub(crate) fn count_failed_listing(&self) {
-        self.failed_listings.add(1);
+    /// A query of an index has come to its end just now.
+    pub(crate) fn index_query_ended(&self, began: Instant, hits: u64) {
+        let now = Instant::now();
+        self.index_queries_done.note(began, now);
+        self.index_query_hits.record(now, |slot| slot.note(hits));
     }
 
     pub(crate) fn count_forward(&self) {

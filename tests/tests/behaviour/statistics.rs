@@ -1,5 +1,5 @@
 //! `/stats` and the table of it in the documents say the same, and what is counted is right (facts
-//! R240 to R243).
+//! R240 to R243, R350 to R352).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -172,6 +172,20 @@ async fn use_node(node: &Node) {
     node.client.mapred(query).await.unwrap();
 }
 
+/// Waits until statistics have grown by so much.
+async fn grown(node: &Node, before: &BTreeMap<String, Value>, expected: &[(&str, u64)]) {
+    eventually("what was done to be counted", || async {
+        let after = told(node).await;
+        let grown = |key: &str| after[key].as_u64().unwrap() - before[key].as_u64().unwrap();
+        let wrong: Vec<_> = expected.iter().filter(|(key, count)| grown(key) != *count).collect();
+        if !wrong.is_empty() {
+            eprintln!("{:?}", wrong.iter().map(|it| (it, grown(it.0))).collect::<Vec<_>>());
+        }
+        holds(wrong.is_empty())
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn requests_are_counted_exactly() {
     let cluster = Cluster::start(1).await;
@@ -205,16 +219,7 @@ async fn requests_are_counted_exactly() {
         ("coord_redirs_total", 0),
         ("dropped_vnode_requests_total", 0),
     ];
-    eventually("what was done to be counted", || async {
-        let after = told(node).await;
-        let grown = |key: &str| after[key].as_u64().unwrap() - before[key].as_u64().unwrap();
-        let wrong: Vec<_> = expected.iter().filter(|(key, count)| grown(key) != *count).collect();
-        if !wrong.is_empty() {
-            eprintln!("{:?}", wrong.iter().map(|it| (it, grown(it.0))).collect::<Vec<_>>());
-        }
-        holds(wrong.is_empty())
-    })
-    .await;
+    grown(node, &before, &expected).await;
     let after = told(node).await;
     let number = |key: &str| after[key].as_u64().unwrap();
     // Of a read, all replicas are asked, or as many as it takes.
@@ -223,4 +228,81 @@ async fn requests_are_counted_exactly() {
         assert_eq!(number(key), number(&format!("{key}_total")), "{key}: all was in this minute");
     }
     assert_eq!((number("node_get_fsm_siblings_100"), number("node_get_fsm_objsize_100")), (1, 10));
+}
+
+/// Headers of requests with a body.
+const JSON: &str = "Content-Type: application/json";
+const TEXT: &str = "Content-Type: text/plain";
+
+/// Sends a request, which is to be answered with a status.
+async fn send(node: &Node, line: &str, header: &str, body: &str, status: u16) {
+    let (method, path) = line.split_once(' ').unwrap();
+    let answer = Exchange::with_headers(node, method, path, &[header], body).await.answer().await;
+    assert_eq!(answer.0, status, "{line}: {}", answer.1);
+}
+
+#[tokio::test]
+async fn data_types_index_queries_folds_and_hooks_are_counted_exactly() {
+    let cluster = Cluster::start(1).await;
+    // Before that data types and queries of an index are refused.
+    cluster.wait_formats().await;
+    let node = &cluster.nodes[0];
+    let props = r#"{"props":{"datatype":"set"}}"#;
+    node.client.create_bucket_type("sets", props).await.unwrap();
+    let fails = r#"[{"source":"function(object) { return 'fail'; }"}]"#;
+    for (bucket, props) in [
+        ("old", r#"{"props":{"allow_mult":true}}"#.to_owned()),
+        ("before", format!(r#"{{"props":{{"precommit":{fails}}}}}"#)),
+        ("after", format!(r#"{{"props":{{"postcommit":{fails}}}}}"#)),
+    ] {
+        send(node, &format!("PUT /buckets/{bucket}/props"), JSON, &props, 204).await;
+    }
+    let before = told(node).await;
+    for element in ["a", "b"] {
+        let op = format!(r#"{{"add":"{element}"}}"#);
+        send(node, "POST /types/sets/buckets/b/datatypes/k", JSON, &op, 204).await;
+    }
+    send(node, "GET /types/sets/buckets/b/datatypes/k", JSON, "", 200).await;
+    // A counter of Riak 1.4 is read and written as an object.
+    send(node, "POST /buckets/old/counters/k", TEXT, "5", 204).await;
+    send(node, "GET /buckets/old/counters/k", TEXT, "", 200).await;
+    let terms = format!("{TEXT}\r\nX-Riak-Index-f_bin: a, b");
+    send(node, "PUT /buckets/i/keys/k", &terms, "x", 204).await;
+    send(node, "GET /buckets/i/index/f_bin/a/z", TEXT, "", 200).await;
+    send(node, "GET /objectstats/buckets/i", TEXT, "", 200).await;
+    send(node, "PUT /buckets/before/keys/k", TEXT, "x", 403).await;
+    send(node, "PUT /buckets/after/keys/k", TEXT, "x", 204).await;
+    let expected = [
+        ("node_gets_set_total", 1),
+        ("node_gets_counter_total", 0),
+        ("node_puts_set", 2),
+        ("node_puts_set_total", 2),
+        ("node_gets_total", 1),
+        ("node_puts_total", 3),
+        ("vnode_set_update_total", 2),
+        ("vnode_counter_update_total", 1),
+        ("vnode_map_update_total", 0),
+        ("index_fsm_create", 1),
+        ("index_fsm_complete", 1),
+        ("index_fsm_create_error", 0),
+        ("index_fsm_active", 0),
+        ("index_fsm_results_100", 2),
+        ("vnode_index_reads_total", 64),
+        ("clusteraae_fsm_create", 1),
+        ("clusteraae_fsm_create_error", 0),
+        ("clusteraae_fsm_active", 0),
+        ("precommit_fail", 1),
+        ("postcommit_fail", 1),
+        ("node_get_fsm_active", 0),
+        ("node_put_fsm_active", 0),
+    ];
+    grown(node, &before, &expected).await;
+    let after = told(node).await;
+    let number = |key: &str| after[key].as_u64().unwrap();
+    for what in ["node_get_fsm_set_time", "node_put_fsm_set_time", "index_fsm_time"] {
+        assert!(number(&format!("{what}_100")) > 0, "{what}: {after:?}");
+    }
+    for what in ["node_get_fsm_set_siblings_100", "node_get_fsm_set_objsize_100"] {
+        assert!(number(what) > 0, "{what}: {after:?}");
+    }
 }

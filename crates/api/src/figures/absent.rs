@@ -5,15 +5,10 @@ pub(super) const KEYS: &[&str] = &[
     // Protocol buffers.
     "pbc_active",
     "pbc_connects{,_total}",
-    // Data types.
-    "node_{gets,puts}_{counter,set,map,hll}{,_total}",
-    "node_get_fsm_{counter,set,map,hll}_{time,objsize,siblings}_{mean,median,95,99,100}",
-    "node_put_fsm_{counter,set,map,hll}_time_{mean,median,95,99,100}",
+    // Data types: what is not told apart by their kinds, or not measured.
     "object_{counter,set,map,hll}_merge{,_total}",
     "object_{counter,set,map,hll}_merge_time_{mean,median,95,99,100}",
     "read_repairs_{counter,set,map,hll}{,_total}",
-    "vnode_{counter,set,map,hll}_update{,_total}",
-    "vnode_{counter,set,map,hll}_update_time_{mean,median,95,99,100}",
     "{counter,set,map}_actor_counts_{mean,median,95,99,100}",
     "hll_bytes{,_total,_mean,_median,_95,_99,_100}",
     // Strong consistency, and objects that are written once.
@@ -28,16 +23,12 @@ pub(super) const KEYS: &[&str] = &[
     "search_index_{bad_entry,extract_fail}_{one,count}",
     "riak_search_vnodeq_{min,max,mean,median,total,95,99,100}",
     "riak_search_vnodes_running",
-    // Queries of an index that are no MapReduce.
-    "index_fsm_{active,create,create_error,complete}",
-    "index_fsm_{results,time}_{mean,median,95,99,100}",
-    "vnode_index_refreshes{,_total}",
     // Requests that are not made here.
+    "vnode_index_refreshes{,_total}",
     "vnode_heads{,_total}",
     "vnode_head_fsm_time_{mean,median,95,99,100}",
     "read_repairs_fallback_{notfound,outofdate}_{one,count}",
     "late_put_fsm_coordinator_ack",
-    "{pre,post}commit_fail",
     "leveldb_read_block_error",
     // Coordinators chosen by the lengths of their queues.
     "coord_local_{unloaded,soft_loaded}_total",
@@ -52,7 +43,6 @@ pub(super) const KEYS: &[&str] = &[
     "rejected_handoffs",
     "handoff_timeouts",
     // Trees that replicas compare, within a cluster and with others.
-    "clusteraae_fsm_{active,create,create_error}",
     "tictacaae_{root_compare,branch_compare,clock_compare,exchange,bucket,modtime}{,_total}",
     "tictacaae_{error,timeout,not_supported}{,_total}",
     "tictacaae_queue_microsec_{mean,_max}",

@@ -1,4 +1,5 @@
-//! Riak's statistics (facts R36, R240 to R243): every key that monitors read, of this node alone.
+//! Riak's statistics (facts R36, R240 to R243, R350 to R352): every key that monitors read, of this node
+//! alone.
 //!
 //! Keys and their meaning here stand in a table of `docs/compatibility.md`, which a test holds to this.
 //! What has no counterpart here is in [`absent`], and 0. Numbers are whole: some monitors throw all
@@ -13,7 +14,8 @@ use mapring_kv::window::{Counted, Summary};
 use mapring_mapred::QueryFigures;
 use serde_json::{Map, Value, json};
 
-use crate::stats::RequestFigures;
+use crate::hooks::HookFigures;
+use crate::stats::{DoneFigures, RequestFigures};
 
 /// The version of Riak whose interface this is: clients turn features on by it.
 const RIAK_KV_VERSION: &str = "2.1.8";
@@ -27,6 +29,8 @@ pub struct Figures {
     pub puts: RequestFigures,
     /// The store.
     pub kv: KvFigures,
+    /// Functions that buckets have called.
+    pub hooks: HookFigures,
     /// Queries.
     pub queries: QueryFigures,
     /// The process and its machine.
@@ -111,6 +115,7 @@ impl Figures {
         }
         self.requests(&mut out);
         self.vnodes(&mut out);
+        self.walks(&mut out);
         self.queries(&mut out);
         self.system(&mut out);
         self.cluster(&mut out);
@@ -119,8 +124,16 @@ impl Figures {
 
     fn requests(&self, out: &mut Document) {
         for (word, of) in [("get", &self.gets), ("put", &self.puts)] {
-            out.counted(&format!("node_{word}s"), of.done);
-            out.summary(&format!("node_{word}_fsm_time"), of.time);
+            let kinds = of.kinds.each().map(|(kind, done)| (format!("_{}", kind.word()), done));
+            for (kind, done) in std::iter::once((String::new(), &of.objects)).chain(kinds) {
+                let DoneFigures { count, time, siblings, bytes } = *done;
+                out.counted(&format!("node_{word}s{kind}"), count);
+                out.summary(&format!("node_{word}_fsm{kind}_time"), time);
+                if word == "get" {
+                    out.summary(&format!("node_get_fsm{kind}_siblings"), siblings);
+                    out.summary(&format!("node_get_fsm{kind}_objsize"), bytes);
+                }
+            }
             out.put(&format!("node_{word}_fsm_active"), of.under_way);
             out.put(&format!("node_{word}_fsm_active_60s"), of.begun);
             let [begun, done] = of.rates;
@@ -131,8 +144,8 @@ impl Figures {
             out.put(&format!("node_{word}_fsm_rejected_total"), of.rejected.total);
         }
         out.counted("node_get_fsm_errors", self.gets.failed);
-        out.summary("node_get_fsm_siblings", self.gets.siblings);
-        out.summary("node_get_fsm_objsize", self.gets.bytes);
+        out.put("precommit_fail", self.hooks.failed_before);
+        out.put("postcommit_fail", self.hooks.failed_after);
     }
 
     fn vnodes(&self, out: &mut Document) {
@@ -148,8 +161,6 @@ impl Figures {
             ("object_merge", kv.merges),
             ("read_repairs", kv.read_repairs),
             ("skipped_read_repairs", kv.skipped_read_repairs),
-            ("list_fsm_create", kv.listings),
-            ("list_fsm_create_error", kv.failed_listings),
         ] {
             out.counted(key, counted);
         }
@@ -163,11 +174,31 @@ impl Figures {
         out.summary("vnode_put_fsm_time", kv.vnode_put_time);
         out.summary("object_merge_time", kv.merge_time);
         out.put("coord_redirs_total", kv.forwards);
-        out.put("list_fsm_active", kv.listings_under_way);
         out.put("dropped_vnode_requests_total", kv.refused);
         // So spelt by some.
         out.put("dropped_vnode_requests_totals", kv.refused);
         out.queue("riak_kv_vnodeq", kv.waiting);
+        for (kind, (count, time)) in kv.updates.each() {
+            let key = format!("vnode_{}_update", kind.word());
+            out.counted(&key, *count);
+            out.summary(&format!("{key}_time"), *time);
+        }
+    }
+
+    /// What goes over many objects. Of listings alone Riak tells how many there were since the start.
+    fn walks(&self, out: &mut Document) {
+        let kv = &self.kv;
+        out.counted("list_fsm_create", kv.listings.begun);
+        out.counted("list_fsm_create_error", kv.listings.failed);
+        out.put("list_fsm_active", kv.listings.under_way);
+        for (word, of) in [("index", kv.index_queries), ("clusteraae", kv.folds)] {
+            out.put(&format!("{word}_fsm_create"), of.begun.minute);
+            out.put(&format!("{word}_fsm_create_error"), of.failed.minute);
+            out.put(&format!("{word}_fsm_active"), of.under_way);
+        }
+        out.put("index_fsm_complete", kv.index_queries_done.minute);
+        out.summary("index_fsm_results", kv.index_query_hits);
+        out.summary("index_fsm_time", kv.index_query_time);
     }
 
     fn queries(&self, out: &mut Document) {
@@ -304,6 +335,9 @@ fn expand(pattern: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use mapring_kv::WalkFigures;
+    use mapring_kv::by_kind::ByKind;
+
     use super::*;
 
     #[test]
@@ -322,12 +356,21 @@ mod tests {
             p99: mean + 3,
             highest: mean + 4,
         };
+        let done = |count, time| DoneFigures {
+            count: minute(count),
+            time: summary(time),
+            siblings: summary(time + 100),
+            bytes: summary(time + 200),
+        };
+        let walks = |count| WalkFigures {
+            begun: minute(count),
+            failed: minute(count + 1),
+            under_way: count + 2,
+        };
         let figures = Figures {
             gets: RequestFigures {
-                done: minute(11),
-                time: summary(100),
-                siblings: summary(200),
-                bytes: summary(300),
+                objects: done(11, 100),
+                kinds: ByKind::default().map(|_: &()| done(61, 600)),
                 under_way: 12,
                 begun: 13,
                 rates: [14, 15],
@@ -335,14 +378,22 @@ mod tests {
                 rejected: minute(17),
                 rejected_rate: 18,
             },
-            puts: RequestFigures { done: minute(21), time: summary(400), ..Default::default() },
+            puts: RequestFigures { objects: done(21, 400), ..Default::default() },
             kv: KvFigures {
                 repaired_missing: minute(31),
                 forwards: 32,
                 waiting: 33,
                 refused: 34,
+                updates: ByKind::default().map(|_: &()| (minute(35), summary(700))),
+                listings: walks(81),
+                index_queries: walks(84),
+                index_queries_done: minute(87),
+                index_query_time: summary(800),
+                index_query_hits: summary(900),
+                folds: walks(88),
                 ..Default::default()
             },
+            hooks: HookFigures { failed_before: 71, failed_after: 72 },
             queries: QueryFigures { units_in_flight: 41, begun: minute(42), ..Default::default() },
             body_bytes: 51,
             ..Figures::default()
@@ -375,6 +426,28 @@ mod tests {
             ("executing_mappers", 41),
             ("pipeline_create_count", 1_042),
             ("memory_binary", 51),
+            ("node_gets_counter", 61),
+            ("node_gets_hll_total", 1_061),
+            ("node_get_fsm_set_time_95", 602),
+            ("node_get_fsm_map_siblings_mean", 700),
+            ("node_get_fsm_map_objsize_100", 804),
+            ("node_puts_map_total", 0),
+            ("node_put_fsm_set_time_mean", 0),
+            ("vnode_counter_update_total", 1_035),
+            ("vnode_hll_update_time_99", 703),
+            ("precommit_fail", 71),
+            ("postcommit_fail", 72),
+            ("list_fsm_create_total", 1_081),
+            ("list_fsm_create_error_total", 1_082),
+            ("list_fsm_active", 83),
+            ("index_fsm_create", 84),
+            ("index_fsm_create_error", 85),
+            ("index_fsm_active", 86),
+            ("index_fsm_complete", 87),
+            ("index_fsm_time_mean", 800),
+            ("index_fsm_results_100", 904),
+            ("clusteraae_fsm_create", 88),
+            ("clusteraae_fsm_active", 90),
             ("pbc_active", 0),
             ("tictacaae_queue_microsec__max", 0),
         ] {

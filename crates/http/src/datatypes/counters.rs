@@ -32,6 +32,7 @@ pub(crate) async fn get(app: &App, request: &Request) -> Result<Reply, Stop> {
     request.check_origin(app)?;
     options.check_read(props(app, request)?.n_val)?;
     decision::representation(&request.headers, &[media::TEXT])?;
+    // As in Riak these count as reads and writes of objects (fact R350).
     let pending = app.stats.begin_get();
     let found = app.objects.get(&id, &options.reading()).await;
     pending.got(&found);

@@ -144,7 +144,7 @@ pub(crate) async fn get(app: &App, request: &Request) -> Result<Reply, Stop> {
     let (kind, props) = kind(app, request)?;
     decision::representation(&request.headers, &[media::JSON])?;
     options.check_read(props.n_val)?;
-    let pending = app.stats.begin_get();
+    let pending = app.stats.begin_get().of(kind);
     let found = app.objects.get(&id, &options.reading()).await;
     pending.got(&found);
     match found? {
@@ -195,7 +195,7 @@ async fn write(app: &App, request: &mut Request, id: &ObjectId) -> Result<Reply,
     let precision = props.hll_precision();
     let read = off_reactor(body.len(), move || json::update(kind, precision, &body)).await?;
     let update = read.map_err(|error| Reply::bad_request(error.to_string()))?;
-    let pending = app.stats.begin_put();
+    let pending = app.stats.begin_put().of(kind);
     let written = app.objects.update(id, &update, &options.object.writing(None)).await;
     pending.put(&written);
     let object = written.map_err(refused)?;

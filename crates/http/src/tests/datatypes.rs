@@ -3,6 +3,7 @@
 use mapring_cluster::Change;
 use mapring_types::props::PropChanges;
 use mapring_types::{Error, ErrorKind};
+use serde_json::Value;
 
 use super::Fixture;
 use super::wire::Client;
@@ -72,6 +73,18 @@ async fn operations_are_made_and_shown() {
     let key = location.strip_prefix("/types/set/buckets/b/keys/").unwrap();
     let shown = client.get(&format!("{path}/{key}?include_context=false")).await;
     assert_eq!(shown.text(), r#"{"type":"set","value":["x"]}"#);
+    let stats: Value = serde_json::from_str(&client.get("/stats").await.text()).unwrap();
+    for (name, count) in [
+        ("node_gets_map_total", 4),
+        ("node_puts_map_total", 2),
+        ("node_gets_set_total", 5),
+        ("node_puts_set_total", 3),
+        // The grow-only set, and what was deleted.
+        ("node_gets_total", 4),
+        ("node_puts_total", 7),
+    ] {
+        assert_eq!(stats[name], count, "{name}");
+    }
 }
 
 #[tokio::test]

@@ -104,6 +104,7 @@ pub(crate) fn hits(
 pub(crate) async fn entries_here(requests: &Arc<Requests>, call: AskEntries) -> Result<Entries> {
     let AskEntries { part, test, most } = call;
     requests.staleness.integrity.admit(part.vnode, part.home)?;
+    requests.node.stats.index_reads.add(1);
     let test = test.map(|test| test.compile()).transpose();
     let test = test.map_err(|error| Error::invalid(error.to_string()))?;
     let (vnodes, resolution) = (&requests.node.vnodes, requests.node.resolution(&part.bucket));

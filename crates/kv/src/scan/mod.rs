@@ -1,7 +1,7 @@
 //! Reading many objects: `fold` is what is asked and given, `select` and `names` read pages of one
 //! replica, `merge` those of several, `page` chooses; `coverage` finds complete replicas, `slices` reads
 //! one of each; `list` walks the ring for names, `entries` for the hits of an index in their order,
-//! `census` for what objects are like.
+//! `census` for what objects are like; `watched` counts these.
 
 pub(crate) mod census;
 pub(crate) mod coverage;
@@ -13,3 +13,4 @@ pub(crate) mod names;
 pub(crate) mod page;
 pub(crate) mod select;
 pub(crate) mod slices;
+pub(crate) mod watched;

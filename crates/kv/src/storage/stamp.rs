@@ -4,6 +4,7 @@ use mapring_datatypes::{Update, object as datatypes};
 use mapring_types::{
     Dot, Error, ErrorKind, Object, Record, Result, Sibling, VersionVector, Versioned,
 };
+use tokio::time::Instant;
 
 use crate::resolution::Resolution;
 use crate::sizes::Size;
@@ -75,7 +76,10 @@ impl Core {
             let update = Update::decode(&write.value.body)?;
             let none = VersionVector::new();
             let dot = stamp(update.context.as_ref().unwrap_or(&none), &object)?;
-            datatypes::update(&mut object, &update, dot, write.asked_at)?;
+            let began = Instant::now();
+            let applied = datatypes::update(&mut object, &update, dot, write.asked_at);
+            self.figures.count_update(update.kind(), began);
+            applied?;
             dot
         } else {
             let dot = stamp(&context, &object)?;

@@ -115,6 +115,22 @@ async fn what_was_added_since_stays() {
     assert_eq!(read(cluster.kv(0), &id, Kind::Set).await, r#"["a"]"#);
 }
 
+/// What Riak's statistics tell of updates: the one that coordinates applies them (fact R350).
+#[tokio::test(start_paused = true)]
+async fn updates_are_counted_by_their_kinds() {
+    let cluster = counting(3).await;
+    for at in 0..3 {
+        add(cluster.kv(at), &key("c"), 1).await.unwrap();
+    }
+    change(cluster.kv(0), &key("s"), vec![SetOp::Add(element("a"))], None).await;
+    let applied = |kind| {
+        let one = |at| cluster.kv(at).figures().updates.of(kind).unwrap().0;
+        (0..3).map(one).fold((0, 0), |sum, one| (sum.0 + one.total, sum.1 + one.minute))
+    };
+    assert_eq!((applied(Kind::Counter), applied(Kind::Set)), ((3, 3), (1, 1)));
+    assert_eq!((applied(Kind::Map), applied(Kind::Hll)), ((0, 0), (0, 0)));
+}
+
 #[tokio::test(start_paused = true)]
 async fn updates_that_make_no_sense_are_refused() {
     let cluster = TestCluster::start(3, 64).await;

@@ -139,6 +139,32 @@ async fn tests_run_beside_the_data() {
     assert_eq!(error.kind(), ErrorKind::Invalid);
 }
 
+/// What Riak's statistics tell of queries of an index (fact R351).
+#[tokio::test(start_paused = true)]
+async fn queries_are_counted_with_their_hits() {
+    let cluster = TestCluster::start(3, 64).await;
+    fill(&cluster, 20).await;
+    let kv = cluster.kv(0);
+    for (from, to, found) in [(100, 119, 20), (3, 3, 2)] {
+        assert_eq!(hits(kv, scan(terms(from, to))).await.unwrap().len(), found);
+    }
+    let unknown = IndexScan { bucket: BucketId::typed("nope", "b"), ..scan(Selection::All) };
+    hits(kv, unknown).await.unwrap_err();
+    // One that nobody waits for.
+    let begun = kv.index(scan(terms(0, 9)));
+    let figures = kv.figures();
+    assert_eq!(figures.index_queries.under_way, 1);
+    drop(begun);
+    let queries = kv.figures().index_queries;
+    assert_eq!((queries.begun.total, queries.failed.total, queries.under_way), (4, 1, 0));
+    assert_eq!((figures.index_queries_done.total, figures.index_queries_done.minute), (2, 2));
+    assert_eq!((figures.index_query_hits.mean, figures.index_query_hits.highest), (11, 20));
+    // Each home partition was read once by each.
+    let read: u64 = (0..3).map(|at| cluster.kv(at).figures().index_reads.total).sum();
+    assert_eq!(read, 128);
+    assert_eq!(kv.figures().folds.begun.total, 0);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_query_ends_with_an_error_where_it_cannot_be_whole() {
     let mut cluster = TestCluster::start(3, 64).await;
