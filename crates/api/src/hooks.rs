@@ -22,10 +22,7 @@ use mapring_workers::Workers;
 use sha1::{Digest as _, Sha1};
 use tokio::sync::Semaphore;
 
-use crate::hooked;
-
-/// Functions that run after writes at once, over all of a node's buckets: who writes more waits.
-pub const AFTER_AT_ONCE: usize = 64;
+use crate::{hooked, limits};
 
 /// Why a write is not made.
 #[derive(Debug)]
@@ -110,7 +107,7 @@ impl WorkerHooks {
     /// Calls functions through `workers`, and reads those that are stored from `kv`.
     pub fn new(kv: Kv, workers: Arc<dyn Workers>, clock: Arc<dyn Clock>) -> Self {
         describe_metrics();
-        let running = Arc::new(Semaphore::new(AFTER_AT_ONCE));
+        let running = Arc::new(Semaphore::new(limits::AFTER_AT_ONCE));
         Self { kv, workers, clock, running, failures: Arc::default() }
     }
 

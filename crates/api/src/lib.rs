@@ -15,6 +15,7 @@ pub mod figures;
 mod hooked;
 pub mod hooks;
 pub mod jobs;
+pub mod limits;
 pub mod mapred;
 pub mod meaning;
 pub mod options;

@@ -168,3 +168,6 @@ pub const STATUS_NAMES: usize = 5;
 
 /// Beyond so much text an answer names no more index terms that are wrong.
 pub const WRONG_TERMS_BYTES: usize = 16 << 10;
+
+/// What an entry of an index takes in memory beside its bytes, about.
+pub const ENTRY_BYTES: usize = 64;

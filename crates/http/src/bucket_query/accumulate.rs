@@ -6,10 +6,8 @@ use bytes::Bytes;
 use mapring_filters::SetExpression;
 
 use super::document::AccumulationOption;
+use crate::limits;
 use crate::listing::json_string;
-
-/// What an entry takes beside its bytes, about.
-const ENTRY_BYTES: usize = 64;
 
 /// The hits of a single query.
 pub(super) struct Accumulated {
@@ -51,7 +49,7 @@ impl Accumulated {
     /// for does not count where terms are asked for.
     pub(super) fn add(&mut self, term: Option<Bytes>, key: Bytes) -> usize {
         self.hits += 1;
-        let bytes = ENTRY_BYTES + term.as_ref().map_or(0, Bytes::len) + key.len();
+        let bytes = limits::ENTRY_BYTES + term.as_ref().map_or(0, Bytes::len) + key.len();
         let is_new = match (&mut self.found, term) {
             (Found::RawCount, _) => false,
             (Found::Keys(keys), _) => keys.insert(key),
@@ -128,7 +126,7 @@ pub(super) struct Keys(BTreeMap<u32, BTreeSet<Bytes>>);
 impl Keys {
     /// Adds a hit; returns how many bytes are kept for it, with those of what is made of the sets.
     pub(super) fn add(&mut self, tag: u32, key: Bytes) -> usize {
-        let bytes = 2 * (ENTRY_BYTES + key.len());
+        let bytes = 2 * (limits::ENTRY_BYTES + key.len());
         if self.0.entry(tag).or_default().insert(key) { bytes } else { 0 }
     }
 
