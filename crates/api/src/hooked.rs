@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use mapring_kv::NewValue;
+use mapring_types::limits::INDEX_TERMS;
 use mapring_types::{Error, IndexValue, Link, Metadata};
 use serde_json::Value;
 
@@ -60,18 +61,25 @@ fn read(answer: &Value) -> Result<NewValue, &'static str> {
 fn read_metadata(given: &Value) -> Result<Metadata, &'static str> {
     let text = |name: &str| given.get(name).and_then(Value::as_str).map(str::to_owned);
     let content_type = text("content-type").unwrap_or_default();
-    if content_type.chars().any(char::is_control) {
-        return Err("its content-type is none");
+    let (charset, content_encoding) = (text("charset"), text("content-encoding"));
+    let given_texts = [Some(&content_type), charset.as_ref(), content_encoding.as_ref()];
+    if !given_texts.into_iter().flatten().all(|text| is_header(text)) {
+        return Err("its content-type, charset or content-encoding is no header's");
     }
     Ok(Metadata {
         content_type,
-        charset: text("charset"),
-        content_encoding: text("content-encoding"),
+        charset,
+        content_encoding,
         links: links(given.get("Links"))?,
         user: user(given.get("X-Riak-Meta"))?,
         indexes: indexes(given.get("index"))?,
         blocks: None,
     })
+}
+
+/// Whether a text can stand in a header.
+fn is_header(text: &str) -> bool {
+    !text.chars().any(char::is_control)
 }
 
 fn bytes(value: &Value) -> Option<Bytes> {
@@ -92,7 +100,6 @@ fn links(given: Option<&Value>) -> Result<Vec<Link>, &'static str> {
 fn user(given: Option<&Value>) -> Result<Vec<(String, Bytes)>, &'static str> {
     let wrong = "its X-Riak-Meta has a name or a value that is no header's";
     let members = given.and_then(Value::as_object).into_iter().flatten();
-    let is_header = |text: &str| !text.chars().any(char::is_control);
     members
         .map(|(name, value)| {
             let prefix = name.get(..META.len()).unwrap_or_default();
@@ -108,6 +115,9 @@ fn indexes(given: Option<&Value>) -> Result<Vec<(String, IndexValue)>, &'static 
     let mut entries = Vec::new();
     for (field, terms) in given.and_then(Value::as_object).into_iter().flatten() {
         let field = field.to_ascii_lowercase();
+        if !is_header(&field) {
+            return Err(wrong);
+        }
         let terms = terms.as_array().map_or(std::slice::from_ref(terms), Vec::as_slice);
         for term in terms {
             let term = match term {
@@ -115,10 +125,15 @@ fn indexes(given: Option<&Value>) -> Result<Vec<(String, IndexValue)>, &'static 
                     IndexValue::int(&number.to_string())
                 }
                 Value::String(text) if field.ends_with("_int") => IndexValue::int(text),
-                Value::String(_) if field.ends_with("_bin") => bytes(term).map(IndexValue::Bin),
+                Value::String(text) if field.ends_with("_bin") && is_header(text) => {
+                    bytes(term).map(IndexValue::Bin)
+                }
                 _ => None,
             };
             entries.push((field.clone(), term.ok_or(wrong)?));
+            if entries.len() > INDEX_TERMS {
+                return Err("its index has more terms than an object may have");
+            }
         }
     }
     entries.sort();
@@ -162,6 +177,10 @@ mod tests {
             r#"{"Links":[["a","b"]]}"#,
             r#"{"X-Riak-Meta":{"Other":"x"}}"#,
             r#"{"X-Riak-Meta":{"X-Riak-Meta-A":"x\ny"}}"#,
+            r#"{"charset":"x\r\ny"}"#,
+            r#"{"content-encoding":"x\ny"}"#,
+            r#"{"index":{"f\n_bin":"x"}}"#,
+            r#"{"index":{"f_bin":"x\ny"}}"#,
             r#"{"index":{"f":"x"}}"#,
             r#"{"index":{"f_int":"x"}}"#,
             r#"{"index":{"f_bin":1}}"#,

@@ -5,7 +5,7 @@
 //! beside each other, as siblings do, until the next write joins them; who reads the object joins them too.
 //! Values that are none stay as they are.
 
-use mapring_types::{Dot, Metadata, Object, Result, Sibling, VersionVector};
+use mapring_types::{Dot, Error, Metadata, Object, Result, Sibling, VersionVector};
 
 use crate::json;
 use crate::kind::Kind;
@@ -106,11 +106,15 @@ pub fn show(object: &mut Object) -> bool {
 /// error the object is to be thrown away.
 ///
 /// # Errors
-/// As [`Datatype::apply`] and [`find`].
+/// As [`Datatype::apply`] and [`find`]; `Corrupt` for a value that claims to have seen the write.
 pub fn update(object: &mut Object, update: &Update, dot: Dot, asked_at: u64) -> Result<()> {
     let kind = update.kind();
     let last_modified = asked_at.max(object.last_modified().saturating_add(1));
     let mut state = find(object, kind)?.unwrap_or_else(|| Datatype::new(kind));
+    // A client may have stored bytes that look like one. What they say they have seen is not true.
+    if state.context().covers(dot) && !mapring_types::failpoint!(ReusedDot) {
+        return Err(Error::corrupt("a data type has seen a write that was not made yet"));
+    }
     // Whatever the object has seen of the kind is in the state, or was deleted: so nobody waits for it.
     state.see(&object.clock);
     state.apply(update, dot, last_modified)?;

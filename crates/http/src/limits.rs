@@ -118,8 +118,8 @@ pub const QUERY_PARTS: usize = 100;
 /// Largest document of a query of a bucket, in bytes. Larger: 413.
 pub const BUCKET_QUERY_BYTES: usize = 1 << 20;
 
-/// Most index terms of an object. More: 400. Each is a write of its own, made under the object's lock.
-pub const INDEX_TERMS: usize = 1_000;
+/// Most index terms of an object. More: 400.
+pub use mapring_types::limits::INDEX_TERMS;
 
 /// How often a followed query tells its progress.
 pub const PROGRESS_EVERY: Duration = Duration::from_secs(1);

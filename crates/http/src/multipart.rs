@@ -1,6 +1,7 @@
 //! Multipart framing, byte for byte (facts R21, R69).
 
 use bytes::{BufMut, Bytes, BytesMut};
+use http::{HeaderName, HeaderValue};
 use mapring_types::object::base62;
 use mapring_types::{BucketId, Entropy, Sibling};
 
@@ -57,10 +58,15 @@ fn sibling_head(
     sibling_headers(out, sibling, bucket, style);
 }
 
-/// The headers of a value as a part, and the empty line after them.
+/// The headers of a value as a part, and the empty line after them. What cannot be a header is left out.
 pub fn sibling_headers(out: &mut BytesMut, sibling: &Sibling, bucket: &BucketId, style: Style) {
     let metadata = &sibling.metadata;
     let mut line = |name: &str, value: &[u8]| {
+        // As in a reply: an index term may be any bytes, ends of lines too.
+        let name_fits = HeaderName::from_bytes(name.as_bytes()).is_ok();
+        if !name_fits || HeaderValue::from_bytes(value).is_err() {
+            return;
+        }
         out.put_slice(name.as_bytes());
         out.put_slice(b": ");
         out.put_slice(value);
@@ -173,6 +179,25 @@ mod tests {
             parts[1].vtag(),
         );
         assert_eq!(String::from_utf8_lossy(&body), expect);
+    }
+
+    #[test]
+    fn what_cannot_be_a_header_is_no_line_of_a_part() {
+        let metadata = Metadata {
+            content_type: "text/plain".into(),
+            user: vec![
+                ("X-Riak-Meta-A B".into(), "one".into()),
+                ("X-Riak-Meta-C".into(), "x\r\ny: z".into()),
+            ],
+            indexes: vec![("f_bin".into(), IndexValue::Bin("a\r\nb: c".into()))],
+            ..Metadata::default()
+        };
+        let (mut out, bucket) = (BytesMut::new(), BucketId::untyped("b"));
+        sibling_headers(&mut out, &sibling(1, metadata, "", false), &bucket, Style::New);
+        let lines = String::from_utf8_lossy(&out).into_owned();
+        let names: Vec<&str> =
+            lines.split("\r\n").filter_map(|line| Some(line.split_once(": ")?.0)).collect();
+        assert_eq!(names, ["Content-Type", "Link", "Etag", "Last-Modified"]);
     }
 
     #[test]

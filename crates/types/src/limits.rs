@@ -56,6 +56,10 @@ pub const N_VAL: std::ops::RangeInclusive<u32> = 1..=64;
 /// Lowest and highest precision of a HyperLogLog, as in Riak.
 pub const HLL_PRECISION: std::ops::RangeInclusive<u8> = 4..=16;
 
+/// Most index terms of an object that a client or a hook gives: each is a write of its own, made under the
+/// object's lock.
+pub const INDEX_TERMS: usize = 1_000;
+
 /// Most functions that a bucket has called before its writes, and as many after them.
 pub const HOOKS: usize = 16;
 

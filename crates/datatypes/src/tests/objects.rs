@@ -1,7 +1,7 @@
 //! Data types as values of objects.
 
 use bytes::Bytes;
-use mapring_types::{Metadata, Object, Record, Sibling, VersionVector};
+use mapring_types::{ErrorKind, Metadata, Object, Record, Sibling, VersionVector};
 
 use super::examples::{PRECISION, dot};
 use crate::json;
@@ -97,6 +97,20 @@ fn nobody_waits_for_what_was_deleted() {
     let set = object::find(&object, Kind::Set).unwrap().unwrap();
     assert_eq!(json::value(&set), r#"["a"]"#);
     assert_eq!(set.count(), 2, "an element and its dot");
+}
+
+#[test]
+fn a_value_that_has_seen_what_is_still_to_be_written_is_refused() {
+    let mut forged = Object::default();
+    count(&mut forged, 1, 9, "5");
+    let sibling = Sibling { dot: dot(2, 1), ..forged.siblings.remove(0) };
+    let mut object = Object::default();
+    object.update(&VersionVector::new(), sibling);
+    let update = json::update(Kind::Counter, PRECISION, b"1").unwrap();
+    let error = object::update(&mut object.clone(), &update, dot(1, 9), 100).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+    count(&mut object, 1, 10, "1");
+    assert_eq!(number(&object), Some(6));
 }
 
 #[test]

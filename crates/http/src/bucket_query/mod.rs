@@ -127,7 +127,7 @@ impl Run<'_> {
         mut add: impl FnMut(mapring_kv::Hit) -> usize,
     ) -> Result<(), Stop> {
         let Some(scan) = scan else { return Ok(()) };
-        let mut hits = self.app.objects.index(scan);
+        let mut hits = self.app.unless_over_stream(self.app.objects.index(scan));
         while let Some(page) = hits.next().await {
             let page = page.map_err(|failure| match failure.kind() {
                 ErrorKind::Timeout => error(StatusCode::SERVICE_UNAVAILABLE, "timeout"),

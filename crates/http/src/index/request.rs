@@ -173,11 +173,11 @@ fn flag(params: &Params, name: &str) -> Result<bool, Stop> {
 fn test(expression: Option<&str>, is_numbers: bool) -> Result<Option<EntryTest>, Stop> {
     let Some(expression) = expression else { return Ok(None) };
     let test = EntryTest::Matches(Bytes::copy_from_slice(expression.as_bytes()));
+    if is_numbers {
+        let text = "Can not use term regular expressions on integer queries";
+        return Err(Reply::bad_request(text).into());
+    }
     match test.compile() {
-        Ok(_) if is_numbers => {
-            let text = "Can not use term regular expressions on integer queries";
-            Err(Reply::bad_request(text).into())
-        }
         Ok(_) => Ok(Some(test)),
         Err(error) => {
             let why = match error {
@@ -314,6 +314,7 @@ mod tests {
         );
         let numbers = "Can not use term regular expressions on integer queries";
         refused(test(Some("."), true), numbers);
+        refused(test(Some("("), true), numbers);
         assert_eq!(timeout(Some("0")).ok().unwrap(), None);
         assert_eq!(timeout(Some("50")).ok().unwrap(), Some(Duration::from_millis(50)));
     }

@@ -153,7 +153,8 @@ async fn walk<'a>(
 ) -> Result<Frames<'a>, Stop> {
     let mut links = Links::default();
     links.add(&origin)?;
-    for step in &steps {
+    for (at, step) in steps.iter().enumerate() {
+        let is_last = at + 1 == steps.len();
         let followed = links.matching(step);
         links = Links::default();
         if step.keep {
@@ -167,7 +168,9 @@ async fn walk<'a>(
         while let Some((object, id)) = objects.try_next().await? {
             // What a link leads to need not be there.
             let Some((object, whole)) = object else { continue };
-            links.add(&object)?;
+            if !is_last {
+                links.add(&object)?;
+            }
             if step.keep {
                 frames.add(object, &id, whole).await?;
             }

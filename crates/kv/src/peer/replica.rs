@@ -8,7 +8,7 @@ use std::time::Duration;
 use mapring_net::Class;
 use mapring_ring::{Partition, PreferenceEntry};
 use mapring_types::{
-    Dot, Error, ErrorKind, NodeId, Object, ObjectId, Piece, Record, Result, VersionVector,
+    Dot, Error, ErrorKind, NodeId, Object, ObjectId, Piece, Record, Release, Result, VersionVector,
 };
 
 use crate::limits;
@@ -43,13 +43,19 @@ impl Peers {
         self.ask(entry.node, class, &request, patience).await.flat()
     }
 
-    /// Has what a node was sent before survive a loss of power.
+    /// Has what a node was sent before survive a loss of power. A member of an earlier release knows no such
+    /// call: there it is as if nobody had asked for it, as it was in that release.
     ///
     /// # Errors
     /// As [`Peers::merge_at`].
     pub(crate) async fn sync_disk_at(&self, node: NodeId, patience: Duration) -> Result<()> {
         if node == self.node.me {
             return within(patience, self.node.vnodes.sync_disk()).await;
+        }
+        let view = self.node.view();
+        let known = view.state.members.get(&node).map_or(Release::FIRST, |member| member.release());
+        if known < Release::DATATYPES {
+            return Ok(());
         }
         self.ask(node, Class::Foreground, &wire::SyncDisk, patience).await.flat()
     }

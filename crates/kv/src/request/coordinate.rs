@@ -10,6 +10,7 @@ use std::time::Duration;
 use mapring_cluster::View;
 use mapring_net::Class;
 use mapring_ring::{Partition, PreferenceEntry};
+use mapring_types::error::QuorumKind;
 use mapring_types::{Error, ErrorKind, NodeId, Object, ObjectId, Record, Result, SyncOnWrite};
 use tokio::sync::{OwnedSemaphorePermit, SetOnce};
 use tokio::time::{Instant, sleep_until};
@@ -18,8 +19,8 @@ use crate::blocks;
 use crate::limits;
 use crate::request::options::deadline;
 use crate::request::pending::Pending;
-use crate::request::quorum::Verdict;
 use crate::request::quorum::write::{WriteCore, spread};
+use crate::request::quorum::{Verdict, missed};
 use crate::request::requests::Requests;
 use crate::request::sole;
 use crate::request::terms::Terms;
@@ -186,14 +187,20 @@ impl Writer {
             Stamped::Stored(object, record) => self.stored = Stored { object, record },
             Stamped::Near(_) => return Err(sole::turned_away(&self.id)),
         }
-        if sync != SyncOnWrite::Backend {
-            self.requests.node.vnodes.sync_disk().await?;
-        }
+        let synced = match sync {
+            SyncOnWrite::Backend => Ok(()),
+            SyncOnWrite::One | SyncOnWrite::All => self.requests.node.vnodes.sync_disk().await,
+        };
         self.hedge = Some(Instant::now() + limits::HEDGE + self.transfer());
         if let Some(index) = self.core.add(own) {
             self.core.apply(index, true);
         }
         self.widen();
+        if let Err(error) = synced {
+            // It is stored, and goes on to the others. No other coordinator is to make it once more.
+            let unsatisfied = missed(QuorumKind::Dw, 0, need.dw.max(1));
+            self.answer(Err(unsatisfied.context(&self.id).with_source(error)));
+        }
         self.decide();
         while !self.replied && !self.pending.is_empty() {
             let event = self.select().await;

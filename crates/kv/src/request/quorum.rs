@@ -105,7 +105,7 @@ fn distinct(nodes: impl Iterator<Item = NodeId> + Clone) -> usize {
 }
 
 /// The error of a missed quorum.
-fn missed(what: QuorumKind, got: u32, want: u32) -> Error {
+pub(crate) fn missed(what: QuorumKind, got: u32, want: u32) -> Error {
     let kind = ErrorKind::Quorum { what, got, want };
     Error::new(kind, format!("{what}-value unsatisfied: {got}/{want}"))
 }
