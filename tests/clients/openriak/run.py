@@ -21,6 +21,7 @@ TEXT = {"content_type": "text/plain", "body": b"hello"}
 JSON = "application/json"
 SETS = {"bucket_type": "openriak_sets", "bucket": "sets"}
 COUNTERS = {"bucket_type": "openriak_counters", "bucket": "counters"}
+WORDS = {"index_name": "t_bin", "start_term": "a", "end_term": "z"}
 QUERY = [{"map": {"language": "javascript", "name": "Riak.mapValues"}}]
 
 
@@ -60,6 +61,7 @@ def prepare(url):
     headers = {
         "Content-Type": "text/plain",
         "X-Riak-Index-n_int": "7",
+        "X-Riak-Index-t_bin": "word",
         "Link": f'</buckets/{BUCKET}/keys/next>; riaktag="t"',
     }
     for place in (f"/buckets/{BUCKET}/keys", f"/types/{TYPE}/buckets/{BUCKET}/keys"):
@@ -140,6 +142,10 @@ def documents(_, body):
     want_in(b"{", bytes(body))
 
 
+def document_with(part):
+    return lambda _, body: want_in(f'{{"{part}'.encode(), bytes(body))
+
+
 # --- the operations --------------------------------------------------------------------------------
 
 
@@ -188,24 +194,23 @@ def of_buckets():
         yield f"query_{infix}secondary_index_range", terms, keys
         yield f"stream_{infix}secondary_index", term, streamed_keys
         yield f"stream_{infix}secondary_index_range", terms, streamed_keys
-        spec = models.QuerySpec(index_name="n_int", start_term="1", end_term="9")
-        query = models.BucketQueryRequest(query_list=[spec])
-        yield f"run_{infix}bucket_query", {**place, "content_type": JSON, "query": query}, nothing
+        query = models.BucketQueryRequest(query_list=[models.QuerySpec(**WORDS)])
+        yield f"run_{infix}bucket_query", {**place, "content_type": JSON, "query": query}, keys
         yield f"get_{infix}bucket_query_results", {**place, "result_queue": "q"}, nothing
-        for fold, more in (
-            ("erase_keys", {}),
-            ("fetch_clocks_range", {}),
-            ("find_keys_by_object_size", {"size": 1}),
-            ("find_keys_by_sibling_count", {"count": 1}),
-            ("find_tombs", {}),
-            ("merge_tree_range", {"tree_size": "small"}),
-            ("object_stats", {}),
-            ("reap_tombs", {}),
-            ("repair_keys_range", {}),
-            ("repl_keys_range", {"queue_name": "q"}),
+        for fold, more, part in (
+            ("erase_keys", {}, "dispatched_count"),
+            ("fetch_clocks_range", {}, "keys-clocks"),
+            ("find_keys_by_object_size", {"size": 1}, "results"),
+            ("find_keys_by_sibling_count", {"count": 1}, "results"),
+            ("find_tombs", {}, "keys-clocks"),
+            ("merge_tree_range", {"tree_size": "small"}, ""),
+            ("object_stats", {}, "total_count"),
+            ("reap_tombs", {}, "dispatched_count"),
+            ("repair_keys_range", {}, "dispatched_count"),
+            ("repl_keys_range", {"queue_name": "q"}, ""),
         ):
             of = place if fold != "erase_keys" else {**place, "bucket": "openriak_erased"}
-            yield f"get_{infix}{fold}", {**of, **more}, documents
+            yield f"get_{infix}{fold}", {**of, **more}, document_with(part)
 
 
 def others():
@@ -245,6 +250,28 @@ def others():
     yield "get_queue_item", {"queue_name": "q"}, documents
     pushed = {"queue_name": "q", "content_type": JSON, "keys_clocks": Document({"keys-clocks": []})}
     yield "push_queue_items", pushed, nothing
+
+
+def more_of_queries():
+    """Queries of terms: how, what the document holds, what must come of it."""
+    one = [models.QuerySpec(**WORDS)]
+    yield "counted", {"query_list": one, "accumulation_option": "term_with_count"}, (
+        lambda _, body: want_in("word", body["term_with_count"])
+    )
+    first = {"query_list": one, "accumulation_option": "raw_keys", "max_results": 1}
+    yield "a page", first, lambda _, body: want(len(body["raw_keys"]), 1)
+    split = {
+        "evaluation_expression": 'delim($term, "r", ($left, $right))',
+        "filter_expression": "$left = :left",
+    }
+    tested = [models.QuerySpec(**WORDS, **split)]
+    yield "filtered", {"query_list": tested, "substitutions": Document({"left": "wo"})}, keys
+    two = [
+        models.QuerySpec(**WORDS, aggregation_tag="1"),
+        models.QuerySpec(**WORDS, aggregation_tag="2", regular_expression="^x"),
+    ]
+    sets = {"query_list": two, "aggregation_expression": "$1 SUBTRACT $2"}
+    yield "combined", sets, keys
 
 
 def documents_or_page(_, body):
@@ -325,6 +352,11 @@ async def main():
     there = {"bucket": BUCKET, "key": "there"}
     shown = succeeds(client, "get_default_object", there, indexed)
     await tell("get_default_object (names of index headers)", shown)
+    for how, document, check in more_of_queries():
+        query = models.BucketQueryRequest(**document)
+        given = {"bucket": BUCKET, "content_type": JSON, "query": query}
+        asked = succeeds(client, "run_default_bucket_query", given, check)
+        await tell(f"run_default_bucket_query ({how})", asked)
     for operation, how, given in missing():
         await tell(f"{operation} ({how})", is_missing(client, operation, given))
     for operation in sorted(left):

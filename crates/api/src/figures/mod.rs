@@ -255,6 +255,7 @@ impl Figures {
             ("sys_otp_release", ""),
             ("mapring_version", version),
             ("riak_kv_version", RIAK_KV_VERSION),
+            ("riak_core_version", RIAK_KV_VERSION),
             ("storage_backend", self.engine.as_str()),
         ] {
             out.set(key, json!(text));

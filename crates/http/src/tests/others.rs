@@ -247,6 +247,7 @@ async fn administrative_resources_answer() {
     client.get("/riak/b/1").await;
     let stats = parsed(&client.get("/stats").await);
     assert!(stats["riak_kv_version"].as_str().unwrap() >= "2.1");
+    assert_eq!(stats["riak_core_version"], stats["riak_kv_version"]);
     for (name, value) in [
         ("node_gets_total", json!(1)),
         ("node_puts", json!(1)),
