@@ -50,6 +50,8 @@ pub enum Call<'a> {
     ScanTerms,
     /// [`Engine::sync`].
     Sync,
+    /// [`Engine::sync_disk`].
+    SyncDisk,
     /// [`Engine::vnodes`], which gives none where a hook has it fail.
     Vnodes,
     /// [`Engine::meta`].
@@ -164,7 +166,7 @@ impl<I: Intercept> Engine for Intercepted<I> {
     }
 
     fn sync_disk(&self) -> Result<()> {
-        self.around(Call::Sync, Engine::sync_disk)
+        self.around(Call::SyncDisk, Engine::sync_disk)
     }
 
     fn vnodes(&self) -> Vec<u16> {

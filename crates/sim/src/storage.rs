@@ -240,7 +240,7 @@ impl Intercept for DiskLife {
                 let step = Step::Index(IndexChange { add, ..IndexChange::NONE });
                 state().unsynced.push(Undo { vnode, key: key.clone(), step });
             }
-            Call::Sync => {
+            Call::Sync | Call::SyncDisk => {
                 let mut state = state();
                 state.acknowledged = self.engine.position();
                 state.unsynced.clear();

@@ -13,7 +13,8 @@ use futures::future::join_all;
 use futures::stream::FuturesUnordered;
 use mapring_types::limits::REQUEST_TIMEOUT;
 use mapring_types::{
-    Blocks, Error, ErrorKind, Metadata, Object, ObjectId, Release, Result, UploadId, VersionVector,
+    Blocks, BucketProps, Error, ErrorKind, Metadata, Object, ObjectId, Quorum, Release, Result,
+    SyncOnWrite, UploadId, VersionVector,
 };
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -39,6 +40,7 @@ pub struct Upload {
     requests: Arc<Requests>,
     id: ObjectId,
     options: PutOptions,
+    of_blocks: PutOptions,
     blocks: Blocks,
     began: Instant,
     /// What has come of the next block.
@@ -84,6 +86,7 @@ impl Upload {
             requests: requests.clone(),
             id: id.clone(),
             options: options.clone(),
+            of_blocks: of_blocks(options, &props),
             blocks,
             began: Instant::now(),
             begun: BytesMut::new(),
@@ -172,7 +175,7 @@ impl Upload {
         let (requests, number) = (self.requests.clone(), self.next);
         let id = blocks::id(&self.blocks, number);
         let value = NewValue { metadata: blocks::metadata(&self.id), body, deleted: false };
-        let options = PutOptions { unchanged: None, ..self.options.clone() };
+        let options = self.of_blocks.clone();
         self.next += 1;
         self.pending.push(mapring_net::task::spawn(async move {
             let stored = put::put(&requests, &id, None, value, &options).await?;
@@ -202,6 +205,19 @@ impl Upload {
         }
         Ok(())
     }
+}
+
+/// How the blocks of a body are written. They lie in a bucket of their own: what that of the body asks for
+/// beside its quorums, where the client does not say, is asked for here.
+fn of_blocks(options: &PutOptions, props: &BucketProps) -> PutOptions {
+    let mut options = PutOptions { unchanged: None, ..options.clone() };
+    if options.sync_on_write.is_none() && props.sync_on_write != SyncOnWrite::Backend {
+        options.sync_on_write = Some(props.sync_on_write);
+    }
+    if options.node_confirms == Quorum::Default && props.node_confirms != Quorum::Count(0) {
+        options.node_confirms = props.node_confirms;
+    }
+    options
 }
 
 impl Drop for Upload {
@@ -239,5 +255,33 @@ async fn discard(
                 tracing::debug!(%id, %error, "a block of a broken upload is left for later");
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_are_written_as_the_bucket_of_their_body_asks() {
+        let props = BucketProps {
+            sync_on_write: SyncOnWrite::All,
+            node_confirms: Quorum::Count(2),
+            ..BucketProps::default()
+        };
+        let options = PutOptions { unchanged: Some(VersionVector::new()), ..PutOptions::default() };
+        let filled = of_blocks(&options, &props);
+        assert_eq!(filled.unchanged, None);
+        assert_eq!(filled.sync_on_write, Some(SyncOnWrite::All));
+        assert_eq!(filled.node_confirms, Quorum::Count(2));
+        let asked = PutOptions {
+            sync_on_write: Some(SyncOnWrite::Backend),
+            node_confirms: Quorum::One,
+            ..PutOptions::default()
+        };
+        assert_eq!(of_blocks(&asked, &props).asked(), asked.asked());
+        // Nothing is said that goes without saying: members of earlier releases do not know the words.
+        let plain = of_blocks(&PutOptions::default(), &BucketProps::default());
+        assert_eq!(plain.asked(), PutOptions::default().asked());
     }
 }

@@ -3,7 +3,8 @@
 use futures::future::join_all;
 use mapring_datatypes::{Kind, Op, SetOp, Update, json, object};
 use mapring_kv::{GetOptions, Kv, KvConfig, PutOptions};
-use mapring_types::{BucketId, ErrorKind, ObjectId, Quorum, Releases, Result};
+use mapring_types::error::QuorumKind;
+use mapring_types::{BucketId, ErrorKind, ObjectId, Quorum, Releases, Result, SyncOnWrite};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
@@ -60,6 +61,26 @@ async fn what_is_counted_at_once_counts() {
     // One per node that coordinates: the next one at each takes the place of the one before.
     let stored = cluster.stored(&id)[0].clone().unwrap();
     assert!(stored.siblings.len() <= 3, "{}", stored.siblings.len());
+}
+
+/// Facts R209, R271.
+#[tokio::test(start_paused = true)]
+async fn an_update_that_is_not_known_to_be_on_disk_counts_once() {
+    let cluster = counting(3).await;
+    let id = key("k");
+    let update = Update::new(Op::Counter(1));
+    let options = PutOptions { sync_on_write: Some(SyncOnWrite::One), ..PutOptions::default() };
+    cluster.medium.refuse_fsyncs(true);
+    for at in 0..3 {
+        let error = cluster.kv(at).update(&id, &update, &options).await.unwrap_err();
+        let missed = ErrorKind::Quorum { what: QuorumKind::Dw, got: 0, want: 2 };
+        assert_eq!(error.kind(), missed, "{error}");
+    }
+    eventually("all replicas", || cluster.converged(&id)).await;
+    assert_eq!(read(cluster.kv(0), &id, Kind::Counter).await, "3");
+    cluster.medium.refuse_fsyncs(false);
+    cluster.kv(0).update(&id, &update, &options).await.unwrap();
+    assert_eq!(read(cluster.kv(1), &id, Kind::Counter).await, "4");
 }
 
 #[tokio::test(start_paused = true)]

@@ -82,6 +82,8 @@ pub(crate) struct Medium {
     changed: Condvar,
     /// How many writes it takes before it fails, where it does.
     writes_left: Mutex<Option<usize>>,
+    /// Whether what writes ask for beside them, that they be on disk, is refused.
+    refuses_fsyncs: AtomicBool,
 }
 
 impl Medium {
@@ -94,6 +96,18 @@ impl Medium {
     /// Has writes fail after so many, or all succeed.
     pub(crate) fn fail_after(&self, writes: Option<usize>) {
         *self.writes_left.lock() = writes;
+    }
+
+    /// Has fsyncs that writes ask for be refused, as if there were too many, or not.
+    pub(crate) fn refuse_fsyncs(&self, refused: bool) {
+        self.refuses_fsyncs.store(refused, Ordering::Relaxed);
+    }
+
+    fn fsync(&self) -> Result<()> {
+        if self.refuses_fsyncs.load(Ordering::Relaxed) {
+            return Err(Error::new(ErrorKind::Overloaded, "too many fsyncs wait"));
+        }
+        Ok(())
     }
 
     fn write(&self) -> Result<()> {
@@ -126,6 +140,7 @@ impl Intercept for MortalEngine {
             Call::Vnodes => return Ok(()),
             Call::Read => self.medium.ready(),
             Call::Put { .. } | Call::Delete { .. } | Call::SetMeta => self.medium.write()?,
+            Call::SyncDisk => self.medium.fsync()?,
             _ => {}
         }
         check(&self.alive)
