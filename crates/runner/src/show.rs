@@ -12,6 +12,7 @@ use mapring_cluster::{JobRecord, JobState};
 use mapring_net::Call;
 use mapring_types::{Error, NodeId, Result};
 use serde::de::DeserializeOwned;
+use tokio::time::{sleep, timeout};
 
 use crate::error::JobsError;
 use crate::formats::{StoredErrors, StoredRecord};
@@ -41,11 +42,27 @@ pub(crate) async fn detail(runner: &Arc<Runner>, id: &str) -> Result<JobDetail, 
             Ok(detail)
         }
         // Its owner has not taken it up yet, or has just ended it.
-        Ok(None) => match runner.job(id) {
-            Some(job) => Ok(as_known(runner, id, &job, None).await?),
-            None => ended(runner, id).await,
-        },
-        Err(error) => Ok(as_known(runner, id, &job, Some(&error)).await?),
+        Ok(None) => known(runner, id, None).await,
+        Err(error) => known(runner, id, Some(&error)).await,
+    }
+}
+
+/// What is known of a job of which its owner tells nothing. Where its end is stored, that it is over may have
+/// been decided although this node does not know it yet, and others say it: that is waited for.
+async fn known(runner: &Runner, id: &str, error: Option<&Error>) -> Result<JobDetail, JobsError> {
+    let Some(job) = runner.job(id) else { return ended(runner, id).await };
+    let detail = as_known(runner, id, &job, error).await?;
+    if detail.state != FINALIZING {
+        return Ok(detail);
+    }
+    let over = async {
+        while runner.job(id).is_some() {
+            sleep(limits::RETRY).await;
+        }
+    };
+    match timeout(limits::LEARN_PATIENCE, over).await {
+        Ok(()) => ended(runner, id).await,
+        Err(_) => Ok(detail),
     }
 }
 

@@ -9,8 +9,10 @@ use mapring_tests::harness::root;
 const LARGEST_CIRCLE: usize = 2;
 
 /// The parts of `kv`, from the bottom up.
-const KV: [&str; 20] = [
+const KV: [&str; 22] = [
     "limits",
+    "window",
+    "by_kind",
     "stats",
     "sizes",
     "blocks",

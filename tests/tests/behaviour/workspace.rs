@@ -22,7 +22,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("net", &["types"]),
     ("background", &["net"]),
     ("cluster", &["ring", "net"]),
-    ("kv", &["background", "cluster", "datatypes", "engine"]),
+    ("kv", &["background", "cluster", "datatypes", "engine", "filters"]),
     ("workers", &["script"]),
     ("filters", &["types"]),
     ("mapred", &["kv", "workers", "filters", "readers"]),

@@ -20,15 +20,6 @@ pub enum Existing {
     Type,
 }
 
-impl Existing {
-    fn word(self) -> &'static str {
-        match self {
-            Self::UntypedBucket | Self::TypedBucket => "bucket",
-            Self::Type => "bucket type",
-        }
-    }
-}
-
 /// Whether what has the properties `present` may be changed so.
 ///
 /// # Errors
@@ -73,7 +64,7 @@ fn fixed(present: &BucketProps, name: &str, new: &Value, existing: Existing) -> 
     let same = now == Some(new) || (*new == Value::Bool(false) && !is_set && name != "active");
     match name {
         _ if same => None,
-        "datatype" => Some(format!("Cannot update datatype on existing {}", existing.word())),
+        "datatype" => Some("Cannot update datatype on existing bucket".to_owned()),
         "consistent" => Some("cannot update consistent property".to_owned()),
         "write_once" if is_set => {
             Some("Cannot modify write_once property once set to true".to_owned())
@@ -133,7 +124,7 @@ mod tests {
         check(json!({}), json!({"consistent": true}), Type, json!({ "consistent": text }));
         check(json!({}), json!({"consistent": false}), Type, json!({}));
         let map = json!({"datatype": "map"});
-        let text = "Cannot update datatype on existing bucket type";
+        let text = "Cannot update datatype on existing bucket";
         check(map.clone(), json!({"datatype": "set"}), Type, json!({ "datatype": text }));
         let text = "Cannot update datatype on existing bucket";
         check(json!({}), map.clone(), UntypedBucket, json!({ "datatype": text }));
