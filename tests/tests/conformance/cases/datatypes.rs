@@ -298,7 +298,7 @@ fn old_counters(t: &mut Topic) {
         .status(409)
         .check(Check::Body("Counters require bucket property 'allow_mult=true'".into()));
     t.fact(213);
-    t.ask("no such counter", Request::new("GET", &counter("nowhere")))
+    t.ask("no such old counter", Request::new("GET", &counter("nowhere")))
         .status(404)
         .check(Check::Body("not found\n".into()));
 }
