@@ -20,9 +20,6 @@ pub const STALE_MS: u64 = 1_000;
 /// A worker that has had nothing to do for so long forgets its contexts, in milliseconds.
 pub const REST_MS: u64 = 5_000;
 
-/// A worker in the midst of many calls lets others have its processor after so many microseconds.
-pub const YIELD_US: u64 = 200;
-
 /// Objects with more names than this have a table of their own for them when they are read: as a
 /// dictionary has.
 pub const SHARED_NAMES: usize = 16;

@@ -3,15 +3,11 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::limits;
-
 /// Shared between the interpreter's thread and the one that watches it.
 pub(crate) struct Progress {
     origin: Instant,
     /// Microseconds from `origin` to the start of the call, plus one; 0 outside of calls.
     since: AtomicU64,
-    /// Microseconds from `origin` to when others were last let before.
-    yielded: AtomicU64,
     /// The input's number plus one; 0 for none.
     input: AtomicU64,
     /// Whether the parent may have been told of the call under way.
@@ -36,7 +32,6 @@ impl Progress {
         Self {
             origin: Instant::now(),
             since: AtomicU64::new(0),
-            yielded: AtomicU64::new(0),
             input: AtomicU64::new(0),
             announced: AtomicBool::new(false),
             over: Box::new(over),
@@ -47,35 +42,17 @@ impl Progress {
     pub(crate) fn call(&self, input: Option<usize>) -> Call<'_> {
         let input = input.map_or(0, |input| (input as u64).saturating_add(1));
         self.input.store(input, Ordering::Relaxed);
-        self.since.store(self.let_others_before() + 1, Ordering::Release);
+        let since = u64::try_from(self.origin.elapsed().as_micros()).unwrap_or(u64::MAX - 1);
+        self.since.store(since + 1, Ordering::Release);
         Call(self)
-    }
-
-    /// Leaves the processor, between calls and now and then, to whoever waits for it: the node's own
-    /// threads, which answer somebody, foremost. The scheduler lets a process that computes go on
-    /// until its slice ends or a timer ticks (4 ms with 250 ticks a second), whatever its priority.
-    /// The time after that.
-    fn let_others_before(&self) -> u64 {
-        let now = self.micros();
-        if now - self.yielded.load(Ordering::Relaxed).min(now) < limits::YIELD_US {
-            return now;
-        }
-        std::thread::yield_now();
-        let now = self.micros();
-        self.yielded.store(now, Ordering::Relaxed);
-        now
-    }
-
-    /// Microseconds from `origin`.
-    fn micros(&self) -> u64 {
-        u64::try_from(self.origin.elapsed().as_micros()).unwrap_or(u64::MAX - 1)
     }
 
     /// Waits in the midst of a call: it does not count as one meanwhile, and its time begins anew.
     pub(crate) fn wait<T>(&self, wait: impl FnOnce() -> T) -> T {
         self.end();
         let waited = wait();
-        self.since.store(self.micros() + 1, Ordering::Release);
+        let since = u64::try_from(self.origin.elapsed().as_micros()).unwrap_or(u64::MAX - 1);
+        self.since.store(since + 1, Ordering::Release);
         waited
     }
 

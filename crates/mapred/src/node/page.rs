@@ -8,7 +8,6 @@ use mapring_kv::Cursor;
 use mapring_script::{CallContext, Combined, Effects, JsonText, Row, Span, push_pair};
 use mapring_shuffle::Pairs;
 use mapring_types::Error;
-use tokio::task::coop;
 use tokio::time::Instant;
 
 use super::handler::ShardCalls;
@@ -178,8 +177,6 @@ impl<'l> Pager<'l> {
     /// Adds what became of one input, or of some together; `reached` is where to go on after it. Ends the page when it is
     /// full.
     pub(super) async fn add(&mut self, outcome: Outcome, reached: Progress) -> Result<(), UnitEnd> {
-        // There may be thousands, one after the other: others have their turn in between.
-        coop::consume_budget().await;
         self.inputs += outcome.inputs() as u64;
         let orders = std::mem::take(&mut self.orders);
         let tells = self.lane.request.tells_inputs;

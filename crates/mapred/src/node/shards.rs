@@ -11,7 +11,6 @@ use mapring_types::{
     BucketId, Error, Metadata, Object, ObjectId, Record, Result, Sibling, VersionVector,
 };
 use serde_json::value::RawValue;
-use tokio::task::coop;
 use tokio::time::Instant;
 
 use super::lane::Lane;
@@ -350,8 +349,6 @@ impl ShardRun<'_> {
 
     /// Works on what waits when that is enough for a call.
     pub(super) async fn flush_if_full(&mut self) -> Result<(), UnitEnd> {
-        // Many come without anything to wait for in between: who waits for an answer goes before them.
-        coop::consume_budget().await;
         match self.items.len() >= self.at_once() || self.bytes >= limits::CALL_BYTES {
             true => self.flush().await,
             false => Ok(()),
