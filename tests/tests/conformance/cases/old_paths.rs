@@ -70,7 +70,8 @@ fn siblings(t: &mut Topic) {
     let allow = Request::new("PUT", "/riak/mrc_old_sib").body("application/json", props);
     t.ask("txriak: siblings are a list of tags", allow)
         .status(204)
-        .then(txriak(path, TEXT, "", "one"))
+        .then(txriak("/riak/mrc_old_sib/k?w=2&dw=0", TEXT, "", "one"))
+        .status(204)
         .then(txriak(path, TEXT, "", "two"))
         .status(300)
         .check(Check::Header("Content-Type", TEXT.into()))
