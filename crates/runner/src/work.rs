@@ -194,7 +194,7 @@ pub(crate) fn failed(
     Ok(Done { result: JobResult::Failed, error, pieces: Vec::new() })
 }
 
-/// Results that cannot be stored: for good where they are too many, else for now.
+/// Results that cannot be stored: for good where they are too many, else until the store takes them again.
 fn unstored(live: &Live, runner: &Runner, error: Error) -> Result<Done, Error> {
     if error.kind() != ErrorKind::TooLarge {
         return Err(error);

@@ -79,7 +79,7 @@ pub(super) async fn send(
     Ok(answer.status())
 }
 
-/// Connects to an address that the name stands for now and that is allowed, and to no other.
+/// Connects to an address that the name stands for at this moment and that is allowed, and to no other.
 async fn connect(target: &Target, allowed: &Allowed) -> Result<TcpStream, String> {
     let addresses: Vec<_> = match target.host() {
         Host::Address(address) => vec![*address],
