@@ -8,6 +8,7 @@
 mod bare;
 mod data;
 mod groups;
+mod http;
 mod machine;
 mod nodes;
 mod outcome;

@@ -21,6 +21,8 @@ pub(crate) struct Plan {
     pub(crate) group: GroupPlan,
     /// What jobs are measured with.
     pub(crate) jobs: JobsPlan,
+    /// Bytes of a body that a node does not hold.
+    pub(crate) body_bytes: u64,
 }
 
 /// What jobs are measured with.
@@ -82,6 +84,7 @@ impl Plan {
                 flat,
                 group: GroupPlan { texts: 5_000, documents: 50_000, pairs: 500_000, keys: 100_000 },
                 jobs: JobsPlan { objects: 50_000, small: 1_500, kills: 1 },
+                body_bytes: 200_000_000,
             }
         } else {
             Self {
@@ -98,6 +101,7 @@ impl Plan {
                     keys: 10_000_000,
                 },
                 jobs: JobsPlan { objects: 1_000_000, small: 9_000, kills: 5 },
+                body_bytes: 2_000_000_000,
             }
         }
     }

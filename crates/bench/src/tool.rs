@@ -89,6 +89,18 @@ impl Tool {
         bucket: &str,
         headers: &[&str],
     ) -> Outcome<Run> {
+        self.kv_more(plan, urls, op, bucket, &flags(headers)).await
+    }
+
+    /// The same with more flags of `mapring bench kv`.
+    pub(crate) async fn kv_more(
+        &self,
+        plan: &Plan,
+        urls: &str,
+        op: &str,
+        bucket: &str,
+        more: &[&str],
+    ) -> Outcome<Run> {
         let [keys, bytes] = [KEYS, VALUE_BYTES].map(|number| number.to_string());
         let connections = CONNECTIONS.to_string();
         let [warm_up, duration] =
@@ -113,7 +125,7 @@ impl Tool {
             "--duration",
             &duration,
         ];
-        self.run(&[&arguments, flags(headers).as_slice()].concat()).await
+        self.run(&[&arguments, more].concat()).await
     }
 
     /// One turn of a query over so many objects.

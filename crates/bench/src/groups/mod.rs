@@ -5,6 +5,7 @@ mod flat;
 mod group;
 mod inputs;
 mod integers;
+mod interface;
 mod javascript;
 mod jobs;
 mod kv;
@@ -38,6 +39,8 @@ pub(crate) enum Group {
     /// Reduces by key, against plain queries, the map alone, PySpark and Redis
     #[value(name = "group")]
     Grouping,
+    /// Pages of an index, counters, large bodies, listings
+    Interface,
     /// Jobs: beside queries, many of them, and when a node is lost
     Jobs,
     /// Memory and start of a node
@@ -65,6 +68,7 @@ pub(crate) async fn run(groups: &[Group], plan: &Plan, tool: &Tool) -> Outcome<R
             Group::Inputs => inputs::run(plan, tool).await,
             Group::Integers => integers::run(plan, tool).await,
             Group::Grouping => group::run(plan, tool).await,
+            Group::Interface => interface::run(plan, tool).await,
             Group::Jobs => jobs::run(plan, tool).await,
             Group::Process => process::run(plan, tool).await,
             Group::Flat => flat::run(plan, tool).await,

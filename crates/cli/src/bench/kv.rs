@@ -1,4 +1,4 @@
-//! `mapring bench kv`: reads and writes of objects under keys taken at random.
+//! `mapring bench kv`: reads and writes of objects, and counters, under keys taken at random.
 
 use std::cell::Cell;
 use std::io::Write as _;
@@ -81,8 +81,18 @@ enum Operation {
     Put,
     /// Read and write objects
     Mix,
+    /// Add one to counters: those of the data type with --type, else those of Riak 1.4
+    Increment,
     /// Store each key once
     Fill,
+}
+
+/// What one request does.
+#[derive(Clone, Copy)]
+enum Action {
+    Read,
+    Write,
+    Increment,
 }
 
 /// Which keys a connection takes.
@@ -100,6 +110,10 @@ struct Worker {
     path: String,
     keys: Keys,
     count: u64,
+    /// The path of the bucket's counters.
+    counters: String,
+    op: Operation,
+    /// How many of a hundred requests read.
     reads: u64,
     chance: Random,
     value: Rc<Vec<u8>>,
@@ -179,6 +193,14 @@ impl Arguments {
         Place { bucket_type: self.bucket_type.clone(), ..Place::new(&self.bucket, "") }
     }
 
+    /// The path of the bucket's counters, before the key.
+    fn counters(&self) -> String {
+        let path = self.place().path();
+        let bucket = path.strip_suffix("keys/").unwrap_or(&path);
+        let kind = if self.bucket_type.is_some() { "datatypes" } else { "counters" };
+        format!("{bucket}{kind}/")
+    }
+
     /// The connections, which take the nodes in turn.
     fn workers(&self, clients: &[Client], op: Operation) -> Vec<Worker> {
         let next = Rc::new(Cell::new(0));
@@ -189,16 +211,14 @@ impl Arguments {
             connection: Connection::new(host),
             host: host.to_owned(),
             path: self.place().path(),
+            counters: self.counters(),
+            op,
             keys: match op {
                 Operation::Fill => Keys::InOrder(next.clone()),
                 _ => Keys::Random(Random::new(number.into())),
             },
             count: self.keys,
-            reads: match op {
-                Operation::Get => 100,
-                Operation::Put | Operation::Fill => 0,
-                Operation::Mix => self.reads,
-            },
+            reads: self.reads,
             chance: Random::new(u64::from(number) << 32),
             value: value.clone(),
             headers: headers.clone(),
@@ -214,14 +234,19 @@ impl Requester for Worker {
             Keys::Random(random) => random.below(self.count),
             Keys::InOrder(next) => next.replace(next.get() + 1),
         };
-        let read = self.chance.below(100) < self.reads;
-        self.write_request(key, read).map_err(|error| error.to_string())?;
+        let action = match self.op {
+            Operation::Get => Action::Read,
+            Operation::Mix if self.chance.below(100) < self.reads => Action::Read,
+            Operation::Increment => Action::Increment,
+            Operation::Put | Operation::Mix | Operation::Fill => Action::Write,
+        };
+        self.write_request(key, action).map_err(|error| error.to_string())?;
         let answer = self.connection.exchange(&self.request).await?;
-        match (read, answer.status) {
-            (true, 200) if answer.body_bytes != self.value.len() as u64 => {
+        match (action, answer.status) {
+            (Action::Read, 200) if answer.body_bytes != self.value.len() as u64 => {
                 Err("another length than was stored".to_owned())
             }
-            (true, 200) | (false, 200 | 204) => {
+            (Action::Read, 200) | (Action::Write | Action::Increment, 200 | 204) => {
                 Ok(Answered { bytes: answer.body_bytes, first: None })
             }
             (_, status) => Err(format!("status {status}")),
@@ -230,21 +255,25 @@ impl Requester for Worker {
 }
 
 impl Worker {
-    fn write_request(&mut self, key: u64, read: bool) -> std::io::Result<()> {
-        let Self { request, path, host, value, headers, chance, .. } = self;
+    fn write_request(&mut self, key: u64, action: Action) -> std::io::Result<()> {
+        let Self { request, path, counters, host, value, headers, chance, .. } = self;
         request.clear();
-        if read {
-            return write!(request, "GET {path}{key:09} HTTP/1.1\r\nHost: {host}\r\n\r\n");
-        }
-        let length = value.len();
+        let (method, path, media, body): (_, _, _, &[u8]) = match action {
+            Action::Read => {
+                return write!(request, "GET {path}{key:09} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+            }
+            Action::Write => ("PUT", path, "text/plain", value),
+            Action::Increment => ("POST", counters, "application/json", b"1"),
+        };
+        let length = body.len();
         write!(
             request,
-            "PUT {path}{key:09} HTTP/1.1\r\nHost: {host}\r\nContent-Type: text/plain\r\n\
+            "{method} {path}{key:09} HTTP/1.1\r\nHost: {host}\r\nContent-Type: {media}\r\n\
              Content-Length: {length}\r\n"
         )?;
         headers.iter().try_for_each(|header| header.write(request, key, chance))?;
         request.extend_from_slice(b"\r\n");
-        request.extend_from_slice(value);
+        request.extend_from_slice(body);
         Ok(())
     }
 }
