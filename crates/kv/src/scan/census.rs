@@ -184,7 +184,7 @@ pub(crate) fn counted(
     let slices = async move {
         requests.node.running()?;
         reserved::refuse(&census.bucket)?;
-        if requests.node.vnodes.release() < Release::JOBS {
+        if !requests.node.vnodes.all_read(Release::JOBS).await? {
             let why =
                 "a member runs an earlier release of mapring, which counts nothing for others";
             return Err(Error::unavailable(why));
