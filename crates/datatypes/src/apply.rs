@@ -1,6 +1,5 @@
 //! How an operation is done, under the dot of its write.
 
-use bytes::Bytes;
 use mapring_types::{Dot, Error, ErrorKind, Result, VersionVector};
 
 use crate::deferred::{Deferred, Removal, Removed};
