@@ -9,6 +9,7 @@ conn.bucket("people").put("1", {"name": "Ann", "age": 30})
 from . import query
 from .answer import Results, ResultStream
 from .connection import Connection, connect
+from .datatypes import Datatype, MapChange, SetChange
 from .errors import (
     AnswerTooLarge,
     BadRequest,
@@ -41,12 +42,14 @@ __all__ = [
     "Conflict",
     "Connection",
     "ConnectionLost",
+    "Datatype",
     "HttpError",
     "Job",
     "JobAborted",
     "JobError",
     "JobFailed",
     "Link",
+    "MapChange",
     "MapringError",
     "NotFound",
     "Object",
@@ -57,6 +60,7 @@ __all__ = [
     "RequestTimeout",
     "ResultStream",
     "Results",
+    "SetChange",
     "SiblingsError",
     "TooLarge",
     "TooMany",

@@ -10,7 +10,8 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, Optional, Union
 from urllib.parse import quote, unquote_plus
 
-from . import limits
+from . import datatypes, limits
+from .datatypes import Datatype, MapChange, SetChange
 from .errors import Conflict, MapringError, NotFound, SiblingsError
 from .transport import Answer, Header
 
@@ -367,6 +368,113 @@ class Bucket:
         with answer:
             answer.read(limits.ERROR_BYTES)
             return answer.status != 404
+
+    # --- data types: of a bucket type that has one; counters also without a bucket type -----------
+
+    def datatype(
+        self,
+        key: str,
+        *,
+        r: Optional[Quorum] = None,
+        pr: Optional[Quorum] = None,
+        timeout: Optional[float] = None,
+    ) -> Optional[Datatype]:
+        """Reads a data type; `None` where nothing was done to it."""
+        path = self.connection.path(self._datatype(key), {"r": r, "pr": pr}, timeout)
+        try:
+            with self.connection.transport.request(
+                "GET", path, twice=True, timeout=timeout
+            ) as answer:
+                text = answer.read(limits.OBJECT_BYTES)
+        except NotFound as error:
+            # Else it is the bucket type that is not there.
+            if error.text == "not found" or '"error":"notfound"' in error.text:
+                return None
+            raise
+        return datatypes.read(text) if self.type is not None else Datatype("counter", int(text))
+
+    def count(
+        self,
+        key: str,
+        by: int = 1,
+        *,
+        w: Optional[Quorum] = None,
+        dw: Optional[Quorum] = None,
+        pw: Optional[Quorum] = None,
+        timeout: Optional[float] = None,
+    ) -> int:
+        """Adds to a counter, and gives what it is then.
+
+        Raises:
+            ConnectionLost, RequestTimeout: it may have counted; again, it would count twice.
+        """
+        back = "returnvalue" if self.type is None else "returnbody"
+        options = {"w": w, "dw": dw, "pw": pw, back: True}
+        text = self._change(key, int(by), options, timeout)
+        read = datatypes.read(text).value if self.type is not None else int(text)
+        if not isinstance(read, int):
+            raise MapringError(f"{self.name}/{key} is no counter")
+        return read
+
+    def change_set(
+        self,
+        key: str,
+        *,
+        add: Iterable[str] = (),
+        remove: Iterable[str] = (),
+        context: Optional[str] = None,
+        w: Optional[Quorum] = None,
+        dw: Optional[Quorum] = None,
+        pw: Optional[Quorum] = None,
+        timeout: Optional[float] = None,
+    ) -> None:
+        """Changes a set; `gset` and `hll` are only added to.
+
+        With the `context` of a set that was read, what is removed goes as it was then; without one
+        it has to be there.
+        """
+        told = datatypes.set_change(SetChange(add, remove))
+        told.update({} if context is None else {"context": context})
+        self._change(key, told, {"w": w, "dw": dw, "pw": pw}, timeout)
+
+    def change_map(
+        self,
+        key: str,
+        update: Optional[Mapping[str, Any]] = None,
+        *,
+        remove: Iterable[str] = (),
+        context: Optional[str] = None,
+        w: Optional[Quorum] = None,
+        dw: Optional[Quorum] = None,
+        pw: Optional[Quorum] = None,
+        timeout: Optional[float] = None,
+    ) -> None:
+        """Changes a map: see `MapChange` for `update` and `remove`, `change_set` for `context`."""
+        told = datatypes.map_change(MapChange(update or {}, remove))
+        told.update({} if context is None else {"context": context})
+        self._change(key, told, {"w": w, "dw": dw, "pw": pw}, timeout)
+
+    def _datatype(self, key: str) -> str:
+        if not key:
+            raise ValueError("a key is not empty")
+        kind = "counters" if self.type is None else "datatypes"
+        return f"{self._path}/{kind}/{quote(key, safe='')}"
+
+    def _change(
+        self, key: str, change: Any, options: Mapping[str, Any], timeout: Optional[float]
+    ) -> bytes:
+        if self.type is None and not isinstance(change, int):
+            raise ValueError("sets and maps lie in buckets of a bucket type")
+        # Sent twice, it might be made twice.
+        with self.connection.transport.request(
+            "POST",
+            self.connection.path(self._datatype(key), options, timeout),
+            [("Content-Type", "application/json")],
+            json.dumps(change).encode(),
+            twice=False,
+            timeout=timeout,
+        ) as answer:
+            return answer.read(limits.OBJECT_BYTES)
 
     def keys(self) -> Iterator[str]:
         """Every key, as they are found. It walks the whole cluster."""

@@ -1,5 +1,5 @@
-//! A small async client over HTTP: objects, key lists, MapReduce plain and chunked, jobs, the
-//! state of the cluster.
+//! A small async client over HTTP: objects, data types, key lists, MapReduce plain and chunked, jobs,
+//! the state of the cluster.
 //!
 //! A [`Client`] speaks to one node and keeps a few connections open for the next requests. It is
 //! cheap to clone. Everything is bounded: waits by [`Timeouts`], sizes by [`limits`].
@@ -7,6 +7,7 @@
 mod bucket;
 mod cluster;
 mod connection;
+mod datatypes;
 mod error;
 mod jobs;
 mod json;
@@ -23,6 +24,7 @@ pub use cluster::{
     MetadataMember, Repair, Repairs, Stale, Voting,
 };
 pub use connection::{Client, Timeouts};
+pub use datatypes::{FieldKind, MapChange, MapValue, Seen, SetChange};
 pub use error::{Error, Problem, QueryFailure, Refusal, Result};
 pub use jobs::{
     Job, JobConfig, JobConfigs, JobEvent, JobEvents, JobFilter, JobList, JobParam, JobPhase,

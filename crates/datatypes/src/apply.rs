@@ -1,9 +1,9 @@
 //! How an operation is done, under the dot of its write.
 
-use bytes::Bytes;
 use mapring_types::{Dot, Error, ErrorKind, Result, VersionVector};
 
 use crate::deferred::{Deferred, Removal, Removed};
+use crate::erlang;
 use crate::hll::Hll;
 use crate::limits;
 use crate::map::{Content, FieldName, Map};
@@ -91,7 +91,9 @@ impl Doing<'_> {
                     self.defer(Removed::Element(element.clone()));
                 }
                 (SetOp::Remove(element), None) if set.remove(element) => {}
-                (SetOp::Remove(element), None) => return Err(not_present(&erlang(element))),
+                (SetOp::Remove(element), None) => {
+                    return Err(not_present(&erlang::binary(element)));
+                }
             }
         }
         Ok(())
@@ -107,7 +109,8 @@ impl Doing<'_> {
                 }
                 (MapOp::Remove(name), None) if map.0.remove(name).is_some() => {}
                 (MapOp::Remove(name), None) => {
-                    let field = format!("{{{},{}}}", erlang(&name.name), name.kind.module());
+                    let field =
+                        format!("{{{},{}}}", erlang::binary(&name.name), name.kind.module());
                     return Err(not_present(&field));
                 }
             }
@@ -161,15 +164,4 @@ impl Doing<'_> {
 /// The refusal of a removal, as clients of Riak know it (fact R208).
 fn not_present(what: &str) -> Error {
     Error::new(ErrorKind::Precondition, format!("{{precondition,{{not_present,{what}}}}}"))
-}
-
-/// Bytes as Erlang prints them.
-fn erlang(bytes: &Bytes) -> String {
-    let printable = bytes.iter().all(|byte| (b' '..=b'~').contains(byte));
-    if printable {
-        let text = String::from_utf8_lossy(bytes).replace('\\', "\\\\").replace('"', "\\\"");
-        return format!("<<\"{text}\">>");
-    }
-    let numbers: Vec<String> = bytes.iter().map(u8::to_string).collect();
-    format!("<<{}>>", numbers.join(","))
 }

@@ -136,7 +136,7 @@ impl Writer {
         dots.iter().for_each(|(dot, ())| self.dot(dot));
     }
 
-    fn counter(&mut self, Counter(parts): &Counter) {
+    fn counter(&mut self, parts: &Counter) {
         self.count(parts.iter().len());
         for (dot, part) in parts.iter() {
             self.dot(dot);
@@ -144,7 +144,7 @@ impl Writer {
         }
     }
 
-    fn register(&mut self, Register(values): &Register) {
+    fn register(&mut self, values: &Register) {
         self.count(values.iter().len());
         for (dot, Assigned { at, value }) in values.iter() {
             self.dot(dot);
@@ -342,12 +342,12 @@ impl Reader {
     }
 
     fn counter(&mut self) -> Result<Counter> {
-        self.dotted(Self::signed).map(Counter)
+        self.dotted(Self::signed)
     }
 
     fn register(&mut self) -> Result<Register> {
         let read = |from: &mut Self| Ok(Assigned { at: from.number()?, value: from.bytes()? });
-        self.dotted(read).map(Register)
+        self.dotted(read)
     }
 
     fn set(&mut self) -> Result<Set> {

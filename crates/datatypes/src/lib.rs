@@ -14,7 +14,8 @@
 //! From the bottom up: [`limits`]; [`kind`]; `dotted`, `counter`, `register`, `set` and `map`, the dot
 //! stores; [`hll`]; `deferred`, what is removed before it is known; `state`, where all comes together;
 //! [`op`], what clients ask for, and `apply`, how it is done; `codec` and `encoding`, what is stored and
-//! sent; [`json`], how Riak's clients write and read it; [`object`], data types as values of objects.
+//! sent; [`json`], how Riak's clients write and read it, and [`erlang`], for the words of Riak's errors;
+//! [`object`], data types as values of objects.
 
 mod apply;
 mod codec;
@@ -22,6 +23,7 @@ mod counter;
 mod deferred;
 mod dotted;
 mod encoding;
+pub mod erlang;
 pub mod hll;
 pub mod json;
 pub mod kind;

@@ -29,6 +29,12 @@ fn read(sibling: &Sibling) -> Result<Option<Datatype>> {
     Ok(Datatype::from_body(&sibling.body)?.filter(|read| read.kind() == kind))
 }
 
+/// The kind of the data types that an object has values of, if any; one alone where there are several. By
+/// their media types: nothing is decoded.
+pub fn kind(object: &Object) -> Option<Kind> {
+    object.siblings.iter().find_map(kind_of)
+}
+
 /// Whether the head of a stored object names a data type. For scans, which ask it of every object: nothing
 /// is decoded. It may be wrong about one that is none, never about one that is.
 pub fn may_be_in(head: &[u8]) -> bool {
@@ -101,13 +107,22 @@ pub fn show(object: &mut Object) -> bool {
     any
 }
 
+/// What an update has made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Made {
+    /// Actors in the state: see [`Datatype::actors`].
+    pub actors: usize,
+    /// Bytes of the state.
+    pub bytes: usize,
+}
+
 /// Applies an update to an object under the dot of the write; `asked_at` is when it was asked for, in
 /// microseconds since the Unix epoch. A deleted value goes; what it replaced is not there again. After an
 /// error the object is to be thrown away.
 ///
 /// # Errors
 /// As [`Datatype::apply`] and [`find`]; `Corrupt` for a value that claims to have seen the write.
-pub fn update(object: &mut Object, update: &Update, dot: Dot, asked_at: u64) -> Result<()> {
+pub fn update(object: &mut Object, update: &Update, dot: Dot, asked_at: u64) -> Result<Made> {
     let kind = update.kind();
     let last_modified = asked_at.max(object.last_modified().saturating_add(1));
     let mut state = find(object, kind)?.unwrap_or_else(|| Datatype::new(kind));
@@ -119,6 +134,7 @@ pub fn update(object: &mut Object, update: &Update, dot: Dot, asked_at: u64) -> 
     state.see(&object.clock);
     state.apply(update, dot, last_modified)?;
     let body = state.to_body();
+    let made = Made { actors: state.actors(), bytes: body.len() };
     // One that has the media type and is none, as a client may have stored it, stays as a value.
     object.siblings.retain(|sibling| {
         !sibling.deleted && !matches!(read(sibling), Ok(Some(read)) if read.kind() == kind)
@@ -126,5 +142,5 @@ pub fn update(object: &mut Object, update: &Update, dot: Dot, asked_at: u64) -> 
     let metadata = Metadata { content_type: kind.content_type().to_owned(), ..Metadata::default() };
     let sibling = Sibling { dot, last_modified, deleted: false, metadata, body };
     object.update(&VersionVector::new(), sibling);
-    Ok(())
+    Ok(made)
 }

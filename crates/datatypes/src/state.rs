@@ -116,6 +116,16 @@ impl Datatype {
         self.deferred.make(&self.clock, root);
     }
 
+    /// How many actors have changed it, as far as it has to remember them: of a counter those with a part in
+    /// it, of what only grows none.
+    pub fn actors(&self) -> usize {
+        match &self.value {
+            Value::Counter(counter) => counter.count(),
+            Value::Set(_) | Value::Map(_) => self.clock.len(),
+            Value::GSet(_) | Value::Hll(_) => 0,
+        }
+    }
+
     /// How many entries it has: what [`crate::limits::ENTRIES`] bounds.
     pub fn count(&self) -> usize {
         let value = match &self.value {

@@ -3,17 +3,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
+use mapring_filters::EntryTest;
 use mapring_net::Call;
 use mapring_ring::Partition;
 use mapring_types::versioned::to_postcard;
 use mapring_types::{
     ActorId, Blocks, BucketId, Dot, IndexValue, Metadata, NodeId, Object, ObjectId, Quorum, Record,
-    Release, Sibling, UploadId, VersionVector, Versioned,
+    Release, Sibling, SyncOnWrite, UploadId, VersionVector, Versioned,
 };
 
 use crate::peer::extent::{self, Extent};
 use crate::peer::wire::{self, *};
 use crate::repair::answer::{AskHeads, AskRepair, Heads};
+use crate::scan::census::{AskCensus, Counted, Figures, Found, Wanted};
+use crate::scan::entries::{AskEntries, Entries};
 use crate::scan::fold::{Cursor, Selection};
 use crate::scan::names::{Buckets, Keys, Names};
 use crate::scan::select::{AskClocks, Clocks, Part};
@@ -190,10 +193,25 @@ fn what_former_releases_stored_is_read() {
     }
 }
 
+const BLOCKS: Blocks =
+    Blocks { upload: UploadId(1 << 100), bytes: 1 << 30, block_bytes: 1 << 20, n_val: 3 };
+
 fn in_blocks() -> CoordinateInBlocks {
-    let blocks =
-        Blocks { upload: UploadId(1 << 100), bytes: 1 << 30, block_bytes: 1 << 20, n_val: 3 };
-    CoordinateInBlocks { write: write(), blocks, alone: true, unchanged: Some(clock()) }
+    CoordinateInBlocks { write: write(), blocks: BLOCKS, alone: true, unchanged: Some(clock()) }
+}
+
+/// Its bytes are those of `coordinate`, and behind them: the variant and the number of the quorum (4, 2),
+/// whether anything is said of syncs and the variant of that (1, 2), the blocks as in
+/// `coordinate-in-blocks` behind a 1, that it is alone (1), the clock behind a 1, and a 0.
+fn asked_for() -> CoordinateAsked {
+    CoordinateAsked {
+        write: write(),
+        asked: Asked { node_confirms: Quorum::Count(2), sync_on_write: Some(SyncOnWrite::All) },
+        blocks: Some(BLOCKS),
+        alone: true,
+        unchanged: Some(clock()),
+        updates: false,
+    }
 }
 
 #[test]
@@ -224,6 +242,11 @@ fn calls_about_objects_of_former_releases_are_read() {
     check_answer::<CoordinateInBlocks>("coordinate-in-blocks", record());
     check_call("update-datatype", UpdateDatatype { write: write(), alone: true });
     check_answer::<UpdateDatatype>("update-datatype", record());
+    check_call("coordinate-asked", asked_for());
+    check_answer::<CoordinateAsked>("coordinate-asked", record());
+    // Nothing is said but who asks.
+    check_call("sync-disk", SyncDisk);
+    check_answer::<SyncDisk>("sync-disk", ());
     check_call("remove", Remove { replica: REPLICA, id: id(), clock: clock() });
     check_answer::<Remove>("remove", true);
     // It travels as its write does.
@@ -278,4 +301,32 @@ fn other_calls_of_former_releases_are_read() {
     let refusal = wire::decode_answer::<Bury>(&refusal).unwrap().1.unwrap_err();
     assert_eq!(refusal.kind(), mapring_types::ErrorKind::WrongPlan);
     assert_eq!(refusal.message(), "vnode 7 is not owned here");
+}
+
+#[test]
+fn calls_of_scans_of_former_releases_are_read() {
+    // The part is that of `clocks`; behind it stand the test (a 1, its variant, its text) and 300.
+    let test = Some(EntryTest::Give("a".to_owned()));
+    check_call("entries", AskEntries { part: part(), test, most: 300 });
+    // Places and what is given of each are texts behind their lengths, the latter behind a 1.
+    let item = (Cursor::new(&b"c"[..]), Some(Bytes::from_static(b"g")));
+    check_answer::<AskEntries>(
+        "entries",
+        Entries { items: vec![item], next: Some(Cursor::new(&b"d"[..])) },
+    );
+    // Behind the part: the variant (2) with its number, and the seconds behind a 1.
+    check_call(
+        "census",
+        AskCensus { part: part(), wanted: Wanted::Larger(300), modified: Some((1, 300)) },
+    );
+    // A map is its length, and each of its keys before what belongs to it.
+    let (sizes, siblings) = (BTreeMap::from([(2, 3)]), BTreeMap::from([(1, 3)]));
+    check_answer::<AskCensus>(
+        "census",
+        Counted {
+            found: vec![Found { key: Bytes::from_static(b"k"), value: 300, clock: clock() }],
+            figures: Figures { count: 3, bytes: 70_000, sizes, siblings },
+            next: None,
+        },
+    );
 }

@@ -202,6 +202,10 @@ pub const ENTRY_PAGE_BYTES: usize = 64 << 10;
 /// Pages of an index with so few hits are read in the caller's thread: they cost less than another thread.
 pub const ENTRY_SHORT: usize = 64;
 
+/// A page of a census ends where so many bytes are to be read of data types in several values, which have to
+/// be joined to be counted as one: some tens of milliseconds of work.
+pub const CENSUS_JOIN_BYTES: u64 = 4 << 20;
+
 /// Entries looked at for one page of a fold: bounds the work of a page over keys that a test refuses.
 pub const FOLD_PAGE_ENTRIES: u64 = 20_000;
 

@@ -74,6 +74,17 @@ impl Resolution {
         Ok(Record::encode(&object))
     }
 
+    /// Whether what readers are to see of a stored object follows from its head.
+    ///
+    /// # Errors
+    /// `Corrupt`.
+    pub(crate) fn is_known_by_head(self, head: &[u8]) -> Result<bool> {
+        match self {
+            Self::Siblings => Ok(!datatypes::may_be_in(head) || Record::sibling_count(head)? < 2),
+            Self::LastWrite => Ok(true),
+        }
+    }
+
     /// Whether readers of an object find it deleted.
     pub(crate) fn is_tombstone(self, object: &Object) -> bool {
         match self {

@@ -149,41 +149,33 @@ async fn about_writes(
     body: &[u8],
 ) -> Result<Bytes> {
     match operation {
-        Write::OPERATION => {
-            answer(requests, body, async |write: Write, _| coordinate(requests, write).await).await
-        }
+        Write::OPERATION => coordinated(requests, body, |write: Write| write).await,
         CoordinateAsked::OPERATION => {
-            answer(requests, body, async |call: CoordinateAsked, _| {
-                coordinate(requests, call.into_write()).await
-            })
-            .await
+            coordinated(requests, body, CoordinateAsked::into_write).await
         }
         CoordinateAlone::OPERATION => {
-            answer(requests, body, async |CoordinateAlone(write), _| {
-                coordinate(requests, Write { alone: true, ..write }).await
-            })
-            .await
+            let write = |CoordinateAlone(write)| Write { alone: true, ..write };
+            coordinated(requests, body, write).await
         }
         CoordinateIf::OPERATION => {
-            answer(requests, body, async |CoordinateIf(write, unchanged), _| {
-                let write = Write { unchanged: Some(unchanged), alone: true, ..write };
-                coordinate(requests, write).await
-            })
-            .await
+            let write = |CoordinateIf(write, unchanged)| Write {
+                unchanged: Some(unchanged),
+                alone: true,
+                ..write
+            };
+            coordinated(requests, body, write).await
         }
         CoordinateInBlocks::OPERATION => {
-            answer(requests, body, async |call: CoordinateInBlocks, _| {
+            let write = |call: CoordinateInBlocks| {
                 let CoordinateInBlocks { mut write, blocks, alone, unchanged } = call;
                 write.value.metadata.blocks = Some(Box::new(blocks));
-                coordinate(requests, Write { alone, unchanged, ..write }).await
-            })
-            .await
+                Write { alone, unchanged, ..write }
+            };
+            coordinated(requests, body, write).await
         }
         UpdateDatatype::OPERATION => {
-            answer(requests, body, async |UpdateDatatype { write, alone }, _| {
-                coordinate(requests, Write { alone, updates: true, ..write }).await
-            })
-            .await
+            let write = |UpdateDatatype { write, alone }| Write { alone, updates: true, ..write };
+            coordinated(requests, body, write).await
         }
         _ => about_slices(requests, from, operation, body).await,
     }
@@ -322,6 +314,15 @@ async fn at_replica<C: Call>(
         work(call).await
     })
     .await
+}
+
+/// Coordinates the write that a call says, with all that it says beside it.
+async fn coordinated<C: Call<Answer = Record>>(
+    requests: &Arc<Requests>,
+    body: &[u8],
+    write: impl FnOnce(C) -> Write,
+) -> Result<Bytes> {
+    answer(requests, body, async |call: C, _| coordinate(requests, write(call)).await).await
 }
 
 async fn coordinate(requests: &Arc<Requests>, write: Write) -> Result<Record> {

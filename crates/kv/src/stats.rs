@@ -5,11 +5,12 @@ use std::sync::{Once, OnceLock};
 use std::time::Duration;
 
 use mapring_datatypes::Kind;
+use mapring_datatypes::object::Made;
 use mapring_engine::IndexChange;
 use metrics::{Counter, Histogram};
 use tokio::time::Instant;
 
-use crate::by_kind::ByKind;
+use crate::by_kind::{ByKind, KindFigures, OfKind};
 use crate::executor::Executor;
 use crate::window::{Counted, Minute, Summary, Tally, Timed, Values};
 
@@ -49,13 +50,12 @@ pub struct KvFigures {
     pub vnode_puts: Counted,
     /// How long that took, in microseconds, without the wait until it was durable.
     pub vnode_put_time: Summary,
-    /// Objects joined with what lay in a vnode already.
+    /// Objects joined with what lay in a vnode already, but for data types.
     pub merges: Counted,
     /// How long the joining took, in microseconds.
     pub merge_time: Summary,
-    /// Updates of data types that vnodes of this node were asked to apply as coordinators, and how long
-    /// that took each time, in microseconds.
-    pub updates: ByKind<(Counted, Summary)>,
+    /// Data types.
+    pub kinds: ByKind<KindFigures>,
     /// Ranges of keys or of an index that folds began to read from slices of this node, and pages that
     /// queries of an index read of one.
     pub index_reads: Counted,
@@ -69,6 +69,8 @@ pub struct KvFigures {
     pub index_entries_removed: Counted,
     /// Reads that found primaries to be brought up to date.
     pub read_repairs: Counted,
+    /// Those of them that were of data types.
+    pub kind_repairs: ByKind<Counted>,
     /// Reads that did not do so, at their bound.
     pub skipped_read_repairs: Counted,
     /// Primaries brought up to date that had nothing.
@@ -111,21 +113,32 @@ pub struct WalkFigures {
 pub(crate) struct VnodeFigures {
     pub(crate) gets: Timed,
     pub(crate) puts: Timed,
-    pub(crate) merges: Timed,
+    merges: Timed,
     index_writes: Tally,
     index_deletes: Tally,
     entries_added: Tally,
     entries_removed: Tally,
-    /// Of kinds that are in use: a minute of times takes some memory.
-    updates: ByKind<OnceLock<Timed>>,
+    kinds: ByKind<OnceLock<OfKind>>,
 }
 
 impl VnodeFigures {
-    /// An update of a data type has been applied just now, or was refused.
-    pub(crate) fn count_update(&self, kind: Kind, began: Instant) {
-        if let Some(updates) = self.updates.of(kind) {
-            updates.get_or_init(Timed::default).since(began);
+    fn of(&self, kind: Kind) -> Option<&OfKind> {
+        self.kinds.of(kind).map(|kept| kept.get_or_init(OfKind::default))
+    }
+
+    /// An update of a data type has been applied just now, or was refused: then it has made nothing.
+    pub(crate) fn count_update(&self, kind: Kind, began: Instant, made: Option<Made>) {
+        let Some(kept) = self.of(kind) else { return };
+        kept.updates.since(began);
+        if let Some(made) = made {
+            kept.note(kind, made);
         }
+    }
+
+    /// An object has just been joined with what was there. Data types count by their kind alone (fact R401).
+    pub(crate) fn count_merge(&self, kind: Option<Kind>, began: Instant) {
+        let kept = kind.and_then(|kind| self.of(kind));
+        kept.map_or(&self.merges, |kept| &kept.merges).since(began);
     }
 
     /// The index entries of an object were changed, with the object, which is removed or not.
@@ -154,7 +167,7 @@ impl VnodeFigures {
             index_entries_added: self.entries_added.counted(),
             index_deletes: self.index_deletes.counted(),
             index_entries_removed: self.entries_removed.counted(),
-            updates: self.updates.map(|kind| kind.get().map(Timed::told).unwrap_or_default()),
+            kinds: self.kinds.map(|kept| kept.get().map(OfKind::told).unwrap_or_default()),
             ..KvFigures::default()
         }
     }
@@ -201,7 +214,8 @@ pub(crate) struct Stats {
     index_queries_done: Timed,
     index_query_hits: Minute<Values>,
     /// Reads that begin to repair.
-    pub(crate) read_repairs: Tally,
+    read_repairs: Tally,
+    kind_repairs: ByKind<Tally>,
     skipped_read_repairs: Tally,
     repaired_missing: Tally,
     repaired_outdated: Tally,
@@ -235,6 +249,7 @@ impl Default for Stats {
             index_queries_done: Timed::default(),
             index_query_hits: Minute::default(),
             read_repairs: Tally::default(),
+            kind_repairs: ByKind::default(),
             skipped_read_repairs: Tally::default(),
             repaired_missing: Tally::default(),
             repaired_outdated: Tally::default(),
@@ -279,6 +294,7 @@ impl Stats {
         KvFigures {
             index_reads: self.index_reads.counted(),
             read_repairs: self.read_repairs.counted(),
+            kind_repairs: self.kind_repairs.map(Tally::counted),
             skipped_read_repairs: self.skipped_read_repairs.counted(),
             repaired_missing: self.repaired_missing.counted(),
             repaired_outdated: self.repaired_outdated.counted(),
@@ -320,6 +336,14 @@ impl Stats {
     pub(crate) fn count_repaired(&self, missing: bool) {
         if missing { &self.repaired_missing } else { &self.repaired_outdated }.add(1);
         metrics::counter!("mapring_kv_read_repairs_total").increment(1);
+    }
+
+    /// A read begins to repair an object, which may be a data type.
+    pub(crate) fn count_read_repair(&self, kind: Option<Kind>) {
+        self.read_repairs.add(1);
+        if let Some(tally) = kind.and_then(|kind| self.kind_repairs.of(kind)) {
+            tally.add(1);
+        }
     }
 
     pub(crate) fn count_skipped_read_repair(&self) {

@@ -12,6 +12,7 @@ mod bounds;
 mod configuration;
 mod copies;
 mod damage;
+mod datatypes;
 mod documents;
 mod durability;
 mod examples;

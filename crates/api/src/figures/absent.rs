@@ -5,12 +5,6 @@ pub(super) const KEYS: &[&str] = &[
     // Protocol buffers.
     "pbc_active",
     "pbc_connects{,_total}",
-    // Data types: what is not told apart by their kinds, or not measured.
-    "object_{counter,set,map,hll}_merge{,_total}",
-    "object_{counter,set,map,hll}_merge_time_{mean,median,95,99,100}",
-    "read_repairs_{counter,set,map,hll}{,_total}",
-    "{counter,set,map}_actor_counts_{mean,median,95,99,100}",
-    "hll_bytes{,_total,_mean,_median,_95,_99,_100}",
     // Strong consistency, and objects that are written once.
     "consistent_{gets,puts}{,_total}",
     "consistent_{get,put}_{time,objsize}_{mean,median,95,99,100}",

@@ -9,6 +9,7 @@ mod absent;
 
 use std::time::Duration;
 
+use mapring_datatypes::Kind;
 use mapring_kv::KvFigures;
 use mapring_kv::window::{Counted, Summary};
 use mapring_mapred::QueryFigures;
@@ -115,6 +116,7 @@ impl Figures {
         }
         self.requests(&mut out);
         self.vnodes(&mut out);
+        self.datatypes(&mut out);
         self.walks(&mut out);
         self.queries(&mut out);
         self.system(&mut out);
@@ -178,10 +180,25 @@ impl Figures {
         // So spelt by some.
         out.put("dropped_vnode_requests_totals", kv.refused);
         out.queue("riak_kv_vnodeq", kv.waiting);
-        for (kind, (count, time)) in kv.updates.each() {
-            let key = format!("vnode_{}_update", kind.word());
-            out.counted(&key, *count);
-            out.summary(&format!("{key}_time"), *time);
+    }
+
+    fn datatypes(&self, out: &mut Document) {
+        for (kind, figures) in self.kv.kinds.each() {
+            let (word, figures) = (kind.word(), *figures);
+            out.counted(&format!("vnode_{word}_update"), figures.updates);
+            out.summary(&format!("vnode_{word}_update_time"), figures.update_time);
+            out.counted(&format!("object_{word}_merge"), figures.merges);
+            out.summary(&format!("object_{word}_merge_time"), figures.merge_time);
+            match kind {
+                Kind::Hll => {
+                    out.counted("hll_bytes", figures.bytes);
+                    out.summary("hll_bytes", figures.sizes);
+                }
+                _ => out.summary(&format!("{word}_actor_counts"), figures.sizes),
+            }
+        }
+        for (kind, repairs) in self.kv.kind_repairs.each() {
+            out.counted(&format!("read_repairs_{}", kind.word()), *repairs);
         }
     }
 
@@ -337,7 +354,7 @@ fn expand(pattern: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use mapring_kv::WalkFigures;
-    use mapring_kv::by_kind::ByKind;
+    use mapring_kv::by_kind::{ByKind, KindFigures};
 
     use super::*;
 
@@ -385,7 +402,15 @@ mod tests {
                 forwards: 32,
                 waiting: 33,
                 refused: 34,
-                updates: ByKind::default().map(|_: &()| (minute(35), summary(700))),
+                kinds: ByKind::default().map(|_: &()| KindFigures {
+                    updates: minute(35),
+                    update_time: summary(700),
+                    merges: minute(36),
+                    merge_time: summary(710),
+                    sizes: summary(720),
+                    bytes: minute(37),
+                }),
+                kind_repairs: ByKind::default().map(|_: &()| minute(38)),
                 listings: walks(81),
                 index_queries: walks(84),
                 index_queries_done: minute(87),
@@ -436,6 +461,14 @@ mod tests {
             ("node_put_fsm_set_time_mean", 0),
             ("vnode_counter_update_total", 1_035),
             ("vnode_hll_update_time_99", 703),
+            ("object_set_merge_total", 1_036),
+            ("object_map_merge_time_100", 714),
+            ("counter_actor_counts_95", 722),
+            ("hll_bytes", 37),
+            ("hll_bytes_total", 1_037),
+            ("hll_bytes_mean", 720),
+            ("read_repairs_counter", 38),
+            ("read_repairs_hll_total", 1_038),
             ("precommit_fail", 71),
             ("postcommit_fail", 72),
             ("list_fsm_create_total", 1_081),

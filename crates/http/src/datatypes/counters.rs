@@ -6,7 +6,7 @@ use http::header::CONTENT_TYPE;
 use mapring_datatypes::{Kind, Op, Update, object};
 use mapring_types::{BucketProps, Object};
 
-use super::refused;
+use super::{hooks, refused};
 use crate::app::{App, Request};
 use crate::decision;
 use crate::reply::{Reply, Stop, VARY_ENCODING, media};
@@ -59,10 +59,13 @@ pub(crate) async fn add(app: &App, request: &mut Request) -> Result<Reply, Stop>
     }
     options.check_write(props.n_val)?;
     let pending = app.stats.begin_put();
+    let sent = format!("{{\"increment\":{by}}}");
+    hooks::before(app, &props, (&id, Kind::Counter), sent.into()).await?;
     let update = Update::new(Op::Counter(by));
     let written = app.objects.update(&id, &update, &options.writing(None)).await;
     pending.put(&written);
     let object = written.map_err(refused)?;
+    hooks::after(app, &props, &id, &object).await;
     if request.params.is_true("returnvalue") {
         return number(&object);
     }

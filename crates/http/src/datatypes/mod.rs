@@ -1,6 +1,7 @@
 //! Data types: `/types/T/buckets/B/datatypes`, with a key or without (facts R203 to R210).
 
 pub(crate) mod counters;
+mod hooks;
 
 use std::time::Duration;
 
@@ -192,13 +193,15 @@ async fn write(app: &App, request: &mut Request, id: &ObjectId) -> Result<Reply,
     options.object.check_write(props.n_val)?;
     let held = request.read(app).await?;
     let (body, _share) = held.into_parts();
-    let precision = props.hll_precision();
+    let (precision, sent) = (props.hll_precision(), body.clone());
     let read = off_reactor(body.len(), move || json::update(kind, precision, &body)).await?;
     let update = read.map_err(|error| Reply::bad_request(error.to_string()))?;
     let pending = app.stats.begin_put().of(kind);
+    hooks::before(app, &props, (id, kind), sent).await?;
     let written = app.objects.update(id, &update, &options.object.writing(None)).await;
     pending.put(&written);
     let object = written.map_err(refused)?;
+    hooks::after(app, &props, id, &object).await;
     if options.return_body {
         return document(object, kind, options.include_context).await;
     }

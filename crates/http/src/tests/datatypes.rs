@@ -197,6 +197,44 @@ async fn requests_are_checked_in_riaks_order() {
 }
 
 #[tokio::test]
+async fn functions_are_called_before_and_after_updates() {
+    let (fixture, mut client) = start().await;
+    let hooks = async |client: &mut Client, bucket: &str, props: &str| {
+        let path = format!("{bucket}/props");
+        let body = format!("{{\"props\":{props}}}");
+        let set = client.request("PUT", &path, JSON, body.as_bytes()).await;
+        assert_eq!(set.status, 204, "{path}: {}", set.text());
+    };
+    let set = ("/types/set/buckets/h", "datatypes/k", r#"{"add":"é"}"#, r#"{"add":"é"}"#);
+    let counter = ("/buckets/h", "counters/k", "5", r#"{"increment":5}"#);
+    let words = "98,101,99,97,117,115,101,32,60,195,169,62";
+    for (bucket, place, op, seen) in [set, counter] {
+        let path = format!("{bucket}/{place}");
+        for (name, text) in [
+            ("refuse", "Error:\nprecommit_fail\n".to_owned()),
+            ("say", format!("Error:\n{{precommit_fail,<<{words}>>}}\n")),
+            ("break", "Error:\nno object\n".to_owned()),
+        ] {
+            let props = format!(r#"{{"allow_mult":true,"precommit":[{{"name":"{name}"}}]}}"#);
+            hooks(&mut client, bucket, &props).await;
+            let refused = client.request("POST", &path, JSON, op.as_bytes()).await;
+            assert_eq!((refused.status, refused.text()), (500, text), "{path}: {name}");
+            assert_eq!(client.get(&path).await.status, 404, "{path}: {name}");
+        }
+        let props = r#"{"precommit":[{"name":"ask"}],"postcommit":[{"name":"told"}]}"#;
+        hooks(&mut client, bucket, props).await;
+        assert_eq!(client.request("POST", &path, JSON, op.as_bytes()).await.status, 204);
+        let (content_type, body) = fixture.store.asked.lock().pop().unwrap();
+        assert!(content_type.starts_with("application/riak_"), "{path}: {content_type}");
+        assert_eq!(body, seen, "{path}");
+    }
+    let told = ("told".to_owned(), bytes::Bytes::from("k"), false);
+    assert_eq!(*fixture.store.told.lock(), [told.clone(), told]);
+    // They see what readers see.
+    assert_eq!(*fixture.store.shown.lock(), [r#"["é"]"#, "5"]);
+}
+
+#[tokio::test]
 async fn bucket_types_say_which_and_keep_it() {
     let (fixture, mut client) = start().await;
     for (props, text) in [

@@ -49,6 +49,10 @@ pub(crate) struct Store {
     /// What hooks were called with after writes: the names of the function and the key, whether it was
     /// deleted.
     pub(crate) told: Mutex<Vec<(String, Bytes, bool)>>,
+    /// What the function `ask` was called with before writes: media types and bytes.
+    pub(crate) asked: Mutex<Vec<(String, Bytes)>>,
+    /// The bytes of what hooks were called with after writes.
+    pub(crate) shown: Mutex<Vec<Bytes>>,
 }
 
 impl Store {
@@ -66,6 +70,8 @@ impl Store {
             stale: Mutex::default(),
             workers: Workers::default(),
             told: Mutex::default(),
+            asked: Mutex::default(),
+            shown: Mutex::default(),
         }
     }
 
@@ -102,7 +108,7 @@ impl Store {
     }
 }
 
-/// Named functions: `refuse`, `say`, `break`, `upper`; all others give what they get.
+/// Named functions: `refuse`, `say`, `break`, `upper`, `ask`; these two and all others give an object.
 #[async_trait]
 impl Hooks for Store {
     async fn before(
@@ -119,6 +125,10 @@ impl Hooks for Store {
                 "say" => return Err(HookFailure::Refused("because <é>".to_owned())),
                 "break" => return Err(HookFailure::Broken(Error::internal("no object"))),
                 "upper" => value.body = value.body.to_ascii_uppercase().into(),
+                "ask" => {
+                    let content_type = value.metadata.content_type.clone();
+                    self.asked.lock().push((content_type, value.body.clone()));
+                }
                 _ => {}
             }
         }
@@ -128,6 +138,7 @@ impl Hooks for Store {
     async fn after(&self, hooks: Vec<Hook>, id: ObjectId, written: Object) {
         let told = |hook: Hook| (hook.title(), id.key.clone(), written.is_tombstone());
         self.told.lock().extend(hooks.into_iter().map(told));
+        self.shown.lock().extend(written.siblings.iter().map(|sibling| sibling.body.clone()));
     }
 
     fn figures(&self) -> HookFigures {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use mapring_cluster::View;
+use mapring_datatypes::object as datatypes;
 use mapring_engine::StoreKey;
 use mapring_net::Class;
 use mapring_ring::{Partition, PreferenceEntry};
@@ -370,7 +371,7 @@ impl Reader {
         };
         let record = Record::encode_for(&self.core.merged, self.requests.node.vnodes.release());
         let patience = limits::REPLICA_PATIENCE + limits::transfer(record.len());
-        requests.node.stats.read_repairs.add(1);
+        requests.node.stats.count_read_repair(datatypes::kind(&self.core.merged));
         let (requests, id) = (&requests, &self.place.id.clone());
         let core = &self.core;
         let repairs = stale.into_iter().map(|entry| {

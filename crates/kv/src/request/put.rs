@@ -52,7 +52,7 @@ pub(crate) async fn update(
     update: &Update,
     options: &PutOptions,
 ) -> Result<Object> {
-    if requests.node.vnodes.release() < Release::DATATYPES {
+    if !requests.node.vnodes.all_read(Release::DATATYPES).await? {
         let message =
             format!("{id}: a member runs an earlier release of mapring, without data types");
         return Err(Error::unavailable(message));

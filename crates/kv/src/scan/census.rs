@@ -1,5 +1,6 @@
 //! What the objects of a bucket are like: how many there are and how large, which have many siblings, which
-//! are tombstones. Counted beside the data, from heads alone, each home partition at one complete replica.
+//! are tombstones. Counted beside the data, each home partition at one complete replica: from heads alone, but
+//! for data types in several values, which readers see as one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -184,7 +185,7 @@ pub(crate) fn counted(
     let slices = async move {
         requests.node.running()?;
         reserved::refuse(&census.bucket)?;
-        if requests.node.vnodes.release() < Release::JOBS {
+        if !requests.node.vnodes.all_read(Release::JOBS).await? {
             let why =
                 "a member runs an earlier release of mapring, which counts nothing for others";
             return Err(Error::unavailable(why));
@@ -254,8 +255,17 @@ pub(crate) async fn census_here(requests: &Arc<Requests>, call: AskCensus) -> Re
 fn page(core: &Core, call: &AskCensus, resolution: Resolution) -> Result<Counted> {
     let mut page = Counted::default();
     let (part, entries) = (&call.part, limits::FOLD_PAGE_ENTRIES);
-    let mut bytes = 0;
+    let (mut bytes, mut to_join) = (0, 0);
+    // Read when the walk is over, which may hold the engine.
+    let mut unsettled = Vec::new();
     let end = part.walk(core, None, ScanDepth::Heads, entries, &mut |met| {
+        let head = &met.record.head;
+        let known = resolution.is_known_by_head(head).map_err(|error| error.context(&met.id))?;
+        if !known {
+            to_join += Record::len_by_head(head).map_err(|error| error.context(&met.id))?;
+            unsettled.push(met.id);
+            return Ok(to_join >= limits::CENSUS_JOIN_BYTES);
+        }
         let before = page.found.len();
         let looked = page.look(&met.id.key, &met.record, call, resolution);
         looked.map_err(|error| error.context(&met.id))?;
@@ -264,5 +274,12 @@ fn page(core: &Core, call: &AskCensus, resolution: Resolution) -> Result<Counted
         }
         Ok(bytes >= limits::ENTRY_PAGE_BYTES)
     })?;
+    for id in unsettled {
+        let place = core.place(id);
+        let Some(record) = core.engine.get(part.vnode.0, &place)? else { continue };
+        let record = resolution.resolve_record(record, ScanDepth::Records);
+        let looked = record.and_then(|record| page.look(&place.id.key, &record, call, resolution));
+        looked.map_err(|error| error.context(&place.id))?;
+    }
     Ok(Counted { next: end.next, ..page })
 }

@@ -189,7 +189,7 @@ impl Merge {
     async fn new(requests: Arc<Requests>, scan: IndexScan) -> Result<Self> {
         requests.node.running()?;
         reserved::refuse(&scan.bucket)?;
-        if requests.node.vnodes.release() < Release::JOBS {
+        if !requests.node.vnodes.all_read(Release::JOBS).await? {
             let why =
                 "a member runs an earlier release of mapring, which reads no index for others";
             return Err(Error::unavailable(why));

@@ -1,5 +1,6 @@
 //! What other replicas know, joined into what is stored here; and writes whose coordinator is gone.
 
+use mapring_datatypes::object as datatypes;
 use mapring_engine::StoreKey;
 use mapring_ring::Partition;
 use mapring_types::{Error, ErrorKind, Object, ObjectId, Piece, Record, Result};
@@ -59,7 +60,7 @@ impl Core {
         let began = Instant::now();
         joined.merge(&incoming);
         if !before.siblings.is_empty() {
-            self.figures.merges.since(began);
+            self.figures.count_merge(datatypes::kind(&joined), began);
         }
         let seen = joined.clock.dominates(&incoming.clock);
         assert!(seen, "{}: a merge has left writes out", place.id);

@@ -78,7 +78,8 @@ impl Core {
             let dot = stamp(update.context.as_ref().unwrap_or(&none), &object)?;
             let began = Instant::now();
             let applied = datatypes::update(&mut object, &update, dot, write.asked_at);
-            self.figures.count_update(update.kind(), began);
+            let made = applied.as_ref().ok().copied();
+            self.figures.count_update(update.kind(), began, made);
             applied?;
             dot
         } else {

@@ -77,6 +77,18 @@ impl Vnodes {
         self.run(move |core| core.raise_release(release)).await
     }
 
+    /// Whether every member reads a release. It is gone on to where that was just heard: a new cluster knows
+    /// it with its members, and nobody is to wait until the next round of telling.
+    ///
+    /// # Errors
+    /// As [`Vnodes::raise_release`].
+    pub(crate) async fn all_read(&self, release: Release) -> Result<bool> {
+        if self.release() < release {
+            self.raise_release().await?;
+        }
+        Ok(self.release() >= release)
+    }
+
     /// Returns when all that was written before survives a loss of power, whatever is configured.
     ///
     /// # Errors

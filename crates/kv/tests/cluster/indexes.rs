@@ -4,11 +4,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
+use mapring_datatypes::{Op, SetOp, Update, object};
 use mapring_filters::EntryTest;
 use mapring_kv::{
-    Census, Counted, Cursor, Figures, Found, Hit, IndexScan, Kv, PutOptions, Selection, Wanted,
+    Census, Counted, Cursor, Figures, Found, GetOptions, Hit, IndexScan, Kv, NewValue, PutOptions,
+    Selection, Wanted,
 };
-use mapring_types::{BucketId, ErrorKind, IndexValue, Release, Releases, Result};
+use mapring_types::{
+    ActorId, BucketId, Dot, ErrorKind, IndexValue, Object, Record, Release, Releases, Result,
+    Sibling,
+};
 
 use crate::support::*;
 
@@ -226,4 +231,44 @@ async fn a_census_counts_each_object_once_and_with_a_node_down() {
     assert_eq!(names(&found), ["k000", "k002"]);
     let never = Census { modified: Some((1, 2)), ..census(Wanted::Live) };
     assert!(count(never).await.1.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_census_counts_values_of_one_data_type_as_one() {
+    let cluster = TestCluster::start(3, 64).await;
+    cluster.set_props(&bucket(), siblings()).await;
+    let kv = cluster.kv(0);
+    // Written as values, as if by coordinators that had not seen each other.
+    let mut bytes = 0;
+    for (actor, text) in [(1, "a"), (2, "b")] {
+        let update = Update::new(Op::Set(vec![SetOp::Add(text.into())]));
+        let mut made = Object::default();
+        let dot = Dot { actor: ActorId(actor), counter: 1 };
+        object::update(&mut made, &update, dot, 1).unwrap();
+        let Sibling { metadata, body, .. } = made.siblings.remove(0);
+        bytes += body.len() as u64;
+        let value = NewValue { metadata, body, deleted: false };
+        kv.put(&key("set"), None, value, &PutOptions::default()).await.unwrap();
+    }
+    put(kv, &key("text"), "one").await;
+    put(kv, &key("text"), "two").await;
+    let counted = async |wanted| {
+        let timeout = Duration::from_secs(60);
+        let (bucket, selection) = (bucket(), Selection::All);
+        let census = Census { bucket, selection, modified: None, wanted, timeout };
+        let pages: Vec<Counted> = kv.census(census).try_collect().await.unwrap();
+        let mut figures = Figures::default();
+        pages.iter().for_each(|page| figures.add(&page.figures));
+        (figures, pages.into_iter().flat_map(|page| page.found).collect::<Vec<Found>>())
+    };
+    let (figures, _) = counted(Wanted::Figures).await;
+    assert_eq!((figures.count, figures.siblings), (2, [(1, 1), (2, 1)].into()));
+    let (_, found) = counted(Wanted::MoreSiblings(1)).await;
+    assert_eq!(found.iter().map(|found| &found.key[..]).collect::<Vec<_>>(), [b"text"]);
+    let found = kv.get(&key("set"), &GetOptions::default()).await.unwrap().unwrap();
+    let size = Record::encode(&found).len() as u64;
+    assert!(size < bytes + 200, "{size} of {bytes}");
+    let (_, larger) = counted(Wanted::Larger(0)).await;
+    let set = larger.iter().find(|found| &found.key[..] == b"set").unwrap();
+    assert_eq!(set.value, size);
 }

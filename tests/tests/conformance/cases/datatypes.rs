@@ -21,6 +21,7 @@ pub(super) fn cases() -> Vec<Case> {
     properties(&mut t);
     old_counters(&mut t);
     in_queries(&mut t);
+    hooks(&mut t);
     for case in &mut t.cases {
         case.needs(Need::DataTypes);
     }
@@ -338,4 +339,30 @@ fn in_queries(t: &mut Topic) {
         .then(Request::new("GET", "/types/mrc_sets/buckets/mrc_dt/keys/object"))
         .status(200)
         .check(Check::Header("Content-Type", "application/riak_set".into()));
+}
+
+fn hooks(t: &mut Topic) {
+    t.fact(400);
+    let props = r#"{"props":{"allow_mult":true,"precommit":[{"source":"function(object) {
+        var update = JSON.parse(object.values[0].data);
+        return update.add === 'no' || update.increment < 0 ? {fail: 'why'} : object; }"}]}}"#
+        .replace('\n', " ");
+    let refused = "Error:\n{precommit_fail,<<\"why\">>}\n";
+    for (name, bucket, place, no, yes) in [
+        (
+            "functions before updates",
+            "/types/mrc_sets/buckets/mrc_dt_hook",
+            "datatypes/k",
+            r#"{"add":"no"}"#,
+            r#"{"add":"yes"}"#,
+        ),
+        ("functions before old counters", "/buckets/mrc_dt_hook", "counters/k", "-1", "1"),
+    ] {
+        let (path, set) = (format!("{bucket}/{place}"), format!("{bucket}/props"));
+        let case = t.ask(name, Request::new("PUT", &set).body(JSON, props.as_str()));
+        case.own().status(204);
+        case.then(Request::new("POST", &path).body(JSON, no)).status(500);
+        case.check(Check::Body(refused.into()));
+        case.then(Request::new("POST", &path).body(JSON, yes)).status(204);
+    }
 }
