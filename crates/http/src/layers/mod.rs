@@ -1,6 +1,6 @@
 //! What lies around the handling of every request: tower layers.
 //!
-//! From the outside in: [`answer`] completes and counts what leaves, [`compress`] makes it smaller,
+//! From the outside in: [`answer`] completes and counts what leaves, and has it [spelled](spelling) as Riak does, [`compress`] makes it smaller,
 //! [`trace`] tells of it, [`panics`] answers where a handler fails.
 //!
 //! What they lie around is our own [table of routes](crate::routes) and no router of a library:
@@ -21,6 +21,7 @@
 pub(crate) mod answer;
 mod compress;
 mod panics;
+mod spelling;
 mod then;
 mod trace;
 
