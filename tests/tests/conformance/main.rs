@@ -87,7 +87,8 @@ fn the_table_is_large_and_every_row_has_its_own_name() {
     let everyone = cases.iter().filter(|case| case.whose == case::Whose::Everyone).count();
     assert!(everyone >= 250, "{everyone}");
     // Objects, buckets, indexes, walks, data types: what is no query.
-    let plain = |fact| matches!(fact, 1..=36 | 200..=214 | 265..=278 | 300..=316 | 342 | 343 | 360);
+    let plain =
+        |fact: u32| matches!(fact, 1..=36 | 200..=214 | 265..=278 | 300..=316 | 342 | 343 | 360);
     let others = cases.iter().filter(|case| case.fact.is_some_and(plain)).count();
     assert!(others >= 400, "{others}");
     for case in &cases {

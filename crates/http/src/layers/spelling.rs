@@ -1,10 +1,9 @@
-//! How the names of an answer's headers, and what stands behind its status, are spelled: as Riak does
-//! (facts R343, R360).
+//! How names of headers, and what stands behind the status, are spelled: as Riak does (facts R343,
+//! R360).
 //!
-//! HTTP has no case there, but clients show their callers what came. hyper begins every word of a name with
-//! a capital, except for names that an extension of the answer spells. The type of that extension is hyper's
-//! own: it makes one of the names in what it reads. So it is given a request with these names to read,
-//! in memory.
+//! HTTP has no case there, but clients show their callers what came. hyper begins each word of a name
+//! with a capital, but for names that an extension of the answer spells. Only hyper can make that
+//! extension: of names that it reads. So it is given a request that has them, in memory.
 
 use std::cell::Cell;
 use std::convert::Infallible;
