@@ -171,6 +171,8 @@ pub(crate) enum Origin {
     Any,
     /// From those of this node, or from no page at all.
     Own,
+    /// The same, and from none of another site that hides which it is: for what a GET changes.
+    OwnSite,
 }
 
 /// What a request may carry.
@@ -222,6 +224,9 @@ impl Request {
         match self.origin {
             Origin::Any => Ok(()),
             Origin::Own => decision::same_origin(&self.headers, app.config.secure_referer_check),
+            Origin::OwnSite => {
+                decision::no_other_site(&self.headers, app.config.secure_referer_check)
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use http::header::{
     ACCEPT, ACCEPT_CHARSET, ACCEPT_ENCODING, CONTENT_TYPE, ETAG, HOST, IF_MATCH, IF_MODIFIED_SINCE,
     IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, ORIGIN, REFERER,
 };
-use http::{HeaderMap, HeaderName, Method, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 use crate::headers::media as media_header;
 use crate::negotiate;
@@ -28,13 +28,29 @@ pub(crate) fn same_origin(headers: &HeaderMap, check_referer: bool) -> Result<()
     if headers.get(ORIGIN).is_some_and(|origin| origin.as_bytes() == b"null") {
         return forbidden();
     }
-    let Some(referer) = headers.get(REFERER).filter(|_| check_referer) else { return Ok(()) };
+    let foreign = check_referer && headers.get(REFERER).is_some_and(|page| !is_own(headers, page));
+    if foreign { forbidden() } else { Ok(()) }
+}
+
+/// Refuses what a browser sends for a page of another site, however little it tells of that page: it
+/// sends a GET for any page, without asking the server before, and the answer need not be readable
+/// to have changed something.
+pub(crate) fn no_other_site(headers: &HeaderMap, check_referer: bool) -> Result<(), Stop> {
+    same_origin(headers, check_referer)?;
+    let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
+    let elsewhere = matches!(site, Some(b"cross-site" | b"same-site"));
+    let foreign = check_referer && headers.get(ORIGIN).is_some_and(|page| !is_own(headers, page));
+    if elsewhere || foreign { Err(Reply::page(StatusCode::FORBIDDEN).into()) } else { Ok(()) }
+}
+
+/// Whether a page, or an origin, is the server's own.
+fn is_own(headers: &HeaderMap, page: &HeaderValue) -> bool {
     let own = headers.get(HOST).and_then(|host| host.to_str().ok()).map(with_port);
-    let theirs = referer.to_str().ok().and_then(|referer| {
-        let rest = referer.strip_prefix("http://")?;
+    let theirs = page.to_str().ok().and_then(|page| {
+        let rest = page.strip_prefix("http://")?;
         Some(with_port(rest.split(['/', '?', '#']).next()?))
     });
-    if own.is_some() && own == theirs { Ok(()) } else { forbidden() }
+    own.is_some() && own == theirs
 }
 
 /// A host with its port, which is 80 when it is not given.
@@ -222,8 +238,6 @@ fn seconds(headers: &HeaderMap, name: &HeaderName) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     fn headers(values: &[(HeaderName, &str)]) -> HeaderMap {
@@ -262,6 +276,28 @@ mod tests {
         origin(&[(REFERER, "http://h/")], false);
         let referer = headers(&[(HOST, "h"), (REFERER, "http://elsewhere/")]);
         assert!(same_origin(&referer, false).is_ok());
+    }
+
+    #[test]
+    fn what_a_get_changes_is_for_no_other_site() {
+        let fetched = HeaderName::from_static("sec-fetch-site");
+        let check = |name: &HeaderName, value, checked, expect| {
+            let headers = headers(&[(HOST, "h:8098"), (name.clone(), value)]);
+            assert_eq!(no_other_site(&headers, checked).is_ok(), expect, "{name}: {value}");
+        };
+        check(&ACCEPT, "*/*", true, true);
+        for site in ["none", "same-origin"] {
+            check(&fetched, site, true, true);
+        }
+        // A browser says this of itself, whatever proxy there is.
+        for (site, checked) in [("cross-site", true), ("same-site", true), ("cross-site", false)] {
+            check(&fetched, site, checked, false);
+        }
+        check(&ORIGIN, "http://h:8098", true, true);
+        check(&ORIGIN, "http://elsewhere", true, false);
+        check(&ORIGIN, "http://elsewhere", false, true);
+        check(&ORIGIN, "null", false, false);
+        check(&REFERER, "http://elsewhere/", true, false);
     }
 
     #[track_caller]

@@ -100,6 +100,10 @@ impl Action {
         Self { origin: Origin::Own, ..self }
     }
 
+    pub(crate) const fn own_site(self) -> Self {
+        Self { origin: Origin::OwnSite, ..self }
+    }
+
     pub(crate) const fn takes(self, upload: Upload) -> Self {
         Self { upload, ..self }
     }

@@ -216,6 +216,31 @@ impl Case {
         self.check(Check::Status(status))
     }
 
+    /// A header with this value.
+    pub(crate) fn has(&mut self, name: &'static str, value: &str) -> &mut Self {
+        self.check(Check::Header(name, value.into()))
+    }
+
+    /// A header that begins so.
+    pub(crate) fn begins(&mut self, name: &'static str, value: &str) -> &mut Self {
+        self.check(Check::HeaderStarts(name, value.into()))
+    }
+
+    /// No such header.
+    pub(crate) fn lacks(&mut self, name: &'static str) -> &mut Self {
+        self.check(Check::NoHeader(name))
+    }
+
+    /// A body with this text in it.
+    pub(crate) fn says(&mut self, text: &str) -> &mut Self {
+        self.check(Check::Text(text.into()))
+    }
+
+    /// Exactly this body.
+    pub(crate) fn exactly(&mut self, body: &str) -> &mut Self {
+        self.check(Check::Body(body.into()))
+    }
+
     /// 200 with JSON; what else is to be checked follows.
     pub(crate) fn ok(&mut self) -> &mut Self {
         self.status(200).check(Check::Header("Content-Type", JSON.into()))

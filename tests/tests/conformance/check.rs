@@ -20,6 +20,8 @@ pub(crate) enum Check {
     /// A header is a list of these, in any order.
     List(&'static str, Vec<String>),
     NoHeader(&'static str),
+    /// A header whose name is spelled exactly so.
+    Spelled(&'static str),
     /// The body, byte for byte.
     Body(String),
     /// The body is one of these, byte for byte.
@@ -76,6 +78,7 @@ impl fmt::Display for Check {
             Self::HeaderText(name, text) => write!(f, "{name}: …{text}…"),
             Self::List(name, items) => write!(f, "{name}: {items:?} in any order"),
             Self::NoHeader(name) => write!(f, "no {name}"),
+            Self::Spelled(name) => write!(f, "a header that is spelled {name}"),
             Self::Body(body) => write!(f, "the body {body:?}"),
             Self::BodyIn(bodies) => write!(f, "one of the bodies {bodies:?}"),
             Self::Json(value) => write!(f, "{value}"),
@@ -127,6 +130,7 @@ impl Check {
                 if given == items { Ok(()) } else { Err(format!("{name} is {given:?}")) }
             }
             Self::NoHeader(name) => holds(found.header(name).is_none()),
+            Self::Spelled(name) => holds(found.headers.iter().any(|(given, _)| given == name)),
             Self::Body(body) => holds(found.body == body.as_bytes()),
             Self::BodyIn(bodies) => holds(bodies.iter().any(|body| found.body == body.as_bytes())),
             Self::Json(value) => holds(json(&found.body)? == *value),

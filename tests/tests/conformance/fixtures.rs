@@ -187,6 +187,13 @@ const HEADED: [Headed; 17] = [
     ("types/conformance/buckets/mrc_n/keys/t2", "20", &[]),
 ];
 
+/// An object without anything but its value, `bare`.
+pub(crate) const BARE: &str = "/buckets/mrc_one/keys/bare";
+/// One with all that an object can carry.
+pub(crate) const FULL: &str = "/buckets/mrc_one/keys/k";
+/// One with two values.
+pub(crate) const SIBLINGS: &str = "/buckets/mrc_sib/keys/two";
+
 pub(crate) fn put(path: &str, content_type: &str, value: &[u8]) -> Request {
     Request::new("PUT", path).body(content_type, value)
 }

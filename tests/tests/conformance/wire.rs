@@ -44,6 +44,26 @@ impl Request {
     }
 }
 
+pub(crate) fn get(path: &str) -> Request {
+    Request::new("GET", path)
+}
+
+pub(crate) fn head(path: &str) -> Request {
+    Request::new("HEAD", path)
+}
+
+pub(crate) fn put(path: &str, content_type: &str, value: &str) -> Request {
+    Request::new("PUT", path).body(content_type, value)
+}
+
+pub(crate) fn post(path: &str, content_type: &str, value: &str) -> Request {
+    Request::new("POST", path).body(content_type, value)
+}
+
+pub(crate) fn delete(path: &str) -> Request {
+    Request::new("DELETE", path)
+}
+
 /// What came back. Chunks of the transfer are joined; nothing else is done to the body.
 #[derive(Debug, Clone)]
 pub(crate) struct Response {

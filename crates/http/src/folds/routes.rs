@@ -16,7 +16,7 @@ const fn fold(handler: Handler) -> Action {
 
 /// A fold that may change objects, by GET as in Riak.
 const fn changing(handler: Handler) -> Action {
-    action(READ, Permission::Administer, On::Cluster, handler).own_origin()
+    action(READ, Permission::Administer, On::Cluster, handler).own_site()
 }
 
 const STATISTICS: &[Action] = &[fold(|app, request| Box::pin(super::statistics(app, request)))];

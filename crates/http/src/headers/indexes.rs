@@ -8,8 +8,7 @@ use mapring_types::{IndexValue, limits as shared};
 
 use crate::limits;
 
-/// Begins the name of every header of index entries. The server capitalises it with all other names,
-/// unlike Riak (fact R343).
+/// Begins the name of every header of index entries, which alone leaves in small letters (fact R343).
 pub const PREFIX: &str = "x-riak-index-";
 
 /// Reads the index entries of a request: sorted, without duplicates.

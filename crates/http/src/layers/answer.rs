@@ -10,6 +10,7 @@ use http::{Method, Request, Response, StatusCode};
 use http_body::Body as _;
 use tower::Service;
 
+use super::spelling;
 use super::then::Then;
 
 const SOFTWARE: &str = concat!("mapring/", env!("CARGO_PKG_VERSION"));
@@ -87,6 +88,7 @@ fn complete(is_head: bool, mut response: Response<Body>) -> Response<Body> {
     if bodiless || is_head {
         *response.body_mut() = Body::empty();
     }
+    spelling::apply(&mut response);
     response
 }
 

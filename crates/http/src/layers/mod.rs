@@ -1,7 +1,8 @@
 //! What lies around the handling of every request: tower layers.
 //!
-//! From the outside in: [`answer`] completes and counts what leaves, [`compress`] makes it smaller,
-//! [`trace`] tells of it, [`panics`] answers where a handler fails.
+//! From the outside in: [`answer`] completes and counts what leaves, and has names [spelled](spelling)
+//! as Riak does, [`compress`] makes it smaller, [`trace`] tells of it, [`panics`] answers where a
+//! handler fails.
 //!
 //! What they lie around is our own [table of routes](crate::routes) and no router of a library:
 //! axum's knows neither paths in which empty segments do not count nor names that are not UTF-8, to
@@ -21,6 +22,7 @@
 pub(crate) mod answer;
 mod compress;
 mod panics;
+mod spelling;
 mod then;
 mod trace;
 

@@ -76,6 +76,27 @@ fn folds(t: &mut Topic) {
         t.fact(fact);
         t.ask(path, Request::new("GET", path)).own().ok().check(Check::Text(expect.into()));
     }
+    t.fact(334);
+    for path in ["/erase/buckets/mrc_n", "/reap/buckets/mrc_n", "/rangerepair/buckets/mrc_n"] {
+        for (name, value) in [
+            ("Sec-Fetch-Site", "cross-site"),
+            ("Sec-Fetch-Site", "same-site"),
+            ("Origin", "http://pages.example"),
+            ("Origin", "null"),
+            ("Referer", "http://pages.example/"),
+        ] {
+            t.ask(&format!("{path} for a page with {name}: {value}"), Request::new("GET", path))
+                .header(name, value)
+                .own()
+                .status(403);
+        }
+        for site in ["same-origin", "none"] {
+            t.ask(&format!("{path} for a page with {site}"), Request::new("GET", path))
+                .header("Sec-Fetch-Site", site)
+                .own()
+                .ok();
+        }
+    }
     t.fact(336);
     t.ask("no trees", Request::new("GET", "/cachedtrees/nvals/3/root")).own().status(501);
 }

@@ -2,12 +2,13 @@
 
 use crate::case::{Case, Need, Topic};
 use crate::check::Check;
-use crate::wire::Request;
+use crate::wire::{self, Request, head};
 
 pub(super) fn cases() -> Vec<Case> {
     let mut t = Topic::new("index_urls");
     hits(&mut t);
     pages(&mut t);
+    details(&mut t);
     streams(&mut t);
     refusals(&mut t);
     t.cases
@@ -87,6 +88,79 @@ fn pages(t: &mut Topic) {
 
 fn next(path: &str) -> Request {
     Request::new("GET", &format!("/buckets/mrc_i/index/{path}"))
+}
+
+fn details(t: &mut Topic) {
+    t.fact(313);
+    t.ask(
+        "anything but true gives no stream",
+        wire::get("/buckets/mrc_i/index/a_bin/green?stream=maybe"),
+    )
+    .needs(Need::Indexes)
+    .status(200)
+    .exactly(r#"{"keys":["o3"]}"#);
+    t.ask(
+        "terms in a stream",
+        wire::get("/buckets/mrc_i/index/a_bin/green/h?stream=true&return_terms=true"),
+    )
+    .needs(Need::Indexes)
+    .status(200)
+    .says(r#"{"results":[{"green":"o3"}]}"#);
+    t.fact(312);
+    t.ask(
+        "fewer hits than were asked for",
+        wire::get("/buckets/mrc_i/index/a_bin/red?max_results=3"),
+    )
+    .needs(Need::Indexes)
+    .status(200)
+    .exactly(r#"{"keys":["o1","o2"]}"#);
+    t.ask("pages of keys", wire::get("/buckets/mrc_i/index/$key/o1/o3?max_results=2"))
+        .needs(Need::Indexes)
+        .status(200)
+        .at("/keys", r#"["o1","o2"]"#)
+        .then(wire::get(
+            "/buckets/mrc_i/index/$key/o1/o3?max_results=2&continuation=g20AAAACbzI%3D",
+        ))
+        .status(200)
+        .exactly(r#"{"keys":["o3"]}"#);
+    t.fact(310);
+    t.ask(
+        "an expression for terms that are shown",
+        wire::get("/buckets/mrc_i/index/a_bin/a/z?term_regex=%5En&return_terms=true"),
+    )
+    .needs(Need::Indexes)
+    .status(200)
+    .exactly(r#"{"results":[{"new":"over"}]}"#);
+    t.fact(306);
+    t.ask(
+        "keys of a bucket with a type by index",
+        wire::get("/types/conformance/buckets/mrc_n/index/$key/t1/t2?pagination_sort=true"),
+    )
+    .needs(Need::BucketType)
+    .status(200)
+    .exactly(r#"{"keys":["t1","t2"]}"#);
+    t.fact(305);
+    t.ask("HEAD of a query", head("/buckets/mrc_i/index/a_bin/red")).needs(Need::Indexes).ok();
+    t.ask(
+        "a query of a type that there is not",
+        wire::get("/types/mrc_none/buckets/b/index/a_bin/x"),
+    )
+    .needs(Need::Indexes)
+    .status(404);
+    t.fact(10);
+    t.ask(
+        "a query is JSON alone",
+        wire::get("/buckets/mrc_i/index/a_bin/red").header("Accept", Some("text/html")),
+    )
+    .needs(Need::Indexes)
+    .status(406);
+    t.fact(312);
+    t.ask(
+        "a continuation that is none",
+        wire::get("/buckets/mrc_i/index/a_bin/red?max_results=1&continuation=zork"),
+    )
+    .own()
+    .status(400);
 }
 
 fn streams(t: &mut Topic) {

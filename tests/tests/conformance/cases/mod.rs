@@ -7,6 +7,7 @@ mod chunked;
 mod clients;
 mod counters;
 mod datatypes;
+mod decisions;
 mod erlang;
 mod filters;
 mod grammar;
@@ -18,6 +19,7 @@ mod javascript;
 mod jobs;
 mod keeps;
 mod links;
+mod lists;
 mod maps;
 mod objects;
 mod old_paths;
@@ -33,14 +35,18 @@ mod shuffles;
 mod sources;
 mod statuses;
 mod timeouts;
+mod values;
 mod walks;
 
 use crate::case::Case;
 
 /// Every row.
 pub(crate) fn all() -> Vec<Case> {
-    let topics: [fn() -> Vec<Case>; 34] = [
+    let topics: [fn() -> Vec<Case>; 37] = [
         statuses::cases,
+        decisions::cases,
+        values::cases,
+        lists::cases,
         grammar::cases,
         inputs::cases,
         filters::cases,

@@ -2,7 +2,8 @@
 
 use crate::case::{Case, Topic};
 use crate::check::Check;
-use crate::wire::Request;
+use crate::fixtures::BARE;
+use crate::wire::{Request, get, put};
 
 pub(super) fn cases() -> Vec<Case> {
     let mut t = Topic::new("requests");
@@ -14,16 +15,7 @@ pub(super) fn cases() -> Vec<Case> {
     t.cases
 }
 
-const BARE: &str = "/buckets/mrc_one/keys/bare";
 const WORDS: &str = "must be an integer or one of the following words: 'one', 'quorum' or 'all'";
-
-fn get(path: &str) -> Request {
-    Request::new("GET", path)
-}
-
-fn put(path: &str, content_type: &str, value: &str) -> Request {
-    Request::new("PUT", path).body(content_type, value)
-}
 
 fn parameters(t: &mut Topic) {
     t.fact(265);

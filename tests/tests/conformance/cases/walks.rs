@@ -2,12 +2,13 @@
 
 use crate::case::{Case, Need, Topic};
 use crate::check::Check;
-use crate::wire::Request;
+use crate::wire::{Request, get, head, put};
 
 pub(super) fn cases() -> Vec<Case> {
     let mut t = Topic::new("walks");
     steps(&mut t);
     parts(&mut t);
+    more_steps(&mut t);
     refusals(&mut t);
     t.cases
 }
@@ -63,6 +64,50 @@ fn parts(t: &mut Topic) {
     t.ask("POST does nothing", Request::new("POST", &format!("{FROM_A}/_,_,1")))
         .status(204)
         .check(Check::HeaderStarts("Content-Type", "multipart/mixed".into()));
+}
+
+fn more_steps(t: &mut Topic) {
+    t.fact(300);
+    t.ask("HEAD of a walk", head("/buckets/mrc_links/keys/a/_,_,1"))
+        .status(200)
+        .begins("Content-Type", "multipart/mixed; boundary=");
+    t.fact(303);
+    t.ask(
+        "siblings on the way",
+        put("/buckets/mrc_req/keys/to_siblings", "text/plain", "x")
+            .header("Link", Some(r#"</buckets/mrc_sib/keys/two>; riaktag="t""#)),
+    )
+    .status(204)
+    .then(get("/buckets/mrc_req/keys/to_siblings/_,t,1"))
+    .status(200)
+    .says("\r\nLocation: /buckets/mrc_sib/keys/two?vtag=")
+    .says("\r\nX-Riak-Sibling-VTags: ")
+    .check(Check::Times("\r\nEtag: ".into(), 1));
+    t.ask(
+        "siblings on the way, in the first style",
+        put("/riak/mrc_req/to_siblings2", "text/plain", "x")
+            .header("Link", Some(r#"</riak/mrc_sib/two>; riaktag="t""#)),
+    )
+    .status(204)
+    .then(get("/riak/mrc_req/to_siblings2/_,t,1"))
+    .status(200)
+    .says("\r\nLocation: /riak/mrc_sib/two?vtag=");
+    t.fact(300);
+    t.ask(
+        "nothing of several steps is kept, in Riak",
+        get("/buckets/mrc_links/keys/b/_,_,0/_,_,0"),
+    )
+    .riak_only("it is the answer of a walk of one step")
+    .status(500);
+    t.ask("nothing of several steps is kept", get("/buckets/mrc_links/keys/b/_,_,0/_,w,0"))
+        .own()
+        .status(200)
+        .says("\r\n\r\n3\r\n--");
+    t.fact(302);
+    t.ask("a walk may be kept for ten minutes", get("/riak/mrc_links/lone/_,_,1"))
+        .status(200)
+        .begins("Content-Type", "multipart/mixed; boundary=")
+        .check(Check::HeaderText("Expires", " GMT".into()));
 }
 
 fn refusals(t: &mut Topic) {
