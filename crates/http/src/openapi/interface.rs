@@ -30,7 +30,7 @@ impl Interface {
             let Ok((_, action)) = found else { continue };
             let known = self.paths.get_path_operation(path, documented.clone());
             debug_assert!(known.is_none(), "{method} {path} is described twice");
-            let operation = operation.at(path, action);
+            let operation = operation.at(path, action, paths.len() > 1);
             self.paths.add_path_operation(path, vec![documented.clone()], operation);
         }
     }

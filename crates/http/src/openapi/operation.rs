@@ -150,8 +150,9 @@ impl Op {
         self
     }
 
-    /// The operation at a path, as the table of routes has it.
-    pub(super) fn at(&self, path: &str, action: &Action) -> Operation {
+    /// The operation at a path, which may be one of several, as the table of routes has it.
+    pub(super) fn at(&self, path: &str, action: &Action, is_of_several: bool) -> Operation {
+        let variant = if is_of_several { variant(path) } else { "" };
         // One extension each: they are written in no order, and the document has one.
         let permission = Value::from(format!("{:?}", action.permission));
         let permission = ExtensionsBuilder::new().add("x-permission", permission).build();
@@ -162,7 +163,7 @@ impl Op {
         }
         let mut operation = OperationBuilder::new()
             .tag(self.tag)
-            .operation_id(Some(format!("{}{}", self.id, variant(path))))
+            .operation_id(Some(format!("{}{variant}", self.id)))
             .summary(Some(self.summary))
             .description(self.about)
             .request_body(body)
