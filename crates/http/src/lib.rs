@@ -8,8 +8,8 @@
 //! are mapring's own. What all of it is for programs, [`openapi`] says.
 //!
 //! Differences from Riak, on purpose: an `X-Riak-Vclock` that was not made by this cluster is
-//! refused with 400 (Riak: 500); a body over the limit with 413 (Riak: 500); `asis` is checked and has no effect; `Content-MD5` is ignored; link walking by URL
-//! is not served; names that are not UTF-8 appear in JSON listings with U+FFFD (Riak: 500); the
+//! refused with 400 (Riak: 500); a body over the limit with 413 (Riak: 500); `asis` is checked and has no effect; `Content-MD5` is ignored;
+//! names that are not UTF-8 appear in JSON listings with U+FFFD (Riak: 500); the
 //! path and query of a request have at most 65,534 bytes (414), which bounds names before
 //! [`mapring_types::limits::KEY_BYTES`] does.
 

@@ -12,8 +12,7 @@ use super::answers::cursor;
 use super::mapred::{function, query_members};
 use super::schema::{
     Member, NONE, Schema, any, by_name, either, flag, integer, like, list, named, number,
-    number_or_null, number_within, object, open_object, real, sample, text, text_or_null,
-    text_up_to, word,
+    number_or_null, number_within, object, real, sample, text, text_or_null, text_up_to, word,
 };
 
 /// Members of a query that a job does not have: they are asked for otherwise.
