@@ -236,6 +236,12 @@ async fn fill(node: &Node) {
         holds(shown["state"] == "done")
     })
     .await;
+    // A node that has just started does not know yet which replicas are complete.
+    eventually("listings are answered", || async {
+        let (status, _) = Exchange::get(node, "/objectstats/buckets/b").await.answer().await;
+        holds(status == 200)
+    })
+    .await;
 }
 
 #[tokio::test]
