@@ -197,6 +197,11 @@ pub(crate) fn conditions(
     }
 }
 
+/// Whether a client says that it has what has this tag: of a resource of which no time is known.
+pub(crate) fn has_tag(headers: &HeaderMap, etag: &str) -> bool {
+    tags_match(headers, &IF_NONE_MATCH, etag)
+}
+
 /// Whether what a client has a part of is still what there is: a range of it alone makes sense then.
 /// Also where the client does not say.
 pub(crate) fn range_applies(headers: &HeaderMap, present: &Present) -> bool {

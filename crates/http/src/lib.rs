@@ -5,11 +5,11 @@
 //! and calls the handler in the module of its resource. That decides in Webmachine's order: 405
 //! before 400 before 403, then, as the resource is, 404, 415, 406 and conditions (facts R7, R268, R272). What is
 //! written on the wire, byte for byte, stands in [`multipart`], [`headers`] and [`reply`]. Jobs (`jobs`)
-//! are mapring's own.
+//! are mapring's own. What all of it is for programs, [`openapi`] says.
 //!
 //! Differences from Riak, on purpose: an `X-Riak-Vclock` that was not made by this cluster is
-//! refused with 400 (Riak: 500); a body over the limit with 413 (Riak: 500); `asis` is checked and has no effect; `Content-MD5` is ignored; link walking by URL
-//! is not served; names that are not UTF-8 appear in JSON listings with U+FFFD (Riak: 500); the
+//! refused with 400 (Riak: 500); a body over the limit with 413 (Riak: 500); `asis` is checked and has no effect; `Content-MD5` is ignored;
+//! names that are not UTF-8 appear in JSON listings with U+FFFD (Riak: 500); the
 //! path and query of a request have at most 65,534 bytes (414), which bounds names before
 //! [`mapring_types::limits::KEY_BYTES`] does.
 
@@ -38,6 +38,7 @@ mod mapred;
 pub mod multipart;
 pub mod negotiate;
 mod objects;
+mod openapi;
 mod params;
 pub mod path;
 mod props;

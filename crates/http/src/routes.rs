@@ -16,7 +16,7 @@ use crate::route::{
 };
 use crate::{
     admin, bucket_query, bucket_types, buckets, datatypes, decision, folds, index, jobs, mapred,
-    objects, path, props, queries, statistics, workers,
+    objects, openapi, path, props, queries, statistics, workers,
 };
 
 /// Finds what is done with a request, or else what is answered to it: 404, 405, 501.
@@ -301,6 +301,11 @@ static ROUTES: &[Resource] = &[
         "/stats",
         READ_METHODS,
         const { &[shown(|app, request| Box::pin(statistics::stats(app, request)))] },
+    ),
+    resource(
+        "/openapi.json",
+        READ_METHODS,
+        const { &[shown(|_, request| Box::pin(openapi::get(request, find)))] },
     ),
     resource("/metrics", READ_METHODS, const { &[shown(|app, _| Box::pin(admin::metrics(app)))] }),
     resource(

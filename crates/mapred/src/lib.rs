@@ -70,7 +70,7 @@ pub use config::MapredConfig;
 pub use detail::{CounterDetail, PhaseDetail, QueryDetail, ShardDetail};
 pub use earlier::{EarlierJobs, EarlierResults};
 pub use failure::{FailedInput, Failure, FailureFacts, FailureKind};
-pub use grammar::{Query, json_text, unread_members};
+pub use grammar::{QUERY_MEMBERS, Query, json_text, unread_members};
 pub use handle::QueryHandle;
 pub use job::{CallLimits, Checkpoint, Checkpoints, Control, JobOptions, Retries};
 pub use keys::key_form;

@@ -26,6 +26,7 @@ mod leaving;
 mod membership;
 mod metrics;
 mod observation;
+mod openapi;
 mod oversized;
 mod pipelining;
 mod playground;

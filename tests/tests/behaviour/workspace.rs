@@ -45,6 +45,7 @@ const ONLY: &[(&str, &[&str])] = &[
     ("sled", &["engine"]),
     ("axum", &["http", "bench"]),
     ("tower", &["http"]),
+    ("utoipa", &["http"]),
     ("openraft", &["cluster"]),
     ("chitchat", &["cluster"]),
     ("clap", &["cli", "sim", "bench"]),

@@ -17,7 +17,7 @@ pub(super) const NO_QUEUES: &str = "results are not queued here: ask for raw_key
                          with the X-Riak-Continuation of each page";
 
 /// What may stand in a document, …
-const MEMBERS: [&str; 9] = [
+pub(crate) const MEMBERS: [&str; 9] = [
     "aggregation_expression",
     "accumulation_option",
     "accumulation_term",
@@ -30,7 +30,7 @@ const MEMBERS: [&str; 9] = [
 ];
 
 /// … and in each of its queries.
-const QUERY_MEMBERS: [&str; 7] = [
+pub(crate) const QUERY_MEMBERS: [&str; 7] = [
     "aggregation_tag",
     "index_name",
     "start_term",
@@ -74,7 +74,7 @@ pub(super) struct Part {
 
 /// What the answer holds of the hits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum AccumulationOption {
+pub(crate) enum AccumulationOption {
     Keys,
     RawKeys,
     Terms,
@@ -86,7 +86,8 @@ pub(super) enum AccumulationOption {
 }
 
 impl AccumulationOption {
-    const ALL: [Self; 8] = [
+    /// All of them.
+    pub(crate) const ALL: [Self; 8] = [
         Self::Keys,
         Self::RawKeys,
         Self::Terms,
@@ -98,7 +99,7 @@ impl AccumulationOption {
     ];
 
     /// Its name, which is also that of the member in the answer.
-    pub(super) fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Keys => "keys",
             Self::RawKeys => "raw_keys",

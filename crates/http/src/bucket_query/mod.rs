@@ -21,7 +21,10 @@ use crate::listing::ascii;
 use crate::reply::{Reply, Stop, VARY_ENCODING, media};
 
 use accumulate::{Accumulated, Keys};
+pub(crate) use document::AccumulationOption;
 use document::{BucketQuery, Combination, NO_QUEUES, Part};
+#[cfg(test)]
+pub(crate) use document::{MEMBERS, QUERY_MEMBERS};
 
 /// `POST …/buckets/B/query`.
 pub(crate) async fn run(app: &App, request: &mut Request) -> Result<Reply, Stop> {

@@ -51,7 +51,8 @@ impl Query {
 pub(crate) fn parse(body: &[u8]) -> Result<Query, Rejection> {
     let body = json_text(body)?;
     let body = &*body;
-    let fields = fields(body, &FIELDS).ok_or_else(|| Rejection::new(RejectionKind::NotAnObject))?;
+    let fields =
+        fields(body, &QUERY_MEMBERS).ok_or_else(|| Rejection::new(RejectionKind::NotAnObject))?;
     let (Some(inputs), Some(query)) = (fields.get("inputs"), fields.get("query")) else {
         return Err(Rejection::new(RejectionKind::Incomplete));
     };
@@ -81,7 +82,7 @@ pub(crate) fn parse(body: &[u8]) -> Result<Query, Rejection> {
     let inputs = inputs?;
     let text = quote(body.get());
     // Whoever reads the plan wants to know.
-    let ignored = if options.explain { ignored::of(body, &FIELDS) } else { Vec::new() };
+    let ignored = if options.explain { ignored::of(body, &QUERY_MEMBERS) } else { Vec::new() };
     let spec = Spec { inputs, phases, options, output, name, params, timeout, text, ignored };
     Ok(Query::new(spec))
 }
@@ -112,7 +113,7 @@ fn name(given: &RawValue) -> Result<String, Rejection> {
 }
 
 /// What is read of a query: Riak's three members, and this store's own, which Riak's grammar ignores.
-const FIELDS: [&str; 15] = [
+pub const QUERY_MEMBERS: [&str; 15] = [
     "inputs",
     "query",
     "timeout",
@@ -133,7 +134,7 @@ const FIELDS: [&str; 15] = [
 /// The places of members of a query and of its phases that nobody reads, such as
 /// `query[1].reduce.partitons`; none of what is no query.
 pub fn unread_members(body: &[u8]) -> Vec<String> {
-    json_text(body).map(|body| ignored::of(&body, &FIELDS)).unwrap_or_default()
+    json_text(body).map(|body| ignored::of(&body, &QUERY_MEMBERS)).unwrap_or_default()
 }
 
 /// The JSON of a body as people write it: with what Riak's parser takes beside what the standard
