@@ -26,6 +26,7 @@ pub(super) fn cases() -> Vec<Case> {
     failures(&mut t);
     refusals(&mut t);
     requests(&mut t);
+    pages(&mut t);
     named(&mut t);
     clocks(&mut t);
     for case in &mut t.cases {
@@ -381,6 +382,57 @@ fn requests(t: &mut Topic) {
     ] {
         let case = t.ask(&format!("{method} {path}"), Request::new(method, path));
         refused_in_json(case, status, word);
+    }
+    // App Engine's handlers answered JSON, with members of these names.
+    for (method, path, status, class) in [
+        ("GET", "/mapreduce/command/no_such", 404, "NotFound"),
+        ("GET", "/mapreduce/command/abort_job", 405, "MethodNotAllowed"),
+        ("POST", "/mapreduce/command/list_jobs", 405, "MethodNotAllowed"),
+        ("GET", "/mapreduce/command/get_job_detail?mapreduce_id=nobody", 404, "KeyError"),
+    ] {
+        t.ask(&format!("{method} {path}"), Request::new(method, path))
+            .status(status)
+            .check(Check::Header("Content-Type", JSON.into()))
+            .at("/error_class", &format!("{class:?}"));
+    }
+}
+
+/// JO-23: what pages of lists show, the newest first. Each job has ended before the next one begins.
+fn pages(t: &mut Topic) {
+    let body = document(r#""myInput""#, &ages(), r#""name":"pages""#);
+    let case = start(t, "pages of a list", "jo-23-a", &body);
+    ends_in(case, "jo-23-a", "success").check(Check::WordsAt("/elapsed", "00:0".into()));
+    for id in ["jo-23-b", "jo-23-c"] {
+        case.then_send("PUT", &format!("/jobs/{id}"), body.clone()).status(202);
+        ends_in(case, id, "success");
+    }
+    case.then(Request::new("GET", "/jobs?name=pages&count=2"))
+        .ok()
+        .at("/jobs/0/id", r#""jo-23-c""#)
+        .at("/jobs/0/name", r#""pages""#)
+        .at("/jobs/0/active", "false")
+        .at("/jobs/0/state", r#""done""#)
+        .at("/jobs/0/result_status", r#""success""#)
+        .at("/jobs/0/active_shards", "0")
+        .check(Check::WordsAt("/jobs/0/elapsed", "00:0".into()))
+        .at("/jobs/1/id", r#""jo-23-b""#)
+        .at("/jobs/2", "null")
+        // The place of the last one, …
+        .check(Check::WordsAt("/cursor", ".jo-23-b".into()));
+    case.then(Request::new("GET", "/jobs?name=pages&count=3"))
+        .ok()
+        .at("/jobs/2/id", r#""jo-23-a""#)
+        .at("/cursor", "null");
+    // … here of one that is later than all, and of one that is earlier.
+    case.then(Request::new("GET", "/jobs?name=pages&count=1&cursor=0000000000000000.x"))
+        .ok()
+        .at("/jobs/0/id", r#""jo-23-c""#);
+    case.then(Request::new("GET", "/jobs?name=pages&cursor=ffffffffffffffff.x"))
+        .gives(r#"{"jobs":[],"cursor":null}"#);
+    case.then(Request::new("GET", "/jobs?name=pages&state=failed")).ok().at("/jobs", "[]");
+    case.then(Request::new("GET", "/jobs?cursor=nonsense")).refuses("cursor");
+    for id in ["jo-23-a", "jo-23-b", "jo-23-c"] {
+        removed(case, id);
     }
 }
 
