@@ -406,7 +406,7 @@ fn pages(t: &mut Topic) {
         case.then_send("PUT", &format!("/jobs/{id}"), body.clone()).status(202);
         ends_in(case, id, "success");
     }
-    case.then(Request::new("GET", "/jobs?name=pages&count=2"))
+    case.then_at_last("/jobs?name=pages&count=2")
         .ok()
         .at("/jobs/0/id", r#""jo-23-c""#)
         .at("/jobs/0/name", r#""pages""#)
@@ -419,7 +419,7 @@ fn pages(t: &mut Topic) {
         .at("/jobs/2", "null")
         // The place of the last one, …
         .check(Check::WordsAt("/cursor", ".jo-23-b".into()));
-    case.then(Request::new("GET", "/jobs?name=pages&count=3"))
+    case.then_at_last("/jobs?name=pages&count=3")
         .ok()
         .at("/jobs/2/id", r#""jo-23-a""#)
         .at("/cursor", "null");
