@@ -49,7 +49,7 @@ impl Sweep {
             let found =
                 self.list(self.shelf, "", &char::MAX.to_string(), self.after.clone()).await?;
             let goes_on = found.len() >= limits::CLEANED_AT_ONCE;
-            let mut last = None;
+            let mut last: Option<String> = None;
             for Listed { key, .. } in found {
                 let id = id_of(&key);
                 if last.as_deref() == Some(id) {

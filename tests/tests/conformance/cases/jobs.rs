@@ -26,7 +26,7 @@ pub(super) fn cases() -> Vec<Case> {
     failures(&mut t);
     refusals(&mut t);
     requests(&mut t);
-    pages(&mut t);
+    super::job_pages::rows(&mut t);
     named(&mut t);
     clocks(&mut t);
     for case in &mut t.cases {
@@ -36,13 +36,13 @@ pub(super) fn cases() -> Vec<Case> {
 }
 
 /// A query with more members.
-fn document(inputs: &str, phases: &[String], members: &str) -> String {
+pub(super) fn document(inputs: &str, phases: &[String], members: &str) -> String {
     let comma = if members.is_empty() { "" } else { "," };
     query(inputs, phases).replacen('{', &format!("{{{members}{comma}"), 1)
 }
 
 /// A job that is started under an id of its own.
-fn start<'t>(t: &'t mut Topic, name: &str, id: &str, body: &str) -> &'t mut Case {
+pub(super) fn start<'t>(t: &'t mut Topic, name: &str, id: &str, body: &str) -> &'t mut Case {
     let path = format!("/jobs/{id}");
     t.ask(name, Request::new("PUT", &path).body(JSON, body.to_owned()))
         .status(202)
@@ -51,7 +51,7 @@ fn start<'t>(t: &'t mut Topic, name: &str, id: &str, body: &str) -> &'t mut Case
 }
 
 /// It has ended so.
-fn ends_in<'c>(case: &'c mut Case, id: &str, result: &str) -> &'c mut Case {
+pub(super) fn ends_in<'c>(case: &'c mut Case, id: &str, result: &str) -> &'c mut Case {
     case.then_at_last(&format!("/jobs/{id}"))
         .status(200)
         .at("/active", "false")
@@ -60,7 +60,7 @@ fn ends_in<'c>(case: &'c mut Case, id: &str, result: &str) -> &'c mut Case {
 }
 
 /// It is removed, and gone.
-fn removed<'c>(case: &'c mut Case, id: &str) -> &'c mut Case {
+pub(super) fn removed<'c>(case: &'c mut Case, id: &str) -> &'c mut Case {
     let path = format!("/jobs/{id}");
     case.then(Request::new("DELETE", &path))
         .status(204)
@@ -395,52 +395,6 @@ fn requests(t: &mut Topic) {
             .check(Check::Header("Content-Type", JSON.into()))
             .at("/error_class", &format!("{class:?}"));
     }
-}
-
-/// JO-23: what pages of lists show, the newest first. Each job has ended before the next one begins.
-fn pages(t: &mut Topic) {
-    let body = document(r#""myInput""#, &ages(), r#""name":"pages""#);
-    let case = start(t, "pages of a list", "jo-23-a", &body);
-    ends_in(case, "jo-23-a", "success").check(Check::WordsAt("/elapsed", "00:0".into()));
-    for id in ["jo-23-b", "jo-23-c"] {
-        case.then_send("PUT", &format!("/jobs/{id}"), body.clone()).status(202);
-        ends_in(case, id, "success");
-    }
-    case.then_at_last("/jobs?name=pages&count=2")
-        .ok()
-        .at("/jobs/0/id", r#""jo-23-c""#)
-        .at("/jobs/0/name", r#""pages""#)
-        .at("/jobs/0/active", "false")
-        .at("/jobs/0/state", r#""done""#)
-        .at("/jobs/0/result_status", r#""success""#)
-        .at("/jobs/0/active_shards", "0")
-        .check(Check::WordsAt("/jobs/0/elapsed", "00:0".into()))
-        .at("/jobs/1/id", r#""jo-23-b""#)
-        .at("/jobs/2", "null")
-        // The place of the last one, …
-        .check(Check::WordsAt("/cursor", ".jo-23-b".into()));
-    case.then_at_last("/jobs?name=pages&count=3")
-        .ok()
-        .at("/jobs/2/id", r#""jo-23-a""#)
-        .at("/cursor", "null");
-    // … here of one that is later than all, and of one that is earlier.
-    case.then(Request::new("GET", "/jobs?name=pages&count=1&cursor=0000000000000000.x"))
-        .ok()
-        .at("/jobs/0/id", r#""jo-23-c""#);
-    case.then(Request::new("GET", "/jobs?name=pages&cursor=ffffffffffffffff.x"))
-        .gives(r#"{"jobs":[],"cursor":null}"#);
-    case.then(Request::new("GET", "/jobs?name=pages&state=failed")).ok().at("/jobs", "[]");
-    case.then(Request::new("GET", "/jobs?cursor=nonsense")).refuses("cursor");
-    for id in ["jo-23-a", "jo-23-b", "jo-23-c"] {
-        removed(case, id);
-    }
-}
-
-/// What the server refuses by itself is told in JSON as well.
-fn refused_in_json(case: &mut Case, status: u16, word: &str) {
-    case.status(status)
-        .check(Check::Header("Content-Type", JSON.into()))
-        .at("/error", &format!("{word:?}"));
 }
 
 fn named(t: &mut Topic) {
