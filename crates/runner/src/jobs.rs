@@ -351,6 +351,6 @@ fn describe_metrics() {
     );
     metrics::describe_counter!(
         "mapring_jobs_orphans_removed_total",
-        "Things of jobs that there are no more which this node has removed, by kind: results, checkpoints, errors."
+        "Things of jobs that are gone which this node has removed, by kind"
     );
 }
