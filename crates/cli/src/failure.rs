@@ -90,6 +90,11 @@ pub(crate) fn confirm(question: &str, flag: &str) -> Outcome<bool> {
     Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
 }
 
+/// Writes to standard output what a node said in JSON.
+pub(crate) fn print_json(json: &[u8]) -> Outcome {
+    print(&[json, b"\n"].concat())
+}
+
 /// Writes a line to standard output.
 pub(crate) fn print_line(line: &str) -> Outcome {
     print(format!("{line}\n").as_bytes())

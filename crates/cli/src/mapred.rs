@@ -9,7 +9,7 @@ use mapring_types::limits;
 use serde_json::{Map, Value};
 
 use crate::Target;
-use crate::failure::{Failure, Outcome, print};
+use crate::failure::{Failure, Outcome, print, print_json};
 use crate::progress::Progress;
 
 /// Each result is printed as one line of JSON as soon as it comes. A failure goes to standard
@@ -55,7 +55,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Outcome {
     }
     if is_true(&query, "explain") {
         let plan = client.mapred(query).await?;
-        return print(&[&plan[..], b"\n"].concat());
+        return print_json(&plan);
     }
     let mut progress = Progress::new(arguments.quiet, arguments.progress);
     let outcome = results(arguments, &client, query, &mut progress).await;

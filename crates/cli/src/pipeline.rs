@@ -1,11 +1,10 @@
 //! `mapring pipeline`: jobs and other steps that follow each other.
 
 use clap::{Args, Subcommand};
-use mapring_client::{PipelineShown, PipelineSummary, StartedJob, StepShown};
-use serde_json::json;
+use mapring_client::{PipelineShown, PipelineSummary, StepShown};
 use tokio::time::sleep;
 
-use crate::failure::{Failure, Outcome, print, print_line};
+use crate::failure::{Failure, Outcome, print, print_json, print_line};
 use crate::job::{self, Clients, Nodes, Started};
 use crate::limits;
 
@@ -87,38 +86,31 @@ async fn start(arguments: &StartArguments, nodes: &Clients, json: bool) -> Outco
     let document = job::document(&arguments.pipeline, &[])?;
     let once = job::once(&arguments.start);
     let started = nodes.ask(async |node| node.start_pipeline(document.clone(), &once).await);
-    let StartedJob { id, href } = started.await?;
+    let started = started.await?;
     if !arguments.start.wait {
-        let line = if json { json!({ "id": id, "href": href }).to_string() } else { id };
-        return print_line(&line);
+        return job::tell_started(&started, json);
     }
     if !json {
-        print_line(&id)?;
+        print_line(&started.id)?;
     }
-    until_its_end(&id, nodes, json).await
+    until_its_end(&started.id, nodes, json).await
 }
 
 async fn list(arguments: &job::ListArguments, nodes: &Clients, json: bool) -> Outcome {
     let filter = arguments.filter();
     if json {
         let listed = nodes.ask(async |node| node.pipelines_json(&filter).await).await?;
-        return print(&[&listed[..], b"\n"].concat());
+        return print_json(&listed);
     }
     let listed = nodes.ask(async |node| node.pipelines(&filter).await).await?;
-    let mut text: String = listed.pipelines.iter().map(summary).collect();
-    if text.is_empty() {
-        text.push_str("there are no pipelines\n");
-    }
-    if let Some(cursor) = &listed.cursor {
-        text.push_str(&format!("more with --cursor {cursor}\n"));
-    }
-    print(text.as_bytes())
+    let lines = listed.pipelines.iter().map(summary);
+    print(job::page(lines, "pipelines", listed.cursor.as_deref()).as_bytes())
 }
 
 async fn show(id: &str, nodes: &Clients, json: bool) -> Outcome {
     if json {
         let shown = nodes.ask(async |node| node.pipeline_json(id).await).await?;
-        return print(&[&shown[..], b"\n"].concat());
+        return print_json(&shown);
     }
     let pipeline = nodes.ask(async |node| node.pipeline(id).await).await?;
     print(text(&pipeline).as_bytes())
@@ -126,20 +118,10 @@ async fn show(id: &str, nodes: &Clients, json: bool) -> Outcome {
 
 /// Waits for the end; what changes goes to standard error, a line for each step.
 async fn until_its_end(id: &str, nodes: &Clients, json: bool) -> Outcome {
-    let interrupted = async {
-        let _ = tokio::signal::ctrl_c().await;
-        let words = format!("interrupted; the pipeline goes on: mapring pipeline wait {id}");
-        Err(Failure::failed(words))
-    };
-    let ended = tokio::select! {
-        biased;
-        ended = follow(id, nodes) => ended,
-        interrupted = interrupted => interrupted,
-    };
-    let pipeline = ended?;
+    let pipeline = job::unless_interrupted("pipeline", id, follow(id, nodes)).await?;
     if json {
         let shown = nodes.patiently(async |node| node.pipeline_json(id).await).await?;
-        print(&[&shown[..], b"\n"].concat())?;
+        print_json(&shown)?;
     }
     end_of(&pipeline)
 }

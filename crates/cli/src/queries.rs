@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use mapring_client::RunningQuery;
 
 use crate::Target;
-use crate::failure::{Failure, Outcome, print, print_line};
+use crate::failure::{Failure, Outcome, print, print_json, print_line};
 
 /// Without a command: the queries that the members of the cluster coordinate, the oldest first.
 #[derive(Args)]
@@ -38,7 +38,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Outcome {
         };
     }
     if arguments.json {
-        return print(&[&client.queries_json().await?[..], b"\n"].concat());
+        return print_json(&client.queries_json().await?);
     }
     let listed = client.queries().await?;
     let mut text: String = listed.queries.iter().map(line).collect();

@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use mapring_client::Worker;
 
 use crate::Target;
-use crate::failure::{Outcome, print, print_line};
+use crate::failure::{Outcome, print, print_json, print_line};
 
 /// Without a command: the background workers of the node that is asked.
 #[derive(Args)]
@@ -38,7 +38,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Outcome {
         return print_line(&line(&client.throttle_worker(name, *throttle).await?));
     }
     if arguments.json {
-        return print(&[&client.workers_json().await?[..], b"\n"].concat());
+        return print_json(&client.workers_json().await?);
     }
     let listed = client.workers().await?;
     let lines: String = listed

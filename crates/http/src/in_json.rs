@@ -14,6 +14,9 @@ use crate::{decision, negotiate, path};
 /// What lies under these is told of in JSON, whatever the client accepts.
 const PATHS: [&str; 4] = ["jobs", "job-configs", "schedules", "pipelines"];
 
+/// As App Engine's handlers told, what lies under this.
+const APP_ENGINE: [&str; 1] = ["mapreduce"];
+
 /// The forms in which errors are told otherwise.
 const OTHERS: [&str; 2] = [media::TEXT, media::HTML];
 
@@ -30,6 +33,9 @@ pub(crate) fn in_json(at: &str, headers: &HeaderMap, reply: Reply) -> Reply {
     if path::begins(at, &PATHS) {
         return told(reply);
     }
+    if path::begins(at, &APP_ENGINE) {
+        return told_as_app_engine(reply);
+    }
     match MET.contains(&reply.status()) && accepts_json_alone(headers) {
         true => told(reply).vary(VARY_BOTH),
         false => reply,
@@ -38,6 +44,12 @@ pub(crate) fn in_json(at: &str, headers: &HeaderMap, reply: Reply) -> Reply {
 
 fn told(reply: Reply) -> Reply {
     let told = json!({ "error": word(reply.status()), "message": message(&reply) });
+    reply.saying(ascii(&told.to_string()))
+}
+
+fn told_as_app_engine(reply: Reply) -> Reply {
+    let (class, message) = (class(reply.status()), message(&reply));
+    let told = json!({ "error_class": class, "error_message": message });
     reply.saying(ascii(&told.to_string()))
 }
 
@@ -62,6 +74,24 @@ fn word(status: StatusCode) -> &'static str {
         StatusCode::NOT_IMPLEMENTED => "not_implemented",
         StatusCode::SERVICE_UNAVAILABLE => "unavailable",
         _ => "internal",
+    }
+}
+
+/// The same as the name of a class, as what concerns jobs is told of there.
+fn class(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::BAD_REQUEST => "ValueError",
+        StatusCode::UNAUTHORIZED => "Unauthorized",
+        StatusCode::FORBIDDEN => "Forbidden",
+        StatusCode::NOT_FOUND => "NotFound",
+        StatusCode::METHOD_NOT_ALLOWED => "MethodNotAllowed",
+        StatusCode::NOT_ACCEPTABLE => "NotAcceptable",
+        StatusCode::REQUEST_TIMEOUT => "Timeout",
+        StatusCode::PAYLOAD_TOO_LARGE => "TooLarge",
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => "UnsupportedMediaType",
+        StatusCode::NOT_IMPLEMENTED => "NotImplemented",
+        StatusCode::SERVICE_UNAVAILABLE => "Unavailable",
+        _ => "Internal",
     }
 }
 

@@ -39,21 +39,23 @@ pub(crate) struct Saved {
     /// How many results were made for the client.
     pub(crate) rows: u64,
     pub(crate) progress: SavedProgress,
-    /// What is shown of the shards that are done.
+    /// What is shown of the shards that have done something.
     pub(crate) shards: SavedShards,
 }
 
-/// Shards that are done.
+/// Shards that have done something.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SavedShards {
-    /// How many, shown or not.
+    /// How many of them are done, shown or not: also those whose inputs go to others.
     pub(crate) ended: u64,
-    pub(crate) done: Vec<SavedDone>,
+    /// Those that a stage has before it are not done. Programs that know no such ones here show them as if
+    /// they had done nothing.
+    pub(crate) told: Vec<WatchedShard>,
 }
 
 /// One of them. Members are those of [`crate::ShardDetail`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct SavedDone {
+pub(crate) struct WatchedShard {
     /// The number of its stage.
     pub(crate) stage: u32,
     pub(crate) unit: u32,

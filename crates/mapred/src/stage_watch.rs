@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::graph::StageId;
 use crate::handle::QueryHandle;
-use crate::watched::{Done, Watched};
+use crate::watched::{Done, ShardKind, Watched};
 
 /// See the module. Methods are those of [`Watched`].
 #[derive(Clone)]
@@ -26,7 +26,14 @@ impl StageWatch {
     }
 
     pub(crate) fn planned(&self, unit: u32, description: String) {
-        self.with(|watched, stage| watched.planned((stage, unit), description));
+        let kind = ShardKind::Lasting;
+        self.with(|watched, stage| watched.planned((stage, unit), kind, description));
+    }
+
+    /// The same of a batch of inputs, which others have when the job goes on elsewhere.
+    pub(crate) fn planned_batch(&self, unit: u32, description: String) {
+        let kind = ShardKind::Batch;
+        self.with(|watched, stage| watched.planned((stage, unit), kind, description));
     }
 
     pub(crate) fn given(&self, unit: u32, node: String, attempt: u32) {

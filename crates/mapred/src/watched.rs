@@ -1,6 +1,8 @@
 //! What is kept of a job while it runs, beside what is of every query: its shards, how fast it counts, and
 //! the lines of its log.
 
+mod save;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
@@ -11,7 +13,6 @@ use tokio::time::Instant;
 use crate::detail::{CounterDetail, QueryDetail, ShardDetail};
 use crate::graph::{StageGraph, StageId};
 use crate::limits;
-use crate::saved::{SavedDone, SavedShards};
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -25,7 +26,7 @@ pub(crate) struct Watched {
 #[derive(Debug, Default)]
 struct Shards {
     known: BTreeMap<ShardKey, Shard>,
-    /// Those that are done, the first one first.
+    /// Those that are done, and some that a checkpoint tells of, the first one first.
     done: VecDeque<ShardKey>,
     /// How many there were, kept or not, …
     all: u64,
@@ -39,6 +40,7 @@ struct Shards {
 
 #[derive(Debug)]
 struct Shard {
+    kind: ShardKind,
     description: String,
     node: Option<String>,
     state: &'static str,
@@ -49,6 +51,15 @@ struct Shard {
     last_input: Option<String>,
     last_error: Option<String>,
     moved: Instant,
+}
+
+/// What becomes of a shard that is under way when its job goes on elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ShardKind {
+    /// It goes on.
+    Lasting,
+    /// It ends: what it has not done goes to others.
+    Batch,
 }
 
 /// What was counted when.
@@ -74,8 +85,8 @@ const FAILED: &str = "failed";
 
 impl Watched {
     /// There is a shard, which waits.
-    pub(crate) fn planned(&self, shard: ShardKey, description: String) {
-        self.shards.lock().plan(shard, description);
+    pub(crate) fn planned(&self, shard: ShardKey, kind: ShardKind, description: String) {
+        self.shards.lock().plan(shard, kind, description);
     }
 
     /// A node works on it.
@@ -109,61 +120,16 @@ impl Watched {
     }
 }
 
-impl Watched {
-    /// The shards that are done, of very many the last.
-    pub(crate) fn save(&self) -> SavedShards {
-        let shards = self.shards.lock();
-        let skipped = shards.done.len().saturating_sub(limits::SHARDS_SHOWN);
-        let of = |key: &ShardKey| {
-            let shard = shards.known.get(key)?;
-            Some(SavedDone {
-                stage: u32::try_from(key.0.number()).ok()?,
-                unit: key.1,
-                description: shard.description.clone(),
-                node: shard.node.clone(),
-                attempt: shard.attempt,
-                slice: shard.slice,
-                inputs: shard.inputs,
-                results: shard.results,
-                last_input: shard.last_input.clone(),
-            })
-        };
-        let done = shards.done.iter().skip(skipped).filter_map(of).collect();
-        SavedShards { ended: shards.all.saturating_sub(shards.active), done }
-    }
-
-    /// Goes on with them, as one that knows of none, in a query of these stages.
-    pub(crate) fn restore(&self, saved: SavedShards, graph: &StageGraph) {
-        let SavedShards { ended, done } = saved;
-        let stages: Vec<StageId> = graph.stages().map(|(id, _)| id).collect();
-        let mut shards = self.shards.lock();
-        shards.all = ended;
-        for done in done.into_iter().take(limits::SHARDS_SHOWN) {
-            let stage = usize::try_from(done.stage).ok().and_then(|at| stages.get(at));
-            let Some(key) = stage.map(|stage| (*stage, done.unit)) else { continue };
-            let shard = Shard {
-                description: done.description,
-                node: done.node,
-                state: DONE,
-                attempt: done.attempt,
-                slice: done.slice,
-                inputs: done.inputs,
-                results: done.results,
-                last_input: done.last_input,
-                last_error: None,
-                moved: Instant::now(),
-            };
-            if shards.known.insert(key, shard).is_none() {
-                shards.done.push_back(key);
-            }
-        }
-    }
-}
-
 impl Shards {
-    fn plan(&mut self, key: ShardKey, description: String) {
+    fn plan(&mut self, key: ShardKey, kind: ShardKind, description: String) {
         self.all += 1;
         self.active += 1;
+        // One that a checkpoint tells of goes on with what it had done by then.
+        if let Some(shard) = self.known.get_mut(&key) {
+            (shard.kind, shard.description, shard.state) = (kind, description, WAITING);
+            self.done.retain(|done| *done != key);
+            return;
+        }
         // Of very many those that are done are forgotten first.
         while self.known.len() >= limits::SHARDS_WATCHED
             && let Some(oldest) = self.done.pop_front()
@@ -174,6 +140,7 @@ impl Shards {
             return;
         }
         let shard = Shard {
+            kind,
             description,
             node: None,
             state: WAITING,
@@ -419,15 +386,15 @@ mod tests {
         );
         let again = QueryHandle::idle_job(2, body, "j1");
         let saved = handle.watched().unwrap().save();
-        // The first that were done have been forgotten.
-        assert_eq!((saved.ended, saved.done.len()), (9, 4));
+        // The first that were done have been forgotten; one is under way.
+        assert_eq!((saved.ended, saved.told.len()), (9, 5));
         again.watched().unwrap().restore(saved, again.graph());
         let watch = StageWatch::of(&again, stage).unwrap();
         watch.planned(0, "b partition 0".into());
         let detail = again.detail();
         assert_eq!((detail.shards_known, detail.shards_active), (10, 1));
         let shown = |at: usize| (detail.shards[at].state.as_str(), detail.shards[at].inputs);
-        assert_eq!((detail.shards.len(), shown(0), shown(4)), (5, ("waiting", 0), ("done", 3)));
+        assert_eq!((detail.shards.len(), shown(0), shown(4)), (5, ("waiting", 3), ("done", 3)));
         let shards = handle.watched().unwrap().shards.lock();
         assert_eq!(shards.known.len(), limits::SHARDS_WATCHED);
         let failed = &shards.known[&(stage, 20)];
@@ -435,5 +402,39 @@ mod tests {
             (failed.state, failed.last_error.as_deref()),
             ("waiting", Some("TypeError: no"))
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn shards_go_on_with_what_they_had_done() {
+        let body = r#"{"inputs":"b","query":[{"map":{"language":"javascript","name":"f"}}]}"#;
+        let handle = QueryHandle::idle_job(1, body, "j1");
+        let stage = handle.graph().entry();
+        let watch = StageWatch::of(&handle, stage).unwrap();
+        let done = |inputs, ended| Done { inputs, results: inputs, last_input: None, ended };
+        watch.planned(0, "b partition 0".into());
+        watch.planned(1, "b partition 1".into());
+        watch.planned_batch(2, "4 named inputs".into());
+        watch.planned_batch(3, "3 named inputs".into());
+        for unit in 0..4 {
+            watch.given(unit, "n2".into(), 1);
+        }
+        watch.accepted(0, done(5, false));
+        watch.accepted(1, done(7, true));
+        watch.accepted(2, done(1, false));
+        let (again, saved) =
+            (QueryHandle::idle_job(2, body, "j1"), handle.watched().unwrap().save());
+        again.watched().unwrap().restore(saved, again.graph());
+        let watch = StageWatch::of(&again, stage).unwrap();
+        watch.planned(0, "b partition 0".into());
+        // What the batches have not done.
+        watch.planned_batch(4, "6 named inputs".into());
+        for unit in [0, 4] {
+            watch.given(unit, "n3".into(), 2);
+            watch.accepted(unit, done(6, true));
+        }
+        let detail = again.detail();
+        assert_eq!((detail.shards_known, detail.shards_active), (4, 0));
+        let shown = detail.shards.iter().map(|shard| (shard.number, shard.inputs, shard.slice));
+        assert_eq!(shown.collect::<Vec<_>>(), [(0, 11, 2), (1, 7, 1), (2, 1, 1), (4, 6, 1)]);
     }
 }

@@ -37,6 +37,9 @@ pub(crate) struct StoredRecord {
     /// Of a job that has ended, what happened to it last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) events: Vec<JobEvent>,
+    /// Of how many shards hooks have been told.
+    #[serde(default, skip_serializing_if = "crate::report::is_zero")]
+    pub(crate) shards_told: u64,
     /// What is shown. Of a job that has not ended its document is stored by itself.
     pub(crate) detail: JobDetail,
 }
@@ -233,12 +236,13 @@ mod tests {
             end: Some(end),
             pieces: vec![Pieces { epoch: 1, from: 0, count: 2 }],
             events: Vec::new(),
+            shards_told: 0,
             detail: JobDetail { id: "j".into(), ..JobDetail::default() },
         };
         check(&record, &store::to_json(&record).unwrap());
         let id = EventId { epoch: 2, number: 7 };
         let event = JobEvent { id, time_ms: 5, kind: "end".into(), data: json!({"error": null}) };
-        let told = StoredRecord { events: vec![event], ..record.clone() };
+        let told = StoredRecord { events: vec![event], shards_told: 3, ..record.clone() };
         check(&told, &store::to_json(&told).unwrap());
         let given = Given { pieces: record.pieces, rows: 70, rows_before_last: 60 };
         let checkpoint = StoredCheckpoint { epoch: 2, given, query: Bytes::from_static(b"opaque") };

@@ -2,7 +2,10 @@
 //! its callback, when it has ended in any way.
 //!
 //! What tells of the end is waited for, and done again by whoever takes the job over before all is told;
-//! the rest is told in passing.
+//! the rest is told in passing. Of which shards hooks have heard is stored with the job, right after: a node
+//! that takes it over tells of the others. So each is told of at least once, and of those in between, for a
+//! second at most, once more. It cannot be exactly once: a receiver may have heard what its sender did not
+//! live to note. What is told has an id by which the receiver knows it again.
 
 use std::sync::Arc;
 
@@ -26,6 +29,15 @@ pub(crate) enum Moment {
     ShardDone(u64),
 }
 
+impl Moment {
+    /// Nobody need be told of it any more.
+    fn settle(self, job: &Live) {
+        if let Self::ShardDone(shard) = self {
+            job.settle(shard);
+        }
+    }
+}
+
 /// Tells hooks of something under way, without waiting for them.
 pub(crate) fn tell(runner: &Arc<Runner>, job: &Arc<Live>, document: &Document, moment: Moment) {
     let Hearers { started, shard_done, .. } = &document.hearers;
@@ -36,17 +48,29 @@ pub(crate) fn tell(runner: &Arc<Runner>, job: &Arc<Live>, document: &Document, m
     let Some(hook) = hook.clone() else { return };
     let Some(place) = runner.callbacks.place() else {
         tracing::warn!(job = job.id, hook = word, "a hook is left out: too many wait");
-        return;
+        return moment.settle(job);
     };
-    let mut said = json!({ "id": job.id, "name": document.name(), "hook": word });
+    let delivery = match moment {
+        Moment::Started => delivery(job, word),
+        Moment::ShardDone(done) => format!("{}/{done}", delivery(job, word)),
+    };
+    let name = document.name();
+    let mut said = json!({ "id": job.id, "name": name, "hook": word, "delivery": delivery });
     if let Moment::ShardDone(done) = moment {
         said["shards_done"] = done.into();
     }
     let (runner, job) = (runner.clone(), job.clone());
     mapring_net::task::spawn(async move {
         run(&runner, &job, &hook, &said, Patience::Passing).await;
+        moment.settle(&job);
         drop(place);
     });
+}
+
+/// The id of something that is told of a job, or a pipeline: the same whoever tells it, and however often.
+/// Another job of the same id has others.
+pub(crate) fn delivery(job: &Live, what: &str) -> String {
+    format!("{}/{}/{what}", job.id, job.record.since_ms)
 }
 
 /// Tells hooks of the shards that are done since they were told last; all are, of a job that has `ended`
@@ -83,6 +107,7 @@ async fn tell_all(runner: &Arc<Runner>, job: &Arc<Live>, result: JobResult) {
     });
     let Hearers { done, callback, .. } = &document.hearers;
     if let Some(callback) = callback {
+        said["delivery"] = delivery(job, "callback").into();
         // A receiver that is gone does not keep a job.
         let sent = runner.callbacks.deliver(callback, &Notice::new(&job.id, &said)).await;
         if let Err(error) = sent {
@@ -92,6 +117,7 @@ async fn tell_all(runner: &Arc<Runner>, job: &Arc<Live>, result: JobResult) {
     }
     if let Some(hook) = done {
         said["hook"] = "done".into();
+        said["delivery"] = delivery(job, "done").into();
         run(runner, job, hook, &said, Patience::Waits).await;
     }
 }

@@ -32,6 +32,7 @@ use crate::service::RunnerService;
 use crate::slots::Slots;
 use crate::store::Store;
 use crate::store::objects::ObjectStore;
+use crate::sweep::Sweep;
 use crate::{configs, dry_run, list, pipelines, remove, results, schedules, show, start};
 
 /// What a [`Jobs`] is made of.
@@ -103,6 +104,7 @@ impl Jobs {
         mapring_net::task::spawn(crate::watch::watch(self.runner.clone(), self.configs.clone()));
         workers.spawn(CleanUp::new(self.runner.clone()));
         workers.spawn(CleanUpPipelines(self.runner.clone()));
+        workers.spawn(Sweep::new(self.runner.clone()));
         workers.spawn(ScheduleWorker::new(self.runner.clone(), self.configs.clone()));
         if let Some(file) = FileWorker::new(self.configs.clone()) {
             workers.spawn(file);
@@ -346,5 +348,9 @@ fn describe_metrics() {
     metrics::describe_counter!(
         "mapring_jobs_taken_total",
         "Jobs that this node has taken over from others"
+    );
+    metrics::describe_counter!(
+        "mapring_jobs_orphans_removed_total",
+        "Things of jobs that are gone which this node has removed, by kind"
     );
 }

@@ -8,7 +8,8 @@
 //! (`slots`), its query runs (`work`), its results are put away (`pieces`), its end is stored (`record`),
 //! decided, and forgotten by the metadata. What is shown of it meanwhile is in its owner's memory (`live`,
 //! `progress`, `events`, `errors`), which other nodes ask for (`service`, `show`); what has ended is listed
-//! as it is stored (`list`), and removed when it was kept long enough (`remove`). Others hear of it by its
+//! as it is stored (`list`), and removed when it was kept long enough (`remove`); what comes to light after
+//! that goes as well (`sweep`). Others hear of it by its
 //! hooks and its callback (`hearers`, `callbacks`).
 //!
 //! `pipelines` are jobs and other steps that follow each other, `schedules` start jobs by the clock; both
@@ -59,6 +60,7 @@ mod show;
 mod slots;
 mod start;
 pub mod store;
+mod sweep;
 #[cfg(test)]
 mod testing;
 mod validator;

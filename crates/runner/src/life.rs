@@ -45,6 +45,7 @@ async fn to_the_end(runner: &Arc<Runner>, job: &Arc<Live>) {
         Some(known) if known.end.is_some() => {
             let result = known.end.map_or(JobResult::Failed, |end| end.result);
             job.know(known.detail.name.as_deref(), Some(known.detail.clone()));
+            job.know_told(known.shards_told);
             (result, known.pieces)
         }
         known => match lived(runner, job, known).await {
@@ -75,6 +76,7 @@ async fn lived(
         Err(done) => (documents::KEEP, done),
         Ok(document) => {
             let is_new = before.is_none();
+            job.know_told(before.as_ref().map_or(0, |before| before.shards_told));
             let before = before.map(|before| before.detail);
             job.know(document.name(), before);
             job.know_hearers(document.hearers != Hearers::default());
@@ -186,17 +188,19 @@ async fn watch(runner: &Arc<Runner>, job: &Arc<Live>, document: &Document) -> In
     let slice = document.execution.slice;
     let patience = slice * limits::STALL_TENTHS / 10;
     let mut stored = tokio::time::Instant::now();
-    let mut changes = 0;
+    let (mut changes, mut told) = (0, job.shards_settled());
     loop {
         sleep(limits::PROGRESS.min(slice)).await;
         let now = runner.now_ms();
         job.look(now);
         job.watch(patience, now);
         hearers::tell_shards(runner, job, document, false);
-        if stored.elapsed() < slice || !runner.lease.is_held() {
+        // What others are told again, should they take the job over now, is little.
+        let is_due = stored.elapsed() >= slice || job.shards_settled() != told;
+        if !is_due || !runner.lease.is_held() {
             continue;
         }
-        stored = tokio::time::Instant::now();
+        (stored, told) = (tokio::time::Instant::now(), job.shards_settled());
         if let Err(error) = store_progress(runner, job, &mut changes).await {
             tracing::debug!(%error, job = job.id, "the progress of a job is not stored");
         }
@@ -215,6 +219,7 @@ async fn store_progress(runner: &Runner, job: &Live, changes: &mut u64) -> Resul
         end: None,
         pieces: Vec::new(),
         events: Vec::new(),
+        shards_told: job.shards_settled(),
         detail,
     };
     record::put(&*runner.store, &record, || runner.may_go_on(job)).await?;
@@ -263,6 +268,7 @@ async fn store_end(
         end: Some(End { result, keep_until_ms: now.saturating_add(millis(keep)) }),
         pieces: if result == JobResult::Success { pieces.to_vec() } else { Vec::new() },
         events: job.events.last(),
+        shards_told: job.shards_settled(),
         detail,
     };
     record::put(&*runner.store, &record, || runner.may_go_on(job)).await?;

@@ -123,8 +123,15 @@ pub const CLEAN_UP: Duration = Duration::from_secs(30);
 /// job: the next round goes on behind them, so that all are seen.
 pub const CLEANED_AT_ONCE: usize = 200;
 
-/// How long a document may lie without its job, should the node that took it have died at that moment.
+/// How long a document may lie without its job, should the node that took it have died at that moment; and
+/// what a job has written, without its record.
 pub const ORPHAN: Duration = Duration::from_secs(24 * 3_600);
+
+/// How often it is looked for what jobs have left behind that there are no more …
+pub const SWEEP: Duration = Duration::from_secs(30);
+
+/// … in so many pages at most, each of [`CLEANED_AT_ONCE`] things: one may have those of a single job.
+pub const SWEEP_PAGES: usize = 10;
 
 /// How often the file of named jobs is looked at.
 pub const FILE_WATCH: Duration = Duration::from_secs(2);

@@ -1,6 +1,7 @@
 //! A job that this node owns: where it stands, in memory, from when it is taken up until all that its end
 //! brings about is done.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -83,8 +84,12 @@ struct State {
     shards_done: u64,
     /// Whether somebody may have to hear of it.
     may_be_heard: bool,
-    /// Of how many hooks have been told.
+    /// Of how many hooks are told, or have been, …
     shards_told: u64,
+    /// … and of how many of these, from the first one on, that is settled: they have heard of it, or will not.
+    shards_settled: u64,
+    /// Those that are settled behind one that is not: as many as hooks may be under way.
+    settled_ahead: BTreeSet<u64>,
     error: Option<Value>,
     result: Option<JobResult>,
     /// When it ended.
@@ -107,6 +112,8 @@ impl Live {
             shards_done: 0,
             may_be_heard: true,
             shards_told: 0,
+            shards_settled: 0,
+            settled_ahead: BTreeSet::new(),
             error: None,
             result: None,
             ended_ms: None,
@@ -134,6 +141,28 @@ impl Live {
     /// Whether anybody is to hear of it, as its document says.
     pub(crate) fn know_hearers(&self, any: bool) {
         self.state.lock().may_be_heard = any;
+    }
+
+    /// Of how many of its shards an earlier owner has told.
+    pub(crate) fn know_told(&self, shards: u64) {
+        let mut state = self.state.lock();
+        (state.shards_told, state.shards_settled) = (shards, shards);
+    }
+
+    /// Hooks have been told of a shard, or will not be.
+    pub(crate) fn settle(&self, shard: u64) {
+        let mut state = self.state.lock();
+        state.settled_ahead.insert(shard);
+        let mut settled = state.shards_settled;
+        while state.settled_ahead.remove(&(settled + 1)) {
+            settled += 1;
+        }
+        state.shards_settled = settled;
+    }
+
+    /// Of how many of its shards, from the first one on, nobody need be told any more.
+    pub(crate) fn shards_settled(&self) -> u64 {
+        self.state.lock().shards_settled
     }
 
     /// Whether anybody may have to hear of it.
@@ -275,12 +304,16 @@ impl Live {
     /// How many shards are done, all where it has `ended` well, from those on that nobody was told of yet.
     pub(crate) fn newly_done(&self, ended: bool) -> std::ops::RangeInclusive<u64> {
         let mut state = self.state.lock();
-        let Some(handle) = state.handle.clone() else {
-            return state.shards_told + 1..=state.shards_told;
+        let done = match (&state.handle, &state.before) {
+            (Some(handle), _) => {
+                let told = handle.detail();
+                let active = if ended { 0 } else { told.shards_active };
+                told.shards_known.saturating_sub(active)
+            }
+            // Another node has run it to its end.
+            (None, Some(before)) if ended => before.shard_count as u64,
+            (None, _) => 0,
         };
-        let told = handle.detail();
-        let active = if ended { 0 } else { told.shards_active };
-        let done = told.shards_known.saturating_sub(active);
         let first = state.shards_told + 1;
         state.shards_told = state.shards_told.max(done);
         first..=done
@@ -416,4 +449,37 @@ impl Live {
 
 fn millis(time: std::time::Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use mapring_cluster::{JobKind, JobState};
+    use mapring_types::NodeId;
+
+    use super::*;
+
+    #[test]
+    fn shards_are_settled_from_the_first_one_on() {
+        let record = JobRecord {
+            kind: JobKind::Job,
+            owner: NodeId(1),
+            epoch: 1,
+            state: JobState::Active,
+            digest: 1,
+            since_ms: 5,
+        };
+        let job = Live::new("j", record);
+        job.know_told(2);
+        for (shard, settled) in [(4, 2), (5, 2), (3, 5), (6, 6)] {
+            job.settle(shard);
+            assert_eq!(job.shards_settled(), settled, "{shard}");
+        }
+        // Its end was stored by another, which had told of some.
+        let before = JobDetail { shard_count: 8, ..JobDetail::default() };
+        job.know(None, Some(before));
+        job.know_told(6);
+        assert!(job.newly_done(false).is_empty());
+        assert_eq!(job.newly_done(true), 7..=8);
+        assert!(job.newly_done(true).is_empty());
+    }
 }

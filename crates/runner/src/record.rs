@@ -116,6 +116,7 @@ mod tests {
             end: ended.then_some(end),
             pieces: Vec::new(),
             events: Vec::new(),
+            shards_told: 0,
             detail: JobDetail { id: "j".into(), start_timestamp_ms, ..JobDetail::default() },
         }
     }

@@ -121,7 +121,7 @@ pub struct PhaseDetail {
     pub skipped: u64,
 }
 
-fn is_zero(number: &u64) -> bool {
+pub(crate) fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 

@@ -77,7 +77,8 @@ async fn workers() {
             "reap",
             "repair",
             "replication-status",
-            "schedules"
+            "schedules",
+            "sweep-jobs"
         ]
     );
     let throttled = tool.ok(&["workers", "throttle", "reap", "3"]).await;

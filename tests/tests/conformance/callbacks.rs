@@ -77,6 +77,7 @@ async fn check_row(authority: &str, row: &Row) {
     let path = format!("/jobs/{id}");
     let start = Request::new("PUT", &path).body("application/json", document.to_string());
     assert_eq!(ask(authority, &start).await.0, 202, "{id}");
+    let mut delivery = Value::Null;
     for attempt in 0..=answers.len() {
         let came = tokio::time::timeout(PATIENCE, told.recv()).await;
         let came = came.unwrap_or_else(|_| panic!("{id}: attempt {attempt} does not come"));
@@ -87,6 +88,11 @@ async fn check_row(authority: &str, row: &Row) {
         let names = (&body["id"], &body["name"], &body["result_status"]);
         assert_eq!(names, (&json!(id), &json!("told"), &json!(result)));
         assert!(body["counters"].is_object(), "{id}: {body}");
+        if attempt == 0 {
+            delivery = body["delivery"].clone();
+            assert!(delivery.is_string(), "{id}: {body}");
+        }
+        assert_eq!(body["delivery"], delivery, "{id}: it is known again");
     }
     let began = Instant::now();
     loop {

@@ -10,12 +10,12 @@ mod wait;
 use clap::{Args, Subcommand};
 use mapring_client::JobFilter;
 
-use crate::failure::{Outcome, print, print_line};
+use crate::failure::{Outcome, print, print_json, print_line};
 
 pub(crate) use nodes::{Clients, Nodes};
-pub(crate) use start::{Started, document, once};
-pub(crate) use text::time;
-pub(crate) use wait::ABORTED;
+pub(crate) use start::{Started, document, once, tell_started};
+pub(crate) use text::{page, time};
+pub(crate) use wait::{ABORTED, unless_interrupted};
 
 /// A job outlives the command that starts it, and the node that it is started on.
 ///
@@ -178,7 +178,7 @@ async fn list(arguments: &ListArguments, nodes: &Clients, json: bool) -> Outcome
     let filter = arguments.filter();
     if json {
         let listed = nodes.ask(async |node| node.jobs_json(&filter).await).await?;
-        return print(&[&listed[..], b"\n"].concat());
+        return print_json(&listed);
     }
     let listed = nodes.ask(async |node| node.jobs(&filter).await).await?;
     print(text::list(&listed).as_bytes())
@@ -187,7 +187,7 @@ async fn list(arguments: &ListArguments, nodes: &Clients, json: bool) -> Outcome
 async fn show(id: &str, shards: bool, nodes: &Clients, json: bool) -> Outcome {
     if json {
         let shown = nodes.ask(async |node| node.job_json(id).await).await?;
-        return print(&[&shown[..], b"\n"].concat());
+        return print_json(&shown);
     }
     let job = nodes.ask(async |node| node.job(id).await).await?;
     print(text::job(&job, shards).as_bytes())
@@ -196,7 +196,7 @@ async fn show(id: &str, shards: bool, nodes: &Clients, json: bool) -> Outcome {
 async fn errors(id: &str, nodes: &Clients, json: bool) -> Outcome {
     let errors = nodes.ask(async |node| node.job_errors_json(id).await).await?;
     if json {
-        return print(&[&errors[..], b"\n"].concat());
+        return print_json(&errors);
     }
     print(text::errors(&errors)?.as_bytes())
 }

@@ -5,8 +5,8 @@ use mapring_client::{JobConfig, ScheduleShown};
 
 use super::io::read;
 use super::nodes::Clients;
-use super::text::time;
-use crate::failure::{Outcome, print, print_line};
+use super::text::{page, time};
+use crate::failure::{Outcome, print, print_json, print_line};
 
 /// Without a command: the named jobs, with their parameters.
 #[derive(Args)]
@@ -49,7 +49,7 @@ pub(super) async fn configs(arguments: &Configs, nodes: &Clients, json: bool) ->
     match &arguments.command {
         Some(Command::Show { name }) => {
             let shown = nodes.ask(async |node| node.job_config_json(name).await).await?;
-            print(&[&shown[..], b"\n"].concat())
+            print_json(&shown)
         }
         Some(Command::Put { name, file }) => {
             let document = read(file)?;
@@ -62,13 +62,11 @@ pub(super) async fn configs(arguments: &Configs, nodes: &Clients, json: bool) ->
         }
         None if json => {
             let listed = nodes.ask(async |node| node.job_configs_json().await).await?;
-            print(&[&listed[..], b"\n"].concat())
+            print_json(&listed)
         }
         None => {
             let listed = nodes.ask(async |node| node.job_configs().await).await?;
-            let text: String = listed.configs.iter().map(config).collect();
-            let none = "there are no named jobs\n";
-            print(if text.is_empty() { none } else { &text }.as_bytes())
+            print(page(listed.configs.iter().map(config), "named jobs", None).as_bytes())
         }
     }
 }
@@ -77,7 +75,7 @@ pub(super) async fn schedules(arguments: &Schedules, nodes: &Clients, json: bool
     match &arguments.command {
         Some(Command::Show { name }) => {
             let shown = nodes.ask(async |node| node.schedule_json(name).await).await?;
-            print(&[&shown[..], b"\n"].concat())
+            print_json(&shown)
         }
         Some(Command::Put { name, file }) => {
             let document = read(file)?;
@@ -90,13 +88,11 @@ pub(super) async fn schedules(arguments: &Schedules, nodes: &Clients, json: bool
         }
         None if json => {
             let listed = nodes.ask(async |node| node.schedules_json().await).await?;
-            print(&[&listed[..], b"\n"].concat())
+            print_json(&listed)
         }
         None => {
             let listed = nodes.ask(async |node| node.schedules().await).await?;
-            let text: String = listed.schedules.iter().map(schedule).collect();
-            let none = "there are no schedules\n";
-            print(if text.is_empty() { none } else { &text }.as_bytes())
+            print(page(listed.schedules.iter().map(schedule), "schedules", None).as_bytes())
         }
     }
 }

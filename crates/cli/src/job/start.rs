@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::io::{read, results};
 use super::nodes::Clients;
 use super::wait;
-use crate::failure::{Failure, Outcome, print, print_line};
+use crate::failure::{Failure, Outcome, print, print_json, print_line};
 
 #[derive(Args)]
 pub(super) struct Arguments {
@@ -63,7 +63,7 @@ pub(super) async fn run(arguments: &Arguments, nodes: &Clients, json: bool) -> O
     if arguments.dry_run {
         let planned = nodes.ask(async |node| node.dry_run_job(document.clone()).await).await?;
         return if json {
-            print(&[&planned[..], b"\n"].concat())
+            print_json(&planned)
         } else {
             print(super::text::planned(&planned)?.as_bytes())
         };
@@ -71,15 +71,21 @@ pub(super) async fn run(arguments: &Arguments, nodes: &Clients, json: bool) -> O
     let once = once(&arguments.start);
     let job = nodes.ask(async |node| node.start_job(document.clone(), &once).await).await?;
     if !arguments.start.wait {
-        let StartedJob { id, href } = job;
-        let line = if json { json!({ "id": id, "href": href }).to_string() } else { id };
-        return print_line(&line);
+        return tell_started(&job, json);
     }
     if !arguments.results && !json {
         print_line(&job.id)?;
     }
     wait::until_its_end(&job.id, nodes, &arguments.shown, json).await?;
     if arguments.results { results(&job.id, false, nodes).await } else { Ok(()) }
+}
+
+/// Says what has been started, where nobody waits for its end.
+pub(crate) fn tell_started(StartedJob { id, href }: &StartedJob, json: bool) -> Outcome {
+    match json {
+        true => print_line(&json!({ "id": id, "href": href }).to_string()),
+        false => print_line(id),
+    }
 }
 
 /// Makes that the job is started once even if the first node that was asked is lost before it answers.

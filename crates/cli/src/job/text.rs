@@ -15,11 +15,20 @@ pub(crate) fn time(ms: u64) -> String {
 
 /// Jobs, one a line.
 pub(super) fn list(listed: &JobList) -> String {
-    if listed.jobs.is_empty() {
-        return "there are no jobs\n".to_owned();
+    page(listed.jobs.iter().map(summary), "jobs", listed.cursor.as_deref())
+}
+
+/// The lines of a page of such things, and where it goes on.
+pub(crate) fn page(
+    lines: impl Iterator<Item = String>,
+    what: &str,
+    cursor: Option<&str>,
+) -> String {
+    let mut text: String = lines.collect();
+    if text.is_empty() {
+        text.push_str(&format!("there are no {what}\n"));
     }
-    let mut text: String = listed.jobs.iter().map(summary).collect();
-    if let Some(cursor) = &listed.cursor {
+    if let Some(cursor) = cursor {
         text.push_str(&format!("more with --cursor {cursor}\n"));
     }
     text

@@ -6,7 +6,7 @@ use mapring_client::Job;
 use tokio::time::sleep;
 
 use super::nodes::Clients;
-use crate::failure::{Failure, Outcome, print};
+use crate::failure::{Failure, Outcome, print_json};
 use crate::limits;
 use crate::progress::Progress;
 
@@ -44,20 +44,30 @@ pub(super) async fn run(arguments: &Arguments, nodes: &Clients, json: bool) -> O
 /// Waits for the end of a job. Nodes may go away meanwhile.
 pub(super) async fn until_its_end(id: &str, nodes: &Clients, shown: &Shown, json: bool) -> Outcome {
     let mut progress = Progress::new(shown.quiet, shown.progress);
-    let ended = tokio::select! {
-        biased;
-        ended = follow(id, nodes, &mut progress) => ended,
-        _ = tokio::signal::ctrl_c() => {
-            Err(Failure::failed(format!("interrupted; the job goes on: mapring job wait {id}")))
-        }
-    };
+    let ended = unless_interrupted("job", id, follow(id, nodes, &mut progress)).await;
     progress.finish();
     let job = ended?;
     if json {
         let shown = nodes.patiently(async |node| node.job_json(id).await).await?;
-        print(&[&shown[..], b"\n"].concat())?;
+        print_json(&shown)?;
     }
     end_of(&job)
+}
+
+/// Waits for the end of a job or a pipeline, as it is called, unless whoever waits has enough of that.
+pub(crate) async fn unless_interrupted<T>(
+    what: &str,
+    id: &str,
+    ended: impl Future<Output = Outcome<T>>,
+) -> Outcome<T> {
+    tokio::select! {
+        biased;
+        ended = ended => ended,
+        _ = tokio::signal::ctrl_c() => {
+            let words = format!("interrupted; the {what} goes on: mapring {what} wait {id}");
+            Err(Failure::failed(words))
+        }
+    }
 }
 
 async fn follow(id: &str, nodes: &Clients, progress: &mut Progress) -> Outcome<Job> {

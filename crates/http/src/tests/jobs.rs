@@ -17,6 +17,15 @@ fn parsed(response: &Response) -> Value {
     serde_json::from_slice(&response.body).unwrap()
 }
 
+/// The same, in the words of App Engine.
+#[track_caller]
+fn told_as_app_engine(refused: &Response, class: &str) {
+    assert_eq!(refused.header("content-type"), Some("application/json"), "{}", refused.text());
+    let told = parsed(refused);
+    let message = told["error_message"].as_str().unwrap_or_default();
+    assert_eq!((&told["error_class"], message.is_empty()), (&json!(class), false), "{told}");
+}
+
 #[tokio::test]
 async fn jobs_are_started() {
     let fixture = Fixture::start().await;
@@ -236,10 +245,15 @@ async fn what_makes_no_sense_is_refused() {
     ] {
         let refused = client.request(method, path, &[], b"").await;
         assert_eq!(refused.status, status, "{method} {path}");
-        if !path.starts_with("/mapreduce") {
-            told(&refused, if status == 404 { "not_found" } else { "method_not_allowed" });
-            assert_eq!(refused.header("allow").is_some(), status == 405, "{method} {path}");
+        let words = match status {
+            404 => ("not_found", "NotFound"),
+            _ => ("method_not_allowed", "MethodNotAllowed"),
+        };
+        match path.starts_with("/mapreduce") {
+            true => told_as_app_engine(&refused, words.1),
+            false => told(&refused, words.0),
         }
+        assert_eq!(refused.header("allow").is_some(), status == 405, "{method} {path}");
     }
     // Elsewhere these are pages, as in Riak.
     let page = client.get("/job").await;
@@ -256,11 +270,11 @@ async fn what_makes_no_sense_is_refused() {
         ("POST", "/pipelines/p/steps/s/approve"),
         ("POST", "/mapreduce/command/cleanup_job"),
     ] {
-        assert_eq!(
-            client.request(method, path, &foreign, b"").await.status,
-            403,
-            "{method} {path}"
-        );
+        let refused = client.request(method, path, &foreign, b"").await;
+        assert_eq!(refused.status, 403, "{method} {path}");
+        if path.starts_with("/mapreduce") {
+            told_as_app_engine(&refused, "Forbidden");
+        }
     }
     assert!(fixture.jobs.asked().is_empty());
 }

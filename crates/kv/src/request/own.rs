@@ -59,10 +59,45 @@ impl ReservedObjects {
     /// # Errors
     /// As [`crate::Kv::get`].
     pub async fn clock(&self, id: &ObjectId) -> Result<Option<VersionVector>> {
-        self.admit(id)?;
         let options = GetOptions { r: Quorum::Majority, ..GetOptions::default() };
-        let found = get::get_part(&self.requests, id, &options, ObjectPart::Heads).await?;
-        Ok(found.map(|object| object.clock))
+        Ok(self.heads(id, &options).await?.map(|object| object.clock))
+    }
+
+    /// When an object was written, in microseconds since 1970 began by the clock of its writer. `None` of one
+    /// that does not exist, or is deleted: so says a majority of the nodes that are to have it, and none that
+    /// stands in for them.
+    ///
+    /// # Errors
+    /// As [`crate::Kv::get`].
+    pub async fn written(&self, id: &ObjectId) -> Result<Option<u64>> {
+        let found = self.primary_heads(id).await?;
+        Ok(found.map(|object| object.last_modified()))
+    }
+
+    /// Deletes an object that was written before a time, as [`ReservedObjects::written`] has it; returns
+    /// whether it did. What somebody writes meanwhile stays.
+    ///
+    /// # Errors
+    /// As [`crate::Kv::delete`].
+    pub async fn delete_older(&self, id: &ObjectId, before: u64) -> Result<bool> {
+        let found = self.primary_heads(id).await?;
+        let Some(object) = found.filter(|object| object.last_modified() < before) else {
+            return Ok(false);
+        };
+        let options = DeleteOptions::default();
+        delete::delete(&self.requests, id, Some(object.clock), &options).await
+    }
+
+    /// An object that exists without its bytes, as a majority of its primaries has it.
+    async fn primary_heads(&self, id: &ObjectId) -> Result<Option<Object>> {
+        let (r, pr) = (Quorum::Majority, Quorum::Majority);
+        let found = self.heads(id, &GetOptions { r, pr, ..GetOptions::default() }).await?;
+        Ok(found.filter(|object| !object.is_tombstone()))
+    }
+
+    async fn heads(&self, id: &ObjectId, options: &GetOptions) -> Result<Option<Object>> {
+        self.admit(id)?;
+        get::get_part(&self.requests, id, options, ObjectPart::Heads).await
     }
 
     /// Writes a value to a majority of the replicas, in place of what `context` has seen.

@@ -13,11 +13,11 @@ use super::progress::Progress;
 use super::stored;
 use crate::callbacks::Notice;
 use crate::configs::Configs;
-use crate::document;
 use crate::life::{again, refused_is_final};
 use crate::live::{Live, Stop};
 use crate::report::result_word;
 use crate::runner::Runner;
+use crate::{document, hearers};
 
 /// Lives the life of a pipeline until it is forgotten, or until another node has it.
 pub(crate) async fn live(runner: Arc<Runner>, configs: Configs, live: Arc<Live>) {
@@ -56,7 +56,9 @@ async fn to_the_end(runner: &Arc<Runner>, configs: Configs, live: &Arc<Live>) {
     tracing::info!(pipeline = live.id, result = result_word(result), "a pipeline has ended");
     if let Some(callback) = running.finally() {
         // What went wrong has been told: a receiver that is gone does not keep a pipeline.
-        let notice = Notice::new(&live.id, &running.notice());
+        let mut said = running.notice();
+        said["delivery"] = hearers::delivery(live, "callback").into();
+        let notice = Notice::new(&live.id, &said);
         if live.tell(runner.callbacks.deliver(callback, &notice)).await.is_none() {
             tracing::warn!(pipeline = live.id, "the callback of a pipeline is given up");
         }

@@ -71,6 +71,16 @@ impl Store for MemoryStore {
         Ok(self.things.lock().remove(&(shelf, key.to_owned())).is_some())
     }
 
+    async fn written_ms(&self, shelf: Shelf, key: &str) -> Result<Option<u64>> {
+        self.reach()?;
+        // All that it has is as old as can be.
+        Ok(self.things.lock().contains_key(&(shelf, key.to_owned())).then_some(0))
+    }
+
+    async fn remove_older(&self, shelf: Shelf, key: &str, before_ms: u64) -> Result<bool> {
+        if before_ms == 0 { Ok(false) } else { self.remove(shelf, key).await }
+    }
+
     async fn list(&self, query: &ListQuery) -> Result<Vec<Listed>> {
         self.reach()?;
         let things = self.things.lock();

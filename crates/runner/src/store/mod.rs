@@ -142,6 +142,20 @@ pub trait Store: Send + Sync + 'static {
     /// Those of the nodes that have it.
     async fn remove(&self, shelf: Shelf, key: &str) -> Result<bool>;
 
+    /// When a thing was written, in milliseconds since 1970 began; `None` where there is none, as most of the
+    /// nodes that are to have it say. What it is is not read.
+    ///
+    /// # Errors
+    /// `Unavailable` where too few of them can be asked, and theirs.
+    async fn written_ms(&self, shelf: Shelf, key: &str) -> Result<Option<u64>>;
+
+    /// Removes a thing that was written before a time; returns whether it did. What somebody writes meanwhile
+    /// stays.
+    ///
+    /// # Errors
+    /// As [`Store::written_ms`].
+    async fn remove_older(&self, shelf: Shelf, key: &str, before_ms: u64) -> Result<bool>;
+
     /// Lists things in the order of their terms, and of their keys where these are equal. Fewer than asked
     /// for, only where there are no more.
     ///

@@ -223,6 +223,14 @@ fn id(shelf: Shelf, key: &str) -> ObjectId {
     ObjectId::new(ReservedObjects::bucket(shelf.name()), key.to_owned())
 }
 
+/// Too few of the nodes that are to have something are there: later there are more.
+fn may_pass(error: Error) -> Error {
+    match error.kind() {
+        ErrorKind::Quorum { .. } => Error::unavailable(error.to_string()),
+        _ => error,
+    }
+}
+
 fn new_value(body: Bytes, entry: Entry) -> NewValue {
     let mut indexes: Vec<_> = entry
         .terms
@@ -282,6 +290,16 @@ impl Store for ObjectStore {
 
     async fn remove(&self, shelf: Shelf, key: &str) -> Result<bool> {
         self.objects.delete(&id(shelf, key)).await
+    }
+
+    async fn written_ms(&self, shelf: Shelf, key: &str) -> Result<Option<u64>> {
+        let written = self.objects.written(&id(shelf, key)).await.map_err(may_pass)?;
+        Ok(written.map(|micros| micros / 1_000))
+    }
+
+    async fn remove_older(&self, shelf: Shelf, key: &str, before_ms: u64) -> Result<bool> {
+        let before = before_ms.saturating_mul(1_000);
+        self.objects.delete_older(&id(shelf, key), before).await.map_err(may_pass)
     }
 
     async fn list(&self, query: &ListQuery) -> Result<Vec<Listed>> {

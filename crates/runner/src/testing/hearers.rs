@@ -1,5 +1,6 @@
 //! Who hears of jobs, by requests over real connections and so in real time.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -8,7 +9,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
 use super::world::{World, map};
-use crate::{JobsError, Naming, StartRequest};
+use crate::{JobsError, Naming, StartRequest, record};
 
 /// Takes requests for as long as anybody asks, and answers each with the next status, then with 200.
 async fn receiver(answers: Vec<u16>) -> (String, mpsc::UnboundedReceiver<(String, Value)>) {
@@ -52,13 +53,16 @@ async fn the_end_of_a_job_is_told_whatever_it_is() {
         let callback =
             format!(r#","callback":{{"url":"{url}"}},"retries":{{"shard":1,"slice":1}}"#);
         let id = world.start_job(0, &map(function, "b", &callback)).await;
+        let mut deliveries = BTreeSet::new();
         // Twice it does not arrive.
         for _ in 0..3 {
             let (head, body) = next(&mut told).await;
+            deliveries.insert(body["delivery"].as_str().unwrap().to_owned());
             assert!(head.contains(&format!("mapreduce-id: {}", id.to_ascii_lowercase())), "{head}");
             assert_eq!((&body["id"], &body["result_status"]), (&json!(id), &json!(result)));
             assert_eq!(body["name"], format!("{function} b"));
         }
+        assert_eq!(deliveries.len(), 1, "it is known again: {deliveries:?}");
         world.ended(0, &id).await;
         tokio::time::sleep(Duration::from_millis(300)).await;
         assert!(told.try_recv().is_err(), "what has arrived is not sent again");
@@ -82,6 +86,55 @@ async fn hooks_are_told_of_what_is_under_way() {
     }
     assert_eq!(words[0], "started");
     assert_eq!(words.iter().filter(|word| *word == "started").count(), 1);
+}
+
+#[tokio::test]
+async fn who_takes_a_job_over_tells_of_no_shard_that_is_known_to_be_told_of() {
+    let mut world = World::start(3).await;
+    world.fill("b", 400).await;
+    let (url, mut told) = receiver(Vec::new()).await;
+    let hook = json!({"url": url});
+    let hooks = json!({"started": hook, "shard_done": hook, "done": hook});
+    let more = format!(r#","slice_ms":200,"hooks":{hooks}"#);
+    let id = world.start_job(0, &map("slow", "b", &more)).await;
+    let known = loop {
+        let stored = record::get(&world.store(1), &id).await.unwrap();
+        assert!(stored.as_ref().is_none_or(|stored| stored.end.is_none()), "it has ended");
+        match stored.map_or(0, |stored| stored.shards_told) {
+            0 => tokio::time::sleep(Duration::from_millis(10)).await,
+            known => break known,
+        }
+    };
+    world.kill(0);
+    let mut deliveries = BTreeMap::new();
+    let mut note = |body: &Value| {
+        let shard = body["shards_done"].as_u64()?;
+        let delivery = body["delivery"].as_str().unwrap().to_owned();
+        let first = deliveries.entry(shard).or_insert_with(|| delivery.clone());
+        assert_eq!(*first, delivery, "shard {shard}");
+        Some((shard, deliveries.len()))
+    };
+    while let Ok((_, body)) = told.try_recv() {
+        note(&body);
+    }
+    let (mut is_done, mut noted) = (false, 0);
+    while !(is_done && noted == 16) {
+        let (_, body) = next(&mut told).await;
+        match note(&body) {
+            Some((shard, all)) => {
+                assert!(shard > known, "{shard} is told again, {known} are known");
+                noted = all;
+            }
+            None => {
+                assert_eq!(body["hook"], "done");
+                is_done = true;
+            }
+        }
+    }
+    assert_eq!(deliveries.keys().copied().collect::<Vec<_>>(), (1..=16).collect::<Vec<u64>>());
+    assert_eq!(deliveries.values().collect::<BTreeSet<_>>().len(), 16);
+    let detail = world.ended(1, &id).await;
+    assert_eq!((detail.epoch, detail.result_status.as_deref()), (2, Some("success")));
 }
 
 #[tokio::test]
@@ -111,10 +164,13 @@ async fn the_end_of_a_pipeline_is_told() {
     let (body, name) = (body.to_string().into(), Naming::Id("p".to_owned()));
     world.jobs(0).start_pipeline(StartRequest { body, name }).await.unwrap();
     for _ in 0..2 {
-        let (_, body) = next(&mut told).await;
+        let (_, mut body) = next(&mut told).await;
+        let delivery = body["delivery"].take();
+        let delivery = delivery.as_str().unwrap();
+        assert!(delivery.starts_with("p/") && delivery.ends_with("/callback"), "{delivery}");
         let expect = json!({
             "id": "p", "name": "n", "status": "done", "result_status": "success",
-            "abort_message": null
+            "abort_message": null, "delivery": null
         });
         assert_eq!(body, expect);
     }

@@ -6,5 +6,6 @@ mod lists;
 mod permits;
 mod pipelines;
 mod schedules;
+mod sweep;
 mod takeover;
 mod world;

@@ -103,6 +103,8 @@ async fn what_was_done_before_a_checkpoint_is_not_done_again() {
     let detail = world.ended(1, &id).await;
     assert_eq!((detail.epoch, detail.result_status.as_deref()), (2, Some("success")));
     assert_eq!(detail.counters["mapper-calls"], 400, "each input counts once");
+    let of_shards = detail.shards.iter().map(|shard| shard.counters["mapper-calls"]);
+    assert_eq!(of_shards.sum::<i64>(), 400, "in one shard each, whoever worked on it");
     let all = world.calls.mapped.load(Ordering::Relaxed);
     assert!((400..560).contains(&all), "{all} calls");
     let mut rows = world.rows(2, &id).await;

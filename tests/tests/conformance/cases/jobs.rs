@@ -26,6 +26,7 @@ pub(super) fn cases() -> Vec<Case> {
     failures(&mut t);
     refusals(&mut t);
     requests(&mut t);
+    super::job_pages::rows(&mut t);
     named(&mut t);
     clocks(&mut t);
     for case in &mut t.cases {
@@ -35,13 +36,13 @@ pub(super) fn cases() -> Vec<Case> {
 }
 
 /// A query with more members.
-fn document(inputs: &str, phases: &[String], members: &str) -> String {
+pub(super) fn document(inputs: &str, phases: &[String], members: &str) -> String {
     let comma = if members.is_empty() { "" } else { "," };
     query(inputs, phases).replacen('{', &format!("{{{members}{comma}"), 1)
 }
 
 /// A job that is started under an id of its own.
-fn start<'t>(t: &'t mut Topic, name: &str, id: &str, body: &str) -> &'t mut Case {
+pub(super) fn start<'t>(t: &'t mut Topic, name: &str, id: &str, body: &str) -> &'t mut Case {
     let path = format!("/jobs/{id}");
     t.ask(name, Request::new("PUT", &path).body(JSON, body.to_owned()))
         .status(202)
@@ -50,7 +51,7 @@ fn start<'t>(t: &'t mut Topic, name: &str, id: &str, body: &str) -> &'t mut Case
 }
 
 /// It has ended so.
-fn ends_in<'c>(case: &'c mut Case, id: &str, result: &str) -> &'c mut Case {
+pub(super) fn ends_in<'c>(case: &'c mut Case, id: &str, result: &str) -> &'c mut Case {
     case.then_at_last(&format!("/jobs/{id}"))
         .status(200)
         .at("/active", "false")
@@ -59,7 +60,7 @@ fn ends_in<'c>(case: &'c mut Case, id: &str, result: &str) -> &'c mut Case {
 }
 
 /// It is removed, and gone.
-fn removed<'c>(case: &'c mut Case, id: &str) -> &'c mut Case {
+pub(super) fn removed<'c>(case: &'c mut Case, id: &str) -> &'c mut Case {
     let path = format!("/jobs/{id}");
     case.then(Request::new("DELETE", &path))
         .status(204)
@@ -382,13 +383,18 @@ fn requests(t: &mut Topic) {
         let case = t.ask(&format!("{method} {path}"), Request::new(method, path));
         refused_in_json(case, status, word);
     }
-}
-
-/// What the server refuses by itself is told in JSON as well.
-fn refused_in_json(case: &mut Case, status: u16, word: &str) {
-    case.status(status)
-        .check(Check::Header("Content-Type", JSON.into()))
-        .at("/error", &format!("{word:?}"));
+    // App Engine's handlers answered JSON, with members of these names.
+    for (method, path, status, class) in [
+        ("GET", "/mapreduce/command/no_such", 404, "NotFound"),
+        ("GET", "/mapreduce/command/abort_job", 405, "MethodNotAllowed"),
+        ("POST", "/mapreduce/command/list_jobs", 405, "MethodNotAllowed"),
+        ("GET", "/mapreduce/command/get_job_detail?mapreduce_id=nobody", 404, "KeyError"),
+    ] {
+        t.ask(&format!("{method} {path}"), Request::new(method, path))
+            .status(status)
+            .check(Check::Header("Content-Type", JSON.into()))
+            .at("/error_class", &format!("{class:?}"));
+    }
 }
 
 fn named(t: &mut Topic) {

@@ -16,6 +16,7 @@ mod index_urls;
 mod indexes;
 mod inputs;
 mod javascript;
+mod job_pages;
 mod jobs;
 mod keeps;
 mod links;

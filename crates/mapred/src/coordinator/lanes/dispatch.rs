@@ -137,7 +137,7 @@ impl LaneStage {
                 1 => first.input.id.to_string(),
                 count => format!("{count} named inputs from {} on", first.input.id),
             };
-            watch.planned(unit, words);
+            watch.planned_batch(unit, words);
             watch.given(unit, router.name(node), attempt);
         }
         let load = Load::Batch { unit, attempt, inputs, taken: 0, state };

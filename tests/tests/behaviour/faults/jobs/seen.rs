@@ -87,6 +87,19 @@ pub(super) async fn midst(rig: &Rig, node: usize, task: &Task, point: Point) -> 
     met
 }
 
+/// Waits until a job tells of a checkpoint, which it is kept with; `false` when it has ended without one.
+pub(super) async fn checkpointed(rig: &Rig, through: usize, Midst { job, owner }: &Midst) -> bool {
+    let mut events = rig.cluster.client(through).job_events(job, None).await.unwrap();
+    while let Ok(Some(event)) = events.next().await {
+        if event.event == "checkpoint" {
+            rig.note_of(*owner, &format!("has a checkpoint of {job}: {}", event.data));
+            return true;
+        }
+    }
+    rig.note(&format!("{job} has ended without a checkpoint"));
+    false
+}
+
 /// Waits until another node runs a job, and says whom and since when; `None` when it has ended.
 pub(super) async fn taken(
     rig: &Rig,
