@@ -7,11 +7,12 @@
 //! what the clients do (`writers`, `contended_writers`, `queries`, which ask `questions` about
 //! `selections`), and when nodes crash or stand still and links break (`faults`). In half of the seeds
 //! nodes run jobs too, which clients have done (`job_clients`, which give `orders`) or schedules start
-//! (`schedule_clients`), while more faults are aimed at who owns them (`job_faults`). Time is simulated,
-//! so that a minute takes a moment and the same seed gives the same run, event for event:
-//! [`Report::hash`] tells.
+//! (`schedule_clients`), while more faults are aimed at who owns them (`job_faults`). In half of them clients
+//! update data types (`datatype_clients`). Time is simulated, so that a minute takes a moment and the same
+//! seed gives the same run, event for event: [`Report::hash`] tells.
 //!
-//! What the clients saw is checked: `history` and `siblings` by invariants I1 and I5, `plans` by I4,
+//! What the clients saw is checked: `history`, `siblings` and `datatype_history` by invariants I1 and I5,
+//! `plans` by I4,
 //! `replicas` by what lies on the disks, `sizes` by I6, `fault_windows` by how long things may take
 //! (see `docs/ARCHITECTURE.md`); jobs by what must come of them (`job_book`), by what is left of them
 //! (`job_checks`), and by what was decided about who owns them (`ledger`).
@@ -21,6 +22,9 @@
 mod buckets;
 mod contended_writers;
 mod copies;
+mod datatype_checks;
+mod datatype_clients;
+mod datatype_history;
 mod fault_windows;
 mod faults;
 mod folds;

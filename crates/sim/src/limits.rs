@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use mapring_datatypes::Kind;
+
 /// How long the clients work, faults included.
 pub(crate) const WORK: Duration = Duration::from_secs(40);
 
@@ -128,6 +130,39 @@ pub(crate) const SIZE_TICK: Duration = Duration::from_millis(500);
 
 /// Replicas of shared objects.
 pub(crate) const SHARED_N_VAL: u32 = 3;
+
+/// How many runs of a thousand have data types, where nothing is said.
+pub(crate) const WITH_DATATYPES: u64 = 500;
+
+/// Clients that update them.
+pub(crate) const DATATYPE_CLIENTS: u64 = 3;
+
+/// How many of a thousand of their operations are updates; the others are reads.
+pub(crate) const DATATYPE_UPDATES: u64 = 650;
+
+/// Of updates of sets from which something can be removed, how many of a thousand do that.
+pub(crate) const REMOVALS: u64 = 500;
+
+/// The data types: kinds with how many of each. So few that several clients meet at each, and so many that
+/// counters last: see [`COUNTS`]. What is there twice is chosen twice as often.
+pub(crate) const DATATYPES: [(Kind, u64); 6] = [
+    (Kind::Counter, 3),
+    (Kind::Counter, 3),
+    (Kind::Set, 2),
+    (Kind::Map, 3),
+    (Kind::GSet, 1),
+    (Kind::Hll, 1),
+];
+
+/// How often a counter is changed at most: by powers of four, whose sum is to be a number of 64 bits even where
+/// some count twice.
+pub(crate) const COUNTS: u32 = 31;
+
+/// Elements that are added to sets and removed again.
+pub(crate) const ELEMENTS: u64 = 10;
+
+/// The precision of HyperLogLogs: few registers, so that texts share some.
+pub(crate) const PRECISION: u8 = 8;
 
 /// How many runs of a thousand have jobs, where nothing is said.
 pub(crate) const WITH_JOBS: u64 = 500;

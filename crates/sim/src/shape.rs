@@ -29,6 +29,8 @@ pub(crate) struct Shape {
     pub(crate) units_at_once: usize,
     /// Queries that a node coordinates at once.
     pub(crate) concurrent_queries: usize,
+    /// Whether clients update data types.
+    pub(crate) datatypes: bool,
     /// What there is of jobs.
     pub(crate) jobs: Option<JobShape>,
 }
@@ -77,6 +79,7 @@ impl Shape {
             page_inputs: small(&[3, 10, 100]),
             units_at_once: small(&[1, 4]),
             concurrent_queries: small(&[1, 8]),
+            datatypes: false,
             jobs: None,
         }
     }
@@ -101,6 +104,7 @@ impl fmt::Display for Shape {
             ("deletes", self.deletes),
             ("bad clocks", self.bad_clocks),
             ("slow disks", self.slow_disks),
+            ("data types", self.datatypes),
         ] {
             if holds {
                 write!(f, ", {word}")?;

@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use tokio::time::{Instant, timeout};
 
 use crate::copies::Copies;
+use crate::datatype_history::DatatypeHistory;
 use crate::fault_windows::FaultWindows;
 use crate::faults::Event;
 use crate::gossip::Gossip;
@@ -43,6 +44,7 @@ pub(crate) struct World {
     partitions: Arc<NetworkPartitions>,
     history: Mutex<History>,
     shared: Mutex<Shared>,
+    datatypes: Mutex<DatatypeHistory>,
     figures: Mutex<Figures>,
     pub(crate) gossip: Mutex<Gossip>,
     fault_windows: Mutex<FaultWindows>,
@@ -55,16 +57,17 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// Makes a world of what `random` gives; `later` decides what the metadata go through, `jobs` what
-    /// there is of these.
+    /// Makes a world of what `random` gives; `later` decides what the metadata go through, `jobs` and
+    /// `datatypes` what there is of these.
     pub(crate) fn new(
-        random: &Random,
-        later: &Random,
-        jobs: &Random,
+        (random, later): (&Random, &Random),
+        (jobs, datatypes): (&Random, &Random),
         options: Options,
     ) -> Result<Arc<Self>> {
         let of_jobs = JobShape::new(jobs, options.jobs);
-        let shape = Shape { jobs: of_jobs, ..Shape::new(random) };
+        let by_seed = datatypes.per_mille(limits::WITH_DATATYPES);
+        let datatypes = options.datatypes.unwrap_or(by_seed);
+        let shape = Shape { jobs: of_jobs, datatypes, ..Shape::new(random) };
         let network = Network::new();
         let (trace, partitions) = (
             Arc::new(Trace::new(options.verbose)),
@@ -107,6 +110,7 @@ impl World {
             partitions,
             history: Mutex::default(),
             shared: Mutex::default(),
+            datatypes: Mutex::default(),
             figures: Mutex::default(),
             gossip: Mutex::new(Gossip::new(random.fork())),
             fault_windows: Mutex::default(),
@@ -264,6 +268,15 @@ impl World {
 
     pub(crate) fn check_shared(&self, how: impl FnOnce(&mut Shared) -> Vec<String>) {
         self.with_shared(how).into_iter().for_each(|fault| self.trace.violation(fault));
+    }
+
+    /// Looks at what was done to data types.
+    pub(crate) fn with_datatypes<T>(&self, how: impl FnOnce(&mut DatatypeHistory) -> T) -> T {
+        how(&mut self.datatypes.lock())
+    }
+
+    pub(crate) fn check_datatypes(&self, how: impl FnOnce(&mut DatatypeHistory) -> Vec<String>) {
+        self.with_datatypes(how).into_iter().for_each(|fault| self.trace.violation(fault));
     }
 
     /// The object with a number points to a key.
@@ -469,6 +482,7 @@ impl World {
         self.forgiven.store(true, Ordering::Relaxed);
         self.history.lock().forgive(since);
         self.shared.lock().forgive(since);
+        self.datatypes.lock().forgive(since);
     }
 
     /// Whether some of what was acknowledged may be lost.

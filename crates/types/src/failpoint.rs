@@ -83,11 +83,15 @@ mod enabled {
         OwnerAwaited,
         /// What a job went on from stays when it has ended.
         CheckpointLeft,
+        /// Of the values that a data type has from several coordinators the last one counts, in place of all.
+        LastReplaces,
+        /// An update of a data type whose coordinator does not answer is brought to another one.
+        UpdateRepeated,
     }
 
     impl Failpoint {
         /// All of them.
-        pub const ALL: [Self; 23] = [
+        pub const ALL: [Self; 25] = [
             Self::LostHint,
             Self::ReusedDot,
             Self::OldFrameAccepted,
@@ -111,7 +115,14 @@ mod enabled {
             Self::RunUndecided,
             Self::OwnerAwaited,
             Self::CheckpointLeft,
+            Self::LastReplaces,
+            Self::UpdateRepeated,
         ];
+
+        /// Whether only data types can show it.
+        pub fn is_of_datatypes(self) -> bool {
+            matches!(self, Self::LastReplaces | Self::UpdateRepeated)
+        }
 
         /// Whether only jobs can show it.
         pub fn is_of_jobs(self) -> bool {
@@ -153,6 +164,8 @@ mod enabled {
                 Self::RunUndecided => "run-undecided",
                 Self::OwnerAwaited => "owner-awaited",
                 Self::CheckpointLeft => "checkpoint-left",
+                Self::LastReplaces => "last-replaces",
+                Self::UpdateRepeated => "update-repeated",
             }
         }
     }
