@@ -86,6 +86,7 @@ fn count(world: &World, ledger: &Ledger) {
     world.count(|figures| {
         figures.jobs = sum(|known| known.starts);
         figures.takes = sum(Known::takes);
+        figures.pairs = ledger.pairs_found();
     });
 }
 

@@ -7,7 +7,8 @@
 //! what the clients do (`writers`, `contended_writers`, `queries`, which ask `questions` about
 //! `selections`), and when nodes crash or stand still and links break (`faults`). In half of the seeds
 //! nodes run jobs too, which clients have done (`job_clients`, which give `orders`) or schedules start
-//! (`schedule_clients`), while more faults are aimed at who owns them (`job_faults`). In half of them clients
+//! (`schedule_clients`), while more faults are aimed at who owns them (`job_faults`); their nodes keep pairs
+//! in real files (`pair_files`). In half of them clients
 //! update data types (`datatype_clients`). Time is simulated, so that a minute takes a moment and the same
 //! seed gives the same run, event for event: [`Report::hash`] tells.
 //!
@@ -41,6 +42,7 @@ mod limits;
 mod membership;
 mod node;
 mod orders;
+mod pair_files;
 mod panics;
 mod partitions;
 mod plans;

@@ -23,6 +23,7 @@ use crate::gossip::Eyes;
 use crate::inline::InlineWorkers;
 use crate::ledger::Ledger;
 use crate::limits;
+use crate::pair_files::PairFiles;
 use crate::random::Random;
 use crate::shape::Shape;
 use crate::storage::{Disk, SlowDisk};
@@ -63,6 +64,7 @@ pub(crate) struct Host {
 pub(crate) struct HostJobs {
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) random: Random,
+    pub(crate) pairs: PairFiles,
 }
 
 /// A node that runs, or stands still.
@@ -205,6 +207,10 @@ impl Host {
             random: self.random.fork(),
             slowest_ms: self.shape.slowest_ms,
         };
+        let pairs = self.jobs.as_ref().map(|jobs| jobs.pairs.open()).transpose()?;
+        if let (Some(jobs), Some((_, found))) = (&self.jobs, &pairs) {
+            jobs.ledger.found_pairs(self.id, *found);
+        }
         let mapred = MapReduce::new(Parts {
             kv: kv.clone(),
             transport: transport.clone(),
@@ -216,6 +222,7 @@ impl Host {
                 page_inputs: self.shape.page_inputs,
                 units_at_once: self.shape.units_at_once,
                 concurrent_queries: self.shape.concurrent_queries,
+                pairs_dir: pairs.map(|(path, _)| path),
                 ..MapredConfig::default()
             },
         });
@@ -267,7 +274,27 @@ impl Host {
         // What it had under way is never gone on with.
         life.gate.close();
         life.over.raise();
+        if let Some(HostJobs { pairs, random, .. }) = &self.jobs {
+            pairs.crash(random)?;
+        }
         self.disk.crash(&self.random).map(Some)
+    }
+
+    /// Makes a copy of all that lies on the node's disk, in place of an earlier one.
+    pub(crate) fn make_copy(&self) -> Result<()> {
+        if let Some(jobs) = &self.jobs {
+            jobs.pairs.make_copy()?;
+        }
+        self.disk.make_copy()
+    }
+
+    /// Puts the copy in place of what lies there, once the node has crashed. Returns whether there was one.
+    pub(crate) fn put_back(&self) -> bool {
+        let is_there = self.disk.put_back();
+        if let Some(jobs) = self.jobs.as_ref().filter(|_| is_there) {
+            jobs.pairs.put_back();
+        }
+        is_there
     }
 
     /// Sets the node's clock: adds so many microseconds.

@@ -44,6 +44,8 @@ pub(crate) struct JobShape {
     pub(crate) lost_answers: u64,
     /// How many objects there are as inputs.
     pub(crate) flock: u64,
+    /// Whether the pairs of grouped jobs are fsynced.
+    pub(crate) fsyncs: bool,
     /// How far a minute has come when all begins, in microseconds: so that the next one begins in the
     /// midst of the faults.
     pub(crate) past_minute: u64,
@@ -58,6 +60,7 @@ impl JobShape {
             lost_answers: random.choose(&limits::LOST_ANSWERS).copied().unwrap_or(0),
             flock: random.within(limits::FLOCK),
             past_minute: random.within(limits::PAST_MINUTE_MS) * 1_000,
+            fsyncs: random.per_mille(500),
         };
         given.unwrap_or(there_are).then_some(shape)
     }
@@ -110,8 +113,9 @@ impl fmt::Display for Shape {
                 write!(f, ", {word}")?;
             }
         }
-        if let Some(JobShape { concurrent, lost_answers, .. }) = self.jobs {
+        if let Some(JobShape { concurrent, lost_answers, fsyncs, .. }) = self.jobs {
             write!(f, ", {concurrent} jobs at once, {lost_answers} ‰ of the answers lost")?;
+            write!(f, ", pairs {}", if fsyncs { "fsynced" } else { "written" })?;
         }
         Ok(())
     }

@@ -23,6 +23,7 @@ use crate::ledger::Ledger;
 use crate::limits;
 use crate::membership::{self, Learning, Replacement};
 use crate::node::{Host, HostJobs, Life, Role, seat};
+use crate::pair_files::PairFiles;
 use crate::partitions::{Cut, NetworkPartitions};
 use crate::random::Random;
 use crate::report::{Figures, Options};
@@ -82,7 +83,11 @@ impl World {
         let ledger = of_jobs
             .map(|of_jobs| Arc::new(Ledger::new(trace.clone(), jobs.fork(), of_jobs.lost_answers)));
         let host = |cluster, random, role| {
-            let jobs = ledger.clone().map(|ledger| HostJobs { ledger, random: jobs.fork() });
+            let fsyncs = of_jobs.is_some_and(|of_jobs| of_jobs.fsyncs);
+            let jobs = ledger.clone().map(|ledger| {
+                let pairs = PairFiles::new(fsyncs);
+                HostJobs { ledger, random: jobs.fork(), pairs }
+            });
             Host::new(cluster, network.clone(), (random, jobs), epoch, shape, role)
         };
         let this = Arc::new(OnceLock::new());
@@ -385,7 +390,7 @@ impl World {
                 self.partitions.end_storm(storm);
             }
             Event::Copy(id) => {
-                self.seated(id)?.disk.make_copy()?;
+                self.seated(id)?.make_copy()?;
                 self.copies.lock().make(self.seated(id)?.id, now);
             }
             Event::PutBack(id) => {
@@ -429,7 +434,7 @@ impl World {
     /// Puts an older copy in place of what the disk of a crashed node holds: see [`Copies`].
     fn put_back(&self, id: NodeId) -> Result<()> {
         let host = self.seated(id)?;
-        if !host.disk.put_back() {
+        if !host.put_back() {
             return Ok(());
         }
         let (state, now) = (self.decided()?, self.trace.now());

@@ -87,11 +87,13 @@ mod enabled {
         LastReplaces,
         /// An update of a data type whose coordinator does not answer is brought to another one.
         UpdateRepeated,
+        /// Pairs that no node has any more count as none.
+        AbsentPairsAreNone,
     }
 
     impl Failpoint {
         /// All of them.
-        pub const ALL: [Self; 25] = [
+        pub const ALL: [Self; 26] = [
             Self::LostHint,
             Self::ReusedDot,
             Self::OldFrameAccepted,
@@ -117,6 +119,7 @@ mod enabled {
             Self::CheckpointLeft,
             Self::LastReplaces,
             Self::UpdateRepeated,
+            Self::AbsentPairsAreNone,
         ];
 
         /// Whether only data types can show it.
@@ -135,6 +138,7 @@ mod enabled {
                     | Self::RunUndecided
                     | Self::OwnerAwaited
                     | Self::CheckpointLeft
+                    | Self::AbsentPairsAreNone
             )
         }
 
@@ -166,6 +170,7 @@ mod enabled {
                 Self::CheckpointLeft => "checkpoint-left",
                 Self::LastReplaces => "last-replaces",
                 Self::UpdateRepeated => "update-repeated",
+                Self::AbsentPairsAreNone => "absent-pairs-are-none",
             }
         }
     }
