@@ -7,7 +7,8 @@
 //! what the clients do (`writers`, `contended_writers`, `queries`, which ask `questions` about
 //! `selections`), and when nodes crash or stand still and links break (`faults`). In half of the seeds
 //! nodes run jobs too, which clients have done (`job_clients`, which give `orders`) or schedules start
-//! (`schedule_clients`), while more faults are aimed at who owns them (`job_faults`); their nodes keep pairs
+//! (`schedule_clients`), and pipelines of jobs (`pipeline_clients`, which give `pipeline_orders`), whose ends
+//! are told to a `receiver`, while more faults are aimed at who owns them (`job_faults`); their nodes keep pairs
 //! in real files (`pair_files`). In half of them clients
 //! update data types (`datatype_clients`). Time is simulated, so that a minute takes a moment and the same
 //! seed gives the same run, event for event: [`Report::hash`] tells.
@@ -45,10 +46,13 @@ mod orders;
 mod pair_files;
 mod panics;
 mod partitions;
+mod pipeline_clients;
+mod pipeline_orders;
 mod plans;
 mod queries;
 mod questions;
 mod random;
+mod receiver;
 mod replicas;
 mod report;
 mod schedule_clients;

@@ -206,6 +206,27 @@ pub(crate) const ABORTED_JOBS: u64 = 200;
 /// How many of a thousand are removed when they have ended.
 pub(crate) const REMOVED_JOBS: u64 = 250;
 
+/// How many of a thousand tell somebody of their end.
+pub(crate) const TOLD_JOBS: u64 = 400;
+
+/// How long a callback is under way, in milliseconds, to there and back; …
+pub(crate) const CALLBACK_MS: std::ops::Range<u64> = 1..50;
+
+/// … of a thousand, how many are refused, …
+pub(crate) const BUSY_RECEIVER: u64 = 200;
+
+/// … and how many are heard without an answer.
+pub(crate) const SILENT_RECEIVER: u64 = 50;
+
+/// Pipelines that clients start, each by a client of its own.
+pub(crate) const PIPELINES: u64 = 3;
+
+/// Inputs of the first job of one: few, so that all of its jobs can have ended in time.
+pub(crate) const PIPELINE_INPUTS: std::ops::Range<u64> = 1..20;
+
+/// How long a pipeline pauses, in milliseconds.
+pub(crate) const DELAY_MS: std::ops::Range<u64> = 1..4_000;
+
 /// How many of a thousand are started again, as by a client that has not heard the answer.
 pub(crate) const STARTED_AGAIN: u64 = 400;
 

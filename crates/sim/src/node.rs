@@ -7,12 +7,13 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use mapring_cluster::Cluster;
 use mapring_cluster::fixed::FixedCluster;
+use mapring_jobs::callback::Allowed;
 use mapring_kv::{Executor, Kv, KvConfig, KvParts};
 use mapring_mapred::{MapReduce, MapredConfig, Parts};
 use mapring_net::simulated::Network;
 use mapring_net::task::Gate;
 use mapring_net::{Services, Transport};
-use mapring_runner::{CallbackConfig, Jobs, RunnerConfig, Witness};
+use mapring_runner::{CallbackConfig, Courier, Jobs, RunnerConfig, Witness};
 use mapring_script::ScriptLimits;
 use mapring_types::{Clock, Entropy, Error, NodeId, Result};
 use parking_lot::Mutex;
@@ -25,6 +26,7 @@ use crate::ledger::Ledger;
 use crate::limits;
 use crate::pair_files::PairFiles;
 use crate::random::Random;
+use crate::receiver::Receiver;
 use crate::shape::Shape;
 use crate::storage::{Disk, SlowDisk};
 use crate::workers::SlowWorkers;
@@ -65,6 +67,8 @@ pub(crate) struct HostJobs {
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) random: Random,
     pub(crate) pairs: PairFiles,
+    /// Who hears of their ends.
+    pub(crate) receiver: Arc<Receiver>,
 }
 
 /// A node that runs, or stands still.
@@ -226,7 +230,7 @@ impl Host {
                 ..MapredConfig::default()
             },
         });
-        let jobs = self.jobs((&kv, &mapred), transport, clock);
+        let jobs = self.jobs((&kv, &mapred), transport, clock)?;
         if let Some(jobs) = &jobs {
             jobs.run(&background);
         }
@@ -248,21 +252,26 @@ impl Host {
         (kv, mapred): (&Kv, &MapReduce),
         transport: Arc<dyn Transport>,
         clock: Arc<dyn Clock>,
-    ) -> Option<Jobs> {
-        let (jobs, shape) = (self.jobs.as_ref()?, self.shape.jobs?);
+    ) -> Result<Option<Jobs>> {
+        let (Some(jobs), Some(shape)) = (&self.jobs, self.shape.jobs) else { return Ok(None) };
         let (ledger, me) = (jobs.ledger.clone(), self.id);
         let witness: Witness = Arc::new(move |id, epoch| ledger.acts(me, id, epoch));
-        Some(Jobs::new(mapring_runner::Parts {
+        let allowed = Allowed::parse(&["127.0.0.1"]);
+        let allowed = allowed.map_err(|error| Error::internal("no receiver").with_source(error))?;
+        let courier: Arc<dyn Courier> = jobs.receiver.clone();
+        let callbacks =
+            CallbackConfig { allowed, courier: Some(courier), ..CallbackConfig::default() };
+        Ok(Some(Jobs::new(mapring_runner::Parts {
             kv: kv.clone(),
             mapred: mapred.clone(),
             transport,
             clock,
             entropy: Arc::new(jobs.random.fork()),
-            callbacks: CallbackConfig::default(),
+            callbacks,
             file: None,
             config: RunnerConfig { concurrent: shape.concurrent },
             witness: Some(witness),
-        }))
+        })))
     }
 
     /// Ends the node as `kill -9` does. Returns how many unsynced writes are lost; `None` when it

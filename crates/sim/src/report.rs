@@ -62,6 +62,8 @@ pub struct Figures {
     pub failed_queries: u64,
     /// Jobs that were started and have ended.
     pub jobs: u64,
+    /// Pipelines that were accepted.
+    pub pipelines: u64,
     /// Times when a job was taken over.
     pub takes: u64,
     /// Times when a node was started with the pairs of a query that it had saved.
@@ -99,12 +101,13 @@ impl fmt::Display for Report {
         let Figures { plans, crashes, copies, partitions, pauses, storms, refusals, .. } =
             self.figures;
         let Figures { lags, replacements, slowest, slowest_query, .. } = self.figures;
-        let Figures { jobs, takes, pairs, runs, updates, failed_updates, .. } = self.figures;
+        let Figures { jobs, pipelines, takes, pairs, runs, updates, failed_updates, .. } =
+            self.figures;
         write!(
             f,
             "seed {}: hash {:016x}, {} events; {writes} writes (+{failed_writes} failed), {reads} \
              reads (+{failed_reads}), {updates} updates (+{failed_updates}), {queries} queries ({queries_during_faults} during faults, \
-             +{failed_queries} failed), {jobs} jobs ({takes} taken over, {pairs} times pairs found, {runs} by schedules), {plans} \
+             +{failed_queries} failed), {jobs} jobs ({pipelines} pipelines, {takes} taken over, {pairs} times pairs found, {runs} by schedules), {plans} \
              plans, {lags} lags, {replacements} replacements, \
              {crashes} crashes, {copies} copies put back, {partitions} partitions, {pauses} pauses, \
              {storms} storms, {refusals} refusals; slowest {:.1} s, query {:.1} s; {} violations",

@@ -15,6 +15,7 @@ use crate::datatype_clients::DatatypeClient;
 use crate::faults::{self, Schedule};
 use crate::job_clients::{self, JobClients};
 use crate::node::{Host, Life};
+use crate::pipeline_clients::PipelineClients;
 use crate::questions::Question;
 use crate::random::Random;
 use crate::report::{Options, Report};
@@ -50,10 +51,12 @@ pub(crate) async fn simulate(seed: u64, options: Options) -> Result<Report> {
     keys.truncate(limits::POINTERS);
     writers::point_to(&world, &random, keys).await;
     let mut clients = JobClients::begin(&world, &jobs).await?;
+    let mut pipelines = PipelineClients::begin(&world, &jobs);
     let mut schedules = Schedules::store(&world, &jobs).await?;
     work(&world, &random, (&jobs, &datatypes), writers).await?;
     world.trace.note("peace");
     clients.end(&world).await?;
+    pipelines.end(&world).await?;
     if let Some(schedules) = &mut schedules {
         schedules.remove(&world).await;
     }
@@ -62,8 +65,10 @@ pub(crate) async fn simulate(seed: u64, options: Options) -> Result<Report> {
     replicas::check(&world)?;
     datatype_checks::check(&world).await?;
     job_checks::check(&world, &clients, &jobs).await?;
+    pipelines.check(&world).await?;
     if let Some(schedules) = &schedules {
         schedules.check(&world).await;
+        pipelines.remove().await;
         job_checks::remove_all(&world, &jobs).await;
         sizes::come_to_rest(&world).await;
         job_checks::check_removed(&world, &clients)?;

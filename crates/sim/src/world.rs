@@ -26,6 +26,7 @@ use crate::node::{Host, HostJobs, Life, Role, seat};
 use crate::pair_files::PairFiles;
 use crate::partitions::{Cut, NetworkPartitions};
 use crate::random::Random;
+use crate::receiver::Receiver;
 use crate::report::{Figures, Options};
 use crate::shape::{JobShape, Shape};
 use crate::siblings::{Found, Shared};
@@ -42,6 +43,8 @@ pub(crate) struct World {
     pub(crate) trace: Arc<Trace>,
     /// What is decided about jobs, where there are any.
     pub(crate) ledger: Option<Arc<Ledger>>,
+    /// Who hears of their ends.
+    pub(crate) receiver: Option<Arc<Receiver>>,
     partitions: Arc<NetworkPartitions>,
     history: Mutex<History>,
     shared: Mutex<Shared>,
@@ -82,11 +85,15 @@ impl World {
         let epoch = Instant::now();
         let ledger = of_jobs
             .map(|of_jobs| Arc::new(Ledger::new(trace.clone(), jobs.fork(), of_jobs.lost_answers)));
+        let receiver = ledger
+            .clone()
+            .map(|ledger| Arc::new(Receiver::new(trace.clone(), ledger, jobs.fork())));
         let host = |cluster, random, role| {
             let fsyncs = of_jobs.is_some_and(|of_jobs| of_jobs.fsyncs);
-            let jobs = ledger.clone().map(|ledger| {
+            let both = ledger.clone().zip(receiver.clone());
+            let jobs = both.map(|(ledger, receiver)| {
                 let pairs = PairFiles::new(fsyncs);
-                HostJobs { ledger, random: jobs.fork(), pairs }
+                HostJobs { ledger, random: jobs.fork(), pairs, receiver }
             });
             Host::new(cluster, network.clone(), (random, jobs), epoch, shape, role)
         };
@@ -112,6 +119,7 @@ impl World {
             shape,
             trace,
             ledger,
+            receiver,
             partitions,
             history: Mutex::default(),
             shared: Mutex::default(),

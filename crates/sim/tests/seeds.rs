@@ -80,6 +80,7 @@ fn known_seeds_are_good_and_all_kinds_of_faults_happen() -> Result<()> {
         ("jobs", |f| f.jobs),
         ("jobs taken over", |f| f.takes),
         ("queries whose saved pairs were found", |f| f.pairs),
+        ("pipelines", |f| f.pipelines),
         ("runs of schedules", |f| f.runs),
     ] {
         assert!(sum(of) >= 5, "only {} {what}", sum(of));

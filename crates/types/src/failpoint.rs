@@ -89,11 +89,15 @@ mod enabled {
         UpdateRepeated,
         /// Pairs that no node has any more count as none.
         AbsentPairsAreNone,
+        /// Who takes a pipeline over starts the jobs of its steps under other ids.
+        StepBegunAnew,
+        /// A callback is sent once, whether it arrives or not.
+        CallbackGivenUp,
     }
 
     impl Failpoint {
         /// All of them.
-        pub const ALL: [Self; 26] = [
+        pub const ALL: [Self; 28] = [
             Self::LostHint,
             Self::ReusedDot,
             Self::OldFrameAccepted,
@@ -120,6 +124,8 @@ mod enabled {
             Self::LastReplaces,
             Self::UpdateRepeated,
             Self::AbsentPairsAreNone,
+            Self::StepBegunAnew,
+            Self::CallbackGivenUp,
         ];
 
         /// Whether only data types can show it.
@@ -139,6 +145,8 @@ mod enabled {
                     | Self::OwnerAwaited
                     | Self::CheckpointLeft
                     | Self::AbsentPairsAreNone
+                    | Self::StepBegunAnew
+                    | Self::CallbackGivenUp
             )
         }
 
@@ -171,6 +179,8 @@ mod enabled {
                 Self::LastReplaces => "last-replaces",
                 Self::UpdateRepeated => "update-repeated",
                 Self::AbsentPairsAreNone => "absent-pairs-are-none",
+                Self::StepBegunAnew => "step-begun-anew",
+                Self::CallbackGivenUp => "callback-given-up",
             }
         }
     }
