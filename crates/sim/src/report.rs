@@ -106,9 +106,10 @@ impl fmt::Display for Report {
         write!(
             f,
             "seed {}: hash {:016x}, {} events; {writes} writes (+{failed_writes} failed), {reads} \
-             reads (+{failed_reads}), {updates} updates (+{failed_updates}), {queries} queries ({queries_during_faults} during faults, \
-             +{failed_queries} failed), {jobs} jobs ({pipelines} pipelines, {takes} taken over, {pairs} times pairs found, {runs} by schedules), {plans} \
-             plans, {lags} lags, {replacements} replacements, \
+             reads (+{failed_reads}), {updates} updates (+{failed_updates}), {queries} queries \
+             ({queries_during_faults} during faults, +{failed_queries} failed), {jobs} jobs \
+             ({pipelines} pipelines, {takes} taken over, {pairs} times pairs found, {runs} by \
+             schedules), {plans} plans, {lags} lags, {replacements} replacements, \
              {crashes} crashes, {copies} copies put back, {partitions} partitions, {pauses} pauses, \
              {storms} storms, {refusals} refusals; slowest {:.1} s, query {:.1} s; {} violations",
             self.seed,
