@@ -59,7 +59,9 @@ pub fn find(object: &Object, kind: Kind) -> Result<Option<Datatype>> {
     for sibling in object.siblings.iter().filter(|sibling| kind_of(sibling) == Some(kind)) {
         match (read(sibling)?, &mut found) {
             (None, _) => {}
-            (Some(state), Some(found)) => found.merge(&state),
+            (Some(state), Some(found)) if !mapring_types::failpoint!(LastReplaces) => {
+                found.merge(&state);
+            }
             (Some(state), found) => *found = Some(state),
         }
     }

@@ -68,7 +68,7 @@ mod watch;
 mod wire;
 mod work;
 
-pub use callbacks::CallbackConfig;
+pub use callbacks::{CallbackConfig, Courier};
 pub use configs::ConfigList;
 pub use error::JobsError;
 pub use jobs::{Jobs, Parts};

@@ -11,6 +11,9 @@ pub(crate) const POINTERS: &str = "pointers";
 /// Keys that several write.
 pub(crate) const SHARED: &str = "shared";
 
+/// Data types that several update.
+pub(crate) const DATATYPES: &str = "datatypes";
+
 /// The object of a key with one writer.
 pub(crate) fn number(key: &str) -> ObjectId {
     ObjectId::new(BucketId::untyped(NUMBERS), key.to_owned())
@@ -19,6 +22,11 @@ pub(crate) fn number(key: &str) -> ObjectId {
 /// The object of a shared key.
 pub(crate) fn shared(key: &str) -> ObjectId {
     ObjectId::new(BucketId::untyped(SHARED), key.to_owned())
+}
+
+/// The object of a data type.
+pub(crate) fn datatype(key: &str) -> ObjectId {
+    ObjectId::new(BucketId::untyped(DATATYPES), key.to_owned())
 }
 
 /// Whether a key with one writer is written with `pw=quorum` and read with `pr=quorum`, so that reads

@@ -45,6 +45,12 @@ pub(crate) async fn check(world: &Arc<World>, clients: &JobClients, random: &Ran
             continue;
         }
         ask_once_more(&client, &id, &entry).await;
+        // Who asks for an end that is decided has the telling given up.
+        if let Some(receiver) =
+            world.receiver.as_ref().filter(|_| entry.order.is_told && !entry.aborted)
+        {
+            client.faults(&id, receiver.check(&id, true));
+        }
     }
     for (id, fault) in left_over(world, &clients.book, ledger)? {
         client.faults(&id, [fault]);
@@ -66,7 +72,9 @@ pub(crate) async fn remove_all(world: &Arc<World>, random: &Random) {
 /// Checks that nothing is left of them then.
 pub(crate) fn check_removed(world: &World, clients: &JobClients) -> Result<()> {
     let entries = clients.book.all();
-    for shelf in [Shelf::Records, Shelf::Results, Shelf::Errors, Shelf::Checkpoints] {
+    let shelves =
+        [Shelf::Records, Shelf::Results, Shelf::Errors, Shelf::Checkpoints, Shelf::Pipelines];
+    for shelf in shelves {
         for key in living(world, &ReservedObjects::bucket(shelf.name()))?.keys() {
             let entry = entries.get(key.split('/').next().unwrap_or_default());
             // What was removed while something was wrong may have come to light since.
@@ -86,6 +94,7 @@ fn count(world: &World, ledger: &Ledger) {
     world.count(|figures| {
         figures.jobs = sum(|known| known.starts);
         figures.takes = sum(Known::takes);
+        figures.pairs = ledger.pairs_found();
     });
 }
 
@@ -210,7 +219,7 @@ fn effects(
     faults
 }
 
-fn bucket(name: &str) -> BucketId {
+pub(crate) fn bucket(name: &str) -> BucketId {
     BucketId::untyped(name.to_owned())
 }
 
@@ -230,7 +239,7 @@ fn named(id: &str, record: &Bytes) -> Vec<String> {
 }
 
 /// The objects of a bucket that any of their replicas has, with their values.
-fn living(world: &World, bucket: &BucketId) -> Result<BTreeMap<String, Bytes>> {
+pub(crate) fn living(world: &World, bucket: &BucketId) -> Result<BTreeMap<String, Bytes>> {
     let state = world.decided()?;
     let mut found = BTreeMap::new();
     for home in world.ring_size().partitions() {

@@ -119,7 +119,7 @@ impl JobClient {
         }
     }
 
-    async fn wait(&self, millis: std::ops::Range<u64>) {
+    pub(crate) async fn wait(&self, millis: std::ops::Range<u64>) {
         sleep(Duration::from_millis(self.random.within(millis))).await;
     }
 

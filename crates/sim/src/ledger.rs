@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use mapring_cluster::{Change, ClusterState, JobResult, JobState};
@@ -25,6 +26,8 @@ pub(crate) struct Ledger {
     /// Answers that are lost, of a thousand.
     lost_answers: u64,
     state: Mutex<BTreeMap<String, Known>>,
+    /// Queries of which nodes had pairs when they were started.
+    found_pairs: AtomicU64,
 }
 
 /// What was decided about an id.
@@ -51,7 +54,8 @@ struct Epoch {
 
 impl Ledger {
     pub(crate) fn new(trace: Arc<Trace>, random: Random, lost_answers: u64) -> Self {
-        Self { trace, random, lost_answers, state: Mutex::default() }
+        let (state, found_pairs) = Default::default();
+        Self { trace, random, lost_answers, state, found_pairs }
     }
 
     /// A decision is asked for: it takes a while until it is made.
@@ -129,6 +133,19 @@ impl Ledger {
             let what = format!("n{} stores in epoch {epoch} of {id}, {fault}", node.0);
             self.trace.violation(format!("one owner: {what}"));
         }
+    }
+
+    /// A node is started with the pairs of so many queries.
+    pub(crate) fn found_pairs(&self, node: NodeId, queries: usize) {
+        if queries > 0 {
+            self.trace.note(format!("n{} has pairs of {queries} queries", node.0));
+            self.found_pairs.fetch_add(queries as u64, Ordering::Relaxed);
+        }
+    }
+
+    /// How often a node was started with the pairs of a query.
+    pub(crate) fn pairs_found(&self) -> u64 {
+        self.found_pairs.load(Ordering::Relaxed)
     }
 
     /// What is known of an id.

@@ -7,13 +7,15 @@
 //! what the clients do (`writers`, `contended_writers`, `queries`, which ask `questions` about
 //! `selections`), and when nodes crash or stand still and links break (`faults`). In half of the seeds
 //! nodes run jobs too, which clients have done (`job_clients`, which give `orders`) or schedules start
-//! (`schedule_clients`), while more faults are aimed at who owns them (`job_faults`). Time is simulated,
-//! so that a minute takes a moment and the same seed gives the same run, event for event:
-//! [`Report::hash`] tells.
+//! (`schedule_clients`), and pipelines of jobs (`pipeline_clients`, which give `pipeline_orders`), whose ends
+//! are told to a `receiver`, while more faults are aimed at who owns them (`job_faults`); nodes keep pairs of
+//! jobs in real files then (`pair_files`). In half of the seeds clients update data types
+//! (`datatype_clients`). Time is simulated, so that a minute takes a moment and the same seed gives the same
+//! run, event for event: [`Report::hash`] tells.
 //!
-//! What the clients saw is checked: `history` and `siblings` by invariants I1 and I5, `plans` by I4,
-//! `replicas` by what lies on the disks, `sizes` by I6, `fault_windows` by how long things may take
-//! (see `docs/ARCHITECTURE.md`); jobs by what must come of them (`job_book`), by what is left of them
+//! What the clients saw is checked: `history`, `siblings` and `datatype_history` by invariants I1 and I5,
+//! `plans` by I4, `replicas` and `datatype_checks` by what lies on the disks, `sizes` by I6, `fault_windows`
+//! by how long things may take (see `docs/ARCHITECTURE.md`); jobs by what must come of them (`job_book`), by what is left of them
 //! (`job_checks`), and by what was decided about who owns them (`ledger`).
 //!
 //! Reading order: [`run`], then `simulate`, `world`, `writers`, `history`.
@@ -21,6 +23,9 @@
 mod buckets;
 mod contended_writers;
 mod copies;
+mod datatype_checks;
+mod datatype_clients;
+mod datatype_history;
 mod fault_windows;
 mod faults;
 mod folds;
@@ -37,12 +42,16 @@ mod limits;
 mod membership;
 mod node;
 mod orders;
+mod pair_files;
 mod panics;
 mod partitions;
+mod pipeline_clients;
+mod pipeline_orders;
 mod plans;
 mod queries;
 mod questions;
 mod random;
+mod receiver;
 mod replicas;
 mod report;
 mod schedule_clients;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use mapring_datatypes::Kind;
+
 /// How long the clients work, faults included.
 pub(crate) const WORK: Duration = Duration::from_secs(40);
 
@@ -129,6 +131,39 @@ pub(crate) const SIZE_TICK: Duration = Duration::from_millis(500);
 /// Replicas of shared objects.
 pub(crate) const SHARED_N_VAL: u32 = 3;
 
+/// How many runs of a thousand have data types, where nothing is said.
+pub(crate) const WITH_DATATYPES: u64 = 500;
+
+/// Clients that update them.
+pub(crate) const DATATYPE_CLIENTS: u64 = 3;
+
+/// How many of a thousand of their operations are updates; the others are reads.
+pub(crate) const DATATYPE_UPDATES: u64 = 650;
+
+/// Of updates of sets from which something can be removed, how many of a thousand do that.
+pub(crate) const REMOVALS: u64 = 500;
+
+/// The data types: kinds with how many of each. So few that several clients meet at each, and so many that
+/// counters last: see [`COUNTS`]. What is there twice is chosen twice as often.
+pub(crate) const DATATYPES: [(Kind, u64); 6] = [
+    (Kind::Counter, 3),
+    (Kind::Counter, 3),
+    (Kind::Set, 2),
+    (Kind::Map, 3),
+    (Kind::GSet, 1),
+    (Kind::Hll, 1),
+];
+
+/// How often a counter is changed at most: by powers of four, whose sum is to be a number of 64 bits even where
+/// some count twice.
+pub(crate) const COUNTS: u32 = 31;
+
+/// Elements that are added to sets and removed again.
+pub(crate) const ELEMENTS: u64 = 10;
+
+/// The precision of HyperLogLogs: few registers, so that texts share some.
+pub(crate) const PRECISION: u8 = 8;
+
 /// How many runs of a thousand have jobs, where nothing is said.
 pub(crate) const WITH_JOBS: u64 = 500;
 
@@ -170,6 +205,27 @@ pub(crate) const ABORTED_JOBS: u64 = 200;
 
 /// How many of a thousand are removed when they have ended.
 pub(crate) const REMOVED_JOBS: u64 = 250;
+
+/// How many of a thousand tell somebody of their end.
+pub(crate) const TOLD_JOBS: u64 = 400;
+
+/// How long a callback is under way, in milliseconds, to there and back; …
+pub(crate) const CALLBACK_MS: std::ops::Range<u64> = 1..50;
+
+/// … of a thousand, how many are refused, …
+pub(crate) const BUSY_RECEIVER: u64 = 200;
+
+/// … and how many are heard without an answer.
+pub(crate) const SILENT_RECEIVER: u64 = 50;
+
+/// Pipelines that clients start, each by a client of its own.
+pub(crate) const PIPELINES: u64 = 3;
+
+/// Inputs of the first job of one: few, so that all of its jobs can have ended in time.
+pub(crate) const PIPELINE_INPUTS: std::ops::Range<u64> = 1..20;
+
+/// How long a pipeline pauses, in milliseconds.
+pub(crate) const DELAY_MS: std::ops::Range<u64> = 1..4_000;
 
 /// How many of a thousand are started again, as by a client that has not heard the answer.
 pub(crate) const STARTED_AGAIN: u64 = 400;

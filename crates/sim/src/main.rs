@@ -35,6 +35,12 @@ struct Arguments {
     /// Have no jobs run.
     #[arg(long)]
     without_jobs: bool,
+    /// Have clients update data types in every seed, instead of in those that say so: half of them.
+    #[arg(long, conflicts_with = "without_datatypes")]
+    with_datatypes: bool,
+    /// Have no client update data types.
+    #[arg(long)]
+    without_datatypes: bool,
     /// Print every event, messages too.
     #[arg(long)]
     verbose: bool,
@@ -104,10 +110,12 @@ const TOLD: usize = 10;
 type Outcome = Result<(Report, Option<Report>)>;
 
 fn simulate(seed: u64, arguments: &Arguments) -> Outcome {
+    let said = |with: bool, without: bool| (with || without).then_some(with);
     let options = |verbose| Options {
         verbose,
         plans_at_once: arguments.plans_at_once,
-        jobs: (arguments.with_jobs || arguments.without_jobs).then_some(arguments.with_jobs),
+        jobs: said(arguments.with_jobs, arguments.without_jobs),
+        datatypes: said(arguments.with_datatypes, arguments.without_datatypes),
         #[cfg(feature = "failpoints")]
         failpoint: arguments.failpoint,
     };

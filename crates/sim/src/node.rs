@@ -7,12 +7,13 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use mapring_cluster::Cluster;
 use mapring_cluster::fixed::FixedCluster;
+use mapring_jobs::callback::Allowed;
 use mapring_kv::{Executor, Kv, KvConfig, KvParts};
 use mapring_mapred::{MapReduce, MapredConfig, Parts};
 use mapring_net::simulated::Network;
 use mapring_net::task::Gate;
 use mapring_net::{Services, Transport};
-use mapring_runner::{CallbackConfig, Jobs, RunnerConfig, Witness};
+use mapring_runner::{CallbackConfig, Courier, Jobs, RunnerConfig, Witness};
 use mapring_script::ScriptLimits;
 use mapring_types::{Clock, Entropy, Error, NodeId, Result};
 use parking_lot::Mutex;
@@ -23,7 +24,9 @@ use crate::gossip::Eyes;
 use crate::inline::InlineWorkers;
 use crate::ledger::Ledger;
 use crate::limits;
+use crate::pair_files::PairFiles;
 use crate::random::Random;
+use crate::receiver::Receiver;
 use crate::shape::Shape;
 use crate::storage::{Disk, SlowDisk};
 use crate::workers::SlowWorkers;
@@ -63,6 +66,9 @@ pub(crate) struct Host {
 pub(crate) struct HostJobs {
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) random: Random,
+    pub(crate) pairs: PairFiles,
+    /// Who hears of their ends.
+    pub(crate) receiver: Arc<Receiver>,
 }
 
 /// A node that runs, or stands still.
@@ -205,6 +211,10 @@ impl Host {
             random: self.random.fork(),
             slowest_ms: self.shape.slowest_ms,
         };
+        let pairs = self.jobs.as_ref().map(|jobs| jobs.pairs.open()).transpose()?;
+        if let (Some(jobs), Some((_, found))) = (&self.jobs, &pairs) {
+            jobs.ledger.found_pairs(self.id, *found);
+        }
         let mapred = MapReduce::new(Parts {
             kv: kv.clone(),
             transport: transport.clone(),
@@ -216,10 +226,11 @@ impl Host {
                 page_inputs: self.shape.page_inputs,
                 units_at_once: self.shape.units_at_once,
                 concurrent_queries: self.shape.concurrent_queries,
+                pairs_dir: pairs.map(|(path, _)| path),
                 ..MapredConfig::default()
             },
         });
-        let jobs = self.jobs((&kv, &mapred), transport, clock);
+        let jobs = self.jobs((&kv, &mapred), transport, clock)?;
         if let Some(jobs) = &jobs {
             jobs.run(&background);
         }
@@ -241,21 +252,26 @@ impl Host {
         (kv, mapred): (&Kv, &MapReduce),
         transport: Arc<dyn Transport>,
         clock: Arc<dyn Clock>,
-    ) -> Option<Jobs> {
-        let (jobs, shape) = (self.jobs.as_ref()?, self.shape.jobs?);
+    ) -> Result<Option<Jobs>> {
+        let (Some(jobs), Some(shape)) = (&self.jobs, self.shape.jobs) else { return Ok(None) };
         let (ledger, me) = (jobs.ledger.clone(), self.id);
         let witness: Witness = Arc::new(move |id, epoch| ledger.acts(me, id, epoch));
-        Some(Jobs::new(mapring_runner::Parts {
+        let allowed = Allowed::parse(&["127.0.0.1"]);
+        let allowed = allowed.map_err(|error| Error::internal("no receiver").with_source(error))?;
+        let courier: Arc<dyn Courier> = jobs.receiver.clone();
+        let callbacks =
+            CallbackConfig { allowed, courier: Some(courier), ..CallbackConfig::default() };
+        Ok(Some(Jobs::new(mapring_runner::Parts {
             kv: kv.clone(),
             mapred: mapred.clone(),
             transport,
             clock,
             entropy: Arc::new(jobs.random.fork()),
-            callbacks: CallbackConfig::default(),
+            callbacks,
             file: None,
             config: RunnerConfig { concurrent: shape.concurrent },
             witness: Some(witness),
-        }))
+        })))
     }
 
     /// Ends the node as `kill -9` does. Returns how many unsynced writes are lost; `None` when it
@@ -267,7 +283,27 @@ impl Host {
         // What it had under way is never gone on with.
         life.gate.close();
         life.over.raise();
+        if let Some(HostJobs { pairs, random, .. }) = &self.jobs {
+            pairs.crash(random)?;
+        }
         self.disk.crash(&self.random).map(Some)
+    }
+
+    /// Makes a copy of all that lies on the node's disk, in place of an earlier one.
+    pub(crate) fn make_copy(&self) -> Result<()> {
+        if let Some(jobs) = &self.jobs {
+            jobs.pairs.make_copy()?;
+        }
+        self.disk.make_copy()
+    }
+
+    /// Puts the copy in place of what lies there, once the node has crashed. Returns whether there was one.
+    pub(crate) fn put_back(&self) -> bool {
+        let is_there = self.disk.put_back();
+        if let Some(jobs) = self.jobs.as_ref().filter(|_| is_there) {
+            jobs.pairs.put_back();
+        }
+        is_there
     }
 
     /// Sets the node's clock: adds so many microseconds.

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use mapring_types::{BucketId, Entropy, ObjectId};
 use serde_json::{Value, json};
 
-use crate::limits;
 use crate::random::Random;
+use crate::{limits, receiver};
 
 /// The bucket of the objects that are inputs: `f0`, `f1`, …, each with its number as its value.
 pub(crate) const FLOCK: &str = "flock";
@@ -36,6 +36,8 @@ pub(crate) struct Order {
     pub(crate) document: Value,
     /// Whether it is removed soon after its end.
     pub(crate) is_brief: bool,
+    /// Whether somebody is told of its end.
+    pub(crate) is_told: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,7 +93,11 @@ impl Order {
         if is_brief {
             document["keep_ms"] = 1.into();
         }
-        Self { numbers, work, document, is_brief }
+        let is_told = random.per_mille(limits::TOLD_JOBS);
+        if is_told {
+            document["callback"] = json!({"url": receiver::URL});
+        }
+        Self { numbers, work, document, is_brief, is_told }
     }
 
     /// The job of a schedule, which is short.
@@ -100,7 +106,8 @@ impl Order {
         let map = json!({"map": {"language": "javascript", "name": COPY}});
         let inputs = json!({"range": {"start": 0, "end": end}});
         let document = json!({"name": name, "inputs": inputs, "query": [map], "slice_ms": 200});
-        Self { numbers: (0..end).collect(), work: Work::Copy, document, is_brief: false }
+        let (numbers, work) = ((0..end).collect(), Work::Copy);
+        Self { numbers, work, document, is_brief: false, is_told: false }
     }
 
     /// What must come of it, under its id.
@@ -188,6 +195,7 @@ mod tests {
             work,
             document: Value::Null,
             is_brief: false,
+            is_told: false,
         };
         let sums = order(Work::Sum).expected("j");
         assert_eq!(sums.rows, ["[\"1\",11]", "[\"2\",6]"]);

@@ -9,7 +9,7 @@ use mapring_types::{BucketId, Error, Result};
 use serde_json::Value;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::buckets::{NUMBERS, POINTERS, SHARED};
+use crate::buckets::{DATATYPES, NUMBERS, POINTERS, SHARED};
 use crate::history::{Span, Whole, check_total};
 use crate::limits;
 use crate::node::Life;
@@ -108,7 +108,8 @@ fn check(world: &World, question: &Question, answer: &Answer, span: Span) -> Vec
         }
         Question::Keys => world.look_back(|history| history.check_keys(values, &|_| 1, span)),
         Question::Buckets => {
-            let mut known = BTreeSet::from([NUMBERS, POINTERS, SHARED, FLOCK, COPIES, OUT]);
+            let mut known =
+                BTreeSet::from([NUMBERS, POINTERS, SHARED, DATATYPES, FLOCK, COPIES, OUT]);
             let strange = values.iter().filter(|name| !known.remove(name.as_str()));
             let strange = strange.map(|name| format!("I5: a bucket {name} is listed")).collect();
             if known.contains(POINTERS) {

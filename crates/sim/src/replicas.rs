@@ -7,7 +7,7 @@ use mapring_engine::{Engine, ScanDepth, ScanRange, StoreKey, TermRange};
 use mapring_ring::{Partition, hash};
 use mapring_types::{BucketId, ErrorKind, NodeId, Object, ObjectId, Result};
 
-use crate::buckets::{self, NUMBERS, SHARED};
+use crate::buckets::{self, DATATYPES, NUMBERS, SHARED};
 use crate::history::Span;
 use crate::limits;
 use crate::node::Host;
@@ -15,7 +15,12 @@ use crate::siblings;
 use crate::world::World;
 
 /// An object as a vnode has it on the disk of a host. One that is damaged is a violation.
-fn stored(world: &World, host: &Host, vnode: Partition, id: &ObjectId) -> Result<Option<Object>> {
+pub(crate) fn stored(
+    world: &World,
+    host: &Host,
+    vnode: Partition,
+    id: &ObjectId,
+) -> Result<Option<Object>> {
     let ring = host.cluster.view().plan().ring_size();
     let place = StoreKey { home: hash::home(ring, &id.bucket, &id.key).0, id: id.clone() };
     match host.disk.look().get(vnode.0, &place) {
@@ -78,7 +83,7 @@ pub(crate) fn check(world: &World) -> Result<()> {
             let what = format!("crashes of {node} have left {without_file} records without files");
             world.trace.violation(what);
         }
-        let buckets = [NUMBERS, SHARED].map(|name| BucketId::untyped(name.to_owned()));
+        let buckets = [NUMBERS, SHARED, DATATYPES].map(|name| BucketId::untyped(name.to_owned()));
         for (vnode, id) in strangers(host, &buckets)? {
             let node = host.name();
             world.trace.violation(format!("{node} still has {id} for vnode {vnode} of another"));

@@ -15,6 +15,8 @@ pub struct Options {
     pub plans_at_once: bool,
     /// Whether jobs run; `None` where the seed says so, which half of them do.
     pub jobs: Option<bool>,
+    /// Whether clients update data types; `None` where the seed says so, which half of them do.
+    pub datatypes: Option<bool>,
     /// The failpoint that is enabled in all nodes.
     #[cfg(feature = "failpoints")]
     pub failpoint: Option<Failpoint>,
@@ -48,6 +50,10 @@ pub struct Figures {
     pub reads: u64,
     /// Reads that failed.
     pub failed_reads: u64,
+    /// Updates of data types that were acknowledged.
+    pub updates: u64,
+    /// Updates of data types with another end.
+    pub failed_updates: u64,
     /// Queries that were answered.
     pub queries: u64,
     /// Queries that were answered while a node was down or cut off.
@@ -56,8 +62,12 @@ pub struct Figures {
     pub failed_queries: u64,
     /// Jobs that were started and have ended.
     pub jobs: u64,
+    /// Pipelines that were accepted.
+    pub pipelines: u64,
     /// Times when a job was taken over.
     pub takes: u64,
+    /// Times when a node was started with the pairs of a query that it had saved.
+    pub pairs: u64,
     /// Runs of schedules.
     pub runs: u64,
     /// Coverage plans looked at.
@@ -91,13 +101,15 @@ impl fmt::Display for Report {
         let Figures { plans, crashes, copies, partitions, pauses, storms, refusals, .. } =
             self.figures;
         let Figures { lags, replacements, slowest, slowest_query, .. } = self.figures;
-        let Figures { jobs, takes, runs, .. } = self.figures;
+        let Figures { jobs, pipelines, takes, pairs, runs, updates, failed_updates, .. } =
+            self.figures;
         write!(
             f,
             "seed {}: hash {:016x}, {} events; {writes} writes (+{failed_writes} failed), {reads} \
-             reads (+{failed_reads}), {queries} queries ({queries_during_faults} during faults, \
-             +{failed_queries} failed), {jobs} jobs ({takes} taken over, {runs} by schedules), {plans} \
-             plans, {lags} lags, {replacements} replacements, \
+             reads (+{failed_reads}), {updates} updates (+{failed_updates}), {queries} queries \
+             ({queries_during_faults} during faults, +{failed_queries} failed), {jobs} jobs \
+             ({pipelines} pipelines, {takes} taken over, {pairs} times pairs found, {runs} by \
+             schedules), {plans} plans, {lags} lags, {replacements} replacements, \
              {crashes} crashes, {copies} copies put back, {partitions} partitions, {pauses} pauses, \
              {storms} storms, {refusals} refusals; slowest {:.1} s, query {:.1} s; {} violations",
             self.seed,

@@ -29,6 +29,8 @@ pub(crate) struct Shape {
     pub(crate) units_at_once: usize,
     /// Queries that a node coordinates at once.
     pub(crate) concurrent_queries: usize,
+    /// Whether clients update data types.
+    pub(crate) datatypes: bool,
     /// What there is of jobs.
     pub(crate) jobs: Option<JobShape>,
 }
@@ -42,6 +44,8 @@ pub(crate) struct JobShape {
     pub(crate) lost_answers: u64,
     /// How many objects there are as inputs.
     pub(crate) flock: u64,
+    /// Whether the pairs of grouped jobs are fsynced.
+    pub(crate) fsyncs: bool,
     /// How far a minute has come when all begins, in microseconds: so that the next one begins in the
     /// midst of the faults.
     pub(crate) past_minute: u64,
@@ -56,6 +60,7 @@ impl JobShape {
             lost_answers: random.choose(&limits::LOST_ANSWERS).copied().unwrap_or(0),
             flock: random.within(limits::FLOCK),
             past_minute: random.within(limits::PAST_MINUTE_MS) * 1_000,
+            fsyncs: random.per_mille(500),
         };
         given.unwrap_or(there_are).then_some(shape)
     }
@@ -77,6 +82,7 @@ impl Shape {
             page_inputs: small(&[3, 10, 100]),
             units_at_once: small(&[1, 4]),
             concurrent_queries: small(&[1, 8]),
+            datatypes: false,
             jobs: None,
         }
     }
@@ -101,13 +107,15 @@ impl fmt::Display for Shape {
             ("deletes", self.deletes),
             ("bad clocks", self.bad_clocks),
             ("slow disks", self.slow_disks),
+            ("data types", self.datatypes),
         ] {
             if holds {
                 write!(f, ", {word}")?;
             }
         }
-        if let Some(JobShape { concurrent, lost_answers, .. }) = self.jobs {
+        if let Some(JobShape { concurrent, lost_answers, fsyncs, .. }) = self.jobs {
             write!(f, ", {concurrent} jobs at once, {lost_answers} ‰ of the answers lost")?;
+            write!(f, ", pairs {}", if fsyncs { "fsynced" } else { "written" })?;
         }
         Ok(())
     }

@@ -9,11 +9,13 @@ use mapring_types::{BucketId, BucketProps, Error, NodeId, Result};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::buckets::{NUMBERS, SHARED};
+use crate::buckets::{DATATYPES, NUMBERS, SHARED};
 use crate::contended_writers::ContendedWriter;
+use crate::datatype_clients::DatatypeClient;
 use crate::faults::{self, Schedule};
 use crate::job_clients::{self, JobClients};
 use crate::node::{Host, Life};
+use crate::pipeline_clients::PipelineClients;
 use crate::questions::Question;
 use crate::random::Random;
 use crate::report::{Options, Report};
@@ -21,13 +23,17 @@ use crate::schedule_clients::Schedules;
 use crate::trace::Outcome;
 use crate::world::World;
 use crate::writers::{self, Writer};
-use crate::{job_checks, job_faults, limits, membership, plans, queries, replicas, sizes};
+use crate::{
+    datatype_checks, job_checks, job_faults, limits, membership, plans, queries, replicas, sizes,
+};
 
 /// Runs one seed from beginning to end.
 pub(crate) async fn simulate(seed: u64, options: Options) -> Result<Report> {
     let random = Random::new(seed);
     let jobs = Random::new(seed.rotate_left(32));
-    let world = World::new(&random, &Random::new(!seed), &jobs, options)?;
+    // Of its own, so that the runs without data types stay what they were.
+    let datatypes = Random::new(seed.rotate_left(16));
+    let world = World::new((&random, &Random::new(!seed)), (&jobs, &datatypes), options)?;
     for host in world.hosts() {
         host.start().await?;
     }
@@ -45,19 +51,24 @@ pub(crate) async fn simulate(seed: u64, options: Options) -> Result<Report> {
     keys.truncate(limits::POINTERS);
     writers::point_to(&world, &random, keys).await;
     let mut clients = JobClients::begin(&world, &jobs).await?;
+    let mut pipelines = PipelineClients::begin(&world, &jobs);
     let mut schedules = Schedules::store(&world, &jobs).await?;
-    work(&world, &random, &jobs, writers).await?;
+    work(&world, &random, (&jobs, &datatypes), writers).await?;
     world.trace.note("peace");
     clients.end(&world).await?;
+    pipelines.end(&world).await?;
     if let Some(schedules) = &mut schedules {
         schedules.remove(&world).await;
     }
     job_clients::all_ended(&world).await;
     sizes::come_to_rest(&world).await;
     replicas::check(&world)?;
+    datatype_checks::check(&world).await?;
     job_checks::check(&world, &clients, &jobs).await?;
+    pipelines.check(&world).await?;
     if let Some(schedules) = &schedules {
         schedules.check(&world).await;
+        pipelines.remove().await;
         job_checks::remove_all(&world, &jobs).await;
         sizes::come_to_rest(&world).await;
         job_checks::check_removed(&world, &clients)?;
@@ -77,11 +88,12 @@ async fn found(world: &World) -> Result<()> {
         Change::SetBucket { bucket, changes }
     };
     let changes = [
-        set(NUMBERS, "n_val", world.shape.n_val.into()),
-        set(SHARED, "allow_mult", true.into()),
-        Change::Seal,
+        Some(set(NUMBERS, "n_val", world.shape.n_val.into())),
+        Some(set(SHARED, "allow_mult", true.into())),
+        world.shape.datatypes.then(|| set(DATATYPES, "allow_mult", true.into())),
+        Some(Change::Seal),
     ];
-    for change in changes {
+    for change in changes.into_iter().flatten() {
         if !world.decide(change).await? {
             return Err(Error::internal("nothing can be decided in the beginning"));
         }
@@ -95,7 +107,7 @@ async fn found(world: &World) -> Result<()> {
 async fn work(
     world: &Arc<World>,
     random: &Random,
-    jobs: &Random,
+    (jobs, datatypes): (&Random, &Random),
     writers: Vec<Writer>,
 ) -> Result<()> {
     let end = Instant::now() + limits::WORK;
@@ -109,6 +121,13 @@ async fn work(
     }
     for _ in 0..limits::CONTENDED_WRITERS {
         let (world, client) = (world.clone(), ContendedWriter::new(random.fork()));
+        tasks.spawn(async move {
+            client.work(&world, end).await;
+            Ok(())
+        });
+    }
+    for _ in 0..if world.shape.datatypes { limits::DATATYPE_CLIENTS } else { 0 } {
+        let (world, client) = (world.clone(), DatatypeClient::new(datatypes.fork()));
         tasks.spawn(async move {
             client.work(&world, end).await;
             Ok(())

@@ -7,7 +7,7 @@ use mapring_mapred::limits as mapred_limits;
 use mapring_types::BucketId;
 use tokio::time::{Instant, sleep};
 
-use crate::buckets::{NUMBERS, POINTERS, SHARED};
+use crate::buckets::{DATATYPES, NUMBERS, POINTERS, SHARED};
 use crate::node::{Host, Life};
 use crate::replicas::strangers;
 use crate::world::World;
@@ -80,7 +80,8 @@ fn left_over(world: &World) -> Vec<String> {
         if host.cluster.is_behind() {
             left.push(format!("{} does not know all that is decided", host.name()));
         }
-        let buckets = [NUMBERS, SHARED, POINTERS].map(|name| BucketId::untyped(name.to_owned()));
+        let buckets = [NUMBERS, SHARED, POINTERS, DATATYPES];
+        let buckets = buckets.map(|name| BucketId::untyped(name.to_owned()));
         let buckets: Vec<_> = buckets.into_iter().chain(job_checks::buckets(world)).collect();
         let kept = strangers(host, &buckets).unwrap_or_default();
         if !kept.is_empty() {

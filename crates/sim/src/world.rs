@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use tokio::time::{Instant, timeout};
 
 use crate::copies::Copies;
+use crate::datatype_history::DatatypeHistory;
 use crate::fault_windows::FaultWindows;
 use crate::faults::Event;
 use crate::gossip::Gossip;
@@ -22,8 +23,10 @@ use crate::ledger::Ledger;
 use crate::limits;
 use crate::membership::{self, Learning, Replacement};
 use crate::node::{Host, HostJobs, Life, Role, seat};
+use crate::pair_files::PairFiles;
 use crate::partitions::{Cut, NetworkPartitions};
 use crate::random::Random;
+use crate::receiver::Receiver;
 use crate::report::{Figures, Options};
 use crate::shape::{JobShape, Shape};
 use crate::siblings::{Found, Shared};
@@ -40,9 +43,12 @@ pub(crate) struct World {
     pub(crate) trace: Arc<Trace>,
     /// What is decided about jobs, where there are any.
     pub(crate) ledger: Option<Arc<Ledger>>,
+    /// Who hears of their ends.
+    pub(crate) receiver: Option<Arc<Receiver>>,
     partitions: Arc<NetworkPartitions>,
     history: Mutex<History>,
     shared: Mutex<Shared>,
+    datatypes: Mutex<DatatypeHistory>,
     figures: Mutex<Figures>,
     pub(crate) gossip: Mutex<Gossip>,
     fault_windows: Mutex<FaultWindows>,
@@ -55,16 +61,17 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// Makes a world of what `random` gives; `later` decides what the metadata go through, `jobs` what
-    /// there is of these.
+    /// Makes a world of what `random` gives; `later` decides what the metadata go through, `jobs` and
+    /// `datatypes` what there is of these.
     pub(crate) fn new(
-        random: &Random,
-        later: &Random,
-        jobs: &Random,
+        (random, later): (&Random, &Random),
+        (jobs, datatypes): (&Random, &Random),
         options: Options,
     ) -> Result<Arc<Self>> {
         let of_jobs = JobShape::new(jobs, options.jobs);
-        let shape = Shape { jobs: of_jobs, ..Shape::new(random) };
+        let by_seed = datatypes.per_mille(limits::WITH_DATATYPES);
+        let datatypes = options.datatypes.unwrap_or(by_seed);
+        let shape = Shape { jobs: of_jobs, datatypes, ..Shape::new(random) };
         let network = Network::new();
         let (trace, partitions) = (
             Arc::new(Trace::new(options.verbose)),
@@ -78,8 +85,16 @@ impl World {
         let epoch = Instant::now();
         let ledger = of_jobs
             .map(|of_jobs| Arc::new(Ledger::new(trace.clone(), jobs.fork(), of_jobs.lost_answers)));
+        let receiver = ledger
+            .clone()
+            .map(|ledger| Arc::new(Receiver::new(trace.clone(), ledger, jobs.fork())));
         let host = |cluster, random, role| {
-            let jobs = ledger.clone().map(|ledger| HostJobs { ledger, random: jobs.fork() });
+            let fsyncs = of_jobs.is_some_and(|of_jobs| of_jobs.fsyncs);
+            let both = ledger.clone().zip(receiver.clone());
+            let jobs = both.map(|(ledger, receiver)| {
+                let pairs = PairFiles::new(fsyncs);
+                HostJobs { ledger, random: jobs.fork(), pairs, receiver }
+            });
             Host::new(cluster, network.clone(), (random, jobs), epoch, shape, role)
         };
         let this = Arc::new(OnceLock::new());
@@ -104,9 +119,11 @@ impl World {
             shape,
             trace,
             ledger,
+            receiver,
             partitions,
             history: Mutex::default(),
             shared: Mutex::default(),
+            datatypes: Mutex::default(),
             figures: Mutex::default(),
             gossip: Mutex::new(Gossip::new(random.fork())),
             fault_windows: Mutex::default(),
@@ -266,6 +283,15 @@ impl World {
         self.with_shared(how).into_iter().for_each(|fault| self.trace.violation(fault));
     }
 
+    /// Looks at what was done to data types.
+    pub(crate) fn with_datatypes<T>(&self, how: impl FnOnce(&mut DatatypeHistory) -> T) -> T {
+        how(&mut self.datatypes.lock())
+    }
+
+    pub(crate) fn check_datatypes(&self, how: impl FnOnce(&mut DatatypeHistory) -> Vec<String>) {
+        self.with_datatypes(how).into_iter().for_each(|fault| self.trace.violation(fault));
+    }
+
     /// The object with a number points to a key.
     pub(crate) fn points_to(&self, number: u64, key: String) {
         self.pointed.lock().insert(number, key);
@@ -372,7 +398,7 @@ impl World {
                 self.partitions.end_storm(storm);
             }
             Event::Copy(id) => {
-                self.seated(id)?.disk.make_copy()?;
+                self.seated(id)?.make_copy()?;
                 self.copies.lock().make(self.seated(id)?.id, now);
             }
             Event::PutBack(id) => {
@@ -416,7 +442,7 @@ impl World {
     /// Puts an older copy in place of what the disk of a crashed node holds: see [`Copies`].
     fn put_back(&self, id: NodeId) -> Result<()> {
         let host = self.seated(id)?;
-        if !host.disk.put_back() {
+        if !host.put_back() {
             return Ok(());
         }
         let (state, now) = (self.decided()?, self.trace.now());
@@ -469,6 +495,7 @@ impl World {
         self.forgiven.store(true, Ordering::Relaxed);
         self.history.lock().forgive(since);
         self.shared.lock().forgive(since);
+        self.datatypes.lock().forgive(since);
     }
 
     /// Whether some of what was acknowledged may be lost.

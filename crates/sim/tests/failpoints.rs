@@ -12,8 +12,13 @@ const ENOUGH: u64 = 300;
 fn caught(failpoint: Failpoint, first: u64) -> Result<Option<u64>> {
     for number in 0..ENOUGH {
         let seed = first.wrapping_add(number);
-        let jobs = Some(failpoint.is_of_jobs());
-        let report = run(seed, Options { failpoint: Some(failpoint), jobs, ..Options::default() })?;
+        let options = Options {
+            failpoint: Some(failpoint),
+            jobs: Some(failpoint.is_of_jobs()),
+            datatypes: Some(failpoint.is_of_datatypes()),
+            ..Options::default()
+        };
+        let report = run(seed, options)?;
         if let Some(violation) = report.violations.first() {
             println!("{} is caught by seed {seed}, the {number}th: {violation}", failpoint.name());
             return Ok(Some(number + 1));
@@ -55,10 +60,10 @@ fn what_only_two_plans_at_once_show_is_caught_by_them_alone() -> Result<()> {
     for seed in 7_000..7_060 {
         for plans_at_once in [false, true] {
             let failpoint = Some(Failpoint::FilledNeedsNothing);
-            let report = run(
-                seed,
-                Options { failpoint, plans_at_once, jobs: Some(false), ..Options::default() },
-            )?;
+            let (jobs, datatypes) = (Some(false), Some(false));
+            let options =
+                Options { failpoint, plans_at_once, jobs, datatypes, ..Options::default() };
+            let report = run(seed, options)?;
             let violations = report.violations.first();
             assert!(!plans_at_once || violations.is_none(), "seed {seed}: {violations:?}");
             caught += usize::from(violations.is_some());

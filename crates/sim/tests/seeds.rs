@@ -24,12 +24,8 @@ const FAILED_ONCE: [(u64, &str); 15] = [
     (520_046, "one replica alone, which lacked writes, answered for a majority"),
 ];
 
-fn good(seed: u64) -> Result<Report> {
-    good_with(seed, None)
-}
-
-fn good_with(seed: u64, jobs: Option<bool>) -> Result<Report> {
-    let report = run(seed, Options { jobs, ..Options::default() })?;
+fn good(seed: u64, options: Options) -> Result<Report> {
+    let report = run(seed, options)?;
     println!("{report}");
     let beginning = report.violations.iter().take(10).cloned().collect::<Vec<_>>().join("\n");
     assert!(
@@ -43,7 +39,7 @@ fn good_with(seed: u64, jobs: Option<bool>) -> Result<Report> {
 }
 
 /// Runs seeds on all cores. The first failure ends it.
-fn all_good(seeds: impl IntoIterator<Item = u64>, jobs: Option<bool>) -> Result<Vec<Figures>> {
+fn all_good(seeds: impl IntoIterator<Item = u64>, options: Options) -> Result<Vec<Figures>> {
     let seeds: Vec<u64> = seeds.into_iter().collect();
     let next = AtomicU64::new(0);
     let worker = || -> Result<Vec<Figures>> {
@@ -51,7 +47,7 @@ fn all_good(seeds: impl IntoIterator<Item = u64>, jobs: Option<bool>) -> Result<
         loop {
             let at = usize::try_from(next.fetch_add(1, Ordering::Relaxed)).unwrap_or(usize::MAX);
             let Some(&seed) = seeds.get(at) else { return Ok(figures) };
-            figures.push(good_with(seed, jobs)?.figures);
+            figures.push(good(seed, options)?.figures);
         }
     };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -70,7 +66,7 @@ fn all_good(seeds: impl IntoIterator<Item = u64>, jobs: Option<bool>) -> Result<
 
 #[test]
 fn known_seeds_are_good_and_all_kinds_of_faults_happen() -> Result<()> {
-    let all = all_good(1..=40, None)?;
+    let all = all_good(1..=40, Options::default())?;
     let sum = |of: fn(&Figures) -> u64| all.iter().map(of).sum::<u64>();
     for (what, of) in [
         ("crashes", (|f| f.crashes) as fn(&Figures) -> u64),
@@ -80,8 +76,11 @@ fn known_seeds_are_good_and_all_kinds_of_faults_happen() -> Result<()> {
         ("refusals", |f| f.refusals),
         ("lags", |f| f.lags),
         ("replacements", |f| f.replacements),
+        ("updates of data types", |f| f.updates),
         ("jobs", |f| f.jobs),
         ("jobs taken over", |f| f.takes),
+        ("queries whose saved pairs were found", |f| f.pairs),
+        ("pipelines", |f| f.pipelines),
         ("runs of schedules", |f| f.runs),
     ] {
         assert!(sum(of) >= 5, "only {} {what}", sum(of));
@@ -96,14 +95,16 @@ fn known_seeds_are_good_and_all_kinds_of_faults_happen() -> Result<()> {
 #[test]
 fn seeds_that_failed_once_are_good() -> Result<()> {
     // As they were then.
-    all_good(FAILED_ONCE.map(|(seed, _)| seed), Some(false)).map(|_| ())
+    let then = Options { jobs: Some(false), datatypes: Some(false), ..Options::default() };
+    all_good(FAILED_ONCE.map(|(seed, _)| seed), then).map(|_| ())
 }
 
 #[test]
 fn a_seed_gives_the_same_run_again() -> Result<()> {
     let mut hashes = Vec::new();
     for seed in 41..=44 {
-        let (first, second) = (good(seed)?, good(seed)?);
+        let options = Options::default();
+        let (first, second) = (good(seed, options)?, good(seed, options)?);
         // The history tells where they part.
         assert_eq!(first.history, second.history, "seed {seed}");
         assert_eq!(first, second, "seed {seed}");
@@ -119,5 +120,5 @@ fn fresh_seeds_are_good() -> Result<()> {
     let now = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
     let first = u64::from(now.subsec_nanos());
     println!("seeds from {first} on");
-    all_good(first..first + 20, None).map(|_| ())
+    all_good(first..first + 20, Options::default()).map(|_| ())
 }

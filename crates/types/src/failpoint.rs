@@ -83,11 +83,21 @@ mod enabled {
         OwnerAwaited,
         /// What a job went on from stays when it has ended.
         CheckpointLeft,
+        /// Of the values that a data type has from several coordinators the last one counts, in place of all.
+        LastReplaces,
+        /// An update of a data type whose coordinator does not answer is brought to another one.
+        UpdateRepeated,
+        /// Pairs that no node has any more count as none.
+        AbsentPairsAreNone,
+        /// Who takes a pipeline over starts the jobs of its steps under other ids.
+        StepBegunAnew,
+        /// A callback is sent once, whether it arrives or not.
+        CallbackGivenUp,
     }
 
     impl Failpoint {
         /// All of them.
-        pub const ALL: [Self; 23] = [
+        pub const ALL: [Self; 28] = [
             Self::LostHint,
             Self::ReusedDot,
             Self::OldFrameAccepted,
@@ -111,7 +121,17 @@ mod enabled {
             Self::RunUndecided,
             Self::OwnerAwaited,
             Self::CheckpointLeft,
+            Self::LastReplaces,
+            Self::UpdateRepeated,
+            Self::AbsentPairsAreNone,
+            Self::StepBegunAnew,
+            Self::CallbackGivenUp,
         ];
+
+        /// Whether only data types can show it.
+        pub fn is_of_datatypes(self) -> bool {
+            matches!(self, Self::LastReplaces | Self::UpdateRepeated)
+        }
 
         /// Whether only jobs can show it.
         pub fn is_of_jobs(self) -> bool {
@@ -124,6 +144,9 @@ mod enabled {
                     | Self::RunUndecided
                     | Self::OwnerAwaited
                     | Self::CheckpointLeft
+                    | Self::AbsentPairsAreNone
+                    | Self::StepBegunAnew
+                    | Self::CallbackGivenUp
             )
         }
 
@@ -153,6 +176,11 @@ mod enabled {
                 Self::RunUndecided => "run-undecided",
                 Self::OwnerAwaited => "owner-awaited",
                 Self::CheckpointLeft => "checkpoint-left",
+                Self::LastReplaces => "last-replaces",
+                Self::UpdateRepeated => "update-repeated",
+                Self::AbsentPairsAreNone => "absent-pairs-are-none",
+                Self::StepBegunAnew => "step-begun-anew",
+                Self::CallbackGivenUp => "callback-given-up",
             }
         }
     }

@@ -130,7 +130,9 @@ async fn bring(
                 last = Some(error);
             }
             // Made twice it would count twice. Whoever asked has to decide.
-            Err((error, Final::Unknown)) if write.updates => {
+            Err((error, Final::Unknown))
+                if write.updates && !mapring_types::failpoint!(UpdateRepeated) =>
+            {
                 return Err(error.context(format!("{}: it may have been made", write.id)));
             }
             Err((error, last_word)) => {

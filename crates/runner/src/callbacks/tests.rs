@@ -78,6 +78,7 @@ fn callbacks(allowed: &[&str], secret: Option<&'static str>) -> Callbacks {
         secret: secret.map(Bytes::from),
         attempts: 3,
         pause: Duration::from_millis(1),
+        courier: None,
     };
     Callbacks::new(config, Arc::new(Noon))
 }

@@ -162,7 +162,11 @@ impl Running {
         Ok(match step.kind {
             StepKind::Job => {
                 let attempt = self.progress.step(name).map_or(1, |step| step.attempt);
-                Work::Job { id: job_id(&self.progress.id, name, attempt), document: work }
+                let mut id = job_id(&self.progress.id, name, attempt);
+                if self.progress.epoch > 1 && mapring_types::failpoint!(StepBegunAnew) {
+                    id = format!("{id}.{}", self.progress.epoch);
+                }
+                Work::Job { id, document: work }
             }
             StepKind::Script => {
                 let given = step.after.iter().filter_map(|after| {
