@@ -1,10 +1,12 @@
 //! Queries, and the keys by which their pairs are grouped.
 
+use bytes::Bytes;
+use mapring_engine::TermPlace;
 use mapring_fuzz::Corpus;
 use mapring_jobs::Invalid;
 use mapring_mapred::{Query, json_text, unread_members};
-use mapring_shuffle::key;
-use mapring_types::ErrorKind;
+use mapring_shuffle::{Group, Groups, Pair, Pairs, key};
+use mapring_types::{ErrorKind, IndexValue, Versioned};
 
 use crate::text;
 
@@ -62,4 +64,55 @@ fn fuzz_keys_of_groups() {
             assert_eq!(error.kind(), ErrorKind::Corrupt);
         }
     });
+}
+
+/// Pairs and groups as workers send them: packed, and looked at as they are read.
+#[test]
+fn fuzz_pairs_and_groups() {
+    let mut key = Vec::new();
+    key::encode("[1,\"a\"]", &mut key).unwrap();
+    let mut pairs = Pairs::new();
+    pairs.push(3, &key, "{\"b\":1}").unwrap();
+    pairs.push(300, &key, "null").unwrap();
+    let frame = postcard::to_allocvec(&pairs).unwrap();
+    Corpus::made("pairs").and(unwrapped(&frame)).and(frame).and([1_u8, 0, 0, 0, 0]).run(|bytes| {
+        if let Ok(pairs) = Pairs::decode(bytes) {
+            let read: Vec<Pair<'_>> = pairs.iter().map_while(Result::ok).collect();
+            assert!(read.len() <= bytes.len());
+            let mut again = Pairs::new();
+            for pair in &read {
+                again.push(pair.input, pair.key, pair.value).unwrap();
+            }
+            assert!(again.iter().map(Result::unwrap).eq(read));
+        }
+        if let Ok(groups) = Groups::decode(bytes) {
+            let read: Vec<Group<'_>> = groups.iter().map_while(Result::ok).collect();
+            assert!(read.len() <= bytes.len());
+            for group in read {
+                // The last may be what is wrong with them.
+                assert!(group.values.count() <= bytes.len() + 1);
+            }
+        }
+    });
+}
+
+/// What stands behind the length that postcard writes before bytes.
+fn unwrapped(bytes: &[u8]) -> Vec<u8> {
+    postcard::from_bytes::<&[u8]>(bytes).unwrap().to_vec()
+}
+
+/// Where a scan of an index goes on.
+#[test]
+fn fuzz_places_in_indexes() {
+    let place = |term| TermPlace { term, key: Bytes::from_static(b"k\0\xff") }.to_bytes();
+    let int = |text: &str| place(IndexValue::Int(text.to_owned()));
+    Corpus::made("index_places")
+        .and(int("-12"))
+        .and(int("123456789012345678901"))
+        .and(place(IndexValue::Bin(Bytes::from_static(b"a\0b"))))
+        .run(|bytes| {
+            let Some(place) = TermPlace::from_bytes(bytes) else { return };
+            assert!(place.key.len() <= bytes.len());
+            assert_eq!(TermPlace::from_bytes(&place.to_bytes()), Some(place));
+        });
 }
