@@ -71,6 +71,11 @@ impl Corpus {
         self
     }
 
+    /// The inputs.
+    pub fn into_inputs(self) -> Vec<Vec<u8>> {
+        self.samples.into_iter().map(|sample| sample.bytes).collect()
+    }
+
     /// Runs a check on all that is kept, then on what is made of it.
     ///
     /// # Panics

@@ -4,9 +4,11 @@ use std::fmt;
 
 use crate::limits;
 
-/// What an input is made of, by chance: which sample, how many steps of damage, and the steps, each with a
-/// kind, a place and something that means as much as the kind says.
-pub(crate) type Recipe = (u16, u8, Vec<(u8, u16, u16)>);
+/// A step of damage: a kind, a place, and something that means as much as the kind says.
+pub type Step = (u8, u16, u16);
+
+/// What an input is made of, by chance: which sample, how many steps, and the steps.
+pub(crate) type Recipe = (u16, u8, Vec<Step>);
 
 /// What grammars consist of: put in where it does not belong.
 const TOKENS: &[&[u8]] = &[
@@ -78,50 +80,13 @@ impl Input {
     pub(crate) fn of(samples: &[Vec<u8>], (sample, count, steps): &Recipe) -> Self {
         let index = usize::from(*sample) % (samples.len() + 1);
         let Some(bytes) = samples.get(index) else { return Self(noise(steps)) };
-        let mut input = Self(bytes.clone());
-        for (kind, at, what) in steps.iter().take(1 + usize::from(*count) % limits::STEPS) {
-            input.damage(samples, *kind, usize::from(*at), usize::from(*what));
-        }
-        input
+        let count = 1 + usize::from(*count) % limits::STEPS;
+        let steps = steps.get(..count).unwrap_or(steps);
+        Self(damaged(bytes.clone(), samples, steps))
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.0
-    }
-
-    fn damage(&mut self, samples: &[Vec<u8>], kind: u8, at: usize, what: usize) {
-        let bytes = &mut self.0;
-        let at = at % (bytes.len() + 1);
-        let end = (at + 1 + what % limits::PART_BYTES).min(bytes.len());
-        match kind % 9 {
-            0 => {
-                if let Some(byte) = bytes.get_mut(at) {
-                    *byte ^= 1 << (what % 8);
-                }
-            }
-            1 => {
-                if let Some(byte) = bytes.get_mut(at) {
-                    *byte = low(what);
-                }
-            }
-            2 => insert(bytes, at, TOKENS[what % TOKENS.len()]),
-            3 => insert(bytes, at, &[low(what)]),
-            4 => {
-                bytes.drain(at..end);
-            }
-            5 => {
-                let part = bytes[at..end].to_vec();
-                insert(bytes, at, &part);
-            }
-            6 => bytes.truncate(at),
-            7 => {
-                let other = &samples[what % samples.len()];
-                bytes.truncate(at);
-                bytes.extend_from_slice(other.get(at..).unwrap_or_default());
-            }
-            _ => renumber(bytes, at, NUMBERS[what % NUMBERS.len()]),
-        }
-        bytes.truncate(limits::INPUT_BYTES);
     }
 }
 
@@ -131,9 +96,51 @@ impl fmt::Debug for Input {
     }
 }
 
+/// Damages bytes step by step; parts of `others` may come into them.
+pub fn damaged(mut bytes: Vec<u8>, others: &[Vec<u8>], steps: &[Step]) -> Vec<u8> {
+    for (kind, at, what) in steps {
+        damage(&mut bytes, others, *kind, usize::from(*at), usize::from(*what));
+        bytes.truncate(limits::INPUT_BYTES);
+    }
+    bytes
+}
+
+fn damage(bytes: &mut Vec<u8>, others: &[Vec<u8>], kind: u8, at: usize, what: usize) {
+    let at = at % (bytes.len() + 1);
+    let end = (at + 1 + what % limits::PART_BYTES).min(bytes.len());
+    match kind % 9 {
+        0 => {
+            if let Some(byte) = bytes.get_mut(at) {
+                *byte ^= 1 << (what % 8);
+            }
+        }
+        1 => {
+            if let Some(byte) = bytes.get_mut(at) {
+                *byte = low(what);
+            }
+        }
+        2 => insert(bytes, at, TOKENS[what % TOKENS.len()]),
+        3 => insert(bytes, at, &[low(what)]),
+        4 => {
+            bytes.drain(at..end);
+        }
+        5 => {
+            let part = bytes[at..end].to_vec();
+            insert(bytes, at, &part);
+        }
+        6 => bytes.truncate(at),
+        7 => {
+            let other = others.get(what % others.len().max(1));
+            bytes.truncate(at);
+            bytes.extend_from_slice(other.and_then(|other| other.get(at..)).unwrap_or_default());
+        }
+        _ => renumber(bytes, at, NUMBERS[what % NUMBERS.len()]),
+    }
+}
+
 /// All that is in the steps.
-fn noise(steps: &[(u8, u16, u16)]) -> Vec<u8> {
-    let bytes = |(kind, at, what): &(u8, u16, u16)| {
+fn noise(steps: &[Step]) -> Vec<u8> {
+    let bytes = |(kind, at, what): &Step| {
         let ([a, b], [c, d]) = (at.to_be_bytes(), what.to_be_bytes());
         [*kind, a, b, c, d]
     };

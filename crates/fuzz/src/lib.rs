@@ -14,3 +14,4 @@ pub mod limits;
 mod watch;
 
 pub use corpus::Corpus;
+pub use damage::{Step, damaged};
