@@ -204,12 +204,15 @@ impl Requests {
 
     /// One that is as it should be, but for what its parts mean together.
     fn whole(&mut self) -> Vec<u8> {
-        let method = *METHODS.choose(&mut self.random).unwrap();
         let mut path = (*PATHS.choose(&mut self.random).unwrap()).to_owned();
         for (hole, names) in NAMES {
             while path.contains(hole) {
                 path = path.replacen(hole, names.choose(&mut self.random).unwrap(), 1);
             }
+        }
+        let mut method = *METHODS.choose(&mut self.random).unwrap();
+        if meant(&path).is_some() && self.random.random_bool(0.6) {
+            method = "POST";
         }
         let query = QUERIES.choose(&mut self.random).unwrap();
         let mut request = format!("{method} {path}{query} HTTP/1.1\r\nHost: test\r\n").into_bytes();
@@ -256,8 +259,8 @@ impl Requests {
         if path.ends_with("/props") || path.contains("bucket-types") {
             return PROPERTIES.choose(&mut self.random).unwrap().as_bytes().to_vec();
         }
-        let meant = MEANT.iter().find(|(part, _)| path.contains(part)).map(|(_, name)| *name);
-        let others = match meant.filter(|_| self.random.random_bool(0.8)) {
+        let is_meant = self.random.random_bool(0.8);
+        let others = match meant(path).filter(|_| is_meant) {
             Some(meant) => self.bodies.iter().find(|(name, _)| *name == meant),
             None => self.bodies.choose(&mut self.random),
         };
@@ -278,4 +281,9 @@ impl Requests {
         let count = self.random.random_range(1..=most);
         (0..count).map(|_| self.random.random()).collect()
     }
+}
+
+/// The corpus whose bodies a path takes.
+fn meant(path: &str) -> Option<&'static str> {
+    MEANT.iter().find(|(part, _)| path.contains(part)).map(|(_, name)| *name)
 }
