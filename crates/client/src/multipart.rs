@@ -214,6 +214,38 @@ mod tests {
         check(&format!("\r\n--X\r\n{HEAD}{{\"a\":"), &[], false);
     }
 
+    /// What comes of an answer in pieces of so many bytes, and whether the last was an error.
+    fn items(bytes: &[u8], piece: usize) -> (Vec<Item>, bool) {
+        let mut parser = Parser::new("multipart/mixed; boundary=X").unwrap();
+        let mut items = Vec::new();
+        for piece in bytes.chunks(piece) {
+            parser.push(piece);
+            loop {
+                match parser.next() {
+                    Ok(Some(item)) => items.push(item),
+                    Ok(None) => break,
+                    Err(_) => return (items, true),
+                }
+            }
+        }
+        (items, false)
+    }
+
+    #[test]
+    fn fuzz_parts() {
+        mapring_fuzz::Corpus::of("parts").run(|bytes| {
+            // A head that is too long is noticed at its end, or before.
+            if bytes.len() > limits::PART_HEAD_BYTES {
+                return;
+            }
+            let whole = items(bytes, bytes.len().max(1));
+            assert!(whole.0.len() <= bytes.len());
+            for piece in [1, 7] {
+                assert_eq!(items(bytes, piece), whole, "in pieces of {piece}");
+            }
+        });
+    }
+
     #[test]
     fn nonsense_is_refused() {
         let mut parser = Parser::new("multipart/mixed; boundary=\"X\"").unwrap();

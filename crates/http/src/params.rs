@@ -55,6 +55,24 @@ mod tests {
     use mapring_types::Quorum;
 
     use super::*;
+    use crate::path::encode_segment;
+
+    #[test]
+    fn fuzz_parameters() {
+        mapring_fuzz::Corpus::of("parameters").run(|bytes| {
+            let Ok(given) = std::str::from_utf8(bytes) else { return };
+            let params = Params::parse(Some(given));
+            assert!(params.all().count() <= given.len());
+            let encoded = |text: &str| encode_segment(text.as_bytes());
+            let pairs = params.all().map(|(name, value)| [encoded(name), encoded(value)].join("="));
+            let written = pairs.collect::<Vec<_>>().join("&");
+            let again = Params::parse(Some(&written));
+            assert!(again.all().eq(params.all()), "{written}");
+            for stop in [params.timeout().err(), params.object().err()].into_iter().flatten() {
+                assert!(stop.status() == 400 && stop.text().ends_with('\n'), "{}", stop.text());
+            }
+        });
+    }
 
     #[test]
     fn values_are_read() {

@@ -167,6 +167,56 @@ fn check_stored<T: Versioned + std::fmt::Debug + PartialEq>(name: &str, value: T
     assert_eq!(written, kept(name), "{name}");
 }
 
+/// What is read of a call is written, and read as the same.
+fn comes_back<C: Call + std::fmt::Debug>(bytes: &[u8]) {
+    // Answers are read by whoever asked.
+    let _ = wire::decode_answer::<C>(bytes);
+    let Ok(read) = wire::decode::<C>(bytes) else { return };
+    let written = wire::encode(read.version, read.sender, &read.call).unwrap();
+    let again = wire::decode::<C>(&written).unwrap();
+    assert_eq!(format!("{:?}", again.call), format!("{:?}", read.call));
+}
+
+fn is_kept<T: Versioned + serde::Serialize + std::fmt::Debug + PartialEq>(bytes: &[u8]) {
+    let Ok(read) = T::decode(bytes) else { return };
+    assert_eq!(T::decode(&to_postcard(&read).unwrap()).unwrap(), read);
+}
+
+fn fixtures() -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures")
+}
+
+#[test]
+fn fuzz_calls() {
+    mapring_fuzz::Corpus::made("kv_calls").and_files(&fixtures()).run(|bytes| {
+        comes_back::<Read>(bytes);
+        comes_back::<Merge>(bytes);
+        comes_back::<MergePiece>(bytes);
+        comes_back::<ReadSlim>(bytes);
+        comes_back::<Write>(bytes);
+        comes_back::<CoordinateIf>(bytes);
+        comes_back::<CoordinateInBlocks>(bytes);
+        comes_back::<UpdateDatatype>(bytes);
+        comes_back::<Keys>(bytes);
+        comes_back::<AskClocks>(bytes);
+        comes_back::<Bury>(bytes);
+        comes_back::<ReplicationStatus>(bytes);
+        let _ = wire::sender(bytes);
+    });
+}
+
+#[test]
+fn fuzz_what_is_stored() {
+    mapring_fuzz::Corpus::made("kv_stored").and_files(&fixtures()).run(|bytes| {
+        is_kept::<Entry>(bytes);
+        is_kept::<actor::Stored>(bytes);
+        is_kept::<ReplicationStatus>(bytes);
+        let _ = Extent::decode(bytes);
+        let _ = Grave::decode(bytes);
+        let _ = integrity::Stored::decode(bytes);
+    });
+}
+
 fn grave() -> Grave {
     Grave { clock: clock(), at: 1_700_000_000_000_000 }
 }

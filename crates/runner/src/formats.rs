@@ -249,6 +249,51 @@ mod tests {
         check(&checkpoint, &versioned::to_postcard(&checkpoint).unwrap());
     }
 
+    fn comes_back<T, B>(bytes: &[u8], write: fn(&T) -> Result<B>)
+    where
+        T: Versioned + PartialEq + std::fmt::Debug,
+        B: AsRef<[u8]>,
+    {
+        let Ok(read) = T::decode(bytes) else { return };
+        assert_eq!(T::decode(write(&read).unwrap().as_ref()).unwrap(), read);
+    }
+
+    #[test]
+    fn fuzz_what_is_stored() {
+        let document = json!({"inputs": "b", "query": []});
+        let document = StoredDocument { document, digest: u64::MAX, since_ms: 7 };
+        let record = StoredRecord {
+            digest: 1,
+            epoch: 2,
+            stored_ms: 3,
+            end: None,
+            pieces: vec![Pieces { epoch: 1, from: 0, count: 2 }],
+            events: Vec::new(),
+            detail: JobDetail { id: "j".into(), ..JobDetail::default() },
+        };
+        let checkpoint =
+            StoredCheckpoint { epoch: 2, given: Given::default(), query: Bytes::from_static(b"q") };
+        let values = vec![Row::value("1"), Row::pair("\"a\"", "2")];
+        let results = StoredResults::of(PhaseResults::new(1, values));
+        let piece = StoredPiece { results: vec![results] };
+        mapring_fuzz::Corpus::made("stored_jobs")
+            .and(store::to_json(&document).unwrap())
+            .and(store::to_json(&record).unwrap())
+            .and(versioned::to_postcard(&checkpoint).unwrap())
+            .and(versioned::to_postcard(&piece).unwrap())
+            .run(|bytes| {
+                comes_back::<StoredDocument, _>(bytes, store::to_json);
+                comes_back::<StoredRecord, _>(bytes, store::to_json);
+                comes_back::<StoredErrors, _>(bytes, store::to_json);
+                comes_back::<StoredCheckpoint, _>(bytes, versioned::to_postcard);
+                comes_back::<StoredPiece, _>(bytes, versioned::to_postcard);
+                let piece = StoredPiece::decode(bytes).unwrap_or_default();
+                piece.results.into_iter().for_each(|results| {
+                    let _ = results.results();
+                });
+            });
+    }
+
     #[test]
     fn rows_come_back_as_they_were() {
         let values = vec![Row::value("1"), Row::pair("\"a\"", "2"), Row::value("{\"a\":2}")];

@@ -250,9 +250,9 @@ impl Record {
     /// # Errors
     /// `Corrupt` when the head cannot be read.
     pub fn len_by_head(head: &[u8]) -> Result<u64> {
-        let bodies =
-            decode_head(head)?.siblings.iter().map(|stored| stored.body_bytes).sum::<u64>();
-        Ok(bodies.saturating_add(head.len() as u64))
+        // What a damaged head says may be more than there is a number for.
+        let add = |sum: u64, stored: &SiblingV2<Metadata>| sum.saturating_add(stored.body_bytes);
+        Ok(decode_head(head)?.siblings.iter().fold(head.len() as u64, add))
     }
 
     /// Size of head and body, in bytes.

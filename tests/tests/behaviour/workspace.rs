@@ -8,7 +8,8 @@ use serde_json::Value;
 use mapring_tests::harness::root;
 
 /// Crates beside those of the code map, which is of the program: these test it.
-const BESIDE_THE_MAP: &[(&str, &[&str])] = &[("structure", &[]), ("tests", &["cli", "sim"])];
+const BESIDE_THE_MAP: &[(&str, &[&str])] =
+    &[("fuzz", &[]), ("structure", &[]), ("tests", &["cli", "sim"])];
 
 /// What the code map must say, so that neither it nor this can change alone.
 const MAY_USE: &[(&str, &[&str])] = &[

@@ -396,6 +396,25 @@ mod tests {
         assert!(refusal.text.contains(words), "{body}: {}", refusal.text);
     }
 
+    #[test]
+    fn fuzz_bucket_queries() {
+        mapring_fuzz::Corpus::of("bucket_queries").run(|bytes| match BucketQuery::read(bytes) {
+            Ok(query) => {
+                assert_eq!(BucketQuery::read(bytes).ok().as_ref(), Some(&query));
+                let parts = match &query.combination {
+                    Combination::Single(part) => std::slice::from_ref(part),
+                    Combination::Sets(_, parts) => parts.as_slice(),
+                };
+                assert!((1..=limits::QUERY_PARTS).contains(&parts.len()));
+                assert!(parts.iter().all(|part| part.from <= part.to), "{parts:?}");
+            }
+            Err(refusal) => {
+                assert!([400, 501].contains(&refusal.status.as_u16()), "{refusal:?}");
+                assert!(!refusal.text.is_empty());
+            }
+        });
+    }
+
     const RANGE: &str = r#""index_name":"f_bin","start_term":"a","end_term":"b""#;
 
     fn one(members: &str, of_query: &str) -> String {

@@ -113,6 +113,17 @@ mod tests {
     }
 
     #[test]
+    fn fuzz_continuations() {
+        mapring_fuzz::Corpus::of("continuations").run(|bytes| {
+            let Some(place) = std::str::from_utf8(bytes).ok().and_then(read) else { return };
+            assert!(place.key.len() < bytes.len());
+            // A number is written as its text where it comes as one.
+            let term = place.term.clone().map(IndexValue::Bin);
+            assert_eq!(read(&write(term.as_ref(), &place.key)), Some(place));
+        });
+    }
+
+    #[test]
     fn other_tokens_are_none() {
         for token in ["", "x", "g20AAAAFb2JqNDk", "g2o=", "g2gCbQAAAAV2YWw0OQ==", "gm0AAAABaw=="] {
             assert_eq!(read(token), None, "{token}");

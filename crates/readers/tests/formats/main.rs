@@ -6,6 +6,8 @@ mod csv;
 #[cfg(test)]
 mod damage;
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod gzip;
 #[cfg(test)]
 mod lines;

@@ -21,3 +21,5 @@ mod crowd;
 mod deaths;
 mod documents;
 mod killed;
+
+mod random;
