@@ -77,7 +77,8 @@ async fn workers() {
             "reap",
             "repair",
             "replication-status",
-            "schedules"
+            "schedules",
+            "script-sandbox"
         ]
     );
     let throttled = tool.ok(&["workers", "throttle", "reap", "3"]).await;
