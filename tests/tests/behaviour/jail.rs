@@ -159,7 +159,8 @@ async fn a_node_does_not_start_without_what_it_requires() {
     let mut cluster = Cluster::empty(&[]);
     let node = cluster.add_with(|settings| {
         let refused = "inject=landlock_create_ruleset:error=EOPNOTSUPP";
-        let words = ["strace", "-f", "-q", "-o", "/dev/null", "-e", refused];
+        let only = "trace=landlock_create_ruleset";
+        let words = ["strace", "-f", "-q", "-o", "/dev/null", "-e", only, "-e", refused];
         settings.wrapper = words.map(str::to_owned).to_vec();
         settings.environment.push(required);
     });

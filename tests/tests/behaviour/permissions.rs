@@ -23,7 +23,7 @@ fn modes(path: &Path) -> Vec<(PathBuf, bool, u32)> {
 
 #[tokio::test]
 async fn files_are_for_the_user_of_the_node_only() {
-    let mut cluster = Cluster::empty(&[]);
+    let mut cluster = Cluster::empty(&[("MAPRING__OBJECTS__WHOLE_BODY_SIZE", "2 MB")]);
     // As a directory is that somebody made for it.
     let data = cluster.directory().join("n1");
     fs::create_dir(&data).unwrap();
@@ -31,8 +31,8 @@ async fn files_are_for_the_user_of_the_node_only() {
     cluster.add();
     cluster.wait_shared().await;
     let node = &cluster.nodes[0];
-    // An object in the tree, one with a file of its own, one in blocks, and pairs of a query.
-    for (key, bytes) in [("small", 10), ("large", 3 << 20), ("blocks", 60 << 20)] {
+    // An object in the tree, one with a file of its own, and one in blocks.
+    for (key, bytes) in [("small", 10), ("large", 3 << 19), ("blocks", 5 << 20)] {
         let path = format!("/buckets/modes/keys/{key}");
         let headers = ["Content-Type: text/plain"];
         let body = "x".repeat(bytes);
