@@ -8,8 +8,7 @@ use seccompiler::{
     SeccompFilter, SeccompRule, TargetArch, apply_filter,
 };
 
-use super::Taken;
-use super::layer::LayerState;
+use super::layer::{LayerState, Taken};
 
 /// Calls whose arguments do not matter: memory, time, threads that wait for each other, and
 /// descriptors that are open.

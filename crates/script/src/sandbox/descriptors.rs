@@ -12,7 +12,7 @@ pub fn close_inherited() {
     let Ok(entries) = fs::read_dir("/proc/self/fd") else { return };
     // The list is read to its end first: it has a descriptor itself, which is closed by then.
     let open: Vec<RawFd> = entries
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<RawFd>().ok())
         .filter(|descriptor| *descriptor > STANDARD)
         .collect();
     for descriptor in open {

@@ -2,8 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Taken;
-
 /// Whether workers are jailed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Sandbox {
@@ -12,7 +10,7 @@ pub enum Sandbox {
     /// By as many layers as the kernel offers.
     #[default]
     On,
-    /// By all layers that [`Layer::is_required`], or they do not start.
+    /// By all layers that are required ([`Layer::is_required`]), or they do not start.
     Required,
 }
 
@@ -95,6 +93,9 @@ impl LayerState {
         }
     }
 }
+
+/// What became of a layer, or why the process does without it.
+pub(super) type Taken = Result<LayerState, String>;
 
 /// A layer with what became of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -18,9 +18,6 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 pub use descriptors::close_inherited;
 pub use layer::{Layer, LayerReport, LayerState, Sandbox};
 
-/// What became of a layer, or why the process does without it.
-type Taken = Result<LayerState, String>;
-
 /// Jails this process. To be called while it has one thread, when all is open that it needs: it opens
 /// nothing any more.
 pub(crate) fn enter() -> Vec<LayerReport> {

@@ -5,8 +5,7 @@ use landlock::{
     RulesetStatus, Scope,
 };
 
-use super::Taken;
-use super::layer::LayerState;
+use super::layer::{LayerState, Taken};
 
 /// What is forbidden, where the kernel knows it; the first version has the paths already. Later ones
 /// restrict what is done with paths that are open, of which there is none.

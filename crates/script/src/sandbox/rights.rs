@@ -9,8 +9,7 @@ use rustix::thread::{
     set_thread_res_uid,
 };
 
-use super::Taken;
-use super::layer::LayerState;
+use super::layer::{LayerState, Taken};
 use crate::limits;
 
 /// What became of each.
