@@ -10,9 +10,9 @@ use seccompiler::{
 
 use super::layer::{LayerState, Taken};
 
-/// Calls whose arguments do not matter: memory, time, threads that wait for each other, and
-/// descriptors that are open.
-const FREE: [i64; 30] = [
+/// Calls whose arguments do not matter: memory, time, threads that wait for each other, descriptors
+/// that are open, and who this is: libraries take it that those cannot fail, and panic.
+const FREE: [i64; 35] = [
     libc::SYS_brk,
     libc::SYS_clock_gettime,
     libc::SYS_clock_nanosleep,
@@ -23,10 +23,15 @@ const FREE: [i64; 30] = [
     libc::SYS_exit_group,
     libc::SYS_futex,
     libc::SYS_getcpu,
+    libc::SYS_getegid,
+    libc::SYS_geteuid,
+    libc::SYS_getgid,
     libc::SYS_getpid,
+    libc::SYS_getppid,
     libc::SYS_getrandom,
     libc::SYS_gettid,
     libc::SYS_gettimeofday,
+    libc::SYS_getuid,
     libc::SYS_madvise,
     libc::SYS_mremap,
     libc::SYS_munmap,
