@@ -139,6 +139,8 @@ pub fn main() -> ExitCode {
 }
 
 fn worker() -> ExitCode {
+    // What whoever started the node had open is not for functions.
+    mapring_script::sandbox::close_inherited();
     // A worker that signals can end is a worker all the same.
     let _ = leave_signals_to_the_node();
     let status = mapring_script::worker::main();

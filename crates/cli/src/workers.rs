@@ -1,7 +1,7 @@
 //! `mapring workers`: what a node does in the background, and how fast.
 
 use clap::{Args, Subcommand};
-use mapring_client::Worker;
+use mapring_client::{Sandbox, Worker};
 
 use crate::Target;
 use crate::failure::{Outcome, print, print_json, print_line};
@@ -41,12 +41,29 @@ pub(crate) async fn run(arguments: &Arguments) -> Outcome {
         return print_json(&client.workers_json().await?);
     }
     let listed = client.workers().await?;
-    let lines: String = listed
+    let mut lines: String = listed
         .workers
         .iter()
         .map(|worker| format!("{}  {}\n", listed.node, line(worker)))
         .collect();
+    lines.push_str(&format!("{}  {}\n", listed.node, jail(&listed.sandbox)));
     print(lines.as_bytes())
+}
+
+/// The jail of the processes that run functions in a line.
+fn jail(sandbox: &Sandbox) -> String {
+    let Sandbox { mode, layers } = sandbox;
+    let of = |state: &str| {
+        let layers = layers.iter().filter(|layer| layer.state == state);
+        layers.map(|layer| layer.layer.as_str()).collect::<Vec<_>>().join(", ")
+    };
+    let mut text = format!("{:<20} {mode:<9} {}", "script-sandbox", of("held"));
+    for layer in layers.iter().filter(|layer| layer.state == "missing") {
+        let why = layer.why.as_deref().unwrap_or("unknown");
+        text.push_str(&format!("; no {}: {why}", layer.layer));
+    }
+    text.truncate(text.trim_end().len());
+    text
 }
 
 /// A worker in a line.
@@ -71,7 +88,31 @@ fn line(worker: &Worker) -> String {
 
 #[cfg(test)]
 mod tests {
+    use mapring_client::SandboxLayer;
+
     use super::*;
+
+    #[test]
+    fn a_jail_is_a_line() {
+        let layer = |layer: &str, state: &str, why: Option<&str>| SandboxLayer {
+            layer: layer.into(),
+            state: state.into(),
+            why: why.map(str::to_owned),
+        };
+        let layers = vec![
+            layer("namespaces", "missing", Some("not permitted")),
+            layer("user", "not_needed", None),
+            layer("landlock", "held", None),
+            layer("seccomp", "held", None),
+        ];
+        let sandbox = Sandbox { mode: "on".into(), layers };
+        assert_eq!(
+            jail(&sandbox),
+            "script-sandbox       on        landlock, seccomp; no namespaces: not permitted"
+        );
+        let off = Sandbox { mode: "off".into(), layers: Vec::new() };
+        assert_eq!(jail(&off), "script-sandbox       off");
+    }
 
     #[test]
     fn a_worker_is_a_line() {

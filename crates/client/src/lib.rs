@@ -35,4 +35,4 @@ pub use listing::Keys;
 pub use object::{NewObject, Place, Stored};
 pub use queries::{RunningPhase, RunningQueries, RunningQuery};
 pub use query::{Part, Parts};
-pub use workers::{Worker, Workers};
+pub use workers::{Sandbox, SandboxLayer, Worker, Workers};

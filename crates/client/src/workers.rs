@@ -16,6 +16,29 @@ pub struct Workers {
     pub node: String,
     /// By name.
     pub workers: Vec<Worker>,
+    /// The jail in which functions run.
+    #[serde(default)]
+    pub sandbox: Sandbox,
+}
+
+/// The jail of the processes that run functions.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct Sandbox {
+    /// What the node asks for: `on`, `off` or `required`.
+    pub mode: String,
+    /// Its layers.
+    pub layers: Vec<SandboxLayer>,
+}
+
+/// A layer of the jail.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct SandboxLayer {
+    /// Its name.
+    pub layer: String,
+    /// `held`, `not_needed` or `missing`.
+    pub state: String,
+    /// Why it is missing.
+    pub why: Option<String>,
 }
 
 /// A kind of work in the background.

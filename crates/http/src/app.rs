@@ -19,6 +19,7 @@ use mapring_kv::BodySizes;
 use mapring_mapred::{Failure, FailureKind, Results};
 use mapring_types::{Clock, Entropy, Error, ObjectId, limits as shared};
 use parking_lot::Mutex;
+use serde::Serialize;
 use tokio::sync::watch;
 
 use crate::body::{self, Begun, Budget, Held};
@@ -40,6 +41,8 @@ pub struct NodeFacts {
     pub storage: Arc<dyn Fn() -> StorageFacts + Send + Sync>,
     /// The process and its machine. Blocks.
     pub system: Arc<dyn Fn() -> SystemFacts + Send + Sync>,
+    /// The jail of the processes that run functions.
+    pub sandbox: Arc<dyn Fn() -> SandboxFacts + Send + Sync>,
 }
 
 /// What `/stats` tells of the storage.
@@ -49,6 +52,26 @@ pub struct StorageFacts {
     pub engine: String,
     /// Bytes on disk.
     pub disk_bytes: u64,
+}
+
+/// What `/admin/workers` tells of the jail of the processes that run functions.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct SandboxFacts {
+    /// What is asked for: `on`, `off` or `required`.
+    pub mode: &'static str,
+    /// Its layers.
+    pub layers: Vec<LayerFacts>,
+}
+
+/// A layer of the jail.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LayerFacts {
+    /// Its name.
+    pub layer: &'static str,
+    /// `held`, `not_needed` or `missing`.
+    pub state: &'static str,
+    /// Why it is missing.
+    pub why: Option<String>,
 }
 
 /// Settings of the public interface.

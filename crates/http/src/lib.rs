@@ -51,7 +51,7 @@ mod statistics;
 pub mod status;
 mod workers;
 
-pub use app::{HttpConfig, NodeFacts, StorageFacts};
+pub use app::{HttpConfig, LayerFacts, NodeFacts, SandboxFacts, StorageFacts};
 pub use server::{HttpParts, HttpServer};
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! `/admin/workers`: what this node does in the background, and how fast.
+//! `/admin/workers`: what this node does in the background, how fast, and in what jail functions run.
 
 use http::StatusCode;
 use serde::Deserialize;
@@ -20,7 +20,11 @@ struct Settings {
 pub(crate) async fn list(app: &App) -> Result<Reply, Stop> {
     let view = app.objects.view();
     let node = view.state.members.get(&view.me).map(|member| member.name.as_str());
-    let document = json!({ "node": node, "workers": app.objects.workers() });
+    let document = json!({
+        "node": node,
+        "workers": app.objects.workers(),
+        "sandbox": (app.node.sandbox)(),
+    });
     Ok(Reply::json(StatusCode::OK, ascii(&document.to_string())))
 }
 

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io::{ErrorKind as IoErrorKind, Write};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use mapring_types::{Entropy, Error, ErrorKind, NodeId, Result};
@@ -13,6 +14,12 @@ pub(crate) struct DataDir {
     /// The lock lasts as long as the file is open.
     _lock: File,
 }
+
+/// The mode of a directory that is its user's only …
+const PRIVATE: u32 = 0o700;
+
+/// … and what others may do by other ones.
+const OTHERS: u32 = 0o077;
 
 /// Version of the file `node-id`.
 const ID_VERSION: &str = "1";
@@ -26,6 +33,7 @@ impl DataDir {
         let refuse = |error: std::io::Error| failed(path, "cannot use the data directory", error);
         fs::create_dir_all(path).map_err(refuse)?;
         let path = path.canonicalize().map_err(refuse)?;
+        close_to_others(&path);
         let lock_path = path.join("lock");
         let lock = File::options()
             .create(true)
@@ -77,6 +85,20 @@ impl DataDir {
             }
             Err(error) => Err(failed(&path, "cannot read", error)),
         }
+    }
+}
+
+/// Closes a directory to other users, which somebody else may have made, or a program that left its
+/// files open. What is made in it is closed by itself.
+fn close_to_others(path: &Path) {
+    let close = || -> std::io::Result<()> {
+        if fs::metadata(path)?.permissions().mode() & OTHERS != 0 {
+            fs::set_permissions(path, fs::Permissions::from_mode(PRIVATE))?;
+        }
+        Ok(())
+    };
+    if let Err(error) = close() {
+        tracing::warn!(path = %path.display(), %error, "other users can see the data directory");
     }
 }
 

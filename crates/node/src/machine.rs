@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use mapring_types::{Error, Result};
+use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::limits;
@@ -41,6 +42,11 @@ pub(crate) fn use_small_pages() {
     if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
         tracing::debug!(%error, "large pages stay");
     }
+}
+
+/// Has all that this process makes from now on be its user's only: directories 0700, files 0600.
+pub(crate) fn keep_files_private() {
+    rustix::process::umask(Mode::RWXG | Mode::RWXO);
 }
 
 /// Raises the limit on open files as far as is allowed and useful.

@@ -12,16 +12,17 @@ use mapring_cluster::Cluster;
 use mapring_cluster::live::{LiveCluster, LiveConfig};
 use mapring_engine::sled::{SledConfig, SledEngine};
 use mapring_engine::{Durability, Engine};
-use mapring_http::{HttpParts, HttpServer, NodeFacts, StorageFacts};
+use mapring_http::{HttpParts, HttpServer, LayerFacts, NodeFacts, SandboxFacts, StorageFacts};
 use mapring_kv::executor::{self, InlineGate, ThreadPool};
 use mapring_kv::{Executor, Kv, KvConfig, KvParts};
 use mapring_mapred::{MapReduce, MapredConfig, Parts};
 use mapring_net::tcp::{TcpConfig, TcpTransport};
 use mapring_net::{Services, Transport};
 use mapring_runner::{CallbackConfig, Jobs, RunnerConfig};
+use mapring_script::sandbox::LayerReport;
 use mapring_types::env::{SystemClock, SystemEntropy};
 use mapring_types::{Clock, Entropy, Error, ErrorKind, NodeId, Result};
-use mapring_workers::{ProcessConfig, ProcessWorkers};
+use mapring_workers::{ProcessConfig, ProcessWorkers, SandboxStatus};
 use tokio::net::TcpSocket;
 use tokio::task::JoinHandle;
 
@@ -207,6 +208,7 @@ impl Build<'_> {
         let workers = ProcessWorkers::start(ProcessConfig {
             workers: config.script.workers,
             limits: config.script_limits(),
+            sandbox: config.script.sandbox,
             queue: config.script.queue,
             js_source_dir: config.script.js_source_dir.clone(),
             ..ProcessConfig::default()
@@ -311,6 +313,7 @@ impl Build<'_> {
         let (processes, data) = (inner.workers.clone(), inner.data.path().to_path_buf());
         let system =
             move || system::facts(&processes.processes(), processes.calls_waiting(), &data);
+        let jailed = inner.workers.clone();
         HttpParts {
             objects: Arc::new(inner.kv.clone()),
             hooks: Arc::new(WorkerHooks::new(
@@ -327,6 +330,7 @@ impl Build<'_> {
                 serving: Arc::new(move || serving.load(Ordering::Relaxed)),
                 storage: Arc::new(storage),
                 system: Arc::new(system),
+                sandbox: Arc::new(move || sandbox_facts(jailed.sandbox())),
             },
             metrics: Arc::new(move || {
                 metrics::gauge!("mapring_mapred_oldest_query_seconds")
@@ -339,6 +343,19 @@ impl Build<'_> {
                 ..mapring_http::HttpConfig::default()
             },
         }
+    }
+}
+
+/// The jail of the workers, in the words of the public interface.
+fn sandbox_facts(status: SandboxStatus) -> SandboxFacts {
+    let facts = |report: LayerReport| LayerFacts {
+        layer: report.layer.name(),
+        state: report.state.name(),
+        why: report.missing().map(str::to_owned),
+    };
+    SandboxFacts {
+        mode: status.sandbox.name(),
+        layers: status.layers.into_iter().map(facts).collect(),
     }
 }
 

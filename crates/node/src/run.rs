@@ -18,6 +18,7 @@ use crate::{machine, telemetry};
 pub async fn run(config: Config, stop: impl Future<Output = ()>) -> Result<()> {
     telemetry::start_logging(&config.log)?;
     machine::use_small_pages();
+    machine::keep_files_private();
     let mut signals = Signals::listen()?;
     tokio::pin!(stop);
     let node = tokio::select! {

@@ -22,6 +22,7 @@ pub mod library;
 pub mod limits;
 pub mod native;
 pub mod protocol;
+pub mod sandbox;
 pub mod worker;
 
 pub use calls::{CallBounds, CallContext, Handled, Mapped, Priority, Reduced, Span, Stage};

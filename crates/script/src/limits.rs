@@ -147,6 +147,14 @@ pub const FOLDED_TRIED: usize = 1_024;
 /// Files that a worker may open: its socket, its standard streams and little else.
 pub const WORKER_FILES: u64 = 32;
 
+/// Where a node is root, the user of a worker is this one or one of the [`USERS`] that follow: of the range
+/// that services keep for users who come and go and own nothing, so that nobody else is likely to be it.
+pub const FIRST_USER: u32 = 61_184;
+
+/// How many users workers are spread over, by the ids of their processes: few are the same one, so that
+/// what a user may do to another process of theirs is of no use.
+pub const USERS: u32 = 4_000;
+
 /// How often a busy worker says what it is doing, in milliseconds.
 pub const HEARTBEAT_MS: u64 = 100;
 

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::library::Library;
 use crate::limits::FRAME_BYTES;
+use crate::sandbox::{LayerReport, Sandbox};
 use crate::{
     CallBounds, CallContext, Combined, CombinedGroups, Combiner, Effects, Group, Grouping,
     JsonText, MapInput, Mapped, MappedPairs, PhaseFunction, QueryTag, ReduceState, ReduceTiming,
@@ -21,7 +22,7 @@ use crate::{
 
 /// The version of the frames: node and worker are one program, so that they differ only when the
 /// program's file was replaced under a running node.
-pub const VERSION: u16 = 7;
+pub const VERSION: u16 = 8;
 
 /// Bytes of a frame's length.
 pub const HEADER_BYTES: usize = 4;
@@ -35,6 +36,8 @@ pub enum Request {
         version: u16,
         /// What the worker holds itself to.
         limits: ScriptLimits,
+        /// Whether it jails itself.
+        sandbox: Sandbox,
     },
     /// What calls are held to from now on; `None` for what the worker is. Has no answer.
     Hold(Option<CallBounds>),
@@ -146,6 +149,8 @@ pub enum Response {
     Ready {
         /// [`VERSION`].
         version: u16,
+        /// The layers of its jail; none where it has none.
+        sandbox: Vec<LayerReport>,
     },
     /// A request is being worked on: comes every [`crate::limits::HEARTBEAT_MS`], and when a call
     /// is over that it told of.

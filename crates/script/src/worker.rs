@@ -2,7 +2,8 @@
 //!
 //! Three threads: the main one reads requests, so that the process ends with its node even while
 //! JavaScript spins; the interpreter's has the large stack; a third says what a long call is doing.
-//! The process limits its own memory before it runs anything. Whatever ends it (memory, stack, the
+//! The process limits its own memory and jails itself ([`crate::sandbox`]) before it has any threads,
+//! and before it reads anything but the node's first word. Whatever ends it (memory, stack, the
 //! parent's clock) costs this process only.
 
 use std::io;
@@ -21,6 +22,7 @@ use crate::js::{JsRuntime, More};
 use crate::memory::Resident;
 use crate::progress::Progress;
 use crate::protocol::{self, Request, Response, VERSION};
+use crate::sandbox::{self, Sandbox};
 use crate::{
     CallBounds, CombineError, Combined, CombinedGroups, Effects, FailureCause, Mapped, MappedPairs,
     Reduced, Row, Runtime, ScriptError, ScriptLimits, limits,
@@ -51,11 +53,16 @@ pub fn main() -> i32 {
 fn start() -> io::Result<(SyncSender<Request>, UnixStream)> {
     let socket = rustix::io::dup(io::stdin().as_fd())?;
     let mut reader = UnixStream::from(socket);
-    let Request::Hello { version: VERSION, limits } = protocol::read(&mut reader)? else {
+    let Request::Hello { version: VERSION, limits, sandbox: wanted } = protocol::read(&mut reader)?
+    else {
         return Err(io::Error::other("the node speaks another version of the protocol"));
     };
     limit(limits)?;
     let writer: Writer = Arc::new(Mutex::new(reader.try_clone()?));
+    // It opens what tells the size of the process, so that the jail comes after it.
+    let size = Arc::new(Size::new(limits.memory_bytes));
+    let jailed = wanted != Sandbox::Off;
+    let layers = if jailed { sandbox::enter() } else { Vec::new() };
     let news = Arc::clone(&writer);
     let progress = Arc::new(Progress::telling(move || {
         // Nobody is there to be told when this fails; the next answer fails too.
@@ -64,7 +71,6 @@ fn start() -> io::Result<(SyncSender<Request>, UnixStream)> {
     // One request is worked on at a time; another may be on its way after those without an answer.
     let (requests, queue) = sync_channel(3);
     let (watched, answers) = (Arc::clone(&progress), Arc::clone(&writer));
-    let size = Arc::new(Size::new(limits.memory_bytes));
     let looked_at = Arc::clone(&size);
     std::thread::Builder::new()
         .name("watch".into())
@@ -76,7 +82,10 @@ fn start() -> io::Result<(SyncSender<Request>, UnixStream)> {
         .name("script".into())
         .stack_size(stack)
         .spawn(move || interpret(limits, queue, &answers, &progress, &size))?;
-    send(&writer, &Response::Ready { version: VERSION })?;
+    if jailed {
+        sandbox::close_behind_threads()?;
+    }
+    send(&writer, &Response::Ready { version: VERSION, sandbox: layers })?;
     Ok((requests, reader))
 }
 
@@ -250,7 +259,7 @@ impl Link {
 
 fn answer(runtime: &mut JsRuntime, link: &Link, request: Request) -> Option<Response> {
     let response = match request {
-        Request::Hello { .. } => Ok(Response::Ready { version: VERSION }),
+        Request::Hello { .. } => Ok(Response::Ready { version: VERSION, sandbox: Vec::new() }),
         Request::Library(library) => runtime.set_library(library).map(Response::Library),
         Request::Map { query, function, context, inputs } => {
             runtime.enter(context);

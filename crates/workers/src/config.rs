@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use mapring_script::ScriptLimits;
+use mapring_script::sandbox::Sandbox;
 
 /// See the module.
 #[derive(Debug, Clone)]
@@ -15,6 +16,8 @@ pub struct ProcessConfig {
     pub workers: usize,
     /// What each is held to.
     pub limits: ScriptLimits,
+    /// Whether each is jailed, which takes a process that has one thread when it starts.
+    pub sandbox: Sandbox,
     /// Most calls that wait for a worker; more fail.
     pub queue: usize,
     /// A directory whose `*.js` all functions can use (Riak's `js_source_dir`). A change is taken up
@@ -30,6 +33,7 @@ impl Default for ProcessConfig {
             arguments: vec!["script-worker".to_owned()],
             workers: cores,
             limits: ScriptLimits::default(),
+            sandbox: Sandbox::default(),
             queue: 10_000,
             js_source_dir: None,
         }

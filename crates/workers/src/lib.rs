@@ -11,6 +11,7 @@ pub mod limits;
 mod config;
 mod failure;
 mod groups;
+mod jail;
 mod library;
 mod map;
 mod native;
@@ -27,6 +28,7 @@ mod worker;
 mod workers;
 
 pub use config::ProcessConfig;
+pub use jail::SandboxStatus;
 pub use process::ProcessWorkers;
 pub use terms::{CallTerms, Terms};
 pub use workers::{GroupStream, Reduce, Workers};

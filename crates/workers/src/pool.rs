@@ -16,6 +16,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::config::ProcessConfig;
 use crate::failure::{CallFailure, unexpected};
+use crate::jail::{Jail, SandboxStatus};
 use crate::library::{self, Libraries};
 use crate::limits;
 use crate::processes::Processes;
@@ -31,6 +32,7 @@ pub(crate) struct Pool {
     stopping: watch::Sender<bool>,
     alive: watch::Sender<usize>,
     processes: Arc<Processes>,
+    jail: Jail,
     libraries: Arc<Libraries>,
 }
 
@@ -75,6 +77,7 @@ impl Pool {
             stopping: watch::Sender::new(false),
             alive: watch::Sender::new(0),
             processes: Arc::default(),
+            jail: Jail::new(config.sandbox),
             libraries: Arc::default(),
             config,
         });
@@ -116,6 +119,10 @@ impl Pool {
 
     pub(crate) fn processes(&self) -> Vec<u32> {
         self.processes.ids()
+    }
+
+    pub(crate) fn sandbox(&self) -> SandboxStatus {
+        self.jail.status()
     }
 
     pub(crate) fn calls_waiting(&self) -> usize {
@@ -398,6 +405,7 @@ impl Pool {
 
     fn started(self: &Arc<Self>, worker: Worker) {
         metrics::counter!("mapring_script_worker_starts_total").increment(1);
+        self.jail.note(&worker.layers);
         {
             let mut state = self.state.lock();
             state.failed_starts = 0;

@@ -22,6 +22,7 @@ use tokio::time::Instant;
 
 use crate::config::ProcessConfig;
 use crate::failure::{CallFailure, unexpected};
+use crate::jail::SandboxStatus;
 use crate::map::MapCall;
 use crate::native::Natives;
 use crate::pool::Pool;
@@ -51,6 +52,11 @@ impl ProcessWorkers {
     /// The ids of the worker processes that there are now.
     pub fn processes(&self) -> Vec<u32> {
         self.pool.processes()
+    }
+
+    /// How the processes are jailed.
+    pub fn sandbox(&self) -> SandboxStatus {
+        self.pool.sandbox()
     }
 
     /// Calls that wait for a worker now.

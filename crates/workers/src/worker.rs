@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use mapring_script::limits::CONTEXTS;
 use mapring_script::protocol::{self, HEADER_BYTES, Request, Response, VERSION};
+use mapring_script::sandbox::{LayerReport, Sandbox};
 use mapring_script::{CallBounds, FailureCause, QueryTag, ScriptError, worker::LOG_MARK};
 use parking_lot::Mutex;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -48,6 +49,8 @@ pub(crate) struct Worker {
     pub(crate) large: bool,
     /// Which edition of the files of functions it has; 0 for none.
     pub(crate) edition: u64,
+    /// The layers of its jail.
+    pub(crate) layers: Vec<LayerReport>,
 }
 
 /// Why a process is terminated.
@@ -114,14 +117,25 @@ impl Worker {
             reducing: false,
             large: false,
             edition: 0,
+            layers: Vec::new(),
         };
-        let hello = Request::Hello { version: VERSION, limits: config.limits };
+        let sandbox = config.sandbox;
+        let hello = Request::Hello { version: VERSION, limits: config.limits, sandbox };
         match timeout(limits::START_PATIENCE, worker.exchange(&hello)).await {
-            Ok(Ok(Response::Ready { version: VERSION })) => Ok(worker),
-            _ => Err(format!(
-                "{program}: {}",
-                worker.terminate(StopCause::Ended).await.error.message
-            )),
+            Ok(Ok(Response::Ready { version: VERSION, sandbox: layers })) => {
+                worker.layers = layers;
+            }
+            _ => {
+                let error = worker.terminate(StopCause::Ended).await.error;
+                return Err(format!("{program}: {}", error.message));
+            }
+        }
+        match lacks(sandbox, &worker.layers) {
+            None => Ok(worker),
+            Some(why) => {
+                worker.dismiss().await;
+                Err(why)
+            }
         }
     }
 
@@ -259,6 +273,18 @@ impl Worker {
     }
 }
 
+/// What a jail lacks that it is required to have.
+fn lacks(sandbox: Sandbox, layers: &[LayerReport]) -> Option<String> {
+    if sandbox != Sandbox::Required {
+        return None;
+    }
+    let required = layers.iter().filter(|report| report.layer.is_required());
+    let missing = required.filter_map(|report| Some((report.layer.name(), report.missing()?)));
+    let missing: Vec<String> = missing.map(|(name, why)| format!("{name} ({why})")).collect();
+    let list = missing.join(", ");
+    (!list.is_empty()).then(|| format!("script.sandbox is \"required\", and a worker lacks {list}"))
+}
+
 fn continues(request: &Request) -> bool {
     matches!(
         request,
@@ -326,12 +352,29 @@ fn exit_error(status: Option<ExitStatus>, lines: &[String]) -> ScriptError {
 mod tests {
     use std::os::unix::process::ExitStatusExt;
 
+    use mapring_script::sandbox::{Layer, LayerState};
+
     use super::*;
 
     #[track_caller]
     fn check(signal: i32, lines: &[&str], expected: FailureCause) {
         let lines: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
         assert_eq!(exit_error(Some(ExitStatus::from_raw(signal)), &lines).cause, expected);
+    }
+
+    #[test]
+    fn what_is_required_is_asked_for() {
+        let report = |layer, state| LayerReport { layer, state };
+        let held = report(Layer::Seccomp, LayerState::Held);
+        let not_needed = report(Layer::User, LayerState::NotNeeded);
+        let apart = report(Layer::Namespaces, LayerState::Missing("refused".to_owned()));
+        let paths = report(Layer::Landlock, LayerState::Missing("too old".to_owned()));
+        let enough = [held.clone(), not_needed, apart];
+        assert_eq!(lacks(Sandbox::Required, &enough), None);
+        let too_little = [held, paths];
+        assert_eq!(lacks(Sandbox::On, &too_little), None);
+        let why = lacks(Sandbox::Required, &too_little).unwrap();
+        assert!(why.ends_with("a worker lacks landlock (too old)"), "{why}");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use mapring_script::sandbox::Sandbox;
 use mapring_script::{
     Binary, CallContext, CombineError, Combiner, FailureCause, Function, Group, Grouping, JsonText,
     MapInput, MappedPairs, PhaseFunction, Row, ScriptLimits, Span, Stage, Values,
@@ -38,6 +39,8 @@ async fn start(workers: usize, limits: ScriptLimits) -> Arc<ProcessWorkers> {
         arguments: arguments.map(String::from).into_iter().chain(["--nocapture".into()]).collect(),
         workers,
         limits,
+        // The harness has threads of its own.
+        sandbox: Sandbox::Off,
         queue: 100,
         js_source_dir: None,
     };

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use futures::poll;
 use futures::stream::{FuturesUnordered, StreamExt};
 use mapring_script::protocol::{self, Request, Response, VERSION};
+use mapring_script::sandbox::Sandbox;
 use mapring_script::{
     Binary, CallBounds, CallContext, CombineError, FailureCause, Function, MapInput, PhaseFunction,
     Priority, ReduceTiming, Reduced, Row, ScriptError, ScriptLimits,
@@ -42,6 +43,8 @@ fn config(workers: usize) -> ProcessConfig {
         arguments: arguments.map(String::from).into_iter().chain(["--nocapture".into()]).collect(),
         workers,
         limits: ScriptLimits { call_ms: 1_000, ..ScriptLimits::default() },
+        // The harness has threads of its own.
+        sandbox: Sandbox::Off,
         queue: 100,
         js_source_dir: None,
     }
@@ -491,10 +494,11 @@ fn a_worker_ends_with_its_socket() {
         .stdout(std::process::Stdio::null())
         .spawn()
         .unwrap();
-    let hello = Request::Hello { version: VERSION, limits: ScriptLimits::default() };
+    let (limits, sandbox) = (ScriptLimits::default(), Sandbox::Off);
+    let hello = Request::Hello { version: VERSION, limits, sandbox };
     protocol::write(&mut ours, &hello).unwrap();
     let ready = protocol::read::<Response>(&mut ours).unwrap();
-    assert_eq!(ready, Response::Ready { version: VERSION });
+    assert_eq!(ready, Response::Ready { version: VERSION, sandbox: Vec::new() });
     let function = PhaseFunction::clone(&source("function(v){for(;;){}}"));
     let request = Request::Map {
         query: 1,

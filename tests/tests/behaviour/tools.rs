@@ -78,6 +78,7 @@ async fn workers() {
             "repair",
             "replication-status",
             "schedules",
+            "script-sandbox",
             "sweep-jobs"
         ]
     );

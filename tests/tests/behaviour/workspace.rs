@@ -53,6 +53,9 @@ const ONLY: &[(&str, &[&str])] = &[
     ("toml", &["jobs", "node"]),
     ("saphyr-parser", &["jobs"]),
     ("jiff", &["cli", "jobs"]),
+    ("landlock", &["script"]),
+    ("nix", &["script"]),
+    ("seccompiler", &["script"]),
 ];
 
 /// Crates without input, output and waiting, and what brings those.

@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 
 use super::fake::Script;
 use super::wire::Client;
-use crate::{HttpConfig, HttpParts, HttpServer, NodeFacts, StorageFacts};
+use crate::{HttpConfig, HttpParts, HttpServer, NodeFacts, SandboxFacts, StorageFacts};
 
 const TEXT: &[&str] = &["Content-Type: text/plain"];
 
@@ -65,6 +65,7 @@ async fn start() -> (HttpServer, Kv) {
             serving: Arc::new(|| true),
             storage: Arc::new(StorageFacts::default),
             system: Arc::new(SystemFacts::default),
+            sandbox: Arc::new(SandboxFacts::default),
         },
         metrics: Arc::new(String::new),
         config: HttpConfig::default(),

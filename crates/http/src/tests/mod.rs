@@ -24,7 +24,7 @@ use mapring_api::permission::{AllowAll, Permissions};
 use mapring_types::env::{SystemClock, SystemEntropy};
 use tokio::net::TcpListener;
 
-use crate::{HttpConfig, HttpParts, HttpServer, NodeFacts, StorageFacts};
+use crate::{HttpConfig, HttpParts, HttpServer, NodeFacts, SandboxFacts, StorageFacts};
 
 /// A server over a [`fake::Store`].
 pub(crate) struct Fixture {
@@ -53,6 +53,7 @@ impl Fixture {
             serving: Arc::new(|| true),
             storage: Arc::new(|| StorageFacts { engine: "memory".into(), disk_bytes: 7 }),
             system: Arc::new(SystemFacts::default),
+            sandbox: Arc::new(SandboxFacts::default),
         };
         let parts = HttpParts {
             objects: store.clone(),

@@ -398,7 +398,10 @@ impl Worker for Sleeper {
 async fn workers_are_listed_and_throttled() {
     let fixture = Fixture::start().await;
     let mut client = fixture.connect().await;
-    assert_eq!(parsed(&client.get("/admin/workers").await), json!({ "node": "n1", "workers": [] }));
+    let nothing = json!({
+        "node": "n1", "workers": [], "sandbox": { "mode": "", "layers": [] },
+    });
+    assert_eq!(parsed(&client.get("/admin/workers").await), nothing);
     fixture.store.workers.spawn(Sleeper);
     let set = client.request("PUT", "/admin/workers/sleeper", JSON, br#"{"throttle":7}"#).await;
     assert_eq!((set.status, &parsed(&set)["throttle"]), (200, &json!(7)));

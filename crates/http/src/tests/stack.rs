@@ -27,7 +27,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::wire::Client;
-use crate::{HttpConfig, HttpParts, HttpServer, NodeFacts, StorageFacts};
+use crate::{HttpConfig, HttpParts, HttpServer, NodeFacts, SandboxFacts, StorageFacts};
 
 const TEXT: &[&str] = &["Content-Type: text/plain"];
 const JSON: &[&str] = &["Content-Type: application/json"];
@@ -142,6 +142,7 @@ async fn start() -> Vec<HttpServer> {
                 serving: Arc::new(|| true),
                 storage: Arc::new(StorageFacts::default),
                 system: Arc::new(SystemFacts::default),
+                sandbox: Arc::new(SandboxFacts::default),
             },
             metrics: Arc::new(String::new),
             config: HttpConfig::default(),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use mapring_engine::Durability;
 use mapring_jobs::callback::Allowed;
+use mapring_script::sandbox::Sandbox;
 use mapring_types::limits;
 
 use super::raw::{Raw, Refusal};
@@ -104,6 +105,11 @@ pub const KEYS: &[Key] = &[
     key!(script.memory, |raw| raw.bytes(64 * MB)),
     key!(script.stack, |raw| raw.bytes(MB)),
     key!(script.result, |raw| raw.bytes(KB)),
+    key!(script.sandbox, |raw| raw.choice(&[
+        ("on", Sandbox::On),
+        ("off", Sandbox::Off),
+        ("required", Sandbox::Required),
+    ])),
     key!(script.js_source_dir, |raw| raw.path().map(Some)),
     key!(log.format, |raw| raw.choice(&[("plain", LogFormat::Plain), ("json", LogFormat::Json)])),
     key!(log.level, |raw| level(raw)),

@@ -8,6 +8,7 @@ use mapring_engine::Durability;
 use mapring_jobs::callback::Allowed;
 use mapring_kv::limits as kv;
 use mapring_script::ScriptLimits;
+use mapring_script::sandbox::Sandbox;
 use mapring_types::limits::OBJECT_BYTES;
 
 use super::mistakes::Mistake;
@@ -160,6 +161,8 @@ pub struct ScriptConfig {
     pub stack: u64,
     /// Largest result of a call, in bytes of JSON.
     pub result: u64,
+    /// Whether workers are jailed.
+    pub sandbox: Sandbox,
     /// A directory whose `*.js` all functions can use.
     pub js_source_dir: Option<PathBuf>,
 }
@@ -245,6 +248,7 @@ impl Default for Config {
                 memory: limits.memory_bytes,
                 stack: limits.stack_bytes,
                 result: limits.result_bytes,
+                sandbox: Sandbox::default(),
                 js_source_dir: None,
             },
             log: LogConfig {

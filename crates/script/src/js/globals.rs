@@ -5,6 +5,7 @@ use std::path::Path;
 use std::rc::Rc;
 
 use boa_engine::context::ContextBuilder;
+use boa_engine::module::IdleModuleLoader;
 use boa_engine::{
     Context, JsArgs, JsError, JsNativeError, JsObject, JsResult, JsString, JsValue, NativeFunction,
     Source, js_string,
@@ -86,7 +87,11 @@ fn built_in(context: &mut Context) -> JsResult<JsObject> {
 
 /// A context with what the language has, and the engine's own `JSON.stringify`.
 fn language(stack_bytes: u64) -> JsResult<(Context, JsObject)> {
-    let mut context = ContextBuilder::new().host_hooks(Rc::new(old::Hooks)).build()?;
+    // Without a loader of its own a context would have one for the files below the working directory.
+    let mut context = ContextBuilder::new()
+        .host_hooks(Rc::new(old::Hooks))
+        .module_loader(Rc::new(IdleModuleLoader))
+        .build()?;
     let recursion = stack_bytes / limits::STACK_BYTES_PER_CALL;
     let bounds = context.runtime_limits_mut();
     bounds.set_recursion_limit(usize::try_from(recursion.max(64)).unwrap_or(usize::MAX));
@@ -102,6 +107,8 @@ fn language(stack_bytes: u64) -> JsResult<(Context, JsObject)> {
         NativeFunction::from_fn_ptr(log),
     )?;
     functions::install(&stringify, &mut context);
+    #[cfg(feature = "attempts")]
+    super::attempt::install(&mut context)?;
     Ok((context, stringify))
 }
 

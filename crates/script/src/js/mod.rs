@@ -5,6 +5,8 @@
 //! of the process that this runs in ([`crate::worker`]) and of its parent.
 
 mod arguments;
+#[cfg(feature = "attempts")]
+mod attempt;
 mod batch;
 mod blame;
 mod build;
