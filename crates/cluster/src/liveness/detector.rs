@@ -154,8 +154,7 @@ impl Detector {
             return Ok(Some(self.seal(head.from, head.life, &body)));
         }
         let entries = read(body)?;
-        let speaks_of_itself =
-            |entry: &Entry| entry.node == head.from && entry.life == head.life;
+        let speaks_of_itself = |entry: &Entry| entry.node == head.from && entry.life == head.life;
         if !entries.first().is_some_and(speaks_of_itself) {
             return Err(Refusal::Content);
         }
@@ -287,12 +286,8 @@ impl Detector {
 
     /// This node, and as many of those that it has heard lately as there is room for, in turn.
     fn body(&self, now: Instant) -> Vec<u8> {
-        let own = Entry {
-            node: self.me,
-            life: self.life,
-            beat: self.beat,
-            facts: self.facts.clone(),
-        };
+        let own =
+            Entry { node: self.me, life: self.life, beat: self.beat, facts: self.facts.clone() };
         let mut body = write(&own);
         let live = self.others.iter().filter(|(_, other)| other.is_alive(now));
         let live: Vec<_> = live.collect();

@@ -65,7 +65,8 @@ impl Liveness for Gossip {
         *self.shared.facts.lock() = facts;
         self.shared.stopping.send_replace(false);
         // Here, so that an address in use is an error of the start.
-        let socket = if self.shared.speaks_plain() { None } else { Some(self.shared.bind().await?) };
+        let socket =
+            if self.shared.speaks_plain() { None } else { Some(self.shared.bind().await?) };
         *running = Some(tokio::spawn(keep(self.shared.clone(), socket)));
         Ok(())
     }

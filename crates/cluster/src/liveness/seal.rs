@@ -160,8 +160,7 @@ fn keyed(key: &[u8]) -> Hmac<Sha256> {
 mod tests {
     use super::*;
 
-    const HEAD: Head =
-        Head { from: NodeId(7), life: 11, number: 13, to: NodeId(17), for_life: 19 };
+    const HEAD: Head = Head { from: NodeId(7), life: 11, number: 13, to: NodeId(17), for_life: 19 };
 
     fn keys(signs: &str, also: &[&str], cluster: &str) -> Keys {
         let also = also.iter().map(|secret| (*secret).to_owned()).collect();
