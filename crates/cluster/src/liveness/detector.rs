@@ -122,10 +122,7 @@ impl Detector {
                 // A clock that was set back makes a new life look older. If it is one, it hears of it,
                 // and makes itself newer.
                 let head = Head::read(frame).ok().filter(|_| self.is_member());
-                let answer = head.map(|head| {
-                    let body = self.body(now);
-                    self.seal(head.from, self.life_of(head.from), &body)
-                });
+                let answer = head.map(|head| self.answer(head.from, self.life_of(head.from)));
                 (answer, Some(Refusal::Stale))
             }
             Err(refusal) => (None, Some(refusal)),
@@ -150,8 +147,7 @@ impl Detector {
         }
         // Who is no member yet says nothing, but may listen whether the cluster is there.
         if !(is_for_me && head.for_life == self.life) && self.is_member() {
-            let body = self.body(now);
-            return Ok(Some(self.seal(head.from, head.life, &body)));
+            return Ok(Some(self.answer(head.from, head.life)));
         }
         let entries = read(body)?;
         let speaks_of_itself = |entry: &Entry| entry.node == head.from && entry.life == head.life;
@@ -284,11 +280,21 @@ impl Detector {
         self.keys.seal(head, body)
     }
 
+    /// What is said to one that does not know this life, or not its own: who this node is, and no more,
+    /// so that nobody has a node send much more than he sends himself.
+    fn answer(&mut self, to: NodeId, for_life: u64) -> Vec<u8> {
+        let own = write(&self.own());
+        self.seal(to, for_life, &own)
+    }
+
+    fn own(&self) -> Entry {
+        let (node, life, beat, facts) = (self.me, self.life, self.beat, self.facts.clone());
+        Entry { node, life, beat, facts }
+    }
+
     /// This node, and as many of those that it has heard lately as there is room for, in turn.
     fn body(&self, now: Instant) -> Vec<u8> {
-        let own =
-            Entry { node: self.me, life: self.life, beat: self.beat, facts: self.facts.clone() };
-        let mut body = write(&own);
+        let mut body = write(&self.own());
         let live = self.others.iter().filter(|(_, other)| other.is_alive(now));
         let live: Vec<_> = live.collect();
         for (node, other) in in_turn(&live, self.turn().wrapping_mul(limits::GOSSIP_FANOUT)) {
