@@ -49,6 +49,10 @@ async fn listen(shared: &Shared, socket: &dyn Socket) -> Result<()> {
             let reason = refusal.reason();
             metrics::counter!("mapring_gossip_refused_total", "reason" => reason).increment(1);
             tracing::debug!(%from, reason, "a datagram of gossip is refused");
+        } else if shared.rumours.borrow().is_empty() {
+            // Who would found a cluster waits for a first word, and not for long.
+            let heard = shared.detector.lock().heard(Instant::now());
+            shared.publish(heard);
         }
         if let Some(answer) = answer {
             send(socket, from, &answer).await;
