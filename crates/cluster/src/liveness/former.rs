@@ -24,12 +24,13 @@ pub(super) async fn run(shared: &Shared) -> Result<()> {
     let handle = spawned.map_err(|error| {
         Error::invalid(format!("cannot gossip at {}: {error:#}", shared.config.listen))
     })?;
+    let gone = || Err(Error::unavailable("chitchat has ended"));
     let ended = tokio::select! {
         biased;
         () = shared.over(true) => Ok(()),
-        _ = handle.termination_watcher() => Err(Error::unavailable("chitchat has ended")),
+        _ = handle.termination_watcher() => gone(),
         ended = attend(&handle, shared) => ended,
-        () = speak(&handle, shared) => Ok(()),
+        () = speak(&handle, shared) => gone(),
     };
     if handle.initiate_shutdown().is_ok() {
         // The socket is free again when the server has ended.
@@ -136,7 +137,7 @@ fn heard(chitchat: &Chitchat, me: NodeId, members: &BTreeSet<NodeId>) -> BTreeMa
     heard
 }
 
-/// Speaks to the addresses at which nobody has been heard.
+/// Speaks to the addresses at which nobody has been heard, until chitchat has ended.
 async fn speak(handle: &ChitchatHandle, shared: &Shared) {
     let mut ticks = interval(limits::SEEDING);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
