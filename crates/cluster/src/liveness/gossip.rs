@@ -140,6 +140,8 @@ async fn take_part(
     socket: Option<Arc<dyn Socket>>,
 ) -> Result<()> {
     if plain {
+        // Its address is needed.
+        drop(socket);
         return former::run(&shared).await;
     }
     let socket = match socket {
