@@ -12,10 +12,10 @@ USER mapring
 VOLUME /data
 EXPOSE 8098 8099
 
-# Inside a container every address is the container's own; --advertise says the one that others use.
+# Inside a container every address is the container's own. The one of the cluster stays loopback: a node
+# by itself needs no other, and with others it needs a secret as well, see docker-compose.yml.
 ENV MAPRING__NODE__DATA_DIR=/data \
-    MAPRING__HTTP__LISTEN=0.0.0.0:8098 \
-    MAPRING__CLUSTER__LISTEN=0.0.0.0:8099
+    MAPRING__HTTP__LISTEN=0.0.0.0:8098
 
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=5s --timeout=3s --start-period=60s --retries=3 \

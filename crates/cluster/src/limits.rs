@@ -157,6 +157,31 @@ pub const UNPROVEN: Duration = Duration::from_secs(5);
 /// Interval of gossip, and of looking at what it has found.
 pub const GOSSIP: Duration = Duration::from_millis(250);
 
+/// How long a member may have no new heartbeat until it counts as dead: sixteen of them, in which
+/// several ways of it are lost.
+pub const SILENT: Duration = Duration::from_secs(4);
+
+/// Members that each heartbeat goes to, others than those that are silent. They pass it on.
+pub const GOSSIP_FANOUT: usize = 3;
+
+/// Largest datagram of gossip, in bytes: a hundred nodes and more. Of more members each tells of as many
+/// as there is room for, in turn. A larger datagram is refused.
+pub const DATAGRAM_BYTES: usize = 16 << 10;
+
+/// Longest address that gossip tells, in bytes: the longest name and a port. A datagram with a longer one
+/// is refused.
+pub const ADDRESS_BYTES: usize = 512;
+
+/// Most nodes that are heard while the members are not known: enough to find that the cluster is there.
+pub const HEARD_BEFORE: usize = 16;
+
+/// Most lives of nodes that the gossip of former programs may tell of, which anybody can invent: some for
+/// each member. It begins anew when there are more.
+pub const HEARD_PLAIN: usize = 4 * MEMBERS;
+
+/// Pause before gossip that has ended begins again.
+pub const GOSSIP_RESTART: Duration = Duration::from_secs(1);
+
 /// How often a member of which the metadata does not say which releases of the formats it knows asks
 /// to have that told. Until then the cluster writes for former programs: seconds do not matter.
 pub const RELEASES: Duration = Duration::from_secs(2);
@@ -185,6 +210,10 @@ const _: () = assert!(VOTERS % 2 == 1);
 const _: () = assert!(MESSAGE_ENTRIES as usize * 2 * CHANGE_BYTES < RECORD_BYTES);
 // A snapshot is built, and entries are purged, long before the hashes of older entries are missed.
 const _: () = assert!(HASHES as u64 > 2 * (SNAPSHOT_ENTRIES + KEPT_ENTRIES));
+// A member that tells nothing for some rounds is not dead.
+const _: () = assert!(SILENT.as_millis() > 8 * GOSSIP.as_millis());
+// Gossip begins again, and speaks to all, before others take this node for dead.
+const _: () = assert!(GOSSIP_RESTART.as_millis() + SEEDING.as_millis() < SILENT.as_millis());
 // Gossip carries at least two rounds while a node leaves.
 const _: () = assert!(LEAVE.as_millis() >= 2 * GOSSIP.as_millis());
 

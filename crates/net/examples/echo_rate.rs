@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use mapring_net::tcp::{TcpConfig, TcpTransport};
 use mapring_net::{Class, FrameStream, Method, Peer, Service, ServiceId, Services, Transport};
-use mapring_types::{Error, NodeId, Result};
+use mapring_types::{Error, NodeId, Result, Secrets};
 
 struct Echo;
 
@@ -30,7 +30,7 @@ async fn node(id: u64) -> Result<Arc<TcpTransport>> {
         me: NodeId(id),
         cluster_name: "rate".into(),
         ring_size: 64,
-        secret: None,
+        secrets: Secrets::default(),
     })
     .await
 }

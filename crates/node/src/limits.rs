@@ -8,6 +8,13 @@ pub(crate) const CACHE_BYTES: u64 = 1 << 30;
 /// Least cache: below it every read goes to the disk.
 pub(crate) const LEAST_CACHE_BYTES: u64 = 64 << 20;
 
+/// Secrets of the cluster that are accepted besides the one that signs: one takes the place of another,
+/// and each more makes it slower to refuse what is forged.
+pub(crate) const SECRETS_ALSO: usize = 4;
+
+/// Largest file of secrets, in bytes: some lines.
+pub(crate) const SECRET_FILE_BYTES: u64 = 4_096;
+
 /// Open files. Below this a node cannot hold its connections to peers, its files and some clients.
 pub(crate) const LEAST_FILES: u64 = 256;
 

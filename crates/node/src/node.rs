@@ -21,7 +21,7 @@ use mapring_net::{Services, Transport};
 use mapring_runner::{CallbackConfig, Jobs, RunnerConfig};
 use mapring_script::sandbox::LayerReport;
 use mapring_types::env::{SystemClock, SystemEntropy};
-use mapring_types::{Clock, Entropy, Error, ErrorKind, NodeId, Result};
+use mapring_types::{Clock, Entropy, Error, ErrorKind, NodeId, Result, Secrets};
 use mapring_workers::{ProcessConfig, ProcessWorkers, SandboxStatus};
 use tokio::net::TcpSocket;
 use tokio::task::JoinHandle;
@@ -80,6 +80,7 @@ impl Node {
         machine::check_open_files()?;
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let secrets = config.secrets()?;
         let data = DataDir::open(&config.node.data_dir)?;
         let me = data.node_id(&*entropy)?;
         // Taken now, so that an address in use is found before the cluster knows of this node;
@@ -93,7 +94,7 @@ impl Node {
             me,
             cluster_name: config.cluster.name.clone(),
             ring_size: config.cluster.ring_size,
-            secret: config.cluster.secret.clone(),
+            secrets: secrets.clone(),
         })
         .await?;
         let addresses = Addresses { http: http_address, cluster: transport.local_addr() };
@@ -101,7 +102,7 @@ impl Node {
             node = %config.node.name, id = %me, cluster = %addresses.cluster,
             data = %data.path().display(), version = env!("CARGO_PKG_VERSION"), "node starts"
         );
-        let build = Build { config: &config, me, addresses, clock, entropy };
+        let build = Build { config: &config, me, addresses, secrets, clock, entropy };
         let (inner, mapred) = build.inner(transport, data).await?;
         let member = inner.cluster.run().await;
         let http = match member.and_then(|()| listen(http_socket, http_address)) {
@@ -170,6 +171,7 @@ struct Build<'a> {
     config: &'a Config,
     me: NodeId,
     addresses: Addresses,
+    secrets: Secrets,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
 }
@@ -286,6 +288,7 @@ impl Build<'_> {
             me: self.me,
             node_name: self.config.node.name.clone(),
             cluster_name: self.config.cluster.name.clone(),
+            secrets: self.secrets.clone(),
             ring_size: self.config.ring_size()?,
             cluster_address: self.config.cluster_address(cluster),
             http_address: self.config.http_address(cluster, http),

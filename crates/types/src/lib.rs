@@ -18,6 +18,7 @@ pub mod props;
 pub mod quorum;
 pub mod quote;
 pub mod record;
+pub mod secret;
 pub mod versioned;
 
 pub use blocks::{Blocks, UploadId};
@@ -32,4 +33,5 @@ pub use props::BucketProps;
 pub use quorum::{Quorum, SyncOnWrite};
 pub use quote::quote;
 pub use record::Record;
+pub use secret::Secrets;
 pub use versioned::{Release, Releases, Versioned};

@@ -35,10 +35,13 @@ impl Release {
     /// Data types are updated where they lie.
     pub const DATATYPES: Self = Self(5);
 
+    /// What nodes gossip is sealed with the secret of their cluster.
+    pub const SEALED_GOSSIP: Self = Self(6);
+
     /// The last release that this program knows.
     #[cfg(not(feature = "next-version"))]
     pub const fn current() -> Self {
-        Self::DATATYPES
+        Self::SEALED_GOSSIP
     }
 
     /// The last release that this program knows: where the environment says so, one that no program
@@ -47,12 +50,12 @@ impl Release {
     pub fn current() -> Self {
         static NEXT: std::sync::LazyLock<bool> =
             std::sync::LazyLock::new(|| std::env::var_os(NEXT_VERSION).is_some());
-        if *NEXT { Self::NEXT } else { Self::DATATYPES }
+        if *NEXT { Self::NEXT } else { Self::SEALED_GOSSIP }
     }
 
     /// The release that no program has yet.
     #[cfg(feature = "next-version")]
-    pub const NEXT: Self = Self(6);
+    pub const NEXT: Self = Self(7);
 
     /// The release of a number, as it was stored or sent.
     pub const fn new(number: u16) -> Self {

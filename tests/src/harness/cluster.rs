@@ -6,7 +6,7 @@ use tempfile::TempDir;
 use super::{Node, NodeSettings, Ports, eventually, holds, metrics};
 
 /// The release of the present formats.
-const PRESENT: f64 = 5.0;
+const PRESENT: f64 = 6.0;
 
 /// A cluster whose nodes end, and whose data goes, with it. Shows the nodes' logs when its test
 /// fails.

@@ -49,6 +49,27 @@ async fn the_reference_is_a_good_configuration() {
 }
 
 #[tokio::test]
+async fn only_with_a_secret_a_node_listens_where_others_are() {
+    let cluster = ["--cluster", "0.0.0.0:8099", "--advertise", "n1.example.net:8099"];
+    let (status, error) = check(&cluster, &[]).await;
+    assert_eq!(status, Some(2), "{error}");
+    let words = "cluster.secret: must be set (or cluster.secret_file), because cluster.listen is \
+                 0.0.0.0:8099: without a secret whoever reaches that address could take part";
+    assert!(error.contains(words), "{error}");
+    let (status, error) = check(&cluster, &[("MAPRING__CLUSTER__SECRET", "s")]).await;
+    assert_eq!((status, error.as_str()), (Some(0), ""));
+    for (variable, value, words) in [
+        ("MAPRING__CLUSTER__SECRET_FILE", "secret", "cluster.secret_file: must not be set with"),
+        ("MAPRING__CLUSTER__SECRET_ALSO", "a,b,c,d,e", "5 secrets are more than 4"),
+    ] {
+        let settings = [("MAPRING__CLUSTER__SECRET", "s"), (variable, value)];
+        let (status, error) = check(&cluster, &settings).await;
+        assert_eq!(status, Some(2), "{error}");
+        assert!(error.contains(words), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn files_that_are_not_there_are_told() {
     let (status, error) = check(&["--config", "/nowhere/mapring.toml"], &[]).await;
     assert_eq!(status, Some(2));

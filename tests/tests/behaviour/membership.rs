@@ -94,6 +94,38 @@ async fn nodes_of_another_cluster_or_secret_stay_out() {
     assert_eq!(status.members.len(), 1, "{status:?}");
 }
 
+/// By a file, and a restart of one node after the other.
+#[tokio::test]
+async fn a_secret_takes_the_place_of_another_node_by_node() {
+    let mut cluster = Cluster::empty(&[]);
+    let file =
+        |cluster: &Cluster, number: usize| cluster.directory().join(format!("secret{number}"));
+    let with = |path: std::path::PathBuf| {
+        let path = path.into_os_string().into_string().unwrap();
+        ("MAPRING__CLUSTER__SECRET_FILE".to_owned(), path)
+    };
+    for number in 0..3 {
+        let path = file(&cluster, number);
+        std::fs::write(&path, "old\n").unwrap();
+        cluster.add_with(|node| node.environment.push(with(path)));
+    }
+    cluster.wait_shared().await;
+    for lines in ["old\nnew\n", "new\nold\n", "new\n"] {
+        for number in 0..3 {
+            std::fs::write(file(&cluster, number), lines).unwrap();
+            assert!(cluster.nodes[number].stop().await.success());
+            cluster.restart(number).await;
+        }
+    }
+    let path = file(&cluster, 3);
+    std::fs::write(&path, "old\n").unwrap();
+    let late = cluster.add_with(|node| node.environment.push(with(path)));
+    let reason = "refused by the peer: the shared secret differs";
+    let what = "a node with the old secret to be refused";
+    eventually(what, || async { late.log().contains(reason).then_some(()) }).await;
+    late.kill().await;
+}
+
 #[tokio::test]
 async fn joining_waits_for_a_member_to_appear() {
     let mut cluster = Cluster::empty(&[]);

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use mapring_net::Transport;
 use mapring_ring::RingSize;
-use mapring_types::{Entropy, NodeId};
+use mapring_types::{Entropy, NodeId, Secrets};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -30,6 +30,8 @@ pub struct LiveConfig {
     pub node_name: String,
     /// The cluster's name.
     pub cluster_name: String,
+    /// What all nodes of the cluster know.
+    pub secrets: Secrets,
     /// The number of partitions.
     pub ring_size: RingSize,
     /// `host:port` of the cluster listener as other nodes reach it.

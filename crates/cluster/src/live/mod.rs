@@ -29,7 +29,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::liveness::gossip::{Gossip, GossipConfig};
-use crate::liveness::{Facts, Liveness};
+use crate::liveness::{Facts, Liveness, Roster};
 use crate::raft::files::{self, Mark};
 use crate::raft::guard::Guard;
 use crate::raft::log::LogStore;
@@ -65,6 +65,7 @@ impl LiveCluster {
         let gossip = GossipConfig {
             me: config.me,
             cluster_name: config.cluster_name.clone(),
+            secrets: config.secrets.clone(),
             listen: config.gossip_listen,
             advertise: config.cluster_address.clone(),
             started: clock.now_micros(),
@@ -204,9 +205,10 @@ impl LiveCluster {
         }
     }
 
-    /// Lets gossip look for the other members where they should be.
+    /// Lets gossip know who the other members are, and look for them where they should be.
     fn seed(&self) {
         let view = self.hub.view();
+        self.liveness.know(Roster::of(&view.state));
         let members = view.state.members.keys().filter(|node| **node != self.config.me);
         let mut seeds = self.config.join.clone();
         seeds.extend(members.filter_map(|node| network::Directory::address(&*self.hub, *node)));
@@ -223,6 +225,7 @@ async fn attend(cluster: Arc<LiveCluster>) {
     let mut ticks = tokio::time::interval(limits::GOSSIP);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut told = Facts::default();
+    let mut seeded: Option<Arc<ClusterState>> = None;
     let mut leader = None;
     loop {
         tokio::select! {
@@ -256,9 +259,13 @@ async fn attend(cluster: Arc<LiveCluster>) {
             }
             _ = ticks.tick() => cluster.hub.refresh(),
         }
-        let facts = cluster.facts();
-        if facts != told {
+        let (facts, state) = (cluster.facts(), cluster.hub.view().state.clone());
+        let is_seeded = seeded.as_ref().is_some_and(|seeded| Arc::ptr_eq(seeded, &state));
+        if !is_seeded || facts != told {
             cluster.seed();
+            seeded = Some(state);
+        }
+        if facts != told {
             cluster.liveness.tell(facts.clone()).await;
             told = facts;
         }
@@ -400,4 +407,12 @@ fn describe_metrics() {
     );
     describe_counter!("mapring_raft_leader_changes_total", "Changes of the known leader.");
     describe_counter!("mapring_cluster_proposals_total", "Changes proposed here, by outcome.");
+    describe_counter!(
+        "mapring_gossip_refused_total",
+        "Datagrams of gossip that were refused here, by reason."
+    );
+    describe_counter!(
+        "mapring_gossip_restarts_total",
+        "Times that gossip ended here by a failure and began again."
+    );
 }

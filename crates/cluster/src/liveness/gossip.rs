@@ -1,122 +1,57 @@
-//! Liveness by chitchat: gossip over UDP, with a failure detector.
+//! Liveness by gossip over UDP: sealed, or as former programs speak as long as a member is of one.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use chitchat::transport::{Transport, UdpTransport};
-use chitchat::{
-    Chitchat, ChitchatConfig, ChitchatHandle, ChitchatId, FailureDetectorConfig, NodeState,
-    ProtocolVersion, spawn_chitchat,
-};
-use mapring_types::{Error, NodeId, Result};
+use mapring_types::Result;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
-use super::{Facts, Heard, Liveness, Rumours};
+use super::detector::Detector;
+use super::shared::Shared;
+use super::wire::{Socket, Udp, Wire};
+use super::{Facts, Liveness, Roster, Rumours, former, sealed};
 use crate::limits;
 
-/// How a node takes part in gossip.
-#[derive(Debug, Clone)]
-pub struct GossipConfig {
-    /// This node.
-    pub me: NodeId,
-    /// Only nodes of the same cluster name listen to each other.
-    pub cluster_name: String,
-    /// Where to listen, UDP.
-    pub listen: SocketAddr,
-    /// `host:port` at which others reach it.
-    pub advertise: String,
-    /// When this life of the node began, in microseconds: a later life replaces an earlier one.
-    pub started: u64,
-}
+pub use super::shared::GossipConfig;
 
-/// Gossip by chitchat.
+/// Gossip, of whichever kind all members understand.
 pub struct Gossip {
-    config: GossipConfig,
-    transport: Box<dyn Transport>,
-    rumours: Arc<watch::Sender<Rumours>>,
-    seeds: Arc<Mutex<Vec<String>>>,
-    running: tokio::sync::Mutex<Option<Running>>,
-}
-
-struct Running {
-    handle: Arc<ChitchatHandle>,
-    tasks: Vec<JoinHandle<()>>,
+    shared: Arc<Shared>,
+    running: tokio::sync::Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Gossip {
     /// Gossip over UDP; silent until it is started.
     pub fn new(config: GossipConfig) -> Self {
-        Self::over(config, Box::new(UdpTransport))
+        Self::over(config, Arc::new(Udp), Box::new(UdpTransport))
     }
 
-    /// Gossip over another transport of chitchat's.
-    pub fn over(config: GossipConfig, transport: Box<dyn Transport>) -> Self {
-        Self {
+    /// Gossip over something else, and another transport of chitchat's for that of former programs.
+    pub fn over(config: GossipConfig, wire: Arc<dyn Wire>, former: Box<dyn Transport>) -> Self {
+        let (me, life) = (config.me, config.started);
+        let detector = Detector::new(me, life, &config.secrets, &config.cluster_name);
+        let shared = Arc::new(Shared {
             config,
-            transport,
-            rumours: Arc::new(watch::Sender::new(Rumours::default())),
-            seeds: Arc::default(),
-            running: tokio::sync::Mutex::new(None),
-        }
-    }
-
-    async fn chitchat_config(&self) -> Result<ChitchatConfig> {
-        let address = advertised(&self.config).await?;
-        let node = self.config.me.to_string();
-        Ok(ChitchatConfig {
-            chitchat_id: ChitchatId::new(node, self.config.started, address),
-            cluster_id: self.config.cluster_name.clone(),
-            gossip_interval: limits::GOSSIP,
-            listen_addr: self.config.listen,
-            seed_nodes: Vec::new(),
-            failure_detector_config: detector(),
-            marked_for_deletion_grace_period: Duration::from_secs(60),
-            catchup_callback: None,
-            extra_liveness_predicate: None,
-            protocol_version: ProtocolVersion::V1,
-        })
+            former,
+            wire,
+            detector: Mutex::new(detector),
+            facts: Mutex::default(),
+            seeds: Mutex::default(),
+            roster: watch::Sender::new(Roster::default()),
+            rumours: watch::Sender::new(Rumours::default()),
+            stopping: watch::Sender::new(false),
+        });
+        Self { shared, running: tokio::sync::Mutex::new(None) }
     }
 }
 
-/// A node counts as dead when its silence is 7 times the mean interval of its heartbeats. The mean
-/// is taken over few samples (at most 1 s each) and 5 supposed ones of 1 s: so the bound is 3.5 to
-/// 4.5 s for a healthy node, whatever the size of the cluster, and at most 7 s for a slow one.
-fn detector() -> FailureDetectorConfig {
-    FailureDetectorConfig::new(
-        7.0,
-        5,
-        Duration::from_secs(1),
-        Duration::from_secs(1),
-        Duration::from_secs(3600),
-    )
-}
-
-/// The address that others answer to: the advertised one, as far as it can be resolved now.
-async fn advertised(config: &GossipConfig) -> Result<SocketAddr> {
-    match resolve(&config.advertise, &config.listen).await.first() {
-        Some(address) => Ok(*address),
-        // Those whom this node speaks to answer to where its datagrams come from, all the same.
-        None if !config.listen.ip().is_unspecified() => Ok(config.listen),
-        None => {
-            let message = format!("cannot resolve the advertised address {}", config.advertise);
-            Err(Error::unavailable(message))
-        }
-    }
-}
-
-/// The addresses of `name` that a socket bound to `listen` can send to.
-async fn resolve(name: &str, listen: &SocketAddr) -> Vec<SocketAddr> {
-    match tokio::net::lookup_host(name).await {
-        Ok(found) => found.filter(|address| address.is_ipv4() == listen.is_ipv4()).collect(),
-        Err(error) => {
-            tracing::debug!(%name, %error, "cannot resolve");
-            Vec::new()
-        }
+impl Drop for Gossip {
+    fn drop(&mut self) {
+        self.shared.stopping.send_replace(true);
     }
 }
 
@@ -127,160 +62,106 @@ impl Liveness for Gossip {
         if running.is_some() {
             return Ok(());
         }
-        let config = self.chitchat_config().await?;
-        let spawned = spawn_chitchat(config, key_values(&facts), &*self.transport).await;
-        let handle = Arc::new(spawned.map_err(|error| {
-            Error::invalid(format!("cannot gossip at {}: {error:#}", self.config.listen))
-        })?);
-        let listening = listen(handle.clone(), self.config.me, self.rumours.clone());
-        let seeding = speak(handle.clone(), self.config.clone(), self.seeds.clone());
-        let tasks = vec![tokio::spawn(listening), tokio::spawn(seeding)];
-        *running = Some(Running { handle, tasks });
+        *self.shared.facts.lock() = facts;
+        self.shared.stopping.send_replace(false);
+        // Here, so that an address in use is an error of the start.
+        let socket =
+            if self.shared.speaks_plain() { None } else { Some(self.shared.bind().await?) };
+        *running = Some(tokio::spawn(keep(self.shared.clone(), socket)));
         Ok(())
     }
 
     fn rumours(&self) -> watch::Receiver<Rumours> {
-        self.rumours.subscribe()
+        self.shared.rumours.subscribe()
+    }
+
+    fn know(&self, roster: Roster) {
+        self.shared.detector.lock().know(roster.members.clone());
+        self.shared.roster.send_if_modified(|known| {
+            let changed = *known != roster;
+            *known = roster;
+            changed
+        });
     }
 
     async fn tell(&self, facts: Facts) {
-        if let Some(running) = &*self.running.lock().await {
-            let told = key_values(&facts);
-            running
-                .handle
-                .with_chitchat(|chitchat| {
-                    let own = chitchat.self_node_state();
-                    for (key, value) in &told {
-                        if own.get(key) != Some(value) {
-                            own.set(key, value);
-                        }
-                    }
-                })
-                .await;
-        }
+        *self.shared.facts.lock() = facts;
     }
 
     fn seed(&self, addresses: Vec<String>) {
-        *self.seeds.lock() = addresses;
+        *self.shared.seeds.lock() = addresses;
     }
 
     async fn stop(&self) {
         if let Some(running) = self.running.lock().await.take() {
-            for task in &running.tasks {
-                task.abort();
-            }
-            if running.handle.initiate_shutdown().is_ok() {
-                // The socket is free again when the server has ended.
-                let _ = running.handle.termination_watcher().await;
-            }
+            self.shared.stopping.send_replace(true);
+            // The address is free again when it has ended.
+            let _ = running.await;
         }
     }
 }
 
-/// Looks at what has been heard, again and again: chitchat tells only of changes of its live set,
-/// not of heartbeats.
-async fn listen(handle: Arc<ChitchatHandle>, me: NodeId, rumours: Arc<watch::Sender<Rumours>>) {
-    let mut ticks = tokio::time::interval(limits::GOSSIP);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+/// Has this node take part, in one kind of gossip or the other, however often that ends.
+async fn keep(shared: Arc<Shared>, mut socket: Option<Arc<dyn Socket>>) {
+    let mut spoke_plain = false;
     loop {
-        ticks.tick().await;
-        let heard = handle.with_chitchat(|chitchat| heard(chitchat, me)).await;
-        rumours.send_if_modified(|known| {
-            let changed = **known != heard;
-            if changed {
-                *known = Arc::new(heard);
-            }
-            changed
-        });
-    }
-}
-
-/// The newest life of every other node.
-fn heard(chitchat: &Chitchat, me: NodeId) -> BTreeMap<NodeId, Heard> {
-    let live: BTreeSet<&ChitchatId> = chitchat.live_nodes().collect();
-    let mut heard: BTreeMap<NodeId, Heard> = BTreeMap::new();
-    for (id, state) in chitchat.node_states() {
-        let Ok(node) = u64::from_str_radix(&id.node_id, 16).map(NodeId) else { continue };
-        if node == me {
-            continue;
+        let plain = shared.speaks_plain();
+        if spoke_plain && !plain {
+            // The others go over at about this time, too: until they do they are not silent.
+            let rumours = shared.rumours.borrow().clone();
+            shared.detector.lock().adopt(&rumours, Instant::now());
         }
-        let life = Heard {
-            alive: live.contains(id),
-            heartbeat: u64::from(state.heartbeat()),
-            started: id.generation_id,
-            facts: facts(state),
-        };
-        // A clock that was set back makes a new life look older; it is the one that lives.
-        let newer = heard
-            .get(&node)
-            .is_none_or(|known| (life.alive, life.started) > (known.alive, known.started));
-        if newer {
-            heard.insert(node, life);
+        spoke_plain = plain;
+        // A task of its own, so that nothing in it can end this one.
+        let ended = tokio::spawn(take_part(shared.clone(), plain, socket.take())).await;
+        if shared.is_stopping() {
+            return;
         }
-    }
-    heard
-}
-
-/// Speaks to the addresses at which nobody has been heard.
-async fn speak(handle: Arc<ChitchatHandle>, config: GossipConfig, seeds: Arc<Mutex<Vec<String>>>) {
-    let mut ticks = tokio::time::interval(limits::SEEDING);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        let heard: BTreeSet<String> = handle
-            .with_chitchat(|chitchat| {
-                let live = chitchat.live_nodes().filter_map(|id| chitchat.node_state(id));
-                live.map(|state| facts(state).cluster_address).collect()
-            })
-            .await;
-        let seeds = seeds.lock().clone();
-        for seed in seeds.iter().filter(|seed| !heard.contains(*seed)) {
-            if *seed == config.advertise {
+        match ended {
+            Ok(Ok(())) => {
+                tracing::info!(sealed = !shared.speaks_plain(), "gossip goes over");
                 continue;
             }
-            for address in resolve(seed, &config.listen).await {
-                if handle.gossip(address).is_err() {
-                    return;
-                }
-            }
+            Ok(Err(error)) => tracing::error!(%error, "gossip has ended; it begins again"),
+            Err(error) => tracing::error!(%error, "gossip has failed; it begins again"),
+        }
+        metrics::counter!("mapring_gossip_restarts_total").increment(1);
+        let mut stopping = shared.stopping.subscribe();
+        let stopped = stopping.wait_for(|stopping| *stopping);
+        if tokio::time::timeout(limits::GOSSIP_RESTART, stopped).await.is_ok() {
+            return;
         }
     }
 }
 
-fn key_values(facts: &Facts) -> Vec<(String, String)> {
-    [
-        ("cluster", facts.cluster_address.clone()),
-        ("http", facts.http_address.clone()),
-        ("cluster-id", facts.cluster_id.to_string()),
-        ("plan", facts.plan_version.to_string()),
-        ("load", facts.load.to_string()),
-        ("leaving", facts.leaving.to_string()),
-    ]
-    .map(|(key, value)| (key.to_owned(), value))
-    .into()
-}
-
-fn facts(state: &NodeState) -> Facts {
-    let text = |key| state.get(key).unwrap_or_default().to_owned();
-    let number = |key| state.get(key).and_then(|value| value.parse().ok()).unwrap_or(0);
-    Facts {
-        cluster_address: text("cluster"),
-        http_address: text("http"),
-        cluster_id: number("cluster-id"),
-        plan_version: number("plan"),
-        load: number("load"),
-        leaving: state.get("leaving") == Some("true"),
+async fn take_part(
+    shared: Arc<Shared>,
+    plain: bool,
+    socket: Option<Arc<dyn Socket>>,
+) -> Result<()> {
+    if plain {
+        // Its address is needed.
+        drop(socket);
+        return former::run(&shared).await;
     }
+    let socket = match socket {
+        Some(socket) => socket,
+        None => shared.bind().await?,
+    };
+    sealed::run(&shared, socket).await
 }
 
 #[cfg(test)]
 mod tests {
-    use std::net::UdpSocket;
+    use std::collections::BTreeMap;
+    use std::net::{SocketAddr, UdpSocket};
+    use std::time::Duration;
 
-    use mapring_types::ErrorKind;
-    use tokio::time::{Instant, timeout};
+    use mapring_types::{ErrorKind, NodeId, Secrets};
+    use tokio::time::timeout;
 
     use super::*;
+    use crate::liveness::Heard;
 
     fn free_port() -> SocketAddr {
         UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
@@ -290,6 +171,7 @@ mod tests {
         Gossip::new(GossipConfig {
             me: NodeId(me),
             cluster_name: "test".to_owned(),
+            secrets: Secrets::new("secret", Vec::new()),
             listen,
             advertise: format!("localhost:{}", listen.port()),
             started: 1,
@@ -302,18 +184,32 @@ mod tests {
         assert!(waited.is_ok(), "waited in vain");
     }
 
-    #[tokio::test]
-    async fn nodes_hear_of_life_facts_and_death_over_udp() {
+    fn know(nodes: [&Gossip; 2], plain: bool) {
+        let members = [NodeId(1), NodeId(2)].into();
+        let roster = Roster { members, plain };
+        for node in nodes {
+            node.know(roster.clone());
+        }
+    }
+
+    fn facts(node: &Gossip, load: u64) -> Facts {
+        let cluster_address = node.shared.config.advertise.clone();
+        Facts { cluster_address, http_address: "h:1".to_owned(), load, ..Facts::default() }
+    }
+
+    async fn live_and_die(plain: bool) {
         let (first, second) = (gossip(1, free_port()), gossip(2, free_port()));
-        first.seed(vec![second.config.advertise.clone(), "no.such.host.invalid:1".to_owned()]);
-        let facts = Facts { http_address: "h:1".to_owned(), load: 3, ..Facts::default() };
-        first.start(Facts::default()).await.unwrap();
-        second.start(facts.clone()).await.unwrap();
+        know([&first, &second], plain);
+        let address = second.shared.config.advertise.clone();
+        first.seed(vec![address, "no.such.host.invalid:1".to_owned()]);
+        let told = facts(&second, 3);
+        first.start(facts(&first, 0)).await.unwrap();
+        second.start(told.clone()).await.unwrap();
         let other = NodeId(2);
-        until(&first, |heard| heard.get(&other).is_some_and(|h| h.alive && h.facts == facts)).await;
+        until(&first, |heard| heard.get(&other).is_some_and(|h| h.alive && h.facts == told)).await;
         until(&second, |heard| heard.get(&NodeId(1)).is_some_and(|h| h.alive)).await;
 
-        let busy = Facts { load: 4, ..facts };
+        let busy = facts(&second, 4);
         second.tell(busy.clone()).await;
         until(&first, |heard| heard.get(&other).is_some_and(|h| h.facts == busy)).await;
 
@@ -331,14 +227,98 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_port_in_use_is_an_error_and_an_unknown_name_none_for_good() {
+    async fn nodes_hear_of_life_facts_and_death_over_udp() {
+        live_and_die(false).await;
+    }
+
+    #[tokio::test]
+    async fn nodes_of_former_programs_are_heard_as_they_speak() {
+        live_and_die(true).await;
+    }
+
+    /// No member is thought gone while all go over, one a little later than the other.
+    #[tokio::test]
+    async fn gossip_goes_over_to_sealed_datagrams() {
+        let (first, second) = (gossip(1, free_port()), gossip(2, free_port()));
+        know([&first, &second], true);
+        for (node, other) in [(&first, &second), (&second, &first)] {
+            node.seed(vec![other.shared.config.advertise.clone()]);
+            node.start(facts(node, 0)).await.unwrap();
+        }
+        let lives = |node: u64| {
+            move |heard: &BTreeMap<NodeId, Heard>| {
+                heard.get(&NodeId(node)).is_some_and(|heard| heard.alive)
+            }
+        };
+        until(&first, lives(2)).await;
+        until(&second, lives(1)).await;
+        know([&first, &first], false);
+        know([&second, &second], false);
+        let sealed = |node: u64| {
+            move |heard: &BTreeMap<NodeId, Heard>| {
+                let Some(heard) = heard.get(&NodeId(node)) else { return false };
+                assert!(heard.alive, "node {node} is thought gone");
+                // Those of chitchat's begin with 1.
+                heard.heartbeat > 1 << 32
+            }
+        };
+        until(&first, sealed(2)).await;
+        until(&second, sealed(1)).await;
+        first.stop().await;
+        second.stop().await;
+    }
+
+    #[tokio::test]
+    async fn a_port_in_use_is_an_error() {
         let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
         let error = gossip(1, taken.local_addr().unwrap()).start(Facts::default()).await;
         assert_eq!(error.unwrap_err().kind(), ErrorKind::Invalid);
+    }
 
-        let mut config = gossip(1, "0.0.0.0:0".parse().unwrap()).config;
-        config.advertise = "no.such.host.invalid:1".to_owned();
-        let error = Gossip::new(config).start(Facts::default()).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Unavailable);
+    /// What a task of gossip ends with does not end gossip.
+    #[tokio::test(start_paused = true)]
+    async fn gossip_that_ends_begins_again() {
+        use std::sync::atomic::{AtomicUsize, Ordering};
+
+        /// Fails, panics, and then is silent.
+        struct Broken(Arc<AtomicUsize>);
+
+        #[async_trait]
+        impl Wire for Broken {
+            async fn bind(&self, _listen: SocketAddr) -> std::io::Result<Arc<dyn Socket>> {
+                Ok(Arc::new(BrokenSocket(self.0.fetch_add(1, Ordering::Relaxed))))
+            }
+        }
+
+        struct BrokenSocket(usize);
+
+        #[async_trait]
+        impl Socket for BrokenSocket {
+            async fn send(&self, _to: SocketAddr, _bytes: &[u8]) -> std::io::Result<()> {
+                Ok(())
+            }
+
+            async fn receive(&self, _buffer: &mut [u8]) -> std::io::Result<(usize, SocketAddr)> {
+                match self.0 {
+                    0 => Err(std::io::Error::other("the socket is gone")),
+                    1 => panic!("as a library may"),
+                    _ => std::future::pending().await,
+                }
+            }
+        }
+
+        let bound = Arc::new(AtomicUsize::new(0));
+        let config = gossip(1, free_port()).shared.config.clone();
+        let wire = Arc::new(Broken(bound.clone()));
+        let gossip = Gossip::over(config, wire, Box::new(UdpTransport));
+        gossip.start(Facts::default()).await.unwrap();
+        let begun = async {
+            while bound.load(Ordering::Relaxed) < 3 {
+                tokio::time::sleep(limits::GOSSIP).await;
+            }
+        };
+        timeout(10 * limits::GOSSIP_RESTART, begun).await.unwrap();
+        gossip.stop().await;
+        assert_eq!(bound.load(Ordering::Relaxed), 3);
     }
 }

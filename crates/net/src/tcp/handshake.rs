@@ -12,10 +12,11 @@
 //! protocol, so that nodes of different versions can say so. A hello ends with the releases of the
 //! formats that its node knows ([`mapring_types::versioned`]); former nodes say nothing there, and
 //! read over it. Nothing after the handshake is
-//! encrypted: the secret keeps strangers and strayed nodes out, not somebody on the wire.
+//! encrypted: the secret keeps strangers and strayed nodes out, not somebody on the wire. A proof
+//! under any of the accepted secrets will do, so that one can take the place of another node by node.
 
 use hmac::{Hmac, Mac};
-use mapring_types::{Error, ErrorKind, NodeId, Releases, Result};
+use mapring_types::{Error, ErrorKind, NodeId, Releases, Result, Secrets};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -68,8 +69,8 @@ pub(super) struct Identity {
     pub(super) cluster_name: String,
     pub(super) ring_size: u16,
     pub(super) releases: Releases,
-    /// Empty for a cluster without a secret.
-    pub(super) secret: Vec<u8>,
+    /// None for a cluster without a secret.
+    pub(super) secrets: Secrets,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -207,8 +208,8 @@ fn forbidden(reason: impl Into<String>) -> Error {
     Error::new(ErrorKind::Forbidden, reason)
 }
 
-fn authenticator(identity: &Identity, role: &[u8], a: &[u8], b: &[u8]) -> Result<Hmac<Sha256>> {
-    let mut mac = Hmac::<Sha256>::new_from_slice(&identity.secret)
+fn authenticator(secret: &[u8], role: &[u8], a: &[u8], b: &[u8]) -> Result<Hmac<Sha256>> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret)
         .map_err(|error| Error::internal("the secret cannot be a key").with_source(error))?;
     mac.update(&PROTOCOL_VERSION.to_le_bytes());
     for part in [role, a, b] {
@@ -219,7 +220,8 @@ fn authenticator(identity: &Identity, role: &[u8], a: &[u8], b: &[u8]) -> Result
 }
 
 fn prove(identity: &Identity, role: &[u8], caller: &[u8], answerer: &[u8]) -> Result<Vec<u8>> {
-    Ok(authenticator(identity, role, caller, answerer)?.finalize().into_bytes().to_vec())
+    let secret = identity.secrets.signs();
+    Ok(authenticator(secret, role, caller, answerer)?.finalize().into_bytes().to_vec())
 }
 
 fn verify(
@@ -229,9 +231,12 @@ fn verify(
     answerer: &[u8],
     proof: &[u8],
 ) -> Result<()> {
-    authenticator(identity, role, caller, answerer)?
-        .verify_slice(proof)
-        .map_err(|_| forbidden("the shared secret differs"))
+    for secret in identity.secrets.accepted() {
+        if authenticator(secret, role, caller, answerer)?.verify_slice(proof).is_ok() {
+            return Ok(());
+        }
+    }
+    Err(forbidden("the shared secret differs"))
 }
 
 /// Tells the other side when `examined` is a refusal.
@@ -323,7 +328,7 @@ mod tests {
             cluster_name: "c".into(),
             ring_size: 64,
             releases: Releases::own(),
-            secret: b"open sesame".to_vec(),
+            secrets: Secrets::new("open sesame", Vec::new()),
         }
     }
 
@@ -346,6 +351,28 @@ mod tests {
             assert_eq!(caller.unwrap(), known(2));
             assert_eq!(answerer.unwrap(), (known(1), PURPOSE));
         }
+    }
+
+    /// A new secret takes the place of the old one node by node: first all accept it, then all sign
+    /// with it, then none accepts the old one any more.
+    #[tokio::test]
+    async fn two_secrets_are_valid_while_one_follows_the_other() {
+        let with = |id, signs: &str, also: &[&str]| {
+            let also = also.iter().map(|secret| (*secret).to_owned()).collect();
+            Identity { secrets: Secrets::new(signs, also), ..identity(id) }
+        };
+        let steps: [(&str, &[&str]); 4] =
+            [("old", &[]), ("old", &["new"]), ("new", &["old"]), ("new", &[])];
+        for pair in steps.windows(2) {
+            for (one, two) in [(pair[0], pair[1]), (pair[1], pair[0]), (pair[1], pair[1])] {
+                let (caller, answerer) = (with(1, one.0, one.1), with(2, two.0, two.1));
+                let met = meet(&caller, None, &answerer).await;
+                assert!(met.0.is_ok() && met.1.is_ok(), "{one:?} to {two:?}");
+            }
+        }
+        let met = meet(&with(1, "old", &[]), None, &with(2, "new", &[])).await;
+        let words = "the shared secret differs";
+        refused(met, ErrorKind::Forbidden, words, words);
     }
 
     /// A node of before ends its hello where the releases begin, and reads no further.
@@ -400,8 +427,12 @@ mod tests {
             (change(|i| i.cluster_name = "d".into()), forbidden, "the cluster name is c, not d"),
             (change(|i| i.ring_size = 8), forbidden, "the ring size is 64, not 8"),
             (change(later), forbidden, releases.as_str()),
-            (change(|i| i.secret = b"sesame".to_vec()), forbidden, "the shared secret differs"),
-            (change(|i| i.secret = Vec::new()), forbidden, "the shared secret differs"),
+            (
+                change(|i| i.secrets = Secrets::new("sesame", Vec::new())),
+                forbidden,
+                "the shared secret differs",
+            ),
+            (change(|i| i.secrets = Secrets::default()), forbidden, "the shared secret differs"),
             (change(|i| i.me = NodeId(2)), ErrorKind::Unavailable, "both ends are node"),
         ] {
             refused(meet(&caller, None, &identity(2)).await, kind, words, words);

@@ -29,7 +29,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use mapring_types::limits::{MAX_TIMEOUT, MESSAGE_BYTES, UNARY_BYTES};
-use mapring_types::{Error, ErrorKind, NodeId, Releases, Result};
+use mapring_types::{Error, ErrorKind, NodeId, Releases, Result, Secrets};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -52,8 +52,8 @@ pub struct TcpConfig {
     pub cluster_name: String,
     /// The ring's size.
     pub ring_size: u16,
-    /// What all nodes of the cluster know; `None` and an empty one are the same.
-    pub secret: Option<String>,
+    /// What all nodes of the cluster know.
+    pub secrets: Secrets,
 }
 
 /// The way to other nodes over TCP, and theirs to this one.
@@ -86,7 +86,7 @@ impl TcpTransport {
             cluster_name: config.cluster_name,
             ring_size: config.ring_size,
             releases: Releases::own(),
-            secret: config.secret.unwrap_or_default().into_bytes(),
+            secrets: config.secrets,
         };
         let shared = Arc::new(Shared::new(identity));
         let links = Arc::new(Links::new());

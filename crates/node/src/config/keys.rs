@@ -10,6 +10,7 @@ use mapring_types::limits;
 
 use super::raw::{Raw, Refusal};
 use super::sections::{Config, LogFormat};
+use crate::limits as node;
 
 /// One key of the configuration.
 pub struct Key {
@@ -63,6 +64,8 @@ pub const KEYS: &[Key] = &[
     key!(cluster.name, |raw| raw.name()),
     key!(cluster.ring_size, |raw| ring_size(raw)),
     key!(cluster.secret, |raw| raw.text().map(Some)),
+    key!(cluster.secret_file, |raw| raw.path().map(Some)),
+    key!(cluster.secret_also, |raw| secret_also(raw)),
     key!(cluster.listen, |raw| raw.address()),
     key!(cluster.advertise, |raw| raw.host_port().map(Some)),
     key!(cluster.join, |raw| raw.host_ports()),
@@ -124,6 +127,15 @@ fn ring_size(raw: Raw<'_>) -> Result<u16, Refusal> {
     u16::try_from(size).map_err(|_| format!("{size} is too large"))
 }
 
+fn secret_also(raw: Raw<'_>) -> Result<Vec<String>, Refusal> {
+    let secrets = raw.texts()?;
+    let most = node::SECRETS_ALSO;
+    if secrets.len() > most {
+        return Err(format!("{} secrets are more than {most}", secrets.len()));
+    }
+    Ok(secrets)
+}
+
 /// Riak's `delete_mode`: `keep`, `immediate` or a time.
 fn reap_after(raw: Raw<'_>) -> Result<Option<Duration>, Refusal> {
     if let Ok(mode) = raw.choice(&[("keep", None), ("immediate", Some(Duration::ZERO))]) {
@@ -173,9 +185,11 @@ mod tests {
     }
 
     /// Keys without a default, or whose default depends on the machine.
-    const EXAMPLES: [&str; 12] = [
+    const EXAMPLES: [&str; 14] = [
         "node.zone",
         "cluster.secret",
+        "cluster.secret_file",
+        "cluster.secret_also",
         "cluster.advertise",
         "cluster.join",
         "http.advertise",

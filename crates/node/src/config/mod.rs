@@ -5,6 +5,7 @@ mod keys;
 mod layers;
 mod mistakes;
 mod raw;
+mod secrets;
 mod sections;
 
 use std::net::SocketAddr;
@@ -134,7 +135,18 @@ mod tests {
 
     #[test]
     fn contradictions_are_found() {
-        contradicts(|c| c.cluster.listen = at("0.0.0.0:8099"), "cluster.advertise");
+        let secret = || Some("s".to_owned());
+        contradicts(
+            |c| (c.cluster.listen, c.cluster.secret) = (at("0.0.0.0:8099"), secret()),
+            "cluster.advertise",
+        );
+        contradicts(|c| c.cluster.listen = at("192.0.2.1:8099"), "cluster.secret");
+        contradicts(|c| c.cluster.secret_also = vec!["s".into()], "cluster.secret_also");
+        let file = || Some("secret".into());
+        contradicts(
+            |c| (c.cluster.secret, c.cluster.secret_file) = (secret(), file()),
+            "cluster.secret_file",
+        );
         contradicts(|c| c.cluster.listen = c.http.listen, "cluster.listen");
         contradicts(|c| c.objects.warn_object_size = 51 << 20, "objects.warn_object_size");
         contradicts(|c| c.objects.max_object_size = 256 << 20, "objects.max_object_size");

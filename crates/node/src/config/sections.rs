@@ -59,6 +59,10 @@ pub struct ClusterConfig {
     pub ring_size: u16,
     /// What nodes prove to each other that they know.
     pub secret: Option<String>,
+    /// A file in which it stands, in place of `secret` and `secret_also`.
+    pub secret_file: Option<PathBuf>,
+    /// Secrets that are accepted of others besides.
+    pub secret_also: Vec<String>,
     /// Where other nodes connect (TCP) and gossip (UDP).
     pub listen: SocketAddr,
     /// `host:port` under which other nodes reach this one; the listening address when `None`.
@@ -200,6 +204,8 @@ impl Default for Config {
                 name: "mapring".into(),
                 ring_size: 64,
                 secret: None,
+                secret_file: None,
+                secret_also: Vec::new(),
                 listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8099)),
                 advertise: None,
                 join: Vec::new(),
@@ -259,6 +265,33 @@ impl Default for Config {
     }
 }
 
+impl ClusterConfig {
+    /// Whether there is one secret where one is needed, and it stands in one place.
+    fn check_secrets(&self, refuse: &mut impl FnMut(&str, String)) {
+        let has_secret = self.secret.is_some() || self.secret_file.is_some();
+        if !has_secret && !self.listen.ip().is_loopback() {
+            refuse(
+                "cluster.secret",
+                format!(
+                    "must be set (or cluster.secret_file), because cluster.listen is {}: without a \
+                     secret whoever reaches that address could take part in the cluster, so that a \
+                     node listens on loopback addresses only",
+                    self.listen
+                ),
+            );
+        }
+        if self.secret_file.is_some() && (self.secret.is_some() || !self.secret_also.is_empty()) {
+            let what =
+                "must not be set with cluster.secret or cluster.secret_also: the file has both";
+            refuse("cluster.secret_file", what.to_owned());
+        }
+        if !has_secret && !self.secret_also.is_empty() {
+            let what = "needs cluster.secret, which this node signs with itself";
+            refuse("cluster.secret_also", what.to_owned());
+        }
+    }
+}
+
 impl Config {
     /// Settings that are good each but not together.
     pub(super) fn contradictions(&self) -> Vec<Mistake> {
@@ -276,6 +309,7 @@ impl Config {
                 ),
             );
         }
+        self.cluster.check_secrets(&mut refuse);
         let (cluster, http) = (self.cluster.listen, self.http.listen);
         if cluster == http && cluster.port() != 0 {
             refuse("cluster.listen", format!("must not be {http}, where http.listen is"));

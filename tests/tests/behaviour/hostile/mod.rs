@@ -5,6 +5,8 @@
 //! of the documented form that names the true cause, or a right answer where the language has one.
 //! All the while somebody pings the node, and an honest client asks queries whose answers must be
 //! right: which they are not if anything of a hostile function reaches the next query.
+//!
+//! And datagrams from those who are no members (`gossip`).
 
 mod rig;
 mod row;
@@ -16,6 +18,8 @@ mod recursion;
 mod results;
 mod tampering;
 mod thrown;
+
+mod gossip;
 
 mod crowd;
 mod deaths;

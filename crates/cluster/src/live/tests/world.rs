@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,13 +15,15 @@ use mapring_net::simulated::{Fate, Network};
 use mapring_net::{Class, FrameStream, Method, Peer, Services, Transport};
 use mapring_ring::RingSize;
 use mapring_types::env::SystemEntropy;
-use mapring_types::{Error, NodeId, Releases, Result};
+use mapring_types::{Error, NodeId, Releases, Result, Secrets};
 use parking_lot::Mutex;
 use tempfile::TempDir;
+use tokio::sync::mpsc;
 
 use crate::live::{LiveCluster, LiveConfig, Tuning};
 use crate::liveness::Liveness;
 use crate::liveness::gossip::{Gossip, GossipConfig};
+use crate::liveness::wire::{Socket, Wire};
 use crate::raft::Pace;
 
 /// Who listens at which address.
@@ -28,7 +32,8 @@ type Names = Arc<Mutex<BTreeMap<String, NodeId>>>;
 pub(super) struct World {
     network: Arc<Network>,
     names: Names,
-    gossip: ChannelTransport,
+    gossip: Arc<Air>,
+    former_gossip: ChannelTransport,
     data: TempDir,
     nodes: BTreeMap<u64, Arc<LiveCluster>>,
     lives: u64,
@@ -43,7 +48,8 @@ impl World {
         Self {
             network: Network::new(),
             names: Names::default(),
-            gossip: ChannelTransport::with_mtu(65_507),
+            gossip: Arc::default(),
+            former_gossip: ChannelTransport::with_mtu(65_507),
             data: tempfile::tempdir().unwrap(),
             nodes: BTreeMap::new(),
             lives: 0,
@@ -62,6 +68,7 @@ impl World {
             me: NodeId(id),
             node_name: name.to_owned(),
             cluster_name: "test".to_owned(),
+            secrets: Secrets::new("secret", Vec::new()),
             ring_size: RingSize::new(64).unwrap(),
             cluster_address: address(port),
             http_address: address(port + 1_000),
@@ -90,12 +97,13 @@ impl World {
         let gossip = GossipConfig {
             me,
             cluster_name: config.cluster_name.clone(),
+            secrets: config.secrets.clone(),
             listen: config.gossip_listen,
             advertise: config.cluster_address.clone(),
             started: self.lives,
         };
-        let liveness: Arc<dyn Liveness> =
-            Arc::new(Gossip::over(gossip, Box::new(self.gossip.clone())));
+        let (air, former) = (self.gossip.clone(), Box::new(self.former_gossip.clone()));
+        let liveness: Arc<dyn Liveness> = Arc::new(Gossip::over(gossip, air, former));
         let transport =
             Arc::new(Named { network: self.network.transport(me), names: self.names.clone() });
         let address = config.cluster_address.clone();
@@ -197,6 +205,50 @@ fn copy_directory(from: &Path, to: &Path) {
 
 fn address(port: u16) -> String {
     format!("127.0.0.1:{port}")
+}
+
+/// Datagrams that wait at an address.
+type Waiting = mpsc::Sender<(SocketAddr, Vec<u8>)>;
+
+/// What carries gossip to whoever listens at an address.
+#[derive(Default)]
+struct Air {
+    sockets: Arc<Mutex<BTreeMap<SocketAddr, Waiting>>>,
+}
+
+struct AirSocket {
+    sockets: Arc<Mutex<BTreeMap<SocketAddr, Waiting>>>,
+    at: SocketAddr,
+    waiting: tokio::sync::Mutex<mpsc::Receiver<(SocketAddr, Vec<u8>)>>,
+}
+
+#[async_trait]
+impl Wire for Air {
+    async fn bind(&self, at: SocketAddr) -> io::Result<Arc<dyn Socket>> {
+        let (sender, waiting) = mpsc::channel(1_000);
+        self.sockets.lock().insert(at, sender);
+        let (sockets, waiting) = (self.sockets.clone(), tokio::sync::Mutex::new(waiting));
+        Ok(Arc::new(AirSocket { sockets, at, waiting }))
+    }
+}
+
+#[async_trait]
+impl Socket for AirSocket {
+    async fn send(&self, to: SocketAddr, bytes: &[u8]) -> io::Result<()> {
+        if let Some(socket) = self.sockets.lock().get(&to) {
+            // Who is gone, or too slow, misses it.
+            let _ = socket.try_send((self.at, bytes.to_vec()));
+        }
+        Ok(())
+    }
+
+    async fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        let received = self.waiting.lock().await.recv().await;
+        let (from, bytes) = received.ok_or_else(|| io::Error::other("replaced"))?;
+        let length = bytes.len().min(buffer.len());
+        buffer[..length].copy_from_slice(&bytes[..length]);
+        Ok((length, from))
+    }
 }
 
 /// The simulated network knows nodes by identity; this finds them by address and refuses wrong

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::{StreamExt, future};
 use mapring_types::limits::UNARY_BYTES;
-use mapring_types::{ErrorKind, NodeId, Releases};
+use mapring_types::{ErrorKind, NodeId, Releases, Secrets};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -32,8 +32,11 @@ async fn strangers_are_refused_with_words() {
             "the cluster name is test, not other",
         ),
         (TcpConfig { ring_size: 128, ..config(1) }, "the ring size is 64, not 128"),
-        (TcpConfig { secret: Some("guess".into()), ..config(1) }, "the shared secret differs"),
-        (TcpConfig { secret: None, ..config(1) }, "the shared secret differs"),
+        (
+            TcpConfig { secrets: Secrets::new("guess", Vec::new()), ..config(1) },
+            "the shared secret differs",
+        ),
+        (TcpConfig { secrets: Secrets::default(), ..config(1) }, "the shared secret differs"),
     ] {
         let stranger = TestNode::with(stranger).await;
         let error = stranger.call(&two, operation::ECHO, b"", LONG).await.unwrap_err();
@@ -62,7 +65,7 @@ async fn another_node_at_the_address_is_not_taken_for_the_peer() {
 
 #[tokio::test]
 async fn clusters_without_a_secret_work() {
-    let open = |id| TcpConfig { secret: None, ..config(id) };
+    let open = |id| TcpConfig { secrets: Secrets::default(), ..config(id) };
     let (one, two) = (TestNode::with(open(1)).await, TestNode::with(open(2)).await);
     two.transport.serve(two.probe.services());
     assert_eq!(one.call(&two, operation::ECHO, b"x", LONG).await.unwrap(), "x");
@@ -164,7 +167,7 @@ fn identity(id: u64) -> Identity {
         cluster_name: known.cluster_name,
         ring_size: known.ring_size,
         releases: Releases::own(),
-        secret: known.secret.unwrap().into_bytes(),
+        secrets: known.secrets,
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{StreamExt, stream};
-use mapring_types::{Error, ErrorKind, NodeId, Result};
+use mapring_types::{Error, ErrorKind, NodeId, Result, Secrets};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
@@ -140,7 +140,7 @@ pub(super) fn config(id: u64) -> TcpConfig {
         me: NodeId(id),
         cluster_name: "test".into(),
         ring_size: 64,
-        secret: Some("secret".into()),
+        secrets: Secrets::new("secret", Vec::new()),
     }
 }
 
