@@ -269,6 +269,7 @@ mod tests {
             end: None,
             pieces: vec![Pieces { epoch: 1, from: 0, count: 2 }],
             events: Vec::new(),
+            shards_told: 4,
             detail: JobDetail { id: "j".into(), ..JobDetail::default() },
         };
         let checkpoint =

@@ -4,6 +4,7 @@ use std::fmt::Debug;
 
 use mapring_fuzz::Corpus;
 use mapring_script::protocol::{self, HEADER_BYTES, Request, Response};
+use mapring_script::sandbox::Sandbox;
 use mapring_script::{
     Binary, CallBounds, Function, JsonText, PhaseFunction, ReduceState, Row, ScriptLimits, native,
     without_trailing_commas,
@@ -32,8 +33,13 @@ fn comes_back<T: Serialize + DeserializeOwned + PartialEq + Debug>(bytes: &[u8])
 fn fuzz_requests_to_workers() {
     let bounds = CallBounds { call_ms: 100, memory_bytes: 1 << 20 };
     let rows = vec![Row::value("1"), Row::value("{\"a\":[]}")];
+    let hello = Request::Hello {
+        version: protocol::VERSION,
+        limits: ScriptLimits::default(),
+        sandbox: Sandbox::default(),
+    };
     Corpus::made("worker_requests")
-        .and(frame(&Request::Hello { version: protocol::VERSION, limits: ScriptLimits::default() }))
+        .and(frame(&hello))
         .and(frame(&Request::ReducePush(rows)))
         .and(frame(&Request::StreamValues(vec![JsonText("\"x\"".to_owned())])))
         .and(frame(&Request::Hold(Some(bounds))))
@@ -46,7 +52,7 @@ fn fuzz_answers_of_workers() {
     let (accumulator, pending) = (vec![Row::value("[1]")], vec![Row::pair("\"a\"", "1")]);
     let state = ReduceState { accumulator, pending, started: true };
     Corpus::made("worker_answers")
-        .and(frame(&Response::Ready { version: protocol::VERSION }))
+        .and(frame(&Response::Ready { version: protocol::VERSION, sandbox: Vec::new() }))
         .and(frame(&Response::Busy { input: Some(300), call_ms: 5_000 }))
         .and(frame(&Response::Library(vec!["a.js: line 3".to_owned()])))
         .and(frame(&Response::Saved(None)))

@@ -145,7 +145,7 @@ async fn updates_are_counted_by_their_kinds() {
     }
     change(cluster.kv(0), &key("s"), vec![SetOp::Add(element("a"))], None).await;
     let applied = |kind| {
-        let one = |at| cluster.kv(at).figures().updates.of(kind).unwrap().0;
+        let one = |at| cluster.kv(at).figures().kinds.of(kind).unwrap().updates;
         (0..3).map(one).fold((0, 0), |sum, one| (sum.0 + one.total, sum.1 + one.minute))
     };
     assert_eq!((applied(Kind::Counter), applied(Kind::Set)), ((3, 3), (1, 1)));

@@ -45,10 +45,3 @@ pub(super) fn rows(t: &mut Topic) {
         removed(case, id);
     }
 }
-
-/// What the server refuses by itself is told in JSON as well.
-fn refused_in_json(case: &mut Case, status: u16, word: &str) {
-    case.status(status)
-        .check(Check::Header("Content-Type", JSON.into()))
-        .at("/error", &format!("{word:?}"));
-}

@@ -472,3 +472,10 @@ fn clocks(t: &mut Topic) {
     }
     t.ask("no schedule of that name", Request::new("GET", "/schedules/no-such")).status(404);
 }
+
+/// What the server refuses by itself is told in JSON as well.
+fn refused_in_json(case: &mut Case, status: u16, word: &str) {
+    case.status(status)
+        .check(Check::Header("Content-Type", JSON.into()))
+        .at("/error", &format!("{word:?}"));
+}

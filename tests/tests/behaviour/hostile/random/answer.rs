@@ -84,7 +84,7 @@ impl<'a> Answer<'a> {
     }
 
     /// The body and what follows it; nothing where it has not come to its end.
-    fn body(&self, bodiless: bool) -> Result<Option<(Vec<u8>, &'a [u8])>, String> {
+    fn body(&self, bodiless: bool) -> Result<Option<Split<'a>>, String> {
         if bodiless {
             return Ok(Some((Vec::new(), self.rest)));
         }
@@ -99,8 +99,11 @@ impl<'a> Answer<'a> {
     }
 }
 
+/// A body, and what follows it.
+type Split<'a> = (Vec<u8>, &'a [u8]);
+
 /// What chunks hold, and what follows them.
-fn chunks(mut rest: &[u8]) -> Result<Option<(Vec<u8>, &[u8])>, String> {
+fn chunks(mut rest: &[u8]) -> Result<Option<Split<'_>>, String> {
     let mut body = Vec::new();
     loop {
         let Some(end) = find(rest, b"\r\n") else { return Ok(None) };
