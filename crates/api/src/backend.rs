@@ -76,7 +76,7 @@ pub trait Objects: Send + Sync + 'static {
     fn body(&self, sibling: &Sibling) -> Body;
 
     /// See [`Kv::upload`].
-    fn upload(&self, id: &ObjectId, options: &PutOptions) -> Result<Box<dyn BodyUpload>>;
+    async fn upload(&self, id: &ObjectId, options: &PutOptions) -> Result<Box<dyn BodyUpload>>;
 
     /// See [`Kv::put`].
     async fn put(
@@ -191,8 +191,8 @@ impl Objects for Kv {
         Kv::body(self, sibling)
     }
 
-    fn upload(&self, id: &ObjectId, options: &PutOptions) -> Result<Box<dyn BodyUpload>> {
-        Ok(Box::new(Kv::upload(self, id, options)?))
+    async fn upload(&self, id: &ObjectId, options: &PutOptions) -> Result<Box<dyn BodyUpload>> {
+        Ok(Box::new(Kv::upload(self, id, options).await?))
     }
 
     async fn put(

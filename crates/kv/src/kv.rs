@@ -279,11 +279,11 @@ impl Kv {
     ///
     /// # Errors
     /// `NotFound` (unknown bucket type), `Invalid` (names, or a quorum larger than `n_val`), `TooLarge`
-    /// while a member runs a release that knows no such bodies.
-    pub fn upload(&self, id: &ObjectId, options: &PutOptions) -> Result<Upload> {
+    /// while a member runs a release that knows no such bodies, `Storage`, `Overloaded`.
+    pub async fn upload(&self, id: &ObjectId, options: &PutOptions) -> Result<Upload> {
         self.requests.node.running()?;
         reserved::refuse(&id.bucket)?;
-        Upload::begin(&self.requests, id, options)
+        Upload::begin(&self.requests, id, options).await
     }
 
     /// As [`Kv::get`], of a part of the object: to be looked at, never to be written back.

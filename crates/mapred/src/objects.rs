@@ -220,7 +220,7 @@ impl Objects for Kv {
         let seen = if write.only_new { context(self, &write, None).await? } else { None };
         let unchanged = write.only_new.then(|| seen.clone().unwrap_or_default());
         let options = PutOptions { w: write.w, unchanged, ..PutOptions::default() };
-        let upload = self.upload(&write.id, &options)?;
+        let upload = self.upload(&write.id, &options).await?;
         Ok(Box::new(Uploading { kv: self.clone(), write, seen, upload }))
     }
 

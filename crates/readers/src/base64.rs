@@ -21,6 +21,8 @@ pub(crate) struct Base64 {
     count: u64,
     /// Signs of padding that it has had: nothing but these may follow.
     padding: u64,
+    /// What is wrong with the next byte: told when all before it has been taken.
+    wrong: Option<&'static str>,
     over: bool,
     decoded: Vec<u8>,
     taken: usize,
@@ -34,6 +36,7 @@ impl Base64 {
             digits: Vec::new(),
             count: 0,
             padding: 0,
+            wrong: None,
             over: true,
             decoded: Vec::new(),
             taken: 0,
@@ -41,29 +44,31 @@ impl Base64 {
         }
     }
 
-    /// Takes digits from what the layer below has ready.
-    fn take_digits(&mut self) -> Pull<()> {
+    /// Takes digits from what the layer below has ready, up to what is wrong.
+    fn take_digits(&mut self) {
         let ready = self.inner.bytes();
-        let ready = &ready[..ready.len().min(limits::BUFFER_BYTES)];
-        for (at, byte) in ready.iter().copied().enumerate() {
+        let mut count = 0;
+        for byte in ready.iter().copied().take(limits::BUFFER_BYTES) {
             match byte {
                 b' ' | b'\t' | b'\r' | b'\n' => {}
                 b'=' => self.padding += 1,
-                _ if self.padding > 0 => return self.fail(at, "text follows the padding"),
+                _ if self.padding > 0 => self.wrong = Some("text follows the padding"),
                 b'-' => self.digits.push(b'+'),
                 b'_' => self.digits.push(b'/'),
                 b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'+' | b'/' => self.digits.push(byte),
-                _ => return self.fail(at, "here is no digit of base64"),
+                _ => self.wrong = Some("here is no digit of base64"),
             }
+            if self.wrong.is_some() {
+                break;
+            }
+            count += 1;
         }
-        let count = ready.len();
         self.inner.consume(count);
-        Ok(())
     }
 
-    fn fail<T>(&mut self, ahead: usize, what: &str) -> Pull<T> {
+    fn fail<T>(&mut self, what: &str) -> Pull<T> {
         self.over = true;
-        stop(self.inner.as_ref(), self.inner.at() + ahead as u64, what)
+        stop(self.inner.as_ref(), self.inner.at(), what)
     }
 
     /// Decodes the digits that are there, but for those of a group that is not whole.
@@ -75,7 +80,7 @@ impl Base64 {
         self.digits.drain(..whole);
         match done {
             Ok(()) => Ok(()),
-            Err(_) => self.fail(0, "the text is cut off or damaged"),
+            Err(_) => self.fail("the text is cut off or damaged"),
         }
     }
 
@@ -84,7 +89,7 @@ impl Base64 {
         self.decode(true)?;
         let missing = (4 - self.count % 4) % 4;
         if self.padding > 0 && self.padding != missing {
-            return self.fail(0, "the padding does not fit the text: it is cut off or damaged");
+            return self.fail("the padding does not fit the text: it is cut off or damaged");
         }
         Ok(())
     }
@@ -105,6 +110,7 @@ impl Documents for Base64 {
         self.over = true;
         let some = self.inner.next()?;
         (self.count, self.padding, self.taken, self.at) = (0, 0, 0, 0);
+        self.wrong = None;
         self.over = !some;
         Ok(some)
     }
@@ -114,8 +120,11 @@ impl Documents for Base64 {
             if self.over {
                 return Ok(false);
             }
+            if let Some(wrong) = self.wrong {
+                return self.fail(wrong);
+            }
             if self.inner.fill()? {
-                self.take_digits()?;
+                self.take_digits();
                 self.decode(false)?;
             } else {
                 self.end()?;

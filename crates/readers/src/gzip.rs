@@ -29,6 +29,8 @@ enum Part {
     HeaderChecksum,
     Body,
     Trailer,
+    /// Behind the last of what comes of a body that is damaged.
+    Damage,
     End,
 }
 
@@ -124,6 +126,8 @@ impl Gzip {
             }
             Part::Body => self.body()?,
             Part::Trailer => self.trailer()?,
+            // How far it had come depends on how it was fed: the member's place does not.
+            Part::Damage => self.fail_at(self.member_at, "the compressed data is damaged")?,
             Part::End => {}
         }
         Ok(())
@@ -202,8 +206,8 @@ impl Gzip {
             }
             Err(took) => {
                 self.inner.consume(took);
-                // How far it had come depends on how it was fed: the member's place does not.
-                self.fail_at(self.member_at, "the compressed data is damaged")
+                self.part = Part::Damage;
+                Ok(())
             }
         }
     }

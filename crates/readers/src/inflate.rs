@@ -50,7 +50,7 @@ impl Inflate {
     /// stream has ended.
     ///
     /// # Errors
-    /// How much it took before it found what cannot be.
+    /// How much it took before it found what cannot be. What came of what is before that is ready.
     pub(crate) fn more(&mut self, input: &[u8]) -> Result<(usize, bool), usize> {
         self.buffer.clear();
         self.taken = 0;
@@ -58,9 +58,8 @@ impl Inflate {
         let before = self.stream.total_in();
         let done = self.stream.decompress_vec(input, &mut self.buffer, FlushDecompress::None);
         let took = usize::try_from(self.stream.total_in() - before).unwrap_or(usize::MAX);
-        let status = done.map_err(|_| took)?;
         self.note();
-        match status {
+        match done.map_err(|_| took)? {
             Status::StreamEnd => Ok((took, true)),
             // No way on with bytes to take and room to write to.
             Status::BufError if took == 0 && self.buffer.is_empty() && !input.is_empty() => {
@@ -76,6 +75,13 @@ impl Inflate {
         self.taken = 0;
         self.buffer.extend_from_slice(input);
         self.note();
+    }
+
+    /// Takes back what has come of the stream beyond so many bytes.
+    pub(crate) fn cut(&mut self, made: u64) {
+        let over = usize::try_from(self.made.saturating_sub(made)).unwrap_or(usize::MAX);
+        self.buffer.truncate(self.buffer.len().saturating_sub(over));
+        self.made = self.made.min(made);
     }
 
     fn note(&mut self) {

@@ -78,8 +78,9 @@ async fn workers() {
             "repair",
             "replication-status",
             "schedules",
-            "script-sandbox",
-            "sweep-jobs"
+            "sweep-jobs",
+            // No worker, but what they run in.
+            "script-sandbox"
         ]
     );
     let throttled = tool.ok(&["workers", "throttle", "reap", "3"]).await;

@@ -46,7 +46,7 @@ pub(super) async fn write(
         }
         _ => Stop::from(error),
     };
-    let mut upload = app.objects.upload(target.id, target.options).map_err(failed)?;
+    let mut upload = app.objects.upload(target.id, target.options).await.map_err(failed)?;
     // What was held goes block by block, and gives its share back when all of it is on its way.
     upload.write(held.bytes.clone()).await.map_err(failed)?;
     drop(held);

@@ -63,6 +63,7 @@ pub(super) fn schemas() -> Vec<Member> {
     let workers = [
         ("node", text_or_null("This node.")),
         ("workers", list(named("Worker"), "By their names.")),
+        ("sandbox", sandbox()),
     ];
     let queries = vec![
         ("queries", list(named("RunningQuery"), "The oldest first.")),
@@ -191,6 +192,18 @@ fn query() -> Schema {
         ("query", text("The beginning of its text.")),
     ];
     object("", always, NONE)
+}
+
+fn sandbox() -> Schema {
+    let layer = [
+        ("layer", text("Its name.")),
+        ("state", word(&["held", "not_needed", "missing"], "")),
+        ("why", text_or_null("Why it is missing.")),
+    ];
+    let layers = list(object("", layer, NONE), "None before the first worker is ready.");
+    let always =
+        [("mode", word(&["on", "off", "required"], "What is asked for.")), ("layers", layers)];
+    object("The jail of the processes that run functions.", always, NONE)
 }
 
 fn worker() -> Schema {

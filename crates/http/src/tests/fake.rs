@@ -229,7 +229,7 @@ impl Objects for Store {
         Body::whole(sibling.body.clone())
     }
 
-    fn upload(&self, _: &ObjectId, _: &PutOptions) -> Result<Box<dyn BodyUpload>> {
+    async fn upload(&self, _: &ObjectId, _: &PutOptions) -> Result<Box<dyn BodyUpload>> {
         Err(Error::internal("bodies are held whole here"))
     }
 

@@ -58,13 +58,13 @@ impl Upload {
     ///
     /// # Errors
     /// As [`crate::Kv::upload`].
-    pub(crate) fn begin(
+    pub(crate) async fn begin(
         requests: &Arc<Requests>,
         id: &ObjectId,
         options: &PutOptions,
     ) -> Result<Self> {
         terms::check_names(id)?;
-        if requests.node.vnodes.release() < Release::GROUPS {
+        if !requests.node.vnodes.all_read(Release::GROUPS).await? {
             let most = requests.node.parts.config.bodies.whole_bytes;
             let message = format!(
                 "{id}: a member runs an earlier release of mapring, which takes bodies of at most \

@@ -26,12 +26,10 @@ async fn start(nodes: u64) -> TestCluster {
     let reap_after = Some(Duration::from_secs(3));
     let config = KvConfig { reap_after, bodies, ..KvConfig::default() };
     let cluster = TestCluster::start_with(nodes, 64, 1, config).await;
-    // Each goes on to the present formats by itself.
-    let ready = || {
-        (0..cluster.nodes.len())
-            .all(|at| cluster.kv(at).upload(&key("k"), &PutOptions::default()).is_ok())
-    };
-    eventually("the release of blocks", ready).await;
+    // No round of telling is waited for.
+    for at in 0..cluster.nodes.len() {
+        cluster.kv(at).upload(&key("k"), &PutOptions::default()).await.unwrap();
+    }
     cluster
 }
 
@@ -48,7 +46,7 @@ async fn upload(
     step: usize,
     context: Option<VersionVector>,
 ) -> Result<Object> {
-    let mut upload = cluster.kv(at).upload(id, &PutOptions::default())?;
+    let mut upload = cluster.kv(at).upload(id, &PutOptions::default()).await?;
     for piece in body.chunks(step) {
         upload.write(Bytes::copy_from_slice(piece)).await?;
     }
@@ -158,19 +156,19 @@ async fn an_upload_that_is_not_finished_leaves_nothing() {
     let cluster = start(3).await;
     let id = key("k");
     put(cluster.kv(0), &id, "before").await;
-    let mut upload = cluster.kv(1).upload(&id, &PutOptions::default()).unwrap();
+    let mut upload = cluster.kv(1).upload(&id, &PutOptions::default()).await.unwrap();
     upload.write(text(95, 1)).await.unwrap();
     eventually("blocks", || all_blocks(&cluster) > 20).await;
     drop(upload);
     eventually("that they are gone", || all_blocks(&cluster) == 0).await;
     assert_eq!(get(cluster.kv(2), &id).await, ["before"]);
 
-    let mut upload = cluster.kv(1).upload(&id, &PutOptions::default()).unwrap();
+    let mut upload = cluster.kv(1).upload(&id, &PutOptions::default()).await.unwrap();
     let error = upload.write(text(1_001, 1)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TooLarge, "{error}");
     drop(upload);
 
-    let mut upload = cluster.kv(1).upload(&id, &PutOptions::default()).unwrap();
+    let mut upload = cluster.kv(1).upload(&id, &PutOptions::default()).await.unwrap();
     upload.write(text(25, 1)).await.unwrap();
     tokio::time::sleep(TIME + Duration::from_secs(1)).await;
     let error = upload.finish(None, Metadata::default()).await.unwrap_err();
@@ -178,7 +176,7 @@ async fn an_upload_that_is_not_finished_leaves_nothing() {
 
     let unchanged = Some(VersionVector::new());
     let options = PutOptions { unchanged, ..PutOptions::default() };
-    let mut upload = cluster.kv(1).upload(&id, &options).unwrap();
+    let mut upload = cluster.kv(1).upload(&id, &options).await.unwrap();
     upload.write(text(25, 1)).await.unwrap();
     let error = upload.finish(None, Metadata::default()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Precondition, "{error}");
@@ -229,7 +227,7 @@ async fn nothing_goes_while_somebody_may_know_better() {
     cluster.restart(2).await;
     left(&cluster, 0).await;
     // The node of an upload ends in the middle of it.
-    let mut upload = cluster.kv(1).upload(&id, &PutOptions::default()).unwrap();
+    let mut upload = cluster.kv(1).upload(&id, &PutOptions::default()).await.unwrap();
     upload.write(text(50, 1)).await.unwrap();
     cluster.kill(1);
     drop(upload);
@@ -272,7 +270,7 @@ async fn nobody_reaches_blocks_by_their_names() {
     refused(kv.get(&id, &GetOptions::default()).await.unwrap_err());
     refused(kv.put(&id, None, value("x"), &PutOptions::default()).await.unwrap_err());
     refused(kv.delete(&id, None, &DeleteOptions::default()).await.unwrap_err());
-    refused(kv.upload(&id, &PutOptions::default()).err().unwrap());
+    refused(kv.upload(&id, &PutOptions::default()).await.err().unwrap());
 }
 
 #[tokio::test(start_paused = true)]
@@ -292,7 +290,7 @@ async fn members_of_former_releases_get_no_blocks() {
     for releases in [None, Some(of(Release::MEMBERS_TELL))] {
         let cluster = TestCluster::start_told(3, releases).await;
         tokio::time::sleep(Duration::from_secs(60)).await;
-        let error = cluster.kv(0).upload(&key("k"), &PutOptions::default()).err().unwrap();
+        let error = cluster.kv(0).upload(&key("k"), &PutOptions::default()).await.err().unwrap();
         assert_eq!(error.kind(), ErrorKind::TooLarge, "{error}");
         assert!(error.message().contains("an earlier release"), "{error}");
         put(cluster.kv(1), &key("k"), "small").await;
@@ -397,7 +395,7 @@ async fn history(steps: Vec<Step>, keep: bool) {
             }
             Step::Break(at, id) if is_up(&at) => {
                 let id = key(format!("k{id}"));
-                let mut upload = cluster.kv(at).upload(&id, &PutOptions::default()).unwrap();
+                let mut upload = cluster.kv(at).upload(&id, &PutOptions::default()).await.unwrap();
                 let _ = upload.write(text(35, number)).await;
             }
             Step::Small(at, id) if is_up(&at) => {

@@ -275,9 +275,6 @@ async fn all_replicas_are_needed_where_all_are_asked_for() {
 async fn a_large_output_lies_in_blocks_and_is_seen_when_all_is_done() {
     let ring = Ring::start().await;
     let id = |key: &str| ObjectId::new(BucketId::untyped("out"), key.to_owned());
-    while ring.kv(0).upload(&id("o"), &PutOptions::default()).is_err() {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
     for number in 0..300 {
         ring.put(number % 3, &format!("k{number}"), &format!("\"{number:090}\""), &[]).await;
     }

@@ -40,6 +40,8 @@ pub(crate) struct Zip {
     body: Inflate,
     /// Packed bytes of the member that are left.
     left: u64,
+    /// What is wrong with the member, and where: told when all before it has been taken.
+    wrong: Option<(u64, String)>,
     ended: bool,
     at: u64,
 }
@@ -57,6 +59,7 @@ impl Zip {
             gathered: Vec::new(),
             body: Inflate::new(),
             left: 0,
+            wrong: None,
             ended: true,
             at: 0,
         }
@@ -176,6 +179,7 @@ impl Zip {
         }
         self.inner.seek(data_at)?;
         self.body.reset();
+        self.wrong = None;
         (self.left, self.ended, self.at) = (entry.packed, false, 0);
         self.phase = Phase::Body;
         Ok(())
@@ -187,7 +191,8 @@ impl Zip {
         let (size, stored, header_at) = (entry.size, entry.method == STORED, entry.header_at);
         if self.left == 0 {
             if stored {
-                return self.end();
+                self.end();
+                return Ok(());
             }
             return self.fail(self.inner.at(), "its compressed data is cut off");
         }
@@ -208,33 +213,34 @@ impl Zip {
         self.inner.consume(took);
         self.left -= took as u64;
         // How far the decompressor had come depends on how it was fed: the member's own place does not.
-        let Ok((_, ended)) = done else {
-            return self.fail(header_at, "its compressed data is damaged");
-        };
         if self.body.made().0 > size {
+            self.body.cut(size);
             let what = format!("it has more than the {size} bytes that the directory says");
-            return self.fail(header_at, what);
+            self.wrong = Some((header_at, what));
+        } else if done.is_err() {
+            self.wrong = Some((header_at, "its compressed data is damaged".to_owned()));
+        } else if done.is_ok_and(|(_, ended)| ended) {
+            self.end();
         }
-        if ended { self.end() } else { Ok(()) }
+        Ok(())
     }
 
     /// The member is over: everything must agree.
-    fn end(&mut self) -> Pull<()> {
+    fn end(&mut self) {
         self.ended = true;
-        let Some(entry) = &self.entry else { return Ok(()) };
+        let Some(entry) = &self.entry else { return };
         let (size, told) = (entry.size, entry.checksum);
         let (made, checksum) = self.body.made();
-        if made != size {
-            let what = format!("it has {made} bytes and the directory says {size}");
-            return self.fail(self.inner.at(), what);
-        }
-        if self.left > 0 {
-            return self.fail(self.inner.at(), "its compressed data ends before its length");
-        }
-        if checksum != told {
-            return self.fail(self.inner.at(), "its checksum is wrong");
-        }
-        Ok(())
+        let what = if made != size {
+            format!("it has {made} bytes and the directory says {size}")
+        } else if self.left > 0 {
+            "its compressed data ends before its length".to_owned()
+        } else if checksum != told {
+            "its checksum is wrong".to_owned()
+        } else {
+            return;
+        };
+        self.wrong = Some((self.inner.at(), what));
     }
 }
 
@@ -266,6 +272,9 @@ impl Documents for Zip {
 
     fn fill(&mut self) -> Pull<bool> {
         while self.body.bytes().is_empty() {
+            if let Some((at, what)) = self.wrong.take() {
+                return self.fail(at, what);
+            }
             if self.ended {
                 return Ok(false);
             }

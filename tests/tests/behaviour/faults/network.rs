@@ -19,6 +19,7 @@ const MOST: u8 = 5;
 
 const HTTP: u16 = 8098;
 const CLUSTER: u16 = 8099;
+const SECRET: &str = "of the nodes of one network";
 
 /// A network of namespaces, which goes when it is dropped.
 pub(super) struct Network {
@@ -95,6 +96,9 @@ impl Network {
         settings.wrapper = ["ip", "netns", "exec", &self.namespace(node)].map(String::from).into();
         settings.http = format!("{}:{HTTP}", self.client_host(node, 2));
         settings.cluster = format!("{}:{CLUSTER}", cluster_host(node));
+        // Off loopback no node listens without one.
+        let secret = ["MAPRING__CLUSTER__SECRET", SECRET].map(String::from);
+        settings.environment.push(secret.into());
     }
 
     /// Cuts a node off from the other nodes, but not from clients.

@@ -13,7 +13,7 @@ use crate::table::{digits, whole};
 use crate::tool::Tool;
 use crate::usage::{forget_peaks, peak, resident};
 
-use super::GROUP;
+use super::names::GROUP;
 
 /// What was aimed at: megabytes that the node grows by.
 const GROWTH: f64 = 64.0;

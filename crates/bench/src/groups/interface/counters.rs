@@ -7,7 +7,7 @@ use crate::report::Row;
 use crate::table::digits;
 use crate::tool::{Runs, Tool};
 
-use super::GROUP;
+use super::names::GROUP;
 
 const BUCKET: &str = "counted";
 

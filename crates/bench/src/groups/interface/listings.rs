@@ -11,8 +11,8 @@ use crate::table::{digits, whole};
 use crate::tool::median;
 use crate::usage::cpu_seconds;
 
-use super::super::queries::{check, count_query};
-use super::{GROUP, pages};
+use super::{names::GROUP, pages};
+use crate::groups::queries::{check, count_query};
 
 /// Digits of a key, and the quotes and the comma about it.
 const KEY_BYTES: u64 = 9 + 3;

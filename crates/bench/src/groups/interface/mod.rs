@@ -3,14 +3,13 @@
 mod bodies;
 mod counters;
 mod listings;
+mod names;
 mod pages;
 
 use crate::outcome::Outcome;
 use crate::plan::Plan;
 use crate::report::Row;
 use crate::tool::Tool;
-
-const GROUP: &str = "interface";
 
 pub(super) async fn run(plan: &Plan, tool: &Tool) -> Outcome<Vec<Row>> {
     let mut rows = counters::run(plan, tool).await?;

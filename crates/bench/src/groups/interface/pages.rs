@@ -13,8 +13,8 @@ use crate::table::{digits, whole};
 use crate::tool::{Tool, median};
 use crate::usage::cpu_seconds;
 
-use super::super::queries::count_query;
-use super::GROUP;
+use super::names::GROUP;
+use crate::groups::queries::count_query;
 
 pub(super) const BUCKET: &str = "pages";
 
@@ -106,7 +106,7 @@ async fn follow(host: &str, objects: u64) -> Outcome {
 
 async fn scan(nodes: &Nodes, query: &str) -> Outcome {
     for _ in 0..REQUESTS {
-        super::super::queries::check(nodes.client()?, query, &format!("[{PAGE}]")).await?;
+        crate::groups::queries::check(nodes.client()?, query, &format!("[{PAGE}]")).await?;
     }
     Ok(())
 }
