@@ -79,7 +79,8 @@ impl<'de> Deserialize<'de> for Row {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         Ok(match text.strip_prefix(PAIR_MARK) {
-            Some(object) => Self::pair_of(object.to_owned()),
+            // Of a text that is no pair no mark is left, or it would be another one when it is sent on.
+            Some(object) => Self::pair_of(object.trim_start_matches(PAIR_MARK).to_owned()),
             None => Self::Value(JsonText(text)),
         })
     }
@@ -110,6 +111,8 @@ mod tests {
             assert_eq!(Row::pair_of(text.to_owned()), Row::value(text));
             let sent = postcard::to_allocvec(&format!(" {text}")).unwrap();
             assert_eq!(postcard::from_bytes::<Row>(&sent).unwrap(), Row::value(text));
+            let twice = postcard::to_allocvec(&format!("  {text}")).unwrap();
+            assert_eq!(postcard::from_bytes::<Row>(&twice).unwrap(), Row::value(text));
         }
     }
 }

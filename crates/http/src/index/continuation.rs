@@ -63,7 +63,8 @@ pub(crate) fn read(token: &str) -> Option<Continuation> {
         }
         None => (None, rest),
     };
-    let (key, rest) = part(rest)?;
+    // A key is never a number, whatever its text.
+    let (key, rest) = if rest.first() == Some(&BINARY) { part(rest)? } else { return None };
     let names_key = rest.is_empty() && key.len() <= shared::KEY_BYTES;
     names_key.then_some(Continuation { term, key })
 }
@@ -125,7 +126,9 @@ mod tests {
 
     #[test]
     fn other_tokens_are_none() {
-        for token in ["", "x", "g20AAAAFb2JqNDk", "g2o=", "g2gCbQAAAAV2YWw0OQ==", "gm0AAAABaw=="] {
+        let odd = ["", "x", "g20AAAAFb2JqNDk", "g2o=", "g2gCbQAAAAV2YWw0OQ==", "gm0AAAABaw=="];
+        // A number alone, and a pair of numbers.
+        for token in odd.into_iter().chain(["g2LgCLgC", "g2gCYQFhAg=="]) {
             assert_eq!(read(token), None, "{token}");
         }
     }

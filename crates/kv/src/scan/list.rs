@@ -65,11 +65,14 @@ pub(crate) fn bounded<T: Send + 'static>(
     let ends = Instant::now() + timeout.min(MAX_TIMEOUT);
     let next = move |pages: Option<BoxStream<'static, Result<T>>>| async move {
         let mut pages = pages?;
-        match timeout_at(ends, pages.next()).await {
-            Ok(Some(Ok(page))) => Some((Ok(page), Some(pages))),
-            Ok(Some(Err(error))) => Some((Err(error), None)),
-            Ok(None) => None,
-            Err(_) => Some((Err(Error::timeout("the listing did not end in time")), None)),
+        // What is ready at once is given even behind its deadline, unless that is looked at before.
+        let late = Instant::now() >= ends;
+        let next = if late { None } else { timeout_at(ends, pages.next()).await.ok() };
+        match next {
+            Some(Some(Ok(page))) => Some((Ok(page), Some(pages))),
+            Some(Some(Err(error))) => Some((Err(error), None)),
+            Some(None) => None,
+            None => Some((Err(Error::timeout("the listing did not end in time")), None)),
         }
     };
     unfold(Some(pages), next).boxed()
@@ -166,5 +169,24 @@ impl Merge {
             }));
         }
         stream::iter(fills).buffered(limits::SLICES_AT_ONCE).try_collect::<()>().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Pages that are there at once, but for the time that somebody takes to read them.
+    #[tokio::test(start_paused = true)]
+    async fn a_deadline_holds_for_pages_that_are_ready() {
+        let pages = stream::iter((0..4).map(Ok)).boxed();
+        let mut pages = bounded(pages, Duration::from_millis(10));
+        assert_eq!(pages.next().await.unwrap().unwrap(), 0);
+        tokio::time::advance(Duration::from_millis(9)).await;
+        assert_eq!(pages.next().await.unwrap().unwrap(), 1);
+        tokio::time::advance(Duration::from_millis(1)).await;
+        let late = pages.next().await.unwrap().unwrap_err();
+        assert_eq!(late.kind(), mapring_types::ErrorKind::Timeout, "{late}");
+        assert!(pages.next().await.is_none());
     }
 }

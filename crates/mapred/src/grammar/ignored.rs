@@ -13,7 +13,10 @@ pub(super) fn of(body: &RawValue, known: &[&str]) -> Vec<String> {
     let mut ignored = Vec::new();
     let mut add = |place: &str, value: &RawValue, known: &[&str]| {
         let unknown = names(value).into_iter().filter(|name| !known.contains(&name.as_str()));
-        ignored.extend(unknown.map(|name| mapring_types::quote(&format!("{place}{name}"))));
+        // A name without a letter would not be seen.
+        let shown = |name: String| if name.is_empty() { "\"\"".to_owned() } else { name };
+        let places = unknown.map(|name| mapring_types::quote(&format!("{place}{}", shown(name))));
+        ignored.extend(places);
     };
     add("", body, known);
     let query = fields(body, &["query"]).and_then(|body| body.get("query"));
@@ -55,6 +58,7 @@ mod tests {
     #[test]
     fn what_nobody_reads_is_named() {
         check("", "", &[]);
+        check("", r#","":1"#, &["\"\""]);
         check("", r#","shardz":1,"limit":1,"limits":{}"#, &["limits", "shardz"]);
         let map = r#"{"map":{"language":"javascript","name":"f","arg":1,"keep":true,"group":true,"x":1}}"#;
         check(map, "", &["query[0].map.group", "query[0].map.x"]);
