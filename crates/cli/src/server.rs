@@ -95,6 +95,7 @@ impl Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Outcome {
     let config = arguments.load()?;
     if arguments.check_config {
+        config.secrets()?;
         return Ok(());
     }
     allocator::set();

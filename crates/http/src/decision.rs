@@ -3,7 +3,7 @@
 
 use http::header::{
     ACCEPT, ACCEPT_CHARSET, ACCEPT_ENCODING, CONTENT_TYPE, ETAG, HOST, IF_MATCH, IF_MODIFIED_SINCE,
-    IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, ORIGIN, REFERER,
+    IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, ORIGIN, REFERER, USER_AGENT,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
@@ -34,13 +34,18 @@ pub(crate) fn same_origin(headers: &HeaderMap, check_referer: bool) -> Result<()
 
 /// Refuses what a browser sends for a page of another site, however little it tells of that page: it
 /// sends a GET for any page, without asking the server before, and the answer need not be readable
-/// to have changed something.
+/// to have changed something. Over plain HTTP a browser may tell nothing of a page that wants it so; then
+/// it is refused for being a browser, which a page cannot hide.
 pub(crate) fn no_other_site(headers: &HeaderMap, check_referer: bool) -> Result<(), Stop> {
     same_origin(headers, check_referer)?;
     let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
     let elsewhere = matches!(site, Some(b"cross-site" | b"same-site"));
     let foreign = check_referer && headers.get(ORIGIN).is_some_and(|page| !is_own(headers, page));
-    if elsewhere || foreign { Err(Reply::page(StatusCode::FORBIDDEN).into()) } else { Ok(()) }
+    let tells = site.is_some() || headers.contains_key(ORIGIN) || headers.contains_key(REFERER);
+    let agent = headers.get(USER_AGENT).map(HeaderValue::as_bytes);
+    let silent = !tells && agent.is_some_and(|agent| agent.starts_with(b"Mozilla/"));
+    let refused = elsewhere || foreign || silent;
+    if refused { Err(Reply::page(StatusCode::FORBIDDEN).into()) } else { Ok(()) }
 }
 
 /// Whether a page, or an origin, is the server's own.
@@ -303,6 +308,10 @@ mod tests {
         check(&ORIGIN, "http://elsewhere", false, true);
         check(&ORIGIN, "null", false, false);
         check(&REFERER, "http://elsewhere/", true, false);
+        check(&USER_AGENT, "Mozilla/5.0 (X11; Linux x86_64)", true, false);
+        check(&USER_AGENT, "curl/8.14.1", true, true);
+        let own = [(HOST, "h:8098"), (USER_AGENT, "Mozilla/5.0"), (fetched, "none")];
+        assert!(no_other_site(&headers(&own), true).is_ok());
     }
 
     #[track_caller]

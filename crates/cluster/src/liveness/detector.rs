@@ -101,12 +101,18 @@ impl Detector {
         self.facts = facts;
     }
 
-    /// Takes what gossip of another kind has heard as if it were heard now.
+    /// Takes whom gossip of another kind has heard as if it were now. Nobody has signed what life they are
+    /// in: whatever is sealed is newer.
     pub(super) fn adopt(&mut self, heard: &BTreeMap<NodeId, Heard>, now: Instant) {
         for (node, heard) in heard.iter().filter(|(_, heard)| heard.alive) {
-            let (life, beat, facts) = (heard.started, heard.heartbeat, heard.facts.clone());
-            self.hear(Entry { node: *node, life, beat, facts }, now);
+            let facts = heard.facts.clone();
+            if self.may_speak(*node) && !has_long_text(&facts) {
+                let first = Other { life: 0, beat: 0, facts, since: now, at: None };
+                self.others.entry(*node).or_insert(first).since = now;
+            }
         }
+        // Rounds of before were not of this kind.
+        self.turned = None;
     }
 
     /// Takes a datagram. Returns the answer to it, if there is one, and why it is refused, if it is.
@@ -170,7 +176,7 @@ impl Detector {
         // A node that stood still itself has heard nobody meanwhile.
         let late = since.saturating_sub(2 * limits::GOSSIP);
         for other in self.others.values_mut() {
-            other.since += late;
+            other.since = (other.since + late).min(now);
         }
         if !self.is_member() {
             return Vec::new();
@@ -321,15 +327,18 @@ pub(super) fn write(entry: &Entry) -> Vec<u8> {
     postcard::to_allocvec(entry).unwrap_or_default()
 }
 
+fn has_long_text(facts: &Facts) -> bool {
+    let texts = [&facts.cluster_address, &facts.http_address];
+    texts.iter().any(|text| text.len() > limits::ADDRESS_BYTES)
+}
+
 /// Reads a body that a member has signed.
 fn read(mut body: &[u8]) -> Result<Vec<Entry>, Refusal> {
     let mut entries = Vec::new();
     while !body.is_empty() {
         let read = postcard::take_from_bytes::<Entry>(body);
         let (entry, rest) = read.map_err(|_| Refusal::Content)?;
-        let texts = [&entry.facts.cluster_address, &entry.facts.http_address];
-        let is_long = texts.iter().any(|text| text.len() > limits::ADDRESS_BYTES);
-        if is_long || entries.len() >= limits::MEMBERS {
+        if has_long_text(&entry.facts) || entries.len() >= limits::MEMBERS {
             return Err(Refusal::Content);
         }
         entries.push(entry);

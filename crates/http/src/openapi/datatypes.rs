@@ -44,7 +44,12 @@ fn shown(id: &'static str, summary: &'static str) -> Op {
     Op::new(TAG, id, summary)
         .query("include_context", flag_or(true, ""), "Whether the context is there.")
         .query("returnbody", flag_or(false, ""), "Whether a write is answered with what it is now.")
-        .gives(301, "Counters of the type `default` have a path of their own.", page(), &[])
+        .gives(
+            301,
+            "Counters of the type `default` have a path of their own.",
+            page(),
+            &[("Location", "That path.")],
+        )
         .refuses(&[400, 406])
 }
 

@@ -185,27 +185,28 @@ fn appengine(interface: &mut Interface) {
         let done = Op::new(TAG, id, summary)
             .takes("Its id.", form(id_of))
             .shows("What was done.", named("Told"))
-            .refuses(&[415]);
+            .gives(408, "The form did not come in time.", app_engine(), &[])
+            .gives(413, "The form is too large.", app_engine(), &[])
+            .gives(415, "It is no form.", app_engine(), &[]);
         interface.add(&Method::POST, &[path], &told(done));
     }
 }
 
-/// What is not done is told in App Engine's words; what the node itself refuses, as ever.
+fn app_engine() -> [Content; 1] {
+    [(media::JSON, named("AppEngineError"))]
+}
+
+/// What is not done is told in App Engine's words, what the node itself refuses among it.
 fn told(operation: Op) -> Op {
-    let told = || -> [Content; 3] {
-        [
-            (media::JSON, named("AppEngineError")),
-            (media::TEXT, text("Why.")),
-            (media::HTML, text("Why.")),
-        ]
-    };
     let after = [("Retry-After", "When to ask again, in seconds.")];
     operation
-        .gives(400, "A parameter is wrong.", told(), &[])
-        .gives(404, "There is none of that name or id.", told(), &[])
-        .gives(409, "It does not go with what is there.", told(), &[])
-        .gives(429, "There are as many jobs as may be.", told(), &after)
-        .gives(503, "Nodes are away, overloaded or stopping.", told(), &[])
+        .gives(400, "A parameter is wrong.", app_engine(), &[])
+        .gives(403, "Who asks may not.", app_engine(), &[])
+        .gives(404, "There is none of that name or id.", app_engine(), &[])
+        .gives(409, "It does not go with what is there.", app_engine(), &[])
+        .gives(429, "There are as many jobs as may be.", app_engine(), &after)
+        .gives(500, "A defect, or a store that fails.", app_engine(), &[])
+        .gives(503, "Nodes are away, overloaded or stopping.", app_engine(), &[])
 }
 
 pub(super) fn schemas() -> Vec<Member> {

@@ -26,15 +26,13 @@ const WALK: [&str; 3] = [
 const CLOCK: Header =
     ("X-Riak-Vclock", "The causal context, to be given back with the next write.");
 /// … of a value, …
-const VALUE: [Header; 10] = [
+const VALUE: [Header; 8] = [
     CLOCK,
     ("ETag", "The tag of the value."),
     ("Last-Modified", "When it was written."),
     ("Link", "Its links, and one to its bucket."),
     ("Content-Encoding", "As it was stored."),
     ("X-Riak-Deleted", "`true` of a tombstone."),
-    ("X-Riak-Meta-*", "What its writer added; of any name."),
-    ("X-Riak-Index-*", "Its terms, of each index; names end in `_int` or `_bin`."),
     ("Accept-Ranges", "`bytes`, of a value that lies in blocks."),
     ("Content-Range", "Which bytes these are, of a part."),
 ];
@@ -101,14 +99,12 @@ fn not_found() -> [Content; 3] {
 fn write(id: &'static str, summary: &'static str) -> Op {
     Op::new(TAG, id, summary)
         .about(
-            "With its `Content-Type`, links, terms of indexes and whatever `X-Riak-Meta-*` says.",
+            "With its `Content-Type`, links, terms of indexes (headers `X-Riak-Index-` and the name of the index, which ends in `_int` or `_bin`) and whatever headers say whose names begin with `X-Riak-Meta-`. Both come back with it.",
         )
         .writes_object()
         .query("returnbody", flag_or(false, ""), "Whether the object is answered.")
         .header("X-Riak-Vclock", "What the client has read of it: replaces that.")
         .header("X-Riak-If-Not-Modified", "Writes only if its clock is still that one.")
-        .header("X-Riak-Meta-*", "Is stored with it; of any name.")
-        .header("X-Riak-Index-*", "Terms, of an index whose name ends in `_int` or `_bin`.")
         .header("Link", "Links: `</buckets/B/keys/K>; riaktag=\"T\"`.")
         .header("If-Match", "Writes only if it has one of these tags.")
         .header("If-None-Match", "`*` writes only if there is none.")

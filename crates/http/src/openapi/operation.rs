@@ -31,8 +31,9 @@ pub(super) type Header = (&'static str, &'static str);
 /// that are away.
 const ALWAYS: [u16; 3] = [403, 500, 503];
 
-/// … and one that takes a body: it did not come in time, it is too large.
-const OF_BODIES: [u16; 2] = [408, 413];
+/// … and one that takes a body: it did not come in time, it is too large, packed in an unknown way or of
+/// another type.
+const OF_BODIES: [u16; 3] = [408, 413, 415];
 
 /// The names in paths.
 const NAMES: [(&str, &str); 10] = [

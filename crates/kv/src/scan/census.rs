@@ -251,6 +251,11 @@ pub(crate) async fn census_here(requests: &Arc<Requests>, call: AskCensus) -> Re
     requests.node.vnodes.run(work).await
 }
 
+/// About what is sent of something that is found.
+fn found_bytes(key: &[u8], entries: usize) -> usize {
+    key.len() + 16 * entries + 16
+}
+
 /// A page of a census of a part.
 fn page(core: &Core, call: &AskCensus, resolution: Resolution) -> Result<Counted> {
     let mut page = Counted::default();
@@ -263,14 +268,16 @@ fn page(core: &Core, call: &AskCensus, resolution: Resolution) -> Result<Counted
         let known = resolution.is_known_by_head(head).map_err(|error| error.context(&met.id))?;
         if !known {
             to_join += Record::len_by_head(head).map_err(|error| error.context(&met.id))?;
+            // It may be among what is found.
+            bytes += found_bytes(&met.id.key, 0);
             unsettled.push(met.id);
-            return Ok(to_join >= limits::CENSUS_JOIN_BYTES);
+            return Ok(to_join >= limits::CENSUS_JOIN_BYTES || bytes >= limits::ENTRY_PAGE_BYTES);
         }
         let before = page.found.len();
         let looked = page.look(&met.id.key, &met.record, call, resolution);
         looked.map_err(|error| error.context(&met.id))?;
         if let Some(found) = page.found.get(before) {
-            bytes += found.key.len() + 16 * found.clock.len() + 16;
+            bytes += found_bytes(&found.key, found.clock.len());
         }
         Ok(bytes >= limits::ENTRY_PAGE_BYTES)
     })?;

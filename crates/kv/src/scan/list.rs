@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::stream::{BoxStream, try_unfold, unfold};
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use mapring_types::limits::MAX_TIMEOUT;
 use mapring_types::{BucketId, Error, ObjectId, Result};
 use tokio::time::{Instant, timeout_at};
@@ -65,9 +65,13 @@ pub(crate) fn bounded<T: Send + 'static>(
     let ends = Instant::now() + timeout.min(MAX_TIMEOUT);
     let next = move |pages: Option<BoxStream<'static, Result<T>>>| async move {
         let mut pages = pages?;
-        // What is ready at once is given even behind its deadline, unless that is looked at before.
-        let late = Instant::now() >= ends;
-        let next = if late { None } else { timeout_at(ends, pages.next()).await.ok() };
+        // What is ready at once is given even behind its deadline, unless that is looked at before; but
+        // a listing that lacks nothing has not come too late.
+        let next = if Instant::now() >= ends {
+            pages.next().now_or_never().filter(Option::is_none)
+        } else {
+            timeout_at(ends, pages.next()).await.ok()
+        };
         match next {
             Some(Some(Ok(page))) => Some((Ok(page), Some(pages))),
             Some(Some(Err(error))) => Some((Err(error), None)),
@@ -188,5 +192,10 @@ mod tests {
         let late = pages.next().await.unwrap().unwrap_err();
         assert_eq!(late.kind(), mapring_types::ErrorKind::Timeout, "{late}");
         assert!(pages.next().await.is_none());
+
+        let mut whole = bounded(stream::iter([Ok(0)]).boxed(), Duration::from_millis(10));
+        assert_eq!(whole.next().await.unwrap().unwrap(), 0);
+        tokio::time::advance(Duration::from_millis(11)).await;
+        assert!(whole.next().await.is_none(), "nothing is missing");
     }
 }

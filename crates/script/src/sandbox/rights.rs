@@ -55,7 +55,8 @@ fn take_user(held: CapabilitySet) -> Taken {
         return Err("root without the capabilities setuid, setgid and kill".to_owned());
     }
     let number = limits::FIRST_USER + std::process::id() % limits::USERS;
-    become_user(number).map_err(|error| format!("user {number}: {error}"))?;
+    // Without the number, which differs by process: what is told again is no news.
+    become_user(number).map_err(|error| format!("another user: {error}"))?;
     Ok(LayerState::Held)
 }
 
